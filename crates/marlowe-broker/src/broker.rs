@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+
+use crate::{
+    BrokerError, CommittedOffset, GroupConfig, Isolation, Membership, Offset, Partition, Producer, Reader, Timestamp,
+    TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+};
+
+/// A place in a partition, said without its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// The first record still there.
+    Earliest,
+    /// After the last record (and marker) that is visible to [`Isolation::ReadUncommitted`].
+    Latest,
+    /// The first record whose timestamp is this or later; the end when there is none.
+    At(Timestamp),
+}
+
+/// What Marlowe asks of a broker. Kafka's model, and no more of it than is used.
+///
+/// Every implementation passes the same suite, `marlowe_broker::conformance`.
+pub trait Broker: Send + Sync + 'static {
+    /// Where it is, for people: `memory`, a folder, `kafka://127.0.0.1:9092`.
+    fn location(&self) -> String;
+
+    /// Creates a topic.
+    ///
+    /// # Errors
+    /// [`BrokerError::TopicExists`], [`BrokerError::InvalidTopic`] for a bad name or no partitions.
+    fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>>;
+
+    /// Deletes a topic, its records and the groups' positions in it.
+    ///
+    /// # Errors
+    /// [`BrokerError::UnknownTopic`].
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// The topic named `topic`, if there is one.
+    fn topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicDescription>, BrokerError>>;
+
+    /// All topics, by name.
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>>;
+
+    /// The offset that `spec` says, in each of `partitions` of `topic`.
+    ///
+    /// # Errors
+    /// [`BrokerError::UnknownTopic`] or [`BrokerError::UnknownPartition`].
+    fn offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: &'a [Partition],
+        spec: OffsetSpec,
+    ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>>;
+
+    /// The group's committed positions, in the order of `partitions`; `None` where it has none.
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>>;
+
+    /// Commits positions outside any transaction (for [at least once](crate::Producer)). With `member`, a generation that
+    /// is over is refused; without, it is an administrator's act (`kafka-consumer-groups --reset-offsets`).
+    ///
+    /// # Errors
+    /// [`BrokerError::Fenced`].
+    fn commit_offsets<'a>(
+        &'a self,
+        group: &'a str,
+        member: Option<&'a crate::GroupMetadata>,
+        offsets: &'a [(TopicPartition, CommittedOffset)],
+    ) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// Forgets a group's positions.
+    ///
+    /// # Errors
+    /// [`BrokerError::GroupNotEmpty`] while it has members.
+    fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// A reader of explicitly assigned partitions.
+    fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError>;
+
+    /// A producer without transactions.
+    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError>;
+
+    /// A producer with transactions; it fences every earlier one of the same `transactional_id`.
+    fn transactional_producer<'a>(
+        &'a self,
+        transactional_id: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn TransactionalProducer>, BrokerError>>;
+
+    /// Joins a group. The first assignment comes from [`Membership::next`].
+    ///
+    /// # Errors
+    /// [`BrokerError::UnknownTopic`].
+    fn join(&self, config: GroupConfig) -> BoxFuture<'_, Result<Box<dyn Membership>, BrokerError>>;
+}
+
+/// A broker shared by everything in a worker.
+pub type SharedBroker = Arc<dyn Broker>;

@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use crate::{Offset, Partition, TopicPartition};
+
+/// What a broker refuses or fails at, and what to do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// No topic of that name.
+    #[error("there is no topic `{topic}`: create it, or correct the name")]
+    UnknownTopic {
+        /// The name asked for.
+        topic: Arc<str>,
+    },
+    /// The topic has fewer partitions.
+    #[error("topic `{topic}` has no partition {partition}")]
+    UnknownPartition {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition asked for.
+        partition: Partition,
+    },
+    /// A topic of that name is there already.
+    #[error("topic `{topic}` exists already")]
+    TopicExists {
+        /// Its name.
+        topic: Arc<str>,
+    },
+    /// A topic that cannot be.
+    #[error("topic `{topic}` cannot be created: {reason}")]
+    InvalidTopic {
+        /// Its name.
+        topic: Arc<str>,
+        /// Why not.
+        reason: String,
+    },
+    /// The offset to read at is not in the partition any more, or not yet.
+    #[error("{partition} has no offset {offset}: it holds {start} up to {end}")]
+    OffsetOutOfRange {
+        /// Where.
+        partition: TopicPartition,
+        /// What was asked for.
+        offset: Offset,
+        /// The first offset there.
+        start: Offset,
+        /// The offset after the last.
+        end: Offset,
+    },
+    /// Another took this one's place; what it does is refused.
+    #[error("{who} was fenced: {reason}")]
+    Fenced {
+        /// The producer or member.
+        who: String,
+        /// By what.
+        reason: String,
+    },
+    /// A record over the limit.
+    #[error("a record of {size} bytes for `{topic}` is over the limit of {limit} bytes: raise the limit, or send less")]
+    MessageTooLarge {
+        /// The topic.
+        topic: Arc<str>,
+        /// The record's bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A group that still has members.
+    #[error("group `{group}` still has {members} member(s): stop its workers first")]
+    GroupNotEmpty {
+        /// The group.
+        group: Arc<str>,
+        /// How many.
+        members: usize,
+    },
+    /// A call out of order, as a commit with no transaction open.
+    #[error("{0}")]
+    InvalidState(String),
+    /// Another process has the folder.
+    #[error("folder {folder} is in use by another process{}: stop that one, or give this one another --data-dir", holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    FolderInUse {
+        /// The folder.
+        folder: String,
+        /// The other's process id, when it is known.
+        holder: Option<u32>,
+    },
+    /// The disk refused.
+    #[error("cannot {action} {path}: {reason}")]
+    Storage {
+        /// What was tried: "open", "write to".
+        action: &'static str,
+        /// On what.
+        path: String,
+        /// What the system said, and the mend where one is known.
+        reason: String,
+    },
+    /// The broker cannot be reached; trying again may help.
+    #[error("the broker at {location} is not reachable: {reason}")]
+    Unavailable {
+        /// Where it should be.
+        location: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// Whether the operation took effect is not known.
+    #[error("the outcome of {operation} is not known: {reason}")]
+    Unknown {
+        /// What was asked.
+        operation: &'static str,
+        /// Why it is not known.
+        reason: String,
+    },
+}
