@@ -1,0 +1,192 @@
+use std::sync::Arc;
+
+use marlowe_broker::{
+    BoxFuture, Broker, BrokerError, CommittedOffset, GroupConfig, GroupMetadata, Isolation, Membership, Offset,
+    OffsetSpec, Partition as Number, Producer, Reader, RecordBatch, TopicConfig, TopicDescription, TopicPartition,
+    TransactionalProducer,
+};
+use tokio::time::Instant;
+
+use crate::catalog::Catalog;
+use crate::config::EmbeddedConfig;
+use crate::group::GroupMembership;
+use crate::handle::Handle;
+use crate::ledger::Ledger;
+use crate::partition::Partition;
+use crate::positions::Positions;
+use crate::producer::PlainProducer;
+use crate::reader::PartitionReader;
+use crate::request::{Answer, GroupPositions, Request, Write};
+use crate::storage::Memory;
+use crate::transaction::Transactional;
+
+/// A broker inside the process, with Kafka's model: topics, groups, transactions, compaction and fencing.
+///
+/// Cloning it gives the same broker. It is closed when the last clone, and the last reader, producer and membership that it
+/// handed out, are dropped.
+#[derive(Clone)]
+pub struct EmbeddedBroker {
+    handle: Arc<Handle>,
+}
+
+impl EmbeddedBroker {
+    /// A broker that keeps all in memory. It starts no thread, and each call does its work before it returns.
+    pub fn in_memory(config: EmbeddedConfig) -> Self {
+        let ledger = Ledger::new(config, Box::new(Memory::default()), Catalog::new(Vec::new(), 0), Positions::default());
+        Self { handle: Arc::new(Handle::in_memory(ledger)) }
+    }
+
+    /// Does now all that retention and compaction would do over time, except for the last batch of each partition, which
+    /// compaction leaves alone.
+    ///
+    /// # Errors
+    /// When the storage fails; what was cleaned until then stays so.
+    pub async fn clean(&self) -> Result<(), BrokerError> {
+        self.act("cleaning", Request::Clean).await
+    }
+
+    async fn act(&self, operation: &'static str, request: Request) -> Result<(), BrokerError> {
+        self.handle.submit(operation, request).answer().await.map(drop)
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.handle.ledger
+    }
+
+    /// The first offset whose record is of `time` or later.
+    fn offset_at(&self, partition: &Partition, time: i64) -> Result<u64, BrokerError> {
+        let storage = &self.ledger().storage;
+        let end = partition.end();
+        let mut cursor = partition.start();
+        while cursor < end
+            && let Some(outline) = storage.outline(partition.id, cursor)?
+        {
+            if outline.newest >= time
+                && let Some(batch) = storage.read(partition.id, cursor)?
+                && let Some(index) = (0..batch.len()).find(|index| batch.get(*index).timestamp.millis() >= time)
+            {
+                return Ok(batch.offset(index));
+            }
+            cursor = outline.next;
+        }
+        Ok(end)
+    }
+}
+
+impl std::fmt::Debug for EmbeddedBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedBroker").field("location", &self.location()).finish_non_exhaustive()
+    }
+}
+
+impl Broker for EmbeddedBroker {
+    fn location(&self) -> String {
+        self.ledger().storage.location()
+    }
+
+    fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(self.act("creating a topic", Request::CreateTopic(config)))
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(self.act("deleting a topic", Request::DeleteTopic(topic.into())))
+    }
+
+    fn topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicDescription>, BrokerError>> {
+        Box::pin(async { Ok(self.ledger().catalog.find(topic).map(|topic| topic.description.clone())) })
+    }
+
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>> {
+        Box::pin(async { Ok(self.ledger().catalog.all().iter().map(|topic| topic.description.clone()).collect()) })
+    }
+
+    fn offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: &'a [Number],
+        spec: OffsetSpec,
+    ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>> {
+        Box::pin(async move {
+            let topic = self.ledger().catalog.topic(topic)?;
+            let partitions =
+                partitions.iter().map(|number| topic.partition(*number)).collect::<Result<Vec<_>, BrokerError>>()?;
+            self.handle.barrier().await?;
+            let offsets: Result<Vec<u64>, BrokerError> = match spec {
+                OffsetSpec::Earliest => partitions.iter().map(|partition| Ok(partition.start())).collect(),
+                OffsetSpec::Latest => {
+                    self.ledger().glance(|| partitions.iter().map(|partition| Ok(partition.end())).collect())
+                }
+                OffsetSpec::At(time) => {
+                    partitions.iter().map(|partition| self.offset_at(partition, time.millis())).collect()
+                }
+            };
+            offsets.map(|offsets| offsets.into_iter().map(Offset::new).collect())
+        })
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>> {
+        Box::pin(async move {
+            self.handle.barrier().await?;
+            let ledger = self.ledger();
+            Ok(ledger.glance(|| partitions.iter().map(|place| ledger.positions.get(group, place)).collect()))
+        })
+    }
+
+    fn commit_offsets<'a>(
+        &'a self,
+        group: &'a str,
+        member: Option<&'a GroupMetadata>,
+        offsets: &'a [(TopicPartition, CommittedOffset)],
+    ) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let positions =
+            GroupPositions { group: group.into(), member: member.cloned(), offsets: offsets.to_vec() };
+        Box::pin(async move {
+            let write =
+                Write { epoch: None, appends: Vec::new(), positions: vec![positions], now: Instant::now() };
+            self.act("committing positions", Request::Write(write)).await
+        })
+    }
+
+    fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.act("deleting a group", Request::DeleteGroup { group: group.into(), now: Instant::now() }).await
+        })
+    }
+
+    fn reader(&self, _: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
+        Ok(Box::new(PartitionReader::new(self.handle.clone())))
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
+        Ok(Box::new(PlainProducer::new(self.handle.clone())))
+    }
+
+    fn transactional_producer<'a>(
+        &'a self,
+        transactional_id: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn TransactionalProducer>, BrokerError>> {
+        Box::pin(async move {
+            let request = Request::Enlist(transactional_id.into());
+            match self.handle.submit("opening a transactional producer", request).answer().await? {
+                Answer::Enlisted(epoch) => {
+                    let producer = Transactional::new(self.handle.clone(), epoch);
+                    Ok(Box::new(producer) as Box<dyn TransactionalProducer>)
+                }
+                Answer::Done | Answer::Ends(_) => {
+                    Err(BrokerError::InvalidState("the broker gave no epoch to a transactional producer".to_owned()))
+                }
+            }
+        })
+    }
+
+    fn join(&self, config: GroupConfig) -> BoxFuture<'_, Result<Box<dyn Membership>, BrokerError>> {
+        Box::pin(async move {
+            let membership = GroupMembership::join(self.handle.clone(), config)?;
+            Ok(Box::new(membership) as Box<dyn Membership>)
+        })
+    }
+}

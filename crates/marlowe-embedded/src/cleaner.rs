@@ -1,0 +1,127 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{BrokerError, Cleanup};
+
+use crate::compaction::Pass;
+use crate::ledger::Ledger;
+use crate::partition::Partition;
+use crate::storage::Step;
+
+/// Bytes of cleaning done for each byte that was added: enough to end a pass before as much again has come.
+const PACE: u64 = 4;
+
+/// Cleaning is put together until it is worth a write.
+const WORTHWHILE: u64 = 256 * 1024;
+
+/// The most bytes looked at between two writes when all is cleaned at once.
+const STRIDE: u64 = 16 * 1024 * 1024;
+
+/// The most batches that retention removes at once.
+const TRIM: usize = 256;
+
+/// Keeps one partition in its bounds: what retention and compaction remove is removed in small steps that are paid for by
+/// the appends.
+#[derive(Default)]
+pub(crate) struct Cleaner {
+    pass: Option<Pass>,
+    /// The partition's dirty bytes when it was last looked at.
+    seen: u64,
+    /// The work owed for what was added since.
+    owed: u64,
+}
+
+impl Cleaner {
+    /// A bounded bit of work.
+    pub(crate) fn after_append(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
+        match partition.cleanup {
+            Cleanup::Delete { retention: None } => Ok(()),
+            Cleanup::Delete { retention: Some(retention) } => trim(ledger, partition, retention).map(drop),
+            Cleanup::Compact => self.compact_some(ledger, partition),
+            Cleanup::CompactDelete { retention } => {
+                // A pass in hand holds records that must not come back after they were trimmed.
+                if self.pass.is_none() {
+                    trim(ledger, partition, retention)?;
+                }
+                self.compact_some(ledger, partition)
+            }
+        }
+    }
+
+    /// All there is to do.
+    pub(crate) fn everything(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
+        let (retention, compacted) = match partition.cleanup {
+            Cleanup::Delete { retention } => (retention, false),
+            Cleanup::Compact => (None, true),
+            Cleanup::CompactDelete { retention } => (Some(retention), true),
+        };
+        self.pass = None;
+        if let Some(retention) = retention {
+            while trim(ledger, partition, retention)? {}
+        }
+        while compacted {
+            let mut pass = Pass::begin(ledger, partition)?;
+            while !pass.advance(ledger, partition, STRIDE)? {}
+            if pass.is_last() {
+                break;
+            }
+        }
+        self.seen = partition.extent.lock().dirty_bytes;
+        Ok(())
+    }
+
+    fn compact_some(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
+        let extent = *partition.extent.lock();
+        let added = extent.dirty_bytes.saturating_sub(self.seen);
+        self.seen = extent.dirty_bytes;
+        let mut pass = match self.pass.take() {
+            Some(pass) => pass,
+            None => {
+                if extent.dirty_bytes < extent.clean_bytes.max(ledger.config.clean_after_bytes as u64) {
+                    return Ok(());
+                }
+                self.owed = 0;
+                Pass::begin(ledger, partition)?
+            }
+        };
+        self.owed += added * PACE;
+        if self.owed < WORTHWHILE {
+            self.pass = Some(pass);
+            return Ok(());
+        }
+        let done = pass.advance(ledger, partition, std::mem::take(&mut self.owed))?;
+        self.seen = partition.extent.lock().dirty_bytes;
+        if !done {
+            self.pass = Some(pass);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the oldest batches of which every record is past its retention; tells whether there may be more of them.
+fn trim(ledger: &Ledger, partition: &Arc<Partition>, retention: Duration) -> Result<bool, BrokerError> {
+    let now = ledger.config.clock.now().millis();
+    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let mut extent = *partition.extent.lock();
+    let mut removed = Vec::new();
+    while removed.len() < TRIM
+        && extent.start < extent.end
+        && let Some(oldest) = ledger.storage.outline(partition.id, extent.start)?
+        && oldest.newest.saturating_add(retention) < now
+    {
+        removed.push(oldest.base);
+        extent.start = oldest.next;
+        let bytes = if oldest.next <= extent.cleaned { &mut extent.clean_bytes } else { &mut extent.dirty_bytes };
+        *bytes = bytes.saturating_sub(oldest.bytes as u64);
+    }
+    if removed.is_empty() {
+        return Ok(false);
+    }
+    let more = removed.len() == TRIM;
+    extent.cleaned = extent.cleaned.max(extent.start);
+    partition.raise_start(extent.start);
+    let step = Step::Replace { partition: partition.clone(), removed, added: Vec::new(), extent };
+    ledger.storage.apply(&[step])?;
+    partition.publish(extent);
+    Ok(more)
+}

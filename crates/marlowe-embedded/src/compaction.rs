@@ -1,0 +1,235 @@
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use marlowe_broker::{BrokerError, RecordBatch, Timestamp};
+
+use crate::batch::{Batch, NULL, SPLIT};
+use crate::ledger::Ledger;
+use crate::partition::Partition;
+use crate::staging::Staging;
+use crate::storage::Step;
+
+/// The most bytes whose keys one pass holds in memory; what is left waits for the next.
+const MAP_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// One pass of compaction over a partition: first it notes the last record of each key in the part that was not cleaned
+/// yet, then it goes through all batches from the start and writes those anew that hold older ones.
+///
+/// The last batch is left alone, as Kafka leaves its active segment: so the partition's end never lies in a gap.
+pub(crate) struct Pass {
+    latest: Latest,
+    mapping: bool,
+    /// The offset to go on from.
+    cursor: u64,
+    /// Where the pass ends.
+    until: u64,
+    /// Whether it ends before the last batch.
+    last: bool,
+    now: Timestamp,
+    horizon: Timestamp,
+    output: Output,
+    /// The bytes that stay.
+    kept_bytes: u64,
+}
+
+impl Pass {
+    pub(crate) fn begin(ledger: &Ledger, partition: &Partition) -> Result<Self, BrokerError> {
+        let extent = *partition.extent.lock();
+        let until = match extent.end.checked_sub(1).filter(|last| *last >= extent.start) {
+            Some(last) => ledger.storage.outline(partition.id, last)?.map_or(extent.start, |batch| batch.base),
+            None => extent.start,
+        };
+        let now = ledger.config.clock.now();
+        Ok(Self {
+            latest: Latest::default(),
+            mapping: true,
+            cursor: extent.cleaned.max(extent.start),
+            until,
+            last: true,
+            now,
+            horizon: now + ledger.config.tombstone_retention,
+            output: Output::default(),
+            kept_bytes: 0,
+        })
+    }
+
+    /// Whether it went up to the last batch.
+    pub(crate) fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// Goes on for about `budget` bytes; tells whether the pass is done.
+    pub(crate) fn advance(
+        &mut self,
+        ledger: &Ledger,
+        partition: &Arc<Partition>,
+        budget: u64,
+    ) -> Result<bool, BrokerError> {
+        let mut extent = *partition.extent.lock();
+        let mut left = budget;
+        let mut steps = Vec::new();
+        let mut done = false;
+        while left > 0 && !done {
+            let batch = if self.cursor < self.until { ledger.storage.read(partition.id, self.cursor)? } else { None };
+            match batch.filter(|batch| batch.next() <= self.until) {
+                Some(batch) => {
+                    left = left.saturating_sub(batch.bytes() as u64);
+                    self.cursor = batch.next();
+                    if self.mapping {
+                        self.latest.note(batch);
+                        if self.latest.bytes >= MAP_LIMIT && self.cursor < self.until {
+                            self.until = self.cursor;
+                            self.last = false;
+                        }
+                    } else {
+                        self.rewrite(&batch, partition, &mut steps);
+                    }
+                }
+                None if self.mapping => {
+                    self.mapping = false;
+                    self.cursor = extent.start;
+                }
+                None => {
+                    self.kept_bytes += self.output.finish(partition, &mut steps);
+                    done = true;
+                }
+            }
+        }
+        if done {
+            extent.cleaned = extent.cleaned.max(self.until);
+            extent.clean_bytes = self.kept_bytes;
+            extent.dirty_bytes = extent.dirty_bytes.saturating_sub(self.latest.bytes);
+            steps.push(Step::Replace { partition: partition.clone(), removed: Vec::new(), added: Vec::new(), extent });
+        }
+        for step in &mut steps {
+            if let Step::Replace { extent: stored, .. } = step {
+                *stored = extent;
+            }
+        }
+        if !steps.is_empty() {
+            ledger.storage.apply(&steps)?;
+            partition.publish(extent);
+        }
+        Ok(done)
+    }
+
+    fn rewrite(&mut self, batch: &Arc<Batch>, partition: &Arc<Partition>, steps: &mut Vec<Step>) {
+        let fate = |index: usize| -> Fate {
+            let Some(key) = batch.key(index) else { return Fate::Stays };
+            if self.latest.offset_of(key).is_some_and(|latest| latest > batch.offset(index)) {
+                return Fate::Goes;
+            }
+            let stamp = batch.stamp(index);
+            let tombstone = stamp.is_some() || batch.entries()[index].value == NULL;
+            if !tombstone {
+                Fate::Stays
+            } else if stamp.unwrap_or(self.horizon.millis()) <= self.now.millis() {
+                Fate::Goes
+            } else if stamp.is_none() {
+                Fate::IsStamped
+            } else {
+                Fate::Stays
+            }
+        };
+        let unchanged = (0..batch.len()).all(|index| fate(index) == Fate::Stays);
+        if unchanged && batch.size() * 2 >= SPLIT {
+            self.kept_bytes += self.output.finish(partition, steps) + batch.bytes() as u64;
+            return;
+        }
+        if !self.output.has_room_for(batch) {
+            self.kept_bytes += self.output.finish(partition, steps);
+        }
+        let base = self.output.take_in(batch, unchanged);
+        for index in (0..batch.len()).filter(|index| fate(*index) != Fate::Goes) {
+            let delta = (batch.offset(index) - base) as u32;
+            self.output.staging.copy(batch, index, delta, self.horizon);
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Stays,
+    /// A tombstone met for the first time: from now its time runs.
+    IsStamped,
+    Goes,
+}
+
+/// The last record of each key in some batches.
+#[derive(Default)]
+struct Latest {
+    batches: Vec<Arc<Batch>>,
+    places: HashTable<(u32, u32)>,
+    hasher: FixedState,
+    bytes: u64,
+}
+
+impl Latest {
+    fn note(&mut self, batch: Arc<Batch>) {
+        let Self { batches, places, hasher, bytes } = self;
+        *bytes += batch.bytes() as u64;
+        batches.push(batch);
+        let number = batches.len() - 1;
+        let batch = &batches[number];
+        for index in 0..batch.len() {
+            let Some(key) = batch.key(index) else { continue };
+            let place = (number as u32, index as u32);
+            let same = |(batch, index): &(u32, u32)| batches[*batch as usize].key(*index as usize) == Some(key);
+            let rehash = |(batch, index): &(u32, u32)| hasher.hash_one(batches[*batch as usize].key(*index as usize));
+            match places.entry(hasher.hash_one(Some(key)), same, rehash) {
+                hashbrown::hash_table::Entry::Occupied(mut entry) => *entry.get_mut() = place,
+                hashbrown::hash_table::Entry::Vacant(entry) => {
+                    entry.insert(place);
+                }
+            }
+        }
+    }
+
+    fn offset_of(&self, key: &[u8]) -> Option<u64> {
+        let batch = |place: &(u32, u32)| &self.batches[place.0 as usize];
+        let same = |place: &(u32, u32)| batch(place).key(place.1 as usize) == Some(key);
+        let place = self.places.find(self.hasher.hash_one(Some(key)), same)?;
+        Some(batch(place).offset(place.1 as usize))
+    }
+}
+
+/// Batches being put together into one.
+#[derive(Default)]
+struct Output {
+    staging: Staging,
+    inputs: Vec<u64>,
+    next: u64,
+    changed: bool,
+}
+
+impl Output {
+    fn has_room_for(&self, batch: &Batch) -> bool {
+        let Some(base) = self.inputs.first() else { return true };
+        !self.staging.is_full() && self.staging.bytes() + batch.size() <= SPLIT && batch.next() - base < u64::from(u32::MAX)
+    }
+
+    /// Notes that `batch` goes into this; returns the base of the whole.
+    fn take_in(&mut self, batch: &Batch, unchanged: bool) -> u64 {
+        self.inputs.push(batch.base());
+        self.next = batch.next();
+        self.changed |= !unchanged;
+        self.inputs[0]
+    }
+
+    /// Adds the step that puts the whole in the place of its inputs, unless it is the same; returns the bytes that stay.
+    fn finish(&mut self, partition: &Arc<Partition>, steps: &mut Vec<Step>) -> u64 {
+        let Some(base) = self.inputs.first().copied() else { return 0 };
+        let removed = std::mem::take(&mut self.inputs);
+        let changed = std::mem::take(&mut self.changed) || removed.len() > 1;
+        let batch = self.staging.take_at(base, self.next);
+        let bytes = batch.bytes() as u64;
+        if changed {
+            let added = if batch.is_empty() { Vec::new() } else { vec![Arc::new(batch)] };
+            let extent = *partition.extent.lock();
+            steps.push(Step::Replace { partition: partition.clone(), removed, added, extent });
+        }
+        bytes
+    }
+}

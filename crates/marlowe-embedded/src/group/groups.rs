@@ -1,0 +1,61 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, Entropy, GroupConfig, GroupMetadata};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::coordinator::Coordinator;
+use super::member::fenced;
+use crate::catalog::Catalog;
+
+/// The groups that have, or had, members.
+pub(crate) struct Groups {
+    entropy: Arc<dyn Entropy>,
+    groups: Mutex<HashMap<Arc<str>, Coordinator>>,
+}
+
+impl Groups {
+    pub(crate) fn new(entropy: Arc<dyn Entropy>) -> Self {
+        Self { entropy, groups: Mutex::default() }
+    }
+
+    /// A name for a member that no other has.
+    pub(crate) fn introduce(&self, config: &GroupConfig) -> GroupMetadata {
+        let name = config.instance.as_deref().unwrap_or("member");
+        let member = format!("{name}-{:016x}", self.entropy.next());
+        GroupMetadata { group: config.group.clone(), member: member.into(), generation: 0 }
+    }
+
+    /// Does something with the group `group`, which is there from then on.
+    pub(crate) fn with<T>(&self, group: &Arc<str>, act: impl FnOnce(&mut Coordinator) -> T) -> T {
+        act(self.groups.lock().entry(group.clone()).or_default())
+    }
+
+    /// That `metadata` names a member of now.
+    pub(crate) fn check(&self, metadata: &GroupMetadata, now: Instant, catalog: &Catalog) -> Result<(), BrokerError> {
+        match self.groups.lock().get_mut(&metadata.group) {
+            Some(group) => group.check(metadata, now, catalog),
+            None => Err(fenced(metadata, "the group has no members")),
+        }
+    }
+
+    /// Forgets a group without members.
+    pub(crate) fn forget(&self, group: &Arc<str>, now: Instant, catalog: &Catalog) -> Result<(), BrokerError> {
+        let mut groups = self.groups.lock();
+        let Some(known) = groups.get_mut(group) else { return Ok(()) };
+        known.expel_overdue(now, catalog);
+        match known.members() {
+            0 => {
+                groups.remove(group);
+                Ok(())
+            }
+            members => Err(BrokerError::GroupNotEmpty { group: group.clone(), members }),
+        }
+    }
+
+    /// After a topic came or went.
+    pub(crate) fn rebalance_all(&self, catalog: &Catalog) {
+        self.groups.lock().values_mut().for_each(|group| group.rebalance(catalog));
+    }
+}

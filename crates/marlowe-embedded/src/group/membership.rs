@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use marlowe_broker::{
+    BoxFuture, BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, TopicPartition,
+};
+use tokio::time::Instant;
+
+use super::member::{Card, End, fenced};
+use crate::handle::Handle;
+
+/// A member's own side of its membership.
+///
+/// Dropped without [`leave`](Membership::leave) it counts as crashed: its partitions wait for the end of its session.
+pub(crate) struct GroupMembership {
+    handle: Arc<Handle>,
+    config: GroupConfig,
+    card: Arc<Card>,
+    /// Its number with the coordinator.
+    number: u64,
+    /// It was told that it lost all it had, and joins anew when it asks on.
+    lost: bool,
+}
+
+impl GroupMembership {
+    pub(crate) fn join(handle: Arc<Handle>, config: GroupConfig) -> Result<Self, BrokerError> {
+        for topic in &config.topics {
+            handle.ledger.catalog.topic(topic)?;
+        }
+        let ledger = &handle.ledger;
+        let card = Arc::new(Card::new(ledger.groups.introduce(&config)));
+        let number = ledger
+            .groups
+            .with(&config.group, |group| group.join(&config, card.clone(), Instant::now(), &ledger.catalog));
+        Ok(Self { handle, config, card, number, lost: false })
+    }
+
+    /// In a new name: what was begun in the old one stays refused.
+    fn rejoin(&mut self) -> Result<(), BrokerError> {
+        let Self { handle, config, card, .. } = &*self;
+        let ledger = &handle.ledger;
+        let number = ledger.groups.with(&config.group, |group| {
+            if let Some(instance) = &config.instance
+                && group.is_replaced(self.number, instance)
+            {
+                return Err(self.replaced(instance));
+            }
+            card.renew(ledger.groups.introduce(config));
+            Ok(group.join(config, card.clone(), Instant::now(), &ledger.catalog))
+        })?;
+        self.number = number;
+        self.lost = false;
+        Ok(())
+    }
+
+    /// What there is to tell now, and until when the broker must hear of this member again.
+    fn ask(&mut self) -> Result<Result<GroupEvent, Instant>, BrokerError> {
+        if self.lost {
+            self.rejoin()?;
+        }
+        let now = Instant::now();
+        let ledger = &self.handle.ledger;
+        let heard = ledger.groups.with(&self.config.group, |group| {
+            let event = group.hear(self.number, now, &ledger.catalog);
+            event.ok_or_else(|| group.next_deadline())
+        });
+        match (heard, self.card.end()) {
+            (_, Some(End::Replaced(instance))) => Err(self.replaced(&instance)),
+            (_, Some(End::Expelled(lost))) => {
+                self.lost = true;
+                if lost.is_empty() {
+                    return self.ask();
+                }
+                Ok(Ok(GroupEvent::Lost(lost)))
+            }
+            (Ok(event), None) => Ok(Ok(event)),
+            (Err(deadline), None) => {
+                // Three beats in a session, and one when the session of another may end.
+                let beat = now + self.config.session_timeout / 3;
+                Ok(Err(deadline.map_or(beat, |deadline| deadline.min(beat))))
+            }
+        }
+    }
+
+    fn replaced(&self, instance: &str) -> BrokerError {
+        let reason = format!("another member joined as the static instance `{instance}`");
+        fenced(&self.card.current(), reason)
+    }
+}
+
+impl Membership for GroupMembership {
+    fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
+        Box::pin(async {
+            loop {
+                let again = match self.ask()? {
+                    Ok(event) => return Ok(event),
+                    Err(again) => again,
+                };
+                tokio::select! {
+                    biased;
+                    () = self.card.news.notified() => {}
+                    () = tokio::time::sleep_until(again) => {}
+                }
+            }
+        })
+    }
+
+    fn acknowledge(&mut self, partitions: &[TopicPartition]) -> BoxFuture<'_, Result<(), BrokerError>> {
+        let ledger = &self.handle.ledger;
+        let known = ledger.groups.with(&self.config.group, |group| {
+            group.acknowledge(self.number, partitions, Instant::now(), &ledger.catalog)
+        });
+        let answer = match (known, self.card.end()) {
+            (_, Some(End::Replaced(instance))) => Err(self.replaced(&instance)),
+            (Some(()), None) => Ok(()),
+            _ => Err(fenced(&self.card.current(), "it was not heard of in time and was taken for dead")),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn metadata(&self) -> Arc<dyn MetadataSource> {
+        self.card.clone()
+    }
+
+    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
+        let ledger = &self.handle.ledger;
+        ledger.groups.with(&self.config.group, |group| group.leave(self.number, &ledger.catalog));
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,285 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, Offset, TopicConfig};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use crate::batch::Batch;
+use crate::catalog::Catalog;
+use crate::config::EmbeddedConfig;
+use crate::epoch::Epochs;
+use crate::group::Groups;
+use crate::partition::{Extent, Partition};
+use crate::positions::Positions;
+use crate::request::{Answer, Append, Request, Submission, Write};
+use crate::storage::{Step, Storage};
+use crate::topic;
+
+/// All the broker knows, and the one order in which it changes.
+///
+/// A write is checked, stored and then shown. Whoever needs to know of all writes that were accepted before (a new owner
+/// that asks for positions and ends) asks through [`Request::Barrier`].
+pub(crate) struct Ledger {
+    pub(crate) config: EmbeddedConfig,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) catalog: Catalog,
+    pub(crate) positions: Positions,
+    pub(crate) groups: Groups,
+    epochs: Epochs,
+    /// Held while a change is made.
+    order: Mutex<()>,
+    /// Held to show a write, and shared to look at several partitions: so a reader sees a transaction whole.
+    shown: RwLock<()>,
+}
+
+/// The extents of the partitions a run of writes adds to, as they will be.
+type Drafts = BTreeMap<u32, (Arc<Partition>, Extent)>;
+
+impl Ledger {
+    pub(crate) fn new(
+        config: EmbeddedConfig,
+        storage: Box<dyn Storage>,
+        catalog: Catalog,
+        positions: Positions,
+    ) -> Self {
+        let groups = Groups::new(config.entropy.clone());
+        Self {
+            config,
+            storage,
+            catalog,
+            positions,
+            groups,
+            epochs: Epochs::default(),
+            order: Mutex::default(),
+            shown: RwLock::default(),
+        }
+    }
+
+    /// Looks at several partitions as of one moment.
+    pub(crate) fn glance<T>(&self, look: impl FnOnce() -> T) -> T {
+        let _shown = self.shown.read();
+        look()
+    }
+
+    /// Carries out `submissions` in order and answers them. Writes that follow each other are stored as one.
+    pub(crate) fn carry_out(&self, submissions: Vec<Submission>) {
+        let _order = self.order.lock();
+        let mut writes = Vec::new();
+        for submission in submissions {
+            if matches!(submission.request, Request::Write(_)) {
+                writes.push(submission);
+                continue;
+            }
+            self.write(std::mem::take(&mut writes));
+            let answer = self.administer(&submission.request);
+            submission.answer(answer);
+        }
+        self.write(writes);
+    }
+
+    fn administer(&self, request: &Request) -> Result<Answer, BrokerError> {
+        match request {
+            Request::CreateTopic(config) => self.create_topic(config)?,
+            Request::DeleteTopic(topic) => self.delete_topic(topic)?,
+            Request::DeleteGroup { group, now } => self.delete_group(group, *now)?,
+            Request::Enlist(id) => return Ok(Answer::Enlisted(self.epochs.enlist(id.clone()))),
+            Request::Clean => self.clean_all()?,
+            Request::Barrier | Request::Write(_) => {}
+        }
+        Ok(Answer::Done)
+    }
+
+    fn create_topic(&self, config: &TopicConfig) -> Result<(), BrokerError> {
+        topic::validate(config)?;
+        let topic = self.catalog.draft(config)?;
+        let next_partition = self.catalog.next_partition();
+        self.storage.apply(&[Step::CreateTopic { topic: topic.clone(), next_partition }])?;
+        self.catalog.insert(topic);
+        self.groups.rebalance_all(&self.catalog);
+        Ok(())
+    }
+
+    fn delete_topic(&self, name: &str) -> Result<(), BrokerError> {
+        let topic = self.catalog.topic(name)?;
+        let mut steps = vec![Step::DeleteTopic(topic.clone())];
+        let positions = self.positions.of_topic(name);
+        for (group, place) in &positions {
+            let partition = topic.partition(place.partition)?.clone();
+            steps.push(Step::Position { group: group.clone(), partition, committed: None });
+        }
+        // First, since readers must not take the missing batches for a gap.
+        topic.partitions.iter().for_each(|partition| partition.delete());
+        if let Err(error) = self.storage.apply(&steps) {
+            topic.partitions.iter().for_each(|partition| partition.restore());
+            return Err(error);
+        }
+        self.catalog.remove(name);
+        for (group, place) in &positions {
+            self.positions.set(group, place, None);
+        }
+        self.groups.rebalance_all(&self.catalog);
+        Ok(())
+    }
+
+    fn delete_group(&self, group: &Arc<str>, now: Instant) -> Result<(), BrokerError> {
+        self.groups.forget(group, now, &self.catalog)?;
+        let places = self.positions.of_group(group);
+        let mut steps = Vec::with_capacity(places.len());
+        for place in &places {
+            let partition = self.catalog.partition(place)?;
+            steps.push(Step::Position { group: group.clone(), partition, committed: None });
+        }
+        self.storage.apply(&steps)?;
+        places.iter().for_each(|place| self.positions.set(group, place, None));
+        Ok(())
+    }
+
+    /// Stores a run of writes as one; when that fails, each alone, so that a small one gets through where the whole does not.
+    fn write(&self, mut run: Vec<Submission>) {
+        if run.len() > 1 {
+            let mut drafts = Drafts::new();
+            let mut steps = Vec::new();
+            let checked: Vec<_> = run.iter_mut().map(|each| self.accept(each, &mut drafts, &mut steps)).collect();
+            self.add_extents(&mut steps, &drafts);
+            if self.storage.apply(&steps).is_ok() {
+                self.show(&steps);
+                run.into_iter().zip(checked).for_each(|(submission, answer)| submission.answer(answer));
+                return self.clean_some(drafts);
+            }
+        }
+        for mut submission in run {
+            let mut drafts = Drafts::new();
+            let mut steps = Vec::new();
+            let checked = self.accept(&mut submission, &mut drafts, &mut steps);
+            self.add_extents(&mut steps, &drafts);
+            let answer = checked.and_then(|answer| {
+                if !steps.is_empty() {
+                    self.storage.apply(&steps)?;
+                    self.show(&steps);
+                }
+                Ok(answer)
+            });
+            submission.answer(answer);
+            self.clean_some(drafts);
+        }
+    }
+
+    /// Checks a write, gives its records their offsets and adds its steps; a refused one adds none.
+    fn accept(
+        &self,
+        submission: &mut Submission,
+        drafts: &mut Drafts,
+        steps: &mut Vec<Step>,
+    ) -> Result<Answer, BrokerError> {
+        let Request::Write(write) = &mut submission.request else { return Ok(Answer::Done) };
+        self.check(write)?;
+        let mut positions = Vec::new();
+        for committed in &write.positions {
+            for (place, offset) in &committed.offsets {
+                let partition = self.catalog.partition(place)?;
+                positions.push(Step::Position {
+                    group: committed.group.clone(),
+                    partition,
+                    committed: Some(offset.clone()),
+                });
+            }
+        }
+        let marker = write.epoch.is_some();
+        let mut ends = Vec::with_capacity(write.appends.len());
+        for append in &mut write.appends {
+            let partition = &append.partition;
+            let (_, extent) =
+                drafts.entry(partition.id).or_insert_with(|| (partition.clone(), *partition.extent.lock()));
+            ends.push(Offset::new(place(append, extent, marker)));
+            steps.push(Step::Append {
+                partition: append.partition.clone(),
+                batches: append.batches.clone(),
+                extent: *extent,
+            });
+        }
+        steps.append(&mut positions);
+        Ok(Answer::Ends(ends))
+    }
+
+    fn check(&self, write: &Write) -> Result<(), BrokerError> {
+        if let Some(epoch) = &write.epoch {
+            epoch.check()?;
+        }
+        for append in &write.appends {
+            append.partition.alive()?;
+        }
+        for committed in &write.positions {
+            if let Some(member) = &committed.member {
+                self.groups.check(member, write.now, &self.catalog)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of several appends to a partition each carries the final extent, so that any order of showing them is right.
+    fn add_extents(&self, steps: &mut [Step], drafts: &Drafts) {
+        for step in steps {
+            if let Step::Append { partition, extent, .. } = step
+                && let Some((_, last)) = drafts.get(&partition.id)
+            {
+                *extent = *last;
+            }
+        }
+    }
+
+    /// Shows readers what was stored.
+    fn show(&self, steps: &[Step]) {
+        {
+            let _shown = self.shown.write();
+            for step in steps {
+                match step {
+                    Step::Append { partition, extent, .. } => partition.publish(*extent),
+                    Step::Position { group, partition, committed } => {
+                        self.positions.set(group, &partition.place, committed.clone());
+                    }
+                    Step::Replace { .. } | Step::CreateTopic { .. } | Step::DeleteTopic(_) => {}
+                }
+            }
+        }
+        for step in steps {
+            if let Step::Append { partition, .. } = step {
+                partition.wake();
+            }
+        }
+    }
+
+    /// A bounded bit of cleaning in each partition that was added to.
+    fn clean_some(&self, drafts: Drafts) {
+        for (partition, _) in drafts.into_values() {
+            if let Err(error) = partition.cleaner.lock().after_append(self, &partition) {
+                tracing::warn!(partition = %partition.place, %error, "cleaning was put off");
+            }
+        }
+    }
+
+    fn clean_all(&self) -> Result<(), BrokerError> {
+        for topic in self.catalog.all() {
+            for partition in &topic.partitions {
+                partition.cleaner.lock().everything(self, partition)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts an append's batches after `extent`, a marker after the last if there is to be one, and tells the offset after the
+/// last record.
+fn place(append: &mut Append, extent: &mut Extent, marker: bool) -> u64 {
+    let count = append.batches.len();
+    for (index, batch) in append.batches.iter_mut().enumerate() {
+        // Nobody else has it before it is stored; after a failed attempt, nobody has it any more.
+        if let Some(batch) = Arc::get_mut(batch) {
+            batch.place(extent.end, marker && index + 1 == count);
+        }
+        extent.end = batch.next();
+        extent.dirty_bytes += batch.bytes() as u64;
+    }
+    let last = append.batches.last().map_or(extent.end, |batch: &Arc<Batch>| batch.next());
+    if marker && count > 0 { last - 1 } else { last }
+}

@@ -1,0 +1,46 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use marlowe_broker::{CommittedOffset, TopicPartition};
+use parking_lot::Mutex;
+
+/// The groups' committed positions.
+#[derive(Default)]
+pub(crate) struct Positions {
+    groups: Mutex<HashMap<Arc<str>, BTreeMap<TopicPartition, CommittedOffset>>>,
+}
+
+impl Positions {
+    pub(crate) fn get(&self, group: &str, place: &TopicPartition) -> Option<CommittedOffset> {
+        self.groups.lock().get(group)?.get(place).cloned()
+    }
+
+    /// Sets a position, or forgets it.
+    pub(crate) fn set(&self, group: &Arc<str>, place: &TopicPartition, committed: Option<CommittedOffset>) {
+        let mut groups = self.groups.lock();
+        match committed {
+            Some(committed) => {
+                groups.entry(group.clone()).or_default().insert(place.clone(), committed);
+            }
+            None => {
+                let Some(positions) = groups.get_mut(group) else { return };
+                positions.remove(place);
+                if positions.is_empty() {
+                    groups.remove(group);
+                }
+            }
+        }
+    }
+
+    /// Where `group` has positions.
+    pub(crate) fn of_group(&self, group: &str) -> Vec<TopicPartition> {
+        self.groups.lock().get(group).map(|positions| positions.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Which groups have positions in `topic`, and where.
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<(Arc<str>, TopicPartition)> {
+        let groups = self.groups.lock();
+        let places = groups.iter().flat_map(|(group, positions)| positions.keys().map(move |place| (group, place)));
+        places.filter(|(_, place)| &*place.topic == topic).map(|(group, place)| (group.clone(), place.clone())).collect()
+    }
+}

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use marlowe_broker::{
+    BoxFuture, BrokerError, Destination, NewRecord, Offset, Producer, TopicPartition, Written,
+};
+use tokio::time::Instant;
+
+use crate::handle::{Handle, Pending};
+use crate::outbox::Outbox;
+use crate::request::{Answer, Request, Write};
+
+/// What is sent is handed to the broker when it has grown to this, without waiting for a flush.
+const HAND_OVER: usize = 1024 * 1024;
+
+/// A producer without transactions.
+pub(crate) struct PlainProducer {
+    outbox: Outbox,
+    /// Handed over and not yet answered, oldest first.
+    in_flight: Vec<(Vec<Destination>, Pending)>,
+}
+
+impl PlainProducer {
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { outbox: Outbox::new(handle), in_flight: Vec::new() }
+    }
+
+    fn hand_over(&mut self) {
+        let (destinations, appends) = self.outbox.take();
+        if destinations.is_empty() {
+            return;
+        }
+        let write = Write { epoch: None, appends, positions: Vec::new(), now: Instant::now() };
+        let pending = self.outbox.handle().submit("a flush", Request::Write(write));
+        self.in_flight.push((destinations, pending));
+    }
+}
+
+impl Producer for PlainProducer {
+    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
+        self.outbox.destination(partition)
+    }
+
+    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
+        self.outbox.push(to, &record)?;
+        if self.outbox.bytes() >= HAND_OVER {
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
+        Box::pin(async {
+            self.hand_over();
+            let mut written = Written::default();
+            let mut failure = None;
+            for (destinations, pending) in self.in_flight.drain(..) {
+                match pending.answer().await {
+                    Ok(answer) => note(&mut written, destinations, answer),
+                    Err(error) => failure = failure.or(Some(error)),
+                }
+            }
+            failure.map_or(Ok(written), Err)
+        })
+    }
+}
+
+/// Adds what a write came to; of several writes to a destination the last counts.
+pub(crate) fn note(written: &mut Written, destinations: Vec<Destination>, answer: Answer) {
+    let Answer::Ends(ends) = answer else { return };
+    for (destination, end) in destinations.into_iter().zip(ends) {
+        set(&mut written.ends, destination, end);
+    }
+}
+
+fn set(ends: &mut Vec<(Destination, Offset)>, destination: Destination, end: Offset) {
+    match ends.iter_mut().find(|(known, _)| *known == destination) {
+        Some((_, known)) => *known = end,
+        None => ends.push((destination, end)),
+    }
+}

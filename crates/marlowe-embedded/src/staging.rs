@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use marlowe_broker::{NewRecord, Timestamp};
+
+use crate::batch::{Batch, Entry, MOST_RECORDS, NULL, SPLIT, STAMPED};
+
+/// Records on their way into one partition, encoded as its batches will hold them.
+#[derive(Debug, Default)]
+pub(crate) struct Staging {
+    entries: Vec<Entry>,
+    data: Vec<u8>,
+    closed: Vec<Arc<Batch>>,
+    closed_bytes: usize,
+}
+
+impl Staging {
+    /// Takes a copy of `record`, whose bytes number `size`.
+    #[inline]
+    pub(crate) fn push(&mut self, record: &NewRecord<'_>, size: usize) {
+        self.make_room(size);
+        self.entries.push(Entry {
+            delta: self.entries.len() as u32,
+            start: self.data.len() as u32,
+            key: record.key.map_or(NULL, |key| key.len() as u32),
+            value: record.value.map_or(NULL, |value| value.len() as u32),
+            timestamp: record.timestamp.millis(),
+        });
+        if let Some(key) = record.key {
+            self.data.extend_from_slice(key);
+        }
+        if let Some(value) = record.value {
+            self.data.extend_from_slice(value);
+        }
+        for header in record.headers {
+            self.data.extend_from_slice(&(header.name.len() as u32).to_le_bytes());
+            self.data.extend_from_slice(header.name.as_bytes());
+            self.data.extend_from_slice(&(header.value.len() as u32).to_le_bytes());
+            self.data.extend_from_slice(header.value);
+        }
+    }
+
+    /// Takes a copy of a record of `batch`, `delta` after the base of what is being staged. A tombstone gets the
+    /// moment `horizon` from which it may be removed, unless it has one.
+    pub(crate) fn copy(&mut self, batch: &Batch, index: usize, delta: u32, horizon: Timestamp) {
+        let body = batch.body(index);
+        let mut entry = Entry { delta, start: self.data.len() as u32, ..batch.entries()[index] };
+        if entry.value == NULL {
+            let key = batch.key(index).map_or(0, <[u8]>::len);
+            entry.value = STAMPED;
+            self.data.extend_from_slice(&body[..key]);
+            self.data.extend_from_slice(&horizon.millis().to_le_bytes());
+            self.data.extend_from_slice(&body[key..]);
+        } else {
+            self.data.extend_from_slice(body);
+        }
+        self.entries.push(entry);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.closed.is_empty()
+    }
+
+    /// What is staged takes this many bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.closed_bytes + self.data.len()
+    }
+
+    /// Whether the batch being filled is as large as a batch should get.
+    pub(crate) fn is_full(&self) -> bool {
+        self.data.len() >= SPLIT || self.entries.len() >= MOST_RECORDS
+    }
+
+    /// Hands out all that is staged, as batches that have no place yet.
+    pub(crate) fn take(&mut self) -> Vec<Arc<Batch>> {
+        self.close();
+        self.closed_bytes = 0;
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Hands out what is staged as one batch that takes the offsets from `base` up to `next`.
+    pub(crate) fn take_at(&mut self, base: u64, next: u64) -> Batch {
+        Batch::at(base, next, hand_over(&mut self.entries), hand_over(&mut self.data))
+    }
+
+    /// Forgets what is staged and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.data.clear();
+        self.closed.clear();
+        self.closed_bytes = 0;
+    }
+
+    #[inline]
+    fn make_room(&mut self, size: usize) {
+        if self.data.len() + size > SPLIT || self.entries.len() == MOST_RECORDS {
+            self.close();
+        }
+        if self.data.capacity() - self.data.len() < size {
+            self.grow(size);
+        }
+    }
+
+    /// Doubles, but not past the size at which a batch is closed: so a full batch wastes nothing.
+    #[cold]
+    fn grow(&mut self, size: usize) {
+        let wanted = (self.data.capacity() * 2).clamp(1024, SPLIT).max(self.data.len() + size);
+        self.data.reserve_exact(wanted - self.data.len());
+    }
+
+    #[cold]
+    fn close(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
+        self.closed_bytes += self.data.len();
+        self.closed.push(Arc::new(Batch::new(hand_over(&mut self.entries), hand_over(&mut self.data))));
+    }
+}
+
+/// The contents of a buffer: the buffer itself when it is well filled, otherwise a copy that fits, and the buffer is used again.
+fn hand_over<T: Copy>(buffer: &mut Vec<T>) -> Vec<T> {
+    if buffer.len() * 2 >= buffer.capacity() {
+        let capacity = buffer.capacity();
+        return std::mem::replace(buffer, Vec::with_capacity(capacity));
+    }
+    let fitting = buffer.as_slice().to_vec();
+    buffer.clear();
+    fitting
+}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, Partition as Number, TopicConfig, TopicDescription, TopicPartition};
+
+use crate::partition::{Extent, Partition};
+
+/// A topic and its partitions.
+pub(crate) struct Topic {
+    pub(crate) description: TopicDescription,
+    pub(crate) partitions: Vec<Arc<Partition>>,
+}
+
+impl Topic {
+    /// The topic whose partitions have the ids from `first` on.
+    pub(crate) fn new(description: TopicDescription, first: u32, extents: &[Extent]) -> Self {
+        let partitions = Number::all(description.partitions)
+            .map(|number| {
+                let place = TopicPartition::new(description.name.clone(), number);
+                let extent = extents.get(number.index()).copied().unwrap_or_default();
+                Arc::new(Partition::new(first + number.get(), place, description.cleanup, extent))
+            })
+            .collect();
+        Self { description, partitions }
+    }
+
+    pub(crate) fn partition(&self, number: Number) -> Result<&Arc<Partition>, BrokerError> {
+        self.partitions
+            .get(number.index())
+            .ok_or_else(|| BrokerError::UnknownPartition { topic: self.description.name.clone(), partition: number })
+    }
+}
+
+/// Refuses what Kafka would refuse.
+pub(crate) fn validate(config: &TopicConfig) -> Result<(), BrokerError> {
+    const LONGEST: usize = 249;
+    const MOST_PARTITIONS: u32 = 100_000;
+    let name = &*config.name;
+    let reason = if name.is_empty() {
+        "it has no name".to_owned()
+    } else if name == "." || name == ".." {
+        "the name stands for a folder: choose another".to_owned()
+    } else if name.len() > LONGEST {
+        format!("its name has {} characters: use at most {LONGEST}", name.len())
+    } else if let Some(wrong) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
+        format!("its name has {wrong:?} in it: use letters, digits, `.`, `_` and `-`")
+    } else if config.partitions == 0 {
+        "it has no partitions: give it at least 1".to_owned()
+    } else if config.partitions > MOST_PARTITIONS {
+        format!("it has {} partitions: give it at most {MOST_PARTITIONS}", config.partitions)
+    } else {
+        return Ok(());
+    };
+    Err(BrokerError::InvalidTopic { topic: config.name.clone(), reason })
+}
