@@ -33,6 +33,12 @@ impl Entry {
     /// The bytes of an entry, in memory as on disk.
     pub(crate) const SIZE: usize = 24;
 
+    /// Where its key and value or stamp end, and its headers begin.
+    pub(crate) fn end(&self) -> usize {
+        let stamp = if self.value == STAMPED { 8 } else { 0 };
+        self.start as usize + self.key_len() + self.value_len() + stamp
+    }
+
     #[inline]
     fn key_len(&self) -> usize {
         if self.key == NULL { 0 } else { self.key as usize }
@@ -158,10 +164,7 @@ impl Batch {
     }
 
     fn headers_of(&self, index: usize) -> Vec<Header<'_>> {
-        let entry = &self.entries[index];
-        let stamp = if entry.value == STAMPED { 8 } else { 0 };
-        let start = entry.start as usize + entry.key_len() + entry.value_len() + stamp;
-        let mut rest = &self.data[start..self.end(index)];
+        let mut rest = &self.data[self.entries[index].end()..self.end(index)];
         let mut headers = Vec::new();
         while let Some((name, after)) = sized(rest) {
             let Some((value, after)) = sized(after) else { break };

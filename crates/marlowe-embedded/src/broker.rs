@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use marlowe_broker::{
@@ -17,7 +18,7 @@ use crate::positions::Positions;
 use crate::producer::PlainProducer;
 use crate::reader::PartitionReader;
 use crate::request::{Answer, GroupPositions, Request, Write};
-use crate::storage::Memory;
+use crate::storage::{Folder, Memory};
 use crate::transaction::Transactional;
 
 /// A broker inside the process, with Kafka's model: topics, groups, transactions, compaction and fencing.
@@ -32,8 +33,31 @@ pub struct EmbeddedBroker {
 impl EmbeddedBroker {
     /// A broker that keeps all in memory. It starts no thread, and each call does its work before it returns.
     pub fn in_memory(config: EmbeddedConfig) -> Self {
-        let ledger = Ledger::new(config, Box::new(Memory::default()), Catalog::new(Vec::new(), 0), Positions::default());
-        Self { handle: Arc::new(Handle::in_memory(ledger)) }
+        let ledger =
+            Ledger::new(config, Box::new(Memory::default()), Catalog::new(Vec::new(), 0), Positions::default());
+        Self { handle: Arc::new(Handle::direct(ledger)) }
+    }
+
+    /// A broker that keeps all in `folder`, which is created when it is missing. A commit is on the disk when its future
+    /// resolves; a thread of its own writes.
+    ///
+    /// # Errors
+    /// [`BrokerError::FolderInUse`] when another has the folder open; [`BrokerError::Storage`] when it cannot be used.
+    pub fn open(folder: &Path, config: EmbeddedConfig) -> Result<Self, BrokerError> {
+        let (storage, held) = Folder::open(folder, &config)?;
+        let positions = Positions::default();
+        for (group, partition, committed) in held.positions {
+            positions.set(&group, &partition.place, Some(committed));
+        }
+        let catalog = Catalog::new(held.topics, held.next_partition);
+        let ledger = Ledger::new(config, Box::new(storage), catalog, positions);
+        ledger.clean_after_pause();
+        let handle = Handle::with_writer(ledger).map_err(|error| BrokerError::Storage {
+            action: "start the writer of",
+            path: folder.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { handle: Arc::new(handle) })
     }
 
     /// Does now all that retention and compaction would do over time, except for the last batch of each partition, which
@@ -142,11 +166,9 @@ impl Broker for EmbeddedBroker {
         member: Option<&'a GroupMetadata>,
         offsets: &'a [(TopicPartition, CommittedOffset)],
     ) -> BoxFuture<'a, Result<(), BrokerError>> {
-        let positions =
-            GroupPositions { group: group.into(), member: member.cloned(), offsets: offsets.to_vec() };
+        let positions = GroupPositions { group: group.into(), member: member.cloned(), offsets: offsets.to_vec() };
         Box::pin(async move {
-            let write =
-                Write { epoch: None, appends: Vec::new(), positions: vec![positions], now: Instant::now() };
+            let write = Write { epoch: None, appends: Vec::new(), positions: vec![positions], now: Instant::now() };
             self.act("committing positions", Request::Write(write)).await
         })
     }

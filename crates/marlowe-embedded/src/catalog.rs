@@ -34,11 +34,8 @@ impl Catalog {
             topic: config.name.clone(),
             reason: "the broker has no partition ids left: start with a new folder".to_owned(),
         })?;
-        let description = TopicDescription {
-            name: config.name.clone(),
-            partitions: config.partitions,
-            cleanup: config.cleanup,
-        };
+        let description =
+            TopicDescription { name: config.name.clone(), partitions: config.partitions, cleanup: config.cleanup };
         Ok(Arc::new(Topic::new(description, first, &[])))
     }
 

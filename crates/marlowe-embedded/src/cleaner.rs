@@ -59,12 +59,11 @@ impl Cleaner {
         if let Some(retention) = retention {
             while trim(ledger, partition, retention)? {}
         }
-        while compacted {
+        let mut left = compacted;
+        while left {
             let mut pass = Pass::begin(ledger, partition)?;
             while !pass.advance(ledger, partition, STRIDE)? {}
-            if pass.is_last() {
-                break;
-            }
+            left = !pass.is_last();
         }
         self.seen = partition.extent.lock().dirty_bytes;
         Ok(())

@@ -207,7 +207,9 @@ struct Output {
 impl Output {
     fn has_room_for(&self, batch: &Batch) -> bool {
         let Some(base) = self.inputs.first() else { return true };
-        !self.staging.is_full() && self.staging.bytes() + batch.size() <= SPLIT && batch.next() - base < u64::from(u32::MAX)
+        !self.staging.is_full()
+            && self.staging.bytes() + batch.size() <= SPLIT
+            && batch.next() - base < u64::from(u32::MAX)
     }
 
     /// Notes that `batch` goes into this; returns the base of the whole.

@@ -5,9 +5,12 @@ use tokio::sync::oneshot;
 
 use crate::ledger::Ledger;
 use crate::request::{Answer, Request, Submission};
+use crate::writer::Writer;
 
 /// What the broker and all that it handed out hold on to. When the last of them is gone, the broker is closed.
 pub(crate) struct Handle {
+    // First, so that it has ended when the ledger is closed.
+    writer: Option<Writer>,
     pub(crate) ledger: Arc<Ledger>,
 }
 
@@ -27,19 +30,33 @@ impl Pending {
 }
 
 impl Handle {
-    pub(crate) fn in_memory(ledger: Ledger) -> Self {
-        Self { ledger: Arc::new(ledger) }
+    /// Carries out each request where it is made.
+    pub(crate) fn direct(ledger: Ledger) -> Self {
+        Self { writer: None, ledger: Arc::new(ledger) }
+    }
+
+    /// Has a thread of its own carry out the requests.
+    pub(crate) fn with_writer(ledger: Ledger) -> std::io::Result<Self> {
+        let ledger = Arc::new(ledger);
+        Ok(Self { writer: Some(Writer::start(ledger.clone())?), ledger })
     }
 
     /// Puts `request` in the order of all. In memory it is carried out before this returns.
     pub(crate) fn submit(&self, operation: &'static str, request: Request) -> Pending {
         let (reply, answer) = oneshot::channel();
-        self.ledger.carry_out(vec![Submission { request, reply }]);
+        let submission = Submission { request, reply };
+        match &self.writer {
+            Some(writer) => writer.submit(submission),
+            None => self.ledger.carry_out(vec![submission]),
+        }
         Pending { operation, answer }
     }
 
     /// Waits until everything accepted so far is done.
     pub(crate) async fn barrier(&self) -> Result<(), BrokerError> {
+        if self.writer.as_ref().is_some_and(Writer::is_idle) {
+            return Ok(());
+        }
         self.submit("waiting for earlier writes", Request::Barrier).answer().await.map(drop)
     }
 }

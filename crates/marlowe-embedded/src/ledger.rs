@@ -145,7 +145,7 @@ impl Ledger {
             if self.storage.apply(&steps).is_ok() {
                 self.show(&steps);
                 run.into_iter().zip(checked).for_each(|(submission, answer)| submission.answer(answer));
-                return self.clean_some(drafts);
+                return self.clean_some(drafts.values().map(|(partition, _)| partition));
             }
         }
         for mut submission in run {
@@ -161,7 +161,7 @@ impl Ledger {
                 Ok(answer)
             });
             submission.answer(answer);
-            self.clean_some(drafts);
+            self.clean_some(drafts.values().map(|(partition, _)| partition));
         }
     }
 
@@ -250,11 +250,19 @@ impl Ledger {
     }
 
     /// A bounded bit of cleaning in each partition that was added to.
-    fn clean_some(&self, drafts: Drafts) {
-        for (partition, _) in drafts.into_values() {
-            if let Err(error) = partition.cleaner.lock().after_append(self, &partition) {
+    fn clean_some<'a>(&self, partitions: impl IntoIterator<Item = &'a Arc<Partition>>) {
+        for partition in partitions {
+            if let Err(error) = partition.cleaner.lock().after_append(self, partition) {
                 tracing::warn!(partition = %partition.place, %error, "cleaning was put off");
             }
+        }
+    }
+
+    /// What is due in a folder that was not open for a while.
+    pub(crate) fn clean_after_pause(&self) {
+        let _order = self.order.lock();
+        for topic in self.catalog.all() {
+            self.clean_some(&topic.partitions);
         }
     }
 

@@ -26,6 +26,7 @@ mod staging;
 mod storage;
 mod topic;
 mod transaction;
+mod writer;
 
 pub use broker::EmbeddedBroker;
 pub use config::EmbeddedConfig;

@@ -41,6 +41,9 @@ impl Positions {
     pub(crate) fn of_topic(&self, topic: &str) -> Vec<(Arc<str>, TopicPartition)> {
         let groups = self.groups.lock();
         let places = groups.iter().flat_map(|(group, positions)| positions.keys().map(move |place| (group, place)));
-        places.filter(|(_, place)| &*place.topic == topic).map(|(group, place)| (group.clone(), place.clone())).collect()
+        places
+            .filter(|(_, place)| &*place.topic == topic)
+            .map(|(group, place)| (group.clone(), place.clone()))
+            .collect()
     }
 }

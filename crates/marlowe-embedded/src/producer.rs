@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::{
-    BoxFuture, BrokerError, Destination, NewRecord, Offset, Producer, TopicPartition, Written,
-};
+use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Offset, Producer, TopicPartition, Written};
 use tokio::time::Instant;
 
 use crate::handle::{Handle, Pending};

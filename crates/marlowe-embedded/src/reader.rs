@@ -37,13 +37,7 @@ struct Line {
 
 impl PartitionReader {
     pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self {
-            handle,
-            wakened: Arc::default(),
-            lines: BTreeMap::new(),
-            next_source: 0,
-            turn: Source(0),
-        }
+        Self { handle, wakened: Arc::default(), lines: BTreeMap::new(), next_source: 0, turn: Source(0) }
     }
 
     /// What there is now: one batch of each source in turn, round after round.
@@ -85,10 +79,7 @@ impl PartitionReader {
 }
 
 /// The sources in `range` that have something to hand out.
-fn ready(
-    lines: &BTreeMap<Source, Line>,
-    range: impl std::ops::RangeBounds<Source>,
-) -> impl Iterator<Item = Source> {
+fn ready(lines: &BTreeMap<Source, Line>, range: impl std::ops::RangeBounds<Source>) -> impl Iterator<Item = Source> {
     lines.range(range).filter(|(_, line)| line.is_ready()).map(|(source, _)| *source)
 }
 

@@ -13,7 +13,10 @@ pub(crate) enum Request {
     Write(Write),
     CreateTopic(TopicConfig),
     DeleteTopic(Arc<str>),
-    DeleteGroup { group: Arc<str>, now: Instant },
+    DeleteGroup {
+        group: Arc<str>,
+        now: Instant,
+    },
     /// A new producer with this transactional id: the answer is its epoch.
     Enlist(Arc<str>),
     /// Cleans all there is to clean.

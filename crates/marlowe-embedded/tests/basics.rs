@@ -34,7 +34,7 @@ async fn a_transaction_is_read_with_its_positions_and_its_marker() {
     let written = producer.commit().await.unwrap();
     assert_eq!(written.end(to), Some(Offset::new(2)));
     assert_eq!(broker.offsets("input", &[place.partition], OffsetSpec::Latest).await.unwrap(), [Offset::new(3)]);
-    assert_eq!(broker.committed("group", &[place.clone()]).await.unwrap(), [Some(position.1)]);
+    assert_eq!(broker.committed("group", std::slice::from_ref(&place)).await.unwrap(), [Some(position.1)]);
 
     let mut reader = broker.reader(Isolation::ReadCommitted).unwrap();
     reader.assign(&place, Offset::new(1)).unwrap();

@@ -44,11 +44,7 @@ struct Quotas {
 }
 
 impl Quotas {
-    fn new(
-        topics: &Topics,
-        members: &[&BTreeSet<Arc<str>>],
-        owners: &BTreeMap<TopicPartition, usize>,
-    ) -> Self {
+    fn new(topics: &Topics, members: &[&BTreeSet<Arc<str>>], owners: &BTreeMap<TopicPartition, usize>) -> Self {
         let mut quotas = Self { topics: BTreeMap::new(), totals: vec![0; members.len()] };
         let mut floors = BTreeMap::new();
         for (topic, count) in topics {
@@ -83,7 +79,8 @@ impl Quotas {
     /// Moves one partition's worth from a member with at least two more than another that could have it, where it costs
     /// the fewest moves; tells whether there was one.
     fn level(&mut self, floors: &BTreeMap<Arc<str>, u32>, wants: &dyn Fn(&Arc<str>, usize) -> bool) -> bool {
-        let mut best: Option<((u32, i8), Arc<str>, usize, usize)> = None;
+        let mut best = None;
+        let mut most = (0, 0);
         for (topic, quota) in &self.topics {
             let floor = floors.get(topic).copied().unwrap_or(0);
             let givers = quota.iter().filter(|(_, count)| **count > floor).map(|(member, _)| *member);
@@ -94,13 +91,14 @@ impl Quotas {
                         continue;
                     }
                     let gain = i8::from(wants(topic, taker)) - i8::from(wants(topic, giver));
-                    if best.as_ref().is_none_or(|(worth, ..)| (gap, gain) > *worth) {
-                        best = Some(((gap, gain), topic.clone(), giver, taker));
+                    if (gap, gain) > most {
+                        most = (gap, gain);
+                        best = Some((topic.clone(), giver, taker));
                     }
                 }
             }
         }
-        let Some((_, topic, giver, taker)) = best else { return false };
+        let Some((topic, giver, taker)) = best else { return false };
         if let Some(quota) = self.topics.get_mut(&topic) {
             quota.entry(giver).and_modify(|count| *count -= 1);
             quota.entry(taker).and_modify(|count| *count += 1);
@@ -123,9 +121,9 @@ mod tests {
 
     fn counts(target: &BTreeMap<TopicPartition, usize>, members: usize, topic: Option<&str>) -> Vec<usize> {
         let of = |member| {
-            let owned = target.iter().filter(move |(place, owner)| {
-                **owner == member && topic.is_none_or(|topic| &*place.topic == topic)
-            });
+            let owned = target
+                .iter()
+                .filter(move |(place, owner)| **owner == member && topic.is_none_or(|topic| &*place.topic == topic));
             owned.count()
         };
         (0..members).map(of).collect()

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::{
-    BoxFuture, BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, TopicPartition,
-};
+use marlowe_broker::{BoxFuture, BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, TopicPartition};
 use tokio::time::Instant;
 
 use super::member::{Card, End, fenced};

@@ -1,11 +1,17 @@
 //! Where batches, topics and positions are kept.
 
+mod failure;
+mod folder;
+mod format;
+mod lock;
 mod memory;
+mod tail;
 
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, CommittedOffset};
 
+pub(crate) use folder::Folder;
 pub(crate) use memory::Memory;
 
 use crate::batch::Batch;

@@ -1,0 +1,52 @@
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use heed::MdbError;
+use marlowe_broker::BrokerError;
+
+const DISK_FULL: &str = "the disk is full, and nothing of this write was kept: free some space and try again";
+
+/// What the system refused, with the mend where one is known.
+pub(crate) fn io_failure(action: &'static str, path: &Path, error: &io::Error) -> BrokerError {
+    let reason = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DISK_FULL.to_owned(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            format!("{error}: the broker must be able to write there; change its permissions or choose another folder")
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            format!("{error}: it is not a folder; name a folder, it is created when it is missing")
+        }
+        _ => error.to_string(),
+    };
+    BrokerError::Storage { action, path: path.display().to_string(), reason }
+}
+
+/// What LMDB refused, with the mend where one is known.
+pub(crate) fn failure(action: &'static str, path: &Path, error: heed::Error) -> BrokerError {
+    let reason = match error {
+        // LMDB tells a short write, as a filling disk brings it, as an I/O error.
+        heed::Error::Io(error) if action == "write to" && error.raw_os_error() == Some(5) => {
+            format!("{error}: the disk is full or failing, and nothing of this write was kept: see to it and try again")
+        }
+        heed::Error::Io(error) => return io_failure(action, path, &error),
+        heed::Error::Mdb(MdbError::MapFull) => {
+            "the folder has grown to its limit, and nothing of this write was kept: raise `max_folder_bytes`, \
+             or delete topics"
+                .to_owned()
+        }
+        heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {
+            "its data.mdb was not written by Marlowe: choose another folder".to_owned()
+        }
+        other => other.to_string(),
+    };
+    BrokerError::Storage { action, path: path.display().to_string(), reason }
+}
+
+/// What is there and makes no sense.
+pub(crate) fn damaged(path: &Path, what: &str) -> BrokerError {
+    BrokerError::Storage {
+        action: "read",
+        path: path.display().to_string(),
+        reason: format!("{what} in it is damaged: restore the folder from a copy, or start with a new one"),
+    }
+}

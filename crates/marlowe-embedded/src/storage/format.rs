@@ -1,0 +1,187 @@
+//! How things are written in a folder. Numbers in keys are big-endian, so that they sort; elsewhere little-endian.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{Cleanup, CommittedOffset, Offset, TopicDescription};
+
+use super::Outline;
+use crate::batch::{Batch, Entry};
+use crate::partition::Extent;
+
+/// The version of all that is below.
+pub(crate) const VERSION: u32 = 1;
+
+/// What a batch begins with: base, next, newest, count of entries, bytes of data.
+const HEADER: usize = 32;
+
+/// Takes numbers and bytes off the front of a piece; `None` when it is too short, which a sound folder has none of.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (front, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*front)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn i64(&mut self) -> Option<i64> {
+        self.take().map(i64::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (front, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(front)
+    }
+}
+
+/// The key of a batch.
+pub(crate) fn batch_key(partition: u32, base: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&partition.to_be_bytes());
+    key[4..].copy_from_slice(&base.to_be_bytes());
+    key
+}
+
+/// The key of a group's position in a partition.
+pub(crate) fn position_key(group: u32, partition: u32) -> [u8; 8] {
+    let mut key = [0; 8];
+    key[..4].copy_from_slice(&group.to_be_bytes());
+    key[4..].copy_from_slice(&partition.to_be_bytes());
+    key
+}
+
+/// The group and the partition of a position's key.
+pub(crate) fn read_position_key(key: &[u8]) -> Option<(u32, u32)> {
+    let (group, partition) = key.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*group), u32::from_be_bytes(partition.try_into().ok()?)))
+}
+
+pub(crate) fn batch_size(batch: &Batch) -> usize {
+    HEADER + batch.bytes()
+}
+
+/// Writes a batch to where its bytes will lie.
+pub(crate) fn write_batch(batch: &Batch, mut to: impl std::io::Write) -> std::io::Result<()> {
+    let mut header = [0; HEADER];
+    header[0..8].copy_from_slice(&batch.base().to_le_bytes());
+    header[8..16].copy_from_slice(&batch.next().to_le_bytes());
+    header[16..24].copy_from_slice(&batch.newest().to_le_bytes());
+    header[24..28].copy_from_slice(&(batch.entries().len() as u32).to_le_bytes());
+    header[28..32].copy_from_slice(&(batch.data().len() as u32).to_le_bytes());
+    to.write_all(&header)?;
+    for entry in batch.entries() {
+        let mut bytes = [0; Entry::SIZE];
+        bytes[0..4].copy_from_slice(&entry.delta.to_le_bytes());
+        bytes[4..8].copy_from_slice(&entry.start.to_le_bytes());
+        bytes[8..12].copy_from_slice(&entry.key.to_le_bytes());
+        bytes[12..16].copy_from_slice(&entry.value.to_le_bytes());
+        bytes[16..24].copy_from_slice(&entry.timestamp.to_le_bytes());
+        to.write_all(&bytes)?;
+    }
+    to.write_all(batch.data())
+}
+
+pub(crate) fn read_outline(blob: &[u8]) -> Option<Outline> {
+    let mut input = Input(blob);
+    let (base, next, newest) = (input.u64()?, input.u64()?, input.i64()?);
+    let (count, data) = (input.u32()? as usize, input.u32()? as usize);
+    Some(Outline { base, next, newest, bytes: count * Entry::SIZE + data })
+}
+
+/// Reads a batch, and checks once that every record lies within it.
+pub(crate) fn read_batch(blob: &[u8]) -> Option<Arc<Batch>> {
+    let mut input = Input(blob);
+    let (base, next, _) = (input.u64()?, input.u64()?, input.i64()?);
+    let (count, size) = (input.u32()? as usize, input.u32()? as usize);
+    let index = input.bytes(count.checked_mul(Entry::SIZE)?)?;
+    let data = input.bytes(size)?;
+    let mut entries = Vec::with_capacity(count);
+    for bytes in index.chunks_exact(Entry::SIZE) {
+        let mut input = Input(bytes);
+        let entry = Entry {
+            delta: input.u32()?,
+            start: input.u32()?,
+            key: input.u32()?,
+            value: input.u32()?,
+            timestamp: input.i64()?,
+        };
+        if entry.end() > data.len() {
+            return None;
+        }
+        entries.push(entry);
+    }
+    Some(Arc::new(Batch::at(base, next, entries, data.to_vec())))
+}
+
+pub(crate) fn write_extent(extent: &Extent) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    let numbers = [extent.start, extent.end, extent.cleaned, extent.clean_bytes, extent.dirty_bytes];
+    for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+pub(crate) fn read_extent(bytes: &[u8]) -> Option<Extent> {
+    let mut input = Input(bytes);
+    Some(Extent {
+        start: input.u64()?,
+        end: input.u64()?,
+        cleaned: input.u64()?,
+        clean_bytes: input.u64()?,
+        dirty_bytes: input.u64()?,
+    })
+}
+
+pub(crate) fn write_topic(topic: &TopicDescription, first: u32) -> Vec<u8> {
+    let (kind, retention) = match topic.cleanup {
+        Cleanup::Delete { retention: None } => (0u32, Duration::ZERO),
+        Cleanup::Delete { retention: Some(retention) } => (1, retention),
+        Cleanup::Compact => (2, Duration::ZERO),
+        Cleanup::CompactDelete { retention } => (3, retention),
+    };
+    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+    let mut bytes = Vec::with_capacity(20);
+    bytes.extend(first.to_le_bytes());
+    bytes.extend(topic.partitions.to_le_bytes());
+    bytes.extend(kind.to_le_bytes());
+    bytes.extend(retention.to_le_bytes());
+    bytes
+}
+
+/// A topic and the id of its first partition.
+pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicDescription, u32)> {
+    let mut input = Input(bytes);
+    let (first, partitions, kind) = (input.u32()?, input.u32()?, input.u32()?);
+    let retention = Duration::from_millis(input.u64()?);
+    let cleanup = match kind {
+        0 => Cleanup::Delete { retention: None },
+        1 => Cleanup::Delete { retention: Some(retention) },
+        2 => Cleanup::Compact,
+        3 => Cleanup::CompactDelete { retention },
+        _ => return None,
+    };
+    Some((TopicDescription { name: std::str::from_utf8(name).ok()?.into(), partitions, cleanup }, first))
+}
+
+pub(crate) fn write_position(committed: &CommittedOffset) -> Vec<u8> {
+    let mut bytes = committed.offset.get().to_le_bytes().to_vec();
+    bytes.extend(committed.metadata.as_bytes());
+    bytes
+}
+
+pub(crate) fn read_position(bytes: &[u8]) -> Option<CommittedOffset> {
+    let mut input = Input(bytes);
+    let offset = Offset::new(input.u64()?);
+    Some(CommittedOffset { offset, metadata: std::str::from_utf8(input.0).ok()?.to_owned() })
+}
