@@ -1,0 +1,176 @@
+use std::hash::{BuildHasher, Hash};
+use std::ops::{Index, IndexMut};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// A row's place in the cache. It stays the row's own as long as somebody pins it or it is not clean.
+pub(crate) type Slot = u32;
+
+/// The rows of a slice that are at hand: the finished state of each, whether or not it is in the store yet.
+///
+/// Rows lie in a slab and are found through a hash table of slots, so that an event's overlay can name a row by its
+/// slot and never hashes a key twice. Which clean rows make room for others is decided by CLOCK.
+pub(crate) struct Cache<K, V> {
+    index: HashTable<Slot>,
+    rows: Vec<CachedRow<K, V>>,
+    vacant: Vec<Slot>,
+    hasher: RandomState,
+    bound: usize,
+    /// Where the clock's hand stands.
+    clock: usize,
+}
+
+/// A row in the cache. A row that is known to be absent is cached too, with no value.
+pub(crate) struct CachedRow<K, V> {
+    /// `None`: the slot is vacant.
+    pub(crate) key: Option<K>,
+    pub(crate) value: Option<V>,
+    /// Counts the finished changes of the row.
+    pub(crate) version: u32,
+    /// How many overlays name it.
+    pub(crate) pins: u32,
+    pub(crate) flags: Flags,
+}
+
+/// What is known of a cached row, one bit each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    /// Changed since it was last flushed.
+    pub(crate) const DIRTY: u8 = 1;
+    /// Flushed, and the flush is not committed yet.
+    pub(crate) const IN_FLIGHT: u8 = 2;
+    /// The store has a row of that key.
+    pub(crate) const STORED: u8 = 4;
+    /// The flush in flight has a row of that key: the store will have it.
+    pub(crate) const WILL_BE_STORED: u8 = 8;
+    /// Used since the clock's hand last passed.
+    pub(crate) const USED: u8 = 16;
+
+    pub(crate) fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    pub(crate) fn set(&mut self, bit: u8) {
+        self.0 |= bit;
+    }
+
+    pub(crate) fn unset(&mut self, bit: u8) {
+        self.0 &= !bit;
+    }
+
+    pub(crate) fn put(&mut self, bit: u8, on: bool) {
+        self.0 = if on { self.0 | bit } else { self.0 & !bit };
+    }
+}
+
+impl<K, V> CachedRow<K, V> {
+    fn may_go(&self) -> bool {
+        self.key.is_some() && self.pins == 0 && !self.flags.has(Flags::DIRTY | Flags::IN_FLIGHT)
+    }
+}
+
+/// How far the clock's hand goes at most to make room for one row. Where nearly all rows are dirty it would otherwise go
+/// around in vain each time; a few more rows until the next commit are the lesser evil.
+const STEPS_PER_ROW: usize = 32;
+
+impl<K: Hash + Eq, V> Cache<K, V> {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self {
+            index: HashTable::new(),
+            rows: Vec::new(),
+            vacant: Vec::new(),
+            hasher: RandomState::default(),
+            bound: bound.max(1),
+            clock: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &K) -> Option<Slot> {
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |slot| self.rows[*slot as usize].key.as_ref() == Some(key)).copied()
+    }
+
+    /// Puts a row into the cache that is not there; clean rows make room for it.
+    pub(crate) fn insert(&mut self, key: K, value: Option<V>) -> Slot {
+        // Two for one, so that a cache that has grown past its bound comes down to it again.
+        if let Some(excess) = (self.index.len() + 1).checked_sub(self.bound).filter(|excess| *excess > 0) {
+            self.evict(STEPS_PER_ROW, excess.min(2));
+        }
+        let hash = self.hasher.hash_one(&key);
+        let mut flags = Flags::default();
+        flags.put(Flags::STORED, value.is_some());
+        let row = CachedRow { key: Some(key), value, version: 0, pins: 0, flags };
+        let slot = match self.vacant.pop() {
+            Some(slot) => {
+                self[slot] = row;
+                slot
+            }
+            None => {
+                self.rows.push(row);
+                Slot::try_from(self.rows.len() - 1).expect("memory ends before 2^32 cached rows")
+            }
+        };
+        let (rows, hasher) = (&self.rows, &self.hasher);
+        self.index.insert_unique(hash, slot, |slot| hasher.hash_one(rows[*slot as usize].key.as_ref().expect(NAMED)));
+        slot
+    }
+
+    /// Brings the cache down to its bound, as far as there are rows that may go.
+    pub(crate) fn trim(&mut self) {
+        let excess = self.index.len().saturating_sub(self.bound);
+        // The first round takes away the `USED` marks, the second finds what has none.
+        self.evict(2 * self.rows.len(), excess);
+    }
+
+    fn evict(&mut self, steps: usize, mut wanted: usize) {
+        for _ in 0..steps {
+            if wanted == 0 {
+                return;
+            }
+            self.clock = if self.clock + 1 < self.rows.len() { self.clock + 1 } else { 0 };
+            let row = &mut self.rows[self.clock];
+            if !row.may_go() {
+                continue;
+            }
+            if row.flags.has(Flags::USED) {
+                row.flags.unset(Flags::USED);
+                continue;
+            }
+            row.value = None;
+            let Some(key) = row.key.take() else { continue };
+            let slot = self.clock as Slot;
+            if let Ok(place) = self.index.find_entry(self.hasher.hash_one(&key), |found| *found == slot) {
+                place.remove();
+            }
+            self.vacant.push(slot);
+            wanted -= 1;
+        }
+    }
+}
+
+/// Why a row that the index names has a key: it loses it only together with its place in the index.
+const NAMED: &str = "the index names no vacant slot";
+
+impl<K, V> Index<Slot> for Cache<K, V> {
+    type Output = CachedRow<K, V>;
+
+    #[inline]
+    fn index(&self, slot: Slot) -> &CachedRow<K, V> {
+        &self.rows[slot as usize]
+    }
+}
+
+impl<K, V> IndexMut<Slot> for Cache<K, V> {
+    #[inline]
+    fn index_mut(&mut self, slot: Slot) -> &mut CachedRow<K, V> {
+        &mut self.rows[slot as usize]
+    }
+}

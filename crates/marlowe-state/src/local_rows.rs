@@ -1,0 +1,54 @@
+use std::hash::Hash;
+
+use crate::cache::{Cache, Slot};
+use crate::layers::Layers;
+use crate::{Hand, KeyRange, RowFormat};
+
+/// A row that the store does not have as the event sees it: its store key, and the row or the word that it is gone.
+pub(crate) type LocalRow<K, V> = (Box<[u8]>, Option<(K, V)>);
+
+/// The rows of `range` that the store does not have as the event sees them, in key order.
+pub(crate) fn local_rows<K, V>(
+    layers: &mut Layers<K, V>,
+    hand: Hand,
+    range: &KeyRange,
+    format: &dyn RowFormat<K, V>,
+) -> Vec<LocalRow<K, V>>
+where
+    K: Hash + Eq + Clone + 'static,
+    V: Clone + 'static,
+{
+    let mut rows: Vec<LocalRow<K, V>> = Vec::new();
+    for (slot, value) in layers.changes(hand) {
+        let bytes = key_bytes(&layers.cache, slot, format);
+        if range.contains(&bytes) {
+            rows.push((bytes, row(&layers.cache, slot, value)));
+        }
+    }
+    let Layers { cache, dirty, in_flight, .. } = layers;
+    for unflushed in [dirty, in_flight] {
+        for (bytes, slot) in unflushed.range(range, |slot| key_bytes(cache, slot, format)) {
+            rows.push((bytes.into(), row(cache, slot, cache[slot].value.as_ref())));
+        }
+    }
+    // The sort is stable and the event's own rows come first: of rows that share a key the first is the one it sees.
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    rows.dedup_by(|later, earlier| later.0 == earlier.0);
+    rows
+}
+
+fn key_bytes<K: Hash + Eq + 'static, V: 'static>(
+    cache: &Cache<K, V>,
+    slot: Slot,
+    format: &dyn RowFormat<K, V>,
+) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    if let Some(key) = &cache[slot].key {
+        format.encode_key(key, &mut bytes);
+    }
+    bytes.into()
+}
+
+fn row<K: Hash + Eq + Clone, V: Clone>(cache: &Cache<K, V>, slot: Slot, value: Option<&V>) -> Option<(K, V)> {
+    Some((cache[slot].key.clone()?, value?.clone()))
+}

@@ -1,0 +1,157 @@
+use std::fmt;
+
+/// Rows of bytes in one arena: a key, and a value or the word that there is none.
+///
+/// Pushing a row allocates nothing of its own, and [`clear`](Self::clear) keeps the memory, so a `Rows` that is filled
+/// again and again settles at the size of the largest batch.
+#[derive(Clone, Default)]
+pub struct Rows {
+    arena: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// Where a row lies in the arena: the key, and right after it the value.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    key: u32,
+    value: u32,
+}
+
+/// The value length that says "no value". A real value of that length would not fit the arena's spans either.
+const ABSENT: u32 = u32::MAX;
+
+impl Rows {
+    /// No rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.spans.clear();
+    }
+
+    /// Adds a row at the end; `None` says that the key is removed.
+    ///
+    /// # Panics
+    ///
+    /// When the key or the value is of 4 GiB or more.
+    pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+        assert!(
+            key.len() < ABSENT as usize && value.is_none_or(|value| value.len() < ABSENT as usize),
+            "a row's key and value must each be smaller than 4 GiB"
+        );
+        let start = self.arena.len();
+        self.arena.extend_from_slice(key);
+        if let Some(value) = value {
+            self.arena.extend_from_slice(value);
+        }
+        let value = value.map_or(ABSENT, |value| value.len() as u32);
+        self.spans.push(Span { start, key: key.len() as u32, value });
+    }
+
+    /// How many rows there are; a key pushed twice counts twice.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// The row at `index`.
+    pub fn get(&self, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
+        self.spans.get(index).map(|span| self.row(span))
+    }
+
+    /// The rows, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> + DoubleEndedIterator {
+        self.spans.iter().map(|span| self.row(span))
+    }
+
+    /// Sorts the rows by key. Rows of one key stay in the order they were pushed in.
+    pub fn sort(&mut self) {
+        let Self { arena, spans } = self;
+        if spans.is_sorted_by(|a, b| key(arena, a) <= key(arena, b)) {
+            return;
+        }
+        // The first bytes of a key decide most comparisons; beside the span they save two trips into the arena.
+        let mut order: Vec<(u64, Span)> = spans.iter().map(|span| (head(key(arena, span)), *span)).collect();
+        // The arena's order is the order of pushing, so the start settles ties and an unstable sort is a stable one.
+        order.sort_unstable_by(|(head_a, a), (head_b, b)| {
+            head_a.cmp(head_b).then_with(|| key(arena, a).cmp(key(arena, b))).then(a.start.cmp(&b.start))
+        });
+        spans.clear();
+        spans.extend(order.into_iter().map(|(_, span)| span));
+    }
+
+    fn row(&self, span: &Span) -> (&[u8], Option<&[u8]>) {
+        let value = span.start + span.key as usize;
+        let bytes = (span.value != ABSENT).then(|| &self.arena[value..value + span.value as usize]);
+        (key(&self.arena, span), bytes)
+    }
+}
+
+fn key<'a>(arena: &'a [u8], span: &Span) -> &'a [u8] {
+    &arena[span.start..span.start + span.key as usize]
+}
+
+/// The first eight bytes as a number that orders as they do. Shorter keys are filled up with zeros: they may tie with a
+/// longer key, and then the whole keys are compared.
+fn head(key: &[u8]) -> u64 {
+    match key.first_chunk::<8>() {
+        Some(head) => u64::from_be_bytes(*head),
+        None => {
+            let mut head = [0; 8];
+            head[..key.len()].copy_from_slice(key);
+            u64::from_be_bytes(head)
+        }
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("rows", &self.len()).field("bytes", &self.bytes()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were_pushed() {
+        let mut rows = Rows::new();
+        rows.push(b"b", Some(b"2"));
+        rows.push(b"", Some(b""));
+        rows.push(b"a", None);
+        assert_eq!((rows.len(), rows.bytes()), (3, 3));
+        assert_eq!(rows.get(0), Some((&b"b"[..], Some(&b"2"[..]))));
+        assert_eq!(rows.get(1), Some((&b""[..], Some(&b""[..]))));
+        assert_eq!(rows.get(2), Some((&b"a"[..], None)));
+        assert_eq!(rows.get(3), None);
+        rows.clear();
+        assert!(rows.is_empty());
+    }
+
+    #[test]
+    fn sorting_orders_keys_by_bytes_and_keeps_the_order_of_equal_ones() {
+        let mut rows = Rows::new();
+        for (key, value) in
+            [("b", "1"), ("a\0", "2"), ("a", "3"), ("abcdefghij", "4"), ("b", "5"), ("abcdefgha", "6"), ("", "7")]
+        {
+            rows.push(key.as_bytes(), Some(value.as_bytes()));
+        }
+        rows.sort();
+        let values: Vec<&[u8]> = rows.iter().filter_map(|(_, value)| value).collect();
+        assert_eq!(values, [b"7", b"3", b"2", b"6", b"4", b"1", b"5"]);
+    }
+}

@@ -1,0 +1,225 @@
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell, RefMut};
+use std::hash::Hash;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::cache::Slot;
+use crate::error::MAX_KEY_BYTES;
+use crate::layers::Layers;
+use crate::local_rows::local_rows;
+use crate::row_size::RowSize;
+use crate::{
+    FormatError, Guard, Hand, KeyRange, PositionSlot, RowFormat, SliceConfig, SliceError, SliceScan, Store, StoreError,
+    TableIndex,
+};
+
+/// One table's rows in one shard: each event's changes, over the cache of what finished events left, over the committed
+/// store.
+///
+/// An event reads and writes on behalf of its [`Hand`]. What it writes is seen by nobody else until the shard's loop
+/// calls [`SliceState::apply`](crate::SliceState::apply). Values are handed out as clones and taken back whole, so no
+/// guard outlives a call, and a closure may use the slice it is called from.
+///
+/// The loop's side of it is [`SliceState`](crate::SliceState); those methods are for between the events, never for
+/// inside a closure given to the slice.
+pub struct Slice<K, V> {
+    pub(crate) layers: RefCell<Layers<K, V>>,
+    pub(crate) source: Rc<Source<K, V>>,
+    guard: Option<Guard<K>>,
+    scratch: Cell<Scratch>,
+    pub(crate) row_size: Cell<RowSize>,
+}
+
+/// Where the rows come from that are not at hand.
+pub(crate) struct Source<K, V> {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) table: TableIndex,
+    pub(crate) slot: PositionSlot,
+    pub(crate) format: Box<dyn RowFormat<K, V>>,
+}
+
+impl<K, V> Source<K, V> {
+    fn table_name(&self) -> String {
+        let name = self.store.layout().tables.get(usize::from(self.table.0));
+        name.cloned().unwrap_or_else(|| format!("#{}", self.table.0))
+    }
+
+    pub(crate) fn store_error(&self, source: StoreError) -> SliceError {
+        SliceError::Store { table: self.table_name(), source }
+    }
+
+    pub(crate) fn format_error(&self, source: FormatError) -> SliceError {
+        SliceError::Format { table: self.table_name(), source }
+    }
+}
+
+/// Buffers that are filled again and again.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) key: Vec<u8>,
+    pub(crate) topic_key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.key.clear();
+        self.topic_key.clear();
+        self.value.clear();
+    }
+}
+
+impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
+    /// A slice over the committed rows of a store. `guard` may refuse keys.
+    pub fn new(config: SliceConfig, format: Box<dyn RowFormat<K, V>>, guard: Option<Guard<K>>) -> Self {
+        let SliceConfig { store, table, slot, cache_rows, isolation } = config;
+        Self {
+            layers: RefCell::new(Layers::new(cache_rows, isolation)),
+            source: Rc::new(Source { store, table, slot, format }),
+            guard,
+            scratch: Cell::default(),
+            row_size: Cell::default(),
+        }
+    }
+
+    /// The value at `key`.
+    pub fn get(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
+        let (mut layers, slot) = self.locate(Cow::Borrowed(key))?;
+        Ok(layers.read(hand, slot).cloned())
+    }
+
+    /// Whether there is a value at `key`.
+    pub fn contains_key(&self, hand: Hand, key: &K) -> Result<bool, SliceError> {
+        let (mut layers, slot) = self.locate(Cow::Borrowed(key))?;
+        Ok(layers.read(hand, slot).is_some())
+    }
+
+    /// Puts `value` at `key`, and returns what was there.
+    pub fn insert(&self, hand: Hand, key: K, value: V) -> Result<Option<V>, SliceError> {
+        let (mut layers, slot) = self.locate(Cow::Owned(key))?;
+        Ok(layers.write(hand, slot, Some(value)))
+    }
+
+    /// Removes the row at `key`, and returns what was there.
+    pub fn remove(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
+        let (mut layers, slot) = self.locate(Cow::Borrowed(key))?;
+        Ok(layers.write(hand, slot, None))
+    }
+
+    /// Changes the value at `key`; an absent one starts from the default.
+    ///
+    /// The closure gets a clone, which is put back when it returns: it may use the slice itself, and if it panics the
+    /// row is as before. What it does to this same row through the slice is overwritten.
+    #[inline]
+    pub fn update(&self, hand: Hand, key: K, change: impl FnOnce(&mut V)) -> Result<(), SliceError>
+    where
+        V: Default,
+    {
+        self.replace(hand, key, |value| {
+            let mut value = value.unwrap_or_default();
+            change(&mut value);
+            Some(value)
+        })
+    }
+
+    /// Changes the row at `key`: `None` is an absent row, before and after.
+    ///
+    /// As with [`update`](Self::update), the closure works on a clone and may use the slice.
+    #[inline]
+    pub fn update_with(&self, hand: Hand, key: K, change: impl FnOnce(&mut Option<V>)) -> Result<(), SliceError> {
+        self.replace(hand, key, |mut value| {
+            change(&mut value);
+            value
+        })
+    }
+
+    #[inline]
+    fn replace(&self, hand: Hand, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Result<(), SliceError> {
+        let (mut layers, slot) = self.locate(Cow::Owned(key))?;
+        // Touching pins the row: whatever the closure does to the slice, the slot stays this row's.
+        let place = layers.touch(hand, slot);
+        let value = layers.touched(hand, slot, place).cloned();
+        drop(layers);
+        let value = change(value);
+        self.layers.borrow_mut().write_at(hand, slot, place, value);
+        Ok(())
+    }
+
+    /// How many rows there are.
+    pub fn len(&self, hand: Hand) -> Result<u64, SliceError> {
+        self.count_first()?;
+        Ok(self.layers.borrow_mut().len(hand))
+    }
+
+    /// The rows of `range` in key order, as they are now: later changes do not disturb the scan.
+    ///
+    /// The rows that are not committed yet are copied at once; the others are read from the store a page at a time. A
+    /// scan belongs to its event: one that is kept beyond it may meet rows of later commits.
+    pub fn scan(&self, hand: Hand, range: KeyRange) -> Result<SliceScan<K, V>, SliceError> {
+        self.count_first()?;
+        let mut layers = self.layers.borrow_mut();
+        layers.note_scan(hand);
+        let rows = local_rows(&mut layers, hand, &range, &*self.source.format);
+        Ok(SliceScan::new(Rc::clone(&self.source), range, rows))
+    }
+
+    /// The layers, and where in the cache the row at `key` is; it is read from the store if it is not there yet.
+    #[inline]
+    fn locate(&self, key: Cow<'_, K>) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
+        let mut layers = self.layers.borrow_mut();
+        if let Some(slot) = layers.cache.find(&key) {
+            layers.hits += 1;
+            return Ok((layers, slot));
+        }
+        drop(layers);
+        self.load(key.into_owned())
+    }
+
+    #[cold]
+    fn load(&self, key: K) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
+        if let Some(guard) = &self.guard {
+            guard(&key).map_err(SliceError::Refused)?;
+        }
+        self.count_first()?;
+        let value = self.with_scratch(|scratch| self.fetch(&key, scratch))?;
+        let mut layers = self.layers.borrow_mut();
+        layers.misses += 1;
+        // The guard and the format are not ours: should they have used the slice, the row may have come in meanwhile.
+        let slot = match layers.cache.find(&key) {
+            Some(slot) => slot,
+            None => layers.cache.insert(key, value),
+        };
+        Ok((layers, slot))
+    }
+
+    fn fetch(&self, key: &K, Scratch { key: bytes, value, .. }: &mut Scratch) -> Result<Option<V>, SliceError> {
+        let Source { store, table, format, .. } = &*self.source;
+        format.encode_key(key, bytes);
+        if bytes.len() > MAX_KEY_BYTES {
+            let table = self.source.table_name();
+            return Err(SliceError::KeyTooLong { table, len: bytes.len(), limit: MAX_KEY_BYTES });
+        }
+        if !store.get(*table, bytes, value).map_err(|error| self.source.store_error(error))? {
+            return Ok(None);
+        }
+        format.decode_value(value).map(Some).map_err(|error| self.source.format_error(error))
+    }
+
+    /// Asks the store for its number of rows, before the first change can be made.
+    fn count_first(&self) -> Result<(), SliceError> {
+        if self.layers.borrow().first_count.is_none() {
+            let count = self.source.store.count(self.source.table).map_err(|error| self.source.store_error(error))?;
+            self.layers.borrow_mut().first_count = Some(count);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let mut scratch = self.scratch.take();
+        scratch.clear();
+        let result = work(&mut scratch);
+        self.scratch.set(scratch);
+        result
+    }
+}
