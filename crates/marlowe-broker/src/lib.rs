@@ -8,6 +8,8 @@
 
 mod broker;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod membership;
 mod offset;

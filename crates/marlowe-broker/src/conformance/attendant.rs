@@ -1,0 +1,122 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::Setting;
+use crate::{BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, TopicPartition};
+
+/// A member on a task of its own, as a worker has it: it takes what is assigned and gives up what is revoked.
+pub(super) struct Attendant {
+    seen: Arc<Mutex<Seen>>,
+    metadata: Arc<dyn MetadataSource>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Box<dyn Membership>>,
+}
+
+/// What a member was told.
+#[derive(Clone, Default)]
+pub(super) struct Seen {
+    pub(super) owned: BTreeSet<TopicPartition>,
+    /// Everything that was ever taken from it, acknowledged or lost.
+    pub(super) gone: BTreeSet<TopicPartition>,
+    pub(super) lost: usize,
+    pub(super) error: Option<BrokerError>,
+}
+
+impl Attendant {
+    pub(super) fn of(mut membership: Box<dyn Membership>) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let metadata = membership.metadata();
+        let (stop, mut stopped) = oneshot::channel();
+        let told = seen.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    biased;
+                    _ = &mut stopped => return membership,
+                    event = membership.next() => event,
+                };
+                let revoked = told.lock().expect("no check panics with it").hear(event);
+                if !revoked.is_empty() {
+                    // A member that was expelled meanwhile is told so by its next event.
+                    let _ = membership.acknowledge(&revoked).await;
+                }
+                if told.lock().expect("no check panics with it").error.is_some() {
+                    let _ = stopped.await;
+                    return membership;
+                }
+            }
+        });
+        Self { seen, metadata, stop, task }
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.lock().expect("no check panics with it").clone()
+    }
+
+    pub(super) fn owned(&self) -> BTreeSet<TopicPartition> {
+        self.seen().owned
+    }
+
+    pub(super) fn metadata(&self) -> Arc<dyn MetadataSource> {
+        self.metadata.clone()
+    }
+
+    /// Falls silent and hands the membership back.
+    pub(super) async fn stop(self) -> Box<dyn Membership> {
+        let _ = self.stop.send(());
+        self.task.await.expect("the member's task ends well")
+    }
+
+    pub(super) async fn leave(self) {
+        self.stop().await.leave().await.expect("a member can leave");
+    }
+}
+
+impl Seen {
+    /// Takes in an event; returns what is to be acknowledged.
+    fn hear(&mut self, event: Result<GroupEvent, BrokerError>) -> Vec<TopicPartition> {
+        match event {
+            Ok(GroupEvent::Assigned(places)) => self.owned.extend(places),
+            Ok(GroupEvent::Revoked(places)) => {
+                places.iter().for_each(|place| assert!(self.owned.remove(place), "{place} was never assigned"));
+                self.gone.extend(places.iter().cloned());
+                return places;
+            }
+            Ok(GroupEvent::Lost(places)) => {
+                self.lost += 1;
+                places.iter().for_each(|place| assert!(self.owned.remove(place), "{place} was never assigned"));
+                self.gone.extend(places);
+            }
+            Err(error) => self.error = Some(error),
+        }
+        Vec::new()
+    }
+}
+
+impl Setting {
+    pub(super) fn group_config(&self, group: &Arc<str>, topics: &[&Arc<str>]) -> GroupConfig {
+        let mut config = GroupConfig::new(group.clone(), topics.iter().map(|topic| (*topic).clone()));
+        config.session_timeout = self.session_timeout;
+        config
+    }
+
+    pub(super) async fn join(&self, group: &Arc<str>, topics: &[&Arc<str>]) -> Box<dyn Membership> {
+        self.join_with(self.group_config(group, topics)).await
+    }
+
+    pub(super) async fn join_with(&self, config: GroupConfig) -> Box<dyn Membership> {
+        self.within("joining", self.broker.join(config)).await.expect("the group can be joined")
+    }
+
+    pub(super) async fn attend(&self, group: &Arc<str>, topics: &[&Arc<str>]) -> Attendant {
+        Attendant::of(self.join(group, topics).await)
+    }
+
+    /// The next event of a member.
+    pub(super) async fn event(&self, member: &mut Box<dyn Membership>) -> GroupEvent {
+        self.within("news for a member", member.next()).await.expect("the member is a member")
+    }
+}

@@ -1,0 +1,49 @@
+//! Positions of groups, outside transactions.
+
+use super::Setting;
+use super::setting::place;
+use crate::{BrokerError, CommittedOffset, Offset};
+
+/// In the order asked for, `None` where there is none; each group has its own.
+pub async fn positions_are_kept_with_their_notes(setting: &Setting) {
+    let (one, two) = (setting.topic(2).await, setting.topic(1).await);
+    let (group, other) = (setting.name("group"), setting.name("group"));
+    let first = CommittedOffset { offset: Offset::new(5), metadata: "note: 1, 2".into() };
+    let second = CommittedOffset::from(Offset::new(7));
+    let offsets = [(place(&one, 1), first.clone()), (place(&two, 0), second.clone())];
+    setting.broker.commit_offsets(&group, None, &offsets).await.unwrap();
+    let asked = [place(&two, 0), place(&one, 0), place(&one, 1)];
+    assert_eq!(setting.broker.committed(&group, &asked).await.unwrap(), [Some(second.clone()), None, Some(first)]);
+    assert_eq!(setting.broker.committed(&other, &asked).await.unwrap(), [None, None, None]);
+    // Back, and without a note.
+    setting.broker.commit_offsets(&group, None, &[(place(&one, 1), Offset::ZERO.into())]).await.unwrap();
+    let committed = setting.broker.committed(&group, &asked).await.unwrap();
+    assert_eq!(committed, [Some(second), None, Some(Offset::ZERO.into())]);
+}
+
+/// As at-least-once processing does.
+pub async fn a_member_commits_outside_transactions(setting: &Setting) {
+    let (group, anchor) = (setting.name("group"), setting.topic(1).await);
+    let member = setting.attend(&group, &[&anchor]).await;
+    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let metadata = member.metadata().current();
+    let offsets = [(place(&anchor, 0), Offset::new(4).into())];
+    setting.broker.commit_offsets(&group, Some(&metadata), &offsets).await.unwrap();
+    let committed = setting.broker.committed(&group, &[place(&anchor, 0)]).await.unwrap();
+    assert_eq!(committed, [Some(Offset::new(4).into())]);
+    member.leave().await;
+}
+
+/// Not while it has members.
+pub async fn a_deleted_group_has_no_positions(setting: &Setting) {
+    let (group, anchor) = (setting.name("group"), setting.topic(1).await);
+    let member = setting.attend(&group, &[&anchor]).await;
+    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let offsets = [(place(&anchor, 0), Offset::new(4).into())];
+    setting.broker.commit_offsets(&group, Some(&member.metadata().current()), &offsets).await.unwrap();
+    let refused = setting.broker.delete_group(&group).await;
+    assert!(matches!(refused, Err(BrokerError::GroupNotEmpty { members: 1, .. })), "{refused:?}");
+    member.leave().await;
+    setting.broker.delete_group(&group).await.unwrap();
+    assert_eq!(setting.broker.committed(&group, &[place(&anchor, 0)]).await.unwrap(), [None]);
+}

@@ -1,0 +1,88 @@
+//! Topics: made, found, listed and deleted.
+
+use std::time::Duration;
+
+use super::Setting;
+use super::setting::place;
+use crate::{BrokerError, Cleanup, GroupConfig, Isolation, Offset, OffsetSpec, Partition, TopicConfig};
+
+/// A topic is described as it was created, alone and in the list of all.
+pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
+    let kinds = [
+        Cleanup::Delete { retention: None },
+        Cleanup::Delete { retention: Some(Duration::from_secs(3600)) },
+        Cleanup::Compact,
+        Cleanup::CompactDelete { retention: Duration::from_secs(3600) },
+    ];
+    for (partitions, cleanup) in (1..).zip(kinds) {
+        let name = setting.topic_with(partitions, cleanup).await;
+        let described = setting.broker.topic(&name).await.unwrap().unwrap();
+        assert_eq!((&described.name, described.partitions, described.cleanup), (&name, partitions, cleanup));
+        let all = setting.broker.topics().await.unwrap();
+        assert!(all.contains(&described), "the list has every topic");
+        assert!(all.is_sorted_by(|one, next| one.name < next.name), "the list is by name");
+    }
+    assert!(setting.broker.topic(&setting.name("missing")).await.unwrap().is_none());
+}
+
+/// The second creation is refused, and the topic stays as it was.
+pub async fn a_topic_is_created_once(setting: &Setting) {
+    let name = setting.topic(2).await;
+    let again = setting.broker.create_topic(TopicConfig::new(name.clone(), 5)).await;
+    assert!(matches!(again, Err(BrokerError::TopicExists { topic }) if topic == name));
+    assert_eq!(setting.broker.topic(&name).await.unwrap().unwrap().partitions, 2);
+}
+
+/// Names that Kafka does not allow, and a topic without partitions.
+pub async fn a_bad_topic_is_refused(setting: &Setting) {
+    let long = "x".repeat(250);
+    for name in ["", ".", "..", "a b", "a/b", "grüße", &long] {
+        let refused = setting.broker.create_topic(TopicConfig::new(name, 1)).await;
+        assert!(matches!(refused, Err(BrokerError::InvalidTopic { .. })), "{name:?} is no name");
+    }
+    let empty = setting.name("empty");
+    let refused = setting.broker.create_topic(TopicConfig::new(empty.clone(), 0)).await;
+    assert!(matches!(refused, Err(BrokerError::InvalidTopic { .. })));
+    assert!(setting.broker.topic(&empty).await.unwrap().is_none());
+}
+
+/// Its records and the groups' positions go with it; one of the same name begins anew.
+pub async fn a_deleted_topic_is_gone_with_its_positions(setting: &Setting) {
+    let topic = setting.topic(1).await;
+    let group = setting.name("group");
+    let at = place(&topic, 0);
+    setting.produce(&at, &["old"]).await;
+    setting.broker.commit_offsets(&group, None, &[(at.clone(), Offset::new(1).into())]).await.unwrap();
+    setting.broker.delete_topic(&topic).await.unwrap();
+    setting.until("the topic is gone", async || setting.broker.topic(&topic).await.unwrap().is_none()).await;
+    let again = setting.broker.delete_topic(&topic).await;
+    assert!(matches!(again, Err(BrokerError::UnknownTopic { .. })));
+
+    let remade = async || setting.broker.create_topic(TopicConfig::new(topic.clone(), 1)).await.is_ok();
+    setting.until("the name is free again", remade).await;
+    setting.until("the topic is there", async || setting.broker.topic(&topic).await.unwrap().is_some()).await;
+    assert_eq!(setting.broker.committed(&group, std::slice::from_ref(&at)).await.unwrap(), [None]);
+    assert!(setting.read_all(&topic, Isolation::ReadCommitted).await.is_empty());
+    setting.produce(&at, &["new"]).await;
+    assert_eq!(setting.read_all(&topic, Isolation::ReadCommitted).await.len(), 1);
+}
+
+/// What is asked of a topic or partition that is not there is refused with its name.
+pub async fn what_is_not_there_is_named(setting: &Setting) {
+    let missing = setting.name("missing");
+    let topic = setting.topic(2).await;
+    let spec = OffsetSpec::Latest;
+    let unknown = setting.broker.offsets(&missing, &[Partition::new(0)], spec).await;
+    assert!(matches!(unknown, Err(BrokerError::UnknownTopic { topic }) if topic == missing));
+    let unknown = setting.broker.offsets(&topic, &[Partition::new(0), Partition::new(2)], spec).await;
+    assert!(matches!(unknown, Err(BrokerError::UnknownPartition { partition, .. }) if partition.get() == 2));
+
+    let mut reader = setting.broker.reader(Isolation::ReadCommitted).unwrap();
+    let mut producer = setting.broker.producer().unwrap();
+    assert!(matches!(reader.assign(&place(&missing, 0), Offset::ZERO), Err(BrokerError::UnknownTopic { .. })));
+    assert!(matches!(reader.assign(&place(&topic, 2), Offset::ZERO), Err(BrokerError::UnknownPartition { .. })));
+    assert!(matches!(producer.destination(&place(&missing, 0)), Err(BrokerError::UnknownTopic { .. })));
+    assert!(matches!(producer.destination(&place(&topic, 2)), Err(BrokerError::UnknownPartition { .. })));
+    let joined = setting.broker.join(GroupConfig::new(setting.name("group"), [missing])).await;
+    assert!(matches!(joined, Err(BrokerError::UnknownTopic { .. })));
+}
