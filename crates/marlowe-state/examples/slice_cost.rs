@@ -159,4 +159,8 @@ fn main() {
     let memory = MemoryStore::new(layout());
     batches("memory", &memory);
     misses("memory", Arc::new(memory));
+    let folder = tempfile::tempdir().unwrap();
+    let lmdb = LmdbStore::open(folder.path(), layout(), LmdbOptions::default()).unwrap();
+    batches("lmdb", &lmdb);
+    misses("lmdb", Arc::new(lmdb));
 }

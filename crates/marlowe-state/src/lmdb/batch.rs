@@ -1,0 +1,81 @@
+//! How a batch of rows is put into a table.
+
+use heed::{PutFlags, RoTxn, RwTxn};
+
+use super::environment::Bytewise;
+use super::key::{from_stored, to_stored};
+use crate::Rows;
+
+/// How many new pages the batch may take at most, in round numbers.
+pub(super) fn pages(table: &Bytewise, txn: &RoTxn<'_>, rows: &Rows) -> heed::Result<u64> {
+    let stat = table.stat(txn)?;
+    // What the batch touches is copied on write: at most the whole table, at most a path from the root per row.
+    let existing = (stat.branch_pages + stat.leaf_pages + stat.overflow_pages) as u64;
+    let touched = match rows.len() as u64 {
+        // Clearing and rewriting frees them all, and the list of free pages grows.
+        0 => existing / 64,
+        rows => existing.min(rows * (u64::from(stat.depth) + 2)).max(existing / 64),
+    };
+    // A page is at least half full after a split, and a long value wastes less than a page of its own length.
+    let node = 24;
+    let new = 3 * (rows.bytes() as u64 + node * rows.len() as u64) / u64::from(stat.page_size);
+    // The store's own table, the free list, and the roots.
+    Ok(touched + new + 64)
+}
+
+/// Puts sorted rows into the table, the last one of those that share a key, and returns the bytes of the table's keys and
+/// values, which were `bytes` before.
+pub(super) fn put(table: &Bytewise, txn: &mut RwTxn<'_>, rows: &Rows, bytes: u64) -> heed::Result<u64> {
+    let count = table.len(txn)?;
+    let last = table.last(txn)?.map(|(key, _)| from_stored(key).to_vec());
+    let beyond = |key: &[u8]| last.as_deref().is_none_or(|last| key > last);
+    // A batch as large as the table is cheaper written anew together with it, page after page, than put in between.
+    if count > 0
+        && rows.len() as u64 >= count
+        && rows.bytes() as u64 >= bytes
+        && rows.get(0).is_some_and(|(first, _)| !beyond(first))
+    {
+        let mut all = Rows::new();
+        for row in table.iter(txn)? {
+            let (key, value) = row?;
+            all.push(from_stored(key), Some(value));
+        }
+        rows.iter().for_each(|(key, value)| all.push(key, value));
+        all.sort();
+        table.clear(txn)?;
+        return put_each(table, txn, &all, 0, |_| true);
+    }
+    put_each(table, txn, rows, bytes, beyond)
+}
+
+fn put_each(
+    table: &Bytewise,
+    txn: &mut RwTxn<'_>,
+    rows: &Rows,
+    mut bytes: u64,
+    is_beyond: impl Fn(&[u8]) -> bool,
+) -> heed::Result<u64> {
+    let mut room = Vec::new();
+    let mut beyond = false;
+    let mut rows = rows.iter().peekable();
+    while let Some((key, value)) = rows.next() {
+        if rows.peek().is_some_and(|(next, _)| *next == key) {
+            continue;
+        }
+        // The rows are sorted: once one is beyond the table's last, all are.
+        beyond = beyond || is_beyond(key);
+        let stored = to_stored(key, &mut room);
+        if !beyond && let Some(old) = table.get(txn, stored)? {
+            bytes -= (key.len() + old.len()) as u64;
+            if value.is_none() {
+                table.delete(txn, stored)?;
+            }
+        }
+        if let Some(value) = value {
+            bytes += (key.len() + value.len()) as u64;
+            let flags = if beyond { PutFlags::APPEND } else { PutFlags::empty() };
+            table.put_with_flags(txn, flags, stored, value)?;
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,54 @@
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+
+/// A store's folder, held by this process alone.
+pub(super) struct Folder {
+    path: PathBuf,
+    /// The system lets the lock go with the file, also when the process is killed.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if need be, and takes it.
+    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+        let failed = |error: io::Error| StoreError::io("make the store's folder", path, &error);
+        fs::create_dir_all(path).map_err(failed)?;
+        let lock = File::create(path.join("in-use")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(StoreError::io("lock the store's folder", path, &error)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.path.join("data.mdb")
+    }
+
+    /// Removes LMDB's table of readers: whoever is in it is gone, for the folder is ours.
+    pub(super) fn forget_readers(&self) -> Result<(), StoreError> {
+        self.remove(&self.path.join("lock.mdb"))
+    }
+
+    /// Removes the data.
+    pub(super) fn wipe(&self) -> Result<(), StoreError> {
+        self.remove(&self.data())?;
+        self.forget_readers()
+    }
+
+    fn remove(&self, file: &Path) -> Result<(), StoreError> {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove the old data", &self.path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The store's own table: its format, its layout, its positions, and how many bytes each table has.
+
+use heed::{RoTxn, RwTxn};
+use marlowe_broker::Offset;
+
+use super::environment::Bytewise;
+use crate::{SlicePosition, StoreLayout};
+
+/// The name of the store's own table. The tables' names begin with `t/`.
+pub(super) const META: &str = "meta";
+
+/// What the format below is called. A store of another one is rebuilt.
+const FORMAT: &[u8] = b"marlowe-state 1";
+
+const FORMAT_KEY: &[u8] = b"format";
+const LAYOUT_KEY: &[u8] = b"layout";
+
+/// The store's own table.
+#[derive(Clone, Copy)]
+pub(super) struct Meta(pub(super) Bytewise);
+
+impl Meta {
+    /// The layout; `None`: of another format, or not to be understood.
+    pub(super) fn layout(&self, txn: &RoTxn<'_>) -> heed::Result<Option<StoreLayout>> {
+        if self.0.get(txn, FORMAT_KEY)? != Some(FORMAT) {
+            return Ok(None);
+        }
+        Ok(self.0.get(txn, LAYOUT_KEY)?.and_then(decode_layout))
+    }
+
+    pub(super) fn put_layout(&self, txn: &mut RwTxn<'_>, layout: &StoreLayout) -> heed::Result<()> {
+        self.0.put(txn, FORMAT_KEY, FORMAT)?;
+        self.0.put(txn, LAYOUT_KEY, &encode_layout(layout))
+    }
+
+    pub(super) fn position(&self, txn: &RoTxn<'_>, slot: u32) -> heed::Result<SlicePosition> {
+        let bytes = self.0.get(txn, &position_key(slot))?;
+        Ok(bytes.and_then(decode_position).unwrap_or_default())
+    }
+
+    pub(super) fn put_position(&self, txn: &mut RwTxn<'_>, slot: u32, position: SlicePosition) -> heed::Result<()> {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&position.changelog.get().to_be_bytes());
+        bytes[8..].copy_from_slice(&position.inbox.get().to_be_bytes());
+        self.0.put(txn, &position_key(slot), &bytes)
+    }
+
+    pub(super) fn bytes(&self, txn: &RoTxn<'_>, table: &str) -> heed::Result<u64> {
+        let bytes = self.0.get(txn, &bytes_key(table))?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes).unwrap_or_default())
+    }
+
+    pub(super) fn put_bytes(&self, txn: &mut RwTxn<'_>, table: &str, bytes: u64) -> heed::Result<()> {
+        self.0.put(txn, &bytes_key(table), &bytes.to_be_bytes())
+    }
+}
+
+fn position_key(slot: u32) -> [u8; 5] {
+    let [a, b, c, d] = slot.to_be_bytes();
+    [b'p', a, b, c, d]
+}
+
+fn bytes_key(table: &str) -> Vec<u8> {
+    [b"bytes/", table.as_bytes()].concat()
+}
+
+fn decode_position(bytes: &[u8]) -> Option<SlicePosition> {
+    let (changelog, inbox) = bytes.split_first_chunk::<8>()?;
+    Some(SlicePosition {
+        changelog: Offset::new(u64::from_be_bytes(*changelog)),
+        inbox: Offset::new(u64::from_be_bytes(inbox.try_into().ok()?)),
+    })
+}
+
+fn encode_layout(layout: &StoreLayout) -> Vec<u8> {
+    let mut bytes = layout.slots.to_be_bytes().to_vec();
+    for table in &layout.tables {
+        bytes.extend_from_slice(&(table.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(table.as_bytes());
+    }
+    bytes
+}
+
+fn decode_layout(bytes: &[u8]) -> Option<StoreLayout> {
+    let (slots, mut rest) = bytes.split_first_chunk::<4>()?;
+    let mut tables = Vec::new();
+    while !rest.is_empty() {
+        let (len, more) = rest.split_first_chunk::<4>()?;
+        let (name, more) = more.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+        tables.push(String::from_utf8(name.to_vec()).ok()?);
+        rest = more;
+    }
+    Some(StoreLayout { tables, slots: u32::from_be_bytes(*slots) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_is_read_as_it_was_written() {
+        let layout = StoreLayout { tables: vec!["a".into(), String::new(), "größe".into()], slots: 7 };
+        assert_eq!(decode_layout(&encode_layout(&layout)), Some(layout));
+        assert_eq!(decode_layout(b"\0\0\0\x01\0\0\0\x09abc"), None);
+    }
+}
