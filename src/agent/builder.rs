@@ -1,0 +1,135 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::definition::{AgentSettings, AnyAgent, EachAgent, KeyedStreamAgent, StreamAgent, Values, WholeEvents};
+use super::event::Event;
+use super::failure::{FailurePolicy, Then};
+use super::handle::{Agent, AgentShared};
+use super::handler::ValueReader;
+use super::stream::Events;
+use crate::HandlerError;
+use crate::codec::TopicKey;
+use crate::program::Program;
+use crate::scope::{ShardWith, Uses};
+use crate::topic::{Stream, Topic};
+use crate::topology::AgentRole;
+
+/// An agent that is being declared. Made by [`App::agent`](crate::App::agent); finished by [`each`](Self::each),
+/// [`each_event`](Self::each_event) or [`stream`](Self::stream).
+#[must_use = "an agent is declared by `.each(...)`, `.each_event(...)` or `.stream(...)`"]
+pub struct AgentBuilder<'a, K: 'static, V: 'static, W = ()> {
+    program: &'a mut Program,
+    name: Arc<str>,
+    stream: Stream<K, V>,
+    with: W,
+    concurrency: u32,
+    policy: FailurePolicy,
+}
+
+impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
+    pub(crate) fn new(program: &'a mut Program, name: &str, stream: Stream<K, V>) -> Self {
+        Self { program, name: name.into(), stream, with: (), concurrency: 1, policy: FailurePolicy::default() }
+    }
+
+    /// Declares what the handler uses: a table, a global table, a view, an inbox, a topic, another agent, or a tuple of them. The
+    /// handler gets them opened for its shard, and nothing else.
+    pub fn with<W: ShardWith>(self, with: W) -> AgentBuilder<'a, K, V, W> {
+        AgentBuilder {
+            program: self.program,
+            name: self.name,
+            stream: self.stream,
+            with,
+            concurrency: self.concurrency,
+            policy: self.policy,
+        }
+    }
+}
+
+impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
+    /// Lets up to `events` events of different keys of one partition be in hand at a time, for handlers that wait for
+    /// something slow (default: 1).
+    ///
+    /// Events of one key keep their order, and a handler is still a transaction: each works on an overlay of its own, they are applied in
+    /// the order they came, and one that used a row which was changed meanwhile is run again (after a few times,
+    /// alone). So a handler may run more than once, as it may after a crash.
+    pub fn concurrency(mut self, events: u32) -> Self {
+        self.concurrency = events.max(1);
+        self
+    }
+
+    /// How often a failed event is tried again (default: 3).
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.policy.retries = retries;
+        self
+    }
+
+    /// How long to wait before the first retry (default: 100 ms); it doubles each time, up to 30 s.
+    pub fn backoff(mut self, first: Duration) -> Self {
+        self.policy.backoff = first;
+        self
+    }
+
+    /// Passes over events that failed every time, instead of stopping the worker.
+    pub fn skip(mut self) -> Self {
+        self.policy.then = Then::Skip;
+        self
+    }
+
+    /// Sends events that failed every time to `topic`, instead of stopping the worker: the original bytes, with the headers
+    /// `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and `marlowe-offset`.
+    pub fn dead_letter<K2: TopicKey, V2: 'static>(mut self, topic: Topic<K2, V2>) -> Self {
+        self.policy.then = Then::DeadLetter(topic.0.name.clone());
+        self
+    }
+
+    /// Handles each value. What the handler does applies, all together, when it returns `Ok`; its value is the reply.
+    pub fn each<R, F>(self, handler: F) -> Agent<K, V, R>
+    where
+        R: 'static,
+        F: AsyncFn(W::Opened, V) -> Result<R, HandlerError> + Send + Sync + 'static,
+    {
+        self.finish(|settings, shared, reader, with| {
+            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: Values }))
+        })
+    }
+
+    /// Handles each event, with its key, timestamp, headers and offset.
+    pub fn each_event<R, F>(self, handler: F) -> Agent<K, V, R>
+    where
+        R: 'static,
+        F: AsyncFn(W::Opened, Event<K, V>) -> Result<R, HandlerError> + Send + Sync + 'static,
+    {
+        self.finish(|settings, shared, reader, with| {
+            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: WholeEvents }))
+        })
+    }
+
+    /// Handles the stream itself: the handler asks for one event after the other, and is begun anew if it ends.
+    ///
+    /// A stream takes its events in turn; [`concurrency`](Self::concurrency) is for `each`.
+    pub fn stream<F>(mut self, handler: F) -> Agent<K, V>
+    where
+        F: AsyncFn(W::Opened, Events<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
+    {
+        self.concurrency = 1;
+        self.finish(|settings, _, reader, with| {
+            let agent = StreamAgent { settings, reader, with, handler };
+            Box::leak(Box::new(KeyedStreamAgent(agent, std::marker::PhantomData)))
+        })
+    }
+
+    fn finish<R: 'static>(
+        self,
+        agent: impl FnOnce(AgentSettings, &'static AgentShared<K, V, R>, ValueReader<V>, W) -> &'static dyn AnyAgent,
+    ) -> Agent<K, V, R> {
+        let Self { program, name, stream, with, concurrency, policy } = self;
+        let reads = program.repartition(&name, &stream.source, &policy);
+        let mut uses = Uses::default();
+        with.declare(&mut uses);
+        let shared = &*Box::leak(Box::new(AgentShared::new(name.clone(), reads.clone(), &stream)));
+        let settings = AgentSettings { name, role: AgentRole::Declared, reads, concurrency, policy, uses };
+        let reader = ValueReader { codec: stream.codec, filters: stream.filters };
+        program.agents.push(agent(settings, shared, reader, with));
+        Agent(shared)
+    }
+}

@@ -1,0 +1,204 @@
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use marlowe_state::Hand;
+
+use super::counters::count;
+use super::handler::Handler;
+use super::input::Cursor;
+use super::runner::{ALONE, Failed, Runner};
+use crate::turn::Turn;
+
+/// How many events may be begun, for each one that may be in hand: finished ones wait there for those before them.
+const WINDOW: usize = 4;
+
+/// After so many conflicts an event is handled alone.
+const CONFLICTS: u32 = 3;
+
+/// An event that was begun and is not applied.
+struct Begun {
+    record: Cursor,
+    hand: Hand,
+    state: State,
+    tries: u32,
+    conflicts: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// An earlier event has its key.
+    Waits,
+    Runs,
+    /// Its handler is done; `true` when it passed the filters.
+    Done(bool),
+}
+
+/// Handles up to `limit` events of different keys at a time, each on an overlay of its own. They are applied in the order
+/// they came: so the position that is committed and the state beside it always name the same events, and the outcome is as if each had been
+/// handled after the one before.
+pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H, limit: usize) {
+    let runner = Rc::new(runner);
+    let handler = Rc::new(handler);
+    let mut begun: VecDeque<Begun> = VecDeque::new();
+    let mut running: FuturesUnordered<LocalBoxFuture<'static, (Hand, Result<bool, Failed>)>> = FuturesUnordered::new();
+    loop {
+        // Take in what there is room for.
+        while begun.len() < limit * WINDOW && !runner.link.closing.get() {
+            let Some(record) = runner.input.peek(begun.len()) else { break };
+            count(&runner.counters.events);
+            let hand = runner.link.turn.take_hand();
+            begun.push_back(Begun { record, hand, state: State::Waits, tries: 0, conflicts: 0 });
+        }
+        for index in 0..begun.len() {
+            if running.len() >= limit {
+                break;
+            }
+            if matches!(begun[index].state, State::Waits) && !key_is_taken(&begun, index) {
+                begun[index].state = State::Runs;
+                running.push(start(&runner, &handler, &begun[index], None));
+            }
+        }
+        // Apply what is done, in order. It needs the turn to be free: whoever has it must not see rows change.
+        while let Some(first) = begun.front_mut()
+            && let State::Done(kept) = first.state
+        {
+            if runner.link.turn.holder().is_some() {
+                break;
+            }
+            let hand = first.hand;
+            if !runner.is_current(hand) {
+                count(&runner.counters.conflicts);
+                runner.link.discard(hand, &runner.participants);
+                first.conflicts += 1;
+                first.state = State::Runs;
+                if first.conflicts < CONFLICTS {
+                    running.push(start(&runner, &handler, first, None));
+                } else if alone(&runner, &*handler, first).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            if kept {
+                count(&runner.counters.handled);
+            }
+            finish(&runner, &mut begun);
+        }
+        runner.in_hand.set(begun.len());
+        // Then wait: for a handler, for records, for the turn to be free. The shard polls on each of them.
+        let done = std::future::poll_fn(|context| match running.poll_next_unpin(context) {
+            Poll::Ready(Some(done)) => Poll::Ready(Some(done)),
+            Poll::Ready(None) | Poll::Pending => {
+                let room = begun.len() < limit * WINDOW
+                    && !runner.link.closing.get()
+                    && runner.input.peek(begun.len()).is_some();
+                let ready = matches!(begun.front(), Some(Begun { state: State::Done(_), .. }));
+                if room || (ready && runner.link.turn.holder().is_none()) { Poll::Ready(None) } else { Poll::Pending }
+            }
+        })
+        .await;
+        let Some((hand, outcome)) = done else { continue };
+        let Some(event) = begun.iter_mut().find(|event| event.hand == hand) else { continue };
+        match outcome {
+            Ok(kept) => event.state = State::Done(kept),
+            Err(failed) if failed.is_conflict() => {
+                count(&runner.counters.conflicts);
+                running.push(start(&runner, &handler, event, None));
+            }
+            Err(failed) => {
+                event.tries += 1;
+                if let Some(wait) = runner.retry(&failed, event.tries) {
+                    running.push(start(&runner, &handler, event, Some(wait)));
+                } else if let Err(failure) = runner.give_up(&failed, event.tries, hand, &event.record) {
+                    runner.link.fail(failure);
+                    return;
+                } else {
+                    event.state = State::Done(false);
+                }
+            }
+        }
+    }
+}
+
+/// Whether an event before `index` that is not applied has the same key. Records without a key have nothing in common.
+fn key_is_taken(begun: &VecDeque<Begun>, index: usize) -> bool {
+    let Some(key) = begun[index].record.record().key else { return false };
+    begun.iter().take(index).any(|earlier| earlier.record.record().key == Some(key))
+}
+
+/// Runs the first event with the turn in hand, so that nothing changes what it uses.
+async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> Result<(), ()> {
+    loop {
+        runner.turn().await;
+        let attempt = runner.attempt(handler, event.hand, &event.record);
+        let outcome = InHand { turn: runner.link.turn.clone(), hand: event.hand, future: Box::pin(attempt) }.await;
+        runner.link.turn.release();
+        event.tries += 1;
+        match outcome {
+            Ok(kept) => {
+                event.state = State::Done(kept);
+                return Ok(());
+            }
+            Err(failed) => {
+                if let Some(wait) = runner.retry(&failed, event.tries) {
+                    tokio::time::sleep(wait).await;
+                } else if let Err(failure) = runner.give_up(&failed, event.tries, event.hand, &event.record) {
+                    runner.link.fail(failure);
+                    return Err(());
+                } else {
+                    event.state = State::Done(false);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Applies the first event.
+fn finish(runner: &Runner, begun: &mut VecDeque<Begun>) {
+    if let Some(event) = begun.pop_front() {
+        runner.link.apply(event.hand, &runner.participants);
+        runner.link.turn.return_hand(event.hand);
+        runner.input.finish(event.record.record().offset);
+    }
+}
+
+fn start<H: Handler + 'static>(
+    runner: &Rc<Runner>,
+    handler: &Rc<H>,
+    event: &Begun,
+    wait: Option<std::time::Duration>,
+) -> LocalBoxFuture<'static, (Hand, Result<bool, Failed>)> {
+    let (runner, handler, record, hand) = (runner.clone(), handler.clone(), event.record.clone(), event.hand);
+    let turn = runner.link.turn.clone();
+    Box::pin(async move {
+        if let Some(wait) = wait {
+            tokio::time::sleep(wait).await;
+        }
+        let attempt = async move { runner.attempt(&*handler, hand, &record).await };
+        (hand, InHand { turn, hand, future: Box::pin(attempt) }.await)
+    })
+}
+
+/// A handler's future, polled on behalf of its event.
+struct InHand<'a, T> {
+    turn: Rc<Turn>,
+    hand: Hand,
+    future: LocalBoxFuture<'a, T>,
+}
+
+impl<T> Future for InHand<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Self { turn, hand, future } = &mut *self;
+        turn.within(*hand, || future.as_mut().poll(context))
+    }
+}
+
+// An event alone in its window is applied by its own hand; only serial events share one.
+const _: () = assert!(ALONE.0 == 0);

@@ -1,0 +1,258 @@
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::concurrent::concurrent;
+use super::counters::Counters;
+use super::event::Event;
+use super::failure::{FailurePolicy, Then};
+use super::handle::AgentShared;
+use super::handler::{Handler, ValueReader};
+use super::input::{Cursor, Input};
+use super::link::ShardLink;
+use super::runner::Runner;
+use super::serial::serial;
+use super::sink::OpenSink;
+use super::stream::{Events, stream};
+use crate::HandlerError;
+use crate::codec::{CodecError, TopicKey};
+use crate::scope::{ShardScope, ShardWith, Uses};
+use crate::topic::open_out_topic;
+use crate::topology::{AgentNode, AgentRole};
+
+/// An agent without its types: what topology and shards need of it.
+pub(crate) trait AnyAgent: Send + Sync {
+    fn node(&self) -> AgentNode;
+
+    /// Opens it in a shard. The future is its work; it never ends but by a failure it told the link.
+    fn open(&'static self, opening: Opening<'_>) -> OpenAgent;
+}
+
+/// The shard an agent is opened in.
+pub(crate) struct Opening<'a> {
+    pub(crate) scope: &'a ShardScope,
+    pub(crate) who: usize,
+    pub(crate) input: Rc<Input>,
+    pub(crate) link: Rc<ShardLink>,
+}
+
+/// An agent at work in a shard.
+pub(crate) struct OpenAgent {
+    pub(crate) name: Arc<str>,
+    pub(crate) input: Rc<Input>,
+    pub(crate) counters: Rc<Counters>,
+    pub(crate) asks: Rc<Cell<bool>>,
+    pub(crate) in_hand: Rc<Cell<usize>>,
+    pub(crate) work: LocalBoxFuture<'static, ()>,
+}
+
+/// What all kinds of agents have.
+pub(crate) struct AgentSettings {
+    pub(crate) name: Arc<str>,
+    pub(crate) role: AgentRole,
+    pub(crate) reads: Arc<str>,
+    pub(crate) concurrency: u32,
+    pub(crate) policy: FailurePolicy,
+    pub(crate) uses: Uses,
+}
+
+impl AgentSettings {
+    pub(crate) fn node(&self, sinks: Vec<Arc<str>>) -> AgentNode {
+        let mut edges = self.uses.edges();
+        edges.topics.extend(sinks);
+        if let Then::DeadLetter(topic) = &self.policy.then {
+            edges.topics.push(topic.clone());
+        }
+        AgentNode {
+            name: self.name.clone(),
+            role: self.role,
+            reads: self.reads.clone(),
+            concurrency: self.concurrency,
+            edges,
+        }
+    }
+
+    /// Opens the agent; `work` gets its runner. What its handler uses must have been opened before.
+    pub(crate) fn open(
+        &self,
+        opening: Opening<'_>,
+        work: impl FnOnce(Runner) -> LocalBoxFuture<'static, ()>,
+    ) -> OpenAgent {
+        let Opening { scope, who, input, link } = opening;
+        let counters = Rc::new(Counters::default());
+        let asks = Rc::new(Cell::new(false));
+        let in_hand = Rc::new(Cell::new(0));
+        let dead_letter = match &self.policy.then {
+            Then::DeadLetter(topic) => Some(open_out_topic(topic, Default::default(), scope)),
+            Then::Stop | Then::Skip => None,
+        };
+        let runner = Runner {
+            name: self.name.clone(),
+            who,
+            input: input.clone(),
+            link,
+            participants: scope.take_used(),
+            counters: counters.clone(),
+            policy: self.policy.clone(),
+            dead_letter,
+            asks: asks.clone(),
+            in_hand: in_hand.clone(),
+        };
+        OpenAgent { name: self.name.clone(), input, counters, asks, in_hand, work: work(runner) }
+    }
+}
+
+/// An agent whose handler gets one event at a time, with what of it `M` says.
+pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, M> {
+    pub(crate) settings: AgentSettings,
+    pub(crate) shared: &'static AgentShared<K, V, R>,
+    pub(crate) reader: ValueReader<V>,
+    pub(crate) with: W,
+    pub(crate) handler: F,
+    pub(crate) mode: M,
+}
+
+/// The handler gets values.
+pub(crate) struct Values;
+
+/// The handler gets whole events.
+pub(crate) struct WholeEvents;
+
+struct EachHandler<V: 'static, R, O, F: 'static, M> {
+    handler: &'static F,
+    opened: O,
+    reader: ValueReader<V>,
+    sinks: Vec<OpenSink<R>>,
+    link: Rc<ShardLink>,
+    input: Rc<Input>,
+    mode: std::marker::PhantomData<M>,
+}
+
+impl<V, R: 'static, O, F, M> EachHandler<V, R, O, F, M> {
+    fn send_reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
+        for sink in &self.sinks {
+            sink.send(&self.link.turn, record, &reply)?;
+        }
+        Ok(())
+    }
+}
+
+/// The key type only matters to whole events; it rides along in the mode.
+struct KeyedMode<K, M>(std::marker::PhantomData<(fn() -> K, M)>);
+
+impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, Values>>
+where
+    R: 'static,
+    O: Clone,
+    F: AsyncFn(O, V) -> Result<R, HandlerError>,
+{
+    type Input = V;
+    type Reply = R;
+
+    #[inline]
+    fn decode(&self, record: &Cursor) -> Result<Option<V>, CodecError> {
+        self.reader.read(record)
+    }
+
+    #[inline]
+    async fn handle(&self, _: &Cursor, value: V) -> Result<R, HandlerError> {
+        (self.handler)(self.opened.clone(), value).await
+    }
+
+    fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
+        self.send_reply(record, reply)
+    }
+}
+
+impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, WholeEvents>>
+where
+    R: 'static,
+    K: TopicKey,
+    O: Clone,
+    F: AsyncFn(O, Event<K, V>) -> Result<R, HandlerError>,
+{
+    type Input = Event<K, V>;
+    type Reply = R;
+
+    fn decode(&self, record: &Cursor) -> Result<Option<Event<K, V>>, CodecError> {
+        self.reader.read_event(record, &self.input.source)
+    }
+
+    async fn handle(&self, _: &Cursor, event: Event<K, V>) -> Result<R, HandlerError> {
+        (self.handler)(self.opened.clone(), event).await
+    }
+
+    fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
+        self.send_reply(record, reply)
+    }
+}
+
+impl<K, V, R, W, F, M> AnyAgent for EachAgent<K, V, R, W, F, M>
+where
+    K: TopicKey,
+    V: 'static,
+    R: 'static,
+    W: ShardWith,
+    F: Send + Sync + 'static,
+    M: Send + Sync + 'static,
+    EachHandler<V, R, W::Opened, F, KeyedMode<K, M>>: Handler,
+{
+    fn node(&self) -> AgentNode {
+        self.settings.node(self.shared.sink_topics())
+    }
+
+    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
+        let handler = EachHandler {
+            handler: &self.handler,
+            opened: self.with.open_in_shard(opening.scope),
+            reader: self.reader.clone(),
+            sinks: self.shared.open_sinks(opening.scope),
+            link: opening.link.clone(),
+            input: opening.input.clone(),
+            mode: std::marker::PhantomData::<KeyedMode<K, M>>,
+        };
+        self.settings.open(opening, |runner| match self.settings.concurrency {
+            0 | 1 => Box::pin(serial(runner, handler)),
+            limit => Box::pin(concurrent(runner, handler, limit as usize)),
+        })
+    }
+}
+
+/// An agent whose handler gets the stream itself.
+pub(crate) struct StreamAgent<V: 'static, W, F> {
+    pub(crate) settings: AgentSettings,
+    pub(crate) reader: ValueReader<V>,
+    pub(crate) with: W,
+    pub(crate) handler: F,
+}
+
+/// The same, knowing the key.
+pub(crate) struct KeyedStreamAgent<K, V: 'static, W, F>(
+    pub(crate) StreamAgent<V, W, F>,
+    pub(crate) std::marker::PhantomData<fn() -> K>,
+);
+
+impl<K, V, W, F> AnyAgent for KeyedStreamAgent<K, V, W, F>
+where
+    K: TopicKey,
+    V: 'static,
+    W: ShardWith,
+    F: AsyncFn(W::Opened, Events<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
+{
+    fn node(&self) -> AgentNode {
+        self.0.settings.node(Vec::new())
+    }
+
+    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
+        let agent = &self.0;
+        let opened = agent.with.open_in_shard(opening.scope);
+        let reader = agent.reader.clone();
+        agent.settings.open(opening, |runner| {
+            Box::pin(async move {
+                stream(runner, reader, |events| (agent.handler)(opened.clone(), events)).await;
+            })
+        })
+    }
+}

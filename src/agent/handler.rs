@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use marlowe_broker::TopicPartition;
+
+use super::event::Event;
+use super::input::Cursor;
+use crate::HandlerError;
+use crate::codec::{Codec, CodecError, TopicKey};
+use crate::topic::{Filter, decode_value};
+
+/// What an agent does with one record, its types known.
+pub(crate) trait Handler {
+    type Input;
+    type Reply;
+
+    /// Reads the record; `None` when it does not pass the agent's filters.
+    fn decode(&self, record: &Cursor) -> Result<Option<Self::Input>, CodecError>;
+
+    fn handle(&self, record: &Cursor, input: Self::Input) -> impl Future<Output = Result<Self::Reply, HandlerError>>;
+
+    /// Sends a reply on, as part of the event.
+    fn reply(&self, record: &Cursor, reply: Self::Reply) -> Result<(), HandlerError>;
+}
+
+/// How an agent reads values, its filters included.
+pub(crate) struct ValueReader<V> {
+    pub(crate) codec: Arc<dyn Codec<V>>,
+    pub(crate) filters: Vec<Filter<V>>,
+}
+
+impl<V> Clone for ValueReader<V> {
+    fn clone(&self) -> Self {
+        Self { codec: self.codec.clone(), filters: self.filters.clone() }
+    }
+}
+
+impl<V: 'static> ValueReader<V> {
+    #[inline]
+    pub(crate) fn read(&self, record: &Cursor) -> Result<Option<V>, CodecError> {
+        let value = decode_value(&*self.codec, record.record().value)?;
+        Ok(self.filters.iter().all(|keep| keep(&value)).then_some(value))
+    }
+
+    pub(crate) fn read_event<K: TopicKey>(
+        &self,
+        record: &Cursor,
+        source: &TopicPartition,
+    ) -> Result<Option<Event<K, V>>, CodecError> {
+        let Some(value) = self.read(record)? else { return Ok(None) };
+        let at = record.record();
+        let headers = record.batch.headers(record.index);
+        Ok(Some(Event {
+            key: K::decode_key(at.key)?,
+            value,
+            topic: source.topic.clone(),
+            partition: source.partition,
+            offset: at.offset,
+            timestamp: at.timestamp,
+            headers: headers.into_iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
+        }))
+    }
+}

@@ -1,0 +1,64 @@
+use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
+use super::handler::Handler;
+use super::input::Cursor;
+use super::serial::serial;
+use crate::HandlerError;
+use crate::codec::{Codec, CodecError, Key};
+use crate::scope::ShardWith;
+use crate::table::{Merge, Table, TableDeclaration, TableSlice};
+use crate::topology::AgentNode;
+use std::sync::Arc;
+
+/// Applies the changes that were sent to a table: each once, in order, in the owner's transaction.
+pub(crate) struct InboxAgent<K: 'static, V: 'static> {
+    pub(crate) settings: AgentSettings,
+    pub(crate) table: &'static TableDeclaration<K, V>,
+}
+
+struct InboxHandler<K, V> {
+    slice: TableSlice<K, V>,
+    codec: Arc<dyn Codec<V>>,
+    merge: Option<Merge<V>>,
+}
+
+impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
+    /// A row's key, and the change; without one the row goes.
+    type Input = (K, Option<V>);
+    type Reply = ();
+
+    fn decode(&self, record: &Cursor) -> Result<Option<(K, Option<V>)>, CodecError> {
+        let at = record.record();
+        let Some(key) = at.key else {
+            return Err(CodecError::new("a change to a table", "the record has no key"));
+        };
+        Ok(Some((K::decode(key)?, at.value.map(|value| self.codec.decode(value)).transpose()?)))
+    }
+
+    async fn handle(&self, _: &Cursor, (key, change): (K, Option<V>)) -> Result<(), HandlerError> {
+        self.slice.update_with(key, |row| match (row.as_mut(), change, &self.merge) {
+            (Some(row), Some(change), Some(merge)) => merge(row, change),
+            (_, change, _) => *row = change,
+        });
+        Ok(())
+    }
+
+    fn reply(&self, _: &Cursor, (): ()) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+impl<K: Key, V: Clone + 'static> AnyAgent for InboxAgent<K, V> {
+    fn node(&self) -> AgentNode {
+        self.settings.node(Vec::new())
+    }
+
+    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
+        let settings = self.table.settings();
+        let handler = InboxHandler {
+            slice: Table(self.table).open_in_shard(opening.scope),
+            codec: settings.codec,
+            merge: settings.merge,
+        };
+        self.settings.open(opening, |runner| Box::pin(serial(runner, handler)))
+    }
+}

@@ -1,0 +1,127 @@
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use marlowe_broker::{Offset, RecordBatch, RecordRef, Timestamp, TopicPartition};
+
+/// One agent's place in one partition: what was fetched for it and not finished, and how far it is.
+///
+/// Agents that read the same topic share the batches, and each goes at its own pace.
+pub(crate) struct Input {
+    pub(crate) source: TopicPartition,
+    batches: RefCell<VecDeque<Arc<dyn RecordBatch>>>,
+    /// How many records of the first batch are finished. Below its length, or there is no batch.
+    finished: Cell<usize>,
+    /// The offset after the last finished record.
+    done: Cell<Offset>,
+    /// The offset after all that was fetched, markers and gaps included.
+    fetched: Cell<Offset>,
+    bytes: Cell<usize>,
+}
+
+/// A record in an input, and the memory it lies in.
+#[derive(Clone)]
+pub(crate) struct Cursor {
+    pub(crate) batch: Arc<dyn RecordBatch>,
+    pub(crate) index: usize,
+}
+
+impl Cursor {
+    #[inline]
+    pub(crate) fn record(&self) -> RecordRef<'_> {
+        self.batch.get(self.index)
+    }
+}
+
+impl Input {
+    /// An input that goes on at `position`.
+    pub(crate) fn new(source: TopicPartition, position: Offset) -> Self {
+        Self {
+            source,
+            batches: RefCell::default(),
+            finished: Cell::new(0),
+            done: Cell::new(position),
+            fetched: Cell::new(position),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// Takes what was fetched. Records before this input's position are passed over: another agent needed them.
+    pub(crate) fn push(&self, batch: &Arc<dyn RecordBatch>) {
+        let next = batch.next_offset();
+        if next <= self.fetched.get() {
+            return;
+        }
+        let from = self.fetched.replace(next);
+        let first = (0..batch.len()).position(|index| batch.get(index).offset >= from);
+        let Some(first) = first else { return };
+        let mut batches = self.batches.borrow_mut();
+        if first > 0 {
+            // Only ever the first batch after an opening.
+            debug_assert!(batches.is_empty(), "batches come in order");
+            self.finished.set(first);
+        }
+        self.bytes.set(self.bytes.get() + batch.size());
+        batches.push_back(batch.clone());
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.borrow().is_empty()
+    }
+
+    /// How many records wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let all: usize = self.batches.borrow().iter().map(|batch| batch.len()).sum();
+        all - self.finished.get().min(all)
+    }
+
+    /// The bytes of the batches that are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// The record that is `ahead` records after the last finished one.
+    pub(crate) fn peek(&self, ahead: usize) -> Option<Cursor> {
+        let mut index = self.finished.get() + ahead;
+        for batch in &*self.batches.borrow() {
+            if index < batch.len() {
+                return Some(Cursor { batch: batch.clone(), index });
+            }
+            index -= batch.len();
+        }
+        None
+    }
+
+    /// When the next record happened.
+    pub(crate) fn next_timestamp(&self) -> Option<Timestamp> {
+        let batches = self.batches.borrow();
+        Some(batches.front()?.get(self.finished.get()).timestamp)
+    }
+
+    /// The next record, whose offset is `offset`, is finished.
+    #[inline]
+    pub(crate) fn finish(&self, offset: Offset) {
+        self.done.set(offset.next());
+        let finished = self.finished.get() + 1;
+        self.finished.set(finished);
+        let mut batches = self.batches.borrow_mut();
+        if let Some(front) = batches.front()
+            && finished >= front.len()
+        {
+            self.bytes.set(self.bytes.get() - front.size());
+            batches.pop_front();
+            self.finished.set(0);
+        }
+    }
+
+    /// The position to commit: all before it is finished, and it names the next record, or the place where that will be.
+    pub(crate) fn position(&self) -> Offset {
+        if self.is_empty() { self.fetched.get() } else { self.done.get().max(self.skipped_to()) }
+    }
+
+    /// Where the first batch begins for this input, which may lie after `done` where there is a gap.
+    fn skipped_to(&self) -> Offset {
+        self.batches.borrow().front().map_or(Offset::ZERO, |front| front.get(self.finished.get()).offset)
+    }
+}

@@ -1,0 +1,88 @@
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+
+use marlowe_state::Hand;
+use tokio::sync::Notify;
+
+use super::EventFailure;
+use crate::turn::{Outbox, Participant, Turn};
+
+/// What a shard's agents and timers share with the shard and its lane.
+pub(crate) struct ShardLink {
+    pub(crate) turn: Rc<Turn>,
+    /// What finished events sent, for the next commit.
+    pub(crate) outbox: RefCell<Outbox>,
+    /// Events finished since the last commit.
+    pub(crate) finished: Cell<u64>,
+    /// Set when the shard is to close: no new events are begun.
+    pub(crate) closing: Cell<bool>,
+    failure: RefCell<Option<EventFailure>>,
+    waker: RefCell<Option<Waker>>,
+    /// Wakes the lane.
+    lane: Rc<Notify>,
+}
+
+impl ShardLink {
+    pub(crate) fn new(turn: Rc<Turn>, lane: Rc<Notify>) -> Self {
+        Self {
+            turn,
+            outbox: RefCell::default(),
+            finished: Cell::new(0),
+            closing: Cell::new(false),
+            failure: RefCell::default(),
+            waker: RefCell::default(),
+            lane,
+        }
+    }
+
+    /// The event of `hand` succeeded: all it did applies.
+    #[inline]
+    pub(crate) fn apply(&self, hand: Hand, participants: &[Rc<dyn Participant>]) {
+        for participant in participants {
+            participant.apply(hand);
+        }
+        self.turn.apply(hand, &mut self.outbox.borrow_mut());
+        self.finished.set(self.finished.get() + 1);
+    }
+
+    /// The event of `hand` failed: nothing it did is left.
+    pub(crate) fn discard(&self, hand: Hand, participants: &[Rc<dyn Participant>]) {
+        for participant in participants {
+            participant.discard(hand);
+        }
+        self.turn.discard(hand);
+    }
+
+    /// Stops the worker.
+    pub(crate) fn fail(&self, failure: EventFailure) {
+        self.failure.borrow_mut().get_or_insert(failure);
+        self.lane.notify_one();
+    }
+
+    pub(crate) fn failure(&self) -> Option<EventFailure> {
+        self.failure.borrow().clone()
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    pub(crate) fn wake_lane(&self) {
+        self.lane.notify_one();
+    }
+
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Lets the shard look again: records came, or a commit is done.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use marlowe_broker::{NewRecord, Partitioner};
+
+use super::input::Cursor;
+use crate::codec::{Codec, CodecError, TopicKey};
+use crate::scope::ShardScope;
+use crate::topic::{OutTopicSettings, Topic, open_out_topic};
+use crate::turn::Turn;
+
+/// Where an agent's replies go: a topic, by [`Agent::sink`](crate::Agent::sink).
+pub(crate) struct Sink<R> {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partitioner: Partitioner,
+    pub(crate) codec: Arc<dyn Codec<R>>,
+}
+
+impl<R> Clone for Sink<R> {
+    fn clone(&self) -> Self {
+        Self { topic: self.topic.clone(), partitioner: self.partitioner, codec: self.codec.clone() }
+    }
+}
+
+impl<R: 'static> Sink<R> {
+    pub(crate) fn to<K: TopicKey>(topic: Topic<K, R>) -> Self {
+        let settings = topic.0.settings();
+        Self { topic: topic.0.name.clone(), partitioner: settings.partitioner, codec: settings.codec }
+    }
+
+    pub(crate) fn open(&self, shard: &ShardScope) -> OpenSink<R> {
+        OpenSink {
+            out: open_out_topic(&self.topic, self.partitioner, shard),
+            codec: self.codec.clone(),
+            buffer: RefCell::default(),
+        }
+    }
+}
+
+pub(crate) struct OpenSink<R> {
+    out: OutTopicSettings,
+    codec: Arc<dyn Codec<R>>,
+    buffer: RefCell<Vec<u8>>,
+}
+
+impl<R: 'static> OpenSink<R> {
+    /// Sends a reply on, with the key, headers and timestamp of the event it answers.
+    pub(crate) fn send(&self, turn: &Turn, event: &Cursor, reply: &R) -> Result<(), CodecError> {
+        let hand = turn.hand(&"a sink");
+        let mut value = self.buffer.borrow_mut();
+        value.clear();
+        self.codec.encode(reply, &mut value)?;
+        let at = event.record();
+        let headers = event.batch.headers(event.index);
+        let record = NewRecord { timestamp: at.timestamp, key: at.key, value: Some(&value), headers: &headers };
+        turn.send(hand, self.out.topic, self.out.partition(at.key, turn), record);
+        Ok(())
+    }
+}

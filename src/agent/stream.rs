@@ -1,0 +1,361 @@
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use marlowe_broker::Timestamp;
+
+use super::counters::count;
+use super::event::Event;
+use super::failure::{EventFailure, panic_text};
+use super::handler::ValueReader;
+use super::input::Cursor;
+use super::runner::{ALONE, Failed, Runner};
+use crate::HandlerError;
+use crate::codec::{CodecError, TopicKey};
+
+/// The events of one partition, as a [`stream`](crate::AgentBuilder::stream) agent gets them.
+///
+/// An event is acknowledged when the next one is asked for: then all that was done for it applies together. If the handler returns
+/// an error instead, nothing of it is left and the agent's failure policy decides; the handler is then begun anew.
+pub struct Events<K, V> {
+    shared: Rc<Shared<V>>,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+struct Shared<V> {
+    runner: Runner,
+    reader: ValueReader<V>,
+    /// How many of the input's first records are in hand.
+    in_hand: Cell<usize>,
+    /// How many more events may be taken before the turn is given back, and up to what time.
+    turn: Cell<Option<(u32, Timestamp)>>,
+    /// Why the handler has to be begun anew.
+    failed: RefCell<Option<Failed>>,
+    /// Whether the handler asked for an event at all.
+    asked: Cell<bool>,
+}
+
+impl<K: TopicKey, V: 'static> Events<K, V> {
+    /// The next value. The one before it is acknowledged.
+    pub async fn next(&mut self) -> Option<V> {
+        self.shared.next(|shared, record| shared.reader.read(record)).await
+    }
+
+    /// Up to `max` values as one event: waits for the first, then up to `within` for the others. All of them are
+    /// acknowledged together when the next ones are asked for. Tables can be read and written meanwhile as for a single event.
+    ///
+    /// # Panics
+    /// When `max` is 0.
+    pub async fn take(&mut self, max: usize, within: Duration) -> Vec<V> {
+        self.shared.take(max, within, |shared, record| shared.reader.read(record)).await
+    }
+
+    /// The same with keys: `(key, value)`.
+    pub fn items(self) -> Items<K, V> {
+        Items { events: self.events() }
+    }
+
+    /// The same as whole [`Event`]s: with key, timestamp, headers and offset.
+    pub fn events(self) -> WholeEvents<K, V> {
+        WholeEvents { shared: self.shared, key: self.key }
+    }
+
+    /// The same with a number from 0 that counts what this opening of the shard has seen.
+    pub fn enumerate(self) -> Enumerate<K, V> {
+        Enumerate { events: self, next: 0 }
+    }
+
+    /// Only values that pass. Others are acknowledged unseen.
+    pub fn filter<F: FnMut(&V) -> bool>(self, keep: F) -> Filtered<K, V, F> {
+        Filtered { events: self, keep }
+    }
+}
+
+/// Events with key, timestamp, headers and offset. Made by [`Events::events`].
+pub struct WholeEvents<K, V> {
+    shared: Rc<Shared<V>>,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K: TopicKey, V: 'static> WholeEvents<K, V> {
+    /// The next event.
+    pub async fn next(&mut self) -> Option<Event<K, V>> {
+        self.shared.next(|shared, record| shared.reader.read_event(record, &shared.runner.input.source)).await
+    }
+
+    /// Up to `max` events as one; see [`Events::take`].
+    ///
+    /// # Panics
+    /// When `max` is 0.
+    pub async fn take(&mut self, max: usize, within: Duration) -> Vec<Event<K, V>> {
+        let read = |shared: &Shared<V>, record: &Cursor| shared.reader.read_event(record, &shared.runner.input.source);
+        self.shared.take(max, within, read).await
+    }
+}
+
+/// Keys and values. Made by [`Events::items`].
+pub struct Items<K, V> {
+    events: WholeEvents<K, V>,
+}
+
+impl<K: TopicKey, V: 'static> Items<K, V> {
+    /// The next key and value.
+    pub async fn next(&mut self) -> Option<(K, V)> {
+        self.events.next().await.map(|event| (event.key, event.value))
+    }
+}
+
+/// Numbered values. Made by [`Events::enumerate`].
+pub struct Enumerate<K, V> {
+    events: Events<K, V>,
+    next: u64,
+}
+
+impl<K: TopicKey, V: 'static> Enumerate<K, V> {
+    /// The next value and its number.
+    pub async fn next(&mut self) -> Option<(u64, V)> {
+        let value = self.events.next().await?;
+        self.next += 1;
+        Some((self.next - 1, value))
+    }
+}
+
+/// Values that pass. Made by [`Events::filter`].
+pub struct Filtered<K, V, F> {
+    events: Events<K, V>,
+    keep: F,
+}
+
+impl<K: TopicKey, V: 'static, F: FnMut(&V) -> bool> Filtered<K, V, F> {
+    /// The next value that passes.
+    pub async fn next(&mut self) -> Option<V> {
+        loop {
+            let value = self.events.next().await?;
+            if (self.keep)(&value) {
+                return Some(value);
+            }
+        }
+    }
+}
+
+impl<V: 'static> Shared<V> {
+    async fn next<T>(&self, read: impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>) -> Option<T> {
+        self.asked.set(true);
+        loop {
+            self.acknowledge().await;
+            let record = self.record().await;
+            if let Some(value) = self.read(&record, &read).await {
+                self.in_hand.set(1);
+                return Some(value);
+            }
+        }
+    }
+
+    async fn take<T>(
+        &self,
+        max: usize,
+        within: Duration,
+        read: impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
+    ) -> Vec<T> {
+        assert!(max > 0, "take at least one event");
+        self.asked.set(true);
+        let input = &self.runner.input;
+        let at_least = |count: usize| {
+            std::future::poll_fn(move |_| if input.waiting() >= count { Poll::Ready(()) } else { Poll::Pending })
+        };
+        loop {
+            self.acknowledge().await;
+            self.release();
+            at_least(1).await;
+            // Too few within the time is as good.
+            let _ = tokio::time::timeout(within, at_least(max)).await;
+            self.record().await;
+            let mut values = Vec::new();
+            while self.in_hand.get() < max
+                && let Some(record) = input.peek(self.in_hand.get())
+            {
+                count(&self.runner.counters.events);
+                match read(self, &record) {
+                    Ok(value) => {
+                        self.in_hand.set(self.in_hand.get() + 1);
+                        values.extend(value);
+                    }
+                    // It is dealt with alone, after those before it.
+                    Err(_) if self.in_hand.get() > 0 => break,
+                    Err(error) => {
+                        self.undecodable(&record, error).await;
+                        break;
+                    }
+                }
+            }
+            if !values.is_empty() {
+                return values;
+            }
+        }
+    }
+
+    /// The input's next record, with the turn in hand.
+    async fn record(&self) -> Cursor {
+        let input = &self.runner.input;
+        loop {
+            if let Some((left, until)) = self.turn.get()
+                && let Some(record) = input.peek(0)
+                && left > 0
+                && record.record().timestamp <= until
+            {
+                self.turn.set(Some((left - 1, until)));
+                self.runner.link.turn.begin(ALONE, record.record().timestamp);
+                return record;
+            }
+            self.release();
+            let holder = self.runner.turn().await;
+            self.turn.set(Some((holder.events, holder.until)));
+        }
+    }
+
+    async fn read<T>(
+        &self,
+        record: &Cursor,
+        read: &impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
+    ) -> Option<T> {
+        count(&self.runner.counters.events);
+        match read(self, record) {
+            Ok(Some(value)) => Some(value),
+            Ok(None) => {
+                self.finish_first(record);
+                None
+            }
+            Err(error) => {
+                self.undecodable(record, error).await;
+                None
+            }
+        }
+    }
+
+    async fn undecodable(&self, record: &Cursor, error: CodecError) {
+        let failed = Failed::undecodable(error);
+        count(&self.runner.counters.failed);
+        match self.runner.give_up(&failed, 1, ALONE, record) {
+            Ok(()) => self.finish_first(record),
+            Err(failure) => self.stop(failure).await,
+        }
+    }
+
+    /// Applies what is in hand. What a table or topic refused meanwhile makes it fail instead.
+    async fn acknowledge(&self) {
+        if self.in_hand.get() == 0 {
+            return;
+        }
+        if let Some(error) = self.runner.link.turn.take_failure(ALONE) {
+            self.failed.replace(Some(Failed::of(error)));
+            // The driver sees it and begins the handler anew.
+            std::future::pending::<()>().await;
+        }
+        let counters = &self.runner.counters;
+        counters.handled.set(counters.handled.get() + self.in_hand.get() as u64);
+        self.runner.link.apply(ALONE, &self.runner.participants);
+        for _ in 0..self.in_hand.replace(0) {
+            if let Some(record) = self.runner.input.peek(0) {
+                self.runner.input.finish(record.record().offset);
+            }
+        }
+    }
+
+    /// Passes the input's first record, of which nothing is in hand but perhaps a dead letter.
+    fn finish_first(&self, record: &Cursor) {
+        self.runner.link.apply(ALONE, &self.runner.participants);
+        self.runner.input.finish(record.record().offset);
+    }
+
+    fn release(&self) {
+        if self.turn.take().is_some() {
+            self.runner.link.turn.release();
+        }
+    }
+
+    async fn stop(&self, failure: EventFailure) {
+        self.release();
+        self.runner.link.fail(failure);
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs a stream handler, begun anew whenever it ends.
+pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<(), HandlerError>>>(
+    runner: Runner,
+    reader: ValueReader<V>,
+    begin: impl Fn(Events<K, V>) -> Fut,
+) {
+    let shared = Rc::new(Shared {
+        runner,
+        reader,
+        in_hand: Cell::new(0),
+        turn: Cell::new(None),
+        failed: RefCell::new(None),
+        asked: Cell::new(false),
+    });
+    let mut tries = (marlowe_broker::Offset::ZERO, 0);
+    loop {
+        shared.asked.set(false);
+        let events = Events { shared: shared.clone(), key: std::marker::PhantomData };
+        let outcome = {
+            let mut handler = Box::pin(AssertUnwindSafe(begin(events)).catch_unwind());
+            std::future::poll_fn(|context| {
+                let poll = handler.as_mut().poll(context);
+                match shared.failed.take() {
+                    Some(failed) => Poll::Ready(Err(failed)),
+                    None => poll.map(|ended| match ended {
+                        Ok(Ok(())) => Ok(()),
+                        Ok(Err(error)) => Err(Failed::of(error)),
+                        Err(panic) => Err(Failed::of(panic_text(&*panic).into())),
+                    }),
+                }
+            })
+            .await
+        };
+        let Shared { runner, in_hand, .. } = &*shared;
+        let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(ALONE) } else { None };
+        let failed = match (outcome, refused) {
+            (_, Some(error)) => Failed::of(error),
+            (Err(failed), None) => failed,
+            (Ok(()), None) if shared.asked.get() => {
+                shared.acknowledge().await;
+                shared.release();
+                continue;
+            }
+            (Ok(()), None) => Failed::of("the stream's handler returned without asking for an event".into()),
+        };
+        runner.link.discard(ALONE, &runner.participants);
+        let first = runner.input.position();
+        tries = if tries.0 == first { (first, tries.1 + 1) } else { (first, 1) };
+        if let Some(wait) = runner.retry(&failed, tries.1) {
+            in_hand.set(0);
+            shared.release();
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        let stopped = EventFailure {
+            agent: runner.name.clone(),
+            topic: runner.input.source.topic.clone(),
+            partition: runner.input.source.partition,
+            offset: first,
+            tries: tries.1,
+            reason: failed.error.to_string(),
+        };
+        if in_hand.get() == 0 {
+            // There is no event to blame, so none to skip.
+            shared.stop(stopped).await;
+        }
+        for _ in 0..in_hand.replace(0) {
+            let Some(record) = runner.input.peek(0) else { break };
+            if let Err(failure) = runner.give_up(&failed, tries.1, ALONE, &record) {
+                shared.stop(failure).await;
+            }
+            shared.finish_first(&record);
+        }
+        shared.release();
+    }
+}

@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::agent::{AgentBuilder, AgentSettings, FailurePolicy, InboxAgent};
+use crate::codec::{Json, Key, TopicKey};
+use crate::config::Config;
+use crate::program::{Guarantee, Program};
+use crate::running::Running;
+use crate::scope::{Use, Uses};
+use crate::table::{GlobalTable, Table, TableDeclaration, TableKind};
+use crate::timer::{Crontab, PartitionTimerBuilder, Schedule, SourceBuilder, TaskBuilder, TimerBuilder};
+use crate::topic::{IntoStream, Topic, TopicDeclaration};
+use crate::topology::{AgentRole, TimerKind, TopologyDescription, TopologyError};
+use crate::worker::RunError;
+
+/// A program: its topics, tables, agents and timers, declared before it runs.
+///
+/// The crate's page has a whole one.
+pub struct App {
+    program: Program,
+}
+
+impl App {
+    /// An app called `id`: the name of its consumer group, and the start of the names of its internal topics.
+    pub fn new(id: &str) -> Self {
+        Self { program: Program::new(id) }
+    }
+
+    /// How many partitions topics and tables have that do not say (default: 8, as in Faust).
+    pub fn partitions(&mut self, partitions: u32) -> &mut Self {
+        self.program.default_partitions = partitions.max(1);
+        self
+    }
+
+    /// For brokers without transactions: output may be seen twice after a crash. Tables stay exact.
+    pub fn at_least_once(&mut self) -> &mut Self {
+        self.program.guarantee = Guarantee::AtLeastOnce;
+        self
+    }
+
+    /// A topic with keys `K` and values `V` in JSON. It is created if it is not there.
+    pub fn topic<K, V>(&mut self, name: &str) -> Topic<K, V>
+    where
+        K: TopicKey,
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        let topic: &'static _ = Box::leak(Box::new(TopicDeclaration::new(name, Json)));
+        self.program.topics.push(topic);
+        Topic(topic)
+    }
+
+    /// A table with keys `K` and values `V` in JSON.
+    pub fn table<K, V>(&mut self, name: &str) -> Table<K, V>
+    where
+        K: Key,
+        V: Serialize + DeserializeOwned + Clone + 'static,
+    {
+        Table(self.declare_table(name, TableKind::Table))
+    }
+
+    /// A table of which every worker has a read-only copy.
+    pub fn global_table<K, V>(&mut self, name: &str) -> GlobalTable<K, V>
+    where
+        K: Key,
+        V: Serialize + DeserializeOwned + Clone + 'static,
+    {
+        GlobalTable(self.declare_table(name, TableKind::Global))
+    }
+
+    fn declare_table<K, V>(&mut self, name: &str, kind: TableKind) -> &'static TableDeclaration<K, V>
+    where
+        K: Key,
+        V: Serialize + DeserializeOwned + Clone + 'static,
+    {
+        let table: &'static TableDeclaration<K, V> =
+            Box::leak(Box::new(TableDeclaration::new(&self.program.app, name, kind, Json)));
+        self.program.tables.push(table);
+        // Changes that are sent to the table are applied by an agent of its own.
+        let settings = AgentSettings {
+            name: format!("{name}-inbox").into(),
+            role: AgentRole::Inbox,
+            reads: table.identity.inbox.clone(),
+            concurrency: 1,
+            policy: FailurePolicy::default(),
+            uses: Uses(vec![Use::Slice(table.identity.name.clone())]),
+        };
+        self.program.agents.push(Box::leak(Box::new(InboxAgent { settings, table })));
+        table
+    }
+
+    /// An agent called `name` that reads `stream`: a topic, or one brought under another key with
+    /// [`group_by`](Topic::group_by).
+    pub fn agent<K, V>(&mut self, name: &str, stream: impl IntoStream<K, V>) -> AgentBuilder<'_, K, V>
+    where
+        K: TopicKey,
+        V: 'static,
+    {
+        AgentBuilder::new(&mut self.program, name, stream.into_stream())
+    }
+
+    /// A timer that runs every `interval` in every shard, where it reads and writes the shard's tables as an agent does.
+    pub fn partition_timer(&mut self, name: &str, interval: Duration) -> PartitionTimerBuilder<'_> {
+        PartitionTimerBuilder::new(&mut self.program, name, interval)
+    }
+
+    /// A timer that runs every `interval` on every worker, or with [`on_leader`](TimerBuilder::on_leader) on one.
+    pub fn timer(&mut self, name: &str, interval: Duration) -> TimerBuilder<'_> {
+        TimerBuilder::new(&mut self.program, name, TimerKind::Every(interval), Schedule::Every(interval))
+    }
+
+    /// A timer that runs at times of day: `times` as cron writes them, in the time zone `zone`.
+    ///
+    /// ```
+    /// # let mut app = marlowe::App::new("nightly");
+    /// app.crontab("report", "30 4 * * 1-5", "Europe/Berlin").on_leader().run(async |()| {
+    ///     println!("good morning");
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn crontab(&mut self, name: &str, times: &str, zone: &str) -> TimerBuilder<'_> {
+        let schedule = match Crontab::parse(times, zone) {
+            Ok(crontab) => Schedule::At(crontab),
+            Err(reason) => {
+                self.program.errors.push(TopologyError::Crontab { name: name.into(), reason });
+                Schedule::Once
+            }
+        };
+        let kind = TimerKind::Crontab(format!("{times} ({zone})"));
+        TimerBuilder::new(&mut self.program, name, kind, schedule)
+    }
+
+    /// A task that runs once, when the worker's shards are ready.
+    pub fn task(&mut self, name: &str) -> TaskBuilder<'_> {
+        TaskBuilder::new(&mut self.program, name)
+    }
+
+    /// A task on the leader that feeds `topic` from outside, and after a restart or crash goes on where it was: each
+    /// record is sent exactly once.
+    pub fn source<K: TopicKey, V: 'static>(&mut self, name: &str, topic: Topic<K, V>) -> SourceBuilder<'_, K, V> {
+        SourceBuilder::new(&mut self.program, name, topic)
+    }
+
+    /// The program's dataflow graph.
+    ///
+    /// # Errors
+    /// When the program cannot run as declared.
+    pub fn topology(&self) -> Result<TopologyDescription, TopologyError> {
+        if let Some(error) = self.program.errors.first() {
+            return Err(error.clone());
+        }
+        Ok(crate::topology::Topology::resolve(self.program.graph(), &Default::default())?.describe())
+    }
+
+    /// Starts the program in this process, for programs that have their own `main`.
+    ///
+    /// # Errors
+    /// When it cannot run as declared, or its broker or folder cannot be opened.
+    pub async fn start(self, config: Config) -> Result<Running, RunError> {
+        Running::start(Arc::new(self.program), &config).await
+    }
+
+    /// Starts the program and runs it until it is interrupted (Ctrl-C or SIGTERM) or fails.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(self, config: Config) -> Result<(), RunError> {
+        let running = self.start(config).await?;
+        running.run_until(crate::interrupt::interrupted()).await
+    }
+}

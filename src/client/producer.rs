@@ -1,0 +1,152 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use marlowe_broker::{
+    BrokerError, Destination, Header, NewRecord, Offset, Partition, Producer, Timestamp, TopicPartition,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Sent;
+use crate::codec::CodecError;
+
+/// How many records may wait for the producer before senders wait too.
+const WAITING: usize = 4096;
+
+/// Sends records for everything in a worker that is not a shard. Those that wait together are flushed together.
+#[derive(Clone)]
+pub(crate) struct ClientProducer {
+    requests: mpsc::Sender<Request>,
+}
+
+/// A record to send, owned, for it waits.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: Partition,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+}
+
+struct Request {
+    records: Vec<Outgoing>,
+    reply: oneshot::Sender<Result<Sent, BrokerError>>,
+}
+
+/// A record that could not be sent.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The broker did not take it.
+    #[error("topic `{topic}`: {source}")]
+    Broker {
+        /// The topic.
+        topic: Arc<str>,
+        /// Why.
+        source: BrokerError,
+    },
+    /// The value does not encode.
+    #[error("topic `{topic}`: {source}")]
+    Codec {
+        /// The topic.
+        topic: Arc<str>,
+        /// Why.
+        source: CodecError,
+    },
+    /// The worker has stopped.
+    #[error("topic `{topic}`: the worker has stopped")]
+    Stopped {
+        /// The topic.
+        topic: Arc<str>,
+    },
+}
+
+impl ClientProducer {
+    /// The sender, and the task that does its work.
+    pub(crate) fn new(producer: Box<dyn Producer>) -> (Self, impl Future<Output = ()>) {
+        let (requests, waiting) = mpsc::channel(WAITING);
+        (Self { requests }, run(producer, waiting))
+    }
+
+    pub(crate) async fn send(&self, record: Outgoing) -> Result<Sent, SendError> {
+        self.send_all(vec![record]).await
+    }
+
+    /// Sends records that belong together, at least one; tells where the last one went.
+    pub(crate) async fn send_all(&self, records: Vec<Outgoing>) -> Result<Sent, SendError> {
+        let topic = records.first().map_or_else(|| "".into(), |record| record.topic.clone());
+        let (reply, answer) = oneshot::channel();
+        let stopped = || SendError::Stopped { topic: topic.clone() };
+        self.requests.send(Request { records, reply }).await.map_err(|_| stopped())?;
+        match answer.await {
+            Ok(sent) => sent.map_err(|source| SendError::Broker { topic, source }),
+            Err(_) => Err(stopped()),
+        }
+    }
+}
+
+async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Request>) {
+    let mut destinations: HashMap<TopicPartition, Destination> = HashMap::new();
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, WAITING).await > 0 {
+        let mut sent = Vec::with_capacity(batch.len());
+        for request in batch.drain(..) {
+            let mut last = Err(BrokerError::InvalidState("nothing was sent".into()));
+            for record in &request.records {
+                last = send(&mut *producer, &mut destinations, record);
+                if last.is_err() {
+                    break;
+                }
+            }
+            match last {
+                Ok(to) => sent.push((to, request.reply)),
+                Err(error) => drop(request.reply.send(Err(error))),
+            }
+        }
+        let written = producer.flush().await;
+        for ((partition, destination), reply) in sent {
+            let answer = match &written {
+                Ok(written) => match written.end(destination) {
+                    Some(end) => Ok(Sent {
+                        topic: partition.topic,
+                        partition: partition.partition,
+                        offset: Offset::new(end.get().saturating_sub(1)),
+                    }),
+                    None => Err(BrokerError::Unknown {
+                        operation: "send",
+                        reason: format!("the broker did not say where in {partition} the record went"),
+                    }),
+                },
+                Err(error) => Err(error.clone()),
+            };
+            // Who asked may have given up waiting.
+            drop(reply.send(answer));
+        }
+    }
+}
+
+fn send(
+    producer: &mut dyn Producer,
+    destinations: &mut HashMap<TopicPartition, Destination>,
+    record: &Outgoing,
+) -> Result<(TopicPartition, Destination), BrokerError> {
+    let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+    let destination = match destinations.get(&partition) {
+        Some(destination) => *destination,
+        None => {
+            let destination = producer.destination(&partition)?;
+            destinations.insert(partition.clone(), destination);
+            destination
+        }
+    };
+    let headers: Vec<Header<'_>> = record.headers.iter().map(|(name, value)| Header { name, value }).collect();
+    let new = NewRecord {
+        timestamp: record.timestamp,
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &headers,
+    };
+    producer.send(destination, new)?;
+    Ok((partition, destination))
+}

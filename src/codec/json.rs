@@ -1,0 +1,35 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Codec, CodecError, short_type_name};
+
+/// JSON through serde: the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json;
+
+impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        serde_json::to_writer(out, value).map_err(expected::<T>)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        serde_json::from_slice(bytes).map_err(|error| expected::<T>(error).with_input(bytes))
+    }
+
+    fn to_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError> {
+        serde_json::from_slice(bytes).map_err(|error| expected::<T>(error).with_input(bytes))
+    }
+
+    fn from_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let value: T = serde_json::from_value(json).map_err(expected::<T>)?;
+        self.encode(&value, out)
+    }
+}
+
+fn expected<T>(error: serde_json::Error) -> CodecError {
+    CodecError::new(format!("a {} in JSON", short_type_name::<T>()), error)
+}

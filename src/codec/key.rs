@@ -1,0 +1,361 @@
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use serde_json::Value as JsonValue;
+
+use super::{CodecError, short_type_name};
+
+/// A type that can be the key of a table, and so of the records that find it.
+///
+/// A key has two forms. Its *topic form* is what records carry, what the partitioner hashes and what people write in a URL:
+/// text is its UTF-8 bytes, a number its decimal digits, a tuple a JSON array. Its *ordered form* is what a store
+/// keeps: bytes that sort as the keys do, text in byte order and integers in numeric order.
+///
+/// The forms of `String` are those of Kafka's `StringSerializer` and of Faust's raw keys, so a table's home partition is the
+/// one any producer with Kafka's partitioner would choose.
+pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
+    /// Whether the two forms are always the same bytes.
+    const ORDERED_AS_TOPIC: bool;
+
+    /// Appends the topic form.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Reads the topic form.
+    ///
+    /// # Errors
+    /// When the bytes are no such key.
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError>;
+
+    /// Appends the ordered form.
+    fn encode_ordered(&self, out: &mut Vec<u8>);
+
+    /// Reads the ordered form.
+    ///
+    /// # Errors
+    /// When the bytes are no such key.
+    fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError>;
+
+    /// The key in JSON.
+    fn to_json(&self) -> JsonValue;
+}
+
+impl Key for String {
+    const ORDERED_AS_TOPIC: bool = true;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => Err(CodecError::new("a key of UTF-8 text", error).with_input(bytes)),
+        }
+    }
+
+    fn encode_ordered(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+
+    fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::decode(bytes)
+    }
+
+    fn to_json(&self) -> JsonValue {
+        JsonValue::from(self.as_str())
+    }
+}
+
+impl Key for Vec<u8> {
+    const ORDERED_AS_TOPIC: bool = true;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        Ok(bytes.to_vec())
+    }
+
+    fn encode_ordered(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+
+    fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::decode(bytes)
+    }
+
+    fn to_json(&self) -> JsonValue {
+        match std::str::from_utf8(self) {
+            Ok(text) => JsonValue::from(text),
+            Err(_) => JsonValue::from(self.clone()),
+        }
+    }
+}
+
+impl Key for bool {
+    const ORDERED_AS_TOPIC: bool = true;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        match bytes {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            other => Err(CodecError::new("a key that is true or false", "it is neither").with_input(other)),
+        }
+    }
+
+    fn encode_ordered(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+
+    fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError> {
+        Self::decode(bytes)
+    }
+
+    fn to_json(&self) -> JsonValue {
+        JsonValue::from(*self)
+    }
+}
+
+/// Integers: decimal digits in topics; big-endian in stores, the sign bit turned so that negative ones come first.
+macro_rules! integer_keys {
+    ($($integer:ty: $unsigned:ty, $flip:expr;)*) => {$(
+        impl Key for $integer {
+            const ORDERED_AS_TOPIC: bool = false;
+
+            fn encode(&self, out: &mut Vec<u8>) {
+                use std::io::Write;
+                let written = write!(out, "{self}");
+                debug_assert!(written.is_ok(), "writing to memory does not fail");
+            }
+
+            fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+                std::str::from_utf8(bytes)
+                    .map_err(|error| error.to_string())
+                    .and_then(|text| text.parse().map_err(|error: std::num::ParseIntError| error.to_string()))
+                    .map_err(|reason| {
+                        CodecError::new(concat!("a key of type ", stringify!($integer)), reason).with_input(bytes)
+                    })
+            }
+
+            fn encode_ordered(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&((*self as $unsigned) ^ $flip).to_be_bytes());
+            }
+
+            fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError> {
+                match bytes.try_into() {
+                    Ok(bytes) => Ok((<$unsigned>::from_be_bytes(bytes) ^ $flip) as $integer),
+                    Err(_) => Err(CodecError::new(
+                        concat!("a stored key of type ", stringify!($integer)),
+                        format!("it has {} bytes", bytes.len()),
+                    )),
+                }
+            }
+
+            fn to_json(&self) -> JsonValue {
+                JsonValue::from(*self)
+            }
+        }
+    )*};
+}
+
+integer_keys! {
+    u8: u8, 0;
+    u16: u16, 0;
+    u32: u32, 0;
+    u64: u64, 0;
+    i8: u8, 1 << 7;
+    i16: u16, 1 << 15;
+    i32: u32, 1 << 31;
+    i64: u64, 1 << 63;
+}
+
+/// Tuples: a JSON array in topics; in stores the parts one after the other, each ended so that shorter ones come first.
+macro_rules! tuple_keys {
+    ($($name:ident $index:tt),+; $count:literal) => {
+        impl<$($name: Key + serde::Serialize + serde::de::DeserializeOwned),+> Key for ($($name,)+) {
+            const ORDERED_AS_TOPIC: bool = false;
+
+            fn encode(&self, out: &mut Vec<u8>) {
+                let text = self.to_json().to_string();
+                out.extend_from_slice(text.as_bytes());
+            }
+
+            fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+                serde_json::from_slice(bytes).map_err(|error| {
+                    CodecError::new(format!("a key {} in JSON", short_type_name::<Self>()), error).with_input(bytes)
+                })
+            }
+
+            fn encode_ordered(&self, out: &mut Vec<u8>) {
+                $(encode_part(&self.$index, out);)+
+            }
+
+            fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError> {
+                let mut rest = bytes;
+                let key = ($(decode_part::<$name>(&mut rest)?,)+);
+                if rest.is_empty() {
+                    Ok(key)
+                } else {
+                    Err(CodecError::new(
+                        format!("a stored key {}", short_type_name::<Self>()),
+                        format!("{} bytes follow it", rest.len()),
+                    ))
+                }
+            }
+
+            fn to_json(&self) -> JsonValue {
+                JsonValue::Array(vec![$(self.$index.to_json()),+])
+            }
+        }
+    };
+}
+
+tuple_keys!(A 0, B 1; 2);
+tuple_keys!(A 0, B 1, C 2; 3);
+tuple_keys!(A 0, B 1, C 2, D 3; 4);
+
+/// One part of a tuple: its ordered form with each 0 written as 0 255, then 0 0. So no part is the start of another, and
+/// the order of the whole is that of the parts.
+fn encode_part<K: Key>(key: &K, out: &mut Vec<u8>) {
+    let mut part = Vec::new();
+    key.encode_ordered(&mut part);
+    for byte in part {
+        out.push(byte);
+        if byte == 0 {
+            out.push(255);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+fn decode_part<K: Key>(rest: &mut &[u8]) -> Result<K, CodecError> {
+    let mut part = Vec::new();
+    let mut index = 0;
+    while let Some(byte) = rest.get(index) {
+        index += 1;
+        if *byte != 0 {
+            part.push(*byte);
+            continue;
+        }
+        let mark = rest.get(index).copied();
+        index += 1;
+        match mark {
+            Some(255) => part.push(0),
+            Some(0) => {
+                *rest = &rest[index..];
+                return K::decode_ordered(&part);
+            }
+            _ => break,
+        }
+    }
+    Err(CodecError::new("a stored key of several parts", "a part has no end"))
+}
+
+/// What a topic's records may have for a key: a [`Key`], an `Option` of one (records with and without), or `()` (none).
+///
+/// Records without a key go to the partitions in turn.
+pub trait TopicKey: Clone + Debug + Send + Sync + 'static {
+    /// Appends the key's bytes and says whether there is a key.
+    fn encode_key(&self, out: &mut Vec<u8>) -> bool;
+
+    /// Reads the key of a record.
+    ///
+    /// # Errors
+    /// When the bytes are no such key, or one is wanted and there is none.
+    fn decode_key(bytes: Option<&[u8]>) -> Result<Self, CodecError>;
+}
+
+impl<K: Key> TopicKey for K {
+    fn encode_key(&self, out: &mut Vec<u8>) -> bool {
+        self.encode(out);
+        true
+    }
+
+    fn decode_key(bytes: Option<&[u8]>) -> Result<Self, CodecError> {
+        match bytes {
+            Some(bytes) => K::decode(bytes),
+            None => Err(CodecError::new(
+                format!("a key of type {}", short_type_name::<K>()),
+                "the record has no key; declare the topic's key as an Option to take such records",
+            )),
+        }
+    }
+}
+
+impl<K: Key> TopicKey for Option<K> {
+    fn encode_key(&self, out: &mut Vec<u8>) -> bool {
+        if let Some(key) = self {
+            key.encode(out);
+        }
+        self.is_some()
+    }
+
+    fn decode_key(bytes: Option<&[u8]>) -> Result<Self, CodecError> {
+        bytes.map(K::decode).transpose()
+    }
+}
+
+impl TopicKey for () {
+    fn encode_key(&self, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn decode_key(_: Option<&[u8]>) -> Result<Self, CodecError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ordered<K: Key>(key: &K) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        key.encode_ordered(&mut bytes);
+        bytes
+    }
+
+    fn round_trip<K: Key>(key: &K) {
+        let mut topic = Vec::new();
+        key.encode(&mut topic);
+        assert_eq!(&K::decode(&topic).unwrap(), key);
+        assert_eq!(&K::decode_ordered(&ordered(key)).unwrap(), key);
+        assert!(!K::ORDERED_AS_TOPIC || topic == ordered(key));
+    }
+
+    proptest! {
+        #[test]
+        fn the_ordered_form_sorts_as_the_keys_do(
+            a in any::<(String, i64, u8)>(),
+            b in any::<(String, i64, u8)>(),
+        ) {
+            prop_assert_eq!(ordered(&a).cmp(&ordered(&b)), a.cmp(&b));
+            prop_assert_eq!(ordered(&a.0).cmp(&ordered(&b.0)), a.0.cmp(&b.0));
+            prop_assert_eq!(ordered(&a.1).cmp(&ordered(&b.1)), a.1.cmp(&b.1));
+            round_trip(&a);
+            round_trip(&a.0);
+            round_trip(&a.1);
+            round_trip(&(a.0.clone(), b.0.clone()));
+        }
+    }
+
+    #[test]
+    fn a_part_that_starts_another_sorts_first() {
+        let keys =
+            [("a".to_owned(), "z".to_owned()), ("a\0".to_owned(), "a".to_owned()), ("ab".to_owned(), "a".to_owned())];
+        assert!(keys.windows(2).all(|pair| ordered(&pair[0]) < ordered(&pair[1])));
+    }
+
+    #[test]
+    fn a_missing_key_says_what_to_do() {
+        let error = <String as TopicKey>::decode_key(None).unwrap_err().to_string();
+        assert!(error.contains("declare the topic's key as an Option"), "{error}");
+    }
+}

@@ -1,0 +1,130 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
+
+/// How a program is run: where its broker and its data are, how many workers there are, and what bounds them.
+///
+/// ```
+/// use marlowe::Config;
+///
+/// let config = Config::default().data_dir("page-views-data").workers(2);
+/// assert_eq!(config.workers, 2);
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The broker (default: the embedded one).
+    pub broker: BrokerChoice,
+    /// The folder for the embedded broker's topics and the workers' tables (default: none, all is kept in memory).
+    pub data_dir: Option<PathBuf>,
+    /// How many workers run in this process (default: 1).
+    pub workers: usize,
+    /// How many lanes, which are threads that process shards, a worker has (default: the machine's cores, shared among the workers).
+    pub lanes: Option<usize>,
+    /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that follow; port 0
+    /// takes a free one.
+    pub web: Option<SocketAddr>,
+    /// The time between two commits (default: 100 ms).
+    pub commit_interval: Duration,
+    /// A lane commits before its time when so many bytes wait for it (default: 16 MiB).
+    pub commit_bytes: usize,
+    /// A partition is read ahead by at most about so many bytes (default: 4 MiB).
+    pub queue_bytes: usize,
+    /// How long events in hand may take to finish when the worker stops or a shard goes to another (default: 10 s).
+    pub close_within: Duration,
+    /// A worker that is silent for this long is taken for dead (default: 45 s).
+    pub session_timeout: Duration,
+    /// Where the time comes from (default: the system).
+    pub clock: Arc<dyn Clock>,
+    /// Where chance comes from (default: the system).
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Which broker a program runs on.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum BrokerChoice {
+    /// The embedded broker: in memory, or in [`Config::data_dir`].
+    #[default]
+    Embedded,
+    /// A broker that the program opened itself.
+    Custom(Arc<dyn Broker>),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            broker: BrokerChoice::Embedded,
+            data_dir: None,
+            workers: 1,
+            lanes: None,
+            web: Some(SocketAddr::from(([127, 0, 0, 1], 6066))),
+            commit_interval: Duration::from_millis(100),
+            commit_bytes: 16 << 20,
+            queue_bytes: 4 << 20,
+            close_within: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(45),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("data_dir", &self.data_dir)
+            .field("workers", &self.workers)
+            .field("lanes", &self.lanes)
+            .field("web", &self.web)
+            .field("commit_interval", &self.commit_interval)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Runs on a broker that the program opened itself.
+    pub fn broker(mut self, broker: Arc<dyn Broker>) -> Self {
+        self.broker = BrokerChoice::Custom(broker);
+        self
+    }
+
+    /// Keeps the embedded broker's topics and the workers' tables in a folder.
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(folder.into());
+        self
+    }
+
+    /// Runs so many workers in this process.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Gives each worker so many lanes.
+    pub fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = Some(lanes);
+        self
+    }
+
+    /// Listens for the web there.
+    pub fn web(mut self, address: SocketAddr) -> Self {
+        self.web = Some(address);
+        self
+    }
+
+    /// Has no web server.
+    pub fn without_web(mut self) -> Self {
+        self.web = None;
+        self
+    }
+
+    /// Commits so often.
+    pub fn commit_interval(mut self, interval: Duration) -> Self {
+        self.commit_interval = interval;
+        self
+    }
+}

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+
+use marlowe_broker::Cleanup;
+
+use crate::agent::{AgentSettings, AnyAgent, FailurePolicy, RepartitionAgent};
+use crate::scope::Uses;
+use crate::table::{AnyTable, Keyspace};
+use crate::timer::{AnyPartitionTimer, AnyWorkerTimer};
+use crate::topic::{AnyTopic, StreamSource};
+use crate::topology::{AgentRole, Graph, TableNode, TopicNode, TopicRole, TopologyError};
+
+/// What an app declared.
+pub(crate) struct Program {
+    pub(crate) app: Arc<str>,
+    pub(crate) default_partitions: u32,
+    pub(crate) guarantee: Guarantee,
+    pub(crate) topics: Vec<&'static dyn AnyTopic>,
+    pub(crate) tables: Vec<&'static dyn AnyTable>,
+    pub(crate) agents: Vec<&'static dyn AnyAgent>,
+    pub(crate) partition_timers: Vec<&'static dyn AnyPartitionTimer>,
+    pub(crate) worker_timers: Vec<&'static dyn AnyWorkerTimer>,
+    repartitions: Vec<Arc<str>>,
+    /// What was wrong with a declaration, told at the start.
+    pub(crate) errors: Vec<TopologyError>,
+}
+
+/// What a crash can do to results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// Nothing: positions, table changes and output become visible together, or not at all.
+    #[default]
+    ExactlyOnce,
+    /// Output may be seen twice. Tables stay exact: restored state never runs ahead of the committed input.
+    AtLeastOnce,
+}
+
+impl Program {
+    pub(crate) fn new(app: &str) -> Self {
+        Self {
+            app: app.into(),
+            default_partitions: 8,
+            guarantee: Guarantee::default(),
+            topics: Vec::new(),
+            tables: Vec::new(),
+            agents: Vec::new(),
+            partition_timers: Vec::new(),
+            worker_timers: Vec::new(),
+            repartitions: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The topic that a stream's records are read from. Those of a `group_by` get a topic of their own, and an agent that feeds
+    /// it; it fails as the agent that reads the stream does.
+    pub(crate) fn repartition(&mut self, agent: &str, source: &StreamSource, policy: &FailurePolicy) -> Arc<str> {
+        let step = match source {
+            StreamSource::Topic(topic) => return topic.clone(),
+            StreamSource::Repartition(step) => step,
+        };
+        let name = match &step.name {
+            Some(name) => name.clone(),
+            // A chain of them is named from its end: what the agent reads bears the agent's name.
+            None => agent.into(),
+        };
+        let to: Arc<str> = format!("{}-{name}-repartition", self.app).into();
+        if self.repartitions.contains(&to) {
+            return to;
+        }
+        let reads = self.repartition(&format!("{name}-before"), &step.from, policy);
+        let settings = AgentSettings {
+            name: format!("{name}-repartition").into(),
+            role: AgentRole::Repartition,
+            reads,
+            concurrency: 1,
+            policy: policy.clone(),
+            uses: Uses::default(),
+        };
+        self.repartitions.push(to.clone());
+        self.agents.push(Box::leak(Box::new(RepartitionAgent { settings, to: to.clone(), rekey: step.rekey.clone() })));
+        to
+    }
+
+    /// The declared graph.
+    pub(crate) fn graph(&self) -> Graph {
+        let mut topics: Vec<TopicNode> = Vec::new();
+        let mut add = |name: &Arc<str>, role, partitions, cleanup| {
+            // A topic may be declared more than once, as with two types; the first declaration counts.
+            if !topics.iter().any(|topic| topic.name == *name) {
+                topics.push(TopicNode { name: name.clone(), role, partitions, cleanup });
+            }
+        };
+        let keep = Cleanup::Delete { retention: None };
+        for topic in &self.topics {
+            add(topic.name(), TopicRole::Declared, topic.partitions(), topic.cleanup());
+        }
+        for topic in &self.repartitions {
+            add(topic, TopicRole::Repartition, None, keep);
+        }
+        for table in &self.tables {
+            add(&table.identity().changelog, TopicRole::Changelog, None, Cleanup::Compact);
+            if let Some(inbox) = inbox(*table) {
+                add(&inbox, TopicRole::Inbox, None, keep);
+            }
+        }
+        Graph {
+            app: self.app.clone(),
+            default_partitions: self.default_partitions,
+            topics,
+            tables: self
+                .tables
+                .iter()
+                .map(|table| TableNode {
+                    name: table.name().clone(),
+                    kind: table.identity().kind,
+                    partitions: table.declared_partitions(),
+                    changelog: table.identity().changelog.clone(),
+                    inbox: inbox(*table),
+                })
+                .collect(),
+            agents: self
+                .agents
+                .iter()
+                .map(|agent| agent.node())
+                .filter(|node| node.role != AgentRole::Inbox || self.has_inbox(&node.edges.slices))
+                .collect(),
+            timers: self
+                .partition_timers
+                .iter()
+                .map(|timer| timer.node())
+                .chain(self.worker_timers.iter().map(|timer| timer.node()))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn table(&self, name: &str) -> Option<&'static dyn AnyTable> {
+        self.tables.iter().copied().find(|table| &**table.name() == name)
+    }
+
+    fn has_inbox(&self, tables: &[Arc<str>]) -> bool {
+        tables.iter().all(|name| self.table(name).is_some_and(|table| inbox(table).is_some()))
+    }
+}
+
+/// The topic of changes sent to a table. A table whose rows have no home has none.
+fn inbox(table: &dyn AnyTable) -> Option<Arc<str>> {
+    (table.keyspace() == Keyspace::Partitioned).then(|| table.identity().inbox.clone())
+}

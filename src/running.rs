@@ -1,0 +1,187 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::SharedBroker;
+use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
+use tokio::sync::mpsc;
+
+use crate::config::{BrokerChoice, Config};
+use crate::program::Program;
+use crate::scope::WorkerWith;
+use crate::table::Directory;
+use crate::worker::{
+    Drain, LaneLimits, Progress, RunError, Shared, StateStore, Worker, WorkerSettings, prepare_topics,
+};
+
+/// A program at work in this process. Made by [`App::start`](crate::App::start).
+///
+/// Dropping it stops the workers as a crash would; [`stop`](Self::stop) lets them finish.
+pub struct Running {
+    pub(crate) shared: Shared,
+    pub(crate) workers: Vec<Worker>,
+    failures: mpsc::UnboundedReceiver<RunError>,
+}
+
+/// Opens the broker that the settings say.
+pub(crate) fn open_broker(config: &Config) -> Result<SharedBroker, RunError> {
+    match &config.broker {
+        BrokerChoice::Custom(broker) => Ok(broker.clone()),
+        BrokerChoice::Embedded => {
+            let embedded = EmbeddedConfig {
+                clock: config.clock.clone(),
+                entropy: config.entropy.clone(),
+                ..EmbeddedConfig::default()
+            };
+            Ok(match &config.data_dir {
+                None => Arc::new(EmbeddedBroker::in_memory(embedded)),
+                Some(folder) => Arc::new(
+                    EmbeddedBroker::open(&folder.join("broker"), embedded)
+                        .map_err(RunError::broker("opening the embedded broker"))?,
+                ),
+            })
+        }
+    }
+}
+
+impl Running {
+    pub(crate) async fn start(program: Arc<Program>, config: &Config) -> Result<Self, RunError> {
+        let broker = open_broker(config)?;
+        if config.workers == 0 {
+            return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
+        }
+        let topology = Arc::new(prepare_topics(&program, &*broker).await?);
+        let directory = Arc::new(Directory::default());
+        for group in &topology.groups {
+            for table in &group.tables {
+                directory.declare(table, group.partitions);
+            }
+        }
+        let shared = Shared {
+            program,
+            topology,
+            broker,
+            directory,
+            clock: config.clock.clone(),
+            entropy: config.entropy.clone(),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let (failed, failures) = mpsc::unbounded_channel();
+        let mut workers = Vec::new();
+        for number in 0..config.workers {
+            let name = format!("{:08x}-{number}", config.entropy.next() as u32);
+            let settings = WorkerSettings {
+                name: name.into(),
+                lanes: config.lanes.unwrap_or((cores / config.workers).max(1)).max(1),
+                stores: match &config.data_dir {
+                    None => StateStore::Memory,
+                    Some(folder) => StateStore::Folder(folder.join(format!("tables-{number}"))),
+                },
+                limits: LaneLimits {
+                    commit_interval: config.commit_interval,
+                    commit_bytes: config.commit_bytes,
+                    queue_bytes: config.queue_bytes,
+                    close_within: config.close_within,
+                },
+                session_timeout: config.session_timeout,
+            };
+            workers.push(Worker::start(&shared, settings, failed.clone()).await?);
+        }
+        Ok(Self { shared, workers, failures })
+    }
+
+    /// Waits until all shards of all workers are open.
+    ///
+    /// # Errors
+    /// When a worker fails before.
+    pub async fn ready(&mut self) -> Result<(), RunError> {
+        let Self { workers, failures, .. } = self;
+        let ready = async {
+            for worker in workers {
+                worker.ready().await;
+            }
+            Ok(())
+        };
+        unless_failed(failures, ready).await
+    }
+
+    /// Waits until the tasks and sources are done and every input is processed to its end; then each timer fires once more.
+    ///
+    /// # Errors
+    /// When a worker fails before.
+    pub async fn drain(&mut self) -> Result<(), RunError> {
+        self.drain_watched(|_| {}).await
+    }
+
+    pub(crate) async fn drain_watched(&mut self, watch: impl FnMut(Progress)) -> Result<(), RunError> {
+        let Self { shared, workers, failures } = self;
+        unless_failed(failures, Drain { shared, workers }.run(watch)).await
+    }
+
+    /// Waits until a worker fails.
+    pub async fn failed(&mut self) -> RunError {
+        match self.failures.recv().await {
+            Some(error) => error,
+            None => RunError::Settings("the workers have stopped".into()),
+        }
+    }
+
+    /// Opens a view, inbox, global table, topic or agent on the first worker, for programs that have their own `main`.
+    pub fn open<W: WorkerWith>(&self, with: W) -> W::Opened {
+        with.open_on_worker(&self.workers[0].scope)
+    }
+
+    /// The same on worker `number`, from 0.
+    ///
+    /// # Panics
+    /// When there is no such worker.
+    pub fn open_on<W: WorkerWith>(&self, number: usize, with: W) -> W::Opened {
+        with.open_on_worker(&self.workers[number].scope)
+    }
+
+    /// Finishes the events in hand, commits, and stops the workers.
+    ///
+    /// # Errors
+    /// When something failed that was not told before.
+    pub async fn stop(mut self) -> Result<(), RunError> {
+        for worker in std::mem::take(&mut self.workers) {
+            worker.stop().await;
+        }
+        self.failures.close();
+        match self.failures.recv().await {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs until a worker fails or `stop` comes, and stops the workers then.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+        let error = tokio::select! {
+            error = self.failed() => Some(error),
+            () = stop => None,
+        };
+        let stopped = tokio::time::timeout(Duration::from_secs(60), self.stop()).await;
+        match (error, stopped) {
+            (Some(error), _) => Err(error),
+            (None, Ok(stopped)) => stopped,
+            (None, Err(_)) => Err(RunError::System {
+                doing: "stop the workers".into(),
+                reason: "they did not finish within a minute; what was not committed is done again at the next start"
+                    .into(),
+            }),
+        }
+    }
+}
+
+async fn unless_failed<T>(
+    failures: &mut mpsc::UnboundedReceiver<RunError>,
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    tokio::select! {
+        biased;
+        Some(error) = failures.recv() => Err(error),
+        done = work => done,
+    }
+}

@@ -1,0 +1,45 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use marlowe_broker::{Clock, Entropy};
+
+use crate::client::ClientProducer;
+use crate::table::{Directory, GlobalStore};
+
+/// What a worker has that its shards, timers and web handlers use alike.
+pub(crate) struct WorkerScope {
+    pub(crate) app: Arc<str>,
+    /// The worker's name among those of its app.
+    pub(crate) worker: Arc<str>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) globals: HashMap<Arc<str>, GlobalStore>,
+    /// How many partitions each topic of the program has.
+    pub(crate) partitions: HashMap<Arc<str>, u32>,
+    pub(crate) producer: ClientProducer,
+}
+
+impl WorkerScope {
+    /// How many partitions `topic` has.
+    ///
+    /// # Panics
+    /// When it is not a topic of the program: all are looked up or created before anything is opened.
+    pub(crate) fn partitions(&self, topic: &str) -> u32 {
+        match self.partitions.get(topic) {
+            Some(partitions) => *partitions,
+            None => unreachable!("topic `{topic}` is part of the program"),
+        }
+    }
+
+    /// This worker's copy of a global table.
+    ///
+    /// # Panics
+    /// When there is none: every worker follows every global table of its program.
+    pub(crate) fn global(&self, table: &str) -> GlobalStore {
+        match self.globals.get(table) {
+            Some(store) => store.clone(),
+            None => unreachable!("global table `{table}` is part of the program"),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A shard: partition *p* of a group's topics with slice *p* of its tables, processed by one thread at a time.
+
+mod open;
+mod positions;
+mod task;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use marlowe_broker::{Offset, Partition, TopicPartition};
+use marlowe_state::{PositionSlot, SlicePosition, Store, TableIndex};
+use tokio::sync::{oneshot, watch};
+
+use crate::agent::{Counters, Input, ShardLink};
+use crate::table::Owner;
+use crate::turn::{OutTopic, Participant};
+
+pub(crate) use open::{InputStart, ShardPlan};
+pub(crate) use positions::{InputPositions, includes, runs_ahead, to_commit};
+pub(crate) use task::ShardTask;
+
+/// Which shard: a co-partition group, by its number in the topology, and a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ShardId {
+    pub(crate) group: usize,
+    pub(crate) partition: Partition,
+}
+
+/// What a lane holds of a shard that is at work in it.
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
+    pub(crate) link: Rc<ShardLink>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) participants: Vec<Rc<dyn Participant>>,
+    pub(crate) agents: Vec<ShardAgent>,
+    pub(crate) tables: Vec<ShardTable>,
+    pub(crate) timers: Vec<Rc<TimerCounters>>,
+    pub(crate) owner: Owner,
+    pub(crate) control: Rc<Control>,
+    /// Marked at each commit, for those who wait for a position.
+    pub(crate) committed: watch::Sender<()>,
+    /// The positions that were committed last.
+    pub(crate) positions: RefCell<Vec<(TopicPartition, marlowe_broker::CommittedOffset)>>,
+}
+
+/// An agent as its lane sees it.
+pub(crate) struct ShardAgent {
+    pub(crate) name: Arc<str>,
+    pub(crate) input: Rc<Input>,
+    pub(crate) counters: Rc<Counters>,
+}
+
+/// A table as its lane sees it.
+pub(crate) struct ShardTable {
+    pub(crate) name: Arc<str>,
+    pub(crate) index: TableIndex,
+    pub(crate) slot: PositionSlot,
+    pub(crate) changelog: OutTopic,
+    /// The input of its inbox's agent, whose position is part of the table's.
+    pub(crate) inbox: Option<Rc<Input>>,
+}
+
+impl ShardTable {
+    /// How far the table is, once a commit that ended its changelog at `changelog` is done.
+    pub(crate) fn position(&self, changelog: Offset) -> SlicePosition {
+        SlicePosition { changelog, inbox: self.inbox.as_ref().map_or(Offset::ZERO, |input| input.position()) }
+    }
+}
+
+/// What a partition timer did, counted without locks.
+pub(crate) struct TimerCounters {
+    pub(crate) name: Arc<str>,
+    pub(crate) runs: Cell<u64>,
+    pub(crate) failures: Cell<u64>,
+}
+
+/// How a lane tells its shard's task what to do.
+#[derive(Default)]
+pub(crate) struct Control {
+    /// Too much waits for a commit: no new event until it is done.
+    pub(crate) paused: Cell<bool>,
+    /// Answered once every timer has fired once more.
+    pub(crate) fire: RefCell<Vec<oneshot::Sender<()>>>,
+}
+
+impl Shard {
+    /// About how many bytes wait for a commit.
+    pub(crate) fn uncommitted_bytes(&self) -> usize {
+        let tables: usize = self.participants.iter().map(|participant| participant.uncommitted_bytes()).sum();
+        tables + self.link.outbox.borrow().size()
+    }
+}

@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use marlowe_broker::{Partition, Partitioner};
+use marlowe_state::{FormatError, RowFormat, SliceConfig};
+use parking_lot::RwLock;
+
+use crate::codec::{Codec, CodecError, Key};
+
+/// How a table adds a change to what a row holds.
+pub(crate) type Merge<V> = Arc<dyn Fn(&mut V, V) + Send + Sync>;
+
+/// Which table it is: its name and its topics'.
+#[derive(Clone, Debug)]
+pub(crate) struct TableIdentity {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: TableKind,
+    pub(crate) changelog: Arc<str>,
+    pub(crate) inbox: Arc<str>,
+}
+
+/// Whether a table has a copy on every worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableKind {
+    /// Each slice is with its owner alone.
+    Table,
+    /// Every worker has a read-only copy of the whole besides.
+    Global,
+}
+
+/// Where a table's rows belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keyspace {
+    /// A row belongs to its key's home partition.
+    Partitioned,
+    /// Each partition has rows of its own, whatever their keys.
+    PartitionLocal,
+}
+
+/// A table as declared. It lives as long as the process, as the program that declares it does.
+pub(crate) struct TableDeclaration<K, V> {
+    pub(crate) identity: TableIdentity,
+    pub(crate) settings: RwLock<TableSettings<V>>,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+pub(crate) struct TableSettings<V> {
+    pub(crate) codec: Arc<dyn Codec<V>>,
+    pub(crate) merge: Option<Merge<V>>,
+    pub(crate) partitioner: Partitioner,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) cache_rows: usize,
+    pub(crate) partitions: Option<u32>,
+}
+
+impl<V> Clone for TableSettings<V> {
+    fn clone(&self) -> Self {
+        Self {
+            codec: self.codec.clone(),
+            merge: self.merge.clone(),
+            partitioner: self.partitioner,
+            keyspace: self.keyspace,
+            cache_rows: self.cache_rows,
+            partitions: self.partitions,
+        }
+    }
+}
+
+impl<K: Key, V: 'static> TableDeclaration<K, V> {
+    pub(crate) fn new(app: &str, name: &str, kind: TableKind, codec: impl Codec<V>) -> Self {
+        Self {
+            identity: TableIdentity {
+                name: name.into(),
+                kind,
+                changelog: format!("{app}-{name}-changelog").into(),
+                inbox: format!("{app}-{name}-inbox").into(),
+            },
+            settings: RwLock::new(TableSettings {
+                codec: Arc::new(codec),
+                merge: None,
+                partitioner: Partitioner::default(),
+                keyspace: Keyspace::Partitioned,
+                cache_rows: SliceConfig::DEFAULT_CACHE_ROWS,
+                partitions: None,
+            }),
+            key: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> TableSettings<V> {
+        self.settings.read().clone()
+    }
+
+    /// The home of a key among `partitions`.
+    pub(crate) fn home(&self, key: &K, partitions: u32) -> Partition {
+        let mut bytes = Vec::new();
+        key.encode(&mut bytes);
+        self.settings.read().partitioner.partition(&bytes, partitions)
+    }
+}
+
+/// The forms of a table's keys and values, for its slices.
+pub(crate) struct TableFormat<V> {
+    pub(crate) codec: Arc<dyn Codec<V>>,
+}
+
+impl<K: Key, V: 'static> RowFormat<K, V> for TableFormat<V> {
+    fn encode_key(&self, key: &K, out: &mut Vec<u8>) {
+        key.encode_ordered(out);
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<K, FormatError> {
+        K::decode_ordered(bytes).map_err(format_error)
+    }
+
+    fn encode_topic_key(&self, key: &K, out: &mut Vec<u8>) {
+        key.encode(out);
+    }
+
+    fn same_key_bytes(&self) -> bool {
+        K::ORDERED_AS_TOPIC
+    }
+
+    fn encode_value(&self, value: &V, out: &mut Vec<u8>) -> Result<(), FormatError> {
+        self.codec.encode(value, out).map_err(format_error)
+    }
+
+    fn decode_value(&self, bytes: &[u8]) -> Result<V, FormatError> {
+        self.codec.decode(bytes).map_err(format_error)
+    }
+}
+
+fn format_error(error: CodecError) -> FormatError {
+    FormatError(error.to_string())
+}

@@ -1,0 +1,98 @@
+use std::sync::Arc;
+
+use marlowe_broker::{Partition, Partitioner};
+
+use crate::codec::Key;
+
+/// A handler used a key whose home is another partition.
+///
+/// Only the shard that owns a key may touch its row: two owners would be two rows. (Faust writes such a key into the event's
+/// partition, where it becomes a second row.)
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "table `{table}`: key {key} belongs to partition {home} (by {partitioner}), but this event came on partition \
+     {partition}{}; {}", agreement(.agrees), mend(.table, .agrees)
+)]
+pub struct ForeignKey {
+    /// The table.
+    pub table: Arc<str>,
+    /// The key, as JSON.
+    pub key: String,
+    /// The partition the event came on.
+    pub partition: Partition,
+    /// The key's home.
+    pub home: Partition,
+    /// The table's partitioner.
+    pub partitioner: Partitioner,
+    /// Another partitioner, if any, that would put the key where the event came.
+    pub agrees: Option<Partitioner>,
+}
+
+fn agreement(agrees: &Option<Partitioner>) -> String {
+    match agrees {
+        Some(partitioner) => format!(" (where {partitioner} would put it)"),
+        None => String::new(),
+    }
+}
+
+fn mend(table: &str, agrees: &Option<Partitioner>) -> String {
+    let partitioner = match agrees {
+        Some(partitioner) => format!(
+            "declare `.partitioner(Partitioner::{partitioner:?})` on the table if its topic's producer partitions so, "
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{partitioner}`group_by` the key before the agent, `send` the change through `{table}.inbox()`, read it through \
+         `{table}.view()`, or declare the table `.partition_local()` if each partition is to have rows of its own"
+    )
+}
+
+impl ForeignKey {
+    /// Refuses `key` unless `partition` is its home.
+    pub(crate) fn check<K: Key>(
+        table: &Arc<str>,
+        key: &K,
+        partitioner: Partitioner,
+        partition: Partition,
+        partitions: u32,
+    ) -> Result<(), ForeignKey> {
+        let mut bytes = Vec::with_capacity(32);
+        key.encode(&mut bytes);
+        let home = partitioner.partition(&bytes, partitions);
+        if home == partition {
+            return Ok(());
+        }
+        let agrees = Partitioner::ALL.into_iter().find(|other| other.partition(&bytes, partitions) == partition);
+        Err(ForeignKey { table: table.clone(), key: key.to_json().to_string(), partition, home, partitioner, agrees })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_names_key_partition_home_partitioner_and_mend() {
+        let key = "alice".to_owned();
+        let home = Partitioner::Murmur2.partition(b"alice", 8);
+        let crc = Partitioner::Crc32.partition(b"alice", 8);
+        assert_ne!(home, crc);
+        let table: Arc<str> = "users".into();
+        assert_eq!(ForeignKey::check(&table, &key, Partitioner::Murmur2, home, 8), Ok(()));
+        let error = ForeignKey::check(&table, &key, Partitioner::Murmur2, crc, 8).unwrap_err();
+        assert_eq!(error.agrees, Some(Partitioner::Crc32));
+        let text = error.to_string();
+        for part in [
+            "users",
+            "\"alice\"",
+            &format!("partition {home}"),
+            &format!("partition {crc}"),
+            "crc32",
+            "group_by",
+            "inbox",
+        ] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+use std::ops::RangeBounds;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use marlowe_broker::{Partition, Partitioner};
+use marlowe_state::{KeyRange, PositionSlot, Store, TableIndex};
+use tokio::sync::watch;
+
+use super::inbox::{InboxSender, OpenInbox};
+use super::key_range::ordered_range;
+use super::{AsKey, InboxClient, Position, TableIdentity, ViewError};
+use crate::client::{SendError, Sent};
+use crate::codec::{Codec, CodecError, Key};
+
+/// A worker's own copy of a whole global table: committed rows, a produce and a fetch behind their owners.
+#[derive(Clone)]
+pub(crate) struct GlobalStore {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) partitions: u32,
+    /// Marked whenever the copy moved on.
+    pub(crate) moved: watch::Receiver<()>,
+}
+
+impl GlobalStore {
+    pub(crate) const TABLE: TableIndex = TableIndex(0);
+}
+
+/// Reads of the worker's own copy of a global table. Each read is from one snapshot of committed state.
+pub struct GlobalReader<K, V> {
+    table: TableIdentity,
+    copy: GlobalStore,
+    partitioner: Partitioner,
+    codec: Arc<dyn Codec<V>>,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K, V> Clone for GlobalReader<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            copy: self.copy.clone(),
+            partitioner: self.partitioner,
+            codec: self.codec.clone(),
+            key: self.key,
+        }
+    }
+}
+
+impl<K: Key, V: 'static> GlobalReader<K, V> {
+    pub(crate) fn new(
+        table: TableIdentity,
+        copy: GlobalStore,
+        partitioner: Partitioner,
+        codec: Arc<dyn Codec<V>>,
+    ) -> Self {
+        Self { table, copy, partitioner, codec, key: std::marker::PhantomData }
+    }
+
+    /// The row of `key`, if there is one.
+    ///
+    /// # Panics
+    /// When the copy's store cannot be read, or the row does not decode; [`try_get`](Self::try_get) tells instead.
+    pub fn get(&self, key: impl AsKey<K>) -> Option<V> {
+        self.try_get(key).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The row of `key`, if there is one.
+    ///
+    /// # Errors
+    /// When the copy's store cannot be read, or the row does not decode.
+    pub fn try_get(&self, key: impl AsKey<K>) -> Result<Option<V>, ViewError> {
+        let mut ordered = Vec::new();
+        key.lend(|key| key.encode_ordered(&mut ordered));
+        let mut bytes = Vec::new();
+        let found =
+            self.copy.store.get(GlobalStore::TABLE, &ordered, &mut bytes).map_err(|error| self.store_error(error))?;
+        found.then(|| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))
+    }
+
+    /// All rows, in key order.
+    ///
+    /// # Errors
+    /// When the copy's store cannot be read, or a row does not decode.
+    pub fn iter(&self) -> Result<Vec<(K, V)>, ViewError> {
+        self.collect(&KeyRange::all())
+    }
+
+    /// The rows whose keys lie in `keys`, in key order.
+    ///
+    /// # Errors
+    /// As [`iter`](Self::iter).
+    pub fn range(&self, keys: impl RangeBounds<K>) -> Result<Vec<(K, V)>, ViewError> {
+        self.collect(&ordered_range(&keys))
+    }
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// When the copy's store cannot be read.
+    pub fn len(&self) -> Result<u64, ViewError> {
+        self.copy.store.count(GlobalStore::TABLE).map_err(|error| self.store_error(error))
+    }
+
+    /// Whether there is no row.
+    ///
+    /// # Errors
+    /// As [`len`](Self::len).
+    pub fn is_empty(&self) -> Result<bool, ViewError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// How far this copy is in one partition.
+    pub fn position(&self, partition: Partition) -> Position {
+        self.copy.store.position(PositionSlot(partition.get())).into()
+    }
+
+    /// How many partitions the table has.
+    pub fn partitions(&self) -> u32 {
+        self.copy.partitions
+    }
+
+    /// The home of `key`.
+    pub fn partition_of(&self, key: impl AsKey<K>) -> Partition {
+        let mut bytes = Vec::new();
+        key.lend(|key| key.encode(&mut bytes));
+        self.partitioner.partition(&bytes, self.copy.partitions)
+    }
+
+    /// Waits until this copy has a change that was sent to the table.
+    pub async fn wait_for(&self, sent: &Sent) -> Position {
+        let mut moved = self.copy.moved.clone();
+        loop {
+            moved.mark_unchanged();
+            let position = self.position(sent.partition);
+            // An error says that the worker has stopped: the copy will not move any more.
+            if position.includes(sent) || moved.changed().await.is_err() {
+                return position;
+            }
+        }
+    }
+
+    fn collect(&self, range: &KeyRange) -> Result<Vec<(K, V)>, ViewError> {
+        let scan = self
+            .copy
+            .store
+            .scan(GlobalStore::TABLE, range, usize::MAX, PositionSlot(0))
+            .map_err(|error| self.store_error(error))?;
+        let decode = |(key, value): (&[u8], Option<&[u8]>)| {
+            Ok((K::decode_ordered(key)?, self.codec.decode(value.unwrap_or_default())?))
+        };
+        scan.rows.iter().map(decode).collect::<Result<_, CodecError>>().map_err(|error| self.codec_error(error))
+    }
+
+    fn store_error(&self, error: marlowe_state::StoreError) -> ViewError {
+        ViewError::Store { table: self.table.name.clone(), source: Arc::new(error) }
+    }
+
+    fn codec_error(&self, source: CodecError) -> ViewError {
+        ViewError::Codec { table: self.table.name.clone(), source }
+    }
+}
+
+/// A global table in an agent or partition timer: read from the worker's copy, changed by sending to the owner, in the
+/// event's transaction.
+///
+/// What a handler sends does not show in its own reads: the copy holds what is committed.
+pub struct GlobalCopy<K, V> {
+    reader: GlobalReader<K, V>,
+    sender: InboxSender<K, V>,
+}
+
+impl<K, V> Clone for GlobalCopy<K, V> {
+    fn clone(&self) -> Self {
+        Self { reader: self.reader.clone(), sender: self.sender.clone() }
+    }
+}
+
+impl<K, V> std::ops::Deref for GlobalCopy<K, V> {
+    type Target = GlobalReader<K, V>;
+
+    fn deref(&self) -> &GlobalReader<K, V> {
+        &self.reader
+    }
+}
+
+impl<K: Key, V: 'static> GlobalCopy<K, V> {
+    pub(crate) fn new(reader: GlobalReader<K, V>, inbox: Rc<OpenInbox<K, V>>) -> Self {
+        Self { reader, sender: InboxSender::new(inbox) }
+    }
+
+    /// Sends a change to the owner of `key`; see [`InboxSender::send`].
+    pub fn send(&self, key: impl AsKey<K>, change: V) {
+        self.sender.send(key, change);
+    }
+
+    /// Makes `value` the row of `key`; see [`InboxSender::replace`].
+    pub fn replace(&self, key: impl AsKey<K>, value: V) {
+        self.sender.replace(key, value);
+    }
+
+    /// Removes the row of `key`; see [`InboxSender::remove`].
+    pub fn remove(&self, key: impl AsKey<K>) {
+        self.sender.remove(key);
+    }
+}
+
+/// A global table in a timer, task or web handler: read from the worker's copy, changed by sending to the owner.
+pub struct GlobalClient<K, V> {
+    reader: GlobalReader<K, V>,
+    inbox: InboxClient<K, V>,
+}
+
+impl<K, V> Clone for GlobalClient<K, V> {
+    fn clone(&self) -> Self {
+        Self { reader: self.reader.clone(), inbox: self.inbox.clone() }
+    }
+}
+
+impl<K, V> std::ops::Deref for GlobalClient<K, V> {
+    type Target = GlobalReader<K, V>;
+
+    fn deref(&self) -> &GlobalReader<K, V> {
+        &self.reader
+    }
+}
+
+impl<K: Key, V: 'static> GlobalClient<K, V> {
+    pub(crate) fn new(reader: GlobalReader<K, V>, inbox: InboxClient<K, V>) -> Self {
+        Self { reader, inbox }
+    }
+
+    /// Sends a change to the owner of `key`; see [`InboxClient::send`].
+    ///
+    /// # Errors
+    /// When the broker does not take it.
+    pub async fn send(&self, key: impl AsKey<K>, change: V) -> Result<Sent, SendError> {
+        self.inbox.send(key, change).await
+    }
+
+    /// Makes `value` the row of `key`.
+    ///
+    /// # Errors
+    /// When the broker does not take it.
+    pub async fn replace(&self, key: impl AsKey<K>, value: V) -> Result<Sent, SendError> {
+        self.inbox.replace(key, value).await
+    }
+
+    /// Removes the row of `key`.
+    ///
+    /// # Errors
+    /// When the broker does not take it.
+    pub async fn remove(&self, key: impl AsKey<K>) -> Result<Sent, SendError> {
+        self.inbox.remove(key).await
+    }
+}

@@ -1,0 +1,299 @@
+use std::fmt;
+use std::rc::Rc;
+
+use marlowe_broker::Partitioner;
+use marlowe_state::{PositionSlot, SliceConfig};
+
+use super::declaration::{Keyspace, TableDeclaration, TableFormat};
+use super::global_copy::{GlobalClient, GlobalCopy, GlobalReader};
+use super::inbox::{InboxSender, OpenInbox};
+use super::slice::{OpenTable, TableSlice};
+use super::{ForeignKey, InboxClient, TableView};
+use crate::codec::{Codec, Key};
+use crate::scope::{Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
+
+/// A table: keyed state, sliced by partition, kept by its changelog. Made by [`App::table`](crate::App::table).
+///
+/// A handle is small and `Copy`. In `.with(...)` of an agent or a partition timer it becomes a [`TableSlice`].
+/// Elsewhere, declare its [`view`](Self::view) or [`inbox`](Self::inbox).
+pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
+
+/// A table of which every worker has a read-only copy of the whole. Made by
+/// [`App::global_table`](crate::App::global_table).
+///
+/// Each key has one writer, its owner; everyone reads locally and `send`s changes. So counts are exact, which those
+/// of a Faust `GlobalTable` are not.
+pub struct GlobalTable<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
+
+/// Committed reads of a whole table. Made by [`Table::view`]; opens to a [`TableView`].
+pub struct View<K: 'static, V: 'static>(&'static TableDeclaration<K, V>);
+
+/// The way to change any row of a table from anywhere. Made by [`Table::inbox`]; opens to an [`InboxSender`] in a shard and to an
+/// [`InboxClient`] outside.
+pub struct Inbox<K: 'static, V: 'static>(&'static TableDeclaration<K, V>);
+
+macro_rules! small_handles {
+    ($($handle:ident),*) => {$(
+        impl<K, V> Clone for $handle<K, V> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<K, V> Copy for $handle<K, V> {}
+
+        impl<K, V> fmt::Debug for $handle<K, V> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($handle), "({})"), self.0.identity.name)
+            }
+        }
+
+        impl<K, V> $handle<K, V> {
+            /// The table's name.
+            pub fn name(&self) -> &'static str {
+                &self.0.identity.name
+            }
+        }
+    )*};
+}
+
+small_handles!(Table, GlobalTable, View, Inbox);
+
+macro_rules! table_settings {
+    ($($handle:ident),*) => {$(
+        impl<K: Key, V: 'static> $handle<K, V> {
+            /// How changes that are sent to the table are added to a row: `merge(&mut row, change)`.
+            ///
+            /// It must be associative, for changes to one key are merged with each other on the way; the first change
+            /// to an absent row becomes the row. Without a merge a change that is sent replaces the row.
+            pub fn merge(self, merge: impl Fn(&mut V, V) + Send + Sync + 'static) -> Self {
+                self.0.settings.write().merge = Some(std::sync::Arc::new(merge));
+                self
+            }
+
+            /// How values become bytes (default: [`Json`](crate::codec::Json)).
+            pub fn codec(self, codec: impl Codec<V>) -> Self {
+                self.0.settings.write().codec = std::sync::Arc::new(codec);
+                self
+            }
+
+            /// How keys find their home partition (default: Kafka's murmur2). It must be that of whoever produces to the topics
+            /// whose agents write the table.
+            pub fn partitioner(self, partitioner: Partitioner) -> Self {
+                self.0.settings.write().partitioner = partitioner;
+                self
+            }
+
+            /// How many rows of each slice are kept decoded in memory (default: 100,000). Rows that wait for a commit count
+            /// besides; the others are read from the store when they are asked for.
+            pub fn cache_rows(self, rows: usize) -> Self {
+                self.0.settings.write().cache_rows = rows.max(1);
+                self
+            }
+
+            /// How many partitions the table has, where no topic says so (default: the app's).
+            pub fn partitions(self, partitions: u32) -> Self {
+                self.0.settings.write().partitions = Some(partitions);
+                self
+            }
+        }
+    )*};
+}
+
+table_settings!(Table, GlobalTable);
+
+impl<K: Key, V: 'static> Table<K, V> {
+    /// Makes this a table whose partitions have rows of their own, whatever their keys: any handler may use any key, and
+    /// sees its own partition's row. Such a table has no home for a key, and so no inbox; its view cannot look up one key.
+    pub fn partition_local(self) -> Self {
+        self.0.settings.write().keyspace = Keyspace::PartitionLocal;
+        self
+    }
+
+    /// Committed reads of the whole table, for agents, timers, tasks and web handlers.
+    pub fn view(self) -> View<K, V> {
+        View(self.0)
+    }
+
+    /// Changes to rows of any key, for agents, timers, tasks and web handlers.
+    pub fn inbox(self) -> Inbox<K, V> {
+        Inbox(self.0)
+    }
+}
+
+impl<K: Key, V: 'static> GlobalTable<K, V> {
+    /// Committed reads through the owners instead of the worker's copy: fresher, and not local.
+    pub fn view(self) -> View<K, V> {
+        View(self.0)
+    }
+
+    /// Only the sending side, without a copy to read.
+    pub fn inbox(self) -> Inbox<K, V> {
+        Inbox(self.0)
+    }
+}
+
+impl<K: Key, V: Clone + 'static> TableDeclaration<K, V> {
+    /// Opens the slice of a shard, once.
+    pub(crate) fn open_slice(&self, shard: &ShardScope) -> Rc<OpenTable<K, V>> {
+        let name = &self.identity.name;
+        shard.open_once(Opened::Slice, name, || {
+            let settings = self.settings();
+            let index = shard.table_index(name);
+            let (partition, partitions) = (shard.partition(), shard.partitions);
+            let guard: Option<marlowe_state::Guard<K>> = match settings.keyspace {
+                Keyspace::PartitionLocal => None,
+                Keyspace::Partitioned => {
+                    let (table, partitioner) = (name.clone(), settings.partitioner);
+                    Some(Box::new(move |key: &K| {
+                        ForeignKey::check(&table, key, partitioner, partition, partitions).map_err(Into::into)
+                    }))
+                }
+            };
+            let config = SliceConfig {
+                store: shard.store.clone(),
+                table: index,
+                slot: PositionSlot(u32::from(index.0)),
+                cache_rows: settings.cache_rows,
+                isolation: shard.isolation,
+            };
+            OpenTable {
+                slice: marlowe_state::Slice::new(config, Box::new(TableFormat { codec: settings.codec }), guard),
+                turn: shard.turn.clone(),
+                name: name.clone(),
+                kind: self.identity.kind,
+                index,
+                changelog: shard.out_topic(&self.identity.changelog),
+            }
+        })
+    }
+}
+
+impl<K: Key, V: 'static> TableDeclaration<K, V> {
+    fn open_inbox(&self, shard: &ShardScope) -> Rc<OpenInbox<K, V>> {
+        let TableDeclaration { identity, .. } = self;
+        shard.open_once(Opened::Inbox, &identity.name, || {
+            OpenInbox::new(
+                shard.turn.clone(),
+                identity.name.clone(),
+                shard.out_topic(&identity.inbox),
+                shard.worker.partitions(&identity.inbox),
+                self.settings(),
+            )
+        })
+    }
+
+    fn inbox_client(&self, worker: &WorkerScope) -> InboxClient<K, V> {
+        let partitions = worker.partitions(&self.identity.inbox);
+        InboxClient::new(
+            self.identity.clone(),
+            partitions,
+            self.settings(),
+            worker.producer.clone(),
+            worker.clock.clone(),
+        )
+    }
+
+    fn open_view(&self, worker: &WorkerScope) -> TableView<K, V> {
+        let settings = self.settings();
+        TableView::new(self.identity.clone(), settings.partitioner, settings.codec, worker.directory.clone())
+    }
+
+    fn open_copy(&self, worker: &WorkerScope) -> GlobalReader<K, V> {
+        let settings = self.settings();
+        let copy = worker.global(&self.identity.name);
+        GlobalReader::new(self.identity.clone(), copy, settings.partitioner, settings.codec)
+    }
+}
+
+impl<K: Key, V: Clone + 'static> ShardWith for Table<K, V> {
+    type Opened = TableSlice<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        uses.0.push(Use::Slice(self.0.identity.name.clone()));
+    }
+
+    #[allow(private_interfaces)]
+    fn open_in_shard(&self, shard: &ShardScope) -> TableSlice<K, V> {
+        TableSlice::new(self.0.open_slice(shard))
+    }
+}
+
+impl<K: Key, V: 'static> ShardWith for GlobalTable<K, V> {
+    type Opened = GlobalCopy<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        let name = &self.0.identity.name;
+        uses.0.extend([Use::Copy(name.clone()), Use::Inbox(name.clone())]);
+    }
+
+    #[allow(private_interfaces)]
+    fn open_in_shard(&self, shard: &ShardScope) -> GlobalCopy<K, V> {
+        GlobalCopy::new(self.0.open_copy(&shard.worker), self.0.open_inbox(shard))
+    }
+}
+
+impl<K: Key, V: 'static> WorkerWith for GlobalTable<K, V> {
+    type Opened = GlobalClient<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        <Self as ShardWith>::declare(self, uses);
+    }
+
+    #[allow(private_interfaces)]
+    fn open_on_worker(&self, worker: &WorkerScope) -> GlobalClient<K, V> {
+        GlobalClient::new(self.0.open_copy(worker), self.0.inbox_client(worker))
+    }
+}
+
+impl<K: Key, V: 'static> ShardWith for View<K, V> {
+    type Opened = TableView<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        uses.0.push(Use::View(self.0.identity.name.clone()));
+    }
+
+    #[allow(private_interfaces)]
+    fn open_in_shard(&self, shard: &ShardScope) -> TableView<K, V> {
+        self.0.open_view(&shard.worker)
+    }
+}
+
+impl<K: Key, V: 'static> WorkerWith for View<K, V> {
+    type Opened = TableView<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        <Self as ShardWith>::declare(self, uses);
+    }
+
+    #[allow(private_interfaces)]
+    fn open_on_worker(&self, worker: &WorkerScope) -> TableView<K, V> {
+        self.0.open_view(worker)
+    }
+}
+
+impl<K: Key, V: 'static> ShardWith for Inbox<K, V> {
+    type Opened = InboxSender<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        uses.0.push(Use::Inbox(self.0.identity.name.clone()));
+    }
+
+    #[allow(private_interfaces)]
+    fn open_in_shard(&self, shard: &ShardScope) -> InboxSender<K, V> {
+        InboxSender::new(self.0.open_inbox(shard))
+    }
+}
+
+impl<K: Key, V: 'static> WorkerWith for Inbox<K, V> {
+    type Opened = InboxClient<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        <Self as ShardWith>::declare(self, uses);
+    }
+
+    #[allow(private_interfaces)]
+    fn open_on_worker(&self, worker: &WorkerScope) -> InboxClient<K, V> {
+        self.0.inbox_client(worker)
+    }
+}

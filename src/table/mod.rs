@@ -1,0 +1,34 @@
+//! Tables: what is declared, and what it opens to in a shard, on a worker, and in a view.
+
+mod as_key;
+mod declaration;
+mod directory;
+mod erased;
+mod foreign_key;
+mod global_copy;
+mod handles;
+mod inbox;
+mod inbox_client;
+mod key_range;
+mod slice;
+mod view;
+
+pub use as_key::AsKey;
+pub use declaration::TableKind;
+pub(crate) use declaration::{Keyspace, Merge, TableDeclaration, TableIdentity};
+pub(crate) use directory::{Directory, Owner, Published};
+pub(crate) use erased::AnyTable;
+pub use foreign_key::ForeignKey;
+pub(crate) use global_copy::GlobalStore;
+pub use global_copy::{GlobalClient, GlobalCopy, GlobalReader};
+pub use handles::{GlobalTable, Inbox, Table, View};
+pub use inbox::InboxSender;
+pub use inbox_client::InboxClient;
+pub use slice::{SliceIter, TableSlice};
+pub use view::{Position, Read, TableView, ViewError};
+
+/// The header in which a changelog record says which input positions it includes (at least once only).
+pub(crate) const INCLUDES_HEADER: &str = "marlowe-includes";
+
+/// The header in which a global table's changelog records say how far its inbox is applied, for those who follow it.
+pub(crate) const INBOX_HEADER: &str = "marlowe-inbox";

@@ -1,0 +1,305 @@
+use std::fmt;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{Offset, Partition, Partitioner};
+use marlowe_state::{KeyRange, SlicePosition, StoreError};
+
+use super::directory::{Directory, Published};
+use super::key_range::ordered_range;
+use super::{AsKey, TableIdentity};
+use crate::client::Sent;
+use crate::codec::{Codec, CodecError, Key};
+
+/// Reads of a whole table, whoever owns its slices: committed state only, from a snapshot, never on a shard's thread.
+///
+/// A read waits for a slice that is just moving or being restored, up to [a deadline](Self::within).
+pub struct TableView<K, V> {
+    table: TableIdentity,
+    partitioner: Partitioner,
+    codec: Arc<dyn Codec<V>>,
+    directory: Arc<Directory>,
+    deadline: Duration,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K, V> Clone for TableView<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            partitioner: self.partitioner,
+            codec: self.codec.clone(),
+            directory: self.directory.clone(),
+            deadline: self.deadline,
+            key: self.key,
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for TableView<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TableView({})", self.table.name)
+    }
+}
+
+/// An answer and the state it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read<V> {
+    /// The row, if there is one.
+    pub value: Option<V>,
+    /// The partition it was read from.
+    pub partition: Partition,
+    /// How far that partition's committed state was. Of one partition, later reads have the same or a later position.
+    pub position: Position,
+}
+
+/// How far the committed state of a slice is: the next offsets of its changelog and of its inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct Position {
+    /// All changelog records below this offset are in the state.
+    pub changelog: u64,
+    /// All changes sent to the table's inbox below this offset are in the state.
+    pub inbox: u64,
+}
+
+impl From<SlicePosition> for Position {
+    fn from(position: SlicePosition) -> Self {
+        Self { changelog: position.changelog.get(), inbox: position.inbox.get() }
+    }
+}
+
+impl Position {
+    /// Whether the state holds the change that was sent.
+    pub fn includes(&self, sent: &Sent) -> bool {
+        Offset::new(self.inbox) > sent.offset
+    }
+}
+
+/// A read that cannot be answered now.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// No worker has the slice open: it is moving or being restored.
+    #[error(
+        "table `{table}`, partition {partition}: no worker had it open within {waited:?} (it is moving or being \
+         restored); try again"
+    )]
+    Unavailable {
+        /// The table.
+        table: Arc<str>,
+        /// The partition.
+        partition: Partition,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The slice did not get to the position in time.
+    #[error("table `{table}`, partition {partition}: its state did not reach {sent} within {waited:?}; try again")]
+    Behind {
+        /// The table.
+        table: Arc<str>,
+        /// The partition.
+        partition: Partition,
+        /// What was waited for.
+        sent: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The store refused.
+    #[error("table `{table}`: {source}")]
+    Store {
+        /// The table.
+        table: Arc<str>,
+        /// What it said.
+        source: Arc<StoreError>,
+    },
+    /// A row does not decode.
+    #[error("table `{table}`: a row does not decode: {source}")]
+    Codec {
+        /// The table.
+        table: Arc<str>,
+        /// Why.
+        source: CodecError,
+    },
+}
+
+/// How many rows are read from one slice at a time.
+const PAGE: usize = 1024;
+
+impl<K: Key, V: 'static> TableView<K, V> {
+    pub(crate) fn new(
+        table: TableIdentity,
+        partitioner: Partitioner,
+        codec: Arc<dyn Codec<V>>,
+        directory: Arc<Directory>,
+    ) -> Self {
+        Self { table, partitioner, codec, directory, deadline: Duration::from_secs(10), key: std::marker::PhantomData }
+    }
+
+    /// The same view with another deadline (default: 10 seconds) for slices that are not open.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The row of `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`ViewError::Unavailable`] when no worker has the key's slice open within the deadline.
+    pub async fn get(&self, key: impl AsKey<K>) -> Result<Option<V>, ViewError> {
+        Ok(self.read(key).await?.value)
+    }
+
+    /// The row of `key`, and how far the state it was read from is.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn read(&self, key: impl AsKey<K>) -> Result<Read<V>, ViewError> {
+        let (topic_key, ordered) = key.lend(|key| {
+            let (mut topic_key, mut ordered) = (Vec::new(), Vec::new());
+            key.encode(&mut topic_key);
+            key.encode_ordered(&mut ordered);
+            (topic_key, ordered)
+        });
+        let partition = match self.directory.partitions(&self.table.name) {
+            0 => Partition::new(0),
+            partitions => self.partitioner.partition(&topic_key, partitions),
+        };
+        let slice = self.slice(partition).await?;
+        let mut bytes = Vec::new();
+        let (found, position) =
+            slice.store.get_at(slice.table, &ordered, slice.slot, &mut bytes).map_err(|error| self.store(error))?;
+        let value = found.then(|| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))?;
+        Ok(Read { value, partition, position: position.into() })
+    }
+
+    /// Waits until the state has a change that was sent to this table, and tells its position.
+    ///
+    /// # Errors
+    /// [`ViewError::Behind`] when it has not within the deadline.
+    pub async fn wait_for(&self, sent: &Sent) -> Result<Position, ViewError> {
+        let wait = async {
+            loop {
+                let mut slice = self.slice(sent.partition).await?;
+                slice.committed.mark_unchanged();
+                let position = Position::from(slice.store.position(slice.slot));
+                if position.includes(sent) {
+                    return Ok(position);
+                }
+                // An error says that the owner closed it: look for the next one.
+                if slice.committed.changed().await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::time::timeout(self.deadline, wait).await.unwrap_or_else(|_| {
+            Err(ViewError::Behind {
+                table: self.table.name.clone(),
+                partition: sent.partition,
+                sent: sent.to_string(),
+                waited: self.deadline,
+            })
+        })
+    }
+
+    /// All rows, in key order, from all partitions. Each partition's part is read in pages; a page is one snapshot.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn iter(&self) -> Result<Vec<(K, V)>, ViewError> {
+        self.collect(KeyRange::all(), usize::MAX).await
+    }
+
+    /// The rows whose keys lie in `keys`, in key order: text in byte order, integers in numeric order.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn range(&self, keys: impl RangeBounds<K>) -> Result<Vec<(K, V)>, ViewError> {
+        self.collect(ordered_range(&keys), usize::MAX).await
+    }
+
+    /// The first `limit` rows whose keys lie in `keys`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn page(&self, keys: impl RangeBounds<K>, limit: usize) -> Result<Vec<(K, V)>, ViewError> {
+        self.collect(ordered_range(&keys), limit).await
+    }
+
+    /// How many rows the table has.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn len(&self) -> Result<u64, ViewError> {
+        let mut count = 0;
+        for partition in Partition::all(self.directory.partitions(&self.table.name)) {
+            let slice = self.slice(partition).await?;
+            count += slice.store.count(slice.table).map_err(|error| self.store(error))?;
+        }
+        Ok(count)
+    }
+
+    /// Whether the table has no row.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn is_empty(&self) -> Result<bool, ViewError> {
+        Ok(self.len().await? == 0)
+    }
+
+    async fn collect(&self, range: KeyRange, limit: usize) -> Result<Vec<(K, V)>, ViewError> {
+        let mut rows: Vec<(Vec<u8>, V)> = Vec::new();
+        for partition in Partition::all(self.directory.partitions(&self.table.name)) {
+            let mut range = range.clone();
+            let mut taken = 0;
+            loop {
+                let slice = self.slice(partition).await?;
+                let wanted = PAGE.min(limit - taken);
+                let page =
+                    slice.store.scan(slice.table, &range, wanted, slice.slot).map_err(|error| self.store(error))?;
+                for (key, value) in page.rows.iter() {
+                    let value =
+                        self.codec.decode(value.unwrap_or_default()).map_err(|error| self.codec_error(error))?;
+                    rows.push((key.to_vec(), value));
+                    taken += 1;
+                }
+                match rows.last() {
+                    Some((last, _)) if page.more && taken < limit => {
+                        range.start = std::ops::Bound::Excluded(last.clone());
+                    }
+                    _ => break,
+                }
+            }
+        }
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rows.truncate(limit);
+        rows.into_iter()
+            .map(|(key, value)| Ok((K::decode_ordered(&key).map_err(|error| self.codec_error(error))?, value)))
+            .collect()
+    }
+
+    async fn slice(&self, partition: Partition) -> Result<Published, ViewError> {
+        self.directory
+            .wait_for(&self.table.name, partition, self.deadline)
+            .await
+            .ok_or_else(|| ViewError::Unavailable { table: self.table.name.clone(), partition, waited: self.deadline })
+    }
+
+    fn store(&self, error: StoreError) -> ViewError {
+        ViewError::Store { table: self.table.name.clone(), source: Arc::new(error) }
+    }
+
+    fn codec_error(&self, source: CodecError) -> ViewError {
+        ViewError::Codec { table: self.table.name.clone(), source }
+    }
+}
+
+impl<V: 'static> TableView<String, V> {
+    /// The rows whose keys start with `prefix`, in key order.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn prefix(&self, prefix: &str) -> Result<Vec<(String, V)>, ViewError> {
+        self.collect(KeyRange::prefix(prefix.as_bytes()), usize::MAX).await
+    }
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use marlowe_broker::Clock;
+use tokio::time::Instant;
+
+use super::Crontab;
+
+/// When something runs.
+#[derive(Clone)]
+pub(crate) enum Schedule {
+    /// Again and again, counted from the start. What was missed is skipped: there is one firing after a gap, as Kafka Streams
+    /// punctuates.
+    Every(Duration),
+    /// At times of day.
+    At(Crontab),
+    /// Once, at the start.
+    Once,
+}
+
+impl Schedule {
+    /// When to run first; `None` for never.
+    pub(crate) fn first(&self, clock: &dyn Clock) -> Option<Instant> {
+        match self {
+            Schedule::Every(interval) => Some(Instant::now() + *interval),
+            Schedule::At(times) => times.next_after(clock.now()).map(|wait| Instant::now() + wait),
+            Schedule::Once => Some(Instant::now()),
+        }
+    }
+
+    /// When to run next, after a run that was due at `due`.
+    pub(crate) fn next(&self, due: Instant, clock: &dyn Clock) -> Option<Instant> {
+        match self {
+            Schedule::Every(interval) => Some(next_tick(due, *interval, Instant::now())),
+            Schedule::At(_) => self.first(clock),
+            Schedule::Once => None,
+        }
+    }
+}
+
+/// The first tick after `now` of those that follow `due` by `interval`s.
+pub(crate) fn next_tick(due: Instant, interval: Duration, now: Instant) -> Instant {
+    let next = due + interval;
+    if next > now {
+        return next;
+    }
+    let missed = (now - due).as_nanos() / interval.as_nanos().max(1);
+    let skipped = u32::try_from(missed + 1).unwrap_or(u32::MAX);
+    due + interval.saturating_mul(skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn missed_ticks_are_skipped_and_the_rhythm_stays() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let second = Duration::from_secs(1);
+        assert_eq!(next_tick(at(1000), second, at(1001)), at(2000));
+        assert_eq!(next_tick(at(1000), second, at(5300)), at(6000));
+        assert_eq!(next_tick(at(1000), second, at(2000)), at(3000));
+    }
+}

@@ -1,0 +1,251 @@
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use marlowe_broker::{
+    BrokerError, CommittedOffset, MetadataSource, NewRecord, Offset, Partition, SharedBroker, Timestamp,
+    TopicPartition, TransactionalProducer,
+};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::worker_timer::{AnyWorkerTimer, Outcome, WorkerTimerContext};
+use crate::HandlerError;
+use crate::agent::panic_text;
+use crate::client::SendError;
+use crate::codec::TopicKey;
+use crate::scope::{Uses, WorkerWith};
+use crate::topic::{Topic, TopicClient};
+use crate::topology::{Place, TimerKind, TimerNode};
+
+/// How often a source commits what it sent.
+const COMMIT_EVERY: Duration = Duration::from_millis(100);
+
+/// How many bytes a source sends at most between two commits.
+const COMMIT_BYTES: usize = 1 << 20;
+
+/// A task on the leader that feeds a topic and remembers how far it got: each record is sent once, also across crashes.
+pub(crate) struct Source<K: 'static, V: 'static, F> {
+    pub(crate) name: Arc<str>,
+    pub(crate) topic: Topic<K, V>,
+    pub(crate) handler: F,
+}
+
+/// Feeds a topic from outside, where it left off. Made by [`App::source`](crate::App::source).
+///
+/// What is sent and the position that goes with it are committed together, every 100 ms and at the end.
+pub struct SourceWriter<K, V> {
+    state: Rc<Mutex<State>>,
+    client: TopicClient<K, V>,
+    start: u64,
+}
+
+struct State {
+    producer: Box<dyn TransactionalProducer>,
+    broker_position: TopicPartition,
+    group: Arc<dyn MetadataSource>,
+    position: u64,
+    begun: Begun,
+    /// The leader's place is another's; what was not committed is not.
+    fenced: bool,
+}
+
+/// A transaction, if one is open.
+enum Begun {
+    No,
+    Yes { since: Instant, bytes: usize },
+}
+
+/// A record that a source could not send.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The record does not encode.
+    #[error("{0}")]
+    Send(#[from] SendError),
+    /// The broker refused; with [`BrokerError::Fenced`] another worker leads now, and goes on from the last commit.
+    #[error("source `{name}`: {source}")]
+    Broker {
+        /// The source.
+        name: String,
+        /// Why.
+        source: BrokerError,
+    },
+}
+
+impl<K: TopicKey, V: 'static> SourceWriter<K, V> {
+    /// The position that was committed last, or 0: where to go on. What it counts is the source's own affair.
+    pub fn position(&self) -> u64 {
+        self.start
+    }
+
+    /// Sends a record; once it is committed, the source's position is `then`.
+    ///
+    /// # Errors
+    /// When the record does not encode or the broker refuses it. After an error, return it.
+    pub async fn send(&self, key: &K, value: &V, timestamp: Timestamp, then: u64) -> Result<(), SourceError> {
+        let record = self.client.encode(key, value, timestamp)?;
+        let mut state = self.state.lock().await;
+        state.send(record, then).map_err(|error| state.failed(error))?;
+        state.commit_if_due().await
+    }
+
+    /// Commits what was sent, now.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn commit(&self) -> Result<(), SourceError> {
+        self.state.lock().await.commit().await
+    }
+}
+
+impl State {
+    fn send(&mut self, record: crate::client::Outgoing, then: u64) -> Result<(), BrokerError> {
+        if let Begun::No = self.begun {
+            self.producer.begin()?;
+            self.begun = Begun::Yes { since: Instant::now(), bytes: 0 };
+        }
+        let to = TopicPartition { topic: record.topic, partition: record.partition };
+        let destination = self.producer.destination(&to)?;
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        self.producer.send(destination, NewRecord { timestamp: record.timestamp, key, value, headers: &[] })?;
+        if let Begun::Yes { bytes, .. } = &mut self.begun {
+            *bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        }
+        self.position = then;
+        Ok(())
+    }
+
+    async fn commit_if_due(&mut self) -> Result<(), SourceError> {
+        match self.begun {
+            Begun::Yes { since, bytes } if bytes >= COMMIT_BYTES || since.elapsed() >= COMMIT_EVERY => {
+                self.commit().await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), SourceError> {
+        if let Begun::No = self.begun {
+            return Ok(());
+        }
+        self.begun = Begun::No;
+        let offsets = [(self.broker_position.clone(), CommittedOffset::from(Offset::new(self.position)))];
+        let committed = match self.producer.send_offsets(&offsets, &self.group.current()) {
+            Ok(()) => self.producer.commit().await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        committed.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&mut self, source: BrokerError) -> SourceError {
+        self.fenced |= matches!(source, BrokerError::Fenced { .. });
+        SourceError::Broker { name: self.broker_position.topic.to_string(), source }
+    }
+}
+
+impl<K, V, F> Source<K, V, F> {
+    fn position_topic(&self, app: &str) -> Arc<str> {
+        format!("{app}-{}-source", self.name).into()
+    }
+}
+
+impl<K, V, F> AnyWorkerTimer for Source<K, V, F>
+where
+    K: TopicKey,
+    V: 'static,
+    F: AsyncFn(SourceWriter<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
+{
+    fn node(&self) -> TimerNode {
+        let mut uses = Uses::default();
+        WorkerWith::declare(&self.topic, &mut uses);
+        TimerNode { name: self.name.clone(), kind: TimerKind::Source, place: Place::Leader, edges: uses.edges() }
+    }
+
+    fn own_topics(&self, app: &str) -> Vec<Arc<str>> {
+        vec![self.position_topic(app)]
+    }
+
+    fn run(&'static self, mut context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            loop {
+                context.leads().await;
+                match self.feed(&context).await {
+                    Ok(Fed::Done) => return Outcome::Done,
+                    // Another leads, or this worker does again: either goes on from the last commit.
+                    Ok(Fed::Fenced) => tokio::time::sleep(COMMIT_EVERY).await,
+                    Err(reason) => return Outcome::Failed { name: self.name.clone(), reason },
+                }
+            }
+        })
+    }
+}
+
+enum Fed {
+    Done,
+    Fenced,
+}
+
+impl<K, V, F> Source<K, V, F>
+where
+    K: TopicKey,
+    V: 'static,
+    F: AsyncFn(SourceWriter<K, V>) -> Result<(), HandlerError>,
+{
+    async fn feed(&'static self, context: &WorkerTimerContext) -> Result<Fed, String> {
+        let scope = &context.scope;
+        let broker: &SharedBroker = &context.broker;
+        let position = TopicPartition { topic: self.position_topic(&scope.app), partition: Partition::new(0) };
+        // One name for all leaders: a new one fences the old one before it reads where that one was.
+        let producer = broker.transactional_producer(&position.topic).await.map_err(|error| error.to_string())?;
+        let committed =
+            broker.committed(&scope.app, std::slice::from_ref(&position)).await.map_err(|error| error.to_string())?;
+        let start = committed.into_iter().next().flatten().map_or(0, |committed| committed.offset.get());
+        let state = Rc::new(Mutex::new(State {
+            producer,
+            broker_position: position,
+            group: context.metadata.clone(),
+            position: start,
+            begun: Begun::No,
+            fenced: false,
+        }));
+        let writer = SourceWriter { state: state.clone(), client: self.topic.open_on_worker(scope), start };
+        let ended = {
+            let mut handler = std::pin::pin!(AssertUnwindSafe((self.handler)(writer)).catch_unwind());
+            let mut leader = context.leader.clone();
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = &mut handler => break ended,
+                    // What was sent before a long wait is committed meanwhile.
+                    () = tokio::time::sleep(COMMIT_EVERY) => {
+                        if let Ok(mut state) = state.try_lock()
+                            && state.commit_if_due().await.is_err()
+                            && state.fenced
+                        {
+                            return Ok(Fed::Fenced);
+                        }
+                    }
+                    _ = leader.wait_for(|leads| !leads) => return Ok(Fed::Fenced),
+                }
+            }
+        };
+        let mut state = state.lock().await;
+        let reason = match ended {
+            Ok(Ok(())) => match state.commit().await {
+                Ok(()) => return Ok(Fed::Done),
+                Err(error) => error.to_string(),
+            },
+            Ok(Err(error)) => {
+                // What it sent before it failed is good.
+                let _ = state.commit().await;
+                error.to_string()
+            }
+            Err(panic) => panic_text(&*panic),
+        };
+        if state.fenced { Ok(Fed::Fenced) } else { Err(reason) }
+    }
+}

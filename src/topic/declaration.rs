@@ -1,0 +1,114 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{Cleanup, Partitioner};
+use parking_lot::RwLock;
+
+use crate::codec::{Codec, CodecError, TopicKey};
+
+/// A topic as declared. It lives as long as the process, as the program that declares it does.
+pub(crate) struct TopicDeclaration<K, V> {
+    pub(crate) name: Arc<str>,
+    pub(crate) settings: RwLock<TopicSettings<V>>,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+pub(crate) struct TopicSettings<V> {
+    pub(crate) codec: Arc<dyn Codec<V>>,
+    pub(crate) partitioner: Partitioner,
+    pub(crate) partitions: Option<u32>,
+    pub(crate) cleanup: Cleanup,
+}
+
+impl<V> Clone for TopicSettings<V> {
+    fn clone(&self) -> Self {
+        Self {
+            codec: self.codec.clone(),
+            partitioner: self.partitioner,
+            partitions: self.partitions,
+            cleanup: self.cleanup,
+        }
+    }
+}
+
+/// A topic without its types: what the start and the command line need of it.
+pub(crate) trait AnyTopic: Send + Sync {
+    fn name(&self) -> &Arc<str>;
+    fn partitions(&self) -> Option<u32>;
+    fn cleanup(&self) -> Cleanup;
+    fn partitioner(&self) -> Partitioner;
+    /// Whether `key` is a key of this topic.
+    fn check_key(&self, key: Option<&[u8]>) -> Result<(), CodecError>;
+    /// The bytes of a value from people.
+    fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError>;
+    fn codec(&self) -> &'static str;
+}
+
+impl<K, V> TopicDeclaration<K, V> {
+    pub(crate) fn new(name: &str, codec: impl Codec<V>) -> Self {
+        Self {
+            name: name.into(),
+            settings: RwLock::new(TopicSettings {
+                codec: Arc::new(codec),
+                partitioner: Partitioner::default(),
+                partitions: None,
+                cleanup: Cleanup::Delete { retention: None },
+            }),
+            key: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> TopicSettings<V> {
+        self.settings.read().clone()
+    }
+
+    pub(crate) fn retain(&self, retention: Duration) {
+        let mut settings = self.settings.write();
+        settings.cleanup = match settings.cleanup {
+            Cleanup::Delete { .. } => Cleanup::Delete { retention: Some(retention) },
+            Cleanup::Compact | Cleanup::CompactDelete { .. } => Cleanup::CompactDelete { retention },
+        };
+    }
+
+    pub(crate) fn compact(&self) {
+        let mut settings = self.settings.write();
+        settings.cleanup = match settings.cleanup {
+            Cleanup::Delete { retention: Some(retention) } | Cleanup::CompactDelete { retention } => {
+                Cleanup::CompactDelete { retention }
+            }
+            Cleanup::Delete { retention: None } | Cleanup::Compact => Cleanup::Compact,
+        };
+    }
+}
+
+impl<K: TopicKey, V: 'static> AnyTopic for TopicDeclaration<K, V> {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn partitions(&self) -> Option<u32> {
+        self.settings.read().partitions
+    }
+
+    fn cleanup(&self) -> Cleanup {
+        self.settings.read().cleanup
+    }
+
+    fn partitioner(&self) -> Partitioner {
+        self.settings.read().partitioner
+    }
+
+    fn check_key(&self, key: Option<&[u8]>) -> Result<(), CodecError> {
+        K::decode_key(key).map(|_| ())
+    }
+
+    fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError> {
+        let mut bytes = Vec::new();
+        self.settings().codec.from_json(json, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn codec(&self) -> &'static str {
+        self.settings.read().codec.name()
+    }
+}

@@ -1,0 +1,110 @@
+use std::fmt;
+use std::time::Duration;
+
+use marlowe_broker::Partitioner;
+
+use super::declaration::TopicDeclaration;
+use super::sender::{TopicClient, TopicSender};
+use super::stream::{IntoStream, Stream};
+use crate::codec::{Codec, TopicKey};
+use crate::scope::{ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
+
+/// A topic: a log of keyed records in partitions. Made by [`App::topic`](crate::App::topic).
+///
+/// A handle is small and `Copy`. Agents read it; declared with `.with(...)` it becomes a [`TopicSender`] in a shard and a
+/// [`TopicClient`] outside.
+pub struct Topic<K: 'static, V: 'static>(pub(crate) &'static TopicDeclaration<K, V>);
+
+impl<K, V> Clone for Topic<K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Topic<K, V> {}
+
+impl<K, V> fmt::Debug for Topic<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Topic({})", self.0.name)
+    }
+}
+
+impl<K: TopicKey, V: 'static> Topic<K, V> {
+    /// The topic's name.
+    pub fn name(&self) -> &'static str {
+        &self.0.name
+    }
+
+    /// How many partitions it is created with (default: the app's, 8). A topic that exists keeps the number it has.
+    pub fn partitions(self, partitions: u32) -> Self {
+        self.0.settings.write().partitions = Some(partitions);
+        self
+    }
+
+    /// Removes records older than this, by their timestamps (default: keeps them).
+    pub fn retention(self, retention: Duration) -> Self {
+        self.0.retain(retention);
+        self
+    }
+
+    /// Keeps the last record of each key only.
+    pub fn compacted(self) -> Self {
+        self.0.compact();
+        self
+    }
+
+    /// How values become bytes (default: [`Json`](crate::codec::Json)).
+    pub fn codec(self, codec: impl Codec<V>) -> Self {
+        self.0.settings.write().codec = std::sync::Arc::new(codec);
+        self
+    }
+
+    /// How the records that this program sends find their partition (default: Kafka's murmur2 of the key).
+    pub fn partitioner(self, partitioner: Partitioner) -> Self {
+        self.0.settings.write().partitioner = partitioner;
+        self
+    }
+
+    /// The topic's records under another key, so that an agent can own the rows of that key: see [`Stream::group_by`].
+    pub fn group_by<K2: TopicKey>(self, key: impl Fn(&V) -> K2 + Send + Sync + 'static) -> Stream<K2, V> {
+        self.into_stream().group_by(key)
+    }
+
+    /// Only the records whose values pass: see [`Stream::filter`].
+    pub fn filter(self, keep: impl Fn(&V) -> bool + Send + Sync + 'static) -> Stream<K, V> {
+        self.into_stream().filter(keep)
+    }
+}
+
+impl<K: TopicKey, V: 'static> IntoStream<K, V> for Topic<K, V> {
+    fn into_stream(self) -> Stream<K, V> {
+        let settings = self.0.settings();
+        Stream::of_topic(self.0.name.clone(), settings.codec, settings.partitioner)
+    }
+}
+
+impl<K: TopicKey, V: 'static> ShardWith for Topic<K, V> {
+    type Opened = TopicSender<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        uses.0.push(Use::Topic(self.0.name.clone()));
+    }
+
+    #[allow(private_interfaces)]
+    fn open_in_shard(&self, shard: &ShardScope) -> TopicSender<K, V> {
+        TopicSender::new(self.0.name.clone(), self.0.settings(), shard)
+    }
+}
+
+impl<K: TopicKey, V: 'static> WorkerWith for Topic<K, V> {
+    type Opened = TopicClient<K, V>;
+
+    fn declare(&self, uses: &mut Uses) {
+        <Self as ShardWith>::declare(self, uses);
+    }
+
+    #[allow(private_interfaces)]
+    fn open_on_worker(&self, worker: &WorkerScope) -> TopicClient<K, V> {
+        TopicClient::new(self.0.name.clone(), self.0.settings(), worker)
+    }
+}

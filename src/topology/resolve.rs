@@ -1,0 +1,205 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::graph::{Graph, Place};
+use super::{Group, Topology, TopologyError};
+
+impl Topology {
+    /// Puts the graph's parts into co-partition groups and counts their partitions. `existing` says how many the topics
+    /// that are there already have.
+    ///
+    /// # Errors
+    /// When the program cannot run as declared; see [`TopologyError`].
+    pub(crate) fn resolve(graph: Graph, existing: &HashMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
+        check_names(&graph)?;
+        let mut sets = DisjointSets::default();
+        for table in &graph.tables {
+            sets.unite(&table_node(&table.name), &topic_node(&table.changelog));
+        }
+        for agent in &graph.agents {
+            let topic = topic_node(&agent.reads);
+            sets.add(&topic);
+            for table in &agent.edges.slices {
+                sets.unite(&topic, &table_node(table));
+            }
+        }
+        for timer in graph.timers.iter().filter(|timer| timer.place == Place::Shard) {
+            let Some(first) = timer.edges.slices.first() else {
+                return Err(TopologyError::TimerWithoutTable { timer: timer.name.clone() });
+            };
+            for table in &timer.edges.slices {
+                sets.unite(&table_node(first), &table_node(table));
+            }
+        }
+
+        let mut members: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for node in sets.names() {
+            members.entry(sets.root(&node)).or_default().push(node);
+        }
+        let mut groups = Vec::new();
+        for nodes in members.into_values() {
+            let nodes: HashSet<String> = nodes.into_iter().collect();
+            groups.push(group(&graph, &nodes, existing)?);
+        }
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+
+        let mut partitions: HashMap<Arc<str>, u32> = HashMap::new();
+        for group in &groups {
+            for topic in &group.topics {
+                partitions.insert(topic.clone(), group.partitions);
+            }
+        }
+        for topic in &graph.topics {
+            // A topic that is only sent to is in no group: it has what it has, or was declared with.
+            partitions.entry(topic.name.clone()).or_insert_with(|| {
+                existing.get(&topic.name).copied().or(topic.partitions).unwrap_or(graph.default_partitions)
+            });
+        }
+        Ok(Topology { graph, groups, partitions })
+    }
+}
+
+fn topic_node(name: &str) -> String {
+    format!("topic {name}")
+}
+
+fn table_node(name: &str) -> String {
+    format!("table {name}")
+}
+
+fn group(graph: &Graph, nodes: &HashSet<String>, existing: &HashMap<Arc<str>, u32>) -> Result<Group, TopologyError> {
+    let topics: Vec<_> = graph.topics.iter().filter(|topic| nodes.contains(&topic_node(&topic.name))).collect();
+    let tables: Vec<_> = graph.tables.iter().filter(|table| nodes.contains(&table_node(&table.name))).collect();
+    let agents: Vec<Arc<str>> = graph
+        .agents
+        .iter()
+        .filter(|agent| nodes.contains(&topic_node(&agent.reads)))
+        .map(|agent| agent.name.clone())
+        .collect();
+    let timers: Vec<Arc<str>> = graph
+        .timers
+        .iter()
+        .filter(|timer| {
+            timer.place == Place::Shard && timer.edges.slices.iter().any(|table| nodes.contains(&table_node(table)))
+        })
+        .map(|timer| timer.name.clone())
+        .collect();
+
+    let mut counts: Vec<(String, u32)> = Vec::new();
+    for topic in &topics {
+        if let Some(count) = existing.get(&topic.name).copied().or(topic.partitions) {
+            counts.push((format!("`{}`", topic.name), count));
+        }
+    }
+    for table in &tables {
+        if let Some(count) = table.partitions {
+            counts.push((format!("table `{}`", table.name), count));
+        }
+    }
+    let partitions = match counts.first() {
+        None => graph.default_partitions,
+        Some((_, first)) if counts.iter().all(|(_, count)| count == first) => *first,
+        Some(_) => {
+            let named = |kind: &str, names: &[Arc<str>]| -> Vec<String> {
+                names.iter().map(|name| format!("{kind} `{name}`")).collect()
+            };
+            let mut users = named("agent", &agents);
+            users.extend(named("partition_timer", &timers));
+            users.extend(tables.iter().map(|table| format!("table `{}`", table.name)));
+            return Err(TopologyError::NotCopartitioned {
+                topics: counts.iter().map(|(name, _)| name.clone()).collect(),
+                users,
+                counts: counts.iter().map(|(name, count)| format!("{name} has {count}")).collect(),
+            });
+        }
+    };
+    // The group's name is only that of its anchor topic and of a folder: any stable choice among its members will do.
+    let name = tables
+        .iter()
+        .map(|table| table.name.clone())
+        .min()
+        .or_else(|| topics.iter().map(|topic| topic.name.clone()).min())
+        .unwrap_or_else(|| "".into());
+    Ok(Group {
+        name,
+        partitions,
+        topics: topics.iter().map(|topic| topic.name.clone()).collect(),
+        tables: tables.iter().map(|table| table.name.clone()).collect(),
+        agents,
+        timers,
+    })
+}
+
+fn check_names(graph: &Graph) -> Result<(), TopologyError> {
+    let valid = |kind, name: &Arc<str>| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 200 || !name.chars().all(fits) {
+            return Err(TopologyError::InvalidName { kind, name: name.clone() });
+        }
+        Ok(())
+    };
+    valid("app", &graph.app)?;
+    for (kind, names) in [
+        ("table", graph.tables.iter().map(|table| &table.name).collect::<Vec<_>>()),
+        ("agent", graph.agents.iter().map(|agent| &agent.name).collect()),
+        ("timer", graph.timers.iter().map(|timer| &timer.name).collect()),
+    ] {
+        let mut seen = HashSet::new();
+        for name in names {
+            valid(kind, name)?;
+            if !seen.insert(name) {
+                return Err(TopologyError::DuplicateName { kind, name: name.clone() });
+            }
+        }
+    }
+    for topic in &graph.topics {
+        valid("topic", &topic.name)?;
+        if topic.partitions == Some(0) {
+            return Err(TopologyError::NoPartitions { kind: "topic", name: topic.name.clone() });
+        }
+    }
+    if let Some(table) = graph.tables.iter().find(|table| table.partitions == Some(0)) {
+        return Err(TopologyError::NoPartitions { kind: "table", name: table.name.clone() });
+    }
+    Ok(())
+}
+
+/// Which nodes belong together (union-find).
+#[derive(Default)]
+struct DisjointSets {
+    index: BTreeMap<String, usize>,
+    parent: Vec<usize>,
+}
+
+impl DisjointSets {
+    fn add(&mut self, name: &str) -> usize {
+        if let Some(index) = self.index.get(name) {
+            return *index;
+        }
+        let index = self.parent.len();
+        self.parent.push(index);
+        self.index.insert(name.to_owned(), index);
+        index
+    }
+
+    fn unite(&mut self, a: &str, b: &str) {
+        let (a, b) = (self.add(a), self.add(b));
+        let (a, b) = (self.find(a), self.find(b));
+        self.parent[a] = b;
+    }
+
+    fn find(&self, mut index: usize) -> usize {
+        while self.parent[index] != index {
+            index = self.parent[index];
+        }
+        index
+    }
+
+    fn root(&self, name: &str) -> usize {
+        self.index.get(name).map_or(usize::MAX, |index| self.find(*index))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.index.keys().cloned().collect()
+    }
+}

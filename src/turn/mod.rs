@@ -1,0 +1,159 @@
+//! The event in hand: on whose behalf a handler's reads, writes and sends are done.
+
+mod flush;
+mod outbox;
+mod participant;
+
+use std::cell::{Cell, RefCell};
+
+use marlowe_broker::{NewRecord, Partition, Timestamp};
+use marlowe_state::Hand;
+
+pub(crate) use flush::{Flush, OutTopics};
+pub(crate) use outbox::{OutTopic, Outbox};
+pub(crate) use participant::Participant;
+
+use crate::HandlerError;
+
+/// The turn of a shard. Agents that handle one event at a time and timers hold it from an event's begin to its end;
+/// events handled concurrently take it to be applied. So what an event read and wrote is as if it ran alone.
+pub(crate) struct Turn {
+    partition: Partition,
+    holder: Cell<Option<Holder>>,
+    /// Whose code is being polled right now. A table used while this is `None` is used outside its handler.
+    current: Cell<Option<Hand>>,
+    hands: RefCell<Vec<HandState>>,
+    free: RefCell<Vec<Hand>>,
+    round_robin: Cell<u32>,
+}
+
+/// Who holds the turn: an agent or timer, by its number in the shard, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) who: usize,
+    /// How many events it may handle before it gives the turn back.
+    pub(crate) events: u32,
+    /// It gives the turn back before an event later than this, for another's is then older.
+    pub(crate) until: Timestamp,
+}
+
+#[derive(Default)]
+struct HandState {
+    timestamp: Timestamp,
+    failure: Option<HandlerError>,
+    outbox: Outbox,
+}
+
+impl Turn {
+    pub(crate) fn new(partition: Partition) -> Self {
+        Self {
+            partition,
+            holder: Cell::new(None),
+            current: Cell::new(None),
+            hands: RefCell::new(vec![HandState::default()]),
+            free: RefCell::new(Vec::new()),
+            round_robin: Cell::new(partition.get()),
+        }
+    }
+
+    /// The partition all this happens in.
+    pub(crate) fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        self.holder.get()
+    }
+
+    pub(crate) fn grant(&self, holder: Holder) {
+        debug_assert!(self.holder.get().is_none(), "one at a time");
+        self.holder.set(Some(holder));
+    }
+
+    pub(crate) fn release(&self) {
+        self.holder.set(None);
+    }
+
+    /// A hand for an event that is handled beside others.
+    pub(crate) fn take_hand(&self) -> Hand {
+        self.free.borrow_mut().pop().unwrap_or_else(|| {
+            let mut hands = self.hands.borrow_mut();
+            hands.push(HandState::default());
+            Hand(hands.len() as u32 - 1)
+        })
+    }
+
+    pub(crate) fn return_hand(&self, hand: Hand) {
+        self.free.borrow_mut().push(hand);
+    }
+
+    /// Runs `poll` as the code of `hand`'s handler.
+    pub(crate) fn within<R>(&self, hand: Hand, poll: impl FnOnce() -> R) -> R {
+        let before = self.current.replace(Some(hand));
+        let result = poll();
+        self.current.set(before);
+        result
+    }
+
+    /// Begins an event.
+    pub(crate) fn begin(&self, hand: Hand, timestamp: Timestamp) {
+        let mut hands = self.hands.borrow_mut();
+        let state = &mut hands[hand.0 as usize];
+        state.timestamp = timestamp;
+        state.failure = None;
+        state.outbox.clear();
+    }
+
+    /// The hand whose handler is running; `what` is being used by it.
+    ///
+    /// # Panics
+    /// When none is: the handle has left its handler.
+    pub(crate) fn hand(&self, what: &dyn std::fmt::Display) -> Hand {
+        match self.current.get() {
+            Some(hand) => hand,
+            None => panic!(
+                "{what} was used outside the event it was opened for (in a spawned task, or before the stream's \
+                 first event): use it between receiving an event and returning, or declare `.view()` for reads elsewhere"
+            ),
+        }
+    }
+
+    /// The timestamp of the event in hand, which what it sends inherits.
+    pub(crate) fn timestamp(&self, hand: Hand) -> Timestamp {
+        self.hands.borrow()[hand.0 as usize].timestamp
+    }
+
+    /// Makes the event in hand fail when its handler returns, whatever it returns. The first reason stays.
+    pub(crate) fn fail(&self, hand: Hand, error: HandlerError) {
+        self.hands.borrow_mut()[hand.0 as usize].failure.get_or_insert(error);
+    }
+
+    pub(crate) fn take_failure(&self, hand: Hand) -> Option<HandlerError> {
+        self.hands.borrow_mut()[hand.0 as usize].failure.take()
+    }
+
+    /// Sends a record when the event in hand succeeds.
+    pub(crate) fn send(&self, hand: Hand, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
+        self.hands.borrow_mut()[hand.0 as usize].outbox.push(topic, partition, record);
+    }
+
+    /// The next partition for a record without a key.
+    pub(crate) fn next_partition(&self, partitions: u32) -> Partition {
+        let next = self.round_robin.get().wrapping_add(1);
+        self.round_robin.set(next);
+        Partition::new(next % partitions)
+    }
+
+    /// The event succeeded: what it sent goes behind `to`.
+    pub(crate) fn apply(&self, hand: Hand, to: &mut Outbox) {
+        let outbox = &mut self.hands.borrow_mut()[hand.0 as usize].outbox;
+        if !outbox.is_empty() {
+            to.append(outbox);
+        }
+    }
+
+    /// The event failed: what it sent is dropped.
+    pub(crate) fn discard(&self, hand: Hand) {
+        self.hands.borrow_mut()[hand.0 as usize].outbox.clear();
+    }
+}

@@ -1,0 +1,131 @@
+use marlowe_broker::{Header, NewRecord, Partition, Timestamp};
+
+/// A topic that a lane writes to, by the lane's own number for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OutTopic(pub(crate) u16);
+
+/// Records that wait to be sent, end to end in one piece of memory.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    records: Vec<Outgoing>,
+}
+
+struct Outgoing {
+    topic: OutTopic,
+    partition: Partition,
+    timestamp: Timestamp,
+    key: Option<u32>,
+    value: Option<u32>,
+    headers: u16,
+}
+
+impl Outbox {
+    /// Takes a record; `write` appends the key and the value to the bytes it is given.
+    pub(crate) fn push(&mut self, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
+        self.bytes.extend_from_slice(record.key.unwrap_or_default());
+        self.bytes.extend_from_slice(record.value.unwrap_or_default());
+        for header in record.headers {
+            for part in [header.name.as_bytes(), header.value] {
+                self.bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
+                self.bytes.extend_from_slice(part);
+            }
+        }
+        self.records.push(Outgoing {
+            topic,
+            partition,
+            timestamp: record.timestamp,
+            key: record.key.map(|key| key.len() as u32),
+            value: record.value.map(|value| value.len() as u32),
+            headers: record.headers.len() as u16,
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + self.records.len() * size_of::<Outgoing>()
+    }
+
+    /// Moves all of `other` behind what is here.
+    pub(crate) fn append(&mut self, other: &mut Outbox) {
+        self.bytes.append(&mut other.bytes);
+        self.records.append(&mut other.records);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+    }
+
+    /// Hands every record to `each`, in the order they came, and is empty after.
+    pub(crate) fn drain<E>(
+        &mut self,
+        mut each: impl FnMut(OutTopic, Partition, NewRecord<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rest = self.bytes.as_slice();
+        let mut take = |length: usize| {
+            let (part, after) = rest.split_at(length);
+            rest = after;
+            part
+        };
+        for record in self.records.drain(..) {
+            let key = record.key.map(|length| take(length as usize));
+            let value = record.value.map(|length| take(length as usize));
+            let mut headers = Vec::new();
+            for _ in 0..record.headers {
+                let mut part = || {
+                    let length = take(4).try_into().map_or(0, u32::from_le_bytes);
+                    take(length as usize)
+                };
+                let (name, value) = (part(), part());
+                headers.push(Header { name: std::str::from_utf8(name).unwrap_or_default(), value });
+            }
+            let new = NewRecord { timestamp: record.timestamp, key, value, headers: &headers };
+            each(record.topic, record.partition, new)?;
+        }
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_comes_out_in_order() {
+        let mut first = Outbox::default();
+        let mut second = Outbox::default();
+        let headers = [Header { name: "why", value: b"because" }];
+        let record = |key, headers| NewRecord {
+            timestamp: Timestamp::from_millis(7),
+            key,
+            value: Some(b"v".as_slice()),
+            headers,
+        };
+        first.push(OutTopic(1), Partition::new(2), record(Some(b"k".as_slice()), &[]));
+        second.push(OutTopic(3), Partition::new(4), record(None, &headers));
+        first.append(&mut second);
+        assert!(second.is_empty());
+        let mut seen = Vec::new();
+        first
+            .drain(|topic, partition, record| {
+                let headers: Vec<_> =
+                    record.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
+                seen.push((topic, partition.get(), record.key.map(<[u8]>::to_vec), headers));
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+        assert_eq!(
+            seen,
+            [
+                (OutTopic(1), 2, Some(b"k".to_vec()), vec![]),
+                (OutTopic(3), 4, None, vec![("why".to_owned(), b"because".to_vec())]),
+            ]
+        );
+        assert!(first.is_empty());
+    }
+}

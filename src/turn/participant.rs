@@ -1,0 +1,33 @@
+use std::sync::Arc;
+
+use marlowe_state::{CacheStats, Hand};
+
+use super::Flush;
+use crate::HandlerError;
+
+/// Something a handler changes: a table's slice, or the changes it sends to other owners. It takes part in each event's
+/// transaction, and in the lane's commit.
+pub(crate) trait Participant {
+    /// Whether what `hand` read is still so.
+    fn is_current(&self, hand: Hand) -> bool;
+
+    /// The event succeeded.
+    fn apply(&self, hand: Hand);
+
+    /// The event failed: nothing of it is left.
+    fn discard(&self, hand: Hand);
+
+    /// About how many bytes wait for a commit.
+    fn uncommitted_bytes(&self) -> usize;
+
+    /// Puts what waits into a commit.
+    fn flush(&self, into: &mut Flush<'_>) -> Result<(), HandlerError>;
+
+    /// The cache of a table, for the metrics.
+    fn cache(&self) -> Option<(&Arc<str>, CacheStats)> {
+        None
+    }
+
+    /// The commit that holds the last flush is done, and the store has it.
+    fn flushed(&self);
+}

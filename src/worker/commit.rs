@@ -1,0 +1,201 @@
+use std::rc::Rc;
+use std::task::Poll;
+
+use marlowe_broker::{
+    BoxFuture, BrokerError, CommittedOffset, Offset, Producer, TopicPartition, TransactionalProducer, Written,
+};
+use marlowe_state::{PositionSlot, Rows, SlicePosition, TableIndex};
+use tokio::time::Instant;
+
+use super::RunError;
+use super::lane::LaneSettings;
+use crate::program::Guarantee;
+use crate::shard::{Shard, includes, to_commit};
+use crate::turn::{Flush, OutTopics};
+
+/// What a lane writes with.
+pub(crate) enum LaneProducer {
+    Transactional(Box<dyn TransactionalProducer>),
+    Plain(Box<dyn Producer>),
+    /// In a commit that is under way.
+    Away,
+}
+
+impl LaneProducer {
+    pub(crate) async fn open(settings: &LaneSettings) -> Result<Self, BrokerError> {
+        Ok(match settings.program.guarantee {
+            Guarantee::ExactlyOnce => {
+                let id = format!("{}-{}-{}", settings.worker.app, settings.worker.worker, settings.number);
+                Self::Transactional(settings.broker.transactional_producer(&id).await?)
+            }
+            Guarantee::AtLeastOnce => Self::Plain(settings.broker.producer()?),
+        })
+    }
+}
+
+/// A commit under way: what the broker has been given, and what goes into the stores when it has taken it.
+///
+/// The shards go on meanwhile. What they do then belongs to the next commit.
+pub(crate) struct Commit {
+    answer: BoxFuture<'static, (LaneProducer, Result<Written, BrokerError>)>,
+    answered: Option<(LaneProducer, Result<Written, BrokerError>)>,
+    parts: Vec<Part>,
+    began: Instant,
+}
+
+/// One shard's part.
+struct Part {
+    shard: Rc<Shard>,
+    rows: Vec<(TableIndex, Rows)>,
+    /// Each table's position after the commit; the changelog's end is the broker's to tell.
+    positions: Vec<SlicePosition>,
+    offsets: Vec<(TopicPartition, CommittedOffset)>,
+}
+
+impl Commit {
+    /// Gives the broker all that is finished; `None` when there is nothing.
+    pub(crate) fn begin(
+        producer: &mut LaneProducer,
+        settings: &LaneSettings,
+        topics: &mut OutTopics,
+        shards: Vec<Rc<Shard>>,
+    ) -> Result<Option<Self>, RunError> {
+        let mut parts: Vec<Part> = Vec::new();
+        for shard in shards {
+            let mut offsets = to_commit(&shard.agents);
+            let known = shard.positions.borrow();
+            offsets.retain(|offset| !known.contains(offset));
+            drop(known);
+            if offsets.is_empty() && shard.link.finished.replace(0) == 0 && shard.uncommitted_bytes() == 0 {
+                continue;
+            }
+            shard.link.finished.set(0);
+            let positions =
+                shard.tables.iter().map(|table| table.position(shard.store.position(table.slot).changelog)).collect();
+            parts.push(Part { shard, rows: Vec::new(), positions, offsets });
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let broker = || RunError::broker("committing");
+        if let LaneProducer::Transactional(producer) = producer {
+            producer.begin().map_err(broker())?;
+        }
+        let now = settings.worker.clock.now();
+        for part in &mut parts {
+            let included = match settings.program.guarantee {
+                Guarantee::ExactlyOnce => None,
+                Guarantee::AtLeastOnce => Some(includes(&part.shard.agents)),
+            };
+            let producer: &mut dyn Producer = match producer {
+                LaneProducer::Transactional(producer) => producer.as_mut(),
+                LaneProducer::Plain(producer) => producer.as_mut(),
+                LaneProducer::Away => return Ok(None),
+            };
+            let inboxes: Vec<_> =
+                part.shard.tables.iter().zip(&part.positions).map(|(table, at)| (table.index, at.inbox)).collect();
+            let includes = included.as_deref();
+            let mut flush = Flush { producer, topics, now, rows: &mut part.rows, inboxes: &inboxes, includes };
+            for participant in &part.shard.participants {
+                participant.flush(&mut flush).map_err(|error| match error.downcast::<BrokerError>() {
+                    Ok(source) => RunError::Broker { doing: "committing".into(), source: *source },
+                    Err(error) => RunError::Codec { doing: "committing".into(), reason: error.to_string() },
+                })?;
+            }
+            part.shard
+                .link
+                .outbox
+                .borrow_mut()
+                .drain(|topic, partition, record| flush.send(topic, partition, record).map(|_| ()))
+                .map_err(broker())?;
+        }
+        let offsets: Vec<_> = parts.iter().flat_map(|part| part.offsets.iter().cloned()).collect();
+        let group = settings.metadata.current();
+        let answer: BoxFuture<'static, _> = match std::mem::replace(producer, LaneProducer::Away) {
+            LaneProducer::Transactional(mut owned) => {
+                if let Err(error) = owned.send_offsets(&offsets, &group) {
+                    *producer = LaneProducer::Transactional(owned);
+                    return Err(broker()(error));
+                }
+                Box::pin(async move {
+                    let written = owned.commit().await;
+                    (LaneProducer::Transactional(owned), written)
+                })
+            }
+            LaneProducer::Plain(mut owned) => {
+                let (broker, app) = (settings.broker.clone(), settings.worker.app.clone());
+                Box::pin(async move {
+                    // Output first: a crash between the two repeats it, and loses nothing.
+                    let written = match owned.flush().await {
+                        Ok(written) => broker.commit_offsets(&app, Some(&group), &offsets).await.map(|()| written),
+                        Err(error) => Err(error),
+                    };
+                    (LaneProducer::Plain(owned), written)
+                })
+            }
+            LaneProducer::Away => return Ok(None),
+        };
+        Ok(Some(Self { answer, answered: None, parts, began }))
+    }
+
+    /// Waits for the broker's answer. It can be dropped and called again.
+    pub(crate) async fn done(&mut self) {
+        std::future::poll_fn(|context| {
+            if self.answered.is_some() {
+                return Poll::Ready(());
+            }
+            self.answer.as_mut().poll(context).map(|answer| self.answered = Some(answer))
+        })
+        .await;
+    }
+
+    /// Puts what was committed into the stores, each shard's part in one batch with its position.
+    pub(crate) fn finish(
+        self,
+        producer: &mut LaneProducer,
+        settings: &LaneSettings,
+        topics: &mut OutTopics,
+    ) -> Result<(), RunError> {
+        let Some((returned, written)) = self.answered else { return Ok(()) };
+        *producer = returned;
+        let written = written.map_err(RunError::broker("committing"))?;
+        for mut part in self.parts {
+            let shard = &part.shard;
+            let mut positions: Vec<(PositionSlot, SlicePosition)> = Vec::new();
+            for (table, mut position) in shard.tables.iter().zip(part.positions) {
+                if let Some(end) = changelog_end(&written, producer, topics, shard, table.changelog) {
+                    position.changelog = end;
+                }
+                positions.push((table.slot, position));
+            }
+            shard
+                .store
+                .apply(&mut part.rows, &positions)
+                .map_err(RunError::store("writing what is committed to the local store"))?;
+            shard.participants.iter().for_each(|participant| participant.flushed());
+            let mut known = shard.positions.borrow_mut();
+            known.retain(|(source, _)| !part.offsets.iter().any(|(changed, _)| changed == source));
+            known.append(&mut part.offsets);
+            shard.committed.send_replace(());
+        }
+        settings.metrics.committed(self.began.elapsed());
+        Ok(())
+    }
+}
+
+fn changelog_end(
+    written: &Written,
+    producer: &mut LaneProducer,
+    topics: &mut OutTopics,
+    shard: &Shard,
+    changelog: crate::turn::OutTopic,
+) -> Option<Offset> {
+    let producer: &mut dyn Producer = match producer {
+        LaneProducer::Transactional(producer) => producer.as_mut(),
+        LaneProducer::Plain(producer) => producer.as_mut(),
+        LaneProducer::Away => return None,
+    };
+    let destination = topics.destination(producer, changelog, shard.id.partition).ok()?;
+    written.end(destination)
+}

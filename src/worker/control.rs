@@ -1,0 +1,284 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use marlowe_broker::{GroupEvent, Membership, TopicPartition};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::RunError;
+use super::lane::{LaneCommand, LaneEvent};
+use super::restore::Restorer;
+use super::status::{WorkerState, WorkerStatus};
+use super::thread::Thread;
+use crate::shard::{ShardId, ShardPlan};
+use crate::table::Owner;
+use crate::topology::Topology;
+
+/// What a worker is asked to do by its process.
+pub(crate) enum ControlCommand {
+    /// Fires every partition timer once more; answered when that is committed.
+    FirePartitionTimers(oneshot::Sender<()>),
+    /// Commits, gives all shards back and leaves the group; answered when that is done.
+    Stop(oneshot::Sender<()>),
+}
+
+/// A worker's head: follows its membership of the group, has shards restored, and hands them to the lanes.
+pub(crate) struct Control {
+    pub(crate) worker: Arc<str>,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) membership: Box<dyn Membership>,
+    pub(crate) lanes: Vec<mpsc::UnboundedSender<LaneCommand>>,
+    pub(crate) lane_events: mpsc::UnboundedReceiver<LaneEvent>,
+    pub(crate) background: Thread,
+    pub(crate) restorer: Arc<Restorer>,
+    pub(crate) leader: watch::Sender<bool>,
+    pub(crate) status: watch::Sender<WorkerStatus>,
+    pub(crate) owned: HashMap<ShardId, Owned>,
+    pub(crate) openings: u64,
+    pub(crate) pending: FuturesUnordered<BoxFuture<'static, Step>>,
+}
+
+/// A shard that is this worker's.
+pub(crate) struct Owned {
+    lane: usize,
+    opening: u64,
+    state: OwnedState,
+}
+
+enum OwnedState {
+    Restoring(Arc<AtomicBool>),
+    Opening,
+    Open,
+}
+
+/// Something that was begun, and is done.
+pub(crate) enum Step {
+    Restored(ShardId, u64, Result<Option<ShardPlan>, RunError>),
+    Opened(ShardId, u64),
+    /// These are closed, and may go to their next owner.
+    Closed(Vec<TopicPartition>),
+}
+
+impl Control {
+    /// Works until it is told to stop, or something fails.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<ControlCommand>) -> Result<(), RunError> {
+        let stopped = loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(ControlCommand::FirePartitionTimers(done)) => self.fire(done),
+                    Some(ControlCommand::Stop(done)) => break Some(done),
+                    None => break None,
+                },
+                Some(event) = self.lane_events.recv() => self.lane_event(event)?,
+                Some(step) = self.pending.next() => self.step(step).await?,
+                event = self.membership.next() => {
+                    let event = event.map_err(RunError::broker("membership of the group"))?;
+                    self.group_event(event);
+                }
+            }
+            self.report();
+        };
+        self.status.send_modify(|status| status.state = WorkerState::Stopping);
+        self.leader.send_replace(false);
+        let all: Vec<ShardId> = self.owned.keys().copied().collect();
+        let mut closing = self.close(all);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closing => break,
+                Some(event) = self.lane_events.recv() => self.lane_event(event)?,
+                // The membership goes on meanwhile: what is being committed is still this worker's.
+                event = self.membership.next() => drop(event),
+            }
+        }
+        let left = self.membership.leave().await;
+        if let Some(done) = stopped {
+            let _ = done.send(());
+        }
+        left.map_err(RunError::broker("leaving the group"))
+    }
+
+    fn group_event(&mut self, event: GroupEvent) {
+        let leader_anchor = self.topology.leader_anchor();
+        let leads = |partitions: &[TopicPartition]| partitions.iter().any(|partition| partition.topic == leader_anchor);
+        match event {
+            GroupEvent::Assigned(partitions) => {
+                if leads(&partitions) {
+                    self.leader.send_replace(true);
+                }
+                self.status.send_modify(|status| status.joined = true);
+                let shards = self.shards(&partitions);
+                shards.into_iter().for_each(|shard| self.begin_restore(shard));
+            }
+            GroupEvent::Revoked(partitions) => {
+                if leads(&partitions) {
+                    self.leader.send_replace(false);
+                }
+                let shards = self.shards(&partitions);
+                let closed = self.close(shards);
+                self.pending.push(Box::pin(async move {
+                    closed.await;
+                    Step::Closed(partitions)
+                }));
+            }
+            GroupEvent::Lost(partitions) => {
+                tracing::warn!(worker = %self.worker, "lost {partitions:?}: the group took this worker for dead; their uncommitted work is dropped");
+                if leads(&partitions) {
+                    self.leader.send_replace(false);
+                }
+                for shard in self.shards(&partitions) {
+                    match self.owned.remove(&shard) {
+                        Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => {
+                            cancelled.store(true, Ordering::Relaxed);
+                        }
+                        Some(Owned { lane, .. }) => self.tell(lane, LaneCommand::Drop(vec![shard])),
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn shards(&self, partitions: &[TopicPartition]) -> Vec<ShardId> {
+        let groups = &self.topology.groups;
+        let shard = |partition: &TopicPartition| {
+            let group = groups.iter().position(|group| self.topology.anchor(group) == partition.topic)?;
+            Some(ShardId { group, partition: partition.partition })
+        };
+        partitions.iter().filter_map(shard).collect()
+    }
+
+    /// Has a shard restored, for the lane that has least.
+    fn begin_restore(&mut self, id: ShardId) {
+        let load = |lane: usize| self.owned.values().filter(|owned| owned.lane == lane).count();
+        let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
+        self.openings += 1;
+        let opening = self.openings;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let owner = Owner { worker: self.worker.clone(), opening };
+        let (restorer, flag) = (self.restorer.clone(), cancelled.clone());
+        let restored = self.background.run(move || async move { restorer.restore(id, owner, &flag).await });
+        self.pending.push(Box::pin(async move {
+            // A background that is gone is a worker that stops.
+            Step::Restored(id, opening, restored.await.unwrap_or(Ok(None)))
+        }));
+        self.owned.insert(id, Owned { lane, opening, state: OwnedState::Restoring(cancelled) });
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), RunError> {
+        match step {
+            Step::Restored(id, opening, restored) => {
+                let Some(plan) = restored? else { return Ok(()) };
+                match self.owned.get_mut(&id) {
+                    Some(owned) if owned.opening == opening => {
+                        owned.state = OwnedState::Opening;
+                        let lane = owned.lane;
+                        let (ready, opened) = oneshot::channel();
+                        self.tell(lane, LaneCommand::Open(Box::new(plan), ready));
+                        self.pending.push(Box::pin(async move {
+                            // A lane that failed says so itself.
+                            let _ = opened.await;
+                            Step::Opened(id, opening)
+                        }));
+                    }
+                    // It went meanwhile.
+                    _ => plan.store.close().map_err(RunError::store("closing a store"))?,
+                }
+            }
+            Step::Opened(id, opening) => {
+                if let Some(owned) = self.owned.get_mut(&id)
+                    && owned.opening == opening
+                {
+                    owned.state = OwnedState::Open;
+                }
+            }
+            Step::Closed(partitions) => {
+                if let Err(error) = self.membership.acknowledge(&partitions).await {
+                    tracing::warn!(worker = %self.worker, "giving back {partitions:?}: {error}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has shards closed. The future is done when they are.
+    fn close(&mut self, shards: Vec<ShardId>) -> BoxFuture<'static, ()> {
+        let mut by_lane: HashMap<usize, Vec<ShardId>> = HashMap::new();
+        for id in shards {
+            match self.owned.remove(&id) {
+                Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => cancelled.store(true, Ordering::Relaxed),
+                Some(Owned { lane, .. }) => by_lane.entry(lane).or_default().push(id),
+                None => {}
+            }
+        }
+        let mut waiting = Vec::new();
+        for (lane, shards) in by_lane {
+            let (closed, wait) = oneshot::channel();
+            self.tell(lane, LaneCommand::Close(shards, closed));
+            waiting.push(wait);
+        }
+        Box::pin(async move {
+            for wait in waiting {
+                // A lane that is gone has closed all it had.
+                let _ = wait.await;
+            }
+        })
+    }
+
+    fn fire(&mut self, done: oneshot::Sender<()>) {
+        let mut waiting = Vec::new();
+        for lane in 0..self.lanes.len() {
+            let (fired, wait) = oneshot::channel();
+            self.tell(lane, LaneCommand::Fire(fired));
+            waiting.push(wait);
+        }
+        tokio::task::spawn_local(async move {
+            for wait in waiting {
+                let _ = wait.await;
+            }
+            let _ = done.send(());
+        });
+    }
+
+    fn lane_event(&mut self, event: LaneEvent) -> Result<(), RunError> {
+        match event {
+            LaneEvent::Failed(error) => Err(error),
+            LaneEvent::Fenced(shards, error) => {
+                tracing::warn!(worker = %self.worker, "a commit was refused, its work is dropped and begun again: {error}");
+                let mine: Vec<ShardId> = shards.into_iter().filter(|shard| self.owned.contains_key(shard)).collect();
+                mine.into_iter().for_each(|shard| self.begin_restore(shard));
+                Ok(())
+            }
+        }
+    }
+
+    fn tell(&self, lane: usize, command: LaneCommand) {
+        // A lane that is gone has said why.
+        let _ = self.lanes[lane].send(command);
+    }
+
+    fn report(&self) {
+        let open = |state: &OwnedState| matches!(state, OwnedState::Open);
+        let mut shards: Vec<ShardId> =
+            self.owned.iter().filter(|(_, owned)| open(&owned.state)).map(|(id, _)| *id).collect();
+        shards.sort();
+        let restoring = self.owned.len() - shards.len();
+        let leads = *self.leader.borrow();
+        self.status.send_if_modified(|status| {
+            let state = match status.state {
+                WorkerState::Stopping => WorkerState::Stopping,
+                _ if !status.joined => WorkerState::Starting,
+                _ if restoring > 0 => WorkerState::Restoring,
+                _ => WorkerState::Ready,
+            };
+            let new = WorkerStatus { state, shards, restoring, leads, ..status.clone() };
+            let changed = *status != new;
+            *status = new;
+            changed
+        });
+    }
+}

@@ -1,0 +1,443 @@
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, Offset, Reader, SharedBroker, Source};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::RunError;
+use super::commit::{Commit, LaneProducer};
+use super::metrics::LaneMetrics;
+use crate::agent::Input;
+use crate::program::Program;
+use crate::scope::WorkerScope;
+use crate::shard::{Shard, ShardId, ShardPlan};
+use crate::table::Published;
+use crate::topology::Topology;
+use crate::turn::OutTopics;
+
+/// What a lane is asked to do.
+pub(crate) enum LaneCommand {
+    /// Opens a shard.
+    Open(Box<ShardPlan>, oneshot::Sender<()>),
+    /// Closes shards: finishes what is in hand, commits, and lets go. Answered when that is done.
+    Close(Vec<ShardId>, oneshot::Sender<()>),
+    /// Drops shards that are another's already.
+    Drop(Vec<ShardId>),
+    /// Fires every timer of every shard once more, and commits.
+    Fire(oneshot::Sender<()>),
+}
+
+/// What a lane tells its worker.
+pub(crate) enum LaneEvent {
+    /// It cannot go on.
+    Failed(RunError),
+    /// Its commit was refused, for the group has moved on: these shards are dropped, to be opened anew if they are still
+    /// this worker's.
+    Fenced(Vec<ShardId>, BrokerError),
+}
+
+/// What a lane is made of.
+pub(crate) struct LaneSettings {
+    pub(crate) number: usize,
+    pub(crate) program: Arc<Program>,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) worker: Arc<WorkerScope>,
+    pub(crate) broker: SharedBroker,
+    pub(crate) metadata: Arc<dyn MetadataSource>,
+    pub(crate) limits: LaneLimits,
+    pub(crate) metrics: LaneMetrics,
+    pub(crate) events: mpsc::UnboundedSender<LaneEvent>,
+}
+
+/// What bounds a lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneLimits {
+    /// The time between two commits.
+    pub(crate) commit_interval: Duration,
+    /// A commit is made before its time when so many bytes wait for it; twice as many stop the shards until it is done.
+    pub(crate) commit_bytes: usize,
+    /// A partition is not read further while so many bytes of it wait.
+    pub(crate) queue_bytes: usize,
+    /// How long events in hand may take to finish when a shard is to be closed.
+    pub(crate) close_within: Duration,
+}
+
+/// A thread's share of a worker: shards that commit together.
+pub(crate) struct Lane {
+    settings: LaneSettings,
+    reader: Box<dyn Reader>,
+    producer: LaneProducer,
+    out_topics: Rc<RefCell<OutTopics>>,
+    shards: BTreeMap<ShardId, Running>,
+    sources: HashMap<Source, Feed>,
+    /// Wakes the lane: a shard failed, or much waits for a commit.
+    notify: Rc<Notify>,
+    committing: Option<Commit>,
+    last_commit: Instant,
+    firing: Vec<Firing>,
+}
+
+struct Running {
+    shard: Rc<Shard>,
+    task: JoinHandle<()>,
+    sources: Vec<Source>,
+}
+
+/// A partition that is being read, and the agents that read it.
+struct Feed {
+    inputs: Vec<Rc<Input>>,
+    paused: bool,
+}
+
+/// Timers that fire once more, and who waits for them.
+struct Firing {
+    fired: futures_util::future::LocalBoxFuture<'static, ()>,
+    done: Option<oneshot::Sender<()>>,
+}
+
+/// Why a lane's loop goes round.
+enum Wake {
+    Command(Option<LaneCommand>),
+    Fetched(Result<Vec<Fetched>, BrokerError>),
+    Committed,
+    Tick,
+    Noticed,
+    Fired,
+}
+
+impl Lane {
+    pub(crate) async fn open(settings: LaneSettings) -> Result<Self, RunError> {
+        let failed = || RunError::broker(format!("lane {}", settings.number));
+        let reader = settings.broker.reader(Isolation::ReadCommitted).map_err(failed())?;
+        let producer = LaneProducer::open(&settings).await.map_err(failed())?;
+        Ok(Self {
+            settings,
+            reader,
+            producer,
+            out_topics: Rc::default(),
+            shards: BTreeMap::new(),
+            sources: HashMap::new(),
+            notify: Rc::new(Notify::new()),
+            committing: None,
+            last_commit: Instant::now(),
+            firing: Vec::new(),
+        })
+    }
+
+    /// Works until the commands end; then what was not closed is dropped uncommitted.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<LaneCommand>) {
+        loop {
+            match self.next(&mut commands).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.drop_all();
+                    let _ = self.settings.events.send(LaneEvent::Failed(error));
+                    // What is still asked of it is not answered, which says that it is over.
+                    break;
+                }
+            }
+        }
+        self.drop_all();
+    }
+
+    async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {
+        let next_commit = self.last_commit + self.settings.limits.commit_interval;
+        let reading = self.sources.values().any(|feed| !feed.paused);
+        let (reader, committing, firing) = (&mut self.reader, &mut self.committing, &mut self.firing);
+        let commit_is_open = committing.is_some();
+        let wake = tokio::select! {
+            biased;
+            command = commands.recv() => Wake::Command(command),
+            () = done(committing) => Wake::Committed,
+            () = fired(firing) => Wake::Fired,
+            () = self.notify.notified() => Wake::Noticed,
+            () = tokio::time::sleep_until(next_commit), if !commit_is_open && !self.shards.is_empty() => Wake::Tick,
+            fetched = reader.poll(), if reading => Wake::Fetched(fetched),
+        };
+        match wake {
+            Wake::Command(None) => return Ok(false),
+            Wake::Command(Some(command)) => self.command(command).await?,
+            Wake::Fetched(fetched) => self.dispatch(fetched.map_err(RunError::broker("reading"))?),
+            Wake::Committed => self.committed().await?,
+            Wake::Tick => self.begin_commit().await?,
+            Wake::Noticed => {}
+            Wake::Fired => {
+                self.commit_now().await?;
+                self.answer_fired();
+            }
+        }
+        self.look_after_shards().await?;
+        Ok(true)
+    }
+
+    async fn command(&mut self, command: LaneCommand) -> Result<(), RunError> {
+        match command {
+            LaneCommand::Open(plan, ready) => {
+                self.open_shard(&plan)?;
+                let _ = ready.send(());
+            }
+            LaneCommand::Close(shards, closed) => {
+                self.close(&shards).await?;
+                let _ = closed.send(());
+            }
+            LaneCommand::Drop(shards) => {
+                // A commit that holds some of their work is refused or has happened; either way it is known first.
+                self.finish_commit().await?;
+                shards.iter().for_each(|shard| self.drop_shard(*shard));
+            }
+            LaneCommand::Fire(done) => {
+                let mut waiting = Vec::new();
+                for running in self.shards.values() {
+                    let (fired, wait) = oneshot::channel();
+                    running.shard.control.fire.borrow_mut().push(fired);
+                    running.shard.link.wake();
+                    waiting.push(wait);
+                }
+                let fired = Box::pin(async move {
+                    for wait in waiting {
+                        // A shard that was closed meanwhile fires no more.
+                        let _ = wait.await;
+                    }
+                });
+                self.firing.push(Firing { fired, done: Some(done) });
+            }
+        }
+        Ok(())
+    }
+
+    fn open_shard(&mut self, plan: &ShardPlan) -> Result<(), RunError> {
+        let LaneSettings { program, topology, worker, .. } = &self.settings;
+        let (shard, task) = plan.open(program, topology, worker.clone(), self.out_topics.clone(), self.notify.clone());
+        self.settings.metrics.open();
+        let mut sources: HashMap<_, Vec<Rc<Input>>> = HashMap::new();
+        for agent in &shard.agents {
+            sources.entry(agent.input.source.clone()).or_default().push(agent.input.clone());
+        }
+        let mut opened = Vec::new();
+        for (partition, inputs) in sources {
+            let from = inputs.iter().map(|input| input.position()).min().unwrap_or(Offset::ZERO);
+            let source = self
+                .reader
+                .assign(&partition, from)
+                .map_err(RunError::broker(format!("opening {partition} at {from}")))?;
+            self.sources.insert(source, Feed { inputs, paused: false });
+            opened.push(source);
+        }
+        for table in &shard.tables {
+            let published = Published {
+                store: shard.store.clone(),
+                table: table.index,
+                slot: table.slot,
+                owner: shard.owner.clone(),
+                committed: shard.committed.subscribe(),
+            };
+            self.settings.worker.directory.publish(&table.name, shard.id.partition, published);
+        }
+        let task = tokio::task::spawn_local(task);
+        self.shards.insert(shard.id, Running { shard, task, sources: opened });
+        Ok(())
+    }
+
+    fn dispatch(&mut self, fetched: Vec<Fetched>) {
+        for Fetched { source, batch } in fetched {
+            let Some(feed) = self.sources.get(&source) else { continue };
+            for input in &feed.inputs {
+                input.push(&batch);
+            }
+        }
+        for running in self.shards.values() {
+            running.shard.link.wake();
+        }
+    }
+
+    /// Pauses and resumes what is read, commits when much waits, and sees whether a shard failed.
+    async fn look_after_shards(&mut self) -> Result<(), RunError> {
+        let limit = self.settings.limits.queue_bytes;
+        for (source, feed) in &mut self.sources {
+            let waiting = feed.inputs.iter().map(|input| input.bytes()).max().unwrap_or(0);
+            if !feed.paused && waiting >= limit {
+                feed.paused = true;
+                self.reader.pause(*source);
+            } else if feed.paused && waiting <= limit / 2 {
+                feed.paused = false;
+                self.reader.resume(*source);
+            }
+        }
+        if let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure()) {
+            // What the other shards finished is good, and so is what this one did before.
+            self.commit_now().await?;
+            return Err(failure.into());
+        }
+        let uncommitted: usize = self.shards.values().map(|running| running.shard.uncommitted_bytes()).sum();
+        let limit = self.settings.limits.commit_bytes;
+        if uncommitted >= limit && self.committing.is_none() {
+            self.begin_commit().await?;
+        }
+        self.pause_shards(uncommitted >= 2 * limit && self.committing.is_some());
+        Ok(())
+    }
+
+    fn pause_shards(&self, pause: bool) {
+        for running in self.shards.values() {
+            if running.shard.control.paused.replace(pause) && !pause {
+                running.shard.link.wake();
+            }
+        }
+    }
+
+    /// Begins a commit, unless one is under way or there is nothing to commit.
+    async fn begin_commit(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() {
+            return Ok(());
+        }
+        self.last_commit = Instant::now();
+        let shards: Vec<Rc<Shard>> = self.shards.values().map(|running| running.shard.clone()).collect();
+        let topics = self.out_topics.clone();
+        self.settings.metrics.count(&shards);
+        let begun = Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), shards);
+        match begun {
+            Ok(commit) => self.committing = commit,
+            Err(RunError::Broker { source: error @ BrokerError::Fenced { .. }, .. }) => self.fenced(error).await?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The broker answered: what was committed goes into the stores, and what waits may go on.
+    async fn committed(&mut self) -> Result<(), RunError> {
+        let Some(commit) = self.committing.take() else { return Ok(()) };
+        let finished = commit.finish(&mut self.producer, &self.settings, &mut self.out_topics.borrow_mut());
+        match finished {
+            Ok(()) => {
+                self.pause_shards(false);
+                Ok(())
+            }
+            Err(RunError::Broker { source: error @ BrokerError::Fenced { .. }, .. }) => self.fenced(error).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn finish_commit(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() {
+            done(&mut self.committing).await;
+            self.committed().await?;
+        }
+        Ok(())
+    }
+
+    /// Commits all that is finished, and waits for it.
+    async fn commit_now(&mut self) -> Result<(), RunError> {
+        self.finish_commit().await?;
+        self.begin_commit().await?;
+        self.finish_commit().await
+    }
+
+    /// Another generation is on: everything here is dropped uncommitted, and the worker sees what is still its own.
+    async fn fenced(&mut self, error: BrokerError) -> Result<(), RunError> {
+        let shards: Vec<ShardId> = self.shards.keys().copied().collect();
+        self.drop_all();
+        self.producer = LaneProducer::open(&self.settings).await.map_err(RunError::broker("a new producer"))?;
+        self.out_topics.borrow_mut().forget_destinations();
+        let _ = self.settings.events.send(LaneEvent::Fenced(shards, error));
+        Ok(())
+    }
+
+    async fn close(&mut self, ids: &[ShardId]) -> Result<(), RunError> {
+        let mut tasks = Vec::new();
+        for id in ids {
+            if let Some(running) = self.shards.get_mut(id) {
+                running.sources.drain(..).for_each(|source| {
+                    self.reader.unassign(source);
+                    self.sources.remove(&source);
+                });
+                running.shard.link.closing.set(true);
+                running.shard.link.wake();
+                tasks.push((
+                    running.shard.clone(),
+                    std::mem::replace(&mut running.task, tokio::task::spawn_local(async {})),
+                ));
+            }
+        }
+        let deadline = Instant::now() + self.settings.limits.close_within;
+        for (shard, mut task) in tasks {
+            let closed = async {
+                tokio::select! {
+                    _ = &mut task => {}
+                    // A shard that failed does not end; its failure is told after.
+                    () = failed(&shard) => {}
+                }
+            };
+            if tokio::time::timeout_at(deadline, closed).await.is_err() {
+                tracing::warn!(partition = %shard.id.partition, "an event in hand did not finish in time; it is begun again elsewhere");
+            }
+            task.abort();
+        }
+        self.commit_now().await?;
+        ids.iter().for_each(|id| self.drop_shard(*id));
+        Ok(())
+    }
+
+    fn drop_shard(&mut self, id: ShardId) {
+        let Some(running) = self.shards.remove(&id) else { return };
+        running.task.abort();
+        for source in running.sources {
+            self.reader.unassign(source);
+            self.sources.remove(&source);
+        }
+        let shard = running.shard;
+        for table in &shard.tables {
+            self.settings.worker.directory.withdraw(&table.name, id.partition, &shard.owner);
+        }
+        self.settings.metrics.close(&shard);
+        if let Err(error) = shard.store.close() {
+            tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");
+        }
+    }
+
+    fn drop_all(&mut self) {
+        self.committing = None;
+        let ids: Vec<ShardId> = self.shards.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.drop_shard(id));
+    }
+
+    fn answer_fired(&mut self) {
+        self.firing.retain_mut(|firing| {
+            let fired = futures_util::FutureExt::now_or_never(&mut firing.fired).is_some();
+            if fired && let Some(done) = firing.done.take() {
+                let _ = done.send(());
+            }
+            firing.done.is_some()
+        });
+    }
+}
+
+/// Waits for the commit under way; for ever when there is none.
+async fn done(committing: &mut Option<Commit>) {
+    match committing {
+        Some(commit) => commit.done().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the timers of some firing have fired.
+async fn fired(firing: &mut [Firing]) {
+    match firing.first_mut() {
+        Some(firing) => {
+            (&mut firing.fired).await;
+            firing.fired = Box::pin(std::future::ready(()));
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn failed(shard: &Shard) {
+    while !shard.link.has_failed() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,333 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use marlowe_broker::{Clock, Entropy, GroupConfig, SharedBroker};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::control::{Control, ControlCommand};
+use super::global::GlobalFollower;
+use super::lane::{Lane, LaneLimits, LaneSettings};
+use super::metrics::Metrics;
+use super::restore::{RestoreProgress, Restorer, StateStore};
+use super::status::WorkerStatus;
+use super::thread::Thread;
+use super::{RunError, WorkerState};
+use crate::client::ClientProducer;
+use crate::program::Program;
+use crate::scope::WorkerScope;
+use crate::table::{Directory, TableKind};
+use crate::timer::{Outcome, WorkerTimerContext};
+use crate::topology::{Place, TimerKind, Topology};
+
+/// How a worker is set up.
+pub(crate) struct WorkerSettings {
+    /// Its name among the workers of its app.
+    pub(crate) name: Arc<str>,
+    pub(crate) lanes: usize,
+    pub(crate) stores: StateStore,
+    pub(crate) limits: LaneLimits,
+    pub(crate) session_timeout: Duration,
+}
+
+/// How many tasks and sources are not done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TasksLeft {
+    /// Of those that run on every worker.
+    pub(crate) worker: usize,
+    /// Of those that run on the leader.
+    pub(crate) leader: usize,
+}
+
+impl TasksLeft {
+    fn of(&mut self, place: Place) -> &mut usize {
+        if place == Place::Leader { &mut self.leader } else { &mut self.worker }
+    }
+}
+
+/// What the workers of a process have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) program: Arc<Program>,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) broker: SharedBroker,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// A worker at work, for its process.
+pub(crate) struct Worker {
+    pub(crate) name: Arc<str>,
+    pub(crate) scope: Arc<WorkerScope>,
+    pub(crate) status: watch::Receiver<WorkerStatus>,
+    pub(crate) progress: Arc<RestoreProgress>,
+    pub(crate) metrics: Metrics,
+    pub(crate) commands: mpsc::UnboundedSender<ControlCommand>,
+    /// Ask for one more run of a timer.
+    timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
+    pub(crate) tasks: watch::Receiver<TasksLeft>,
+    threads: Vec<Thread>,
+    joins: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts a worker. What fails later is told to `failures`.
+    pub(crate) async fn start(
+        shared: &Shared,
+        settings: WorkerSettings,
+        failures: mpsc::UnboundedSender<RunError>,
+    ) -> Result<Self, RunError> {
+        let name = settings.name.clone();
+        let mut threads = Vec::new();
+        let mut joins = Vec::new();
+        let mut thread = |what: &str| -> Result<Thread, RunError> {
+            let (thread, join) = Thread::start(&format!("{name}-{what}"))?;
+            threads.push(thread.clone());
+            joins.push(join);
+            Ok(thread)
+        };
+        let background = thread("background")?;
+        let control = thread("control")?;
+        let timer_thread = thread("timers")?;
+
+        let producer = shared.broker.producer().map_err(RunError::broker("opening a producer"))?;
+        let (producer, sending) = ClientProducer::new(producer);
+        background.run(move || sending);
+
+        let mut globals = HashMap::new();
+        let mut caught_up = Vec::new();
+        for table in shared.program.tables.iter().filter(|table| table.identity().kind == TableKind::Global) {
+            let follower = GlobalFollower::open(*table, &shared.topology, &settings.stores)?;
+            globals.insert(table.name().clone(), follower.copy());
+            let (ready, reached) = watch::channel(false);
+            caught_up.push(reached);
+            let (broker, failures) = (shared.broker.clone(), failures.clone());
+            background.run(move || async move {
+                if let Err(error) = follower.follow(broker, ready).await {
+                    let _ = failures.send(error);
+                }
+            });
+        }
+        let scope = Arc::new(WorkerScope {
+            app: shared.program.app.clone(),
+            worker: name.clone(),
+            clock: shared.clock.clone(),
+            entropy: shared.entropy.clone(),
+            directory: shared.directory.clone(),
+            globals,
+            partitions: shared.topology.partitions.clone(),
+            producer,
+        });
+
+        let (status_sender, status) = watch::channel(WorkerStatus::default());
+        let (leader, leads) = watch::channel(false);
+        let (commands, waiting) = mpsc::unbounded_channel();
+        let progress = Arc::new(RestoreProgress::default());
+        let metrics = Metrics::new();
+        let restorer = Arc::new(Restorer {
+            program: shared.program.clone(),
+            topology: shared.topology.clone(),
+            broker: shared.broker.clone(),
+            stores: settings.stores.clone(),
+            progress: progress.clone(),
+        });
+
+        let mut lane_threads = Vec::new();
+        for number in 0..settings.lanes {
+            lane_threads.push(thread(&format!("lane-{number}"))?);
+        }
+        let head = Head {
+            shared: shared.clone(),
+            scope: scope.clone(),
+            limits: settings.limits,
+            session_timeout: settings.session_timeout,
+            metrics: metrics.clone(),
+            lane_threads,
+            background,
+            restorer,
+            leader,
+            status: status_sender,
+            caught_up,
+        };
+        let (metadata_sender, metadata) = oneshot::channel();
+        let failed = failures.clone();
+        control.run(move || async move {
+            if let Err(error) = head.run(waiting, metadata_sender).await {
+                let _ = failed.send(error);
+            }
+        });
+
+        let (tasks, timers) = start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata, failures);
+        Ok(Self { name: name.clone(), scope, status, progress, metrics, commands, timers, tasks, threads, joins })
+    }
+
+    /// Waits until all of its shards are open.
+    pub(crate) async fn ready(&self) {
+        // The sender lives as long as the worker.
+        let _ = self.status.clone().wait_for(|status| status.state == WorkerState::Ready).await;
+    }
+
+    /// Fires every partition timer of its shards once more, and commits.
+    pub(crate) async fn fire_partition_timers(&self) {
+        let (done, wait) = oneshot::channel();
+        let _ = self.commands.send(ControlCommand::FirePartitionTimers(done));
+        let _ = wait.await;
+    }
+
+    /// Fires every timer and crontab of the worker once more.
+    pub(crate) async fn fire_timers(&self) {
+        for timer in &self.timers {
+            let (done, wait) = oneshot::channel();
+            // A task has no timer's ear.
+            if timer.send(done).await.is_ok() {
+                let _ = wait.await;
+            }
+        }
+    }
+
+    /// Finishes the events in hand, commits, and leaves the group.
+    pub(crate) async fn stop(self) {
+        let (done, wait) = oneshot::channel();
+        let _ = self.commands.send(ControlCommand::Stop(done));
+        let _ = wait.await;
+        drop(self.commands);
+        drop(self.threads);
+        let joins = self.joins;
+        // Threads end when nothing is left to do there; their runtimes end with them.
+        let joined = tokio::task::spawn_blocking(move || joins.into_iter().for_each(|join| drop(join.join())));
+        let _ = joined.await;
+    }
+}
+
+/// What the control thread starts with.
+struct Head {
+    shared: Shared,
+    scope: Arc<WorkerScope>,
+    limits: LaneLimits,
+    session_timeout: Duration,
+    metrics: Metrics,
+    lane_threads: Vec<Thread>,
+    background: Thread,
+    restorer: Arc<Restorer>,
+    leader: watch::Sender<bool>,
+    status: watch::Sender<WorkerStatus>,
+    caught_up: Vec<watch::Receiver<bool>>,
+}
+
+impl Head {
+    async fn run(
+        self,
+        commands: mpsc::UnboundedReceiver<ControlCommand>,
+        metadata: oneshot::Sender<Arc<dyn marlowe_broker::MetadataSource>>,
+    ) -> Result<(), RunError> {
+        let Shared { program, topology, broker, .. } = self.shared;
+        // A worker serves only once its copies of the global tables have reached the end they had at the start.
+        for mut copy in self.caught_up {
+            let _ = copy.wait_for(|reached| *reached).await;
+        }
+        let anchors = topology.groups.iter().map(|group| topology.anchor(group));
+        let anchors: Vec<Arc<str>> = anchors.chain([topology.leader_anchor()]).collect();
+        let mut group = GroupConfig::new(program.app.clone(), anchors);
+        group.session_timeout = self.session_timeout;
+        let membership = broker.join(group).await.map_err(RunError::broker("joining the group"))?;
+        let _ = metadata.send(membership.metadata());
+
+        let (lane_events_sender, lane_events) = mpsc::unbounded_channel();
+        let mut lanes = Vec::new();
+        for (number, thread) in self.lane_threads.iter().enumerate() {
+            let settings = LaneSettings {
+                number,
+                program: program.clone(),
+                topology: topology.clone(),
+                worker: self.scope.clone(),
+                broker: broker.clone(),
+                metadata: membership.metadata(),
+                limits: self.limits,
+                metrics: self.metrics.lane(number),
+                events: lane_events_sender.clone(),
+            };
+            let (sender, lane_commands) = mpsc::unbounded_channel();
+            let opened = thread.run(move || async move {
+                let lane = Lane::open(settings).await?;
+                tokio::task::spawn_local(lane.run(lane_commands));
+                Ok::<(), RunError>(())
+            });
+            opened.await.unwrap_or_else(|_| {
+                Err(RunError::System { doing: "open a lane".into(), reason: "its thread is gone".into() })
+            })?;
+            lanes.push(sender);
+        }
+        let control = Control {
+            worker: self.scope.worker.clone(),
+            topology,
+            membership,
+            lanes,
+            lane_events,
+            background: self.background,
+            restorer: self.restorer,
+            leader: self.leader,
+            status: self.status,
+            owned: HashMap::new(),
+            openings: 0,
+            pending: FuturesUnordered::new(),
+        };
+        control.run(commands).await
+    }
+}
+
+type TimerEars = Vec<mpsc::Sender<oneshot::Sender<()>>>;
+
+/// Starts the worker's timers, tasks and sources, once its shards are open.
+fn start_timers(
+    shared: &Shared,
+    scope: &Arc<WorkerScope>,
+    thread: &Thread,
+    leader: watch::Receiver<bool>,
+    mut status: watch::Receiver<WorkerStatus>,
+    metadata: oneshot::Receiver<Arc<dyn marlowe_broker::MetadataSource>>,
+    failures: mpsc::UnboundedSender<RunError>,
+) -> (watch::Receiver<TasksLeft>, TimerEars) {
+    let mut ears = Vec::new();
+    let mut runs = Vec::new();
+    let mut once = TasksLeft::default();
+    for timer in &shared.program.worker_timers {
+        let node = timer.node();
+        let is_task = matches!(node.kind, TimerKind::Task | TimerKind::Source);
+        let (ear, fire) = mpsc::channel(1);
+        if is_task {
+            *once.of(node.place) += 1;
+        } else {
+            ears.push(ear);
+        }
+        runs.push((*timer, fire, is_task, node.place));
+    }
+    let (tasks, left) = watch::channel(once);
+    let (scope, broker) = (scope.clone(), shared.broker.clone());
+    thread.run(move || async move {
+        let Ok(metadata) = metadata.await else { return };
+        let _ = status.wait_for(|status| status.state == WorkerState::Ready).await;
+        let tasks = std::rc::Rc::new(tasks);
+        for (timer, fire, is_task, place) in runs {
+            let context = WorkerTimerContext {
+                scope: scope.clone(),
+                broker: broker.clone(),
+                metadata: metadata.clone(),
+                leader: leader.clone(),
+                fire,
+            };
+            let (failures, tasks) = (failures.clone(), tasks.clone());
+            tokio::task::spawn_local(async move {
+                match timer.run(context).await {
+                    Outcome::Done if is_task => tasks.send_modify(|left| *left.of(place) -= 1),
+                    Outcome::Done => {}
+                    Outcome::Failed { name, reason } => {
+                        let _ = failures.send(RunError::Task { name, reason });
+                    }
+                }
+            });
+        }
+    });
+    (left, ears)
+}

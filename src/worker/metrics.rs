@@ -1,0 +1,142 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_state::CacheStats;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::shard::{Shard, ShardId};
+
+/// A worker's metrics. Each worker has its own, so that several in one process do not mix.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    recorder: Arc<PrometheusRecorder>,
+}
+
+/// The seconds that commits' latencies are sorted into.
+const COMMIT_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
+
+/// Every counter and what it counts.
+const COUNTERS: [(&str, &str); 11] = [
+    ("marlowe_events_total", "Events taken in, by agent"),
+    ("marlowe_events_handled_total", "Events handled with success, by agent"),
+    ("marlowe_events_failed_total", "Tries that failed, by agent"),
+    ("marlowe_events_retried_total", "Tries after the first, by agent"),
+    ("marlowe_events_conflicting_total", "Events handled again since a row they used was changed, by agent"),
+    ("marlowe_events_dead_lettered_total", "Events sent to a dead-letter topic, by agent"),
+    ("marlowe_events_skipped_total", "Events passed over after they failed, by agent"),
+    ("marlowe_partition_timer_runs_total", "Firings of partition timers, by timer"),
+    ("marlowe_partition_timer_failures_total", "Firings of partition timers that failed, by timer"),
+    ("marlowe_table_cache_hits_total", "Rows that were in the cache when they were used, by table"),
+    ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
+];
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        // The buckets are not empty, which is all that could be wrong with them.
+        let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets(&COMMIT_SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        for (name, description) in COUNTERS {
+            recorder.describe_counter(name.into(), None, description.into());
+        }
+        recorder.describe_histogram(
+            "marlowe_commit_seconds".into(),
+            Some(metrics::Unit::Seconds),
+            "How long commits took".into(),
+        );
+        Self { recorder: Arc::new(recorder) }
+    }
+
+    pub(crate) fn handle(&self) -> PrometheusHandle {
+        self.recorder.handle()
+    }
+
+    pub(crate) fn gauge(&self, name: &'static str, labels: Vec<Label>) -> Gauge {
+        self.recorder.register_gauge(&Key::from_parts(name, labels), &DESCRIPTION)
+    }
+
+    fn counter(&self, name: &'static str, label: &'static str, value: &Arc<str>) -> Counter {
+        let labels = vec![Label::new(label, value.to_string())];
+        self.recorder.register_counter(&Key::from_parts(name, labels), &DESCRIPTION)
+    }
+
+    pub(crate) fn lane(&self, number: usize) -> LaneMetrics {
+        let lane = vec![Label::new("lane", number.to_string())];
+        let commits = Key::from_parts("marlowe_commit_seconds", lane.clone());
+        LaneMetrics {
+            metrics: self.clone(),
+            commits: self.recorder.register_histogram(&commits, &DESCRIPTION),
+            shards: self.gauge("marlowe_shards", lane),
+            counters: RefCell::default(),
+            caches: RefCell::default(),
+        }
+    }
+}
+
+/// The metrics of a lane. What its shards counted is added at each commit, so that counting an event costs no more than
+/// adding one.
+pub(crate) struct LaneMetrics {
+    metrics: Metrics,
+    commits: Histogram,
+    shards: Gauge,
+    counters: RefCell<HashMap<(&'static str, Arc<str>), Counter>>,
+    /// What each slice's cache had counted the last time.
+    caches: RefCell<HashMap<(ShardId, Arc<str>), CacheStats>>,
+}
+
+impl LaneMetrics {
+    pub(crate) fn open(&self) {
+        self.shards.increment(1.0);
+    }
+
+    pub(crate) fn close(&self, shard: &Rc<Shard>) {
+        self.count(std::slice::from_ref(shard));
+        self.caches.borrow_mut().retain(|(id, _), _| *id != shard.id);
+        self.shards.decrement(1.0);
+    }
+
+    pub(crate) fn committed(&self, took: Duration) {
+        self.commits.record(took.as_secs_f64());
+    }
+
+    /// Adds what was counted since the last time.
+    pub(crate) fn count(&self, shards: &[Rc<Shard>]) {
+        for shard in shards {
+            for agent in &shard.agents {
+                let counters = &agent.counters;
+                for (name, count) in [
+                    ("marlowe_events_total", &counters.events),
+                    ("marlowe_events_handled_total", &counters.handled),
+                    ("marlowe_events_failed_total", &counters.failed),
+                    ("marlowe_events_retried_total", &counters.retried),
+                    ("marlowe_events_conflicting_total", &counters.conflicts),
+                    ("marlowe_events_dead_lettered_total", &counters.dead_lettered),
+                    ("marlowe_events_skipped_total", &counters.skipped),
+                ] {
+                    self.add(name, "agent", &agent.name, count.replace(0));
+                }
+            }
+            for timer in &shard.timers {
+                self.add("marlowe_partition_timer_runs_total", "timer", &timer.name, timer.runs.replace(0));
+                self.add("marlowe_partition_timer_failures_total", "timer", &timer.name, timer.failures.replace(0));
+            }
+            for (table, now) in shard.participants.iter().filter_map(|participant| participant.cache()) {
+                let before = self.caches.borrow_mut().insert((shard.id, table.clone()), now).unwrap_or_default();
+                self.add("marlowe_table_cache_hits_total", "table", table, now.hits - before.hits);
+                self.add("marlowe_table_cache_misses_total", "table", table, now.misses - before.misses);
+            }
+        }
+    }
+
+    fn add(&self, name: &'static str, label: &'static str, value: &Arc<str>, count: u64) {
+        let mut counters = self.counters.borrow_mut();
+        let counter = counters.entry((name, value.clone())).or_insert_with(|| self.metrics.counter(name, label, value));
+        counter.increment(count);
+    }
+}

@@ -1,0 +1,25 @@
+//! Workers: lanes, membership of the group, restore, global copies, and how a process starts and stops them.
+
+mod commit;
+mod control;
+mod drain;
+mod error;
+mod global;
+mod lane;
+mod launch;
+mod metrics;
+mod replay;
+mod restore;
+mod status;
+mod thread;
+mod topics;
+
+pub(crate) use drain::{Drain, Progress};
+pub use error::RunError;
+pub(crate) use lane::LaneLimits;
+pub(crate) use launch::{Shared, Worker, WorkerSettings};
+pub(crate) use metrics::Metrics;
+pub(crate) use restore::StateStore;
+pub(crate) use status::{WorkerState, WorkerStatus};
+pub(crate) use thread::Thread;
+pub(crate) use topics::prepare_topics;
