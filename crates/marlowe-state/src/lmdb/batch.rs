@@ -29,10 +29,10 @@ pub(super) fn put(table: &Bytewise, txn: &mut RwTxn<'_>, rows: &Rows, bytes: u64
     let count = table.len(txn)?;
     let last = table.last(txn)?.map(|(key, _)| from_stored(key).to_vec());
     let beyond = |key: &[u8]| last.as_deref().is_none_or(|last| key > last);
-    // A batch as large as the table is cheaper written anew together with it, page after page, than put in between.
+    // A table no larger than two batches is cheaper written anew with the batch, page after page, than changed in place.
     if count > 0
-        && rows.len() as u64 >= count
-        && rows.bytes() as u64 >= bytes
+        && 2 * rows.len() as u64 >= count
+        && 2 * rows.bytes() as u64 >= bytes
         && rows.get(0).is_some_and(|(first, _)| !beyond(first))
     {
         let mut all = Rows::new();
@@ -65,16 +65,25 @@ fn put_each(
         // The rows are sorted: once one is beyond the table's last, all are.
         beyond = beyond || is_beyond(key);
         let stored = to_stored(key, &mut room);
-        if !beyond && let Some(old) = table.get(txn, stored)? {
-            bytes -= (key.len() + old.len()) as u64;
-            if value.is_none() {
-                table.delete(txn, stored)?;
+        match value {
+            Some(value) if beyond => {
+                table.put_with_flags(txn, PutFlags::APPEND, stored, value)?;
+                bytes += (key.len() + value.len()) as u64;
             }
-        }
-        if let Some(value) = value {
-            bytes += (key.len() + value.len()) as u64;
-            let flags = if beyond { PutFlags::APPEND } else { PutFlags::empty() };
-            table.put_with_flags(txn, flags, stored, value)?;
+            Some(value) => match table.get_or_put(txn, stored, value)?.map(<[u8]>::len) {
+                None => bytes += (key.len() + value.len()) as u64,
+                Some(old) => {
+                    table.put(txn, stored, value)?;
+                    bytes = bytes - old as u64 + value.len() as u64;
+                }
+            },
+            None if beyond => {}
+            None => {
+                if let Some(old) = table.get(txn, stored)?.map(<[u8]>::len) {
+                    table.delete(txn, stored)?;
+                    bytes -= (key.len() + old) as u64;
+                }
+            }
         }
     }
     Ok(bytes)
