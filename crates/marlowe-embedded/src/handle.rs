@@ -21,10 +21,10 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) async fn answer(self) -> Result<Answer, BrokerError> {
-        let Self { operation, answer } = self;
-        answer.await.unwrap_or_else(|_| {
-            Err(BrokerError::Unknown { operation, reason: "the broker's writer has ended".to_owned() })
+    /// Waits for the answer. Dropping the future loses nothing; it comes once.
+    pub(crate) async fn answer(&mut self) -> Result<Answer, BrokerError> {
+        (&mut self.answer).await.unwrap_or_else(|_| {
+            Err(BrokerError::Unknown { operation: self.operation, reason: "the broker's writer has ended".to_owned() })
         })
     }
 }

@@ -123,7 +123,7 @@ impl Ledger {
     }
 
     fn delete_group(&self, group: &Arc<str>, now: Instant) -> Result<(), BrokerError> {
-        self.groups.forget(group, now, &self.catalog)?;
+        self.groups.check_empty(group, now, &self.catalog)?;
         let places = self.positions.of_group(group);
         let mut steps = Vec::with_capacity(places.len());
         for place in &places {
@@ -291,3 +291,6 @@ fn place(append: &mut Append, extent: &mut Extent, marker: bool) -> u64 {
     let last = append.batches.last().map_or(extent.end, |batch: &Arc<Batch>| batch.next());
     if marker && count > 0 { last - 1 } else { last }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, TopicPartition};
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 /// The groups' committed positions.
 #[derive(Default)]
 pub(crate) struct Positions {
-    groups: Mutex<HashMap<Arc<str>, BTreeMap<TopicPartition, CommittedOffset>>>,
+    groups: Mutex<BTreeMap<Arc<str>, BTreeMap<TopicPartition, CommittedOffset>>>,
 }
 
 impl Positions {

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Offset, Producer, TopicPartition, Written};
@@ -14,12 +15,14 @@ const HAND_OVER: usize = 1024 * 1024;
 pub(crate) struct PlainProducer {
     outbox: Outbox,
     /// Handed over and not yet answered, oldest first.
-    in_flight: Vec<(Vec<Destination>, Pending)>,
+    in_flight: VecDeque<(Vec<Destination>, Pending)>,
+    /// What the answers since the last flush came to.
+    written: Result<Written, BrokerError>,
 }
 
 impl PlainProducer {
     pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self { outbox: Outbox::new(handle), in_flight: Vec::new() }
+        Self { outbox: Outbox::new(handle), in_flight: VecDeque::new(), written: Ok(Written::default()) }
     }
 
     fn hand_over(&mut self) {
@@ -29,7 +32,7 @@ impl PlainProducer {
         }
         let write = Write { epoch: None, appends, positions: Vec::new(), now: Instant::now() };
         let pending = self.outbox.handle().submit("a flush", Request::Write(write));
-        self.in_flight.push((destinations, pending));
+        self.in_flight.push_back((destinations, pending));
     }
 }
 
@@ -49,24 +52,24 @@ impl Producer for PlainProducer {
     fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
         Box::pin(async {
             self.hand_over();
-            let mut written = Written::default();
-            let mut failure = None;
-            for (destinations, pending) in self.in_flight.drain(..) {
-                match pending.answer().await {
-                    Ok(answer) => note(&mut written, destinations, answer),
-                    Err(error) => failure = failure.or(Some(error)),
+            while let Some((destinations, pending)) = self.in_flight.front_mut() {
+                match (pending.answer().await, &mut self.written) {
+                    (Ok(answer), Ok(written)) => note(written, destinations, answer),
+                    (Err(error), written @ Ok(_)) => *written = Err(error),
+                    (_, Err(_)) => {}
                 }
+                self.in_flight.pop_front();
             }
-            failure.map_or(Ok(written), Err)
+            std::mem::replace(&mut self.written, Ok(Written::default()))
         })
     }
 }
 
 /// Adds what a write came to; of several writes to a destination the last counts.
-pub(crate) fn note(written: &mut Written, destinations: Vec<Destination>, answer: Answer) {
+pub(crate) fn note(written: &mut Written, destinations: &[Destination], answer: Answer) {
     let Answer::Ends(ends) = answer else { return };
-    for (destination, end) in destinations.into_iter().zip(ends) {
-        set(&mut written.ends, destination, end);
+    for (destination, end) in destinations.iter().zip(ends) {
+        set(&mut written.ends, *destination, end);
     }
 }
 

@@ -96,7 +96,7 @@ impl TransactionalProducer for Transactional {
             let write = Write { epoch: Some(self.epoch.clone()), appends, positions, now: Instant::now() };
             let answer = self.outbox.handle().submit("a commit", Request::Write(write)).answer().await?;
             let mut written = Written::default();
-            note(&mut written, destinations, answer);
+            note(&mut written, &destinations, answer);
             Ok(written)
         })
     }

@@ -7,6 +7,8 @@ use super::exchange::{send, value, values};
 use super::setting::place;
 use crate::{BrokerError, Header, Isolation, NewRecord, Offset, OffsetSpec, Timestamp};
 
+type Sent<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, &'a [Header<'a>]);
+
 /// Keys, values, tombstones, headers and timestamps, empty and missing ones told apart.
 pub async fn records_come_back_as_they_were_sent(setting: &Setting) {
     let topic = setting.topic(2).await;
@@ -16,7 +18,7 @@ pub async fn records_come_back_as_they_were_sent(setting: &Setting) {
         Header { name: "trace", value: b"two" },
         Header { name: "", value: &[0, 255] },
     ];
-    let sent: [(Option<&[u8]>, Option<&[u8]>, &[Header<'_>]); 7] = [
+    let sent: [Sent<'_>; 7] = [
         (Some(b"key"), Some(b"value"), &[]),
         (None, Some(b"no key"), &headers[..1]),
         (Some(b"tombstone"), None, &[]),

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, Entropy, GroupConfig, GroupMetadata};
@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 /// The groups that have, or had, members.
 pub(crate) struct Groups {
     entropy: Arc<dyn Entropy>,
-    groups: Mutex<HashMap<Arc<str>, Coordinator>>,
+    groups: Mutex<BTreeMap<Arc<str>, Coordinator>>,
 }
 
 impl Groups {
@@ -40,16 +40,13 @@ impl Groups {
         }
     }
 
-    /// Forgets a group without members.
-    pub(crate) fn forget(&self, group: &Arc<str>, now: Instant, catalog: &Catalog) -> Result<(), BrokerError> {
+    /// That a group has no members. What counts its members goes on counting, since one that was expelled may come back.
+    pub(crate) fn check_empty(&self, group: &Arc<str>, now: Instant, catalog: &Catalog) -> Result<(), BrokerError> {
         let mut groups = self.groups.lock();
         let Some(known) = groups.get_mut(group) else { return Ok(()) };
         known.expel_overdue(now, catalog);
         match known.members() {
-            0 => {
-                groups.remove(group);
-                Ok(())
-            }
+            0 => Ok(()),
             members => Err(BrokerError::GroupNotEmpty { group: group.clone(), members }),
         }
     }

@@ -1,10 +1,14 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use marlowe_broker::{BoxFuture, BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, TopicPartition};
 use tokio::time::Instant;
 
 use super::member::{Card, End, fenced};
 use crate::handle::Handle;
+
+/// Longer than any process runs, and short enough to be added to any instant.
+const LONGEST_SESSION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A member's own side of its membership.
 ///
@@ -20,7 +24,8 @@ pub(crate) struct GroupMembership {
 }
 
 impl GroupMembership {
-    pub(crate) fn join(handle: Arc<Handle>, config: GroupConfig) -> Result<Self, BrokerError> {
+    pub(crate) fn join(handle: Arc<Handle>, mut config: GroupConfig) -> Result<Self, BrokerError> {
+        config.session_timeout = config.session_timeout.min(LONGEST_SESSION);
         for topic in &config.topics {
             handle.ledger.catalog.topic(topic)?;
         }

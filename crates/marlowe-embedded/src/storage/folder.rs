@@ -213,8 +213,14 @@ impl Storage for Folder {
         }
         groups.keep_new();
         for step in steps {
-            if let Step::Append { partition, batches, .. } = step {
-                batches.iter().for_each(|batch| self.tail.add(partition.id, batch.clone()));
+            match step {
+                Step::Append { partition, batches, .. } => {
+                    batches.iter().for_each(|batch| self.tail.add(partition.id, batch.clone()));
+                }
+                Step::Replace { partition, removed, .. } => {
+                    removed.iter().for_each(|base| self.tail.remove(partition.id, *base));
+                }
+                Step::CreateTopic { .. } | Step::DeleteTopic(_) | Step::Position { .. } => {}
             }
         }
         Ok(())
@@ -345,4 +351,40 @@ fn topic(
         extents.push(extent);
     }
     Ok(Arc::new(Topic::new(description, first, &extents)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_to_come_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::default();
+        for _ in 0..2 {
+            match Folder::open(folder.path(), &config) {
+                Ok((opened, _)) => {
+                    let mut txn = opened.env.write_txn().unwrap();
+                    opened.tables.about.put(&mut txn, FORMAT, &(format::VERSION + 1).to_le_bytes()).unwrap();
+                    txn.commit().unwrap();
+                }
+                Err(error) => {
+                    let told = error.to_string();
+                    assert!(told.contains("has format 2") && told.contains("use the version that wrote it"), "{told}");
+                    return;
+                }
+            }
+        }
+        panic!("it was opened");
+    }
+
+    #[test]
+    fn a_damaged_batch_is_told_and_not_read() {
+        assert!(format::read_batch(&[]).is_none());
+        assert!(format::read_batch(&[0xff; 40]).is_none());
+        let entry = crate::batch::Entry { delta: 0, start: 0, key: 5, value: 5, timestamp: 0 };
+        let mut blob = Vec::new();
+        format::write_batch(&Batch::new(vec![entry], vec![0; 9]), &mut blob).unwrap();
+        assert!(format::read_batch(&blob).is_none(), "its record reaches past its bytes");
+    }
 }

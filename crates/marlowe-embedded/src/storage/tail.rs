@@ -7,7 +7,8 @@ use crate::batch::Batch;
 
 /// The batches written and read last, up to some bytes, so that those who read the same share one piece of memory.
 ///
-/// One that the cleaner replaced meanwhile may still be here. That is no harm: it holds all that was ever at its offsets.
+/// A reader that fetched one while the cleaner replaced it may put it back. That is no harm: it holds all that was ever at its
+/// offsets.
 pub(crate) struct Tail {
     limit: usize,
     inner: Mutex<Inner>,
@@ -29,6 +30,13 @@ impl Tail {
         let inner = self.inner.lock();
         let ((id, _), batch) = inner.batches.range(..=(partition, offset)).next_back()?;
         (*id == partition && batch.next() > offset).then(|| batch.clone())
+    }
+
+    pub(crate) fn remove(&self, partition: u32, base: u64) {
+        let mut inner = self.inner.lock();
+        if let Some(former) = inner.batches.remove(&(partition, base)) {
+            inner.bytes -= former.bytes();
+        }
     }
 
     pub(crate) fn add(&self, partition: u32, batch: Arc<Batch>) {
