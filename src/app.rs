@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::cli::CommandLine;
 use crate::agent::{AgentBuilder, AgentSettings, FailurePolicy, InboxAgent};
 use crate::codec::{Json, Key, TopicKey};
 use crate::config::Config;
@@ -20,13 +21,14 @@ use crate::worker::RunError;
 ///
 /// The crate's page has a whole one.
 pub struct App {
-    program: Program,
+    pub(crate) program: Program,
+    pub(crate) command_line: CommandLine,
 }
 
 impl App {
     /// An app called `id`: the name of its consumer group, and the start of the names of its internal topics.
     pub fn new(id: &str) -> Self {
-        Self { program: Program::new(id) }
+        Self { program: Program::new(id), command_line: CommandLine::default() }
     }
 
     /// How many partitions topics and tables have that do not say (default: 8, as in Faust).

@@ -3,6 +3,7 @@
 
 mod agent;
 mod app;
+mod cli;
 mod client;
 pub mod codec;
 mod config;

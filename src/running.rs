@@ -15,7 +15,8 @@ use crate::worker::{
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
 ///
-/// Dropping it stops the workers as a crash would; [`stop`](Self::stop) lets them finish.
+/// Dropping it ends the workers as a crash would: what they had in hand is not committed, and is done again at the next start.
+/// [`stop`](Self::stop) lets them finish.
 pub struct Running {
     pub(crate) shared: Shared,
     pub(crate) workers: Vec<Worker>,
@@ -172,6 +173,12 @@ impl Running {
                     .into(),
             }),
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.workers).into_iter().for_each(Worker::crash);
     }
 }
 

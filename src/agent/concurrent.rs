@@ -134,7 +134,8 @@ fn key_is_taken(begun: &VecDeque<Begun>, index: usize) -> bool {
 async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> Result<(), ()> {
     loop {
         runner.turn().await;
-        let attempt = runner.attempt(handler, event.hand, &event.record);
+        let at = event.record.record();
+        let attempt = runner.attempt(handler, event.hand, &at, &event.record);
         let outcome = InHand { turn: runner.link.turn.clone(), hand: event.hand, future: Box::pin(attempt) }.await;
         runner.link.turn.release();
         event.tries += 1;
@@ -179,7 +180,7 @@ fn start<H: Handler + 'static>(
         if let Some(wait) = wait {
             tokio::time::sleep(wait).await;
         }
-        let attempt = async move { runner.attempt(&*handler, hand, &record).await };
+        let attempt = async move { runner.attempt(&*handler, hand, &record.record(), &record).await };
         (hand, InHand { turn, hand, future: Box::pin(attempt) }.await)
     })
 }

@@ -3,6 +3,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use marlowe_broker::RecordRef;
 
 use super::concurrent::concurrent;
 use super::counters::Counters;
@@ -152,8 +153,8 @@ where
     type Reply = R;
 
     #[inline]
-    fn decode(&self, record: &Cursor) -> Result<Option<V>, CodecError> {
-        self.reader.read(record)
+    fn decode(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<V>, CodecError> {
+        self.reader.read(at)
     }
 
     #[inline]
@@ -176,7 +177,7 @@ where
     type Input = Event<K, V>;
     type Reply = R;
 
-    fn decode(&self, record: &Cursor) -> Result<Option<Event<K, V>>, CodecError> {
+    fn decode(&self, _: &RecordRef<'_>, record: &Cursor) -> Result<Option<Event<K, V>>, CodecError> {
         self.reader.read_event(record, &self.input.source)
     }
 

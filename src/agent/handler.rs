@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::TopicPartition;
+use marlowe_broker::{RecordRef, TopicPartition};
 
 use super::event::Event;
 use super::input::Cursor;
@@ -14,7 +14,7 @@ pub(crate) trait Handler {
     type Reply;
 
     /// Reads the record; `None` when it does not pass the agent's filters.
-    fn decode(&self, record: &Cursor) -> Result<Option<Self::Input>, CodecError>;
+    fn decode(&self, at: &RecordRef<'_>, record: &Cursor) -> Result<Option<Self::Input>, CodecError>;
 
     fn handle(&self, record: &Cursor, input: Self::Input) -> impl Future<Output = Result<Self::Reply, HandlerError>>;
 
@@ -36,8 +36,8 @@ impl<V> Clone for ValueReader<V> {
 
 impl<V: 'static> ValueReader<V> {
     #[inline]
-    pub(crate) fn read(&self, record: &Cursor) -> Result<Option<V>, CodecError> {
-        let value = decode_value(&*self.codec, record.record().value)?;
+    pub(crate) fn read(&self, at: &RecordRef<'_>) -> Result<Option<V>, CodecError> {
+        let value = decode_value(&*self.codec, at.value)?;
         Ok(self.filters.iter().all(|keep| keep(&value)).then_some(value))
     }
 
@@ -46,8 +46,8 @@ impl<V: 'static> ValueReader<V> {
         record: &Cursor,
         source: &TopicPartition,
     ) -> Result<Option<Event<K, V>>, CodecError> {
-        let Some(value) = self.read(record)? else { return Ok(None) };
         let at = record.record();
+        let Some(value) = self.read(&at)? else { return Ok(None) };
         let headers = record.batch.headers(record.index);
         Ok(Some(Event {
             key: K::decode_key(at.key)?,

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use marlowe_broker::RecordRef;
+
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
 use super::handler::Handler;
 use super::input::Cursor;
@@ -7,7 +11,6 @@ use crate::codec::{Codec, CodecError, Key};
 use crate::scope::ShardWith;
 use crate::table::{Merge, Table, TableDeclaration, TableSlice};
 use crate::topology::AgentNode;
-use std::sync::Arc;
 
 /// Applies the changes that were sent to a table: each once, in order, in the owner's transaction.
 pub(crate) struct InboxAgent<K: 'static, V: 'static> {
@@ -26,8 +29,7 @@ impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
     type Input = (K, Option<V>);
     type Reply = ();
 
-    fn decode(&self, record: &Cursor) -> Result<Option<(K, Option<V>)>, CodecError> {
-        let at = record.record();
+    fn decode(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<(K, Option<V>)>, CodecError> {
         let Some(key) = at.key else {
             return Err(CodecError::new("a change to a table", "the record has no key"));
         };

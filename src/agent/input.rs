@@ -12,6 +12,8 @@ pub(crate) struct Input {
     batches: RefCell<VecDeque<Arc<dyn RecordBatch>>>,
     /// How many records of the first batch are finished. Below its length, or there is no batch.
     finished: Cell<usize>,
+    /// How many records the first batch has.
+    first_len: Cell<usize>,
     /// The offset after the last finished record.
     done: Cell<Offset>,
     /// The offset after all that was fetched, markers and gaps included.
@@ -40,6 +42,7 @@ impl Input {
             source,
             batches: RefCell::default(),
             finished: Cell::new(0),
+            first_len: Cell::new(0),
             done: Cell::new(position),
             fetched: Cell::new(position),
             bytes: Cell::new(0),
@@ -62,6 +65,9 @@ impl Input {
             self.finished.set(first);
         }
         self.bytes.set(self.bytes.get() + batch.size());
+        if batches.is_empty() {
+            self.first_len.set(batch.len());
+        }
         batches.push_back(batch.clone());
     }
 
@@ -103,16 +109,20 @@ impl Input {
     #[inline]
     pub(crate) fn finish(&self, offset: Offset) {
         self.done.set(offset.next());
-        let finished = self.finished.get() + 1;
-        self.finished.set(finished);
-        let mut batches = self.batches.borrow_mut();
-        if let Some(front) = batches.front()
-            && finished >= front.len()
-        {
-            self.bytes.set(self.bytes.get() - front.size());
-            batches.pop_front();
-            self.finished.set(0);
+        self.finished.set(self.finished.get() + 1);
+        if self.finished.get() >= self.first_len.get() {
+            self.pass_batch();
         }
+    }
+
+    /// The first batch is finished.
+    fn pass_batch(&self) {
+        let mut batches = self.batches.borrow_mut();
+        if let Some(first) = batches.pop_front() {
+            self.bytes.set(self.bytes.get() - first.size());
+        }
+        self.finished.set(0);
+        self.first_len.set(batches.front().map_or(0, |batch| batch.len()));
     }
 
     /// The position to commit: all before it is finished, and it names the next record, or the place where that will be.

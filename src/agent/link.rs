@@ -42,7 +42,7 @@ impl ShardLink {
         for participant in participants {
             participant.apply(hand);
         }
-        self.turn.apply(hand, &mut self.outbox.borrow_mut());
+        self.turn.apply(hand, &self.outbox);
         self.finished.set(self.finished.get() + 1);
     }
 

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use marlowe_broker::{NewRecord, Partitioner};
+use marlowe_broker::{NewRecord, Partitioner, RecordRef};
 
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
 use super::handler::Handler;
@@ -33,10 +33,10 @@ impl Handler for RepartitionHandler {
     type Input = Route;
     type Reply = ();
 
-    fn decode(&self, record: &Cursor) -> Result<Option<Route>, CodecError> {
+    fn decode(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<Route>, CodecError> {
         let mut key = self.key.borrow_mut();
         key.clear();
-        let route = (self.rekey)(record.record().value, &mut key)?;
+        let route = (self.rekey)(at.value, &mut key)?;
         Ok(Some(route).filter(|route| *route != Route::Dropped))
     }
 
@@ -47,7 +47,7 @@ impl Handler for RepartitionHandler {
         let at = record.record();
         let headers = record.batch.headers(record.index);
         let new = NewRecord { timestamp: at.timestamp, key, value: at.value, headers: &headers };
-        turn.send(turn.hand(&"a group_by"), self.out.topic, self.out.partition(key, turn), new);
+        turn.send(turn.hand(|| "a group_by".into()), self.out.topic, self.out.partition(key, turn), new);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use marlowe_broker::{Header, NewRecord};
+use marlowe_broker::{Header, NewRecord, RecordRef};
 use marlowe_state::Hand;
 
 use super::counters::{Counters, count};
@@ -52,9 +52,15 @@ impl Runner {
     /// Tries an event once: on success its changes wait to be applied, on failure nothing is left. `Ok(false)` is an
     /// event that did not pass the filters.
     #[inline]
-    pub(crate) async fn attempt<H: Handler>(&self, handler: &H, hand: Hand, record: &Cursor) -> Result<bool, Failed> {
-        self.link.turn.begin(hand, record.record().timestamp);
-        let input = match handler.decode(record) {
+    pub(crate) async fn attempt<H: Handler>(
+        &self,
+        handler: &H,
+        hand: Hand,
+        at: &RecordRef<'_>,
+        record: &Cursor,
+    ) -> Result<bool, Failed> {
+        self.link.turn.begin(hand, at.timestamp);
+        let input = match handler.decode(at, record) {
             Ok(Some(input)) => input,
             Ok(None) => return Ok(false),
             Err(error) => return Err(Failed { error: error.into(), retry: Retry::Useless }),

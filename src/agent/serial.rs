@@ -1,6 +1,8 @@
 use super::counters::count;
+use super::failure::EventFailure;
 use super::handler::Handler;
-use super::runner::{ALONE, Runner};
+use super::input::Cursor;
+use super::runner::{ALONE, Failed, Runner};
 
 /// Handles an input's events one at a time, in order, each with the turn in hand.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
@@ -8,49 +10,64 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
     loop {
         let holder = runner.turn().await;
         let mut left = holder.events;
-        let mut record = input.peek(0);
-        while let Some(at) = &mut record {
-            let (offset, timestamp) = {
-                let at = at.record();
-                (at.offset, at.timestamp)
-            };
-            if left == 0 || timestamp > holder.until {
-                break;
-            }
-            left -= 1;
-            count(&counters.events);
-            let mut tries = 0;
-            loop {
-                tries += 1;
-                let failed = match runner.attempt(&handler, ALONE, at).await {
-                    Ok(kept) => {
-                        if kept {
-                            count(&counters.handled);
-                        }
-                        break;
-                    }
-                    Err(failed) => failed,
-                };
-                if let Some(wait) = runner.retry(&failed, tries) {
-                    // Others may go on meanwhile: of this event nothing is left.
-                    link.turn.release();
-                    tokio::time::sleep(wait).await;
-                    runner.turn().await;
-                } else if let Err(failure) = runner.give_up(&failed, tries, ALONE, at) {
-                    link.turn.release();
-                    link.fail(failure);
-                    return;
-                } else {
+        while let Some(mut record) = input.peek(0) {
+            // The batch's records, one after the other: the input's bookkeeping is per batch, not per record.
+            let batch = record.batch.clone();
+            let end = batch.len();
+            while record.index < end && left > 0 {
+                let at = batch.get(record.index);
+                if at.timestamp > holder.until {
+                    left = 0;
                     break;
                 }
+                left -= 1;
+                count(&counters.events);
+                match runner.attempt(&handler, ALONE, &at, &record).await {
+                    Ok(true) => count(&counters.handled),
+                    Ok(false) => {}
+                    Err(failed) => {
+                        if let Err(failure) = again(&runner, &handler, failed, &record).await {
+                            link.turn.release();
+                            link.fail(failure);
+                            return;
+                        }
+                    }
+                }
+                link.apply(ALONE, participants);
+                input.finish(at.offset);
+                record.index += 1;
             }
-            link.apply(ALONE, participants);
-            input.finish(offset);
-            at.index += 1;
-            if at.index >= at.batch.len() {
-                record = input.peek(0);
+            if left == 0 {
+                break;
             }
         }
         link.turn.release();
     }
+}
+
+/// Tries a failed event again, as its policy says. With `Ok` it is done with: handled, skipped or sent to a dead-letter topic.
+async fn again<H: Handler>(
+    runner: &Runner,
+    handler: &H,
+    mut failed: Failed,
+    record: &Cursor,
+) -> Result<(), EventFailure> {
+    let mut tries = 1;
+    while let Some(wait) = runner.retry(&failed, tries) {
+        // Others may go on meanwhile: of this event nothing is left.
+        runner.link.turn.release();
+        tokio::time::sleep(wait).await;
+        runner.turn().await;
+        tries += 1;
+        match runner.attempt(handler, ALONE, &record.record(), record).await {
+            Ok(kept) => {
+                if kept {
+                    count(&runner.counters.handled);
+                }
+                return Ok(());
+            }
+            Err(again) => failed = again,
+        }
+    }
+    runner.give_up(&failed, tries, ALONE, record)
 }

@@ -46,7 +46,7 @@ pub(crate) struct OpenSink<R> {
 impl<R: 'static> OpenSink<R> {
     /// Sends a reply on, with the key, headers and timestamp of the event it answers.
     pub(crate) fn send(&self, turn: &Turn, event: &Cursor, reply: &R) -> Result<(), CodecError> {
-        let hand = turn.hand(&"a sink");
+        let hand = turn.hand(|| "a sink".into());
         let mut value = self.buffer.borrow_mut();
         value.clear();
         self.codec.encode(reply, &mut value)?;

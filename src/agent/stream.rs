@@ -41,7 +41,7 @@ struct Shared<V> {
 impl<K: TopicKey, V: 'static> Events<K, V> {
     /// The next value. The one before it is acknowledged.
     pub async fn next(&mut self) -> Option<V> {
-        self.shared.next(|shared, record| shared.reader.read(record)).await
+        self.shared.next(|shared, record| shared.reader.read(&record.record())).await
     }
 
     /// Up to `max` values as one event: waits for the first, then up to `within` for the others. All of them are
@@ -50,7 +50,7 @@ impl<K: TopicKey, V: 'static> Events<K, V> {
     /// # Panics
     /// When `max` is 0.
     pub async fn take(&mut self, max: usize, within: Duration) -> Vec<V> {
-        self.shared.take(max, within, |shared, record| shared.reader.read(record)).await
+        self.shared.take(max, within, |shared, record| shared.reader.read(&record.record())).await
     }
 
     /// The same with keys: `(key, value)`.

@@ -109,7 +109,7 @@ impl<K: Key, V: 'static> OpenInbox<K, V> {
     }
 
     fn push(&self, key: K, change: Change<V>) {
-        let hand = self.turn.hand(&format_args!("the inbox of table `{}`", self.name));
+        let hand = self.turn.hand(|| format!("the inbox of table `{}`", self.name));
         self.state.borrow_mut().in_hand.push((hand, key, change));
     }
 }

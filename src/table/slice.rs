@@ -140,7 +140,7 @@ impl<K: Key, V: Clone + 'static> OpenTable<K, V> {
     /// Does something for the event in hand. An error does not surface here, where a map has none: it makes the event fail.
     #[inline]
     fn attempt<R>(&self, act: impl FnOnce(&marlowe_state::Slice<K, V>, Hand) -> Result<R, SliceError>) -> Option<R> {
-        let hand = self.turn.hand(&format_args!("table `{}`", self.name));
+        let hand = self.turn.hand(|| format!("table `{}`", self.name));
         match act(&self.slice, hand) {
             Ok(result) => Some(result),
             Err(SliceError::Refused(foreign)) => {

@@ -69,7 +69,7 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
     /// Sends a record with headers.
     pub fn send_with(&self, key: &K, value: &V, headers: &[(&str, &[u8])]) {
         let OpenTopic { name, out, codec, turn, buffers } = &*self.open;
-        let hand = turn.hand(&format_args!("topic `{name}`"));
+        let hand = turn.hand(|| format!("topic `{name}`"));
         let (mut key_bytes, mut value_bytes) = buffers.take();
         key_bytes.clear();
         value_bytes.clear();

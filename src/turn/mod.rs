@@ -23,6 +23,8 @@ pub(crate) struct Turn {
     /// Whose code is being polled right now. A table used while this is `None` is used outside its handler.
     current: Cell<Option<Hand>>,
     hands: RefCell<Vec<HandState>>,
+    /// Whether some hand has sent something or failed: most events do neither, and need not look.
+    marked: Cell<bool>,
     free: RefCell<Vec<Hand>>,
     round_robin: Cell<u32>,
 }
@@ -51,6 +53,7 @@ impl Turn {
             holder: Cell::new(None),
             current: Cell::new(None),
             hands: RefCell::new(vec![HandState::default()]),
+            marked: Cell::new(false),
             free: RefCell::new(Vec::new()),
             round_robin: Cell::new(partition.get()),
         }
@@ -95,26 +98,21 @@ impl Turn {
         result
     }
 
-    /// Begins an event.
+    /// Begins an event. Whatever the hand did before was applied or discarded.
+    #[inline]
     pub(crate) fn begin(&self, hand: Hand, timestamp: Timestamp) {
-        let mut hands = self.hands.borrow_mut();
-        let state = &mut hands[hand.0 as usize];
-        state.timestamp = timestamp;
-        state.failure = None;
-        state.outbox.clear();
+        self.hands.borrow_mut()[hand.0 as usize].timestamp = timestamp;
     }
 
     /// The hand whose handler is running; `what` is being used by it.
     ///
     /// # Panics
     /// When none is: the handle has left its handler.
-    pub(crate) fn hand(&self, what: &dyn std::fmt::Display) -> Hand {
+    #[inline]
+    pub(crate) fn hand(&self, what: impl FnOnce() -> String) -> Hand {
         match self.current.get() {
             Some(hand) => hand,
-            None => panic!(
-                "{what} was used outside the event it was opened for (in a spawned task, or before the stream's \
-                 first event): use it between receiving an event and returning, or declare `.view()` for reads elsewhere"
-            ),
+            None => used_outside(&what()),
         }
     }
 
@@ -126,15 +124,21 @@ impl Turn {
     /// Makes the event in hand fail when its handler returns, whatever it returns. The first reason stays.
     pub(crate) fn fail(&self, hand: Hand, error: HandlerError) {
         self.hands.borrow_mut()[hand.0 as usize].failure.get_or_insert(error);
+        self.marked.set(true);
     }
 
+    #[inline]
     pub(crate) fn take_failure(&self, hand: Hand) -> Option<HandlerError> {
+        if !self.marked.get() {
+            return None;
+        }
         self.hands.borrow_mut()[hand.0 as usize].failure.take()
     }
 
     /// Sends a record when the event in hand succeeds.
     pub(crate) fn send(&self, hand: Hand, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
         self.hands.borrow_mut()[hand.0 as usize].outbox.push(topic, partition, record);
+        self.marked.set(true);
     }
 
     /// The next partition for a record without a key.
@@ -145,15 +149,34 @@ impl Turn {
     }
 
     /// The event succeeded: what it sent goes behind `to`.
-    pub(crate) fn apply(&self, hand: Hand, to: &mut Outbox) {
-        let outbox = &mut self.hands.borrow_mut()[hand.0 as usize].outbox;
-        if !outbox.is_empty() {
-            to.append(outbox);
+    #[inline]
+    pub(crate) fn apply(&self, hand: Hand, to: &RefCell<Outbox>) {
+        if self.marked.get() {
+            to.borrow_mut().append(&mut self.hands.borrow_mut()[hand.0 as usize].outbox);
+            self.look_again();
         }
     }
 
-    /// The event failed: what it sent is dropped.
+    /// The event failed: what it sent is dropped, and so is why it failed.
     pub(crate) fn discard(&self, hand: Hand) {
-        self.hands.borrow_mut()[hand.0 as usize].outbox.clear();
+        if self.marked.get() {
+            let state = &mut self.hands.borrow_mut()[hand.0 as usize];
+            state.outbox.clear();
+            state.failure = None;
+        }
+        self.look_again();
     }
+
+    fn look_again(&self) {
+        let marked = self.hands.borrow().iter().any(|hand| hand.failure.is_some() || !hand.outbox.is_empty());
+        self.marked.set(marked);
+    }
+}
+
+#[cold]
+fn used_outside(what: &str) -> ! {
+    panic!(
+        "{what} was used outside the event it was opened for (in a spawned task, or before the stream's first event): use \
+         it between receiving an event and returning, or declare `.view()` for reads elsewhere"
+    )
 }

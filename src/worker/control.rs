@@ -63,24 +63,20 @@ pub(crate) enum Step {
 }
 
 impl Control {
-    /// Works until it is told to stop, or something fails.
-    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<ControlCommand>) -> Result<(), RunError> {
-        let stopped = loop {
-            tokio::select! {
-                biased;
-                command = commands.recv() => match command {
-                    Some(ControlCommand::FirePartitionTimers(done)) => self.fire(done),
-                    Some(ControlCommand::Stop(done)) => break Some(done),
-                    None => break None,
-                },
-                Some(event) = self.lane_events.recv() => self.lane_event(event)?,
-                Some(step) = self.pending.next() => self.step(step).await?,
-                event = self.membership.next() => {
-                    let event = event.map_err(RunError::broker("membership of the group"))?;
-                    self.group_event(event);
-                }
+    /// Works until it is told to stop, or something fails. Either way it commits, closes its shards and leaves the group; what
+    /// failed is told to `failures` first. Abandoned by its process it does none of this: that is a crash.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<ControlCommand>,
+        failures: mpsc::UnboundedSender<RunError>,
+    ) {
+        let mut stopped = match self.work(&mut commands).await {
+            Ok(Some(done)) => Some(done),
+            Ok(None) => return,
+            Err(error) => {
+                let _ = failures.send(error);
+                None
             }
-            self.report();
         };
         self.status.send_modify(|status| status.state = WorkerState::Stopping);
         self.leader.send_replace(false);
@@ -90,16 +86,49 @@ impl Control {
             tokio::select! {
                 biased;
                 () = &mut closing => break,
-                Some(event) = self.lane_events.recv() => self.lane_event(event)?,
+                command = commands.recv(), if stopped.is_none() => match command {
+                    Some(ControlCommand::Stop(done)) => stopped = Some(done),
+                    // Who asked learns that there is nothing to fire any more.
+                    Some(ControlCommand::FirePartitionTimers(done)) => drop(done),
+                    None => return,
+                },
+                Some(event) = self.lane_events.recv() => if let Err(error) = self.lane_event(event) {
+                    let _ = failures.send(error);
+                },
                 // The membership goes on meanwhile: what is being committed is still this worker's.
                 event = self.membership.next() => drop(event),
             }
         }
-        let left = self.membership.leave().await;
+        if let Err(error) = self.membership.leave().await {
+            let _ = failures.send(RunError::broker("leaving the group")(error));
+        }
         if let Some(done) = stopped {
             let _ = done.send(());
         }
-        left.map_err(RunError::broker("leaving the group"))
+    }
+
+    /// Works until it is told to stop (and by whom), or is abandoned, or something fails.
+    async fn work(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<ControlCommand>,
+    ) -> Result<Option<oneshot::Sender<()>>, RunError> {
+        loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(ControlCommand::FirePartitionTimers(done)) => self.fire(done),
+                    Some(ControlCommand::Stop(done)) => return Ok(Some(done)),
+                    None => return Ok(None),
+                },
+                Some(event) = self.lane_events.recv() => self.lane_event(event)?,
+                Some(step) = self.pending.next() => self.step(step).await?,
+                event = self.membership.next() => {
+                    let event = event.map_err(RunError::broker("membership of the group"))?;
+                    self.group_event(event);
+                }
+            }
+            self.report();
+        }
     }
 
     fn group_event(&mut self, event: GroupEvent) {

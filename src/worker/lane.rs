@@ -417,6 +417,12 @@ impl Lane {
     }
 }
 
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.drop_all();
+    }
+}
+
 /// Waits for the commit under way; for ever when there is none.
 async fn done(committing: &mut Option<Commit>) {
     match committing {

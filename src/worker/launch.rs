@@ -154,7 +154,7 @@ impl Worker {
         let (metadata_sender, metadata) = oneshot::channel();
         let failed = failures.clone();
         control.run(move || async move {
-            if let Err(error) = head.run(waiting, metadata_sender).await {
+            if let Err(error) = head.run(waiting, metadata_sender, failed.clone()).await {
                 let _ = failed.send(error);
             }
         });
@@ -201,6 +201,17 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Ends at once, as a crash would: nothing is committed, and the group is not told. Returns when its threads are gone, and so
+    /// what they had open.
+    pub(crate) fn crash(self) {
+        let Self { commands, threads, joins, .. } = self;
+        drop(commands);
+        drop(threads);
+        joins.into_iter().for_each(|join| drop(join.join()));
+    }
+}
+
 /// What the control thread starts with.
 struct Head {
     shared: Shared,
@@ -221,6 +232,7 @@ impl Head {
         self,
         commands: mpsc::UnboundedReceiver<ControlCommand>,
         metadata: oneshot::Sender<Arc<dyn marlowe_broker::MetadataSource>>,
+        failures: mpsc::UnboundedSender<RunError>,
     ) -> Result<(), RunError> {
         let Shared { program, topology, broker, .. } = self.shared;
         // A worker serves only once its copies of the global tables have reached the end they had at the start.
@@ -273,7 +285,8 @@ impl Head {
             openings: 0,
             pending: FuturesUnordered::new(),
         };
-        control.run(commands).await
+        control.run(commands, failures).await;
+        Ok(())
     }
 }
 

@@ -1,0 +1,129 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cpu_time::ProcessTime;
+use marlowe::{App, Config, EmbeddedBroker, EmbeddedConfig};
+use marlowe_broker::SharedBroker;
+use serde::{Deserialize, Serialize};
+
+use crate::BenchResult;
+use crate::events::{Events, PageView, TOPIC, load};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Case {
+    /// A bare loop that decodes the same bytes and adds to a `HashMap`.
+    Bare,
+    /// The same count as an agent: broker and tables in memory, exactly once, a commit every 100 ms.
+    Memory,
+    /// The same in a folder on disk.
+    Disk,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// What was measured.
+    pub case: Case,
+    /// How many distinct keys there were.
+    pub keys: u64,
+    /// How many events.
+    pub events: u64,
+    /// Seconds by the clock on the wall.
+    pub wall_seconds: f64,
+    /// Seconds of processor time, of all threads, user and system.
+    pub cpu_seconds: f64,
+    /// Events by second of processor time.
+    pub events_per_core_second: f64,
+}
+
+impl Case {
+    /// Runs it once.
+    pub fn run(self, keys: u64, events: u64) -> BenchResult<Measured> {
+        let (wall_seconds, cpu_seconds) = match self {
+            Case::Bare => bare(keys, events)?,
+            Case::Memory | Case::Disk => {
+                tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(self.agent(keys, events))?
+            }
+        };
+        let events_per_core_second = events as f64 / cpu_seconds;
+        Ok(Measured { case: self, keys, events, wall_seconds, cpu_seconds, events_per_core_second })
+    }
+
+    async fn agent(self, keys: u64, events: u64) -> BenchResult<(f64, f64)> {
+        let folder = tempfile::tempdir()?;
+        let config = Config::default().without_web().lanes(1);
+        let config = match self {
+            Case::Disk => {
+                let broker: SharedBroker =
+                    Arc::new(EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?);
+                load(&broker, keys, events).await?;
+                drop(broker);
+                config.data_dir(folder.path())
+            }
+            Case::Memory | Case::Bare => {
+                let broker: SharedBroker = Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default()));
+                load(&broker, keys, events).await?;
+                config.broker(broker)
+            }
+        };
+        let mut app = App::new("bench");
+        let views = app.topic::<String, PageView>(TOPIC);
+        let counts = app.table::<String, u64>("counts").cache_rows(1_000_000);
+        app.agent("count", views).with(counts).each(async |counts, view| {
+            counts.update(view.page, |count| *count += 1);
+            Ok(())
+        });
+        let watch = Watch::start();
+        let mut running = app.start(config).await?;
+        running.ready().await?;
+        running.drain().await?;
+        let seen = watch.seconds();
+        let total: u64 = running.open(counts.view()).iter().await?.into_iter().map(|(_, count)| count).sum();
+        running.stop().await?;
+        check(total, events)?;
+        Ok(seen)
+    }
+}
+
+fn bare(keys: u64, events: u64) -> BenchResult<(f64, f64)> {
+    let mut bytes = Vec::new();
+    let mut ends = Vec::new();
+    let mut source = Events::new(keys, events);
+    while let Some((_, value)) = source.next() {
+        bytes.extend_from_slice(value);
+        ends.push(bytes.len());
+    }
+    let watch = Watch::start();
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    let mut start = 0;
+    for end in ends {
+        let view: PageView = serde_json::from_slice(&bytes[start..end])?;
+        start = end;
+        *counts.entry(view.page).or_default() += 1;
+    }
+    let seen = watch.seconds();
+    check(counts.values().sum(), events)?;
+    Ok(seen)
+}
+
+/// A count that is wrong measures nothing.
+fn check(counted: u64, events: u64) -> BenchResult<()> {
+    if counted == events { Ok(()) } else { Err(format!("{counted} of {events} events were counted").into()) }
+}
+
+struct Watch {
+    wall: tokio::time::Instant,
+    cpu: ProcessTime,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { wall: tokio::time::Instant::now(), cpu: ProcessTime::now() }
+    }
+
+    fn seconds(&self) -> (f64, f64) {
+        (self.wall.elapsed().as_secs_f64(), self.cpu.elapsed().as_secs_f64())
+    }
+}

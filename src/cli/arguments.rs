@@ -1,0 +1,230 @@
+use std::ffi::OsStr;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::Config;
+
+/// What may stand on a program's command line.
+#[derive(Debug, Parser)]
+#[command(disable_help_subcommand = true, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalOptions,
+    #[command(flatten)]
+    pub(crate) worker: WorkerOptions,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "Without a command, the program runs as a worker.";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct GlobalOptions {
+    /// The broker: `embedded`
+    #[arg(long, global = true, env = "MARLOWE_BROKER", value_name = "URL", default_value = "embedded", value_parser = broker)]
+    pub(crate) broker: Broker,
+    /// The folder for the embedded broker's topics and the workers' tables [default: none, all is kept in memory]
+    #[arg(long, global = true, env = "MARLOWE_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where the web server listens, and where commands find a running worker
+    #[arg(long, global = true, env = "MARLOWE_WEB", value_name = "HOST:PORT|off", default_value = "127.0.0.1:6066", value_parser = web)]
+    pub(crate) web: Web,
+    /// What is logged: error, warn, info, debug, trace or off, or a filter as in RUST_LOG [default: RUST_LOG, or info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Answers in JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// Options of `worker`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of a worker")]
+pub(crate) struct WorkerOptions {
+    /// How many workers run in this process [default: 1]
+    #[arg(long, env = "MARLOWE_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// How many lanes, which are threads that process shards, a worker has [default: the cores, shared among the workers]
+    #[arg(long, env = "MARLOWE_LANES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    lanes: Option<u16>,
+    /// The time between two commits, in milliseconds [default: 100]
+    #[arg(long, env = "MARLOWE_COMMIT_INTERVAL", value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    commit_interval: Option<u64>,
+    /// Stops when every input is processed to its end
+    #[arg(long)]
+    pub(crate) drain: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the program (this is what happens without a command)
+    Worker(WorkerOptions),
+    /// Lists the agents
+    Agents {
+        /// Also those that Marlowe adds, which repartition streams and apply changes sent to tables
+        #[arg(long)]
+        all: bool,
+    },
+    /// Lists the tables
+    Tables,
+    /// Lists the topics
+    Topics {
+        /// Also those that Marlowe adds: changelogs, inboxes and those of `group_by`
+        #[arg(long)]
+        all: bool,
+    },
+    /// Shows rows of a table, which it asks a running worker for
+    Table(TableArguments),
+    /// Sends a record to a topic, or to the topic that an agent reads
+    Send(SendArguments),
+    /// Shows the program's dataflow graph
+    Topology {
+        /// As what
+        #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+        format: GraphFormat,
+    },
+    /// Deletes what the program keeps, so that it begins again; says what that is first
+    Reset(ResetArguments),
+    /// Writes a script that completes this command line in a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What `table` is asked for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TableArguments {
+    /// The table
+    pub(crate) name: String,
+    /// The row's key [default: all rows]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) key: Option<String>,
+    /// Only rows whose keys start so
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) prefix: Option<String>,
+    /// Only rows from this key on
+    #[arg(long, value_name = "KEY", conflicts_with = "key")]
+    pub(crate) from: Option<String>,
+    /// At most so many rows
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "key")]
+    pub(crate) limit: u64,
+}
+
+/// What `send` sends where.
+#[derive(Clone, Debug, Args)]
+#[command(override_usage = "send [OPTIONS] TOPIC|@AGENT [KEY] VALUE")]
+pub(crate) struct SendArguments {
+    /// The topic, or @ and an agent's name for the topic it reads
+    #[arg(value_name = "TOPIC|@AGENT")]
+    pub(crate) to: String,
+    /// The key, if the record has one, and the value in JSON; text need not be quoted
+    #[arg(value_name = "[KEY] VALUE", num_args = 1..=2, required = true, allow_hyphen_values = true)]
+    pub(crate) record: Vec<String>,
+}
+
+/// What `reset` deletes.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ResetArguments {
+    /// Does it
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Deletes the program's own topics too
+    #[arg(long)]
+    pub(crate) all_topics: bool,
+}
+
+/// The forms of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// One JSON document
+    Json,
+    /// For <https://mermaid.live> and Markdown
+    Mermaid,
+    /// For Graphviz
+    Dot,
+}
+
+/// A broker that this build has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broker {
+    Embedded,
+}
+
+fn broker(url: &str) -> Result<Broker, String> {
+    match url {
+        "embedded" => Ok(Broker::Embedded),
+        url if url.starts_with("kafka://") => {
+            Err("this build of Marlowe cannot talk to Kafka yet: use `embedded`, the broker inside the process".into())
+        }
+        _ => Err("this is no broker: use `embedded`".into()),
+    }
+}
+
+/// Where the web is, if anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Web {
+    At(SocketAddr),
+    Off,
+}
+
+fn web(text: &str) -> Result<Web, String> {
+    if text == "off" {
+        return Ok(Web::Off);
+    }
+    let addresses = text.to_socket_addrs().map_err(|error| format!("{error}; write HOST:PORT, or `off`"))?;
+    // A name may have an address of each family. Loopback's first is often the sixth's, which a worker does not listen on.
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    address.map(|address| Web::At(*address)).ok_or_else(|| "no such host".into())
+}
+
+impl Arguments {
+    /// The command line, without the program's own part.
+    pub(crate) fn definition() -> clap::Command {
+        // `worker`'s options stand at the top too. Its own come from the command line only, so that what was written there
+        // wins over the environment wherever it stands.
+        <Self as CommandFactory>::command().mut_subcommand("worker", |worker| {
+            worker.mut_args(|argument| argument.env(Resettable::<&OsStr>::Reset))
+        })
+    }
+}
+
+impl WorkerOptions {
+    /// These, over those at the top.
+    pub(crate) fn over(self, top: WorkerOptions) -> Self {
+        Self {
+            workers: self.workers.or(top.workers),
+            lanes: self.lanes.or(top.lanes),
+            commit_interval: self.commit_interval.or(top.commit_interval),
+            drain: self.drain || top.drain,
+        }
+    }
+
+    /// The settings of a run.
+    pub(crate) fn config(&self, global: &GlobalOptions) -> Config {
+        let mut config = match (global.broker, global.web) {
+            (Broker::Embedded, Web::At(address)) => Config::default().web(address),
+            (Broker::Embedded, Web::Off) => Config::default().without_web(),
+        };
+        config.data_dir = global.data_dir.clone();
+        if let Some(workers) = self.workers {
+            config = config.workers(usize::from(workers));
+        }
+        if let Some(lanes) = self.lanes {
+            config = config.lanes(usize::from(lanes));
+        }
+        if let Some(interval) = self.commit_interval {
+            config = config.commit_interval(Duration::from_millis(interval));
+        }
+        config
+    }
+}
