@@ -66,7 +66,9 @@ impl StoreError {
             }
             Kind::PermissionDenied => ": let this user write there, or choose another data folder",
             Kind::ReadOnlyFilesystem => ": the disk is read-only; choose a data folder on another",
-            Kind::NotADirectory => ": a file stands in the way; remove it, or choose another data folder",
+            Kind::NotADirectory | Kind::AlreadyExists => {
+                ": a file stands in the way; remove it, or choose another data folder"
+            }
             _ => "",
         };
         Self::Storage { action, path: path.to_owned(), reason: format!("{error}{advice}") }

@@ -7,8 +7,8 @@ use crate::StoreError;
 /// A store's folder, held by this process alone.
 pub(super) struct Folder {
     path: PathBuf,
-    /// The system lets the lock go with the file, also when the process is killed.
-    _lock: File,
+    /// The system lets the lock go when the process ends, also when it is killed.
+    lock: File,
 }
 
 impl Folder {
@@ -18,7 +18,7 @@ impl Folder {
         fs::create_dir_all(path).map_err(failed)?;
         let lock = File::create(path.join("in-use")).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(StoreError::io("lock the store's folder", path, &error)),
         }
@@ -50,5 +50,13 @@ impl Folder {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started at this moment has it too, for an instant. If
+        // unlocking fails the lock goes with the file all the same.
+        let _ = self.lock.unlock();
     }
 }

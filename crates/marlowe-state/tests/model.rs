@@ -1,0 +1,294 @@
+//! Random programs over a slice, against a model of maps: events begun, applied and discarded, flushes, commits, and
+//! failures after which only the committed store is left.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use fixture::*;
+use marlowe_state::*;
+use proptest::prelude::*;
+
+const HANDS: u32 = 3;
+const KEYS: u16 = 24;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Get(u32, u16),
+    Contains(u32, u16),
+    Insert(u32, u16, u64),
+    Remove(u32, u16),
+    Update(u32, u16, u64),
+    /// Even values are dropped, odd ones become one more, absent ones zero.
+    UpdateWith(u32, u16),
+    /// An update of one row from within an update of another, or of the same.
+    Nested(u32, u16, u16),
+    Scan(u32, u16, u16),
+    /// A scan that is read while the event goes on to write.
+    ScanAndWrite(u32, u16),
+    Len(u32),
+    End(u32),
+    Discard(u32),
+    Flush,
+    Commit,
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (hand, key, value) = (0..HANDS, 0..KEYS, 0..9_u64);
+    prop_oneof![
+        4 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::Get(hand, key)),
+        1 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::Contains(hand, key)),
+        4 => (hand.clone(), key.clone(), value.clone()).prop_map(|(hand, key, value)| Step::Insert(hand, key, value)),
+        4 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::Remove(hand, key)),
+        6 => (hand.clone(), key.clone(), value).prop_map(|(hand, key, value)| Step::Update(hand, key, value)),
+        3 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::UpdateWith(hand, key)),
+        1 => (hand.clone(), key.clone(), key.clone()).prop_map(|(hand, a, b)| Step::Nested(hand, a, b)),
+        2 => (hand.clone(), key.clone(), key.clone()).prop_map(|(hand, from, to)| Step::Scan(hand, from, to)),
+        1 => (hand.clone(), key).prop_map(|(hand, key)| Step::ScanAndWrite(hand, key)),
+        1 => hand.clone().prop_map(Step::Len),
+        7 => hand.clone().prop_map(Step::End),
+        2 => hand.prop_map(Step::Discard),
+        2 => Just(Step::Flush),
+        3 => Just(Step::Commit),
+        1 => Just(Step::Crash),
+    ]
+}
+
+type Map = BTreeMap<u16, u64>;
+
+/// What one event has done, as the model sees it.
+#[derive(Default)]
+struct Event {
+    writes: BTreeMap<u16, Option<u64>>,
+    /// Each row it used, and how often that had been changed when it first did.
+    used: BTreeMap<u16, u64>,
+    scanned: Option<u64>,
+    counted: Option<usize>,
+}
+
+/// The slice as maps.
+#[derive(Default)]
+struct Model {
+    committed: Map,
+    in_flight: Option<Map>,
+    finished: Map,
+    changes: BTreeMap<u16, u64>,
+    changed_events: u64,
+    events: [Event; HANDS as usize],
+}
+
+impl Model {
+    fn seen(&self, hand: u32) -> Map {
+        let mut map = self.finished.clone();
+        for (key, value) in &self.events[hand as usize].writes {
+            match value {
+                Some(value) => map.insert(*key, *value),
+                None => map.remove(key),
+            };
+        }
+        map
+    }
+
+    fn get(&mut self, hand: u32, key: u16) -> Option<u64> {
+        let changes = self.changes.get(&key).copied().unwrap_or_default();
+        self.events[hand as usize].used.entry(key).or_insert(changes);
+        self.seen(hand).get(&key).copied()
+    }
+
+    fn put(&mut self, hand: u32, key: u16, value: Option<u64>) -> Option<u64> {
+        let before = self.get(hand, key);
+        let writes = &mut self.events[hand as usize].writes;
+        if value.is_none() && !self.finished.contains_key(&key) {
+            writes.remove(&key);
+        } else {
+            writes.insert(key, value);
+        }
+        before
+    }
+
+    fn is_current(&self, hand: u32) -> bool {
+        let event = &self.events[hand as usize];
+        event.used.iter().all(|(key, changes)| self.changes.get(key).copied().unwrap_or_default() == *changes)
+            && event.scanned.is_none_or(|version| version == self.changed_events)
+            && event.counted.is_none_or(|count| count == self.finished.len())
+    }
+
+    fn apply(&mut self, hand: u32) {
+        self.finished = self.seen(hand);
+        let event = std::mem::take(&mut self.events[hand as usize]);
+        self.changed_events += u64::from(!event.writes.is_empty());
+        for key in event.writes.keys() {
+            *self.changes.entry(*key).or_default() += 1;
+        }
+    }
+}
+
+fn run(bed: &Bed, isolation: SliceIsolation, cache_rows: usize, program: Vec<Step>) {
+    let new = || slice_of(&bed.store, Numbers, cache_rows, isolation);
+    let serial = isolation == SliceIsolation::Serial;
+    let mut slice = new();
+    let mut model = Model::default();
+    let mut flushed: Option<Rows> = None;
+    for step in program {
+        // Served serially there is one event at a time.
+        let on = |hand: u32| if serial { 0 } else { hand };
+        match step {
+            Step::Get(hand, key) => {
+                assert_eq!(slice.get(Hand(on(hand)), &key).unwrap(), model.get(on(hand), key));
+            }
+            Step::Contains(hand, key) => {
+                assert_eq!(slice.contains_key(Hand(on(hand)), &key).unwrap(), model.get(on(hand), key).is_some());
+            }
+            Step::Insert(hand, key, value) => {
+                let before = slice.insert(Hand(on(hand)), key, value).unwrap();
+                assert_eq!(before, model.put(on(hand), key, Some(value)));
+            }
+            Step::Remove(hand, key) => {
+                assert_eq!(slice.remove(Hand(on(hand)), &key).unwrap(), model.put(on(hand), key, None));
+            }
+            Step::Update(hand, key, value) => {
+                slice.update(Hand(on(hand)), key, |old| *old = *old * 3 + value).unwrap();
+                let old = model.get(on(hand), key).unwrap_or_default();
+                model.put(on(hand), key, Some(old.wrapping_mul(3) + value));
+            }
+            Step::UpdateWith(hand, key) => {
+                let next = |old: Option<u64>| match old {
+                    Some(old) if old % 2 == 0 => None,
+                    old => Some(old.map_or(0, |old| old + 1)),
+                };
+                slice.update_with(Hand(on(hand)), key, |value| *value = next(*value)).unwrap();
+                let old = model.get(on(hand), key);
+                model.put(on(hand), key, next(old));
+            }
+            Step::Nested(hand, outer, inner) => {
+                let hand = on(hand);
+                let write = |old: &mut u64| {
+                    *old += 1;
+                    slice.update(Hand(hand), inner, |value| *value += 10).unwrap();
+                };
+                slice.update(Hand(hand), outer, write).unwrap();
+                let old = model.get(hand, outer).unwrap_or_default();
+                let inside = model.get(hand, inner).unwrap_or_default();
+                model.put(hand, inner, Some(inside + 10));
+                model.put(hand, outer, Some(old + 1));
+            }
+            Step::Scan(hand, from, to) => {
+                let bound = |key: u16| Bound::Included(key.to_be_bytes().to_vec());
+                let range = KeyRange { start: bound(from), end: bound(to) };
+                let rows: Vec<_> = slice.scan(Hand(on(hand)), range).unwrap().map(Result::unwrap).collect();
+                let seen = model.seen(on(hand)).into_iter().filter(|(key, _)| (from..=to).contains(key));
+                assert_eq!(rows, seen.collect::<Vec<_>>());
+                model.events[on(hand) as usize].scanned.get_or_insert(model.changed_events);
+            }
+            Step::ScanAndWrite(hand, key) => {
+                let hand = on(hand);
+                let seen: Vec<_> = model.seen(hand).into_iter().collect();
+                model.events[hand as usize].scanned.get_or_insert(model.changed_events);
+                let mut rows = Vec::new();
+                for row in slice.scan(Hand(hand), KeyRange::all()).unwrap() {
+                    rows.push(row.unwrap());
+                    let next = (key + rows.len() as u16) % KEYS;
+                    let value = (!next.is_multiple_of(3)).then_some(rows.len() as u64);
+                    let before = match value {
+                        Some(value) => slice.insert(Hand(hand), next, value).unwrap(),
+                        None => slice.remove(Hand(hand), &next).unwrap(),
+                    };
+                    assert_eq!(before, model.put(hand, next, value));
+                }
+                assert_eq!(rows, seen);
+            }
+            Step::Len(hand) => {
+                let len = slice.len(Hand(on(hand))).unwrap();
+                // An event that is outdated already will be run again, whatever it counts.
+                if serial || model.is_current(on(hand)) {
+                    assert_eq!(len, model.seen(on(hand)).len() as u64);
+                }
+                model.events[on(hand) as usize].counted.get_or_insert(model.finished.len());
+            }
+            Step::End(hand) => {
+                let hand = on(hand);
+                let current = slice.is_current(Hand(hand));
+                assert_eq!(current, serial || model.is_current(hand));
+                if current {
+                    slice.apply(Hand(hand));
+                    model.apply(hand);
+                } else {
+                    slice.discard(Hand(hand));
+                    model.events[hand as usize] = Event::default();
+                }
+            }
+            Step::Discard(hand) => {
+                slice.discard(Hand(on(hand)));
+                model.events[on(hand) as usize] = Event::default();
+            }
+            Step::Flush | Step::Commit if flushed.is_none() => {
+                let rows = flush(&slice);
+                let mut keys: Vec<_> = rows.iter().map(|(key, _)| key.to_vec()).collect();
+                keys.sort();
+                keys.dedup();
+                assert_eq!(keys.len(), rows.len(), "a row was flushed twice");
+                assert_eq!(slice.uncommitted_rows(), 0);
+                model.in_flight = Some(model.finished.clone());
+                flushed = Some(rows);
+                if matches!(step, Step::Commit) {
+                    finish(bed, &slice, &mut model, &mut flushed);
+                }
+            }
+            Step::Flush => {}
+            Step::Commit => finish(bed, &slice, &mut model, &mut flushed),
+            Step::Crash => {
+                slice = new();
+                flushed = None;
+                model = Model {
+                    finished: model.committed.clone(),
+                    committed: std::mem::take(&mut model.committed),
+                    ..Model::default()
+                };
+            }
+        }
+        let waiting = slice.uncommitted_rows() + flushed.as_ref().map_or(0, Rows::len);
+        let pinned = model.events.iter().map(|event| event.used.len()).sum::<usize>();
+        if waiting == 0 && pinned == 0 {
+            // A few may be left over until the next commit, never more than there ever were.
+            assert!(slice.stats().rows <= usize::from(KEYS));
+        }
+    }
+}
+
+fn finish(bed: &Bed, slice: &Slice<u16, u64>, model: &mut Model, flushed: &mut Option<Rows>) {
+    let (Some(rows), Some(committed)) = (flushed.take(), model.in_flight.take()) else { return };
+    bed.store.apply(&mut [(TABLE, rows)], &[]).unwrap();
+    slice.flushed();
+    model.committed = committed;
+    let scan = bed.store.scan(TABLE, &KeyRange::all(), 1_000, SLOT).unwrap();
+    let stored: Map = scan
+        .rows
+        .iter()
+        .map(|(key, value)| {
+            let key = u16::from_be_bytes(key.try_into().unwrap());
+            (key, u64::from_be_bytes(value.unwrap().try_into().unwrap()))
+        })
+        .collect();
+    assert_eq!(stored, model.committed);
+}
+
+fn programs(cases: u32, make: &dyn Fn(StoreLayout) -> Bed) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let isolation = prop_oneof![Just(SliceIsolation::Serial), Just(SliceIsolation::Optimistic)];
+    let program = proptest::collection::vec(step(), 1..200);
+    proptest!(config, |(isolation in isolation, cache_rows in 1_usize..10, program in program)| {
+        run(&make(layout(&["counts"])), isolation, cache_rows, program);
+    });
+}
+
+#[test]
+fn random_programs_over_the_memory_store() {
+    programs(600, &memory);
+}
+
+#[test]
+fn random_programs_over_the_lmdb_store() {
+    programs(80, &lmdb);
+}
