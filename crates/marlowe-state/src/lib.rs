@@ -1,4 +1,82 @@
-//! The state of Marlowe's tables.
+//! The state of Marlowe's tables: what a shard keeps of each, and how an event changes it.
+//!
+//! A shard has a [`Slice`] of every table it uses. A slice is three layers:
+//!
+//! | layer | holds | changed by |
+//! |---|---|---|
+//! | overlay | what the event in hand has done | the event |
+//! | cache | what finished events have left, and rows read before | [`SliceState::apply`] |
+//! | [`Store`] | what is committed | [`Store::apply`], after the broker's transaction |
+//!
+//! So an event that fails leaves nothing, a crash leaves the store as of the last commit, and whoever reads the store sees
+//! committed state only. The store is a [`MemoryStore`] or, on disk, an [`LmdbStore`]. It keeps its [`SlicePosition`]s in
+//! the same batch as the rows, so that a restart knows which part of the changelog is missing.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use marlowe_broker::Offset;
+//! use marlowe_state::{
+//!     FormatError, Hand, MemoryStore, PositionSlot, RowFormat, Rows, Slice, SliceConfig, SliceIsolation, SlicePosition,
+//!     SliceState, Store, StoreLayout, TableIndex,
+//! };
+//!
+//! /// How keys and values are written.
+//! struct Counts;
+//!
+//! impl RowFormat<String, u64> for Counts {
+//!     fn encode_key(&self, key: &String, out: &mut Vec<u8>) {
+//!         out.extend_from_slice(key.as_bytes());
+//!     }
+//!     fn decode_key(&self, bytes: &[u8]) -> Result<String, FormatError> {
+//!         String::from_utf8(bytes.to_vec()).map_err(|error| FormatError(error.to_string()))
+//!     }
+//!     fn encode_topic_key(&self, key: &String, out: &mut Vec<u8>) {
+//!         self.encode_key(key, out);
+//!     }
+//!     fn same_key_bytes(&self) -> bool {
+//!         true
+//!     }
+//!     fn encode_value(&self, value: &u64, out: &mut Vec<u8>) -> Result<(), FormatError> {
+//!         out.extend_from_slice(&value.to_be_bytes());
+//!         Ok(())
+//!     }
+//!     fn decode_value(&self, bytes: &[u8]) -> Result<u64, FormatError> {
+//!         bytes.try_into().map(u64::from_be_bytes).map_err(|_| FormatError("not a count".to_owned()))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreLayout { tables: vec!["views".to_owned()], slots: 1 }));
+//! let (table, slot) = (TableIndex(0), PositionSlot(0));
+//! let config = SliceConfig {
+//!     store: Arc::clone(&store),
+//!     table,
+//!     slot,
+//!     cache_rows: SliceConfig::DEFAULT_CACHE_ROWS,
+//!     isolation: SliceIsolation::Serial,
+//! };
+//! let views = Slice::new(config, Box::new(Counts), None);
+//!
+//! // Two events. The second fails.
+//! let hand = Hand(0);
+//! views.update(hand, "/home".to_owned(), |count| *count += 1)?;
+//! views.apply(hand);
+//! views.update(hand, "/home".to_owned(), |count| *count += 100)?;
+//! views.discard(hand);
+//! assert_eq!(views.get(hand, &"/home".to_owned())?, Some(1));
+//! assert_eq!(store.count(table)?, 0);
+//!
+//! // A commit: each changed row once to the changelog, and, when the broker has it, to the store.
+//! let mut rows = Rows::new();
+//! views.flush(&mut |row| rows.push(row.store_key, row.value))?;
+//! let position = SlicePosition { changelog: Offset::new(1), inbox: Offset::ZERO };
+//! store.apply(&mut [(table, rows)], &[(slot, position)])?;
+//! views.flushed();
+//! assert_eq!(store.count(table)?, 1);
+//! # Ok(())
+//! # }
+//! ```
 
 #![deny(unsafe_code)]
 

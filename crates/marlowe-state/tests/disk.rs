@@ -6,8 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use fixture::*;
 use marlowe_state::*;
@@ -256,6 +256,54 @@ fn a_batch_that_the_disk_has_no_room_for_is_refused_whole() {
     assert_eq!(store.count(TABLE).unwrap(), 4_002);
 }
 
+/// A disk that is never plentiful, and remembers what was last set aside.
+#[derive(Default)]
+struct ScarceDisk(Mutex<(u64, u64)>);
+
+impl DiskSpace for ScarceDisk {
+    fn available(&self, _: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn reserve(&self, _: &fs::File, start: u64, len: u64) -> io::Result<()> {
+        *self.0.lock().unwrap() = (start, start + len);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_batch_takes_no_more_than_was_set_aside_for_it() {
+    for (seed, len) in [(1, 8), (2, 100), (3, 700), (4, 1_400), (5, 2_100), (6, 9_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(ScarceDisk::default());
+        let options = LmdbOptions { disk_space: disk.clone(), ..LmdbOptions::default() };
+        let store = open(folder.path(), layout(&["a", "b"]), options);
+        let mut draw = seed;
+        let mut next = |bound: u64| {
+            draw = u64::wrapping_mul(draw, 6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 24) % bound
+        };
+        let mut set_aside = u64::MAX;
+        for _ in 0..120 {
+            let mut changes = [(TableIndex(0), Rows::new()), (TableIndex(1), Rows::new())];
+            let (rows, keys, removed) = (1 << next(11), 10 << next(12), next(3));
+            for _ in 0..rows {
+                let key = [&next(keys).to_be_bytes()[..], &vec![1; next(200) as usize]].concat();
+                let value = vec![2; next(len * 2) as usize];
+                changes[next(2) as usize].1.push(&key, (next(4) >= removed).then_some(&value[..]));
+            }
+            match next(40) {
+                0 => store.clear().unwrap(),
+                _ => store.apply(&mut changes, &[(SLOT, position(rows))]).unwrap(),
+            }
+            // The next batch starts where this one has ended.
+            let (start, end) = *disk.0.lock().unwrap();
+            assert!(start <= set_aside, "{} bytes too few, values of {len} bytes", start - set_aside);
+            set_aside = end;
+        }
+    }
+}
+
 /// A small disk of its own, while it lives.
 struct SmallDisk(tempfile::TempDir);
 
@@ -277,28 +325,51 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_disk_that_fills_up_is_an_error_and_not_the_end_of_the_process() {
-    let Some(disk) = SmallDisk::mount("size=16m") else {
-        eprintln!("not run: mounting a small disk needs more rights than this user has here");
-        return;
-    };
-    let folder = disk.0.path().join("store");
-    let store = open(&folder, layout(&["a"]), LmdbOptions::default());
-    let mut batch = 0;
-    let error = loop {
-        let mut rows = Rows::new();
-        for row in 0..200_u64 {
-            rows.push(&(batch * 200 + row).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes(), Some(&[3; 500]));
+    for (len, keys) in [(10, 1 << 40), (500, 1 << 40), (500, 20_000), (3_000, 3_000), (30_000, 200)] {
+        let Some(disk) = SmallDisk::mount("size=16m") else {
+            eprintln!("not run: mounting a small disk needs more rights than this user has here");
+            return;
+        };
+        let folder = disk.0.path().join("store");
+        let store = open(&folder, layout(&["a"]), LmdbOptions::default());
+        let mut draw = 1_u64;
+        let mut batch = |rows: usize, tag: u64| {
+            let mut batch = Rows::new();
+            for _ in 0..rows {
+                draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let value = [&tag.to_be_bytes()[..], &vec![3; (draw >> 20) as usize % len * 2]].concat();
+                batch.push(&((draw >> 16) % keys).to_be_bytes(), (draw >> 60 > 0).then_some(&value[..]));
+            }
+            store.apply(&mut [(TABLE, batch)], &[(SLOT, position(tag))])
+        };
+        let (mut done, mut refused) = (0, 0);
+        // Large batches until one is refused, then small ones until those are, too; some tables never fill the disk.
+        for rows in [(1 << 18) / len + 1, 20, 1] {
+            for _ in 0..400 {
+                match batch(rows, done + 1) {
+                    Ok(()) => done += 1,
+                    Err(error) => {
+                        assert!(matches!(&error, StoreError::Storage { .. }), "{error}");
+                        assert!(error.to_string().contains("free some space"), "{error}");
+                        refused += 1;
+                        break;
+                    }
+                }
+            }
         }
-        match store.apply(&mut [(TABLE, rows)], &[(SLOT, position(batch + 1))]) {
-            Ok(()) => batch += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(&error, StoreError::Storage { .. }) && error.to_string().contains("free some space"), "{error}");
-    // It used a fair part of the disk before that, and what it has is whole.
-    assert!(batch * 100_000 > 2 << 20, "{batch} batches");
-    assert_eq!((store.count(TABLE).unwrap(), store.position(SLOT)), (batch * 200, position(batch)));
-    store.close().unwrap();
+        assert!(
+            done > 5 && (refused > 0 || keys < 1 << 40),
+            "{done} batches of values of {len} bytes, {refused} refused"
+        );
+        // What it has is whole.
+        let scan = store.scan(TABLE, &KeyRange::all(), usize::MAX, SLOT).unwrap();
+        assert_eq!(
+            (scan.rows.len() as u64, scan.rows.bytes() as u64),
+            (store.count(TABLE).unwrap(), store.bytes(TABLE).unwrap())
+        );
+        assert_eq!((store.position(SLOT), scan.position), (position(done), position(done)));
+        store.close().unwrap();
+    }
 }
 
 #[test]
