@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -24,6 +25,9 @@ pub(crate) enum ControlCommand {
     /// Commits, gives all shards back and leaves the group; answered when that is done.
     Stop(oneshot::Sender<()>),
 }
+
+/// A worker that has heard nothing from its group for this long has no shard for now.
+const NOTHING_AFTER: Duration = Duration::from_secs(3);
 
 /// A worker's head: follows its membership of the group, has shards restored, and hands them to the lanes.
 pub(crate) struct Control {
@@ -112,7 +116,10 @@ impl Control {
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<ControlCommand>,
     ) -> Result<Option<oneshot::Sender<()>>, RunError> {
+        // Where there are more workers than partitions, the group has nothing to tell some of them.
+        let mut nothing = std::pin::pin!(tokio::time::sleep(NOTHING_AFTER));
         loop {
+            let joined = self.status.borrow().joined;
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -124,14 +131,15 @@ impl Control {
                 Some(step) = self.pending.next() => self.step(step).await?,
                 event = self.membership.next() => {
                     let event = event.map_err(RunError::broker("membership of the group"))?;
-                    self.group_event(event);
+                    self.group_event(event).await;
                 }
+                () = &mut nothing, if !joined => self.status.send_modify(|status| status.joined = true),
             }
             self.report();
         }
     }
 
-    fn group_event(&mut self, event: GroupEvent) {
+    async fn group_event(&mut self, event: GroupEvent) {
         let leader_anchor = self.topology.leader_anchor();
         let leads = |partitions: &[TopicPartition]| partitions.iter().any(|partition| partition.topic == leader_anchor);
         match event {
@@ -159,14 +167,24 @@ impl Control {
                 if leads(&partitions) {
                     self.leader.send_replace(false);
                 }
+                let mut dropping = Vec::new();
                 for shard in self.shards(&partitions) {
                     match self.owned.remove(&shard) {
                         Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => {
                             cancelled.store(true, Ordering::Relaxed);
                         }
-                        Some(Owned { lane, .. }) => self.tell(lane, LaneCommand::Drop(vec![shard])),
+                        Some(Owned { lane, .. }) => {
+                            let (dropped, wait) = oneshot::channel();
+                            self.tell(lane, LaneCommand::Drop(vec![shard], dropped));
+                            dropping.push(wait);
+                        }
                         None => {}
                     }
+                }
+                for wait in dropping {
+                    // Before the group is heard again, which makes a new member of this worker: nothing of the old one's
+                    // work may be committed in the new one's name.
+                    let _ = wait.await;
                 }
             }
         }

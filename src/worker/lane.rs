@@ -26,8 +26,8 @@ pub(crate) enum LaneCommand {
     Open(Box<ShardPlan>, oneshot::Sender<()>),
     /// Closes shards: finishes what is in hand, commits, and lets go. Answered when that is done.
     Close(Vec<ShardId>, oneshot::Sender<()>),
-    /// Drops shards that are another's already.
-    Drop(Vec<ShardId>),
+    /// Drops shards that are another's already. Answered when nothing of them can be committed any more.
+    Drop(Vec<ShardId>, oneshot::Sender<()>),
     /// Fires every timer of every shard once more, and commits.
     Fire(oneshot::Sender<()>),
 }
@@ -186,10 +186,11 @@ impl Lane {
                 self.close(&shards).await?;
                 let _ = closed.send(());
             }
-            LaneCommand::Drop(shards) => {
+            LaneCommand::Drop(shards, dropped) => {
                 // A commit that holds some of their work is refused or has happened; either way it is known first.
                 self.finish_commit().await?;
                 shards.iter().for_each(|shard| self.drop_shard(*shard));
+                let _ = dropped.send(());
             }
             LaneCommand::Fire(done) => {
                 let mut waiting = Vec::new();
