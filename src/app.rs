@@ -15,6 +15,7 @@ use crate::table::{GlobalTable, Table, TableDeclaration, TableKind};
 use crate::timer::{Crontab, PartitionTimerBuilder, Schedule, SourceBuilder, TaskBuilder, TimerBuilder};
 use crate::topic::{IntoStream, Topic, TopicDeclaration};
 use crate::topology::{AgentRole, TimerKind, TopologyDescription, TopologyError};
+use crate::web::WebState;
 use crate::worker::RunError;
 
 /// A program: its topics, tables, agents and timers, declared before it runs.
@@ -143,6 +144,31 @@ impl App {
     /// record is sent exactly once.
     pub fn source<K: TopicKey, V: 'static>(&mut self, name: &str, topic: Topic<K, V>) -> SourceBuilder<'_, K, V> {
         SourceBuilder::new(&mut self.program, name, topic)
+    }
+
+    /// Adds routes to the web server of every worker, beside the built-in ones. May be called several times.
+    ///
+    /// The closure is called once per worker, with the [`WebState`] that opens what the routes use there:
+    ///
+    /// ```
+    /// use marlowe::axum::{Router, extract::State, http::StatusCode, routing::get};
+    /// use marlowe::{App, TableView};
+    ///
+    /// async fn home(State(pages): State<TableView<String, u64>>) -> Result<String, StatusCode> {
+    ///     let views = pages.get("/home").await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    ///     Ok(format!("/home was seen {} times\n", views.unwrap_or(0)))
+    /// }
+    ///
+    /// let mut app = App::new("page-views");
+    /// let by_page = app.table::<String, u64>("views-by-page");
+    /// app.web(move |state| Router::new().route("/home", get(home)).with_state(state.open(by_page.view())));
+    /// ```
+    ///
+    /// A path that is served already (`/`, `/tables` and what is below it, `/topology`, `/healthz`, `/readyz`, `/metrics`, or
+    /// one that was added before) is an error at the start.
+    pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
+        self.program.web.push(Box::new(routes));
+        self
     }
 
     /// The program's dataflow graph.

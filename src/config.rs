@@ -86,6 +86,12 @@ impl std::fmt::Debug for Config {
 }
 
 impl Config {
+    /// How many lanes each worker has.
+    pub(crate) fn lanes_per_worker(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        self.lanes.unwrap_or(cores / self.workers.max(1)).max(1)
+    }
+
     /// Runs on a broker that the program opened itself.
     pub fn broker(mut self, broker: Arc<dyn Broker>) -> Self {
         self.broker = BrokerChoice::Custom(broker);

@@ -17,12 +17,14 @@ mod timer;
 mod topic;
 mod topology;
 mod turn;
+mod web;
 mod worker;
 
 pub use agent::{
     Agent, AgentBuilder, AgentClient, AgentSender, Enumerate, Event, EventFailure, Events, Filtered, Items, WholeEvents,
 };
 pub use app::App;
+pub use axum;
 pub use client::{SendError, Sent};
 pub use config::{BrokerChoice, Config};
 pub use marlowe_broker::{
@@ -39,6 +41,7 @@ pub use table::{
 pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter, TaskBuilder, TimerBuilder};
 pub use topic::{IntoStream, Stream, Topic, TopicClient, TopicSender};
 pub use topology::{TopologyDescription, TopologyError};
+pub use web::WebState;
 pub use worker::RunError;
 
 /// Why a handler failed: any error; `?` makes one of most.

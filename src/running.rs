@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::config::{BrokerChoice, Config};
 use crate::program::Program;
 use crate::scope::WorkerWith;
 use crate::table::Directory;
+use crate::web::{Listeners, WebAddresses, WebServer};
 use crate::worker::{
     Drain, LaneLimits, Progress, RunError, Shared, StateStore, Worker, WorkerSettings, prepare_topics,
 };
@@ -20,6 +22,7 @@ use crate::worker::{
 pub struct Running {
     pub(crate) shared: Shared,
     pub(crate) workers: Vec<Worker>,
+    web: Vec<WebServer>,
     failures: mpsc::UnboundedReceiver<RunError>,
 }
 
@@ -46,6 +49,7 @@ pub(crate) fn open_broker(config: &Config) -> Result<SharedBroker, RunError> {
 
 impl Running {
     pub(crate) async fn start(program: Arc<Program>, config: &Config) -> Result<Self, RunError> {
+        let mut listeners = Listeners::bind(config)?;
         let broker = open_broker(config)?;
         if config.workers == 0 {
             return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
@@ -65,14 +69,14 @@ impl Running {
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
         };
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
+        let (addresses, mut web) = (Arc::new(WebAddresses::default()), Vec::new());
         for number in 0..config.workers {
             let name = format!("{:08x}-{number}", config.entropy.next() as u32);
             let settings = WorkerSettings {
                 name: name.into(),
-                lanes: config.lanes.unwrap_or((cores / config.workers).max(1)).max(1),
+                lanes: config.lanes_per_worker(),
                 stores: match &config.data_dir {
                     None => StateStore::Memory,
                     Some(folder) => StateStore::Folder(folder.join(format!("tables-{number}"))),
@@ -85,9 +89,13 @@ impl Running {
                 },
                 session_timeout: config.session_timeout,
             };
-            workers.push(Worker::start(&shared, settings, failed.clone()).await?);
+            let worker = Worker::start(&shared, settings, failed.clone()).await?;
+            if let Some(listener) = listeners.next() {
+                web.push(WebServer::start(&shared, &worker, listener, &addresses)?);
+            }
+            workers.push(worker);
         }
-        Ok(Self { shared, workers, failures })
+        Ok(Self { shared, workers, web, failures })
     }
 
     /// Waits until all shards of all workers are open.
@@ -126,6 +134,11 @@ impl Running {
         }
     }
 
+    /// Where the workers' web servers listen, in the workers' order; empty [without](Config::without_web) them.
+    pub fn web_addresses(&self) -> Vec<SocketAddr> {
+        self.web.iter().map(|server| server.address).collect()
+    }
+
     /// Opens a view, inbox, global table, topic or agent on the first worker, for programs that have their own `main`.
     pub fn open<W: WorkerWith>(&self, with: W) -> W::Opened {
         with.open_on_worker(&self.workers[0].scope)
@@ -146,6 +159,9 @@ impl Running {
     pub async fn stop(mut self) -> Result<(), RunError> {
         for worker in std::mem::take(&mut self.workers) {
             worker.stop().await;
+        }
+        for server in std::mem::take(&mut self.web) {
+            server.stop().await;
         }
         self.failures.close();
         match self.failures.recv().await {

@@ -1,9 +1,7 @@
-use std::ffi::OsStr;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::Resettable;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -49,13 +47,13 @@ pub(crate) struct GlobalOptions {
 #[command(next_help_heading = "Options of a worker")]
 pub(crate) struct WorkerOptions {
     /// How many workers run in this process [default: 1]
-    #[arg(long, env = "MARLOWE_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
     /// How many lanes, which are threads that process shards, a worker has [default: the cores, shared among the workers]
-    #[arg(long, env = "MARLOWE_LANES", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     lanes: Option<u16>,
     /// The time between two commits, in milliseconds [default: 100]
-    #[arg(long, env = "MARLOWE_COMMIT_INTERVAL", value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     commit_interval: Option<u64>,
     /// Stops when every input is processed to its end
     #[arg(long)]
@@ -190,11 +188,13 @@ fn web(text: &str) -> Result<Web, String> {
 impl Arguments {
     /// The command line, without the program's own part.
     pub(crate) fn definition() -> clap::Command {
-        // `worker`'s options stand at the top too. Its own come from the command line only, so that what was written there
-        // wins over the environment wherever it stands.
-        <Self as CommandFactory>::command().mut_subcommand("worker", |worker| {
-            worker.mut_args(|argument| argument.env(Resettable::<&OsStr>::Reset))
-        })
+        // `worker`'s options stand at the top too, and only there does the environment count: what was written on the command
+        // line wins over it wherever it stands.
+        [("workers", "MARLOWE_WORKERS"), ("lanes", "MARLOWE_LANES"), ("commit_interval", "MARLOWE_COMMIT_INTERVAL")]
+            .into_iter()
+            .fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
+                command.mut_arg(option, |argument| argument.env(variable))
+            })
     }
 }
 

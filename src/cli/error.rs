@@ -1,7 +1,5 @@
 use std::error::Error;
-use std::process::ExitCode;
 
-use super::client::ClientError;
 use super::named::Unknown;
 use crate::topology::TopologyError;
 use crate::worker::RunError;
@@ -18,9 +16,6 @@ pub(crate) enum CliError {
     /// The program cannot run, or stopped.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The running worker could not be asked, or refused.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// A key or value does not fit.
     #[error("{what}: {source}")]
     Value {
@@ -52,11 +47,11 @@ impl CliError {
     }
 
     /// 2 when the command line was wrong, as clap has it; 1 when what it asked for failed.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub(crate) fn exit_code(&self) -> i32 {
+        match self {
             CliError::Usage(_) | CliError::Unknown(_) | CliError::Value { .. } => 2,
-            CliError::Run(_) | CliError::Client(_) | CliError::System { .. } => 1,
-        })
+            CliError::Run(_) | CliError::System { .. } => 1,
+        }
     }
 
     /// The error and its causes. A cause that the error's own words include already is not told twice.

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use marlowe_state::CacheStats;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::Mutex;
 
 use crate::shard::{Shard, ShardId};
 
@@ -14,10 +15,14 @@ use crate::shard::{Shard, ShardId};
 #[derive(Clone)]
 pub(crate) struct Metrics {
     recorder: Arc<PrometheusRecorder>,
+    /// How many events each agent handled, as numbers.
+    handled: Arc<Mutex<BTreeMap<Arc<str>, u64>>>,
 }
 
 /// The seconds that commits' latencies are sorted into.
 const COMMIT_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
 
@@ -45,16 +50,30 @@ impl Metrics {
         for (name, description) in COUNTERS {
             recorder.describe_counter(name.into(), None, description.into());
         }
+        recorder.describe_gauge("marlowe_shards".into(), None, "Open shards, by lane".into());
         recorder.describe_histogram(
             "marlowe_commit_seconds".into(),
             Some(metrics::Unit::Seconds),
             "How long commits took".into(),
         );
-        Self { recorder: Arc::new(recorder) }
+        Self { recorder: Arc::new(recorder), handled: Arc::default() }
     }
 
     pub(crate) fn handle(&self) -> PrometheusHandle {
         self.recorder.handle()
+    }
+
+    /// How many events each agent handled.
+    pub(crate) fn handled(&self) -> BTreeMap<Arc<str>, u64> {
+        self.handled.lock().clone()
+    }
+
+    /// Sorts what was measured into buckets now and then, for it waits for that in memory, also where nobody scrapes.
+    pub(crate) async fn keep(self) {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            self.handle().run_upkeep();
+        }
     }
 
     pub(crate) fn gauge(&self, name: &'static str, labels: Vec<Label>) -> Gauge {
@@ -110,6 +129,7 @@ impl LaneMetrics {
         for shard in shards {
             for agent in &shard.agents {
                 let counters = &agent.counters;
+                *self.metrics.handled.lock().entry(agent.name.clone()).or_default() += counters.handled.get();
                 for (name, count) in [
                     ("marlowe_events_total", &counters.events),
                     ("marlowe_events_handled_total", &counters.handled),

@@ -19,7 +19,7 @@ pub use error::RunError;
 pub(crate) use lane::LaneLimits;
 pub(crate) use launch::{Shared, Worker, WorkerSettings};
 pub(crate) use metrics::Metrics;
-pub(crate) use restore::StateStore;
+pub(crate) use restore::{RestoreProgress, StateStore};
 pub(crate) use status::{WorkerState, WorkerStatus};
 pub(crate) use thread::Thread;
 pub(crate) use topics::prepare_topics;

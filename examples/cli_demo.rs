@@ -1,0 +1,36 @@
+//! A word counter, to try the command line on: `cargo run --example cli_demo -- --help`.
+
+use marlowe::App;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Order {
+    item: String,
+    pieces: u64,
+}
+
+fn main() {
+    let mut app = App::new("cli-demo");
+    app.version(env!("CARGO_PKG_VERSION"));
+    let words = app.topic::<Option<String>, String>("words");
+    let orders = app.topic::<u64, Order>("orders").partitions(2);
+    let counts = app.table::<String, u64>("counts");
+    let stock = app.table::<u64, u64>("stock");
+    let total = app.global_table::<String, u64>("total").merge(|total, more| *total += more);
+
+    app.agent("count", words.group_by(|word| word.clone())).with((counts, total)).each(
+        async |(counts, total), word: String| {
+            if word == "fail" {
+                return Err("the word is `fail`".into());
+            }
+            counts.update(word, |count| *count += 1);
+            total.send("words", 1);
+            Ok(())
+        },
+    );
+    app.agent("order", orders).with(stock).each_event(async |stock, event| {
+        stock.update(event.key, |pieces| *pieces += event.value.pieces);
+        Ok(())
+    });
+    app.main()
+}

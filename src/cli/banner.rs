@@ -1,0 +1,69 @@
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::command_line::MARLOWE;
+use super::console::{Console, Style};
+use crate::config::Config;
+use crate::program::Guarantee;
+use crate::running::Running;
+
+/// What a worker says when it starts.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Banner {
+    event: &'static str,
+    id: String,
+    version: Option<String>,
+    marlowe: &'static str,
+    broker: String,
+    data_dir: Option<String>,
+    web: Vec<SocketAddr>,
+    workers: usize,
+    lanes: usize,
+    guarantee: Guarantee,
+    pid: u32,
+}
+
+impl Banner {
+    pub(crate) fn of(running: &Running, config: &Config, version: Option<String>) -> Self {
+        Self {
+            event: "start",
+            id: running.shared.program.app.to_string(),
+            version,
+            marlowe: MARLOWE,
+            broker: running.shared.broker.location(),
+            data_dir: config.data_dir.as_ref().map(|folder| folder.display().to_string()),
+            web: config.web.into_iter().collect(),
+            workers: running.workers.len(),
+            lanes: config.lanes_per_worker(),
+            guarantee: running.shared.program.guarantee,
+            pid: std::process::id(),
+        }
+    }
+
+    pub(crate) fn text(&self, console: &Console) -> String {
+        let version = self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let web: Vec<String> = self.web.iter().map(|address| format!("http://{address}")).collect();
+        let workers = format!("{} of {} lane{}", self.workers, self.lanes, if self.lanes == 1 { "" } else { "s" });
+        let rows = [
+            ("id", format!("{}{version}", self.id)),
+            ("broker", format!("embedded, {}", self.broker)),
+            ("data dir", self.data_dir.clone().unwrap_or("memory (nothing is kept; --data-dir keeps it)".into())),
+            ("web", if web.is_empty() { "off".into() } else { web.join(", ") }),
+            ("workers", workers),
+            (
+                "guarantee",
+                match self.guarantee {
+                    Guarantee::ExactlyOnce => "exactly once".into(),
+                    Guarantee::AtLeastOnce => "at least once".into(),
+                },
+            ),
+            ("pid", self.pid.to_string()),
+        ];
+        let mut text = console.paint(Style::Heading, &format!("marlowe {}", self.marlowe));
+        for (name, value) in rows {
+            text.push_str(&format!("\n  {} {value}", console.paint(Style::Name, &format!("{name:<10}"))));
+        }
+        text
+    }
+}

@@ -1,0 +1,107 @@
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use super::arguments::Arguments;
+
+/// What a program's command line is: Marlowe's part, and the program's own.
+#[derive(Default)]
+pub(crate) struct CommandLine {
+    pub(crate) version: Option<String>,
+    own: Option<fn(Command) -> Command>,
+}
+
+impl CommandLine {
+    /// Takes `T`'s options too.
+    pub(crate) fn add<T: Args>(&mut self) {
+        self.own = Some(T::augment_args);
+    }
+
+    pub(crate) fn definition(&self) -> Command {
+        let version = match &self.version {
+            Some(version) => format!("{version} (marlowe {MARLOWE})"),
+            None => format!("(marlowe {MARLOWE})"),
+        };
+        let definition = Arguments::definition().name(program_name()).version(version);
+        let Some(own) = self.own else { return definition };
+        // The program's options may stand before and after a command, as Marlowe's own of every command.
+        let own = own(Command::new("own"));
+        let options = own.get_arguments().map(|option| {
+            let option = option.clone().global(true);
+            if option.get_help_heading().is_none() { option.help_heading("Options of the program") } else { option }
+        });
+        options.fold(definition, Command::arg)
+    }
+
+    /// Reads the process's arguments. Ends the process when they ask for help, or cannot be read.
+    pub(crate) fn read<T: FromArgMatches>(&self) -> T {
+        let read = self.matches(std::env::args_os()).and_then(|matches| T::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| error.exit())
+    }
+
+    fn matches(&self, arguments: impl Iterator<Item = OsString>) -> Result<ArgMatches, clap::Error> {
+        let mut definition = self.definition();
+        let commands: Vec<String> = definition.get_subcommands().map(|command| command.get_name().into()).collect();
+        definition.try_get_matches_from_mut(arguments).map_err(|mut error| {
+            if error.kind() == ErrorKind::InvalidSubcommand {
+                error.insert(ContextKind::ValidSubcommand, ContextValue::Strings(commands));
+            }
+            error
+        })
+    }
+}
+
+/// What people call the program by.
+pub(crate) fn program_name() -> String {
+    let called = std::env::args_os().next().map(std::path::PathBuf::from);
+    let name = called.as_ref().and_then(|path| path.file_stem()?.to_str());
+    name.unwrap_or("program").to_owned()
+}
+
+/// Marlowe's own version.
+pub(crate) const MARLOWE: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Args)]
+    struct Own {
+        /// Rows a second
+        #[arg(long)]
+        rate: Option<u32>,
+    }
+
+    fn command_line() -> CommandLine {
+        let mut command_line = CommandLine::default();
+        command_line.add::<Own>();
+        command_line
+    }
+
+    fn matches(words: &str) -> Result<ArgMatches, clap::Error> {
+        command_line().matches(std::iter::once("program").chain(words.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        command_line().definition().debug_assert();
+    }
+
+    #[test]
+    fn a_programs_options_stand_before_or_after_the_command_or_without_one() -> Result<(), clap::Error> {
+        for words in ["--rate 5", "--rate 5 worker", "worker --rate 5 --drain", "--drain --rate 5 worker"] {
+            assert_eq!(Own::from_arg_matches(&matches(words)?)?.rate, Some(5), "{words}");
+        }
+        assert_eq!(Own::from_arg_matches(&matches("tables")?)?.rate, None);
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_command_is_named_with_what_there_is() {
+        let error = matches("tablse").unwrap_err().to_string();
+        assert!(error.contains("tablse") && error.contains("tables"), "{error}");
+        let error = matches("frobnicate").unwrap_err().to_string();
+        assert!(error.contains("frobnicate") && error.contains("completion"), "{error}");
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line of every program that calls [`App::main`].
+
+mod arguments;
+mod banner;
+mod bars;
+mod command_line;
+mod console;
+mod error;
+mod interruption;
+mod log;
+mod named;
+mod worker;
+
+use std::sync::Arc;
+
+use indicatif::MultiProgress;
+
+use crate::app::App;
+use arguments::{Arguments, Command};
+pub(crate) use command_line::CommandLine;
+use console::{Console, Form};
+use error::CliError;
+
+impl App {
+    /// The program's own version, for `--version` and the start banner: `app.version(env!("CARGO_PKG_VERSION"))`.
+    pub fn version(&mut self, version: &str) -> &mut Self {
+        self.command_line.version = Some(version.to_owned());
+        self
+    }
+
+    /// Options of the program's own, beside those of [`main`](Self::main): they may stand before and after a command, and
+    /// `--help` shows them. `T` derives `clap::Args`. Ask once, before what they decide is declared.
+    ///
+    /// ```no_run
+    /// #[derive(clap::Args)]
+    /// struct Options {
+    ///     /// Rows a second [default: as fast as it goes]
+    ///     #[arg(long)]
+    ///     rate: Option<u32>,
+    /// }
+    ///
+    /// fn main() {
+    ///     let mut app = marlowe::App::new("flights");
+    ///     let options: Options = app.options();
+    ///     println!("{:?}", options.rate);
+    ///     app.main()
+    /// }
+    /// ```
+    ///
+    /// It reads the process's arguments, and ends the process where they ask for help or are wrong (exit code 2).
+    ///
+    /// # Panics
+    /// In debug builds, when an option is called as one of Marlowe's is.
+    pub fn options<T: clap::Args>(&mut self) -> T {
+        self.command_line.add::<T>();
+        self.command_line.read()
+    }
+
+    /// The command line: reads the process's arguments, does what they say, and ends the process.
+    ///
+    /// Without a command the program runs as a worker. `program --help` tells all: `worker`, `agents`, `tables`, `topics`,
+    /// `table`, `send`, `topology`, `reset`, `completion`.
+    ///
+    /// ```no_run
+    /// fn main() {
+    ///     let mut app = marlowe::App::new("page-views");
+    ///     let views = app.topic::<String, String>("views");
+    ///     app.agent("print", views).each(async |(), page| {
+    ///         println!("{page}");
+    ///         Ok(())
+    ///     });
+    ///     app.main()
+    /// }
+    /// ```
+    ///
+    /// It does not return, so it fits at the end of any `main`, and the exit code cannot get lost: 0 when all went well, also
+    /// after Ctrl-C and SIGTERM, on which a worker finishes the events in hand and commits; 1 when something failed, told
+    /// on standard error; 2 when the command line was wrong; 130 when a second Ctrl-C did not wait for the first.
+    /// It starts a runtime of its own: call it from a `main` that is not async. For others there is [`run`](Self::run).
+    pub fn main(self) -> ! {
+        let Self { program, command_line } = self;
+        let arguments: Arguments = command_line.read();
+        let form = if arguments.global.json { Form::Json } else { Form::Text };
+        let invocation = Invocation { app: App { program, command_line }, console: Console::new(form), arguments };
+        let code = match invocation.run() {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("{}", error.report());
+                error.exit_code()
+            }
+        };
+        std::process::exit(code)
+    }
+}
+
+/// A command, and what it is about.
+struct Invocation {
+    app: App,
+    console: Console,
+    arguments: Arguments,
+}
+
+impl Invocation {
+    fn run(self) -> Result<(), CliError> {
+        let Self { app, console, arguments } = self;
+        let Arguments { global, worker, command } = arguments;
+        let bars = MultiProgress::new();
+        log::start(global.log.as_deref(), &bars)?;
+        let command = match command {
+            None => Command::Worker(worker),
+            Some(Command::Worker(own)) => Command::Worker(own.over(worker)),
+            Some(command) => command,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(CliError::system("start the runtime"))?;
+        match command {
+            Command::Worker(options) => {
+                let run = worker::WorkerRun {
+                    config: options.config(&global),
+                    until: if options.drain { worker::Until::Drained } else { worker::Until::Stopped },
+                    version: app.command_line.version,
+                    program: Arc::new(app.program),
+                    console,
+                    bars,
+                };
+                runtime.block_on(run.run())
+            }
+            _ => Ok(()),
+        }
+    }
+}

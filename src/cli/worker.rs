@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::MultiProgress;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::banner::Banner;
+use super::bars::Bar;
+use super::console::{Console, Style};
+use super::error::CliError;
+use super::interruption::Interruption;
+use crate::config::Config;
+use crate::program::Program;
+use crate::running::Running;
+use crate::topology::AgentRole;
+use crate::worker::RunError;
+
+/// How long workers may take to stop after one failed.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// Until when a worker runs, if nobody interrupts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// For ever.
+    Stopped,
+    /// Until every input is processed to its end.
+    Drained,
+}
+
+/// The command `worker`.
+pub(crate) struct WorkerRun {
+    pub(crate) program: Arc<Program>,
+    pub(crate) config: Config,
+    pub(crate) until: Until,
+    pub(crate) version: Option<String>,
+    pub(crate) console: Console,
+    pub(crate) bars: MultiProgress,
+}
+
+/// Something that happened to a worker.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Happened {
+    Ready { seconds: f64, restored: u64 },
+    Drained(Drained),
+    Stopped { seconds: f64 },
+}
+
+#[derive(Serialize)]
+struct Drained {
+    seconds: f64,
+    /// How many events the program's agents handled, and each of them.
+    events: u64,
+    agents: BTreeMap<Arc<str>, u64>,
+}
+
+impl WorkerRun {
+    pub(crate) async fn run(self) -> Result<(), CliError> {
+        let begun = Instant::now();
+        let interruption = Interruption::listen();
+        let mut running = tokio::select! {
+            biased;
+            () = interruption.came() => return Ok(()),
+            started = Running::start(self.program.clone(), &self.config) => started?,
+        };
+        let banner = Banner::of(&running, &self.config, self.version.clone());
+        self.console.answer(&banner, || banner.text(&self.console));
+
+        let worked = tokio::select! {
+            biased;
+            () = interruption.came() => Ok(None),
+            worked = self.work(&mut running, begun) => worked,
+        };
+        let drained = match worked {
+            Ok(drained) => drained,
+            Err(error) => {
+                // It is the error that counts: what the others have in hand is committed if they can.
+                let _ = tokio::time::timeout(STOP_WITHIN, running.stop()).await;
+                return Err(error.into());
+            }
+        };
+        running.run_until(async {}).await?;
+        match drained {
+            Some(drained) => self.say(&Happened::Drained(drained)),
+            None => {
+                if self.until == Until::Drained {
+                    tracing::warn!("stopped before every input was processed to its end");
+                }
+                self.say(&Happened::Stopped { seconds: begun.elapsed().as_secs_f64() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn work(&self, running: &mut Running, begun: Instant) -> Result<Option<Drained>, RunError> {
+        let progress: Vec<_> = running.workers.iter().map(|worker| worker.progress.clone()).collect();
+        let bar = Bar::new(&self.bars, "restoring", "changes");
+        tokio::select! {
+            ready = running.ready() => ready?,
+            () = bar.watch_restore(&progress) => {}
+        }
+        drop(bar);
+        let restored = progress.iter().map(|worker| worker.restored.load(std::sync::atomic::Ordering::Relaxed)).sum();
+        self.say(&Happened::Ready { seconds: begun.elapsed().as_secs_f64(), restored });
+        match self.until {
+            Until::Stopped => Err(running.failed().await),
+            Until::Drained => {
+                let bar = Bar::new(&self.bars, "draining", "records");
+                running.drain_watched(|progress| bar.show(progress)).await?;
+                Ok(Some(Drained::of(running, begun)))
+            }
+        }
+    }
+
+    fn say(&self, happened: &Happened) {
+        self.console.answer(happened, || {
+            self.console.paint(
+                Style::Faint,
+                &match happened {
+                    Happened::Ready { seconds, restored: 0 } => format!("ready after {seconds:.1} s"),
+                    Happened::Ready { seconds, restored } => {
+                        format!("ready after {seconds:.1} s, {restored} changes restored")
+                    }
+                    Happened::Drained(Drained { seconds, events, .. }) => {
+                        let rate = *events as f64 / seconds.max(0.001);
+                        format!("drained: {events} events in {seconds:.1} s ({rate:.0} events/s)")
+                    }
+                    Happened::Stopped { seconds } => format!("stopped after {seconds:.1} s"),
+                },
+            )
+        });
+    }
+}
+
+impl Drained {
+    fn of(running: &Running, begun: Instant) -> Self {
+        let mut agents: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+        let declared = running.shared.topology.graph.agents.iter().filter(|agent| agent.role == AgentRole::Declared);
+        for agent in declared {
+            agents.insert(agent.name.clone(), 0);
+        }
+        for worker in &running.workers {
+            for (agent, handled) in worker.metrics.handled() {
+                if let Some(count) = agents.get_mut(&agent) {
+                    *count += handled;
+                }
+            }
+        }
+        Self { seconds: begun.elapsed().as_secs_f64(), events: agents.values().sum(), agents }
+    }
+}
