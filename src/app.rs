@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::CommandLine;
 use crate::agent::{AgentBuilder, AgentSettings, FailurePolicy, InboxAgent};
+use crate::cli::CommandLine;
 use crate::codec::{Json, Key, TopicKey};
 use crate::config::Config;
 use crate::program::{Guarantee, Program};

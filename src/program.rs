@@ -8,6 +8,7 @@ use crate::table::{AnyTable, Keyspace};
 use crate::timer::{AnyPartitionTimer, AnyWorkerTimer};
 use crate::topic::{AnyTopic, StreamSource};
 use crate::topology::{AgentRole, Graph, TableNode, TopicNode, TopicRole, TopologyError};
+use crate::web::WebRoutes;
 
 /// What an app declared.
 pub(crate) struct Program {
@@ -19,6 +20,7 @@ pub(crate) struct Program {
     pub(crate) agents: Vec<&'static dyn AnyAgent>,
     pub(crate) partition_timers: Vec<&'static dyn AnyPartitionTimer>,
     pub(crate) worker_timers: Vec<&'static dyn AnyWorkerTimer>,
+    pub(crate) web: Vec<WebRoutes>,
     repartitions: Vec<Arc<str>>,
     /// What was wrong with a declaration, told at the start.
     pub(crate) errors: Vec<TopologyError>,
@@ -46,6 +48,7 @@ impl Program {
             agents: Vec::new(),
             partition_timers: Vec::new(),
             worker_timers: Vec::new(),
+            web: Vec::new(),
             repartitions: Vec::new(),
             errors: Vec::new(),
         }

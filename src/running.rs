@@ -122,7 +122,7 @@ impl Running {
     }
 
     pub(crate) async fn drain_watched(&mut self, watch: impl FnMut(Progress)) -> Result<(), RunError> {
-        let Self { shared, workers, failures } = self;
+        let Self { shared, workers, failures, .. } = self;
         unless_failed(failures, Drain { shared, workers }.run(watch)).await
     }
 

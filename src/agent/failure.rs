@@ -63,9 +63,14 @@ pub struct EventFailure {
 
 /// The text of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    format!("the handler panicked: {}", panic_message(panic))
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("the handler panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+    text.unwrap_or_else(|| "without a message".to_owned())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(crate) use counters::Counters;
 pub(crate) use definition::{AgentSettings, AnyAgent, Opening};
 pub use event::Event;
 pub use failure::EventFailure;
-pub(crate) use failure::{FailurePolicy, panic_text};
+pub(crate) use failure::{FailurePolicy, panic_message, panic_text};
 pub use handle::{Agent, AgentClient, AgentSender};
 pub(crate) use inbox::InboxAgent;
 pub(crate) use input::Input;

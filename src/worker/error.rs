@@ -68,6 +68,19 @@ pub enum RunError {
         /// Why, and what to do.
         reason: String,
     },
+    /// Routes that the program added cannot be served beside the built-in ones.
+    #[error(
+        "the routes of the program's web closure number {number} do not fit: {reason}; choose other paths (every worker serves \
+         {built_in} itself, and a path can be added once)"
+    )]
+    Routes {
+        /// Which call of [`App::web`](crate::App::web), from 1.
+        number: usize,
+        /// Why.
+        reason: String,
+        /// The paths that are taken.
+        built_in: &'static str,
+    },
     /// Something that the settings say cannot be.
     #[error("{0}")]
     Settings(String),

@@ -126,6 +126,8 @@ impl Worker {
         let (commands, waiting) = mpsc::unbounded_channel();
         let progress = Arc::new(RestoreProgress::default());
         let metrics = Metrics::new();
+        let kept = metrics.clone();
+        background.run(move || kept.keep());
         let restorer = Arc::new(Restorer {
             program: shared.program.clone(),
             topology: shared.topology.clone(),

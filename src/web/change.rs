@@ -1,0 +1,146 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::address::{RowKey, table_name};
+use super::problem::Problem;
+use super::query::Query;
+use super::routes::MAX_BODY;
+use super::site::Site;
+use super::slice::Wanted;
+use crate::client::{Outgoing, SendError};
+use crate::table::{AnyTable, Keyspace, Position};
+
+/// Where a change went, and if it was waited for, the state that has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangeAnswer {
+    topic: Arc<str>,
+    partition: u32,
+    offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
+}
+
+/// A request's body, if it was taken.
+type Body = Result<Bytes, BytesRejection>;
+
+/// `POST /tables/{table}/{key}`: sends a change to the key's owner, who merges it into the row, or makes it the row where the
+/// table has no merge.
+pub(crate) async fn send(
+    State(site): State<Arc<Site>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Response, Problem> {
+    let change = Change::parse(&site, &uri, query.as_deref())?;
+    let value = change.value(body)?;
+    change.send(&site, vec![Some(value)]).await
+}
+
+/// `PUT /tables/{table}/{key}`: makes the body the row, also where the table has a merge.
+pub(crate) async fn replace(
+    State(site): State<Arc<Site>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Response, Problem> {
+    let change = Change::parse(&site, &uri, query.as_deref())?;
+    let value = change.value(body)?;
+    // Where values merge, to replace is to remove and then merge into nothing.
+    let values = if change.table.has_merge() { vec![None, Some(value)] } else { vec![Some(value)] };
+    change.send(&site, values).await
+}
+
+/// `DELETE /tables/{table}/{key}`: removes the row.
+pub(crate) async fn remove(
+    State(site): State<Arc<Site>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    Change::parse(&site, &uri, query.as_deref())?.send(&site, vec![None]).await
+}
+
+/// A change to one row, as a request names it.
+struct Change {
+    table: &'static dyn AnyTable,
+    key: RowKey,
+    wait: Option<std::time::Duration>,
+}
+
+impl Change {
+    fn parse(site: &Site, uri: &Uri, query: Option<&str>) -> Result<Self, Problem> {
+        let wait = Query::parse(query, &["wait"])?.wait()?;
+        let table = site.table(&table_name(uri))?;
+        if table.keyspace() == Keyspace::PartitionLocal {
+            return Err(Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!(
+                    "table `{}` has rows of its own in each partition, so no key has an owner to send a change to; it can be \
+                     read only",
+                    table.name()
+                ),
+            )
+            .allowing("GET,HEAD"));
+        }
+        Ok(Self { table, key: RowKey::in_path(table, uri)?, wait })
+    }
+
+    /// The bytes of the value that the body is.
+    fn value(&self, body: Body) -> Result<Vec<u8>, Problem> {
+        let name = self.table.name();
+        let body = body.map_err(|rejection| match rejection.into_response().status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("table `{name}`: a change may have at most {MAX_BODY} bytes; send larger ones to the table's inbox topic"),
+            ),
+            _ => Problem::bad_request(format!("table `{name}`: the body ended before its time; send it again")),
+        })?;
+        let json = serde_json::from_slice(&body).map_err(|error| {
+            Problem::bad_request(format!(
+                "table `{name}`: the body is not JSON: {error}; text is JSON in quotes: \"text\""
+            ))
+        })?;
+        self.table
+            .value_from_json(json)
+            .map_err(|error| Problem::bad_request(format!("table `{name}`: the body is {error}")))
+    }
+
+    /// Sends records that belong together to the table's inbox.
+    async fn send(self, site: &Site, values: Vec<Option<Vec<u8>>>) -> Result<Response, Problem> {
+        let inbox = &self.table.identity().inbox;
+        let partition = self.key.home(self.table, site.scope.partitions(inbox));
+        let timestamp = site.scope.clock.now();
+        let record = |value| Outgoing {
+            topic: inbox.clone(),
+            partition,
+            timestamp,
+            key: Some(self.key.topic.clone()),
+            value,
+            headers: Vec::new(),
+        };
+        let sent = site.scope.producer.send_all(values.into_iter().map(record).collect()).await;
+        let sent = sent.map_err(|error| match error {
+            SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
+            _ => Problem::internal(format!("the change was not sent: {error}")),
+        })?;
+        let mut answer =
+            ChangeAnswer { topic: sent.topic, partition: partition.get(), offset: sent.offset.get(), position: None };
+        let mut status = StatusCode::ACCEPTED;
+        if let Some(wait) = self.wait {
+            let wanted = Wanted { changelog: None, inbox: Some(answer.offset) };
+            let deadline = tokio::time::Instant::now() + wait;
+            // The change is sent, whether or not it is seen in time.
+            if let Ok(slice) = site.slice_at(self.table, partition, wanted, deadline).await {
+                answer.position = Some(slice.position());
+                status = StatusCode::OK;
+            }
+        }
+        Ok((status, Json(answer)).into_response())
+    }
+}

@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use super::site::{Condition, Site};
+
+/// `GET /healthz`: whether the worker lives.
+pub(crate) async fn alive(State(site): State<Arc<Site>>) -> Result<Json<Condition>, Problem> {
+    let condition = site.condition();
+    if site.is_alive() {
+        return Ok(Json(condition));
+    }
+    let error = format!("worker `{}` has stopped; its log says why", condition.worker);
+    Err(Problem::not_now(error).with("state", condition.state))
+}
+
+/// `GET /readyz`: whether all of its shards are open.
+pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
+    let condition = site.condition();
+    if condition.state == "ready" {
+        return Json(condition).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], Json(condition)).into_response()
+}

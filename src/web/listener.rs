@@ -1,0 +1,64 @@
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config::Config;
+use crate::worker::RunError;
+
+/// The sockets that the workers of a process will serve on, one each. They are taken before anything is started, so that a
+/// port in use costs nothing.
+pub(crate) struct Listeners(std::vec::IntoIter<TcpListener>);
+
+impl Listeners {
+    /// Takes a socket for each worker; none where there is to be no web server.
+    pub(crate) fn bind(config: &Config) -> Result<Self, RunError> {
+        let mut listeners = Vec::new();
+        if let Some(first) = config.web {
+            for number in 0..config.workers {
+                listeners.push(bind(address_of(first, number)?)?);
+            }
+        }
+        Ok(Self(listeners.into_iter()))
+    }
+
+    /// The next worker's.
+    pub(crate) fn next(&mut self) -> Option<TcpListener> {
+        self.0.next()
+    }
+}
+
+/// Where worker `number` listens, if the first one does at `first`.
+fn address_of(first: SocketAddr, number: usize) -> Result<SocketAddr, RunError> {
+    let mut address = first;
+    if first.port() != 0 {
+        let port = u16::try_from(number).ok().and_then(|number| first.port().checked_add(number));
+        address.set_port(port.ok_or_else(|| RunError::Web {
+            address: first.to_string(),
+            reason: format!("worker {number} would need a port beyond 65535; take a lower first port"),
+        })?);
+    }
+    Ok(address)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
+        let free = SocketAddr::new(address.ip(), 0);
+        let reason = match error.kind() {
+            ErrorKind::AddrInUse => format!(
+                "port {} is in use, perhaps by another worker; choose another, or a free one with `--web {free}`",
+                address.port()
+            ),
+            ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; listen on one it has, as 127.0.0.1, or on all with 0.0.0.0".into()
+            }
+            ErrorKind::PermissionDenied => {
+                format!("not permitted ({error}); choose a port above 1023, or a free one with `--web {free}`")
+            }
+            _ => format!("{error}; choose another address, as with `--web {free}`"),
+        };
+        RunError::Web { address: address.to_string(), reason }
+    })
+}

@@ -1,0 +1,156 @@
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use marlowe_broker::{BrokerError, Offset, OffsetSpec, Partition, TopicPartition};
+
+use super::site::{STATES, Site, state_name};
+use crate::table::{AnyTable, GlobalStore, TableKind};
+
+/// `GET /metrics`: what the worker counted, and what is looked up now.
+///
+/// What is looked up is written here and not kept, so that a shard that went to another worker leaves no number behind.
+pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
+    let mut page = Page { text: site.metrics.handle().render() };
+    site.worker_metrics(&mut page);
+    site.table_metrics(&mut page);
+    if let Err(error) = site.lag_metrics(&mut page).await {
+        tracing::warn!("the lag is missing from the metrics: {error}");
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text)
+}
+
+/// Metrics in Prometheus's text form.
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.text, "{name}{labels} {value}");
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+impl Site {
+    fn worker_metrics(&self, page: &mut Page) {
+        let condition = self.condition();
+        page.family("marlowe_worker_info", "gauge", "The worker: always 1");
+        let version = env!("CARGO_PKG_VERSION");
+        let labels = [("app", &*condition.app), ("worker", &*condition.worker), ("version", version)];
+        page.sample("marlowe_worker_info", &labels, 1);
+        page.family("marlowe_worker_state", "gauge", "1 for the state that the worker is in, 0 for the others");
+        for state in STATES.map(state_name) {
+            page.sample("marlowe_worker_state", &[("state", state)], u8::from(state == condition.state));
+        }
+        page.family("marlowe_worker_leader", "gauge", "Whether the worker leads its app");
+        page.sample("marlowe_worker_leader", &[], u8::from(condition.leader));
+        page.family("marlowe_shards_restoring", "gauge", "Shards that are not open yet");
+        page.sample("marlowe_shards_restoring", &[], condition.restoring);
+        page.family("marlowe_restore_remaining_records", "gauge", "Changelog records left to read by running restores");
+        page.sample("marlowe_restore_remaining_records", &[], condition.remaining);
+        page.family("marlowe_restored_records_total", "counter", "Changelog records read by restores");
+        page.sample("marlowe_restored_records_total", &[], self.progress.restored.load(Ordering::Relaxed));
+    }
+
+    fn table_metrics(&self, page: &mut Page) {
+        let tables = &self.shared.program.tables;
+        let mine: Vec<_> = tables.iter().map(|table| (table.name(), self.own_rows(*table))).collect();
+        page.family("marlowe_table_rows", "gauge", "Committed rows in the worker's shards, by table");
+        for (name, (rows, _)) in &mine {
+            page.sample("marlowe_table_rows", &[("table", name)], rows);
+        }
+        page.family("marlowe_table_bytes", "gauge", "Bytes of their keys and values, by table");
+        for (name, (_, bytes)) in &mine {
+            page.sample("marlowe_table_bytes", &[("table", name)], bytes);
+        }
+        let copies = tables.iter().filter(|table| table.identity().kind == TableKind::Global);
+        let copies: Vec<_> = copies
+            .map(|table| {
+                let store = self.scope.global(table.name()).store;
+                (table.name(), store.count(GlobalStore::TABLE), store.bytes(GlobalStore::TABLE))
+            })
+            .collect();
+        page.family("marlowe_global_copy_rows", "gauge", "Rows in the worker's copy of a global table, by table");
+        for (name, rows, _) in &copies {
+            page.sample("marlowe_global_copy_rows", &[("table", name)], rows.as_ref().unwrap_or(&0));
+        }
+        page.family("marlowe_global_copy_bytes", "gauge", "Bytes of their keys and values, by table");
+        for (name, _, bytes) in &copies {
+            page.sample("marlowe_global_copy_bytes", &[("table", name)], bytes.as_ref().unwrap_or(&0));
+        }
+    }
+
+    /// The rows and bytes of a table in this worker's shards.
+    fn own_rows(&self, table: &dyn AnyTable) -> (u64, u64) {
+        let slices = Partition::all(self.partitions(table))
+            .filter_map(|partition| self.shared.directory.slice(table.name(), partition))
+            .filter(|slice| slice.owner.worker == self.scope.worker);
+        slices.fold((0, 0), |(rows, bytes), slice| {
+            (rows + slice.store.count(slice.table).unwrap_or(0), bytes + slice.store.bytes(slice.table).unwrap_or(0))
+        })
+    }
+
+    /// How far the worker's shards are behind the ends of their inputs.
+    async fn lag_metrics(&self, page: &mut Page) -> Result<(), BrokerError> {
+        let shards = self.status.borrow().shards.clone();
+        let topology = &self.shared.topology;
+        let mut lags: Vec<(TopicPartition, u64)> = Vec::new();
+        for (number, group) in topology.groups.iter().enumerate() {
+            let mine: Vec<Partition> =
+                shards.iter().filter(|shard| shard.group == number).map(|shard| shard.partition).collect();
+            let mut inputs: Vec<&Arc<str>> = topology
+                .graph
+                .agents
+                .iter()
+                .filter(|agent| group.agents.contains(&agent.name))
+                .map(|agent| &agent.reads)
+                .collect();
+            inputs.sort();
+            inputs.dedup();
+            for topic in inputs {
+                lags.extend(self.lags(topic, &mine).await?);
+            }
+        }
+        page.family(
+            "marlowe_lag_records",
+            "gauge",
+            "Offsets from the committed position to the end, by topic and partition",
+        );
+        for (partition, lag) in &lags {
+            let number = partition.partition.to_string();
+            page.sample("marlowe_lag_records", &[("topic", &partition.topic), ("partition", &number)], lag);
+        }
+        Ok(())
+    }
+
+    async fn lags(&self, topic: &Arc<str>, mine: &[Partition]) -> Result<Vec<(TopicPartition, u64)>, BrokerError> {
+        let broker = &self.shared.broker;
+        let partitions: Vec<TopicPartition> =
+            mine.iter().map(|partition| TopicPartition::new(topic.clone(), *partition)).collect();
+        // The positions first: they would otherwise be beyond ends that were looked up before.
+        let committed = broker.committed(&self.scope.app, &partitions).await?;
+        let starts = broker.offsets(topic, mine, OffsetSpec::Earliest).await?;
+        let ends = broker.offsets(topic, mine, OffsetSpec::Latest).await?;
+        let lag = |((committed, start), end): ((Option<Offset>, Offset), Offset)| {
+            let at = committed.map_or(start, |at| at.max(start));
+            at.min(end).distance_to(end)
+        };
+        let committed = committed.into_iter().map(|committed| committed.map(|committed| committed.offset));
+        Ok(partitions.into_iter().zip(committed.zip(starts).zip(ends).map(lag)).collect())
+    }
+}

@@ -1,0 +1,26 @@
+//! The web: each worker serves its tables, its metrics, and the program's own routes.
+
+mod address;
+mod change;
+mod edge;
+mod health;
+mod index;
+mod listener;
+mod metrics;
+mod percent;
+mod problem;
+mod query;
+mod routes;
+mod row;
+mod rows;
+mod server;
+mod site;
+mod slice;
+mod state;
+mod tables;
+mod topology;
+
+pub(crate) use listener::Listeners;
+pub(crate) use routes::WebRoutes;
+pub(crate) use server::{WebAddresses, WebServer};
+pub use state::WebState;

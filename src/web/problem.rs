@@ -1,0 +1,63 @@
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// An answer that says what is wrong: `{"error": "what, where, what to do"}`, with what is known besides.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    error: String,
+    details: Map<String, Value>,
+    /// The methods that would do.
+    allow: Option<&'static str>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), details: Map::new(), allow: None }
+    }
+
+    pub(crate) fn bad_request(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    pub(crate) fn not_found(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    /// Something that will be otherwise soon.
+    pub(crate) fn not_now(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    pub(crate) fn internal(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
+    }
+
+    /// Says which methods would do.
+    pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// Adds a field beside the error.
+    pub(crate) fn with(mut self, name: &str, value: impl serde::Serialize) -> Self {
+        self.details.insert(name.to_owned(), json!(value));
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(mut self) -> Response {
+        self.details.insert("error".to_owned(), self.error.into());
+        let mut response = (self.status, Json(self.details)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(methods) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        response
+    }
+}

@@ -1,0 +1,74 @@
+use std::time::Duration;
+
+use marlowe_broker::Partition;
+
+use super::{percent, problem::Problem};
+
+/// How long a request waits for a slice that is not open, when it does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest that a request may wait.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// A request's query. Its values are bytes, as keys are.
+pub(crate) struct Query {
+    fields: Vec<(String, Vec<u8>)>,
+}
+
+impl Query {
+    /// Reads a query that has only fields of `known`: one that is misspelt would otherwise pass for one that was obeyed.
+    pub(crate) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+        let mut fields = Vec::new();
+        for field in query.unwrap_or_default().split('&').filter(|field| !field.is_empty()) {
+            let (name, value) = field.split_once('=').unwrap_or((field, ""));
+            let plain = |text: &str| percent::decode(&text.replace('+', " "));
+            let name = String::from_utf8_lossy(&plain(name)).into_owned();
+            if !known.contains(&name.as_str()) {
+                let known = known.join("=, ?");
+                return Err(Problem::bad_request(format!("`?{name}=` is not understood here; what is: ?{known}=")));
+            }
+            fields.push((name, plain(value)));
+        }
+        Ok(Self { fields })
+    }
+
+    pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_slice())
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(value) = self.bytes(name) else { return Ok(None) };
+        let text = String::from_utf8_lossy(value);
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(Problem::bad_request(format!("`?{name}={text}`: a whole number from 0 is needed"))),
+        }
+    }
+
+    pub(crate) fn partition(&self, name: &str, partitions: u32) -> Result<Option<Partition>, Problem> {
+        match self.number(name)? {
+            None => Ok(None),
+            Some(number) => match u32::try_from(number) {
+                Ok(number) if number < partitions => Ok(Some(Partition::new(number))),
+                _ => Err(Problem::bad_request(format!(
+                    "`?{name}={number}`: the table has {partitions} partitions, numbered from 0"
+                ))),
+            },
+        }
+    }
+
+    /// How long `?wait=` says to wait.
+    pub(crate) fn wait(&self) -> Result<Option<Duration>, Problem> {
+        match self.number("wait")?.map(Duration::from_millis) {
+            Some(wait) if wait > MAX_WAIT => {
+                Err(Problem::bad_request(format!("`?wait=`: at most {} (milliseconds)", MAX_WAIT.as_millis())))
+            }
+            wait => Ok(wait),
+        }
+    }
+
+    /// When to give up waiting.
+    pub(crate) fn deadline(&self) -> Result<tokio::time::Instant, Problem> {
+        Ok(tokio::time::Instant::now() + self.wait()?.unwrap_or(DEFAULT_WAIT))
+    }
+}

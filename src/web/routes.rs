@@ -1,0 +1,56 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, get};
+
+use super::site::Site;
+use super::state::WebState;
+use super::{change, edge, health, index, metrics, row, rows, tables, topology};
+use crate::agent::panic_message;
+use crate::worker::RunError;
+
+/// Routes that the program adds.
+pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
+
+/// The paths that every worker serves, for messages.
+const BUILT_IN: &str = "/, /tables and all below it, /topology, /healthz, /readyz and /metrics";
+
+/// The largest change that is taken.
+pub(crate) const MAX_BODY: usize = 1 << 20;
+
+/// All that a worker serves: what is built in, and beside it what the program adds.
+pub(crate) fn router(site: Arc<Site>) -> Result<Router, RunError> {
+    let mut router = built_in(site.clone());
+    for (number, routes) in site.shared.program.web.iter().enumerate() {
+        let state = WebState::new(site.scope.clone());
+        // axum tells of paths that collide by a panic.
+        let merged = catch_unwind(AssertUnwindSafe(move || router.merge(routes(state))));
+        router = merged.map_err(|panic| RunError::Routes {
+            number: number + 1,
+            reason: panic_message(&*panic),
+            built_in: BUILT_IN,
+        })?;
+    }
+    Ok(router.layer(axum::middleware::from_fn(edge::guard)))
+}
+
+fn built_in(site: Arc<Site>) -> Router {
+    let row: MethodRouter<Arc<Site>> = get(row::show).post(change::send).put(change::replace).delete(change::remove);
+    Router::new()
+        .route("/", get(index::show))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .route("/topology", get(topology::show))
+        .route("/tables", get(tables::list))
+        .route("/tables/{table}", get(rows::page))
+        // The empty key is a key as well.
+        .route("/tables/{table}/", row.clone())
+        // What follows the table's name is the key, with its slashes if it has any.
+        .route("/tables/{table}/{*key}", row)
+        .method_not_allowed_fallback(edge::wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(site)
+}

@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::Uri;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::address::{RowKey, table_name};
+use super::problem::Problem;
+use super::query::Query;
+use super::site::Site;
+use super::slice::Wanted;
+use crate::table::{AnyTable, Keyspace, Position};
+
+/// A row, and the state it was read from.
+#[derive(Debug, Serialize)]
+pub(crate) struct RowAnswer {
+    key: Value,
+    value: Value,
+    partition: u32,
+    position: Position,
+}
+
+/// `GET /tables/{table}/{key}`: a row, as it was last committed.
+pub(crate) async fn show(
+    State(site): State<Arc<Site>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+) -> Result<Json<RowAnswer>, Problem> {
+    let query = Query::parse(query.as_deref(), &["at", "inbox", "partition", "wait"])?;
+    let table = site.table(&table_name(&uri))?;
+    let key = RowKey::in_path(table, &uri)?;
+    let partitions = site.partitions(table);
+    let asked = query.partition("partition", partitions)?;
+    let partition = match (table.keyspace(), asked) {
+        (Keyspace::PartitionLocal, Some(asked)) => asked,
+        (Keyspace::PartitionLocal, None) => {
+            return Err(Problem::bad_request(format!(
+                "table `{}` has rows of its own in each of its {partitions} partitions: say which with ?partition=",
+                table.name()
+            )));
+        }
+        (Keyspace::Partitioned, asked) => {
+            let home = key.home(table, partitions);
+            if asked.is_some_and(|asked| asked != home) {
+                return Err(Problem::bad_request(format!(
+                    "table `{}`: the home of key {} is partition {home}; leave out ?partition=",
+                    table.name(),
+                    key.json
+                )));
+            }
+            home
+        }
+    };
+    let wanted = Wanted { changelog: query.number("at")?, inbox: query.number("inbox")? };
+    let slice = site.slice_at(table, partition, wanted, query.deadline()?).await?;
+    let mut bytes = Vec::new();
+    let (found, position) =
+        slice.store.get_at(slice.table, &key.ordered, slice.slot, &mut bytes).map_err(|error| failed(table, error))?;
+    let position = Position::from(position);
+    if !found {
+        let error = format!("table `{}` has no row {} (looked in partition {partition})", table.name(), key.json);
+        return Err(Problem::not_found(error).with("partition", partition.get()).with("position", position));
+    }
+    let value = table.value_json(&bytes).map_err(|error| failed(table, error))?;
+    Ok(Json(RowAnswer { key: key.json, value, partition: partition.get(), position }))
+}
+
+/// A store that cannot be read, or a row that does not decode.
+pub(crate) fn failed(table: &dyn AnyTable, error: impl std::fmt::Display) -> Problem {
+    tracing::error!(table = %table.name(), "a read for the web failed: {error}");
+    Problem::internal(format!("table `{}`: {error}", table.name()))
+}

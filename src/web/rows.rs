@@ -1,0 +1,223 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::Uri;
+use marlowe_broker::Partition;
+use marlowe_state::{KeyRange, Rows};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::address::{RowKey, table_name};
+use super::query::Query;
+use super::row::failed;
+use super::site::Site;
+use super::{percent, problem::Problem};
+use crate::table::{AnyTable, Keyspace, Position, TableKind};
+
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 10_000;
+
+/// A page of a table.
+#[derive(Debug, Serialize)]
+pub(crate) struct PageAnswer {
+    rows: Vec<RowOfPage>,
+    /// The first key of the next page.
+    next: Option<String>,
+    /// The partition of that key's row, where partitions have rows of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_partition: Option<u32>,
+    /// Where the next page is.
+    next_page: Option<String>,
+    /// The state of each partition that the rows are from.
+    positions: Vec<PositionOf>,
+}
+
+#[derive(Debug, Serialize)]
+struct RowOfPage {
+    key: Value,
+    value: Value,
+    partition: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct PositionOf {
+    partition: u32,
+    #[serde(flatten)]
+    position: Position,
+}
+
+/// What a page is asked for.
+struct Asked {
+    range: KeyRange,
+    /// Rows of the range's first key in earlier partitions were on the page before.
+    from_partition: Option<Partition>,
+    partitions: Vec<Partition>,
+    limit: usize,
+}
+
+/// The rows of one scan, with the partition where all of them are from one.
+struct Part {
+    partition: Option<Partition>,
+    rows: Rows,
+}
+
+/// `GET /tables/{table}?prefix=&from=&limit=`: a page of rows, in key order, from all partitions.
+pub(crate) async fn page(
+    State(site): State<Arc<Site>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+) -> Result<Json<PageAnswer>, Problem> {
+    const KNOWN: [&str; 6] = ["prefix", "from", "from_partition", "limit", "partition", "wait"];
+    let query = Query::parse(query.as_deref(), &KNOWN)?;
+    let table = site.table(&table_name(&uri))?;
+    let partitions = site.partitions(table);
+    let asked = Asked::read(&query, table, partitions)?;
+    let (parts, positions) = site.scan(table, &asked, query.deadline()?).await?;
+    let mut rows = Vec::new();
+    let mut next = None;
+    for (key, value, partition) in Merged::new(&parts) {
+        let fail = |error| failed(table, error);
+        let mut topic_key = Vec::new();
+        table.topic_key(key, &mut topic_key).map_err(fail)?;
+        let partition = partition.unwrap_or_else(|| table.home(&topic_key, partitions));
+        if rows.len() == asked.limit {
+            next = Some((topic_key, partition));
+            break;
+        }
+        let (key, value) = (table.key_json(key).map_err(fail)?, table.value_json(value).map_err(fail)?);
+        rows.push(RowOfPage { key, value, partition: partition.get() });
+    }
+    let local = table.keyspace() == Keyspace::PartitionLocal;
+    Ok(Json(PageAnswer {
+        rows,
+        next_page: next.as_ref().map(|(key, partition)| {
+            let from_partition = if local { format!("&from_partition={partition}") } else { String::new() };
+            let same = ["prefix", "partition", "limit"]
+                .into_iter()
+                .filter_map(|name| Some(format!("&{name}={}", percent::encode(query.bytes(name)?))));
+            let same: String = same.collect();
+            format!("{}?from={}{from_partition}{same}", uri.path(), percent::encode(key))
+        }),
+        next_partition: next.as_ref().filter(|_| local).map(|(_, partition)| partition.get()),
+        // A key of bytes that are no text has its text in URLs only.
+        next: next.map(|(key, _)| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
+        positions,
+    }))
+}
+
+impl Asked {
+    fn read(query: &Query, table: &dyn AnyTable, partitions: u32) -> Result<Self, Problem> {
+        let limit = query.number("limit")?.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Problem::bad_request(format!("`?limit={limit}`: from 1 to {MAX_LIMIT}")));
+        }
+        let mut range = match query.bytes("prefix") {
+            None => KeyRange::all(),
+            Some(prefix) if table.same_key_bytes() => KeyRange::prefix(prefix),
+            Some(_) => {
+                return Err(Problem::bad_request(format!(
+                    "table `{}`: `?prefix=` is for keys that are text; use `?from=`",
+                    table.name()
+                )));
+            }
+        };
+        if let Some(from) = query.bytes("from") {
+            let from = RowKey::parse(table, from)?.ordered;
+            if range.start == Bound::Unbounded || matches!(&range.start, Bound::Included(start) if *start < from) {
+                range.start = Bound::Included(from);
+            }
+        }
+        let is_copy = table.identity().kind == TableKind::Global;
+        let partitions = match query.partition("partition", partitions)? {
+            Some(_) if is_copy => {
+                return Err(Problem::bad_request(format!(
+                    "table `{}` is global, and answered from a copy of all its partitions; leave out ?partition=",
+                    table.name()
+                )));
+            }
+            Some(one) => vec![one],
+            None => Partition::all(partitions).collect(),
+        };
+        let from_partition = query.partition("from_partition", u32::MAX)?;
+        Ok(Self { range, from_partition, partitions, limit: limit as usize })
+    }
+
+    /// What of the range to read in a partition.
+    fn range_in(&self, partition: Partition) -> KeyRange {
+        let mut range = self.range.clone();
+        if self.from_partition.is_some_and(|from| partition < from)
+            && let Bound::Included(start) = range.start
+        {
+            range.start = Bound::Excluded(start);
+        }
+        range
+    }
+}
+
+impl Site {
+    /// Reads what a page may need: of each partition so many rows as the page may have, and one more, which tells whether
+    /// there is a next page.
+    async fn scan(
+        &self,
+        table: &dyn AnyTable,
+        asked: &Asked,
+        deadline: tokio::time::Instant,
+    ) -> Result<(Vec<Part>, Vec<PositionOf>), Problem> {
+        let (mut parts, mut positions) = (Vec::new(), Vec::new());
+        let is_copy = table.identity().kind == TableKind::Global;
+        for partition in &asked.partitions {
+            let slice = self.slice(table, *partition, deadline).await?;
+            // Looked up before the scan: the rows may be newer than said, not older.
+            positions.push(PositionOf { partition: partition.get(), position: slice.position() });
+            let range = asked.range_in(*partition);
+            // A copy holds all partitions in one.
+            let is_read = is_copy && partition.get() > 0;
+            if is_read || range.is_empty() {
+                continue;
+            }
+            let scan = slice
+                .store
+                .scan(slice.table, &range, asked.limit + 1, slice.slot)
+                .map_err(|error| failed(table, error))?;
+            parts.push(Part { partition: (!is_copy).then_some(*partition), rows: scan.rows });
+        }
+        Ok((parts, positions))
+    }
+}
+
+/// The rows of several scans, in key order.
+struct Merged<'a> {
+    parts: &'a [Part],
+    /// The next row of each part that has one: its key, the part, the row's place in it.
+    heads: BinaryHeap<Reverse<(&'a [u8], usize, usize)>>,
+}
+
+impl<'a> Merged<'a> {
+    fn new(parts: &'a [Part]) -> Self {
+        let mut merged = Self { parts, heads: BinaryHeap::new() };
+        (0..parts.len()).for_each(|part| merged.push(part, 0));
+        merged
+    }
+
+    fn push(&mut self, part: usize, place: usize) {
+        if let Some((key, _)) = self.parts[part].rows.get(place) {
+            self.heads.push(Reverse((key, part, place)));
+        }
+    }
+}
+
+impl<'a> Iterator for Merged<'a> {
+    type Item = (&'a [u8], &'a [u8], Option<Partition>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Reverse((key, part, place)) = self.heads.pop()?;
+        self.push(part, place + 1);
+        let from = &self.parts[part];
+        let (_, value) = from.rows.get(place)?;
+        Some((key, value.unwrap_or_default(), from.partition))
+    }
+}

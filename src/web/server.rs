@@ -1,0 +1,80 @@
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+
+use super::routes::router;
+use super::site::Site;
+use crate::worker::{RunError, Shared, Thread, Worker};
+
+/// How long requests in hand may take to finish when the worker stops.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where the workers that this process knows are served, by their names.
+#[derive(Default)]
+pub(crate) struct WebAddresses(RwLock<Vec<(Arc<str>, SocketAddr)>>);
+
+impl WebAddresses {
+    pub(crate) fn of(&self, worker: &str) -> Option<SocketAddr> {
+        self.0.read().iter().find(|(name, _)| &**name == worker).map(|(_, address)| *address)
+    }
+}
+
+/// A worker's web server, on a thread of its own.
+pub(crate) struct WebServer {
+    pub(crate) address: SocketAddr,
+    thread: Thread,
+    join: std::thread::JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl WebServer {
+    /// Serves on a socket that was taken before.
+    pub(crate) fn start(
+        shared: &Shared,
+        worker: &Worker,
+        listener: TcpListener,
+        addresses: &Arc<WebAddresses>,
+    ) -> Result<Self, RunError> {
+        let failed = |error: std::io::Error| RunError::System {
+            doing: format!("serve the web of worker {}", worker.name),
+            reason: error.to_string(),
+        };
+        let address = listener.local_addr().map_err(failed)?;
+        let router = router(Arc::new(Site::new(shared, worker, addresses.clone())))?;
+        addresses.0.write().push((worker.name.clone(), address));
+        let (thread, join) = Thread::start(&format!("{}-web", worker.name))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let name = worker.name.clone();
+        let ended = thread.run(move || async move {
+            let served = async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                axum::serve(listener, router)
+                    .with_graceful_shutdown(async {
+                        // A server whose stop is gone stops as well.
+                        let _ = stopped.await;
+                    })
+                    .await
+            };
+            if let Err(error) = served.await {
+                tracing::error!(worker = %name, "the web server ended: {error}");
+            }
+        });
+        Ok(Self { address, thread, join, stop, ended })
+    }
+
+    /// Finishes the requests in hand and closes the socket.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        if tokio::time::timeout(FINISH_WITHIN, self.ended).await.is_err() {
+            tracing::warn!("requests to {} did not finish within {FINISH_WITHIN:?}: dropped", self.address);
+        }
+        // The thread's runtime ends with its last handle, and with it every connection.
+        drop(self.thread);
+        let join = self.join;
+        let _ = tokio::task::spawn_blocking(move || drop(join.join())).await;
+    }
+}

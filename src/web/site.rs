@@ -1,0 +1,97 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::problem::Problem;
+use super::server::WebAddresses;
+use crate::scope::WorkerScope;
+use crate::table::AnyTable;
+use crate::worker::{Metrics, RestoreProgress, Shared, Worker, WorkerState, WorkerStatus};
+
+/// What a worker's built-in routes answer from.
+pub(crate) struct Site {
+    pub(crate) shared: Shared,
+    pub(crate) scope: Arc<WorkerScope>,
+    pub(crate) status: watch::Receiver<WorkerStatus>,
+    pub(crate) progress: Arc<RestoreProgress>,
+    pub(crate) metrics: Metrics,
+    pub(crate) addresses: Arc<WebAddresses>,
+}
+
+/// How a worker is, for those who ask.
+#[derive(Debug, Serialize)]
+pub(crate) struct Condition {
+    pub(crate) app: Arc<str>,
+    pub(crate) worker: Arc<str>,
+    pub(crate) state: &'static str,
+    /// How many of its shards are open.
+    pub(crate) shards: usize,
+    /// How many are not open yet.
+    pub(crate) restoring: usize,
+    /// How many changelog records are left to read for those.
+    pub(crate) remaining: u64,
+    pub(crate) leader: bool,
+}
+
+impl Site {
+    pub(crate) fn new(shared: &Shared, worker: &Worker, addresses: Arc<WebAddresses>) -> Self {
+        Self {
+            shared: shared.clone(),
+            scope: worker.scope.clone(),
+            status: worker.status.clone(),
+            progress: worker.progress.clone(),
+            metrics: worker.metrics.clone(),
+            addresses,
+        }
+    }
+
+    /// Whether the worker's control still runs. It ends when the worker stops or fails.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut status = self.status.clone();
+        status.mark_unchanged();
+        status.has_changed().is_ok()
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        let alive = self.is_alive();
+        let status = self.status.borrow();
+        Condition {
+            app: self.scope.app.clone(),
+            worker: self.scope.worker.clone(),
+            state: if alive { state_name(status.state) } else { "stopped" },
+            shards: status.shards.len(),
+            restoring: status.restoring,
+            remaining: self.progress.remaining.load(Ordering::Relaxed),
+            leader: alive && status.leads,
+        }
+    }
+
+    /// The table called `name`.
+    pub(crate) fn table(&self, name: &str) -> Result<&'static dyn AnyTable, Problem> {
+        self.shared.program.table(name).ok_or_else(|| {
+            let known: Vec<String> =
+                self.shared.program.tables.iter().map(|table| format!("`{}`", table.name())).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Problem::not_found(format!("app `{}` has no table `{name}`; its tables: {known}", self.scope.app))
+        })
+    }
+
+    /// How many partitions a table has.
+    pub(crate) fn partitions(&self, table: &dyn AnyTable) -> u32 {
+        self.shared.directory.partitions(table.name())
+    }
+}
+
+pub(crate) const STATES: [WorkerState; 4] =
+    [WorkerState::Starting, WorkerState::Restoring, WorkerState::Ready, WorkerState::Stopping];
+
+pub(crate) fn state_name(state: WorkerState) -> &'static str {
+    match state {
+        WorkerState::Starting => "starting",
+        WorkerState::Restoring => "restoring",
+        WorkerState::Ready => "ready",
+        WorkerState::Stopping => "stopping",
+    }
+}

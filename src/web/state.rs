@@ -1,0 +1,63 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::scope::{WorkerScope, WorkerWith};
+
+/// The worker that a program's routes are served by. [`App::web`](crate::App::web) hands it to the closure that makes them.
+///
+/// It opens what the routes use, once, before the server answers:
+///
+/// ```
+/// use marlowe::axum::{Json, Router, extract::State, routing::get};
+/// use marlowe::{App, GlobalClient, TableView};
+///
+/// let mut app = App::new("page-views");
+/// let by_page = app.table::<String, u64>("views-by-page");
+/// let by_user = app.global_table::<String, u64>("views-by-user").merge(|total, n| *total += n);
+///
+/// #[derive(Clone)]
+/// struct Counts {
+///     pages: TableView<String, u64>,
+///     users: GlobalClient<String, u64>,
+/// }
+///
+/// async fn home(State(counts): State<Counts>) -> Json<(Option<u64>, Option<u64>)> {
+///     Json((counts.pages.get("/home").await.unwrap_or_default(), counts.users.get("ada")))
+/// }
+///
+/// app.web(move |worker| {
+///     let (pages, users) = worker.open((by_page.view(), by_user));
+///     Router::new().route("/home", get(home)).with_state(Counts { pages, users })
+/// });
+/// ```
+#[derive(Clone)]
+pub struct WebState {
+    scope: Arc<WorkerScope>,
+}
+
+impl fmt::Debug for WebState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebState").field("worker", &self.scope.worker).finish_non_exhaustive()
+    }
+}
+
+impl WebState {
+    pub(crate) fn new(scope: Arc<WorkerScope>) -> Self {
+        Self { scope }
+    }
+
+    /// Opens views, global tables, inboxes, topics, agents, or a tuple of them, on this worker.
+    pub fn open<W: WorkerWith>(&self, with: W) -> W::Opened {
+        with.open_on_worker(&self.scope)
+    }
+
+    /// The worker's name among those of its app.
+    pub fn worker(&self) -> &str {
+        &self.scope.worker
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &str {
+        &self.scope.app
+    }
+}
