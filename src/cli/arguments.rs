@@ -9,7 +9,7 @@ use crate::config::Config;
 
 /// What may stand on a program's command line.
 #[derive(Debug, Parser)]
-#[command(disable_help_subcommand = true, after_help = AFTER_HELP)]
+#[command(about = "Runs this stream-processing program, and asks and tells it things", long_about = None, disable_help_subcommand = true, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,
@@ -104,7 +104,7 @@ pub(crate) struct TableArguments {
     /// The table
     pub(crate) name: String,
     /// The row's key [default: all rows]
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: Option<String>,
     /// Only rows whose keys start so
     #[arg(long, conflicts_with = "key")]
@@ -112,6 +112,9 @@ pub(crate) struct TableArguments {
     /// Only rows from this key on
     #[arg(long, value_name = "KEY", conflicts_with = "key")]
     pub(crate) from: Option<String>,
+    /// Of which partition, for tables whose partitions have rows of their own
+    #[arg(long, value_name = "N")]
+    pub(crate) partition: Option<u32>,
     /// At most so many rows
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "key")]
     pub(crate) limit: u64,
@@ -125,7 +128,7 @@ pub(crate) struct SendArguments {
     #[arg(value_name = "TOPIC|@AGENT")]
     pub(crate) to: String,
     /// The key, if the record has one, and the value in JSON; text need not be quoted
-    #[arg(value_name = "[KEY] VALUE", num_args = 1..=2, required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "[KEY] VALUE", num_args = 1..=2, required = true, allow_negative_numbers = true)]
     pub(crate) record: Vec<String>,
 }
 

@@ -33,7 +33,7 @@ impl Banner {
             marlowe: MARLOWE,
             broker: running.shared.broker.location(),
             data_dir: config.data_dir.as_ref().map(|folder| folder.display().to_string()),
-            web: config.web.into_iter().collect(),
+            web: running.web_addresses(),
             workers: running.workers.len(),
             lanes: config.lanes_per_worker(),
             guarantee: running.shared.program.guarantee,

@@ -1,9 +1,13 @@
 use std::ffi::OsString;
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use clap_complete::Shell;
+
 use super::arguments::Arguments;
+use super::console::Console;
 
 /// What a program's command line is: Marlowe's part, and the program's own.
 #[derive(Default)]
@@ -40,12 +44,22 @@ impl CommandLine {
         read.unwrap_or_else(|error| error.exit())
     }
 
+    /// The command `completion`.
+    pub(crate) fn complete(&self, shell: Shell, console: &Console) {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut self.definition(), program_name(), &mut script);
+        let script = String::from_utf8_lossy(&script).into_owned();
+        console.answer(&serde_json::json!({ "shell": shell.to_string(), "script": script }), || script.clone());
+    }
+
     fn matches(&self, arguments: impl Iterator<Item = OsString>) -> Result<ArgMatches, clap::Error> {
         let mut definition = self.definition();
-        let commands: Vec<String> = definition.get_subcommands().map(|command| command.get_name().into()).collect();
+        let commands: Vec<&str> = definition.get_subcommands().map(clap::Command::get_name).collect();
+        let known = StyledStr::from(format!("the commands are {}", commands.join(", ")));
         definition.try_get_matches_from_mut(arguments).map_err(|mut error| {
             if error.kind() == ErrorKind::InvalidSubcommand {
-                error.insert(ContextKind::ValidSubcommand, ContextValue::Strings(commands));
+                // clap's own tip, if it has one, is in there too: the command that is meant stands in the list.
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![known]));
             }
             error
         })
@@ -79,6 +93,14 @@ mod tests {
         command_line
     }
 
+    /// The command `completion`.
+    pub(crate) fn complete(&self, shell: Shell, console: &Console) {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut self.definition(), program_name(), &mut script);
+        let script = String::from_utf8_lossy(&script).into_owned();
+        console.answer(&serde_json::json!({ "shell": shell.to_string(), "script": script }), || script.clone());
+    }
+
     fn matches(words: &str) -> Result<ArgMatches, clap::Error> {
         command_line().matches(std::iter::once("program").chain(words.split_whitespace()).map(OsString::from))
     }
@@ -99,9 +121,9 @@ mod tests {
 
     #[test]
     fn an_unknown_command_is_named_with_what_there_is() {
-        let error = matches("tablse").unwrap_err().to_string();
+        let error = matches("tablse").unwrap_err().render().to_string();
         assert!(error.contains("tablse") && error.contains("tables"), "{error}");
-        let error = matches("frobnicate").unwrap_err().to_string();
+        let error = matches("frobnicate").unwrap_err().render().to_string();
         assert!(error.contains("frobnicate") && error.contains("completion"), "{error}");
     }
 }

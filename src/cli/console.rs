@@ -15,7 +15,7 @@ pub(crate) enum Form {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
     pub(crate) form: Form,
-    colours: Colours,
+    pub(crate) colours: Colours,
 }
 
 /// Whether text is coloured.

@@ -1,6 +1,8 @@
 use std::error::Error;
 
+use super::client::ClientError;
 use super::named::Unknown;
+use crate::topic::NotTaken;
 use crate::topology::TopologyError;
 use crate::worker::RunError;
 
@@ -16,13 +18,25 @@ pub(crate) enum CliError {
     /// The program cannot run, or stopped.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A key or value does not fit.
-    #[error("{what}: {source}")]
-    Value {
-        /// The key or value, and of what.
-        what: String,
-        /// Why.
-        source: crate::codec::CodecError,
+    /// A key or value that its topic does not take.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// The running worker could not be asked, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There is neither a folder nor a worker to send to.
+    #[error("nowhere to send to: {source}; or give --data-dir, and `send` needs no worker")]
+    Nowhere {
+        /// What was tried.
+        source: ClientError,
+    },
+    /// Another process has the folder, and is no worker that could be asked.
+    #[error("{in_use}; asked that process instead, but {source}")]
+    InUse {
+        /// Who has the folder.
+        in_use: Box<RunError>,
+        /// What became of asking.
+        source: ClientError,
     },
     /// The system refused.
     #[error("cannot {doing}: {source}")]
@@ -49,8 +63,8 @@ impl CliError {
     /// 2 when the command line was wrong, as clap has it; 1 when what it asked for failed.
     pub(crate) fn exit_code(&self) -> i32 {
         match self {
-            CliError::Usage(_) | CliError::Unknown(_) | CliError::Value { .. } => 2,
-            CliError::Run(_) | CliError::System { .. } => 1,
+            CliError::Usage(_) | CliError::Unknown(_) | CliError::NotTaken(_) => 2,
+            _ => 1,
         }
     }
 

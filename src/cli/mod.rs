@@ -3,12 +3,19 @@
 mod arguments;
 mod banner;
 mod bars;
+mod client;
 mod command_line;
 mod console;
+mod declared;
 mod error;
+mod grid;
 mod interruption;
 mod log;
 mod named;
+mod reset;
+mod rows;
+mod send;
+mod store;
 mod worker;
 
 use std::sync::Arc;
@@ -16,7 +23,7 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 
 use crate::app::App;
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, WorkerOptions};
 pub(crate) use command_line::CommandLine;
 use console::{Console, Form};
 use error::CliError;
@@ -116,19 +123,37 @@ impl Invocation {
             .enable_all()
             .build()
             .map_err(CliError::system("start the runtime"))?;
-        match command {
-            Command::Worker(options) => {
-                let run = worker::WorkerRun {
-                    config: options.config(&global),
-                    until: if options.drain { worker::Until::Drained } else { worker::Until::Stopped },
-                    version: app.command_line.version,
-                    program: Arc::new(app.program),
-                    console,
-                    bars,
-                };
-                runtime.block_on(run.run())
+        let App { program, command_line } = app;
+        let config = WorkerOptions::default().config(&global);
+        runtime.block_on(async {
+            match command {
+                Command::Worker(options) => {
+                    let run = worker::WorkerRun {
+                        config: options.config(&global),
+                        until: if options.drain { worker::Until::Drained } else { worker::Until::Stopped },
+                        version: command_line.version,
+                        program: Arc::new(program),
+                        console,
+                        bars,
+                    };
+                    run.run().await?;
+                }
+                Command::Agents { all } => {
+                    declared::agents(&store::topology(&program, &config).await?, all.into(), &console);
+                }
+                Command::Tables => declared::tables(&store::topology(&program, &config).await?, &console),
+                Command::Topics { all } => {
+                    declared::topics(&program, &store::topology(&program, &config).await?, all.into(), &console);
+                }
+                Command::Topology { format } => {
+                    declared::topology(&store::topology(&program, &config).await?, format, &console);
+                }
+                Command::Table(asked) => rows::show(&program, &asked, global.web, &console)?,
+                Command::Send(asked) => send::send(&program, &asked, &config, global.web, &console).await?,
+                Command::Reset(asked) => reset::reset(&program, asked, &config, &console).await?,
+                Command::Completion { shell } => command_line.complete(shell, &console),
             }
-            _ => Ok(()),
-        }
+            Ok(())
+        })
     }
 }

@@ -37,8 +37,8 @@ pub(crate) trait AnyTopic: Send + Sync {
     fn partitions(&self) -> Option<u32>;
     fn cleanup(&self) -> Cleanup;
     fn partitioner(&self) -> Partitioner;
-    /// Whether `key` is a key of this topic.
-    fn check_key(&self, key: Option<&[u8]>) -> Result<(), CodecError>;
+    /// The bytes of a key from people, as the topic's own type writes it.
+    fn key_from_text(&self, key: Option<&str>) -> Result<Option<Vec<u8>>, CodecError>;
     /// The bytes of a value from people.
     fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError>;
     fn codec(&self) -> &'static str;
@@ -98,8 +98,15 @@ impl<K: TopicKey, V: 'static> AnyTopic for TopicDeclaration<K, V> {
         self.settings.read().partitioner
     }
 
-    fn check_key(&self, key: Option<&[u8]>) -> Result<(), CodecError> {
-        K::decode_key(key).map(|_| ())
+    fn key_from_text(&self, key: Option<&str>) -> Result<Option<Vec<u8>>, CodecError> {
+        let mut bytes = Vec::new();
+        let has_key = K::decode_key(key.map(str::as_bytes))?.encode_key(&mut bytes);
+        match key {
+            Some(key) if !has_key => {
+                Err(CodecError::new("a record of this topic", "its records have no keys").with_input(key.as_bytes()))
+            }
+            _ => Ok(has_key.then_some(bytes)),
+        }
     }
 
     fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError> {

@@ -7,7 +7,7 @@ mod health;
 mod index;
 mod listener;
 mod metrics;
-mod percent;
+pub(crate) mod percent;
 mod problem;
 mod query;
 mod routes;
@@ -18,6 +18,7 @@ mod site;
 mod slice;
 mod state;
 mod tables;
+mod topics;
 mod topology;
 
 pub(crate) use listener::Listeners;

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 
 use super::site::Site;
 use super::state::WebState;
-use super::{change, edge, health, index, metrics, row, rows, tables, topology};
+use super::{change, edge, health, index, metrics, row, rows, tables, topics, topology};
 use crate::agent::panic_message;
 use crate::worker::RunError;
 
@@ -15,7 +15,7 @@ use crate::worker::RunError;
 pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
 
 /// The paths that every worker serves, for messages.
-const BUILT_IN: &str = "/, /tables and all below it, /topology, /healthz, /readyz and /metrics";
+const BUILT_IN: &str = "/, /tables and /topics and all below them, /topology, /healthz, /readyz and /metrics";
 
 /// The largest change that is taken.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -50,6 +50,7 @@ fn built_in(site: Arc<Site>) -> Router {
         .route("/tables/{table}/", row.clone())
         // What follows the table's name is the key, with its slashes if it has any.
         .route("/tables/{table}/{*key}", row)
+        .route("/topics/{topic}", post(topics::send))
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(site)

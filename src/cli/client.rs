@@ -1,0 +1,115 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::arguments::Web;
+
+/// How long a running worker may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a running worker did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Nobody answers.
+    #[error("no worker answers at {address}: start one, or say with --web where it is")]
+    NoAnswer {
+        /// Where.
+        address: SocketAddr,
+        /// What was seen.
+        source: Box<ureq::Error>,
+    },
+    /// There is nobody to ask.
+    #[error("this asks a running worker, and `--web off` says that there is none: give its HOST:PORT")]
+    Off,
+    /// Another program's worker answers.
+    #[error("the worker at {address} runs app `{found}`, not `{wanted}`: say with --web where the right one is")]
+    OtherApp {
+        /// Where.
+        address: SocketAddr,
+        /// The app there.
+        found: String,
+        /// This program's.
+        wanted: String,
+    },
+    /// It is no worker that answers.
+    #[error("what answers at {address} is no worker of Marlowe: say with --web where one is")]
+    NoWorker {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// It refused.
+    #[error("the worker at {address} answers {status}: {reason}")]
+    Refused {
+        /// Where.
+        address: SocketAddr,
+        /// The HTTP status.
+        status: u16,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A running worker of this program, over HTTP.
+pub(crate) struct RunningWorker {
+    address: SocketAddr,
+    agent: ureq::Agent,
+}
+
+impl RunningWorker {
+    /// Finds it, and makes sure that it runs app `app`.
+    pub(crate) fn find(web: Web, app: &str) -> Result<Self, ClientError> {
+        let Web::At(address) = web else { return Err(ClientError::Off) };
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER_WITHIN))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        let worker = Self { address, agent: config.into() };
+        let (_, health) = worker.answer(worker.agent.get(worker.url("/healthz")).call())?;
+        match health.get("app").and_then(Value::as_str) {
+            None => Err(ClientError::NoWorker { address }),
+            Some(found) if found != app => {
+                Err(ClientError::OtherApp { address, found: found.to_owned(), wanted: app.to_owned() })
+            }
+            Some(_) => Ok(worker),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.accept(self.answer(self.agent.get(self.url(path)).call())?)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.agent.post(self.url(path)).header("content-type", "application/json");
+        self.accept(self.answer(request.send(body.to_string()))?)
+    }
+
+    /// That what answers does not answer as a worker does.
+    pub(crate) fn is_none(&self) -> ClientError {
+        ClientError::NoWorker { address: self.address }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn answer(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<(u16, Value), ClientError> {
+        let gone = |source| ClientError::NoAnswer { address: self.address, source: Box::new(source) };
+        let mut response = response.map_err(gone)?;
+        let body = response.body_mut().read_to_vec().map_err(gone)?;
+        let json = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
+        Ok((response.status().as_u16(), json))
+    }
+
+    fn accept(&self, (status, body): (u16, Value)) -> Result<Value, ClientError> {
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let reason = body.get("error").and_then(Value::as_str).map_or_else(|| body.to_string(), str::to_owned);
+        Err(ClientError::Refused { address: self.address, status, reason })
+    }
+}

@@ -1,0 +1,180 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use marlowe_broker::{CommittedOffset, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
+use serde::Serialize;
+
+use super::arguments::ResetArguments;
+use super::console::{Console, Style};
+use super::error::CliError;
+use super::store::{has_broker, partitions};
+use crate::config::Config;
+use crate::program::Program;
+use crate::running::open_broker;
+use crate::topology::{TopicRole, Topology};
+use crate::worker::RunError;
+
+/// What a reset deletes, and what it leaves.
+#[derive(Debug, Serialize)]
+struct Plan {
+    app: Arc<str>,
+    /// Whether it is done, or only said.
+    done: bool,
+    /// Topics that are deleted, with their records.
+    topics: Vec<Arc<str>>,
+    /// Topics that are kept, and read from their start again.
+    read_again: Vec<Arc<str>>,
+    /// Folders of tables that are deleted.
+    folders: Vec<PathBuf>,
+    /// Topics that are kept, with their records.
+    kept: Vec<Arc<str>>,
+}
+
+/// The command `reset`.
+pub(crate) async fn reset(
+    program: &Program,
+    asked: ResetArguments,
+    config: &Config,
+    console: &Console,
+) -> Result<(), CliError> {
+    let Some(folder) = &config.data_dir else {
+        return Err(CliError::Usage("without --data-dir nothing is kept, so there is nothing to reset".into()));
+    };
+    let mut plan = Plan {
+        app: program.app.clone(),
+        done: false,
+        topics: Vec::new(),
+        read_again: Vec::new(),
+        folders: table_folders(folder)?,
+        kept: Vec::new(),
+    };
+    // The folder stays locked until the tables' folders are gone too, so no worker starts meanwhile.
+    let mut broker = None;
+    if has_broker(config) {
+        let opened = open_broker(config)?;
+        plan.find_topics(program, &opened, asked).await?;
+        broker = Some(opened);
+    }
+    if asked.yes {
+        if let Some(broker) = &broker {
+            plan.delete_topics(broker).await?;
+        }
+        for folder in &plan.folders {
+            let removed = std::fs::remove_dir_all(folder);
+            removed.map_err(CliError::system(format!("delete {}", folder.display())))?;
+        }
+        plan.done = true;
+    }
+    console.answer(&plan, || plan.text(console));
+    Ok(())
+}
+
+/// The folders in which workers keep their tables.
+fn table_folders(data_dir: &std::path::Path) -> Result<Vec<PathBuf>, CliError> {
+    let entries = match std::fs::read_dir(data_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(CliError::system(format!("look into {}", data_dir.display()))(error)),
+    };
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let number = name.strip_prefix("tables-");
+            path.is_dir() && number.is_some_and(|number| number.parse::<usize>().is_ok())
+        })
+        .collect();
+    folders.sort();
+    Ok(folders)
+}
+
+impl Plan {
+    /// Finds which of the program's topics are there, and whose they are.
+    async fn find_topics(
+        &mut self,
+        program: &Program,
+        broker: &SharedBroker,
+        asked: ResetArguments,
+    ) -> Result<(), CliError> {
+        let existing = partitions(broker).await?;
+        let graph = program.graph();
+        // Without the existing counts: a program whose partitions do not fit any more is one that wants a reset.
+        let topology = Topology::resolve(graph, &Default::default())?;
+        let (own, internal): (Vec<_>, Vec<_>) =
+            topology.graph.topics.iter().partition(|topic| topic.role == TopicRole::Declared);
+        let own: Vec<Arc<str>> = own.into_iter().map(|topic| topic.name.clone()).collect();
+        let mut deleted: Vec<Arc<str>> = internal.into_iter().map(|topic| topic.name.clone()).collect();
+        deleted.extend(topology.groups.iter().map(|group| topology.anchor(group)));
+        deleted.push(topology.leader_anchor());
+        // How far a source is belongs to what it has fed: it is kept as that is, or the same would be fed twice.
+        let sources = program.worker_timers.iter().flat_map(|timer| timer.own_topics(&program.app));
+        if asked.all_topics {
+            deleted.extend(sources);
+            deleted.extend(own);
+        } else {
+            self.kept.extend(own.into_iter().chain(sources).filter(|topic| existing.contains_key(topic)));
+            for topic in self.kept.iter().filter(|topic| graph_reads(&topology, topic)) {
+                self.read_again.push(topic.clone());
+            }
+        }
+        deleted.retain(|topic| existing.contains_key(topic));
+        self.topics = deleted;
+        Ok(())
+    }
+
+    async fn delete_topics(&self, broker: &SharedBroker) -> Result<(), RunError> {
+        // Positions first: what is interrupted here is done again from the start, and nothing is passed over.
+        for topic in &self.read_again {
+            let failed = || RunError::broker(format!("setting the positions in `{topic}` to its start"));
+            let description = broker.topic(topic).await.map_err(failed())?;
+            let all: Vec<Partition> = Partition::all(description.map_or(0, |topic| topic.partitions)).collect();
+            let starts = broker.offsets(topic, &all, OffsetSpec::Earliest).await.map_err(failed())?;
+            let start = |(partition, offset): (Partition, Offset)| {
+                (TopicPartition { topic: topic.clone(), partition }, CommittedOffset::from(offset))
+            };
+            let starts: Vec<_> = all.into_iter().zip(starts).map(start).collect();
+            broker.commit_offsets(&self.app, None, &starts).await.map_err(failed())?;
+        }
+        for topic in &self.topics {
+            let failed = RunError::broker(format!("deleting topic `{topic}`"));
+            // The group's positions in it go with it.
+            broker.delete_topic(topic).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn text(&self, console: &Console) -> String {
+        if self.topics.is_empty() && self.read_again.is_empty() && self.folders.is_empty() {
+            return format!("app {} keeps nothing there: there is nothing to reset", self.app);
+        }
+        let mut text = String::new();
+        let mut part = |what: &str, names: Vec<String>| {
+            if !names.is_empty() {
+                text.push_str(&console.paint(Style::Heading, what));
+                names.iter().for_each(|name| text.push_str(&format!("\n  {name}")));
+                text.push('\n');
+            }
+        };
+        let names = |topics: &[Arc<str>]| topics.iter().map(|topic| topic.to_string()).collect();
+        let will = |done: &str, will: &str| if self.done { done.to_owned() } else { will.to_owned() };
+        part(&will("deleted these topics:", "would delete these topics:"), names(&self.topics));
+        part(
+            &will("deleted these folders of tables:", "would delete these folders of tables:"),
+            self.folders.iter().map(|folder| folder.display().to_string()).collect(),
+        );
+        part(
+            &will("will read these again from their start:", "would read these again from their start:"),
+            names(&self.read_again),
+        );
+        part(
+            &will("kept (--all-topics deletes them too):", "would keep (--all-topics deletes them too):"),
+            names(&self.kept),
+        );
+        text.push_str(&will("done", "nothing is deleted yet: `reset --yes` does it"));
+        text
+    }
+}
+
+fn graph_reads(topology: &Topology, topic: &Arc<str>) -> bool {
+    topology.graph.agents.iter().any(|agent| agent.reads == *topic)
+}

@@ -1,0 +1,102 @@
+use marlowe_broker::{Header, NewRecord, SharedBroker, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+use super::arguments::{SendArguments, Web};
+use super::client::{ClientError, RunningWorker};
+use super::console::Console;
+use super::declared::input;
+use super::error::CliError;
+use super::named::Unknown;
+use super::store::is_in_use;
+use crate::client::Outgoing;
+use crate::config::Config;
+use crate::program::Program;
+use crate::running::open_broker;
+use crate::topic::{AnyTopic, WrittenRecord};
+use crate::topology::AgentRole;
+use crate::web::percent::encode;
+use crate::worker::{RunError, prepare_topics};
+
+/// Where a record went.
+#[derive(Debug, Deserialize, Serialize)]
+struct Place {
+    topic: String,
+    partition: u32,
+    offset: u64,
+}
+
+/// The command `send`. A folder that no worker has is written to; else a running worker sends.
+pub(crate) async fn send(
+    program: &Program,
+    asked: &SendArguments,
+    config: &Config,
+    web: Web,
+    console: &Console,
+) -> Result<(), CliError> {
+    let topic = destination(program, &asked.to)?;
+    let (key, value) = match asked.record.as_slice() {
+        [key, value] => (Some(key.as_str()), value),
+        [value] => (None, value),
+        other => return Err(CliError::Usage(format!("`send` takes [KEY] VALUE, and got {other:?}"))),
+    };
+    let record = WrittenRecord::from_words(topic, key, value)?;
+    let place = match config.data_dir.as_ref().map(|_| open_broker(config)) {
+        None => ask(program, topic, &record, web).map_err(|source| CliError::Nowhere { source })?,
+        Some(Ok(broker)) => produce(program, topic, record, config, &broker).await?,
+        Some(Err(in_use)) if is_in_use(&in_use) => {
+            ask(program, topic, &record, web).map_err(|source| CliError::InUse { in_use: Box::new(in_use), source })?
+        }
+        Some(Err(error)) => return Err(error.into()),
+    };
+    console.answer(&place, || {
+        format!("sent to topic {}, partition {}, offset {}", place.topic, place.partition, place.offset)
+    });
+    Ok(())
+}
+
+/// The topic that a name, or an agent's with `@`, stands for.
+fn destination(program: &Program, to: &str) -> Result<&'static dyn AnyTopic, CliError> {
+    let graph = program.graph();
+    let known = || program.topics.iter().map(|topic| topic.name().clone());
+    let name = match to.strip_prefix('@') {
+        None => to.into(),
+        Some(name) => {
+            let mut agents = graph.agents.iter().filter(|agent| agent.role == AgentRole::Declared);
+            match agents.clone().find(|agent| *agent.name == *name) {
+                Some(agent) => input(&graph, agent),
+                None => return Err(Unknown::new("agent", name, agents.by_ref().map(|agent| agent.name.clone())).into()),
+            }
+        }
+    };
+    let topic = program.topics.iter().find(|topic| **topic.name() == *name).copied();
+    topic.ok_or_else(|| Unknown::new("topic", &name, known()).into())
+}
+
+fn ask(program: &Program, topic: &dyn AnyTopic, record: &WrittenRecord, web: Web) -> Result<Place, ClientError> {
+    let worker = RunningWorker::find(web, &program.app)?;
+    let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), &serde_json::json!(record))?;
+    serde_json::from_value(answer).map_err(|_| worker.is_none())
+}
+
+async fn produce(
+    program: &Program,
+    topic: &dyn AnyTopic,
+    record: WrittenRecord,
+    config: &Config,
+    broker: &SharedBroker,
+) -> Result<Place, CliError> {
+    let topology = prepare_topics(program, &**broker).await?;
+    let partitions = topology.partitions.get(topic.name()).copied().unwrap_or(program.default_partitions);
+    let record = record.encode(topic, partitions, config.clock.now(), &*config.entropy)?;
+    let failed = || RunError::broker(format!("sending to topic `{}`", record.topic));
+    let Outgoing { topic, partition, timestamp, key, value, headers } = &record;
+    let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header { name, value }).collect();
+    let new = NewRecord { timestamp: *timestamp, key: key.as_deref(), value: value.as_deref(), headers: &headers };
+    let mut producer = broker.producer().map_err(failed())?;
+    let to = TopicPartition { topic: topic.clone(), partition: *partition };
+    let destination = producer.destination(&to).map_err(failed())?;
+    producer.send(destination, new).map_err(failed())?;
+    let written = producer.flush().await.map_err(failed())?;
+    let end = written.end(destination).map_or(0, |end| end.get());
+    Ok(Place { topic: topic.to_string(), partition: partition.get(), offset: end.saturating_sub(1) })
+}

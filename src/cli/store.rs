@@ -1,0 +1,45 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, SharedBroker};
+
+use super::error::CliError;
+use crate::config::Config;
+use crate::program::Program;
+use crate::running::open_broker;
+use crate::topology::Topology;
+use crate::worker::RunError;
+
+/// Whether the embedded broker has anything in the settings' folder. To look must not create it.
+pub(crate) fn has_broker(config: &Config) -> bool {
+    config.data_dir.as_ref().is_some_and(|folder| folder.join("broker").is_dir())
+}
+
+/// Whether another process has the folder.
+pub(crate) fn is_in_use(error: &RunError) -> bool {
+    matches!(error, RunError::Broker { source: BrokerError::FolderInUse { .. }, .. })
+}
+
+/// How many partitions the topics have that are there.
+pub(crate) async fn partitions(broker: &SharedBroker) -> Result<HashMap<Arc<str>, u32>, RunError> {
+    let topics = broker.topics().await.map_err(RunError::broker("looking up the topics"))?;
+    Ok(topics.into_iter().map(|topic| (topic.name, topic.partitions)).collect())
+}
+
+/// The program's graph: with the partitions that are there, if its folder can be looked into, else as declared.
+pub(crate) async fn topology(program: &Program, config: &Config) -> Result<Topology, CliError> {
+    if let Some(error) = program.errors.first() {
+        return Err(error.clone().into());
+    }
+    let mut existing = HashMap::new();
+    if has_broker(config) {
+        match open_broker(config) {
+            Ok(broker) => existing = partitions(&broker).await?,
+            Err(error) if is_in_use(&error) => {
+                tracing::info!("a worker has the folder: the numbers of partitions are those declared");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Topology::resolve(program.graph(), &existing)?)
+}

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use serde::Serialize;
+
+use super::percent;
+use super::problem::Problem;
+use super::site::Site;
+use crate::client::SendError;
+use crate::topic::WrittenRecord;
+
+/// Where a record went.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordAnswer {
+    topic: Arc<str>,
+    partition: u32,
+    offset: u64,
+}
+
+/// `POST /topics/{topic}`: sends the record `{"key": "text, or null", "value": ...}` to one of the program's own topics.
+pub(crate) async fn send(
+    State(site): State<Arc<Site>>,
+    uri: Uri,
+    body: Bytes,
+) -> Result<(StatusCode, Json<RecordAnswer>), Problem> {
+    let name = percent::decode(uri.path().strip_prefix("/topics/").unwrap_or_default());
+    let name = String::from_utf8_lossy(&name);
+    let program = &site.shared.program;
+    let topic = program.topics.iter().find(|topic| **topic.name() == *name).copied().ok_or_else(|| {
+        let known: Vec<String> = program.topics.iter().map(|topic| format!("`{}`", topic.name())).collect();
+        Problem::not_found(format!("app `{}` has no topic `{name}`; its topics: {}", program.app, known.join(", ")))
+    })?;
+    let record: WrittenRecord = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request(format!(
+            "topic `{name}`: the body is no record: {error}; write {{\"key\": \"text\", \"value\": ...}}, or no key"
+        ))
+    })?;
+    let scope = &site.scope;
+    let record = record
+        .encode(topic, scope.partitions(topic.name()), scope.clock.now(), &*scope.entropy)
+        .map_err(|error| Problem::bad_request(error.to_string()))?;
+    let sent = scope.producer.send(record).await.map_err(|error| match error {
+        SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
+        _ => Problem::internal(format!("the record was not sent: {error}")),
+    })?;
+    let answer = RecordAnswer { topic: sent.topic, partition: sent.partition.get(), offset: sent.offset.get() };
+    Ok((StatusCode::OK, Json(answer)))
+}
