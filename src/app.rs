@@ -164,6 +164,23 @@ impl App {
     /// app.web(move |state| Router::new().route("/home", get(home)).with_state(state.open(by_page.view())));
     /// ```
     ///
+    /// Every worker serves besides, in JSON where nothing else is said:
+    ///
+    /// | path | what |
+    /// |---|---|
+    /// | `GET /` | a page about the worker and its tables, for people |
+    /// | `GET /tables` | the tables, and which worker has which partition |
+    /// | `GET /tables/{table}/{key}` | a row as it was last committed, from any worker: `{"key", "value", "partition", "position"}`; `?wait=` for a slice that is just moving (milliseconds, default 1000), `?inbox=` until the state has the change of that offset, `?at=` until it is as far as that changelog position |
+    /// | `GET /tables/{table}` | a page of rows in key order: `?prefix=`, `?from=`, `?limit=` (default 100); `next_page` is the path of the next |
+    /// | `POST /tables/{table}/{key}` | sends a change to the key's owner: merged where the table has a [`merge`](crate::Table::merge), else the new value; `?wait=` until it is committed |
+    /// | `PUT`, `DELETE /tables/{table}/{key}` | replaces, removes the row |
+    /// | `GET /topology` | the dataflow graph; `?format=mermaid` or `dot` |
+    /// | `GET /healthz`, `GET /readyz` | whether the worker lives; whether all of its shards are open |
+    /// | `GET /metrics` | numbers for Prometheus |
+    ///
+    /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a JSON array,
+    /// percent-encoded.
+    ///
     /// A path that is served already (`/`, `/tables` and what is below it, `/topology`, `/healthz`, `/readyz`, `/metrics`, or
     /// one that was added before) is an error at the start.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {

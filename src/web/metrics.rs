@@ -113,6 +113,9 @@ impl Site {
         for (number, group) in topology.groups.iter().enumerate() {
             let mine: Vec<Partition> =
                 shards.iter().filter(|shard| shard.group == number).map(|shard| shard.partition).collect();
+            if mine.is_empty() {
+                continue;
+            }
             let mut inputs: Vec<&Arc<str>> = topology
                 .graph
                 .agents

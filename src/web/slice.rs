@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
 use super::site::Site;
-use crate::table::{AnyTable, GlobalStore, Position, TableKind};
+use crate::table::{AnyTable, GlobalStore, Position, Published, TableKind};
 
 /// How soon to look again for a slice that was just closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -52,39 +52,7 @@ impl Site {
         partition: Partition,
         deadline: Instant,
     ) -> Result<CommittedSlice, Problem> {
-        let wait = deadline.saturating_duration_since(Instant::now());
-        if table.identity().kind == TableKind::Global {
-            let mut status = self.status.clone();
-            // A worker joins once its copies have reached the end they had at the start.
-            let joined = timeout_at(deadline, status.wait_for(|status| status.joined)).await;
-            if !matches!(joined, Ok(Ok(_))) || !self.is_alive() {
-                let state = self.condition().state;
-                return Err(Problem::not_now(format!(
-                    "table `{}`: the copy on worker `{}` is not up to date yet (the worker is {state}); try again",
-                    table.name(),
-                    self.scope.worker,
-                ))
-                .with("state", state));
-            }
-            let GlobalStore { store, moved, .. } = self.scope.global(table.name());
-            let slot = PositionSlot(partition.get());
-            return Ok(CommittedSlice { store, table: GlobalStore::TABLE, slot, moved });
-        }
-        match self.shared.directory.wait_for(table.name(), partition, wait).await {
-            Some(slice) => Ok(CommittedSlice {
-                store: slice.store,
-                table: slice.table,
-                slot: slice.slot,
-                moved: slice.committed,
-            }),
-            None => Err(Problem::not_now(format!(
-                "table `{}`, partition {partition}: no worker has it open (it is being restored or is moving to another \
-                 worker); try again, or wait longer with ?wait= (milliseconds)",
-                table.name()
-            ))
-            .with("state", self.condition().state)
-            .with("partition", partition.get())),
-        }
+        self.slice_at(table, partition, Wanted::default(), deadline).await
     }
 
     /// A partition of a table, as soon as it is as far as wanted.
@@ -95,8 +63,35 @@ impl Site {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<CommittedSlice, Problem> {
+        let stopped = async {
+            let mut status = self.status.clone();
+            while status.changed().await.is_ok() {}
+        };
+        tokio::select! {
+            biased;
+            slice = self.reached(table, partition, wanted, deadline) => slice,
+            // What is not there by now will not come here any more, and nobody is to wait for it.
+            () = stopped => Err(Problem::not_now(format!(
+                "table `{}`, partition {partition}: worker `{}` has stopped; ask another worker, or try again once it runs",
+                table.name(),
+                self.scope.worker,
+            ))
+            .with("state", self.condition().state)),
+        }
+    }
+
+    async fn reached(
+        &self,
+        table: &dyn AnyTable,
+        partition: Partition,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<CommittedSlice, Problem> {
         loop {
-            let mut slice = self.slice(table, partition, deadline).await?;
+            let mut slice = match table.identity().kind {
+                TableKind::Global => self.part_of_copy(table, partition, deadline).await?,
+                TableKind::Table => self.owners_slice(table, partition, deadline).await?,
+            };
             slice.moved.mark_unchanged();
             let position = slice.position();
             if wanted.is_reached(position) {
@@ -117,5 +112,50 @@ impl Site {
                 }
             }
         }
+    }
+
+    /// The slice of the shard that owns it, on whichever worker that is.
+    async fn owners_slice(
+        &self,
+        table: &dyn AnyTable,
+        partition: Partition,
+        deadline: Instant,
+    ) -> Result<CommittedSlice, Problem> {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        match self.shared.directory.wait_for(table.name(), partition, wait).await {
+            Some(Published { store, table, slot, committed, .. }) => {
+                Ok(CommittedSlice { store, table, slot, moved: committed })
+            }
+            None => Err(Problem::not_now(format!(
+                "table `{}`, partition {partition}: no worker has it open (it is being restored or is moving to another \
+                 worker); try again, or wait longer with ?wait= (milliseconds)",
+                table.name()
+            ))
+            .with("state", self.condition().state)
+            .with("partition", partition.get())),
+        }
+    }
+
+    /// A partition of this worker's copy of a global table.
+    async fn part_of_copy(
+        &self,
+        table: &dyn AnyTable,
+        partition: Partition,
+        deadline: Instant,
+    ) -> Result<CommittedSlice, Problem> {
+        let mut status = self.status.clone();
+        // A worker joins once its copies have reached the end they had at the start.
+        let joined = timeout_at(deadline, status.wait_for(|status| status.joined)).await;
+        if !matches!(joined, Ok(Ok(_))) || !self.is_alive() {
+            let state = self.condition().state;
+            return Err(Problem::not_now(format!(
+                "table `{}`: the copy on worker `{}` is not up to date (the worker is {state}); try again",
+                table.name(),
+                self.scope.worker,
+            ))
+            .with("state", state));
+        }
+        let GlobalStore { store, moved, .. } = self.scope.global(table.name());
+        Ok(CommittedSlice { store, table: GlobalStore::TABLE, slot: PositionSlot(partition.get()), moved })
     }
 }

@@ -1,0 +1,82 @@
+//! `POST`, `PUT` and `DELETE /tables/{table}/{key}`.
+
+use serde_json::json;
+
+use crate::program::{TestResult, program};
+
+#[tokio::test]
+async fn a_change_is_applied_by_the_owner() -> TestResult {
+    let (running, clients) = program().start(2).await?;
+    for (turn, client) in clients.iter().enumerate() {
+        let sent = client.post("/tables/pages/home", "5").expect(202);
+        assert_eq!(sent["topic"], "web-test-pages-inbox");
+        let row = client.get(&format!("/tables/pages/home?inbox={}&wait=5000", sent["offset"])).expect(200);
+        assert_eq!((&row["value"], &row["partition"]), (&json!(5), &sent["partition"]), "worker {turn}");
+        // Without a merge a change is the new value.
+        let waited = client.post("/tables/pages/home?wait=5000", "7").expect(200);
+        assert!(waited["position"]["inbox"].as_u64() > waited["offset"].as_u64(), "{waited}");
+        assert_eq!(client.get("/tables/pages/home").expect(200)["value"], 7);
+    }
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_values_merge_post_adds_put_replaces_and_delete_removes() -> TestResult {
+    let (running, clients) = program().start(2).await?;
+    let client = &clients[0];
+    let total = || client.get("/tables/totals/a");
+    for (method, body, expected) in [("POST", "3", 3), ("POST", "4", 7), ("PUT", "100", 100), ("POST", "1", 101)] {
+        client.ask(method, "/tables/totals/a?wait=5000", &[], body).expect(200);
+        assert_eq!(total().expect(200)["value"], expected, "{method} {body}");
+    }
+    client.delete("/tables/totals/a?wait=5000").expect(200);
+    assert_eq!(total().status, 404);
+    // Every worker's copy sees the same.
+    let sent = clients[1].put("/tables/totals/a?wait=5000", "9").expect(200);
+    for client in &clients {
+        let row = client.get(&format!("/tables/totals/a?inbox={}&wait=5000", sent["offset"])).expect(200);
+        assert_eq!(row["value"], 9);
+    }
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_fit_is_refused() -> TestResult {
+    let (running, clients) = program().start(1).await?;
+    let client = &clients[0];
+    let error = client.post("/tables/pages/home", "\"five\"").error(400);
+    assert!(error.contains("table `pages`") && error.contains("a u64 in JSON"), "{error}");
+    assert!(client.post("/tables/numbers/1", "one").error(400).contains("text is JSON in quotes"));
+    assert!(client.put("/tables/pairs/%5B%22a%22,1%5D", "[1,-1]").error(400).contains("Vec<u64>"));
+    assert!(client.post("/tables/pages/home", "").error(400).contains("not JSON"));
+    assert!(client.post("/tables/numbers/one", "\"1\"").error(400).contains("i32"));
+    assert!(client.post("/tables/nope/x", "1").error(404).contains("no table `nope`"));
+    let large = format!("\"{}\"", "x".repeat(1 << 20));
+    let refused = client.post("/tables/numbers/1", &large);
+    assert!(refused.error(413).contains("at most 1048576 bytes"), "{}", refused.text);
+    let local = client.post("/tables/here/seen", "1");
+    assert!(local.error(405).contains("read only"), "{}", local.text);
+    assert_eq!(local.header("allow"), "GET,HEAD");
+    let list = client.post("/tables/pages", "1");
+    assert!(list.error(405).contains("/tables/pages does not take POST"), "{}", list.text);
+    assert_eq!(list.header("allow"), "GET,HEAD");
+    // Nothing of all that was applied.
+    assert_eq!(client.get("/tables/pages").expect(200)["rows"], json!([]));
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_sites_page_cannot_change_a_table() -> TestResult {
+    let (running, clients) = program().start(1).await?;
+    let client = &clients[0];
+    let own = format!("http://{}", running.web_addresses()[0]);
+    let change = |origin: &str| client.ask("POST", "/tables/pages/home?wait=5000", &[("origin", origin)], "1");
+    assert!(change("http://elsewhere.example").error(403).contains("another site"));
+    assert!(change("null").error(403).contains("another site"));
+    change(&own).expect(200);
+    running.stop().await?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+/// A client of one worker's web server.
+pub(crate) struct Client {
+    address: SocketAddr,
+    agent: ureq::Agent,
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, agent: ureq::Agent::config_builder().http_status_as_error(false).build().into() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], "")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.ask("POST", path, &[], body)
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &str) -> Answer {
+        self.ask("PUT", path, &[], body)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.ask("DELETE", path, &[], "")
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = if body.is_empty() {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            self.agent.run(request.body(body.to_owned()).unwrap())
+        };
+        let mut answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            text: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The JSON of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The error of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16) -> String {
+        let error = self.expect(status)["error"].clone();
+        error.as_str().unwrap_or_else(|| panic!("no error: {}", self.text)).to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        match self.headers.get(name) {
+            Some(value) => value.to_str().unwrap(),
+            None => panic!("no {name} in {:?}", self.headers),
+        }
+    }
+}

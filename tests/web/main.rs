@@ -1,0 +1,11 @@
+//! The web server of a worker, over real sockets.
+
+mod changes;
+mod client;
+mod gate;
+mod numbers;
+mod pages;
+mod program;
+mod readiness;
+mod routes;
+mod rows;

@@ -1,0 +1,72 @@
+use std::net::SocketAddr;
+
+use marlowe::{App, Config, GlobalTable, Running, Table, Topic};
+
+use crate::client::Client;
+
+pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// A program with a table of every kind.
+pub(crate) struct Program {
+    pub(crate) app: App,
+    pub(crate) visits: Topic<String, u64>,
+    pub(crate) pages: Table<String, u64>,
+    pub(crate) totals: GlobalTable<String, u64>,
+}
+
+/// Any free port of the loopback.
+pub(crate) fn free() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// The tables: `pages`, by an agent; `numbers`, `pairs` and `raw`, whose keys are not text; `here`, whose partitions have rows
+/// of their own; `totals`, global and merged.
+pub(crate) fn program() -> Program {
+    let mut app = App::new("web-test");
+    app.partitions(4);
+    let visits = app.topic::<String, u64>("visits");
+    let pages = app.table::<String, u64>("pages");
+    let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
+    let here = app.table::<String, u64>("here").partition_local();
+    app.table::<i32, String>("numbers");
+    app.table::<(String, u32), Vec<u64>>("pairs");
+    app.table::<Vec<u8>, u64>("raw");
+    app.agent("count", visits).with((pages, here, totals)).each(async |(pages, here, totals), visit| {
+        let key = page(visit);
+        pages.insert(key, visit);
+        here.update("seen", |seen| *seen += 1);
+        totals.send("visits", 1);
+        Ok(())
+    });
+    Program { app, visits, pages, totals }
+}
+
+/// The key that a number is sent with.
+pub(crate) fn page(number: u64) -> String {
+    format!("page-{number:04}")
+}
+
+impl Program {
+    pub(crate) async fn start(self, workers: usize) -> Result<(Running, Vec<Client>), Box<dyn std::error::Error>> {
+        let mut running = self.app.start(Config::default().web(free()).workers(workers)).await?;
+        running.ready().await?;
+        let clients = running.web_addresses().into_iter().map(Client::new).collect();
+        Ok((running, clients))
+    }
+
+    /// The same, after so many visits, each to a page of its own.
+    pub(crate) async fn visited(
+        self,
+        workers: usize,
+        visits: u64,
+    ) -> Result<(Running, Vec<Client>), Box<dyn std::error::Error>> {
+        let topic = self.visits;
+        let (mut running, clients) = self.start(workers).await?;
+        let to_topic = running.open(topic);
+        for number in 0..visits {
+            to_topic.send(&page(number), &number).await?;
+        }
+        running.drain().await?;
+        Ok((running, clients))
+    }
+}

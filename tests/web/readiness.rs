@@ -1,0 +1,91 @@
+//! What a worker says before it is ready.
+
+use std::time::Duration;
+
+use marlowe::Config;
+
+use crate::client::Client;
+use crate::gate::Gate;
+use crate::program::{TestResult, free, program};
+
+async fn until_state(client: &Client, state: &str) {
+    for _ in 0..500 {
+        if client.get("/readyz").json()["state"] == state {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never was {state}: {:?}", client.get("/readyz"));
+}
+
+#[tokio::test]
+async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
+    let gate = Gate::closed();
+    let mut running = program().app.start(Config::default().web(free()).broker(gate.clone())).await?;
+    let client = Client::new(running.web_addresses()[0]);
+
+    let starting = client.get("/readyz");
+    assert_eq!(starting.expect(503)["state"], "starting");
+    assert_eq!(starting.header("retry-after"), "1");
+    client.get("/healthz").expect(200);
+    let row = client.get("/tables/pages/x?wait=20");
+    assert!(row.error(503).contains("table `pages`, partition"), "{}", row.text);
+    assert_eq!(row.header("retry-after"), "1");
+    let copy = client.get("/tables/totals/x?wait=20");
+    assert!(copy.error(503).contains("the copy on worker"), "{}", copy.text);
+    assert!(client.get("/tables/pages?wait=0").error(503).contains("no worker has it open"));
+    assert!(client.get("/").text.contains(">starting<"));
+
+    gate.joins.send_replace(true);
+    until_state(&client, "restoring").await;
+    let restoring = client.get("/readyz").expect(503);
+    assert!(restoring["restoring"].as_u64().unwrap() > 0, "{restoring}");
+    let row = client.get("/tables/pages/x?wait=20");
+    assert!(row.error(503).contains("is being restored"), "{}", row.text);
+    assert_eq!(row.json()["state"], "restoring");
+    assert!(client.get("/metrics").text.contains("marlowe_worker_state{state=\"restoring\"} 1"));
+    // A change is taken at once; it is applied when its owner is there.
+    let sent = client.post("/tables/pages/early?wait=20", "1").expect(202);
+
+    gate.positions.send_replace(true);
+    running.ready().await?;
+    let ready = client.get("/readyz").expect(200);
+    assert_eq!((&ready["state"], &ready["restoring"], &ready["leader"]), (&"ready".into(), &0.into(), &true.into()));
+    let row = client.get(&format!("/tables/pages/early?inbox={}&wait=5000", sent["offset"])).expect(200);
+    assert_eq!(row["value"], 1);
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_read_waits_for_a_worker_that_is_almost_ready() -> TestResult {
+    let gate = Gate::closed();
+    let mut running = program().app.start(Config::default().web(free()).broker(gate.clone())).await?;
+    let client = Client::new(running.web_addresses()[0]);
+    let asked = tokio::task::spawn_blocking(move || {
+        (client.get("/tables/pages/x?wait=10000"), client.get("/tables/totals/x?wait=10000"))
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    gate.joins.send_replace(true);
+    gate.positions.send_replace(true);
+    running.ready().await?;
+    let (row, copy) = asked.await?;
+    assert_eq!((row.status, copy.status), (404, 404), "{row:?} {copy:?}");
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_failed_is_not_healthy() -> TestResult {
+    let mut program = program();
+    let bad = program.app.topic::<String, u64>("bad");
+    program.app.agent("fails", bad).retries(0).each(async |_, _| Err::<(), _>("on purpose".into()));
+    let (mut running, clients) = program.start(1).await?;
+    running.open(bad).send(&"k".to_owned(), &1).await?;
+    running.failed().await;
+    until_state(&clients[0], "stopped").await;
+    assert!(clients[0].get("/healthz").error(503).contains("has stopped"));
+    assert!(clients[0].get("/tables/totals/x?wait=20").error(503).contains("the worker is stopped"));
+    drop(running);
+    Ok(())
+}
