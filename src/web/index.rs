@@ -40,7 +40,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Html<String> {
         0 => format!("{} open", condition.shards),
         restoring => format!("{} open, {restoring} not yet{left}", condition.shards),
     };
-    let leader = if condition.leader { "leader" } else { "" };
+    let leader = if condition.leader { ", the leader" } else { "" };
     let page = TEMPLATE
         .replace("{{state}}", condition.state)
         .replace("{{leader}}", leader)
@@ -62,7 +62,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -95,6 +95,38 @@ async fn a_request_that_waits_does_not_hold_the_stop_up() -> TestResult {
 }
 
 #[tokio::test]
+async fn nothing_of_a_worker_is_left_after_the_stop() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let config = || Config::default().web(free()).data_dir(folder.path());
+    let mut running = program().app.start(config()).await?;
+    running.ready().await?;
+    let client = Client::new(running.web_addresses()[0]);
+    client.post("/tables/pages/home?wait=5000", "1").expect(200);
+    let worker = client.get("/readyz").expect(200)["worker"].as_str().unwrap().to_owned();
+    running.stop().await?;
+    #[cfg(target_os = "linux")]
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        // Another test's thread may end just now.
+        let name = std::fs::read_to_string(thread?.path().join("comm")).unwrap_or_default();
+        assert!(!name.starts_with(&worker), "{name} is left");
+    }
+    // The folder is free as well.
+    let mut running = program().app.start(config()).await?;
+    running.ready().await?;
+    assert_eq!(Client::new(running.web_addresses()[0]).get("/tables/pages/home").expect(200)["value"], 1);
+    // A program that is dropped does not listen on either.
+    let address = running.web_addresses()[0];
+    drop(running);
+    for _ in 0..500 {
+        if std::net::TcpStream::connect(address).is_err() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("somebody listens on {address} still, as {worker} did")
+}
+
+#[tokio::test]
 async fn the_index_is_a_page_for_people() -> TestResult {
     let (running, clients) = program().visited(1, 1234).await?;
     let page = clients[0].get("/");
