@@ -1,5 +1,7 @@
 //! A word counter, to try the command line on: `cargo run --example cli_demo -- --help`.
 
+use std::time::Duration;
+
 use marlowe::App;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,9 @@ fn main() {
         async |(counts, total), word: String| {
             if word == "fail" {
                 return Err("the word is `fail`".into());
+            }
+            if word == "slow" {
+                tokio::time::sleep(Duration::from_secs(60)).await;
             }
             counts.update(word, |count| *count += 1);
             total.send("words", 1);

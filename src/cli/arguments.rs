@@ -60,6 +60,9 @@ pub(crate) struct WorkerOptions {
     pub(crate) drain: bool,
 }
 
+/// The names of a worker's options.
+pub(crate) const WORKER_OPTIONS: [&str; 4] = ["workers", "lanes", "commit_interval", "drain"];
+
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {

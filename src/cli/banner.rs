@@ -44,7 +44,9 @@ impl Banner {
     pub(crate) fn text(&self, console: &Console) -> String {
         let version = self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let web: Vec<String> = self.web.iter().map(|address| format!("http://{address}")).collect();
-        let workers = format!("{} of {} lane{}", self.workers, self.lanes, if self.lanes == 1 { "" } else { "s" });
+        let lanes = if self.lanes == 1 { "1 lane".to_owned() } else { format!("{} lanes", self.lanes) };
+        let each = if self.workers == 1 { "" } else { " each" };
+        let workers = format!("{}, with {lanes}{each}", self.workers);
         let rows = [
             ("id", format!("{}{version}", self.id)),
             ("broker", format!("embedded, {}", self.broker)),

@@ -2,11 +2,12 @@ use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use clap_complete::Shell;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, WORKER_OPTIONS};
 use super::console::Console;
 
 /// What a program's command line is: Marlowe's part, and the program's own.
@@ -56,13 +57,22 @@ impl CommandLine {
         let mut definition = self.definition();
         let commands: Vec<&str> = definition.get_subcommands().map(clap::Command::get_name).collect();
         let known = StyledStr::from(format!("the commands are {}", commands.join(", ")));
-        definition.try_get_matches_from_mut(arguments).map_err(|mut error| {
+        let matches = definition.try_get_matches_from_mut(arguments).map_err(|mut error| {
             if error.kind() == ErrorKind::InvalidSubcommand {
-                // clap's own tip, if it has one, is in there too: the command that is meant stands in the list.
                 error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![known]));
             }
             error
-        })
+        })?;
+        // A worker's options stand at the top for when there is no command; before another one they would do nothing.
+        let written = |option: &&str| matches.value_source(option) == Some(ValueSource::CommandLine);
+        match (matches.subcommand_name(), WORKER_OPTIONS.iter().copied().find(written)) {
+            (Some(command), Some(option)) if command != "worker" => {
+                let option = option.replace('_', "-");
+                let reason = format!("`--{option}` is an option of `worker`, and means nothing to `{command}`\n");
+                Err(definition.error(ErrorKind::ArgumentConflict, reason))
+            }
+            _ => Ok(matches),
+        }
     }
 }
 
@@ -120,10 +130,16 @@ mod tests {
     }
 
     #[test]
+    fn an_option_of_the_worker_alone_is_refused_before_another_command() {
+        let error = matches("--commit-interval 5 tables").unwrap_err().to_string();
+        assert!(error.contains("--commit-interval") && error.contains("tables"), "{error}");
+    }
+
+    #[test]
     fn an_unknown_command_is_named_with_what_there_is() {
-        let error = matches("tablse").unwrap_err().render().to_string();
+        let error = matches("tablse").unwrap_err().to_string();
         assert!(error.contains("tablse") && error.contains("tables"), "{error}");
-        let error = matches("frobnicate").unwrap_err().render().to_string();
+        let error = matches("frobnicate").unwrap_err().to_string();
         assert!(error.contains("frobnicate") && error.contains("completion"), "{error}");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct WorkerRun {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Happened {
-    Ready { seconds: f64, restored: u64 },
+    Ready { seconds: f64 },
     Drained(Drained),
     Stopped { seconds: f64 },
 }
@@ -102,8 +102,7 @@ impl WorkerRun {
             () = bar.watch_restore(&progress) => {}
         }
         drop(bar);
-        let restored = progress.iter().map(|worker| worker.restored.load(std::sync::atomic::Ordering::Relaxed)).sum();
-        self.say(&Happened::Ready { seconds: begun.elapsed().as_secs_f64(), restored });
+        self.say(&Happened::Ready { seconds: begun.elapsed().as_secs_f64() });
         match self.until {
             Until::Stopped => Err(running.failed().await),
             Until::Drained => {
@@ -119,10 +118,7 @@ impl WorkerRun {
             self.console.paint(
                 Style::Faint,
                 &match happened {
-                    Happened::Ready { seconds, restored: 0 } => format!("ready after {seconds:.1} s"),
-                    Happened::Ready { seconds, restored } => {
-                        format!("ready after {seconds:.1} s, {restored} changes restored")
-                    }
+                    Happened::Ready { seconds } => format!("ready after {seconds:.1} s"),
                     Happened::Drained(Drained { seconds, events, .. }) => {
                         let rate = *events as f64 / seconds.max(0.001);
                         format!("drained: {events} events in {seconds:.1} s ({rate:.0} events/s)")

@@ -1,0 +1,7 @@
+//! The command line, as people meet it: an example program in processes of its own.
+
+mod listings;
+mod program;
+mod reset;
+mod send;
+mod worker;

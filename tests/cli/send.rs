@@ -1,0 +1,102 @@
+//! `send` and `table`.
+
+use std::io::{Read, Write};
+
+use serde_json::json;
+
+use crate::program::{Worker, run, succeed};
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+#[test]
+fn a_record_goes_into_a_folder_that_no_worker_has() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let data = data.to_str().ok_or("a path of text")?;
+    let said = succeed(&["send", "words", "ada", "hello", "--data-dir", data]);
+    assert!(said.out.starts_with("sent to topic words, partition ") && said.out.ends_with("offset 0\n"), "{said:?}");
+    let said = succeed(&["--json", "send", "@count", "ada", "hello", "--data-dir", data]).json();
+    assert_eq!((&said["topic"], &said["offset"]), (&json!("words"), &json!(1)));
+    succeed(&["send", "orders", "007", r#"{"item":"pen","pieces":3}"#, "--data-dir", data]);
+
+    let worker = Worker::start(&["--data-dir", data]);
+    worker.wait_for_row("counts", "hello", &json!(2));
+    worker.wait_for_row("stock", "7", &json!(3));
+    worker.wait_for_row("total", "words", &json!(2));
+    worker.stop();
+    Ok(())
+}
+
+#[test]
+fn a_record_goes_to_the_worker_that_has_the_folder() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().to_str().ok_or("a path of text")?;
+    let worker = Worker::start(&["--data-dir", data]);
+    succeed(&["send", "words", "hello", "--data-dir", data, "--web", &worker.web()]);
+    succeed(&["send", "words", "hello", "--web", &worker.web()]);
+    worker.wait_for_row("counts", "hello", &json!(2));
+    // Without the worker's address, whoever has the folder is named.
+    run(&["send", "words", "x", "--data-dir", data, "--web", "off"]).fails(1, &["in use", "pid", "--web"]);
+    Ok(())
+}
+
+#[test]
+fn rows_are_shown_one_or_many() {
+    let worker = Worker::start(&[]);
+    for word in ["cat", "car", "dog", "car"] {
+        assert!(worker.post("words", &json!({ "value": word })));
+    }
+    worker.wait_for_row("total", "words", &json!(4));
+    worker.wait_for_row("counts", "car", &json!(2));
+    let web = worker.web();
+    let one = succeed(&["table", "counts", "car", "--web", &web]).out;
+    assert!(one.starts_with("KEY  VALUE  PARTITION\ncar  2"), "{one}");
+    let rows = succeed(&["table", "counts", "--json", "--web", &web, "--prefix", "ca"]).json();
+    let keys: Vec<_> = rows["rows"].as_array().into_iter().flatten().map(|row| &row["key"]).collect();
+    assert_eq!(keys, ["car", "cat"]);
+    let page = succeed(&["table", "counts", "--web", &web, "--limit", "1", "--from", "cat"]).out;
+    assert!(page.contains("cat") && page.contains("there are more: --from 'dog'"), "{page}");
+    run(&["table", "counts", "cow", "--web", &web]).fails(1, &["`counts`", "no row \"cow\""]);
+    run(&["table", "stock", "cow", "--web", &web]).fails(1, &["`stock`", "u64"]);
+}
+
+#[test]
+fn what_its_topic_does_not_take_is_not_sent() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().to_str().ok_or("a path of text")?;
+    let send = |words: &[&str]| run(&[&["send", "--data-dir", data], words].concat());
+    send(&["orders", "1", "{}"]).fails(2, &["`orders`", "value", "Order", "item"]);
+    send(&["orders", "1", "{bad"]).fails(2, &["`orders`", "not JSON", "{bad"]);
+    send(&["orders", "one", r#"{"item":"pen","pieces":3}"#]).fails(2, &["`orders`", "key", "u64", "one"]);
+    send(&["orders", r#"{"item":"pen","pieces":3}"#]).fails(2, &["`orders`", "no key"]);
+    send(&["words", "1", "2", "3"]).fails(2, &["Usage"]);
+
+    // Nor over HTTP, by whoever asks.
+    let worker = Worker::start(&[]);
+    assert!(!worker.post("orders", &json!({ "key": "1", "value": {} })));
+    assert!(!worker.post("orders", &json!({ "key": "1", "valeu": 1, "value": {"item": "pen", "pieces": 3} })));
+    assert!(!worker.post("nothing", &json!({ "value": 1 })));
+    Ok(())
+}
+
+#[test]
+fn nobody_or_somebody_else_answers() -> TestResult {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let other = std::thread::spawn(move || -> std::io::Result<()> {
+        for body in [r#"{"app":"other"}"#, "<html>"] {
+            let (mut stream, _) = listener.accept()?;
+            let _ = stream.read(&mut [0; 4096])?;
+            let length = body.len();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")?;
+        }
+        Ok(())
+    });
+    run(&["table", "counts", "--web", &address]).fails(1, &["runs app `other`, not `cli-demo`", &address]);
+    run(&["table", "counts", "--web", &address]).fails(1, &["no worker of Marlowe", &address]);
+    other.join().map_err(|_| "the other one panicked")??;
+    run(&["table", "counts", "--web", &address]).fails(1, &["no worker answers", &address, "--web"]);
+    run(&["send", "words", "x", "--web", &address]).fails(1, &["no worker answers", &address, "--data-dir"]);
+    run(&["table", "counts", "--web", "off"]).fails(1, &["--web"]);
+    Ok(())
+}
