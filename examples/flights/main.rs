@@ -14,12 +14,15 @@
 
 mod program;
 
+use std::io::{self, IsTerminal};
+
 use marlowe::App;
-use program::Feed;
+use program::{Drawing, Feed, Screen};
 
 fn main() {
     let mut app = App::new("flights");
     let feed: Feed = app.options();
-    program::declare(&mut app, feed);
+    let drawing = if io::stdout().is_terminal() { Drawing::InPlace } else { Drawing::Below };
+    program::declare(&mut app, feed, Screen::new(io::stdout(), drawing));
     app.main()
 }

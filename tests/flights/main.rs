@@ -16,7 +16,7 @@ use std::time::Duration;
 use marlowe::{App, Config, Running};
 use marlowe_broker::{Entropy, SeededEntropy, SystemEntropy};
 use process::{Process, example};
-use program::{Feed, Tables};
+use program::{Drawing, Feed, Screen, Tables};
 use recount::{Counted, shipped};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -30,7 +30,7 @@ const ANY_PORT: std::net::SocketAddr =
 /// Runs the program until all its input is counted.
 async fn counted(feed: Feed, config: Config) -> Result<(Running, Tables), Box<dyn std::error::Error>> {
     let mut app = App::new("flights");
-    let tables = program::declare(&mut app, feed);
+    let tables = program::declare(&mut app, feed, Screen::new(std::io::sink(), Drawing::Below));
     let mut running = app.start(config).await?;
     running.drain().await?;
     Ok((running, tables))

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use board::Board;
 pub(crate) use feed::Feed;
 use flight::Flight;
-use screen::Screen;
+pub(crate) use screen::{Drawing, Screen};
 
 /// What is known of a carrier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub(crate) struct Tables {
 }
 
 /// Declares the program.
-pub(crate) fn declare(app: &mut App, feed: Feed) -> Tables {
+pub(crate) fn declare(app: &mut App, feed: Feed, screen: Screen) -> Tables {
     let flights = app.topic::<Option<String>, Flight>("flights").partitions(8);
     let tables = Tables {
         carriers: app.table("carriers"),
@@ -125,7 +125,6 @@ pub(crate) fn declare(app: &mut App, feed: Feed) -> Tables {
         Ok(())
     });
 
-    let screen = Screen::default();
     app.timer("board", Duration::from_secs(1)).on_leader().with((carriers.view(), airports.view(), totals)).run(
         async move |(carriers, airports, totals)| {
             let board = Board::read(&carriers, &airports, &totals).await?;

@@ -114,7 +114,7 @@ fn airports(f: &mut fmt::Formatter<'_>, board: &Board) -> fmt::Result {
          <thead><tr><th scope=\"col\">Airport</th>\
          <th scope=\"col\" class=\"number\"><i class=\"key first\" aria-hidden=\"true\"></i>Departures</th>\
          <th scope=\"col\" class=\"number\"><i class=\"key second\" aria-hidden=\"true\"></i>Arrivals</th>\
-         <th scope=\"col\" class=\"number\">Mean delay</th>\
+         <th scope=\"col\" class=\"number\"><abbr title=\"Of arrivals, in minutes\">Mean delay</abbr></th>\
          <th scope=\"col\" class=\"number\"><abbr title=\"Place among the airports of the same partition\">Rank</abbr></th>\
          </tr></thead>\n<tbody>\n",
         board.airports.len(),

@@ -1,30 +1,84 @@
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-/// Standard output, on which the board is drawn: in its place on a terminal, as plain lines elsewhere.
-#[derive(Default)]
+/// Where the board is printed.
 pub(crate) struct Screen {
-    shown: Mutex<String>,
+    drawing: Drawing,
+    page: Mutex<Page>,
+}
+
+/// How one board follows another.
+#[derive(Clone, Copy)]
+pub(crate) enum Drawing {
+    /// In the place of the one before, as on a terminal.
+    InPlace,
+    /// Below it, as plain lines.
+    Below,
+}
+
+struct Page {
+    out: Box<dyn Write + Send>,
+    shown: String,
 }
 
 impl Screen {
+    pub(crate) fn new(out: impl Write + Send + 'static, drawing: Drawing) -> Self {
+        Self { drawing, page: Mutex::new(Page { out: Box::new(out), shown: String::new() }) }
+    }
+
     /// Shows the text, if it is another than is shown.
     pub(crate) fn show(&self, text: &str) -> io::Result<()> {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let Page { out, shown } = &mut *page;
         if *shown == text {
             return Ok(());
         }
-        let mut out = io::stdout().lock();
-        if out.is_terminal() {
-            // To the start of what is shown, and away with it; a progress bar below draws itself again.
-            match shown.lines().count() {
-                0 => write!(out, "\r\x1b[J")?,
-                lines => write!(out, "\r\x1b[{lines}A\x1b[J")?,
-            }
-        }
-        write!(out, "{text}")?;
+        // To the start of what is shown, and away with it; a progress bar below draws itself again.
+        let clear = match (self.drawing, shown.lines().count()) {
+            (Drawing::InPlace, 0) => "\r\x1b[J".to_owned(),
+            (Drawing::InPlace, lines) => format!("\r\x1b[{lines}A\x1b[J"),
+            (Drawing::Below, _) => String::new(),
+        };
+        out.write_all((clear + text).as_bytes())?;
         out.flush()?;
-        text.clone_into(&mut shown);
+        text.clone_into(shown);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn printed(drawing: Drawing) -> io::Result<String> {
+        let paper = Paper::default();
+        let screen = Screen::new(paper.clone(), drawing);
+        for text in ["one\n\n", "one\n\n", "two\n\n"] {
+            screen.show(text)?;
+        }
+        let bytes = paper.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[test]
+    fn a_board_is_drawn_when_it_changed_over_the_one_before_or_below_it() -> io::Result<()> {
+        assert_eq!(printed(Drawing::Below)?, "one\n\ntwo\n\n");
+        assert_eq!(printed(Drawing::InPlace)?, "\r\x1b[Jone\n\n\r\x1b[2A\x1b[Jtwo\n\n");
         Ok(())
     }
 }
