@@ -174,6 +174,7 @@ impl App {
     /// | `GET /tables/{table}` | a page of rows in key order: `?prefix=`, `?from=`, `?limit=` (default 100); `next_page` is the path of the next |
     /// | `POST /tables/{table}/{key}` | sends a change to the key's owner: merged where the table has a [`merge`](crate::Table::merge), else the new value; `?wait=` until it is committed |
     /// | `PUT`, `DELETE /tables/{table}/{key}` | replaces, removes the row |
+    /// | `POST /topics/{topic}` | sends the record `{"key", "value"}` to one of the program's topics |
     /// | `GET /topology` | the dataflow graph; `?format=mermaid` or `dot` |
     /// | `GET /healthz`, `GET /readyz` | whether the worker lives; whether all of its shards are open |
     /// | `GET /metrics` | numbers for Prometheus |
@@ -181,7 +182,7 @@ impl App {
     /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a JSON array,
     /// percent-encoded.
     ///
-    /// A path that is served already (`/`, `/tables` and what is below it, `/topology`, `/healthz`, `/readyz`, `/metrics`, or
+    /// A path that is served already (`/`, `/tables` `/topics` and what is below them, `/topology`, `/healthz`, `/readyz`, `/metrics`, or
     /// one that was added before) is an error at the start.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
         self.program.web.push(Box::new(routes));

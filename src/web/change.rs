@@ -1,17 +1,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::address::{RowKey, table_name};
+use super::body::{self, Body};
 use super::problem::Problem;
 use super::query::Query;
-use super::routes::MAX_BODY;
 use super::site::Site;
 use super::slice::Wanted;
 use crate::client::{Outgoing, SendError};
@@ -26,9 +24,6 @@ pub(crate) struct ChangeAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<Position>,
 }
-
-/// A request's body, if it was taken.
-type Body = Result<Bytes, BytesRejection>;
 
 /// `POST /tables/{table}/{key}`: sends a change to the key's owner, who merges it into the row, or makes it the row where the
 /// table has no merge.
@@ -94,13 +89,7 @@ impl Change {
     /// The bytes of the value that the body is.
     fn value(&self, body: Body) -> Result<Vec<u8>, Problem> {
         let name = self.table.name();
-        let body = body.map_err(|rejection| match rejection.into_response().status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("table `{name}`: a change may have at most {MAX_BODY} bytes; send larger ones to the table's inbox topic"),
-            ),
-            _ => Problem::bad_request(format!("table `{name}`: the body ended before its time; send it again")),
-        })?;
+        let body = body::read(&format!("table `{name}`"), body)?;
         let json = serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
                 "table `{name}`: the body is not JSON: {error}; text is JSON in quotes: \"text\""

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use serde::Serialize;
 
+use super::body::{self, Body};
 use super::percent;
 use super::problem::Problem;
 use super::site::Site;
@@ -24,7 +24,7 @@ pub(crate) struct RecordAnswer {
 pub(crate) async fn send(
     State(site): State<Arc<Site>>,
     uri: Uri,
-    body: Bytes,
+    body: Body,
 ) -> Result<(StatusCode, Json<RecordAnswer>), Problem> {
     let name = percent::decode(uri.path().strip_prefix("/topics/").unwrap_or_default());
     let name = String::from_utf8_lossy(&name);
@@ -33,6 +33,7 @@ pub(crate) async fn send(
         let known: Vec<String> = program.topics.iter().map(|topic| format!("`{}`", topic.name())).collect();
         Problem::not_found(format!("app `{}` has no topic `{name}`; its topics: {}", program.app, known.join(", ")))
     })?;
+    let body = body::read(&format!("topic `{name}`"), body)?;
     let record: WrittenRecord = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!(
             "topic `{name}`: the body is no record: {error}; write {{\"key\": \"text\", \"value\": ...}}, or no key"

@@ -69,6 +69,24 @@ async fn a_change_that_does_not_fit_is_refused() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_record_is_sent_to_a_topic() -> TestResult {
+    let (mut running, clients) = program().start(1).await?;
+    let client = &clients[0];
+    let sent = client.post("/topics/visits", r#"{"key": "page-0007", "value": 7}"#).expect(200);
+    assert_eq!((&sent["topic"], &sent["offset"]), (&json!("visits"), &json!(0)));
+    running.drain().await?;
+    assert_eq!(client.get("/tables/pages/page-0007").expect(200)["value"], 7);
+    assert!(client.post("/topics/nope", "{}").error(404).contains("its topics: `visits`"));
+    assert!(client.post("/topics/visits", "7").error(400).contains("the body is no record"));
+    assert!(client.post("/topics/visits", r#"{"key": "k", "value": "seven"}"#).error(400).contains("u64"));
+    let large = format!(r#"{{"value": "{}"}}"#, "x".repeat(1 << 20));
+    assert!(client.post("/topics/visits", &large).error(413).contains("at most 1048576 bytes"));
+    assert!(client.get("/topics/visits").error(405).contains("does not take GET"));
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn another_sites_page_cannot_change_a_table() -> TestResult {
     let (running, clients) = program().start(1).await?;
     let client = &clients[0];

@@ -1,0 +1,23 @@
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+
+use super::problem::Problem;
+use super::routes::MAX_BODY;
+
+/// A request's body, if it was taken.
+pub(crate) type Body = Result<Bytes, BytesRejection>;
+
+/// The body of a request about `subject`.
+pub(crate) fn read(subject: &str, body: Body) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!(
+                "{subject}: the body may have at most {MAX_BODY} bytes; produce larger records to the broker itself"
+            ),
+        ),
+        _ => Problem::bad_request(format!("{subject}: the body ended before its time; send it again")),
+    })
+}
