@@ -155,6 +155,10 @@ impl ShardTask {
 
     /// Lets those work that need no turn: concurrent handlers, and streams that wait for a batch to fill.
     fn poll_others(&mut self, context: &mut Context<'_>) {
+        // Whose failure it was has ended, and must not be asked again.
+        if self.link.has_failed() {
+            return;
+        }
         let holder = self.link.turn.holder().map(|holder| holder.who);
         for (who, agent) in self.agents.iter_mut().enumerate() {
             if Some(who) != holder {
