@@ -18,8 +18,7 @@ impl Bar {
     /// A bar called `name` that counts `what`.
     pub(crate) fn new(bars: &MultiProgress, name: &'static str, what: &str) -> Self {
         let bar = bars.add(ProgressBar::no_length());
-        let template =
-            format!("{{msg:<10}} [{{bar:40}}] {{human_pos}} of {{human_len}} {what} ({{per_sec}}, {{eta}} left)");
+        let template = format!("{{msg:<10}} [{{bar:40}}] {{human_pos}} of {{human_len}} {what}, {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }

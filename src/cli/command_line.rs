@@ -4,7 +4,6 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-
 use clap_complete::Shell;
 
 use super::arguments::{Arguments, WORKER_OPTIONS};
@@ -101,14 +100,6 @@ mod tests {
         let mut command_line = CommandLine::default();
         command_line.add::<Own>();
         command_line
-    }
-
-    /// The command `completion`.
-    pub(crate) fn complete(&self, shell: Shell, console: &Console) {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut self.definition(), program_name(), &mut script);
-        let script = String::from_utf8_lossy(&script).into_owned();
-        console.answer(&serde_json::json!({ "shell": shell.to_string(), "script": script }), || script.clone());
     }
 
     fn matches(words: &str) -> Result<ArgMatches, clap::Error> {

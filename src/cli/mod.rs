@@ -39,6 +39,7 @@ impl App {
     /// `--help` shows them. `T` derives `clap::Args`. Ask once, before what they decide is declared.
     ///
     /// ```no_run
+    /// # let mut app = marlowe::App::new("flights");
     /// #[derive(clap::Args)]
     /// struct Options {
     ///     /// Rows a second [default: as fast as it goes]
@@ -46,12 +47,9 @@ impl App {
     ///     rate: Option<u32>,
     /// }
     ///
-    /// fn main() {
-    ///     let mut app = marlowe::App::new("flights");
-    ///     let options: Options = app.options();
-    ///     println!("{:?}", options.rate);
-    ///     app.main()
-    /// }
+    /// let options: Options = app.options();
+    /// println!("{:?}", options.rate);
+    /// # app.main()
     /// ```
     ///
     /// It reads the process's arguments, and ends the process where they ask for help or are wrong (exit code 2).
@@ -69,15 +67,13 @@ impl App {
     /// `table`, `send`, `topology`, `reset`, `completion`.
     ///
     /// ```no_run
-    /// fn main() {
-    ///     let mut app = marlowe::App::new("page-views");
-    ///     let views = app.topic::<String, String>("views");
-    ///     app.agent("print", views).each(async |(), page| {
-    ///         println!("{page}");
-    ///         Ok(())
-    ///     });
-    ///     app.main()
-    /// }
+    /// let mut app = marlowe::App::new("page-views");
+    /// let views = app.topic::<String, String>("views");
+    /// app.agent("print", views).each(async |(), page| {
+    ///     println!("{page}");
+    ///     Ok(())
+    /// });
+    /// app.main()
     /// ```
     ///
     /// It does not return, so it fits at the end of any `main`, and the exit code cannot get lost: 0 when all went well, also

@@ -135,6 +135,7 @@ fn an_event_that_fails_stops_the_worker_and_is_told_with_its_place() -> TestResu
     succeed(&["send", "words", "fail", "--data-dir", data]);
     let said = run(&["--drain", "--web", "off", "--data-dir", data]);
     said.fails(1, &["error: ", "`count`", "cli-demo-count-repartition", "the word is `fail`"]);
+    assert!(!said.err.contains("panicked"), "{said:?}");
     // It is not lost: it fails again.
     run(&["--drain", "--web", "off", "--data-dir", data]).fails(1, &["the word is `fail`"]);
     Ok(())
