@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
-use marlowe::App;
+use marlowe::{App, Timestamp};
 use serde::{Deserialize, Serialize};
+
+#[derive(clap::Args)]
+struct Options {
+    /// How many numbers are fed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    feed: u64,
+}
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Order {
@@ -14,8 +21,10 @@ struct Order {
 fn main() {
     let mut app = App::new("cli-demo");
     app.version(env!("CARGO_PKG_VERSION"));
+    let options: Options = app.options();
     let words = app.topic::<Option<String>, String>("words");
     let orders = app.topic::<u64, Order>("orders").partitions(2);
+    let numbers = app.topic::<(), u64>("numbers");
     let counts = app.table::<String, u64>("counts");
     let stock = app.table::<u64, u64>("stock");
     let total = app.global_table::<String, u64>("total").merge(|total, more| *total += more);
@@ -35,6 +44,16 @@ fn main() {
     );
     app.agent("order", orders).with(stock).each_event(async |stock, event| {
         stock.update(event.key, |pieces| *pieces += event.value.pieces);
+        Ok(())
+    });
+    app.source("feed", numbers).run(async move |numbers| {
+        for number in numbers.position()..options.feed {
+            numbers.send(&(), &number, Timestamp::default(), number + 1).await?;
+        }
+        Ok(())
+    });
+    app.agent("tally", numbers).with(total).each(async |total, _| {
+        total.send("numbers", 1);
         Ok(())
     });
     app.main()

@@ -16,7 +16,7 @@ fn agents_tables_and_topics_are_listed_in_columns() {
     assert!(tables.contains("total   global  8           cli-demo-total-changelog"), "{tables}");
 
     let topics = succeed(&["topics"]).out;
-    assert!(topics.contains("orders  declared  2           json   order"), "{topics}");
+    assert!(topics.contains("orders   declared  2           json   order"), "{topics}");
     assert!(succeed(&["topics", "--all"]).out.contains("cli-demo-count-repartition"));
 }
 
@@ -87,7 +87,16 @@ fn settings_that_cannot_be_are_refused() {
 #[test]
 fn help_and_version_tell_what_there_is() {
     let help = succeed(&["--help"]).out;
-    for word in ["worker", "completion", "--data-dir", "MARLOWE_DATA_DIR", "--drain", "Without a command"] {
+    for word in [
+        "worker",
+        "completion",
+        "Options of the program",
+        "--feed",
+        "--data-dir",
+        "MARLOWE_DATA_DIR",
+        "--drain",
+        "Without a command",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
     let version = succeed(&["--version"]).out;

@@ -21,7 +21,7 @@ fn a_reset_says_what_it_would_do_and_does_it_when_told() -> TestResult {
     }
     let plan = succeed(&["reset", "--json", "--data-dir", data]).json();
     assert_eq!(plan["done"], false);
-    assert_eq!(plan["kept"], json!(["words", "orders"]));
+    assert_eq!(plan["kept"], json!(["words", "orders", "numbers", "cli-demo-feed-source"]));
     assert!(folder.path().join("tables-0").is_dir(), "nothing is deleted yet");
 
     let done = succeed(&["reset", "--yes", "--json", "--data-dir", data]).json();
@@ -39,6 +39,23 @@ fn a_reset_says_what_it_would_do_and_does_it_when_told() -> TestResult {
     assert_eq!(done["kept"], json!([]));
     let drained = succeed(&["--drain", "--json", "--web", "off", "--data-dir", data]).out;
     assert!(drained.contains("\"events\":0"), "{drained}");
+    Ok(())
+}
+
+#[test]
+fn what_a_source_has_fed_is_kept_with_its_position_or_deleted_with_it() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().to_str().ok_or("a path of text")?;
+    let tallied = |feed: &str| {
+        let said = succeed(&["--drain", "--json", "--web", "off", "--data-dir", data, "--feed", feed]);
+        let last = said.out.lines().last().unwrap_or_default().to_owned();
+        serde_json::from_str::<serde_json::Value>(&last).map(|drained| drained["agents"]["tally"].clone())
+    };
+    assert_eq!(tallied("50")?, 50);
+    succeed(&["reset", "--yes", "--data-dir", data]);
+    assert_eq!(tallied("60")?, 60, "50 are read again, and 10 are fed");
+    succeed(&["reset", "--yes", "--all-topics", "--data-dir", data]);
+    assert_eq!(tallied("30")?, 30);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ fn a_drain_ends_by_itself_and_tells_what_it_did() -> TestResult {
     let said = succeed(&["--drain", "--json", "--web", "off", "--data-dir", data]);
     let last: Value = serde_json::from_str(said.out.lines().last().unwrap_or_default())?;
     assert_eq!((&last["event"], &last["events"]), (&json!("drained"), &json!(3)), "{said:?}");
-    assert_eq!(last["agents"], json!({ "count": 3, "order": 0 }));
+    assert_eq!(last["agents"], json!({ "count": 3, "order": 0, "tally": 0 }));
 
     let said = succeed(&["worker", "--drain", "--web", "off", "--data-dir", data]);
     assert!(said.out.contains("drained: 0 events in "), "{said:?}");
