@@ -25,14 +25,19 @@ struct Begun {
     record: Cursor,
     hand: Hand,
     state: State,
+    /// Whether all before it were applied when its handler began: only then has it seen what it would have seen alone, and only
+    /// then does a failure count.
+    first: bool,
     tries: u32,
     conflicts: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    /// An earlier event has its key.
+    /// To be begun, once there is room and no earlier event has its key.
     Waits,
+    /// To be begun again once it is the first: it failed on a state that those before it may yet change.
+    WaitsToBeFirst,
     Runs,
     /// Its handler is done; `true` when it passed the filters.
     Done(bool),
@@ -52,32 +57,39 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
             let Some(record) = runner.input.peek(begun.len()) else { break };
             count(&runner.counters.events);
             let hand = runner.link.turn.take_hand();
-            begun.push_back(Begun { record, hand, state: State::Waits, tries: 0, conflicts: 0 });
+            begun.push_back(Begun { record, hand, state: State::Waits, first: false, tries: 0, conflicts: 0 });
         }
         for index in 0..begun.len() {
             if running.len() >= limit {
                 break;
             }
-            if matches!(begun[index].state, State::Waits) && !key_is_taken(&begun, index) {
+            let may_begin = match begun[index].state {
+                State::Waits => !key_is_taken(&begun, index),
+                State::WaitsToBeFirst => index == 0,
+                State::Runs | State::Done(_) => false,
+            };
+            if may_begin {
                 begun[index].state = State::Runs;
+                begun[index].first = index == 0;
                 running.push(start(&runner, &handler, &begun[index], None));
             }
         }
-        // Apply what is done, in order. It needs the turn to be free: whoever has it must not see rows change.
+        // Apply what is done, in order; then those that waited for it may begin. It needs the turn to be free: whoever has it must not see rows change.
+        let mut moved = false;
         while let Some(first) = begun.front_mut()
             && let State::Done(kept) = first.state
         {
             if runner.link.turn.holder().is_some() {
                 break;
             }
+            moved = true;
             let hand = first.hand;
             if !runner.is_current(hand) {
                 count(&runner.counters.conflicts);
                 runner.link.discard(hand, &runner.participants);
                 first.conflicts += 1;
-                first.state = State::Runs;
                 if first.conflicts < CONFLICTS {
-                    running.push(start(&runner, &handler, first, None));
+                    first.state = State::Waits;
                 } else if alone(&runner, &*handler, first).await.is_err() {
                     return;
                 }
@@ -89,6 +101,9 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
             finish(&runner, &mut begun);
         }
         runner.in_hand.set(begun.len());
+        if moved {
+            continue;
+        }
         // Then wait: for a handler, for records, for the turn to be free. The shard polls on each of them.
         let done = std::future::poll_fn(|context| match running.poll_next_unpin(context) {
             Poll::Ready(Some(done)) => Poll::Ready(Some(done)),
@@ -107,7 +122,11 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
             Ok(kept) => event.state = State::Done(kept),
             Err(failed) if failed.is_conflict() => {
                 count(&runner.counters.conflicts);
-                running.push(start(&runner, &handler, event, None));
+                event.state = State::Waits;
+            }
+            Err(_) if !event.first => {
+                count(&runner.counters.conflicts);
+                event.state = State::WaitsToBeFirst;
             }
             Err(failed) => {
                 event.tries += 1;

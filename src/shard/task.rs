@@ -81,10 +81,11 @@ impl ShardTask {
         Self { link, control, agents, timers, clock, alarm, turns: 0, last_served: 0, firing: Vec::new() }
     }
 
-    /// The next to have the turn: a timer that is due, or the agent whose next event is oldest.
-    fn next_holder(&mut self, now: Instant) -> Option<Holder> {
+    /// The next to have the turn: a timer that is due, or the agent whose next event is oldest. When the shard is stopping, only one
+    /// that has events in hand.
+    fn next_holder(&mut self, now: Instant, stopping: bool) -> Option<Holder> {
         let agents = self.agents.len();
-        if let Some(timer) = self.timers.iter().position(|timer| timer.once_more || timer.due <= now) {
+        if !stopping && let Some(timer) = self.timers.iter().position(|timer| timer.once_more || timer.due <= now) {
             return Some(Holder { who: agents + timer, events: 1, until: Timestamp::from_millis(i64::MAX) });
         }
         let mut waiting: Vec<(Timestamp, usize)> = Vec::new();
@@ -92,6 +93,7 @@ impl ShardTask {
             // One that handles events concurrently asks for the turn with an event in hand.
             let next = agent.input.next_timestamp().or((agent.in_hand.get() > 0).then_some(Timestamp::default()));
             if agent.asks.get()
+                && (!stopping || agent.in_hand.get() > 0)
                 && let Some(timestamp) = next
             {
                 waiting.push((timestamp, who));
@@ -229,10 +231,7 @@ impl Future for ShardTask {
             if this.control.paused.get() && !stopping {
                 break;
             }
-            let Some(next) = this.next_holder(Instant::now()) else { break };
-            if stopping && this.agents.get(next.who).is_none_or(|agent| agent.in_hand.get() == 0) {
-                break;
-            }
+            let Some(next) = this.next_holder(Instant::now(), stopping) else { break };
             turns += 1;
             this.turns = this.turns.wrapping_add(1);
             this.link.turn.grant(next);

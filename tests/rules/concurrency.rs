@@ -253,6 +253,51 @@ async fn a_failure_beside_others_stops_the_worker_and_the_committed_position_nam
 }
 
 #[tokio::test]
+async fn a_failure_counts_only_on_what_those_before_it_left() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("opened");
+    let doors = app.topic::<String, u64>("doors").partitions(1);
+    let opened = app.table::<String, u64>("opened");
+    app.agent("door", doors).with(opened).concurrency(4).retries(0).each(async |opened, number| {
+        if number % 5 == 0 {
+            pause(5).await;
+            opened.insert(format!("door-{number}"), number);
+            return Ok(());
+        }
+        opened.get(format!("door-{}", number - number % 5)).map(drop).ok_or_else(|| format!("{number} is closed").into())
+    });
+    let mut running = scene.start(app).await?;
+    for number in 0..50u64 {
+        let key = format!("key-{number}");
+        scene.produce("doors", 0, Some(key.as_bytes()), Some(number.to_string().as_bytes())).await;
+    }
+    drain(&mut running).await?;
+    assert_eq!(running.open(opened.view()).len().await?, 10);
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_of_one_key_alone_are_handled_to_the_last() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("one-key");
+    let calls = app.topic::<String, u64>("calls").partitions(1);
+    let counts = app.table::<String, u64>("counts");
+    app.agent("call", calls).with(counts).concurrency(4).each(async |counts, _| {
+        counts.update("all", |count| *count += 1);
+        Ok(())
+    });
+    let mut running = scene.start(app).await?;
+    for _ in 0..50 {
+        scene.produce("calls", 0, Some(b"the one"), Some(b"1")).await;
+    }
+    drain(&mut running).await?;
+    assert_eq!(running.open(counts.view()).get("all").await?, Some(50));
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stop_waits_for_what_is_in_hand_even_for_an_event_that_must_run_alone() -> TestResult {
     let scene = Scene::new();
     let mut app = App::new("stopping");
