@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use marlowe_broker::SharedBroker;
@@ -150,6 +151,12 @@ impl Running {
     /// When there is no such worker.
     pub fn open_on<W: WorkerWith>(&self, number: usize, with: W) -> W::Opened {
         with.open_on_worker(&self.workers[number].scope)
+    }
+
+    /// How many records of changelogs were read since the start to restore the tables' slices. With a data folder these are only the
+    /// ones that the local stores did not have.
+    pub fn restored(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.progress.restored.load(Ordering::Relaxed)).sum()
     }
 
     /// Finishes the events in hand, commits, and stops the workers.
