@@ -47,13 +47,13 @@ impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
 
 impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// Lets up to `events` events of different keys of one partition be in hand at a time, for handlers that wait for
-    /// something slow (default: 1).
+    /// something slow (default: 1, at most 4,096).
     ///
     /// Events of one key keep their order, and a handler is still a transaction: each works on an overlay of its own, they are applied in
     /// the order they came, and one that used a row which was changed meanwhile is run again (after a few times,
     /// alone). So a handler may run more than once, as it may after a crash.
     pub fn concurrency(mut self, events: u32) -> Self {
-        self.concurrency = events.max(1);
+        self.concurrency = events.clamp(1, 4096);
         self
     }
 

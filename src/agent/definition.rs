@@ -10,7 +10,7 @@ use super::counters::Counters;
 use super::event::Event;
 use super::failure::{FailurePolicy, Then};
 use super::handle::AgentShared;
-use super::handler::{Handler, ValueReader};
+use super::handler::{Handler, Unhandled, ValueReader};
 use super::input::{Cursor, Input};
 use super::link::ShardLink;
 use super::runner::Runner;
@@ -18,7 +18,7 @@ use super::serial::serial;
 use super::sink::OpenSink;
 use super::stream::{Events, stream};
 use crate::HandlerError;
-use crate::codec::{CodecError, TopicKey};
+use crate::codec::TopicKey;
 use crate::scope::{ShardScope, ShardWith, Uses};
 use crate::topic::open_out_topic;
 use crate::topology::{AgentNode, AgentRole};
@@ -149,17 +149,12 @@ where
     O: Clone,
     F: AsyncFn(O, V) -> Result<R, HandlerError>,
 {
-    type Input = V;
     type Reply = R;
 
     #[inline]
-    fn decode(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<V>, CodecError> {
-        self.reader.read(at)
-    }
-
-    #[inline]
-    async fn handle(&self, _: &Cursor, value: V) -> Result<R, HandlerError> {
-        (self.handler)(self.opened.clone(), value).await
+    async fn handle(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<R>, Unhandled> {
+        let Some(value) = self.reader.read(at)? else { return Ok(None) };
+        Ok(Some((self.handler)(self.opened.clone(), value).await?))
     }
 
     fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
@@ -174,15 +169,11 @@ where
     O: Clone,
     F: AsyncFn(O, Event<K, V>) -> Result<R, HandlerError>,
 {
-    type Input = Event<K, V>;
     type Reply = R;
 
-    fn decode(&self, _: &RecordRef<'_>, record: &Cursor) -> Result<Option<Event<K, V>>, CodecError> {
-        self.reader.read_event(record, &self.input.source)
-    }
-
-    async fn handle(&self, _: &Cursor, event: Event<K, V>) -> Result<R, HandlerError> {
-        (self.handler)(self.opened.clone(), event).await
+    async fn handle(&self, _: &RecordRef<'_>, record: &Cursor) -> Result<Option<R>, Unhandled> {
+        let Some(event) = self.reader.read_event(record, &self.input.source)? else { return Ok(None) };
+        Ok(Some((self.handler)(self.opened.clone(), event).await?))
     }
 
     fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {

@@ -10,16 +10,34 @@ use crate::topic::{Filter, decode_value};
 
 /// What an agent does with one record, its types known.
 pub(crate) trait Handler {
-    type Input;
     type Reply;
 
-    /// Reads the record; `None` when it does not pass the agent's filters.
-    fn decode(&self, at: &RecordRef<'_>, record: &Cursor) -> Result<Option<Self::Input>, CodecError>;
-
-    fn handle(&self, record: &Cursor, input: Self::Input) -> impl Future<Output = Result<Self::Reply, HandlerError>>;
+    /// Reads the record and handles it, in one: a value that goes from hand to hand is copied each time. `None` is one that
+    /// does not pass the agent's filters.
+    fn handle(&self, at: &RecordRef<'_>, record: &Cursor) -> impl Future<Output = Result<Option<Self::Reply>, Unhandled>>;
 
     /// Sends a reply on, as part of the event.
     fn reply(&self, record: &Cursor, reply: Self::Reply) -> Result<(), HandlerError>;
+}
+
+/// Why a record was not handled.
+pub(crate) enum Unhandled {
+    /// It does not decode.
+    Undecodable(CodecError),
+    /// Its handler failed.
+    Failed(HandlerError),
+}
+
+impl From<CodecError> for Unhandled {
+    fn from(error: CodecError) -> Self {
+        Self::Undecodable(error)
+    }
+}
+
+impl From<HandlerError> for Unhandled {
+    fn from(error: HandlerError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// How an agent reads values, its filters included.

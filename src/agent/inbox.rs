@@ -3,7 +3,7 @@ use std::sync::Arc;
 use marlowe_broker::RecordRef;
 
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
-use super::handler::Handler;
+use super::handler::{Handler, Unhandled};
 use super::input::Cursor;
 use super::serial::serial;
 use crate::HandlerError;
@@ -25,23 +25,20 @@ struct InboxHandler<K, V> {
 }
 
 impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
-    /// A row's key, and the change; without one the row goes.
-    type Input = (K, Option<V>);
     type Reply = ();
 
-    fn decode(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<(K, Option<V>)>, CodecError> {
+    async fn handle(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<()>, Unhandled> {
         let Some(key) = at.key else {
-            return Err(CodecError::new("a change to a table", "the record has no key"));
+            return Err(CodecError::new("a change to a table", "the record has no key").into());
         };
-        Ok(Some((K::decode(key)?, at.value.map(|value| self.codec.decode(value)).transpose()?)))
-    }
-
-    async fn handle(&self, _: &Cursor, (key, change): (K, Option<V>)) -> Result<(), HandlerError> {
+        let key = K::decode(key)?;
+        // Without a value the row goes.
+        let change = at.value.map(|value| self.codec.decode(value)).transpose()?;
         self.slice.update_with(key, |row| match (row.as_mut(), change, &self.merge) {
             (Some(row), Some(change), Some(merge)) => merge(row, change),
             (_, change, _) => *row = change,
         });
-        Ok(())
+        Ok(Some(()))
     }
 
     fn reply(&self, _: &Cursor, (): ()) -> Result<(), HandlerError> {

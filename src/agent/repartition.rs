@@ -5,12 +5,11 @@ use std::sync::Arc;
 use marlowe_broker::{NewRecord, Partitioner, RecordRef};
 
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
-use super::handler::Handler;
+use super::handler::{Handler, Unhandled};
 use super::input::Cursor;
 use super::link::ShardLink;
 use super::serial::serial;
 use crate::HandlerError;
-use crate::codec::CodecError;
 use crate::topic::{OutTopicSettings, Rekey, Route, open_out_topic};
 use crate::topology::AgentNode;
 
@@ -29,26 +28,21 @@ struct RepartitionHandler {
 }
 
 impl Handler for RepartitionHandler {
-    /// The new key is in the handler's buffer, if there is one.
-    type Input = Route;
     type Reply = ();
 
-    fn decode(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<Route>, CodecError> {
+    async fn handle(&self, at: &RecordRef<'_>, record: &Cursor) -> Result<Option<()>, Unhandled> {
         let mut key = self.key.borrow_mut();
         key.clear();
-        let route = (self.rekey)(at.value, &mut key)?;
-        Ok(Some(route).filter(|route| *route != Route::Dropped))
-    }
-
-    async fn handle(&self, record: &Cursor, route: Route) -> Result<(), HandlerError> {
-        let key = self.key.borrow();
-        let key = (route == Route::Keyed).then_some(key.as_slice());
+        let key = match (self.rekey)(at.value, &mut key)? {
+            Route::Keyed => Some(key.as_slice()),
+            Route::Unkeyed => None,
+            Route::Dropped => return Ok(None),
+        };
         let turn = &self.link.turn;
-        let at = record.record();
         let headers = record.batch.headers(record.index);
         let new = NewRecord { timestamp: at.timestamp, key, value: at.value, headers: &headers };
         turn.send(turn.hand(|| "a group_by".into()), self.out.topic, self.out.partition(key, turn), new);
-        Ok(())
+        Ok(Some(()))
     }
 
     fn reply(&self, _: &Cursor, (): ()) -> Result<(), HandlerError> {

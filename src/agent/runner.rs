@@ -9,7 +9,7 @@ use marlowe_state::Hand;
 
 use super::counters::{Counters, count};
 use super::failure::{EventFailure, FailurePolicy, Then, panic_text};
-use super::handler::Handler;
+use super::handler::{Handler, Unhandled};
 use super::input::{Cursor, Input};
 use super::link::ShardLink;
 use crate::HandlerError;
@@ -60,30 +60,27 @@ impl Runner {
         record: &Cursor,
     ) -> Result<bool, Failed> {
         self.link.turn.begin(hand, at.timestamp);
-        let input = match handler.decode(at, record) {
-            Ok(Some(input)) => input,
-            Ok(None) => return Ok(false),
-            Err(error) => return Err(Failed { error: error.into(), retry: Retry::Useless }),
-        };
         let outcome = AssertUnwindSafe(async {
-            let reply = handler.handle(record, input).await?;
-            handler.reply(record, reply)
+            match handler.handle(at, record).await? {
+                Some(reply) => handler.reply(record, reply).map(|()| true).map_err(Unhandled::from),
+                None => Ok(false),
+            }
         })
         .catch_unwind()
         .await;
-        let error = match outcome {
-            Ok(Ok(())) => match self.link.turn.take_failure(hand) {
-                None => return Ok(true),
-                Some(error) => error,
-            },
+        let failure = self.link.turn.take_failure(hand);
+        let (error, retry) = match (outcome, failure) {
+            (Ok(Ok(kept)), None) => return Ok(kept),
             // What a table or topic refused is the cause; what the handler made of it is not.
-            Ok(Err(error)) => self.link.turn.take_failure(hand).unwrap_or(error),
-            Err(panic) => self.link.turn.take_failure(hand).unwrap_or_else(|| panic_text(&*panic).into()),
+            (_, Some(error)) => (error, Retry::Useful),
+            (Ok(Err(Unhandled::Undecodable(error))), None) => (error.into(), Retry::Useless),
+            (Ok(Err(Unhandled::Failed(error))), None) => (error, Retry::Useful),
+            (Err(panic), None) => (panic_text(&*panic).into(), Retry::Useful),
         };
         // One that read rows of before and of after another's change did not fail of itself.
         let current = self.is_current(hand);
         self.link.discard(hand, &self.participants);
-        Err(Failed { error, retry: if current { Retry::Useful } else { Retry::Conflict } })
+        Err(Failed { error, retry: if current { retry } else { Retry::Conflict } })
     }
 
     /// Whether what the event read is still so.

@@ -42,8 +42,12 @@ pub trait Codec<T>: Send + Sync + 'static {
 
 /// Bytes that do not decode, or a value that does not encode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not {expected}: {reason}{}", sample(.input))]
-pub struct CodecError {
+#[error("not {}: {}{}", .0.expected, .0.reason, sample(&.0.input))]
+pub struct CodecError(Box<Problem>);
+
+/// Apart, so that a result that may be an error is no larger than the value alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
     expected: String,
     reason: String,
     input: Option<String>,
@@ -52,7 +56,7 @@ pub struct CodecError {
 impl CodecError {
     /// Something that is not `expected`, for `reason`.
     pub fn new(expected: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        Self { expected: expected.into(), reason: reason.to_string(), input: None }
+        Self(Box::new(Problem { expected: expected.into(), reason: reason.to_string(), input: None }))
     }
 
     /// The same, showing the start of the bytes it is about.
@@ -62,7 +66,7 @@ impl CodecError {
         if bytes.len() > SHOWN {
             text.push('…');
         }
-        self.input = Some(text);
+        self.0.input = Some(text);
         self
     }
 }

@@ -177,11 +177,11 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         let place = match into.rows.iter().position(|(table, _)| *table == self.index) {
             Some(place) => place,
             None => {
-                into.rows.push((self.index, marlowe_state::Rows::new()));
+                into.rows.push((self.index, into.spare.pop().unwrap_or_default()));
                 into.rows.len() - 1
             }
         };
-        let Flush { producer, topics, now, rows, inboxes, includes } = into;
+        let Flush { producer, topics, now, rows, inboxes, includes, .. } = into;
         let rows = &mut rows[place].1;
         let destination = topics.destination(&mut **producer, self.changelog, self.turn.partition())?;
         let inbox = inboxes.iter().find(|(table, _)| *table == self.index && self.kind == TableKind::Global);

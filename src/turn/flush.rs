@@ -64,6 +64,8 @@ pub(crate) struct Flush<'a> {
     pub(crate) now: Timestamp,
     /// The rows that go to the store once the commit is done.
     pub(crate) rows: &'a mut Vec<(TableIndex, Rows)>,
+    /// Emptied rows of earlier commits, whose memory serves again.
+    pub(crate) spare: &'a mut Vec<Rows>,
     /// How far each table's inbox is applied.
     pub(crate) inboxes: &'a [(TableIndex, Offset)],
     /// The inputs' positions that this commit includes, for changelogs that may run ahead of them (at least once).

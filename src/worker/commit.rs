@@ -58,6 +58,7 @@ impl Commit {
         producer: &mut LaneProducer,
         settings: &LaneSettings,
         topics: &mut OutTopics,
+        spare: &mut Vec<Rows>,
         shards: Vec<Rc<Shard>>,
     ) -> Result<Option<Self>, RunError> {
         let mut parts: Vec<Part> = Vec::new();
@@ -96,7 +97,8 @@ impl Commit {
             let inboxes: Vec<_> =
                 part.shard.tables.iter().zip(&part.positions).map(|(table, at)| (table.index, at.inbox)).collect();
             let includes = included.as_deref();
-            let mut flush = Flush { producer, topics, now, rows: &mut part.rows, inboxes: &inboxes, includes };
+            let rows = &mut part.rows;
+            let mut flush = Flush { producer, topics, now, rows, spare, inboxes: &inboxes, includes };
             for participant in &part.shard.participants {
                 participant.flush(&mut flush).map_err(|error| match error.downcast::<BrokerError>() {
                     Ok(source) => RunError::Broker { doing: "committing".into(), source: *source },
@@ -156,6 +158,7 @@ impl Commit {
         producer: &mut LaneProducer,
         settings: &LaneSettings,
         topics: &mut OutTopics,
+        spare: &mut Vec<Rows>,
     ) -> Result<(), RunError> {
         let Some((returned, written)) = self.answered else { return Ok(()) };
         *producer = returned;
@@ -173,6 +176,10 @@ impl Commit {
                 .store
                 .apply(&mut part.rows, &positions)
                 .map_err(RunError::store("writing what is committed to the local store"))?;
+            spare.extend(part.rows.drain(..).map(|(_, mut rows)| {
+                rows.clear();
+                rows
+            }));
             shard.participants.iter().for_each(|participant| participant.flushed());
             let mut known = shard.positions.borrow_mut();
             known.retain(|(source, _)| !part.offsets.iter().any(|(changed, _)| changed == source));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, Offset, Reader, SharedBroker, Source};
+use marlowe_state::Rows;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -79,6 +80,7 @@ pub(crate) struct Lane {
     notify: Rc<Notify>,
     committing: Option<Commit>,
     last_commit: Instant,
+    spare: Vec<Rows>,
     firing: Vec<Firing>,
 }
 
@@ -125,6 +127,7 @@ impl Lane {
             notify: Rc::new(Notify::new()),
             committing: None,
             last_commit: Instant::now(),
+            spare: Vec::new(),
             firing: Vec::new(),
         })
     }
@@ -301,7 +304,8 @@ impl Lane {
         let shards: Vec<Rc<Shard>> = self.shards.values().map(|running| running.shard.clone()).collect();
         let topics = self.out_topics.clone();
         self.settings.metrics.count(&shards);
-        let begun = Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), shards);
+        let begun =
+            Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare, shards);
         match begun {
             Ok(commit) => self.committing = commit,
             Err(RunError::Broker { source: error @ BrokerError::Fenced { .. }, .. }) => self.fenced(error).await?,
@@ -313,7 +317,8 @@ impl Lane {
     /// The broker answered: what was committed goes into the stores, and what waits may go on.
     async fn committed(&mut self) -> Result<(), RunError> {
         let Some(commit) = self.committing.take() else { return Ok(()) };
-        let finished = commit.finish(&mut self.producer, &self.settings, &mut self.out_topics.borrow_mut());
+        let topics = self.out_topics.clone();
+        let finished = commit.finish(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare);
         match finished {
             Ok(()) => {
                 self.pause_shards(false);

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use marlowe_broker::{BrokerError, RecordBatch, Timestamp};
 
 use crate::batch::{Batch, NULL, SPLIT};
@@ -118,7 +119,7 @@ impl Pass {
     fn rewrite(&mut self, batch: &Arc<Batch>, partition: &Arc<Partition>, steps: &mut Vec<Step>) {
         let fate = |index: usize| -> Fate {
             let Some(key) = batch.key(index) else { return Fate::Stays };
-            if self.latest.offset_of(key).is_some_and(|latest| latest > batch.offset(index)) {
+            if self.latest.has_later(key, batch, index) {
                 return Fate::Goes;
             }
             let stamp = batch.stamp(index);
@@ -133,7 +134,9 @@ impl Pass {
                 Fate::Stays
             }
         };
-        let unchanged = (0..batch.len()).all(|index| fate(index) == Fate::Stays);
+        // Each record is looked up once: it costs a trip to memory.
+        let fates: Vec<Fate> = (0..batch.len()).map(fate).collect();
+        let unchanged = fates.iter().all(|fate| *fate == Fate::Stays);
         if unchanged && batch.size() * 2 >= SPLIT {
             self.kept_bytes += self.output.finish(partition, steps) + batch.bytes() as u64;
             return;
@@ -142,7 +145,7 @@ impl Pass {
             self.kept_bytes += self.output.finish(partition, steps);
         }
         let base = self.output.take_in(batch, unchanged);
-        for index in (0..batch.len()).filter(|index| fate(*index) != Fate::Goes) {
+        for index in (0..batch.len()).filter(|index| fates[*index] != Fate::Goes) {
             let delta = (batch.offset(index) - base) as u32;
             self.output.staging.copy(batch, index, delta, self.horizon);
         }
@@ -161,9 +164,16 @@ enum Fate {
 #[derive(Default)]
 struct Latest {
     batches: Vec<Arc<Batch>>,
-    places: HashTable<(u32, u32)>,
+    places: HashTable<Place>,
     hasher: FixedState,
     bytes: u64,
+}
+
+/// A record of the batches. The hash of its key is kept beside, so that most comparisons need not go to the record.
+struct Place {
+    hash: u32,
+    batch: u32,
+    index: u32,
 }
 
 impl Latest {
@@ -175,24 +185,38 @@ impl Latest {
         let batch = &batches[number];
         for index in 0..batch.len() {
             let Some(key) = batch.key(index) else { continue };
-            let place = (number as u32, index as u32);
-            let same = |(batch, index): &(u32, u32)| batches[*batch as usize].key(*index as usize) == Some(key);
-            let rehash = |(batch, index): &(u32, u32)| hasher.hash_one(batches[*batch as usize].key(*index as usize));
-            match places.entry(hasher.hash_one(Some(key)), same, rehash) {
-                hashbrown::hash_table::Entry::Occupied(mut entry) => *entry.get_mut() = place,
-                hashbrown::hash_table::Entry::Vacant(entry) => {
-                    entry.insert(place);
+            let hash = hasher.hash_one(key) as u32;
+            let new = Place { hash, batch: number as u32, index: index as u32 };
+            let same = |place: &Place| place.hash == hash && key_at(batches, place) == Some(key);
+            match places.entry(spread(hash), same, |place| spread(place.hash)) {
+                Entry::Occupied(mut entry) => *entry.get_mut() = new,
+                Entry::Vacant(entry) => {
+                    entry.insert(new);
                 }
             }
         }
     }
 
-    fn offset_of(&self, key: &[u8]) -> Option<u64> {
-        let batch = |place: &(u32, u32)| &self.batches[place.0 as usize];
-        let same = |place: &(u32, u32)| batch(place).key(place.1 as usize) == Some(key);
-        let place = self.places.find(self.hasher.hash_one(Some(key)), same)?;
-        Some(batch(place).offset(place.1 as usize))
+    /// Whether there is a record of `key` later than the one at `index` of `batch`.
+    fn has_later(&self, key: &[u8], batch: &Arc<Batch>, index: usize) -> bool {
+        let hash = self.hasher.hash_one(key) as u32;
+        let itself = |place: &Place| {
+            place.index as usize == index && Arc::ptr_eq(&self.batches[place.batch as usize], batch)
+        };
+        let same = |place: &Place| place.hash == hash && (itself(place) || key_at(&self.batches, place) == Some(key));
+        self.places.find(spread(hash), same).is_some_and(|place| {
+            self.batches[place.batch as usize].offset(place.index as usize) > batch.offset(index)
+        })
     }
+}
+
+fn key_at<'a>(batches: &'a [Arc<Batch>], place: &Place) -> Option<&'a [u8]> {
+    batches[place.batch as usize].key(place.index as usize)
+}
+
+/// The hash that the table sorts by, which wants its high bits too.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Batches being put together into one.

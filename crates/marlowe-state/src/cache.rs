@@ -12,7 +12,7 @@ pub(crate) type Slot = u32;
 /// Rows lie in a slab and are found through a hash table of slots, so that an event's overlay can name a row by its
 /// slot and never hashes a key twice. Which clean rows make room for others is decided by CLOCK.
 pub(crate) struct Cache<K, V> {
-    index: HashTable<Slot>,
+    index: HashTable<Place>,
     rows: Vec<CachedRow<K, V>>,
     vacant: Vec<Slot>,
     hasher: RandomState,
@@ -29,8 +29,21 @@ pub(crate) struct CachedRow<K, V> {
     /// Counts the finished changes of the row.
     pub(crate) version: u32,
     /// How many overlays name it.
-    pub(crate) pins: u32,
+    pub(crate) pins: u16,
     pub(crate) flags: Flags,
+}
+
+/// Where a row is, as the index says it. The hash of its key lies beside, so that neither a comparison that fails nor the
+/// index's growth has to go to the row.
+struct Place {
+    hash: u32,
+    slot: Slot,
+}
+
+/// The hash that the index sorts by, which wants its high bits too.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What is known of a cached row, one bit each.
@@ -94,8 +107,9 @@ impl<K: Hash + Eq, V> Cache<K, V> {
 
     #[inline]
     pub(crate) fn find(&self, key: &K) -> Option<Slot> {
-        let hash = self.hasher.hash_one(key);
-        self.index.find(hash, |slot| self.rows[*slot as usize].key.as_ref() == Some(key)).copied()
+        let hash = self.hash(key);
+        let same = |place: &Place| place.hash == hash && self[place.slot].key.as_ref() == Some(key);
+        self.index.find(spread(hash), same).map(|place| place.slot)
     }
 
     /// Puts a row into the cache that is not there; clean rows make room for it.
@@ -104,7 +118,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         if let Some(excess) = (self.index.len() + 1).checked_sub(self.bound).filter(|excess| *excess > 0) {
             self.evict(STEPS_PER_ROW, excess.min(2));
         }
-        let hash = self.hasher.hash_one(&key);
+        let hash = self.hash(&key);
         let mut flags = Flags::default();
         flags.put(Flags::STORED, value.is_some());
         let row = CachedRow { key: Some(key), value, version: 0, pins: 0, flags };
@@ -118,9 +132,12 @@ impl<K: Hash + Eq, V> Cache<K, V> {
                 Slot::try_from(self.rows.len() - 1).expect("memory ends before 2^32 cached rows")
             }
         };
-        let (rows, hasher) = (&self.rows, &self.hasher);
-        self.index.insert_unique(hash, slot, |slot| hasher.hash_one(rows[*slot as usize].key.as_ref().expect(NAMED)));
+        self.index.insert_unique(spread(hash), Place { hash, slot }, |place| spread(place.hash));
         slot
+    }
+
+    fn hash(&self, key: &K) -> u32 {
+        self.hasher.hash_one(key) as u32
     }
 
     /// Brings the cache down to its bound, as far as there are rows that may go.
@@ -147,7 +164,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
             row.value = None;
             let Some(key) = row.key.take() else { continue };
             let slot = self.clock as Slot;
-            if let Ok(place) = self.index.find_entry(self.hasher.hash_one(&key), |found| *found == slot) {
+            if let Ok(place) = self.index.find_entry(spread(self.hash(&key)), |place| place.slot == slot) {
                 place.remove();
             }
             self.vacant.push(slot);
@@ -155,9 +172,6 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         }
     }
 }
-
-/// Why a row that the index names has a key: it loses it only together with its place in the index.
-const NAMED: &str = "the index names no vacant slot";
 
 impl<K, V> Index<Slot> for Cache<K, V> {
     type Output = CachedRow<K, V>;

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell, RefMut};
 use std::hash::Hash;
 use std::rc::Rc;
@@ -85,25 +84,25 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
 
     /// The value at `key`.
     pub fn get(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
-        let (mut layers, slot) = self.locate(Cow::Borrowed(key))?;
+        let (mut layers, slot) = self.locate(key)?;
         Ok(layers.read(hand, slot).cloned())
     }
 
     /// Whether there is a value at `key`.
     pub fn contains_key(&self, hand: Hand, key: &K) -> Result<bool, SliceError> {
-        let (mut layers, slot) = self.locate(Cow::Borrowed(key))?;
+        let (mut layers, slot) = self.locate(key)?;
         Ok(layers.read(hand, slot).is_some())
     }
 
     /// Puts `value` at `key`, and returns what was there.
     pub fn insert(&self, hand: Hand, key: K, value: V) -> Result<Option<V>, SliceError> {
-        let (mut layers, slot) = self.locate(Cow::Owned(key))?;
+        let (mut layers, slot) = self.locate_owned(key)?;
         Ok(layers.write(hand, slot, Some(value)))
     }
 
     /// Removes the row at `key`, and returns what was there.
     pub fn remove(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
-        let (mut layers, slot) = self.locate(Cow::Borrowed(key))?;
+        let (mut layers, slot) = self.locate(key)?;
         Ok(layers.write(hand, slot, None))
     }
 
@@ -136,7 +135,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
 
     #[inline]
     fn replace(&self, hand: Hand, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Result<(), SliceError> {
-        let (mut layers, slot) = self.locate(Cow::Owned(key))?;
+        let (mut layers, slot) = self.locate_owned(key)?;
         // Touching pins the row: whatever the closure does to the slice, the slot stays this row's.
         let place = layers.touch(hand, slot);
         let value = layers.touched(hand, slot, place).cloned();
@@ -166,14 +165,28 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
 
     /// The layers, and where in the cache the row at `key` is; it is read from the store if it is not there yet.
     #[inline]
-    fn locate(&self, key: Cow<'_, K>) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
-        let mut layers = self.layers.borrow_mut();
-        if let Some(slot) = layers.cache.find(&key) {
-            layers.hits += 1;
-            return Ok((layers, slot));
+    fn locate(&self, key: &K) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
+        match self.cached(key) {
+            Some(found) => Ok(found),
+            None => self.load(key.clone()),
         }
-        drop(layers);
-        self.load(key.into_owned())
+    }
+
+    /// As [`locate`](Self::locate), for a key that need not be cloned to stay.
+    #[inline]
+    fn locate_owned(&self, key: K) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
+        match self.cached(&key) {
+            Some(found) => Ok(found),
+            None => self.load(key),
+        }
+    }
+
+    #[inline]
+    fn cached(&self, key: &K) -> Option<(RefMut<'_, Layers<K, V>>, Slot)> {
+        let mut layers = self.layers.borrow_mut();
+        let slot = layers.cache.find(key)?;
+        layers.hits += 1;
+        Some((layers, slot))
     }
 
     #[cold]
