@@ -72,7 +72,7 @@ fn life(csv: &Path, folder: &Path, arguments: &[&str]) -> Result<Process, Box<dy
 const KILLS: usize = 20;
 
 /// How long the feed would take if nobody disturbed it, so that the kills fall into the work.
-const FEED_SECONDS: usize = 8;
+const FEED_SECONDS: usize = 12;
 
 #[tokio::test]
 async fn twenty_kills_lose_nothing_and_count_nothing_twice() -> TestResult {

@@ -90,11 +90,11 @@ fn carriers(f: &mut fmt::Formatter<'_>, board: &Board) -> fmt::Result {
     for (code, carrier) in &board.carriers {
         let name = names::carrier(code);
         let worst = carrier.dep_delay_max.map_or("–".into(), grouped);
-        write!(
+        writeln!(
             f,
             "<tr><th scope=\"row\"><b>{}</b> <span>{}</span>\
              <i class=\"bar\" aria-hidden=\"true\"><i class=\"first\" style=\"width:{:.2}%\"></i></i></th>\
-             <td>{}</td><td>{}</td><td>{}</td><td>{worst}</td></tr>\n",
+             <td>{}</td><td>{}</td><td>{}</td><td>{worst}</td></tr>",
             Text(code),
             Text(if name == code { "" } else { name }),
             percent(carrier.flights as f64, most as f64),
@@ -121,12 +121,12 @@ fn airports(f: &mut fmt::Formatter<'_>, board: &Board) -> fmt::Result {
         board.airports_in_all
     )?;
     for (code, airport) in &board.airports {
-        write!(
+        writeln!(
             f,
             "<tr><th scope=\"row\"><b>{}</b> <span>{}</span>\
              <i class=\"bar\" aria-hidden=\"true\"><i class=\"first\" style=\"width:{:.2}%\"></i>\
              <i class=\"second\" style=\"width:{:.2}%\"></i></i></th>\
-             <td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+             <td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             Text(code),
             names::city(code),
             percent(airport.departures as f64, most as f64),
