@@ -21,9 +21,16 @@ pub(crate) struct Program {
     pub(crate) partition_timers: Vec<&'static dyn AnyPartitionTimer>,
     pub(crate) worker_timers: Vec<&'static dyn AnyWorkerTimer>,
     pub(crate) web: Vec<WebRoutes>,
-    repartitions: Vec<Arc<str>>,
+    repartitions: Vec<Repartition>,
     /// What was wrong with a declaration, told at the start.
     pub(crate) errors: Vec<TopologyError>,
+}
+
+/// A topic of records under another key.
+struct Repartition {
+    topic: Arc<str>,
+    /// Where its records come from.
+    reads: Arc<str>,
 }
 
 /// What a crash can do to results.
@@ -67,19 +74,23 @@ impl Program {
             None => agent.into(),
         };
         let to: Arc<str> = format!("{}-{name}-repartition", self.app).into();
-        if self.repartitions.contains(&to) {
+        let reads = self.repartition(&format!("{name}-before"), &step.from, policy);
+        if let Some(known) = self.repartitions.iter().find(|known| known.topic == to) {
+            if known.reads != reads {
+                let (first, second) = (known.reads.clone(), reads);
+                self.errors.push(TopologyError::RepartitionSources { name, first, second });
+            }
             return to;
         }
-        let reads = self.repartition(&format!("{name}-before"), &step.from, policy);
         let settings = AgentSettings {
             name: format!("{name}-repartition").into(),
             role: AgentRole::Repartition,
-            reads,
+            reads: reads.clone(),
             concurrency: 1,
             policy: policy.clone(),
             uses: Uses::default(),
         };
-        self.repartitions.push(to.clone());
+        self.repartitions.push(Repartition { topic: to.clone(), reads });
         self.agents.push(Box::leak(Box::new(RepartitionAgent { settings, to: to.clone(), rekey: step.rekey.clone() })));
         to
     }
@@ -97,7 +108,7 @@ impl Program {
         for topic in &self.topics {
             add(topic.name(), TopicRole::Declared, topic.partitions(), topic.cleanup());
         }
-        for topic in &self.repartitions {
+        for Repartition { topic, .. } in &self.repartitions {
             add(topic, TopicRole::Repartition, None, keep);
         }
         for table in &self.tables {

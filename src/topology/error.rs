@@ -26,6 +26,19 @@ pub enum TopologyError {
         /// The name.
         name: Arc<str>,
     },
+    /// Two streams of one name that come from different topics.
+    #[error(
+        "two streams are named `{name}`, one of `{first}` and one of `{second}`, but the topic they share has one source: give \
+         each a name of its own"
+    )]
+    RepartitionSources {
+        /// The name.
+        name: Arc<str>,
+        /// The topic of the stream that was declared first.
+        first: Arc<str>,
+        /// The topic of the other.
+        second: Arc<str>,
+    },
     /// A partition timer that is in no group.
     #[error(
         "partition_timer `{timer}` uses no table's slice, so there is no shard for it to run in: declare a table with \

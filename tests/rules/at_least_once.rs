@@ -53,7 +53,8 @@ async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_out
     drain(&mut running).await?;
     let sums: HashMap<String, u64> = running.open(sums.view()).iter().await?.into_iter().collect();
     assert_eq!(sums, wanted);
-    let mut outputs: Vec<u64> = scene.values("outputs").await.iter().map(|value| value.parse()).collect::<Result<_, _>>()?;
+    let mut outputs: Vec<u64> =
+        scene.values("outputs").await.iter().map(|value| value.parse()).collect::<Result<_, _>>()?;
     outputs.sort();
     outputs.dedup();
     assert_eq!(outputs, (0..sent).collect::<Vec<u64>>());

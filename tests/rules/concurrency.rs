@@ -264,7 +264,10 @@ async fn a_failure_counts_only_on_what_those_before_it_left() -> TestResult {
             opened.insert(format!("door-{number}"), number);
             return Ok(());
         }
-        opened.get(format!("door-{}", number - number % 5)).map(drop).ok_or_else(|| format!("{number} is closed").into())
+        opened
+            .get(format!("door-{}", number - number % 5))
+            .map(drop)
+            .ok_or_else(|| format!("{number} is closed").into())
     });
     let mut running = scene.start(app).await?;
     for number in 0..50u64 {

@@ -2,8 +2,18 @@
 
 mod at_least_once;
 mod atomic_events;
+mod bounds;
+mod committed_reads;
 mod concurrency;
+mod copartition;
 mod exactly_once;
+mod handing_over;
+mod no_wipe;
 mod ownership;
+mod read_ahead;
 mod scene;
+mod sending;
 mod streams;
+mod tasks;
+mod time;
+mod timers;

@@ -234,7 +234,15 @@ async fn filters_numbers_items_and_whole_events_see_what_they_say() -> TestResul
     let mut seen = seen.lock().clone();
     seen.sort();
     let mut wanted = [
-        "odd 5", "odd 7", "0: 5", "1: 6", "2: 7", "key-5=5", "key-6=6", "key-7=7", "numbers[0]@0 key-5 at 1000",
+        "odd 5",
+        "odd 7",
+        "0: 5",
+        "1: 6",
+        "2: 7",
+        "key-5=5",
+        "key-6=6",
+        "key-7=7",
+        "numbers[0]@0 key-5 at 1000",
         "numbers[0]@2 key-7 at 1000",
     ]
     .map(str::to_owned);

@@ -1,0 +1,176 @@
+//! Rule 6: what cannot run as declared is told at the start, with the names of all that disagree.
+
+use std::time::Duration;
+
+use marlowe::{App, RunError, TopologyError};
+
+use crate::scene::{Scene, TestResult, stop};
+
+/// Why the program does not start.
+async fn refusal(app: App) -> String {
+    match Scene::new().start(app).await {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn assert_names(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn topics_that_share_a_table_must_have_as_many_partitions() {
+    let mut app = App::new("counts");
+    let orders = app.topic::<String, u64>("orders").partitions(8);
+    let payments = app.topic::<String, u64>("payments").partitions(4);
+    let accounts = app.table::<String, u64>("accounts");
+    app.agent("order", orders).with(accounts).each(async |_, _| Ok(()));
+    app.agent("pay", payments).with(accounts).each(async |_, _| Ok(()));
+    app.partition_timer("tidy", Duration::from_secs(1)).with(accounts).run(async |_| Ok(()));
+    let text = refusal(app).await;
+    let parts = [
+        "`orders` has 8",
+        "`payments` has 4",
+        "agent `order`",
+        "agent `pay`",
+        "partition_timer `tidy`",
+        "table `accounts`",
+    ];
+    assert_names(&text, &parts);
+    assert_names(&text, &["group_by", "same number"]);
+}
+
+#[tokio::test]
+async fn a_group_by_is_brought_to_the_number_of_its_group() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("brought");
+    let orders = app.topic::<String, u64>("orders").partitions(8);
+    let payments = app.topic::<String, u64>("payments").partitions(4);
+    let accounts = app.table::<u64, u64>("accounts");
+    app.agent("order", orders.group_by(|order| *order)).with(accounts).each(async |accounts, order| {
+        accounts.update(order, |count| *count += 1);
+        Ok(())
+    });
+    app.agent("pay", payments.group_by(|payment| *payment)).with(accounts).each(async |accounts, payment| {
+        accounts.update(payment, |count| *count += 1);
+        Ok(())
+    });
+    let mut running = scene.start(app).await?;
+    for number in 0..40 {
+        running.open(orders).send(&"k".to_owned(), &number).await?;
+        running.open(payments).send(&"k".to_owned(), &number).await?;
+    }
+    crate::scene::drain(&mut running).await?;
+    let rows = running.open(accounts.view()).iter().await?;
+    assert_eq!(rows, (0..40).map(|number| (number, 2)).collect::<Vec<_>>());
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_cannot_be_declared_with_another_number_than_its_changelog_has() -> TestResult {
+    let scene = Scene::new();
+    let build = |partitions| {
+        let mut app = App::new("changed");
+        app.table::<String, u64>("accounts").partitions(partitions);
+        app
+    };
+    stop(scene.start(build(4)).await?).await?;
+    let Err(error) = scene.start(build(6)).await else { panic!("it started") };
+    assert_names(&error.to_string(), &["`changed-accounts-changelog` has 4", "table `accounts` has 6"]);
+    stop(scene.start(build(4)).await?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_with_another_number_does_not_fit_its_table() -> TestResult {
+    use marlowe::Broker;
+    let scene = Scene::new();
+    let build = |partitions| {
+        let mut app = App::new("anew");
+        let orders = app.topic::<String, u64>("orders").partitions(partitions);
+        let accounts = app.table::<String, u64>("accounts");
+        app.agent("order", orders).with(accounts).each(async |_, _| Ok(()));
+        app
+    };
+    stop(scene.start(build(4)).await?).await?;
+    scene.broker.delete_topic("orders").await?;
+    let Err(error) = scene.start(build(2)).await else { panic!("it started") };
+    assert_names(&error.to_string(), &["`orders` has 2", "`anew-accounts-changelog` has 4", "agent `order`"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_of_one_name_are_refused() {
+    let mut app = App::new("twice");
+    app.table::<String, u64>("accounts");
+    app.table::<String, u64>("accounts");
+    assert_names(&refusal(app).await, &["two tables named `accounts`"]);
+
+    let mut app = App::new("twice");
+    let orders = app.topic::<String, u64>("orders");
+    app.agent("order", orders).each(async |(), _| Ok(()));
+    app.agent("order", orders).each(async |(), _| Ok(()));
+    assert_names(&refusal(app).await, &["two agents named `order`"]);
+
+    let mut app = App::new("twice");
+    app.timer("tick", Duration::from_secs(1)).run(async |()| Ok(()));
+    app.task("tick").run(async |()| Ok(()));
+    assert_names(&refusal(app).await, &["two timers named `tick`"]);
+}
+
+#[tokio::test]
+async fn a_partition_timer_without_a_table_is_refused_and_told_what_to_use() {
+    let mut app = App::new("homeless");
+    app.partition_timer("tidy", Duration::from_secs(1)).run(async |()| Ok(()));
+    assert_names(&refusal(app).await, &["partition_timer `tidy`", "`.with(table)`", "use `timer`"]);
+}
+
+#[tokio::test]
+async fn a_crontab_that_cannot_be_read_is_refused_before_anything_starts() {
+    let mut app = App::new("times");
+    app.crontab("nightly", "every night", "UTC").run(async |()| Ok(()));
+    assert_names(&refusal(app).await, &["crontab `nightly`", "every night", "0 4 * * 1-5"]);
+    let mut app = App::new("zones");
+    app.crontab("nightly", "0 4 * * *", "Mars/Olympus").run(async |()| Ok(()));
+    assert!(matches!(app.topology(), Err(TopologyError::Crontab { .. })));
+    assert_names(&refusal(app).await, &["crontab `nightly`", "Mars/Olympus", "Europe/Berlin"]);
+}
+
+#[tokio::test]
+async fn names_that_topics_cannot_have_and_numbers_that_nothing_can_have_are_refused() {
+    let mut app = App::new("a b");
+    app.topic::<String, u64>("orders");
+    assert_names(&refusal(app).await, &["app name `a b`"]);
+    let mut app = App::new("names");
+    app.table::<String, u64>("views/page");
+    assert_names(&refusal(app).await, &["table name `views/page`", "letters"]);
+    let mut app = App::new("none");
+    app.topic::<String, u64>("orders").partitions(0);
+    assert_names(&refusal(app).await, &["topic `orders`", "0 partitions"]);
+}
+
+#[tokio::test]
+async fn a_changelog_whose_records_are_deleted_by_age_is_refused() -> TestResult {
+    use marlowe::Broker;
+    let scene = Scene::new();
+    scene.broker.create_topic(marlowe_broker::TopicConfig::new("aged-accounts-changelog", 8)).await?;
+    let mut app = App::new("aged");
+    app.table::<String, u64>("accounts");
+    let Err(error) = scene.start(app).await else { panic!("it started") };
+    assert!(matches!(error, RunError::Topic { .. }));
+    assert_names(&error.to_string(), &["aged-accounts-changelog", "compact"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_different_streams_cannot_share_a_repartition_topic() {
+    let mut app = App::new("named");
+    let orders = app.topic::<String, u64>("orders");
+    let payments = app.topic::<String, u64>("payments");
+    app.agent("order", orders.group_by(|order| *order).named("by-number")).each(async |(), _| Ok(()));
+    app.agent("pay", payments.group_by(|payment| *payment).named("by-number")).each(async |(), _| Ok(()));
+    assert_names(&refusal(app).await, &["by-number", "orders", "payments"]);
+}
