@@ -1,0 +1,192 @@
+//! Rule 7: a revoked shard is committed and closed before it is handed on, a lost one is dropped uncommitted, and the others keep
+//! running.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use marlowe::{App, Config, Partition, Table, Topic};
+use parking_lot::Mutex;
+
+use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
+
+const PARTITIONS: u32 = 4;
+
+/// Which partitions are in hand anywhere.
+#[derive(Clone, Default)]
+struct Guard(Arc<Mutex<HashMap<Partition, &'static str>>>);
+
+impl Guard {
+    fn enter(&self, partition: Partition, who: &'static str) {
+        let other = self.0.lock().insert(partition, who);
+        assert!(other.is_none(), "partition {partition} is in hand at {who} and at {other:?}");
+    }
+
+    fn leave(&self, partition: Partition) {
+        self.0.lock().remove(&partition);
+    }
+}
+
+struct Places {
+    numbers: Topic<String, u64>,
+    sums: Table<String, u64>,
+}
+
+fn program(who: &'static str, guard: &Guard, handled: &Arc<AtomicU64>) -> (App, Places) {
+    let mut app = App::new("handed");
+    app.partitions(PARTITIONS);
+    let numbers = app.topic::<String, u64>("numbers");
+    let outputs = app.topic::<String, u64>("outputs");
+    let sums = app.table::<String, u64>("sums");
+    let (guard, handled) = (guard.clone(), handled.clone());
+    app.agent("sum", numbers)
+        .with(sums)
+        .each_event(async move |sums, event| {
+            guard.enter(event.partition, who);
+            tokio::task::yield_now().await;
+            sums.update(event.key, |sum| *sum += event.value);
+            guard.leave(event.partition);
+            handled.fetch_add(1, Ordering::Relaxed);
+            Ok(event.value)
+        })
+        .sink(outputs);
+    (app, Places { numbers, sums })
+}
+
+async fn send(running: &marlowe::Running, numbers: Topic<String, u64>, range: std::ops::Range<u64>) {
+    let to = running.open(numbers);
+    for number in range {
+        to.send(&format!("key-{}", number % 23), &number).await.unwrap();
+    }
+}
+
+async fn check(scene: &Scene, running: &marlowe::Running, sums: Table<String, u64>, count: u64) -> TestResult {
+    let total: u64 = running.open(sums.view()).iter().await?.into_iter().map(|(_, sum)| sum).sum();
+    assert_eq!(total, (0..count).sum::<u64>());
+    let mut outputs: Vec<u64> =
+        scene.values("outputs").await.iter().map(|value| value.parse()).collect::<Result<_, _>>()?;
+    outputs.sort();
+    assert_eq!(outputs, (0..count).collect::<Vec<_>>());
+    Ok(())
+}
+
+fn calm(scene: &Scene) -> Config {
+    let mut config = scene.config();
+    config.session_timeout = Duration::from_secs(20);
+    config
+}
+
+#[tokio::test]
+async fn workers_join_and_leave_while_all_is_processed_once_and_by_one_at_a_time() -> TestResult {
+    let scene = Scene::new();
+    let (guard, handled) = (Guard::default(), Arc::new(AtomicU64::new(0)));
+    let (app, places) = program("first", &guard, &handled);
+    let mut first = start(app, calm(&scene)).await?;
+    send(&first, places.numbers, 0..400).await;
+    let theirs = Arc::new(AtomicU64::new(0));
+    let (app, _) = program("second", &guard, &theirs);
+    let second = start(app, calm(&scene)).await?;
+    send(&first, places.numbers, 400..1200).await;
+    eventually("the second has its share", async || theirs.load(Ordering::Relaxed) > 100).await;
+    send(&first, places.numbers, 1200..1600).await;
+    stop(second).await?;
+    send(&first, places.numbers, 1600..2000).await;
+    drain(&mut first).await?;
+    assert!(guard.0.lock().is_empty());
+    check(&scene, &first, places.sums, 2000).await?;
+    let total = handled.load(Ordering::Relaxed) + theirs.load(Ordering::Relaxed);
+    assert_eq!(total, 2000, "who hands over calmly repeats nothing");
+    stop(first).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_shards_of_a_crashed_worker_go_to_the_others_after_its_session() -> TestResult {
+    let scene = Scene::new();
+    let handled = Arc::new(AtomicU64::new(0));
+    let (app, places) = program("first", &Guard::default(), &handled);
+    let mut first = start(app, scene.config()).await?;
+    let theirs = Arc::new(AtomicU64::new(0));
+    let (app, _) = program("second", &Guard::default(), &theirs);
+    let second = start(app, scene.config()).await?;
+    send(&first, places.numbers, 0..400).await;
+    eventually("the second has its share", async || theirs.load(Ordering::Relaxed) > 50).await;
+    drop(second);
+    send(&first, places.numbers, 400..800).await;
+    drain(&mut first).await?;
+    check(&scene, &first, places.sums, 800).await?;
+    stop(first).await?;
+    Ok(())
+}
+
+/// A worker whose process stood still past its session finds that others have its shards: what it had in hand is not committed.
+#[tokio::test]
+async fn a_worker_taken_for_dead_drops_its_work_and_comes_back() -> TestResult {
+    let scene = Scene::new();
+    let mut config = scene.config();
+    config.session_timeout = Duration::from_millis(1);
+    // With such a session every worker is taken for dead again and again.
+    let (app, places) = program("first", &Guard::default(), &Arc::default());
+    let first = app.start(config.clone()).await?;
+    let (app, _) = program("second", &Guard::default(), &Arc::default());
+    let second = app.start(config).await?;
+    send(&first, places.numbers, 0..300).await;
+    pause(500).await;
+    stop(first).await?;
+    stop(second).await?;
+    let (app, places) = program("third", &Guard::default(), &Arc::default());
+    let mut third = start(app, calm(&scene)).await?;
+    drain(&mut third).await?;
+    check(&scene, &third, places.sums, 300).await?;
+    stop(third).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_shards_keep_running_while_one_waits_for_its_event_in_hand() -> TestResult {
+    let scene = Scene::new();
+    let stuck = Arc::new(AtomicBool::new(true));
+    let handled = Arc::new(AtomicU64::new(0));
+    let build = |who: &'static str| {
+        let mut app = App::new("others");
+        app.partitions(2);
+        let slow = app.topic::<String, u64>("slow");
+        let quick = app.topic::<String, u64>("quick");
+        let (stuck, handled) = (stuck.clone(), handled.clone());
+        app.agent("slow", slow).each(async move |(), _| {
+            while who == "first" && stuck.load(Ordering::Relaxed) {
+                pause(5).await;
+            }
+            Ok(())
+        });
+        app.agent("quick", quick).each(async move |(), _| {
+            handled.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        (app, quick)
+    };
+    let (app, quick) = build("first");
+    let mut first = start(app, calm(&scene)).await?;
+    for partition in 0..2 {
+        scene.produce("slow", partition, None, Some(b"1")).await;
+    }
+    pause(50).await;
+    // Its join takes shards of `slow` from the first, which must wait for them.
+    let (app, _) = build("second");
+    let second = app.start(calm(&scene)).await?;
+    pause(50).await;
+    let before = handled.load(Ordering::Relaxed);
+    for number in 0..40 {
+        first.open(quick).send(&format!("key-{number}"), &number).await?;
+    }
+    let waited = tokio::time::Instant::now();
+    eventually("the quick shards go on", async || handled.load(Ordering::Relaxed) == before + 40).await;
+    let waited = waited.elapsed();
+    stuck.store(false, Ordering::Relaxed);
+    assert!(waited < Duration::from_secs(8), "they waited {waited:?}, as long as the one that closes may take");
+    drain(&mut first).await?;
+    stop(first).await?;
+    stop(second).await?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Tasks run once, sources resume exactly where they were, and a drain waits for both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use marlowe::{App, RunError, Timestamp};
+
+use crate::scene::{Scene, TestResult, drain, pause, start, stop, within};
+
+#[tokio::test]
+async fn a_task_runs_once_on_each_worker_and_on_the_leader_once() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("once");
+    let (each, leader) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let counted = each.clone();
+    app.task("each").run(async move |()| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    });
+    let counted = leader.clone();
+    app.task("leader").on_leader().run(async move |()| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    });
+    let mut running = start(app, scene.config().workers(3)).await?;
+    drain(&mut running).await?;
+    assert_eq!((each.load(Ordering::Relaxed), leader.load(Ordering::Relaxed)), (3, 1));
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_that_fails_or_panics_stops_the_worker_with_its_name() -> TestResult {
+    for panics in [false, true] {
+        let scene = Scene::new();
+        let mut app = App::new("failing");
+        app.task("feed").run(async move |()| {
+            assert!(!panics, "no file");
+            Err("no file".into())
+        });
+        let mut running = scene.start(app).await?;
+        let error = within(running.failed()).await;
+        assert!(matches!(error, RunError::Task { .. }), "{error}");
+        assert!(error.to_string().contains("feed") && error.to_string().contains("no file"), "{error}");
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
+    const RECORDS: u64 = 3000;
+    let scene = Scene::new();
+    let build = |slow: bool| {
+        let mut app = App::new("fed");
+        let numbers = app.topic::<String, u64>("numbers").partitions(2);
+        app.source("file", numbers).run(async move |writer| {
+            for number in writer.position()..RECORDS {
+                writer
+                    .send(&format!("key-{number}"), &number, Timestamp::from_millis(number as i64), number + 1)
+                    .await?;
+                if slow && number % 50 == 0 {
+                    pause(5).await;
+                }
+            }
+            Ok(())
+        });
+        app
+    };
+    for crash in 0..4 {
+        let running = build(true).start(scene.config()).await?;
+        pause(500 + crash * 60).await;
+        drop(running);
+    }
+    let partway = scene.values("numbers").await.len() as u64;
+    assert!(partway > 0, "nothing was committed before a crash");
+    let mut running = scene.start(build(false)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    let mut numbers: Vec<u64> =
+        scene.values("numbers").await.iter().map(|value| value.parse()).collect::<Result<_, _>>()?;
+    numbers.sort();
+    assert_eq!(numbers, (0..RECORDS).collect::<Vec<_>>());
+    assert!(scene.records("numbers").await.iter().all(|record| record.value == Some(record.timestamp.to_string())));
+    // A source that is done stays so.
+    let mut running = scene.start(build(false)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    assert_eq!(scene.values("numbers").await.len() as u64, RECORDS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_tasks_then_for_input_and_what_comes_of_it_and_then_fires_every_timer_once_more() -> TestResult
+{
+    let scene = Scene::new();
+    let mut app = App::new("drained");
+    let numbers = app.topic::<String, u64>("numbers");
+    let sums = app.table::<String, u64>("sums");
+    let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
+    let ranks = app.table::<String, u64>("ranks").merge(|rank, more| *rank += more);
+    app.task("feed").on_leader().with(numbers).run(async |numbers| {
+        for number in 0..100 {
+            numbers.send(&format!("key-{number}"), &number).await?;
+            if number == 50 {
+                pause(200).await;
+            }
+        }
+        Ok(())
+    });
+    app.agent("sum", numbers.group_by(|number| format!("group-{}", number % 3))).with((sums, totals)).each(
+        async |(sums, totals), number| {
+            sums.update(format!("group-{}", number % 3), |sum| *sum += number);
+            totals.send("all", 1);
+            Ok(())
+        },
+    );
+    // Never due of themselves within the test.
+    let far = Duration::from_secs(3600);
+    app.partition_timer("rank", far).with((sums, ranks.inbox())).run(async |(sums, ranks)| {
+        sums.iter().for_each(|(key, sum)| ranks.replace(key, sum));
+        Ok(())
+    });
+    let board = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let shown = board.clone();
+    app.timer("board", far).on_leader().with((ranks.view(), totals)).run(async move |(ranks, totals)| {
+        let ranks = ranks.iter().await?;
+        shown.lock().push((ranks, totals.get("all")));
+        Ok(())
+    });
+    let mut running = start(app, scene.config().workers(2)).await?;
+    drain(&mut running).await?;
+    let group = |rest: u64| (format!("group-{rest}"), (0..100).filter(|number| number % 3 == rest).sum::<u64>());
+    assert_eq!(*board.lock(), [(vec![group(0), group(1), group(2)], Some(100))]);
+    stop(running).await?;
+    Ok(())
+}

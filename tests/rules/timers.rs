@@ -1,0 +1,191 @@
+//! Timers: once per worker, once per cluster on the leader, in every shard as part of its transactions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use marlowe::App;
+use parking_lot::Mutex;
+
+use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
+
+const OFTEN: Duration = Duration::from_millis(10);
+
+#[tokio::test]
+async fn a_timer_runs_on_every_worker_and_on_the_leader_only_when_it_says_so() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("places");
+    let everywhere = app.topic::<String, String>("everywhere").partitions(1);
+    // Each run of a worker's timer sends through that worker; who it was is told by the thread.
+    let (workers, leaders) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(Mutex::new(HashSet::new())));
+    for (name, seen) in [("each", workers.clone()), ("leader", leaders.clone())] {
+        let timer = app.timer(name, OFTEN).with(everywhere);
+        let timer = if name == "leader" { timer.on_leader() } else { timer };
+        timer.run(async move |_| {
+            seen.lock().insert(std::thread::current().id());
+            Ok(())
+        });
+    }
+    let running = start(app, scene.config().workers(2)).await?;
+    eventually("both workers run it", async || workers.lock().len() == 2).await;
+    eventually("the leader runs it", async || !leaders.lock().is_empty()).await;
+    pause(100).await;
+    assert_eq!((workers.lock().len(), leaders.lock().len()), (2, 1));
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -> TestResult {
+    let scene = Scene::new();
+    let build = |runs: &Arc<AtomicU32>| {
+        let mut app = App::new("moving");
+        let runs = runs.clone();
+        app.timer("lead", OFTEN).on_leader().run(async move |()| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        app
+    };
+    let (ours, theirs) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let first = start(build(&ours), scene.config()).await?;
+    eventually("the first leads", async || ours.load(Ordering::Relaxed) > 2).await;
+    let second = start(build(&theirs), scene.config()).await?;
+    pause(150).await;
+    let led_by = |one: &Arc<AtomicU32>| one.load(Ordering::Relaxed);
+    let before = (led_by(&ours), led_by(&theirs));
+    pause(150).await;
+    let after = (led_by(&ours), led_by(&theirs));
+    let ran = [after.0 > before.0, after.1 > before.1];
+    assert_eq!(ran.iter().filter(|ran| **ran).count(), 1, "{before:?} then {after:?}");
+    let (leader, other, others_runs) = if ran[0] { (first, second, &theirs) } else { (second, first, &ours) };
+    let before = led_by(others_runs);
+    stop(leader).await?;
+    eventually("the other leads", async || led_by(others_runs) > before + 2).await;
+    stop(other).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_partition_timer_runs_in_each_shard_and_writes_in_its_transaction() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("shards");
+    app.partitions(4);
+    let ticks = app.table::<String, u64>("ticks").partition_local();
+    let told = app.topic::<String, u64>("told").partitions(1);
+    let failing = app.table::<String, u64>("failing").partition_local();
+    app.partition_timer("tick", OFTEN).with((ticks, told)).run(async |(ticks, told)| {
+        ticks.update("ticks", |ticks| *ticks += 1);
+        told.send(&"k".to_owned(), &ticks.get("ticks").unwrap_or(0));
+        Ok(())
+    });
+    app.partition_timer("fail", OFTEN).with(failing).run(async |failing| {
+        failing.insert("written", 1);
+        Err("after it wrote".into())
+    });
+    let mut running = scene.start(app).await?;
+    pause(120).await;
+    drain(&mut running).await?;
+    let (view, failing) = (running.open(ticks.view()), running.open(failing.view()));
+    let rows = view.iter().await?;
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|(_, ticks)| *ticks >= 2), "{rows:?}");
+    assert!(failing.is_empty().await?, "a firing that fails leaves nothing");
+    stop(running).await?;
+    // After the stop nothing moves any more: each tick told what it wrote.
+    assert_eq!(scene.values("told").await.len() as u64, scene_ticks(&scene).await);
+    Ok(())
+}
+
+/// The sum of the last committed ticks of each partition.
+async fn scene_ticks(scene: &Scene) -> u64 {
+    let mut last = std::collections::HashMap::new();
+    for record in scene.records("shards-ticks-changelog").await {
+        last.insert(record.partition, record.value.unwrap().parse::<u64>().unwrap());
+    }
+    last.values().sum()
+}
+
+#[tokio::test]
+async fn ticks_that_were_missed_are_skipped_and_runs_never_overlap() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("missed");
+    let ticks = app.table::<String, u64>("ticks").partitions(1);
+    let (slow, shard) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (counted, inside) = (slow.clone(), Arc::new(AtomicBool::new(false)));
+    app.timer("slow", OFTEN).run(async move |()| {
+        assert!(!inside.swap(true, Ordering::SeqCst));
+        counted.fetch_add(1, Ordering::Relaxed);
+        pause(105).await;
+        inside.store(false, Ordering::SeqCst);
+        Ok(())
+    });
+    let counted = shard.clone();
+    app.partition_timer("slow-shard", OFTEN).with(ticks).run(async move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        pause(105).await;
+        Ok(())
+    });
+    let running = scene.start(app).await?;
+    pause(600).await;
+    for (name, runs) in [("timer", slow), ("partition timer", shard)] {
+        let runs = runs.load(Ordering::Relaxed);
+        assert!((2..=7).contains(&runs), "{name}: {runs} runs in 600 ms of 105 ms each");
+    }
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_timer_that_fails_or_panics_runs_again_in_its_time() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("again");
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    app.timer("fail", OFTEN).run(async move |()| match counted.fetch_add(1, Ordering::Relaxed) {
+        0 => Err("the first".into()),
+        1 => panic!("the second"),
+        _ => Ok(()),
+    });
+    let running = scene.start(app).await?;
+    eventually("it runs on", async || runs.load(Ordering::Relaxed) > 3).await;
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_timers_and_tasks_send_to_a_table_is_applied_once_by_its_owner() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("outside");
+    let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
+    let rows = app.table::<String, u64>("rows").merge(|row, more| *row += more);
+    let sent = Arc::new(AtomicU32::new(0));
+    let counted = sent.clone();
+    app.timer("tick", OFTEN).with((totals, rows.inbox())).run(async move |(totals, rows)| {
+        totals.send("ticks", 1).await?;
+        rows.send("ticks", 1).await?;
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    });
+    app.task("once").with(totals).run(async |totals| {
+        totals.send("tasks", 1).await?;
+        Ok(())
+    });
+    let mut running = start(app, scene.config().workers(3)).await?;
+    pause(100).await;
+    drain(&mut running).await?;
+    let copy = running.open(totals);
+    assert_eq!(copy.get("tasks"), Some(3));
+    stop(running).await?;
+    // Stopped, so that no timer counts on.
+    let changelog = scene.records("outside-totals-changelog").await;
+    let last = |key: &str| changelog.iter().rfind(|record| record.key.as_deref() == Some(key)).unwrap().value.clone();
+    let inbox = scene.records("outside-totals-inbox").await;
+    assert_eq!(
+        inbox.iter().filter(|record| record.key.as_deref() == Some("ticks")).count() as u32,
+        sent.load(Ordering::Relaxed)
+    );
+    assert!(last("ticks").unwrap().parse::<u32>()? <= sent.load(Ordering::Relaxed));
+    Ok(())
+}
