@@ -157,6 +157,10 @@ where
         Ok(Some((self.handler)(self.opened.clone(), value).await?))
     }
 
+    fn replies(&self) -> bool {
+        !self.sinks.is_empty()
+    }
+
     fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
         self.send_reply(record, reply)
     }
@@ -174,6 +178,10 @@ where
     async fn handle(&self, _: &RecordRef<'_>, record: &Cursor) -> Result<Option<R>, Unhandled> {
         let Some(event) = self.reader.read_event(record, &self.input.source)? else { return Ok(None) };
         Ok(Some((self.handler)(self.opened.clone(), event).await?))
+    }
+
+    fn replies(&self) -> bool {
+        !self.sinks.is_empty()
     }
 
     fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {

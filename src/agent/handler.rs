@@ -14,10 +14,21 @@ pub(crate) trait Handler {
 
     /// Reads the record and handles it, in one: a value that goes from hand to hand is copied each time. `None` is one that
     /// does not pass the agent's filters.
-    fn handle(&self, at: &RecordRef<'_>, record: &Cursor) -> impl Future<Output = Result<Option<Self::Reply>, Unhandled>>;
+    fn handle(
+        &self,
+        at: &RecordRef<'_>,
+        record: &Cursor,
+    ) -> impl Future<Output = Result<Option<Self::Reply>, Unhandled>>;
+
+    /// Whether replies go anywhere.
+    fn replies(&self) -> bool {
+        false
+    }
 
     /// Sends a reply on, as part of the event.
-    fn reply(&self, record: &Cursor, reply: Self::Reply) -> Result<(), HandlerError>;
+    fn reply(&self, _: &Cursor, _: Self::Reply) -> Result<(), HandlerError> {
+        Ok(())
+    }
 }
 
 /// Why a record was not handled.

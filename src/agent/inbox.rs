@@ -6,7 +6,6 @@ use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
 use super::handler::{Handler, Unhandled};
 use super::input::Cursor;
 use super::serial::serial;
-use crate::HandlerError;
 use crate::codec::{Codec, CodecError, Key};
 use crate::scope::ShardWith;
 use crate::table::{Merge, Table, TableDeclaration, TableSlice};
@@ -39,10 +38,6 @@ impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
             (_, change, _) => *row = change,
         });
         Ok(Some(()))
-    }
-
-    fn reply(&self, _: &Cursor, (): ()) -> Result<(), HandlerError> {
-        Ok(())
     }
 }
 

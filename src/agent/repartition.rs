@@ -9,7 +9,6 @@ use super::handler::{Handler, Unhandled};
 use super::input::Cursor;
 use super::link::ShardLink;
 use super::serial::serial;
-use crate::HandlerError;
 use crate::topic::{OutTopicSettings, Rekey, Route, open_out_topic};
 use crate::topology::AgentNode;
 
@@ -43,10 +42,6 @@ impl Handler for RepartitionHandler {
         let new = NewRecord { timestamp: at.timestamp, key, value: at.value, headers: &headers };
         turn.send(turn.hand(|| "a group_by".into()), self.out.topic, self.out.partition(key, turn), new);
         Ok(Some(()))
-    }
-
-    fn reply(&self, _: &Cursor, (): ()) -> Result<(), HandlerError> {
-        Ok(())
     }
 }
 

@@ -33,6 +33,9 @@ pub(crate) struct Runner {
     pub(crate) in_hand: Rc<Cell<usize>>,
 }
 
+/// What came of handling a record: a panic, an error, or perhaps a reply.
+pub(crate) type Tried<R> = std::thread::Result<Result<Option<R>, Unhandled>>;
+
 /// The hand of events that are handled one at a time.
 pub(crate) const ALONE: Hand = Hand(0);
 
@@ -60,27 +63,66 @@ impl Runner {
         record: &Cursor,
     ) -> Result<bool, Failed> {
         self.link.turn.begin(hand, at.timestamp);
-        let outcome = AssertUnwindSafe(async {
-            match handler.handle(at, record).await? {
-                Some(reply) => handler.reply(record, reply).map(|()| true).map_err(Unhandled::from),
-                None => Ok(false),
-            }
-        })
-        .catch_unwind()
-        .await;
-        let failure = self.link.turn.take_failure(hand);
-        let (error, retry) = match (outcome, failure) {
-            (Ok(Ok(kept)), None) => return Ok(kept),
+        let outcome = AssertUnwindSafe(handler.handle(at, record)).catch_unwind().await;
+        self.conclude(handler, hand, record, outcome)
+    }
+
+    /// What came of a try.
+    #[inline]
+    pub(crate) fn conclude<H: Handler>(
+        &self,
+        handler: &H,
+        hand: Hand,
+        record: &Cursor,
+        outcome: Tried<H::Reply>,
+    ) -> Result<bool, Failed> {
+        let outcome = match outcome {
+            Ok(Ok(None)) => Ok(Ok(false)),
+            Ok(Ok(Some(reply))) => self.reply(handler, record, reply),
+            Ok(Err(error)) => Ok(Err(error)),
+            Err(panic) => Err(panic),
+        };
+        match (outcome, self.link.turn.take_failure(hand)) {
+            (Ok(Ok(kept)), None) => Ok(kept),
+            (outcome, refused) => Err(self.failed(hand, outcome, refused)),
+        }
+    }
+
+    #[inline]
+    fn reply<H: Handler>(
+        &self,
+        handler: &H,
+        record: &Cursor,
+        reply: H::Reply,
+    ) -> std::thread::Result<Result<bool, Unhandled>> {
+        if !handler.replies() {
+            return Ok(Ok(true));
+        }
+        // To encode a reply is the user's code too.
+        std::panic::catch_unwind(AssertUnwindSafe(|| {
+            handler.reply(record, reply).map(|()| true).map_err(Unhandled::Failed)
+        }))
+    }
+
+    #[cold]
+    fn failed(
+        &self,
+        hand: Hand,
+        outcome: std::thread::Result<Result<bool, Unhandled>>,
+        refused: Option<HandlerError>,
+    ) -> Failed {
+        let (error, retry) = match (outcome, refused) {
             // What a table or topic refused is the cause; what the handler made of it is not.
             (_, Some(error)) => (error, Retry::Useful),
             (Ok(Err(Unhandled::Undecodable(error))), None) => (error.into(), Retry::Useless),
             (Ok(Err(Unhandled::Failed(error))), None) => (error, Retry::Useful),
             (Err(panic), None) => (panic_text(&*panic).into(), Retry::Useful),
+            (Ok(Ok(_)), None) => ("the handler succeeded".into(), Retry::Useful),
         };
         // One that read rows of before and of after another's change did not fail of itself.
         let current = self.is_current(hand);
         self.link.discard(hand, &self.participants);
-        Err(Failed { error, retry: if current { retry } else { Retry::Conflict } })
+        Failed { error, retry: if current { retry } else { Retry::Conflict } }
     }
 
     /// Whether what the event read is still so.

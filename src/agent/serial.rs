@@ -1,3 +1,7 @@
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
 use super::counters::count;
 use super::failure::EventFailure;
 use super::handler::Handler;
@@ -22,7 +26,9 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 }
                 left -= 1;
                 count(&counters.events);
-                match runner.attempt(&handler, ALONE, &at, &record).await {
+                link.turn.begin(ALONE, at.timestamp);
+                let outcome = AssertUnwindSafe(handler.handle(&at, &record)).catch_unwind().await;
+                match runner.conclude(&handler, ALONE, &record, outcome) {
                     Ok(true) => count(&counters.handled),
                     Ok(false) => {}
                     Err(failed) => {

@@ -236,6 +236,10 @@ impl Future for ShardTask {
             this.turns = this.turns.wrapping_add(1);
             this.link.turn.grant(next);
         }
+        if turns > 0 {
+            // Its queues may be short enough to be read on, and much may wait for a commit.
+            this.link.wake_lane();
+        }
         this.set_alarm(context);
         Poll::Pending
     }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -163,6 +164,7 @@ impl<K: Key, V: Clone + 'static> TableDeclaration<K, V> {
                 name: name.clone(),
                 kind: self.identity.kind,
                 index,
+                told: Cell::new(shard.store.position(PositionSlot(u32::from(index.0))).inbox),
                 changelog: shard.out_topic(&self.identity.changelog),
             }
         })

@@ -32,3 +32,6 @@ pub(crate) const INCLUDES_HEADER: &str = "marlowe-includes";
 
 /// The header in which a global table's changelog records say how far its inbox is applied, for those who follow it.
 pub(crate) const INBOX_HEADER: &str = "marlowe-inbox";
+
+/// The key of a record that says so where no row changed: a tombstone of no row.
+pub(crate) const INBOX_KEY: &[u8] = b"\0marlowe-inbox";

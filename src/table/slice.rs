@@ -1,9 +1,10 @@
+use std::cell::Cell;
 use std::fmt;
 use std::ops::RangeBounds;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use marlowe_broker::{Header, NewRecord};
+use marlowe_broker::{Header, NewRecord, Offset};
 use marlowe_state::{CacheStats, Hand, KeyRange, SliceError, SliceState, TableIndex};
 
 use super::key_range::ordered_range;
@@ -45,6 +46,8 @@ pub(crate) struct OpenTable<K, V> {
     pub(crate) name: Arc<str>,
     pub(crate) kind: TableKind,
     pub(crate) index: TableIndex,
+    /// How far the inbox is by what the changelog says (of a global table).
+    pub(crate) told: Cell<Offset>,
     pub(crate) changelog: OutTopic,
 }
 
@@ -185,17 +188,28 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         let rows = &mut rows[place].1;
         let destination = topics.destination(&mut **producer, self.changelog, self.turn.partition())?;
         let inbox = inboxes.iter().find(|(table, _)| *table == self.index && self.kind == TableKind::Global);
-        let inbox = inbox.map(|(_, offset)| offset.to_string());
-        let inbox = inbox.as_ref().map(|text| Header { name: super::INBOX_HEADER, value: text.as_bytes() });
+        let inbox = inbox.map(|(_, offset)| *offset);
+        let text = inbox.map(|offset| offset.to_string());
+        let header = text.as_ref().map(|text| Header { name: super::INBOX_HEADER, value: text.as_bytes() });
         let includes = includes.map(|value| Header { name: super::INCLUDES_HEADER, value });
-        let headers: Vec<Header<'_>> = inbox.into_iter().chain(includes).collect();
+        let headers: Vec<Header<'_>> = header.into_iter().chain(includes).collect();
+        let mut told = false;
         self.slice.flush(&mut |row| {
+            told = true;
             rows.push(row.store_key, row.value);
             let record = NewRecord { timestamp: *now, key: Some(row.topic_key), value: row.value, headers: &headers };
             if let Err(error) = producer.send(destination, record) {
                 failure.get_or_insert(error);
             }
         })?;
+        // Changes that left every row as it was are waited for too.
+        if let Some(inbox) = inbox
+            && self.told.replace(inbox) < inbox
+            && !told
+        {
+            let key = Some(super::INBOX_KEY);
+            producer.send(destination, NewRecord { timestamp: *now, key, value: None, headers: &headers })?;
+        }
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 

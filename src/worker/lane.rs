@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, Offset, Reader, SharedBroker, Source};
@@ -82,12 +83,22 @@ pub(crate) struct Lane {
     last_commit: Instant,
     spare: Vec<Rows>,
     firing: Vec<Firing>,
+    closing: Vec<Closing>,
 }
 
 struct Running {
     shard: Rc<Shard>,
     task: JoinHandle<()>,
+    /// Ends with the task.
+    ended: Option<oneshot::Receiver<()>>,
     sources: Vec<Source>,
+}
+
+/// Shards that finish what they have in hand, and who waits for them. The others go on meanwhile.
+struct Closing {
+    shards: Vec<ShardId>,
+    finished: futures_util::future::LocalBoxFuture<'static, ()>,
+    closed: oneshot::Sender<()>,
 }
 
 /// A partition that is being read, and the agents that read it.
@@ -110,6 +121,7 @@ enum Wake {
     Tick,
     Noticed,
     Fired,
+    Finished,
 }
 
 impl Lane {
@@ -129,6 +141,7 @@ impl Lane {
             last_commit: Instant::now(),
             spare: Vec::new(),
             firing: Vec::new(),
+            closing: Vec::new(),
         })
     }
 
@@ -152,13 +165,15 @@ impl Lane {
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {
         let next_commit = self.last_commit + self.settings.limits.commit_interval;
         let reading = self.sources.values().any(|feed| !feed.paused);
-        let (reader, committing, firing) = (&mut self.reader, &mut self.committing, &mut self.firing);
+        let (reader, committing) = (&mut self.reader, &mut self.committing);
+        let (firing, closing) = (&mut self.firing, &mut self.closing);
         let commit_is_open = committing.is_some();
         let wake = tokio::select! {
             biased;
             command = commands.recv() => Wake::Command(command),
             () = done(committing) => Wake::Committed,
             () = fired(firing) => Wake::Fired,
+            () = finished(closing) => Wake::Finished,
             () = self.notify.notified() => Wake::Noticed,
             () = tokio::time::sleep_until(next_commit), if !commit_is_open && !self.shards.is_empty() => Wake::Tick,
             fetched = reader.poll(), if reading => Wake::Fetched(fetched),
@@ -170,6 +185,7 @@ impl Lane {
             Wake::Committed => self.committed().await?,
             Wake::Tick => self.begin_commit().await?,
             Wake::Noticed => {}
+            Wake::Finished => self.close_finished().await?,
             Wake::Fired => {
                 self.commit_now().await?;
                 self.answer_fired();
@@ -185,10 +201,7 @@ impl Lane {
                 self.open_shard(&plan)?;
                 let _ = ready.send(());
             }
-            LaneCommand::Close(shards, closed) => {
-                self.close(&shards).await?;
-                let _ = closed.send(());
-            }
+            LaneCommand::Close(shards, closed) => self.close(shards, closed),
             LaneCommand::Drop(shards, dropped) => {
                 // A commit that holds some of their work is refused or has happened; either way it is known first.
                 self.finish_commit().await?;
@@ -243,8 +256,12 @@ impl Lane {
             };
             self.settings.worker.directory.publish(&table.name, shard.id.partition, published);
         }
-        let task = tokio::task::spawn_local(task);
-        self.shards.insert(shard.id, Running { shard, task, sources: opened });
+        let (ends, ended) = oneshot::channel::<()>();
+        let task = tokio::task::spawn_local(async move {
+            task.await;
+            drop(ends);
+        });
+        self.shards.insert(shard.id, Running { shard, task, ended: Some(ended), sources: opened });
         Ok(())
     }
 
@@ -354,9 +371,10 @@ impl Lane {
         Ok(())
     }
 
-    async fn close(&mut self, ids: &[ShardId]) -> Result<(), RunError> {
+    /// Lets shards finish what they have in hand.
+    fn close(&mut self, ids: Vec<ShardId>, closed: oneshot::Sender<()>) {
         let mut tasks = Vec::new();
-        for id in ids {
+        for id in &ids {
             if let Some(running) = self.shards.get_mut(id) {
                 running.sources.drain(..).for_each(|source| {
                     self.reader.unassign(source);
@@ -364,28 +382,49 @@ impl Lane {
                 });
                 running.shard.link.closing.set(true);
                 running.shard.link.wake();
-                tasks.push((
-                    running.shard.clone(),
-                    std::mem::replace(&mut running.task, tokio::task::spawn_local(async {})),
-                ));
+                tasks.extend(running.ended.take().map(|ended| (running.shard.clone(), ended)));
             }
         }
         let deadline = Instant::now() + self.settings.limits.close_within;
-        for (shard, mut task) in tasks {
-            let closed = async {
-                tokio::select! {
-                    _ = &mut task => {}
-                    // A shard that failed does not end; its failure is told after.
-                    () = failed(&shard) => {}
+        let finished = Box::pin(async move {
+            for (shard, mut ended) in tasks {
+                let closed = async {
+                    tokio::select! {
+                        _ = &mut ended => {}
+                        // A shard that failed does not end; its failure is told after.
+                        () = failed(&shard) => {}
+                    }
+                };
+                if tokio::time::timeout_at(deadline, closed).await.is_err() {
+                    tracing::warn!(partition = %shard.id.partition, "an event in hand did not finish in time; it is begun again elsewhere");
                 }
-            };
-            if tokio::time::timeout_at(deadline, closed).await.is_err() {
-                tracing::warn!(partition = %shard.id.partition, "an event in hand did not finish in time; it is begun again elsewhere");
             }
-            task.abort();
+        });
+        self.closing.push(Closing { shards: ids, finished, closed });
+    }
+
+    /// Commits for the shards that have finished, lets go of them, and tells who waits.
+    async fn close_finished(&mut self) -> Result<(), RunError> {
+        let mut closed = Vec::new();
+        let mut index = 0;
+        while index < self.closing.len() {
+            if futures_util::FutureExt::now_or_never(&mut self.closing[index].finished).is_some() {
+                closed.push(self.closing.swap_remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        // What did not finish in time is not begun any more.
+        for id in closed.iter().flat_map(|closing| &closing.shards) {
+            if let Some(running) = self.shards.get(id) {
+                running.task.abort();
+            }
         }
         self.commit_now().await?;
-        ids.iter().for_each(|id| self.drop_shard(*id));
+        for Closing { shards, closed, .. } in closed {
+            shards.iter().for_each(|id| self.drop_shard(*id));
+            let _ = closed.send(());
+        }
         Ok(())
     }
 
@@ -446,6 +485,20 @@ async fn fired(firing: &mut [Firing]) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// Waits until some of the shards that close have finished.
+async fn finished(closing: &mut [Closing]) {
+    std::future::poll_fn(|context| {
+        for closing in closing.iter_mut() {
+            if closing.finished.as_mut().poll(context).is_ready() {
+                closing.finished = Box::pin(std::future::ready(()));
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 async fn failed(shard: &Shard) {

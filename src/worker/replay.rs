@@ -4,7 +4,7 @@ use marlowe_broker::{Offset, Partition, Reader, Source, TopicPartition};
 use marlowe_state::{PositionSlot, Rows, SlicePosition, Store, TableIndex};
 
 use super::RunError;
-use crate::table::{AnyTable, INBOX_HEADER, INCLUDES_HEADER, TableKind};
+use crate::table::{AnyTable, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TableKind};
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
 const CHUNK_RECORDS: usize = 100_000;
@@ -102,6 +102,9 @@ impl<'a> Replay<'a> {
                     }
                     if let Some(inbox) = find(INBOX_HEADER).and_then(read_inbox) {
                         log.inbox = log.inbox.max(Some(inbox));
+                    }
+                    if topic_key == INBOX_KEY && record.value.is_none() {
+                        continue;
                     }
                 }
                 self.records += 1;
