@@ -155,12 +155,15 @@ impl Control {
                 if leads(&partitions) {
                     self.leader.send_replace(false);
                 }
-                let shards = self.shards(&partitions);
-                let closed = self.close(shards);
-                self.pending.push(Box::pin(async move {
-                    closed.await;
-                    Step::Closed(partitions)
-                }));
+                // Each goes as soon as it is closed: one with a slow event in hand does not keep the others.
+                for partition in partitions {
+                    let shard = self.shards(std::slice::from_ref(&partition));
+                    let closed = self.close(shard);
+                    self.pending.push(Box::pin(async move {
+                        closed.await;
+                        Step::Closed(vec![partition])
+                    }));
+                }
             }
             GroupEvent::Lost(partitions) => {
                 tracing::warn!(worker = %self.worker, "lost {partitions:?}: the group took this worker for dead; their uncommitted work is dropped");

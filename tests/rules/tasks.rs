@@ -39,7 +39,7 @@ async fn a_task_that_fails_or_panics_stops_the_worker_with_its_name() -> TestRes
             assert!(!panics, "no file");
             Err("no file".into())
         });
-        let mut running = scene.start(app).await?;
+        let mut running = app.start(scene.config()).await?;
         let error = within(running.failed()).await;
         assert!(matches!(error, RunError::Task { .. }), "{error}");
         assert!(error.to_string().contains("feed") && error.to_string().contains("no file"), "{error}");
