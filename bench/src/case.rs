@@ -39,13 +39,25 @@ pub struct Measured {
 }
 
 impl Case {
+    /// Does only what comes before the measuring, so that it can be told apart.
+    pub fn prepare(self, keys: u64, events: u64) -> BenchResult<()> {
+        match self {
+            Case::Bare => {
+                prepare_bare(keys, events);
+                Ok(())
+            }
+            Case::Memory | Case::Disk => runtime()?.block_on(async {
+                let broker: SharedBroker = Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default()));
+                load(&broker, keys, events).await
+            }),
+        }
+    }
+
     /// Runs it once.
     pub fn run(self, keys: u64, events: u64) -> BenchResult<Measured> {
         let (wall_seconds, cpu_seconds) = match self {
             Case::Bare => bare(keys, events)?,
-            Case::Memory | Case::Disk => {
-                tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(self.agent(keys, events))?
-            }
+            Case::Memory | Case::Disk => runtime()?.block_on(self.agent(keys, events))?,
         };
         let events_per_core_second = events as f64 / cpu_seconds;
         Ok(Measured { case: self, keys, events, wall_seconds, cpu_seconds, events_per_core_second })
@@ -87,7 +99,12 @@ impl Case {
     }
 }
 
-fn bare(keys: u64, events: u64) -> BenchResult<(f64, f64)> {
+fn runtime() -> BenchResult<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// The events' bytes, end to end, and where each ends.
+fn prepare_bare(keys: u64, events: u64) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();
     let mut ends = Vec::new();
     let mut source = Events::new(keys, events);
@@ -95,6 +112,11 @@ fn bare(keys: u64, events: u64) -> BenchResult<(f64, f64)> {
         bytes.extend_from_slice(value);
         ends.push(bytes.len());
     }
+    (bytes, ends)
+}
+
+fn bare(keys: u64, events: u64) -> BenchResult<(f64, f64)> {
+    let (bytes, ends) = prepare_bare(keys, events);
     let watch = Watch::start();
     let mut counts: HashMap<String, u64> = HashMap::new();
     let mut start = 0;

@@ -1,4 +1,6 @@
-use marlowe_broker::{NewRecord, Partition, Partitioner, Producer, SharedBroker, Timestamp, TopicConfig, TopicPartition};
+use marlowe_broker::{
+    NewRecord, Partition, Partitioner, Producer, SharedBroker, Timestamp, TopicConfig, TopicPartition,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::BenchResult;

@@ -17,6 +17,9 @@ struct Arguments {
     /// Run one case once, in this process.
     #[arg(long)]
     case: Option<Case>,
+    /// Only prepare that case's events.
+    #[arg(long, requires = "case")]
+    prepare_only: bool,
     /// How many distinct keys (default: 1,000 and 1,000,000 in turn).
     #[arg(long)]
     keys: Option<u64>,
@@ -31,7 +34,11 @@ struct Arguments {
 fn main() -> BenchResult<()> {
     let arguments = Arguments::parse();
     if let Some(case) = arguments.case {
-        let measured = case.run(arguments.keys.unwrap_or(1000), arguments.events)?;
+        let keys = arguments.keys.unwrap_or(1000);
+        if arguments.prepare_only {
+            return case.prepare(keys, arguments.events);
+        }
+        let measured = case.run(keys, arguments.events)?;
         println!("{}", serde_json::to_string(&measured)?);
         return Ok(());
     }
