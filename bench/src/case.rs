@@ -12,7 +12,7 @@ use crate::events::{Events, PageView, TOPIC, load};
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Case {
+pub(crate) enum Case {
     /// A bare loop that decodes the same bytes and adds to a `HashMap`.
     Bare,
     /// The same count as an agent: broker and tables in memory, exactly once, a commit every 100 ms.
@@ -23,24 +23,24 @@ pub enum Case {
 
 /// What was seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// What was measured.
-    pub case: Case,
+    pub(crate) case: Case,
     /// How many distinct keys there were.
-    pub keys: u64,
+    pub(crate) keys: u64,
     /// How many events.
-    pub events: u64,
+    pub(crate) events: u64,
     /// Seconds by the clock on the wall.
-    pub wall_seconds: f64,
+    pub(crate) wall_seconds: f64,
     /// Seconds of processor time, of all threads, user and system.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Events by second of processor time.
-    pub events_per_core_second: f64,
+    pub(crate) events_per_core_second: f64,
 }
 
 impl Case {
     /// Does only what comes before the measuring, so that it can be told apart.
-    pub fn prepare(self, keys: u64, events: u64) -> BenchResult<()> {
+    pub(crate) fn prepare(self, keys: u64, events: u64) -> BenchResult<()> {
         match self {
             Case::Bare => {
                 prepare_bare(keys, events);
@@ -54,7 +54,7 @@ impl Case {
     }
 
     /// Runs it once.
-    pub fn run(self, keys: u64, events: u64) -> BenchResult<Measured> {
+    pub(crate) fn run(self, keys: u64, events: u64) -> BenchResult<Measured> {
         let (wall_seconds, cpu_seconds) = match self {
             Case::Bare => bare(keys, events)?,
             Case::Memory | Case::Disk => runtime()?.block_on(self.agent(keys, events))?,

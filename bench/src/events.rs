@@ -7,23 +7,23 @@ use crate::BenchResult;
 
 /// What is counted: one per page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PageView {
+pub(crate) struct PageView {
     /// The key.
-    pub page: String,
+    pub(crate) page: String,
     /// Some more to decode.
-    pub user: u64,
+    pub(crate) user: u64,
     /// Some more to decode.
-    pub duration_ms: u32,
+    pub(crate) duration_ms: u32,
 }
 
 /// The topic they are in.
-pub const TOPIC: &str = "views";
+pub(crate) const TOPIC: &str = "views";
 
 /// How many partitions it has.
-pub const PARTITIONS: u32 = 4;
+pub(crate) const PARTITIONS: u32 = 4;
 
 /// Events with uniformly random keys out of `keys`, the same each time.
-pub struct Events {
+pub(crate) struct Events {
     state: u64,
     keys: u64,
     left: u64,
@@ -32,12 +32,12 @@ pub struct Events {
 
 impl Events {
     /// `count` events over `keys` keys.
-    pub fn new(keys: u64, count: u64) -> Self {
+    pub(crate) fn new(keys: u64, count: u64) -> Self {
         Self { state: 0x9e37_79b9_7f4a_7c15, keys, left: count, value: Vec::new() }
     }
 
     /// The next event: its key, and its bytes.
-    pub fn next(&mut self) -> Option<(String, &[u8])> {
+    pub(crate) fn next(&mut self) -> Option<(String, &[u8])> {
         self.left = self.left.checked_sub(1)?;
         // xorshift64*
         self.state ^= self.state >> 12;
@@ -57,7 +57,7 @@ impl Events {
 }
 
 /// Creates the topic and puts the events into it.
-pub async fn load(broker: &SharedBroker, keys: u64, count: u64) -> BenchResult<()> {
+pub(crate) async fn load(broker: &SharedBroker, keys: u64, count: u64) -> BenchResult<()> {
     broker.create_topic(TopicConfig::new(TOPIC, PARTITIONS)).await?;
     let mut producer = broker.producer()?;
     let destinations: Vec<_> = Partition::all(PARTITIONS)

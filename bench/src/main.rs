@@ -9,7 +9,7 @@ use case::{Case, Measured};
 use clap::Parser;
 
 /// Anything may go wrong.
-pub type BenchResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type BenchResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
 #[command(about = "What Marlowe costs, beside a bare loop over the same bytes")]

@@ -1,3 +1,4 @@
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         F: AsyncFn(W::Opened, V) -> Result<R, HandlerError> + Send + Sync + 'static,
     {
         self.finish(|settings, shared, reader, with| {
-            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: Values }))
+            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: PhantomData::<Values> }))
         })
     }
 
@@ -100,7 +101,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         F: AsyncFn(W::Opened, Event<K, V>) -> Result<R, HandlerError> + Send + Sync + 'static,
     {
         self.finish(|settings, shared, reader, with| {
-            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: WholeEvents }))
+            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: PhantomData::<WholeEvents> }))
         })
     }
 
@@ -114,7 +115,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self.concurrency = 1;
         self.finish(|settings, _, reader, with| {
             let agent = StreamAgent { settings, reader, with, handler };
-            Box::leak(Box::new(KeyedStreamAgent(agent, std::marker::PhantomData)))
+            Box::leak(Box::new(KeyedStreamAgent(agent, PhantomData)))
         })
     }
 

@@ -112,7 +112,7 @@ pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, M> {
     pub(crate) reader: ValueReader<V>,
     pub(crate) with: W,
     pub(crate) handler: F,
-    pub(crate) mode: M,
+    pub(crate) mode: std::marker::PhantomData<M>,
 }
 
 /// The handler gets values.

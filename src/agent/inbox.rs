@@ -8,7 +8,7 @@ use super::input::Cursor;
 use super::serial::serial;
 use crate::codec::{Codec, CodecError, Key};
 use crate::scope::ShardWith;
-use crate::table::{Merge, Table, TableDeclaration, TableSlice};
+use crate::table::{Merge, REPLACE_HEADER, Table, TableDeclaration, TableSlice};
 use crate::topology::AgentNode;
 
 /// Applies the changes that were sent to a table: each once, in order, in the owner's transaction.
@@ -26,19 +26,24 @@ struct InboxHandler<K, V> {
 impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
     type Reply = ();
 
-    async fn handle(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<()>, Unhandled> {
+    async fn handle(&self, at: &RecordRef<'_>, record: &Cursor) -> Result<Option<()>, Unhandled> {
         let Some(key) = at.key else {
             return Err(CodecError::new("a change to a table", "the record has no key").into());
         };
         let key = K::decode(key)?;
         // Without a value the row goes.
         let change = at.value.map(|value| self.codec.decode(value)).transpose()?;
-        self.slice.update_with(key, |row| match (row.as_mut(), change, &self.merge) {
+        let merge = self.merge.as_ref().filter(|_| !replaces(record));
+        self.slice.update_with(key, |row| match (row.as_mut(), change, merge) {
             (Some(row), Some(change), Some(merge)) => merge(row, change),
             (_, change, _) => *row = change,
         });
         Ok(Some(()))
     }
+}
+
+fn replaces(record: &Cursor) -> bool {
+    record.batch.headers(record.index).iter().any(|header| header.name == REPLACE_HEADER)
 }
 
 impl<K: Key, V: Clone + 'static> AnyAgent for InboxAgent<K, V> {

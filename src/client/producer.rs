@@ -30,7 +30,7 @@ pub(crate) struct Outgoing {
 }
 
 struct Request {
-    records: Vec<Outgoing>,
+    record: Outgoing,
     reply: oneshot::Sender<Result<Sent, BrokerError>>,
 }
 
@@ -70,15 +70,10 @@ impl ClientProducer {
     }
 
     pub(crate) async fn send(&self, record: Outgoing) -> Result<Sent, SendError> {
-        self.send_all(vec![record]).await
-    }
-
-    /// Sends records that belong together, at least one; tells where the last one went.
-    pub(crate) async fn send_all(&self, records: Vec<Outgoing>) -> Result<Sent, SendError> {
-        let topic = records.first().map_or_else(|| "".into(), |record| record.topic.clone());
+        let topic = record.topic.clone();
         let (reply, answer) = oneshot::channel();
         let stopped = || SendError::Stopped { topic: topic.clone() };
-        self.requests.send(Request { records, reply }).await.map_err(|_| stopped())?;
+        self.requests.send(Request { record, reply }).await.map_err(|_| stopped())?;
         match answer.await {
             Ok(sent) => sent.map_err(|source| SendError::Broker { topic, source }),
             Err(_) => Err(stopped()),
@@ -92,14 +87,7 @@ async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Reques
     while waiting.recv_many(&mut batch, WAITING).await > 0 {
         let mut sent = Vec::with_capacity(batch.len());
         for request in batch.drain(..) {
-            let mut last = Err(BrokerError::InvalidState("nothing was sent".into()));
-            for record in &request.records {
-                last = send(&mut *producer, &mut destinations, record);
-                if last.is_err() {
-                    break;
-                }
-            }
-            match last {
+            match send(&mut *producer, &mut destinations, &request.record) {
                 Ok(to) => sent.push((to, request.reply)),
                 Err(error) => drop(request.reply.send(Err(error))),
             }

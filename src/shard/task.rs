@@ -221,7 +221,9 @@ impl Future for ShardTask {
             }
             if !this.firing.is_empty() && !this.timers.iter().any(|timer| timer.once_more) {
                 // Whoever asked may be gone.
-                this.firing.drain(..).for_each(|asked| drop(asked.send(())));
+                for asked in this.firing.drain(..) {
+                    let _ = asked.send(());
+                }
             }
             let stopping = this.link.closing.get();
             let in_hand = this.agents.iter().any(|agent| agent.in_hand.get() > 0);

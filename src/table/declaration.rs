@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::{Partition, Partitioner};
+use marlowe_broker::Partitioner;
 use marlowe_state::{FormatError, RowFormat, SliceConfig};
 use parking_lot::RwLock;
 
@@ -89,13 +89,6 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
 
     pub(crate) fn settings(&self) -> TableSettings<V> {
         self.settings.read().clone()
-    }
-
-    /// The home of a key among `partitions`.
-    pub(crate) fn home(&self, key: &K, partitions: u32) -> Partition {
-        let mut bytes = Vec::new();
-        key.encode(&mut bytes);
-        self.settings.read().partitioner.partition(&bytes, partitions)
     }
 }
 

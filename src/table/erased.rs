@@ -17,9 +17,6 @@ pub(crate) trait AnyTable: Send + Sync {
 
     fn partitioner(&self) -> Partitioner;
 
-    /// Whether changes that are sent to it merge into its rows.
-    fn has_merge(&self) -> bool;
-
     /// Whether a store's keys are the topics' keys.
     fn same_key_bytes(&self) -> bool;
 
@@ -63,10 +60,6 @@ impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
 
     fn partitioner(&self) -> Partitioner {
         self.settings.read().partitioner
-    }
-
-    fn has_merge(&self) -> bool {
-        self.settings.read().merge.is_some()
     }
 
     fn same_key_bytes(&self) -> bool {

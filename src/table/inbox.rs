@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use marlowe_broker::{NewRecord, Partitioner, Timestamp};
+use marlowe_broker::{Header, NewRecord, Partitioner, Timestamp};
 use marlowe_state::Hand;
 
-use super::AsKey;
 use super::declaration::Merge;
+use super::{AsKey, REPLACE_HEADER};
 use crate::HandlerError;
 use crate::codec::{Codec, Key};
 use crate::turn::{Flush, OutTopic, Participant, Turn};
@@ -155,18 +155,18 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
             key_bytes.clear();
             key.encode(&mut key_bytes);
             let partition = self.partitioner.partition(&key_bytes, self.partitions);
-            let mut send = |value: Option<&[u8]>| {
-                into.send(self.topic, partition, NewRecord { timestamp, key: Some(&key_bytes), value, headers: &[] })
+            value_bytes.clear();
+            if let Some(value) = &change.value {
+                self.codec.encode(value, &mut value_bytes)?;
+            }
+            let replace = [Header { name: REPLACE_HEADER, value: b"" }];
+            let record = NewRecord {
+                timestamp,
+                key: Some(&key_bytes),
+                value: change.value.is_some().then_some(&value_bytes),
+                headers: if change.reset { &replace } else { &[] },
             };
-            // Where values merge, to replace is to remove and then merge into nothing.
-            if change.value.is_none() || (change.reset && self.merge.is_some()) {
-                send(None)?;
-            }
-            if let Some(value) = change.value {
-                value_bytes.clear();
-                self.codec.encode(&value, &mut value_bytes)?;
-                send(Some(&value_bytes))?;
-            }
+            into.send(self.topic, partition, record)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use marlowe_broker::{Clock, Partitioner};
 
-use super::{AsKey, TableIdentity};
+use super::{AsKey, REPLACE_HEADER, TableIdentity};
 use crate::client::{ClientProducer, Outgoing, SendError, Sent};
 use crate::codec::{Codec, Key};
 
@@ -12,17 +12,28 @@ pub struct InboxClient<K, V> {
     partitions: u32,
     partitioner: Partitioner,
     codec: Arc<dyn Codec<V>>,
-    merges: Merges,
     producer: ClientProducer,
     clock: Arc<dyn Clock>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
-/// Whether a table's changes merge into its rows.
+/// What a change does to a row that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Merges {
-    Yes,
-    No,
+pub(crate) enum Effect {
+    /// It is merged into the row, where the table has a merge.
+    Merge,
+    /// It replaces the row.
+    Replace,
+}
+
+impl Effect {
+    /// The headers that say so to the owner.
+    pub(crate) fn headers(self) -> Vec<(String, Vec<u8>)> {
+        match self {
+            Effect::Merge => Vec::new(),
+            Effect::Replace => vec![(REPLACE_HEADER.to_owned(), Vec::new())],
+        }
+    }
 }
 
 impl<K, V> Clone for InboxClient<K, V> {
@@ -32,7 +43,6 @@ impl<K, V> Clone for InboxClient<K, V> {
             partitions: self.partitions,
             partitioner: self.partitioner,
             codec: self.codec.clone(),
-            merges: self.merges,
             producer: self.producer.clone(),
             clock: self.clock.clone(),
             key: self.key,
@@ -53,7 +63,6 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
             partitions,
             partitioner: settings.partitioner,
             codec: settings.codec,
-            merges: if settings.merge.is_some() { Merges::Yes } else { Merges::No },
             producer,
             clock,
             key: std::marker::PhantomData,
@@ -67,7 +76,7 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
     /// When the value does not encode, or the broker does not take it.
     pub async fn send(&self, key: impl AsKey<K>, change: V) -> Result<Sent, SendError> {
         let value = self.encode(&change)?;
-        self.produce(key, vec![Some(value)]).await
+        self.produce(key, Some(value), Effect::Merge).await
     }
 
     /// Makes `value` the row, whatever it was, also where there is a merge.
@@ -76,11 +85,7 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
     /// As [`send`](Self::send).
     pub async fn replace(&self, key: impl AsKey<K>, value: V) -> Result<Sent, SendError> {
         let value = self.encode(&value)?;
-        let changes = match self.merges {
-            Merges::Yes => vec![None, Some(value)],
-            Merges::No => vec![Some(value)],
-        };
-        self.produce(key, changes).await
+        self.produce(key, Some(value), Effect::Replace).await
     }
 
     /// Removes the row.
@@ -88,7 +93,7 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn remove(&self, key: impl AsKey<K>) -> Result<Sent, SendError> {
-        self.produce(key, vec![None]).await
+        self.produce(key, None, Effect::Merge).await
     }
 
     fn encode(&self, value: &V) -> Result<Vec<u8>, SendError> {
@@ -99,19 +104,17 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
         }
     }
 
-    async fn produce(&self, key: impl AsKey<K>, changes: Vec<Option<Vec<u8>>>) -> Result<Sent, SendError> {
+    async fn produce(&self, key: impl AsKey<K>, value: Option<Vec<u8>>, effect: Effect) -> Result<Sent, SendError> {
         let mut key_bytes = Vec::new();
         key.lend(|key| key.encode(&mut key_bytes));
-        let partition = self.partitioner.partition(&key_bytes, self.partitions);
-        let timestamp = self.clock.now();
-        let record = |value| Outgoing {
+        let record = Outgoing {
             topic: self.table.inbox.clone(),
-            partition,
-            timestamp,
-            key: Some(key_bytes.clone()),
+            partition: self.partitioner.partition(&key_bytes, self.partitions),
+            timestamp: self.clock.now(),
+            key: Some(key_bytes),
             value,
-            headers: Vec::new(),
+            headers: effect.headers(),
         };
-        self.producer.send_all(changes.into_iter().map(record).collect()).await
+        self.producer.send(record).await
     }
 }

@@ -23,12 +23,16 @@ pub(crate) use global_copy::GlobalStore;
 pub use global_copy::{GlobalClient, GlobalCopy, GlobalReader};
 pub use handles::{GlobalTable, Inbox, Table, View};
 pub use inbox::InboxSender;
+pub(crate) use inbox_client::Effect;
 pub use inbox_client::InboxClient;
 pub use slice::{SliceIter, TableSlice};
 pub use view::{Position, Read, TableView, ViewError};
 
 /// The header in which a changelog record says which input positions it includes (at least once only).
 pub(crate) const INCLUDES_HEADER: &str = "marlowe-includes";
+
+/// The header of a change that replaces the row, also where changes merge.
+pub(crate) const REPLACE_HEADER: &str = "marlowe-replace";
 
 /// The header in which a global table's changelog records say how far its inbox is applied, for those who follow it.
 pub(crate) const INBOX_HEADER: &str = "marlowe-inbox";

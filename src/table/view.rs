@@ -186,9 +186,9 @@ impl<K: Key, V: 'static> TableView<K, V> {
                 if position.includes(sent) {
                     return Ok(position);
                 }
-                // An error says that the owner closed it: look for the next one.
+                // An error says that its owner closed it, and the next one is not there yet.
                 if slice.committed.changed().await.is_err() {
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
         };

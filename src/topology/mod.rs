@@ -44,8 +44,4 @@ impl Topology {
     pub(crate) fn leader_anchor(&self) -> Arc<str> {
         format!("{}-leader-anchor", self.graph.app).into()
     }
-
-    pub(crate) fn group_of_table(&self, table: &str) -> Option<&Group> {
-        self.groups.iter().find(|group| group.tables.iter().any(|name| &**name == table))
-    }
 }

@@ -13,7 +13,7 @@ use super::query::Query;
 use super::site::Site;
 use super::slice::Wanted;
 use crate::client::{Outgoing, SendError};
-use crate::table::{AnyTable, Keyspace, Position};
+use crate::table::{AnyTable, Effect, Keyspace, Position};
 
 /// Where a change went, and if it was waited for, the state that has it.
 #[derive(Debug, Serialize)]
@@ -35,7 +35,7 @@ pub(crate) async fn send(
 ) -> Result<Response, Problem> {
     let change = Change::parse(&site, &uri, query.as_deref())?;
     let value = change.value(body)?;
-    change.send(&site, vec![Some(value)]).await
+    change.send(&site, Some(value), Effect::Merge).await
 }
 
 /// `PUT /tables/{table}/{key}`: makes the body the row, also where the table has a merge.
@@ -47,9 +47,7 @@ pub(crate) async fn replace(
 ) -> Result<Response, Problem> {
     let change = Change::parse(&site, &uri, query.as_deref())?;
     let value = change.value(body)?;
-    // Where values merge, to replace is to remove and then merge into nothing.
-    let values = if change.table.has_merge() { vec![None, Some(value)] } else { vec![Some(value)] };
-    change.send(&site, values).await
+    change.send(&site, Some(value), Effect::Replace).await
 }
 
 /// `DELETE /tables/{table}/{key}`: removes the row.
@@ -58,7 +56,7 @@ pub(crate) async fn remove(
     uri: Uri,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    Change::parse(&site, &uri, query.as_deref())?.send(&site, vec![None]).await
+    Change::parse(&site, &uri, query.as_deref())?.send(&site, None, Effect::Merge).await
 }
 
 /// A change to one row, as a request names it.
@@ -100,20 +98,20 @@ impl Change {
             .map_err(|error| Problem::bad_request(format!("table `{name}`: the body is {error}")))
     }
 
-    /// Sends records that belong together to the table's inbox.
-    async fn send(self, site: &Site, values: Vec<Option<Vec<u8>>>) -> Result<Response, Problem> {
+    /// Sends it to the table's inbox.
+    async fn send(self, site: &Site, value: Option<Vec<u8>>, effect: Effect) -> Result<Response, Problem> {
         let inbox = &self.table.identity().inbox;
         let partition = self.key.home(self.table, site.scope.partitions(inbox));
         let timestamp = site.scope.clock.now();
-        let record = |value| Outgoing {
+        let record = Outgoing {
             topic: inbox.clone(),
             partition,
             timestamp,
             key: Some(self.key.topic.clone()),
             value,
-            headers: Vec::new(),
+            headers: effect.headers(),
         };
-        let sent = site.scope.producer.send_all(values.into_iter().map(record).collect()).await;
+        let sent = site.scope.producer.send(record).await;
         let sent = sent.map_err(|error| match error {
             SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
             _ => Problem::internal(format!("the change was not sent: {error}")),

@@ -15,7 +15,7 @@ use crate::topology::{Group, Topology};
 
 /// Where a worker's tables are kept between restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateStore {
+pub(crate) enum StateStore {
     /// In memory: a restart reads the whole changelog.
     Memory,
     /// In a folder, in LMDB: a restart reads the changelog's tail.

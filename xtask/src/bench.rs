@@ -8,13 +8,13 @@ use crate::cargo::{cargo, run, target};
 
 /// What to measure.
 #[derive(Subcommand)]
-pub enum Bench {
+pub(crate) enum Bench {
     /// The embedded broker beside a bare loop over the same bytes: one JSON line per case, then the ratios.
     Embedded(Embedded),
 }
 
 #[derive(Args)]
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// How many rounds of all cases; the ratios are those of the medians.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
@@ -27,7 +27,7 @@ pub struct Embedded {
 }
 
 impl Bench {
-    pub fn run(&self) -> TaskResult {
+    pub(crate) fn run(&self) -> TaskResult {
         match self {
             Bench::Embedded(embedded) => embedded.run(),
         }
