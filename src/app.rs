@@ -125,7 +125,7 @@ impl App {
     /// ```
     pub fn crontab(&mut self, name: &str, times: &str, zone: &str) -> TimerBuilder<'_> {
         let schedule = match Crontab::parse(times, zone) {
-            Ok(crontab) => Schedule::At(crontab),
+            Ok(crontab) => Schedule::At(Box::new(crontab)),
             Err(reason) => {
                 self.program.errors.push(TopologyError::Crontab { name: name.into(), reason });
                 Schedule::Once

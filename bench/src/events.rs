@@ -75,7 +75,7 @@ pub(crate) async fn load(broker: &SharedBroker, keys: u64, count: u64) -> BenchR
         };
         Producer::send(&mut *producer, destinations[partition.index()], record)?;
         sent += 1;
-        if sent % 100_000 == 0 {
+        if sent.is_multiple_of(100_000) {
             producer.flush().await?;
         }
     }

@@ -24,7 +24,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
         serde_json::from_slice(bytes).map_err(|error| expected::<T>(error).with_input(bytes))
     }
 
-    fn from_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let value: T = serde_json::from_value(json).map_err(expected::<T>)?;
         self.encode(&value, out)
     }

@@ -33,11 +33,11 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// When they do not decode.
     fn to_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError>;
 
-    /// The bytes of a value that came as JSON, from the web or the command line.
+    /// Appends the bytes of a value that came as JSON, from the web or the command line.
     ///
     /// # Errors
     /// When the JSON does not fit the type.
-    fn from_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
 }
 
 /// Bytes that do not decode, or a value that does not encode.

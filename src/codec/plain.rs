@@ -25,7 +25,7 @@ impl Codec<String> for Text {
         self.decode(bytes).map(serde_json::Value::String)
     }
 
-    fn from_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
         match json {
             serde_json::Value::String(text) => self.encode(&text, out),
             other => Err(CodecError::new("text", format!("got {other}"))),
@@ -55,7 +55,7 @@ impl Codec<Vec<u8>> for Bytes {
         Ok(serde_json::Value::from(bytes.to_vec()))
     }
 
-    fn from_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let bytes: Vec<u8> =
             serde_json::from_value(json).map_err(|error| CodecError::new("an array of bytes", error))?;
         out.extend_from_slice(&bytes);

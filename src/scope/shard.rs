@@ -21,12 +21,14 @@ pub(crate) struct ShardScope {
     pub(crate) isolation: SliceIsolation,
     pub(crate) out_topics: Rc<RefCell<OutTopics>>,
     pub(crate) worker: Arc<WorkerScope>,
-    opened: RefCell<HashMap<(Opened, Arc<str>), Rc<dyn Any>>>,
+    opened: RefCell<OpenedOnce>,
     /// All that takes part in the shard's commits.
     participants: RefCell<Vec<Rc<dyn Participant>>>,
     /// What the agent or timer that is being opened uses.
     used: RefCell<Vec<Rc<dyn Participant>>>,
 }
+
+type OpenedOnce = HashMap<(Opened, Arc<str>), Rc<dyn Any>>;
 
 /// What a shard opens once and shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

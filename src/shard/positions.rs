@@ -38,9 +38,12 @@ impl InputPositions {
     }
 }
 
+/// An agent's name, and where it is.
+type AgentPlace<'a> = (&'a Arc<str>, Offset);
+
 /// What to commit: a position for each partition that the agents read.
 pub(crate) fn to_commit(agents: &[ShardAgent]) -> Vec<(TopicPartition, CommittedOffset)> {
-    let mut by_source: Vec<(&TopicPartition, Vec<(&Arc<str>, Offset)>)> = Vec::new();
+    let mut by_source: Vec<(&TopicPartition, Vec<AgentPlace<'_>>)> = Vec::new();
     for agent in agents {
         let place = (&agent.name, agent.input.position());
         match by_source.iter_mut().find(|(source, _)| **source == agent.input.source) {

@@ -86,7 +86,7 @@ impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
 
     fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError> {
         let mut bytes = Vec::new();
-        self.settings().codec.from_json(json, &mut bytes)?;
+        self.settings().codec.encode_json(json, &mut bytes)?;
         Ok(bytes)
     }
 }

@@ -12,7 +12,7 @@ pub(crate) enum Schedule {
     /// punctuates.
     Every(Duration),
     /// At times of day.
-    At(Crontab),
+    At(Box<Crontab>),
     /// Once, at the start.
     Once,
 }

@@ -102,10 +102,9 @@ where
                     asked = context.fire.recv() => asked,
                     () = until(due) => None,
                 };
-                if self.place == Place::Worker || *context.leader.borrow() {
-                    if let Err(error) = run(opened.clone()).await {
-                        tracing::error!(timer = %self.name, "timer failed: {error}");
-                    }
+                let here = self.place == Place::Worker || *context.leader.borrow();
+                if here && let Err(error) = run(opened.clone()).await {
+                    tracing::error!(timer = %self.name, "timer failed: {error}");
                 }
                 match (asked, due) {
                     // Whoever asked may be gone.

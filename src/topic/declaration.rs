@@ -111,7 +111,7 @@ impl<K: TopicKey, V: 'static> AnyTopic for TopicDeclaration<K, V> {
 
     fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError> {
         let mut bytes = Vec::new();
-        self.settings().codec.from_json(json, &mut bytes)?;
+        self.settings().codec.encode_json(json, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -176,7 +176,9 @@ async fn a_foreign_key_fails_the_event_of_a_stream_too() -> TestResult {
     let sums = app.table::<String, u64>("sums");
     app.agent("sum", numbers).with(sums).retries(0).stream(async |sums, mut events| {
         while let Some(number) = events.next().await {
-            (0..20).for_each(|key| drop(sums.insert(format!("key-{key}"), number)));
+            for key in 0..20 {
+                sums.insert(format!("key-{key}"), number);
+            }
         }
         Ok(())
     });
