@@ -2,6 +2,7 @@
 
 mod at_least_once;
 mod atomic_events;
+mod bad_input;
 mod bounds;
 mod committed_reads;
 mod concurrency;
