@@ -68,7 +68,6 @@ impl Runner {
     }
 
     /// What came of a try.
-    #[inline]
     pub(crate) fn conclude<H: Handler>(
         &self,
         handler: &H,

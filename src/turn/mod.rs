@@ -127,6 +127,12 @@ impl Turn {
         self.marked.set(true);
     }
 
+    /// Whether some hand has sent something or failed.
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marked.get()
+    }
+
     #[inline]
     pub(crate) fn take_failure(&self, hand: Hand) -> Option<HandlerError> {
         if !self.marked.get() {
