@@ -67,17 +67,17 @@
 //! | [`Topic`] | [`TopicSender`] | [`TopicClient`] |
 //! | [`Agent`] | [`AgentSender`] | [`AgentClient`] |
 //!
-//! What the middle column sends is part of the event's transaction. What the right one sends is on its own, and a view can
-//! [wait for it](TableView::wait_for).
+//! What the middle column sends is part of the event's transaction. What the right one sends is on its own, and a view
+//! can [wait for it](TableView::wait_for).
 //!
-//! - **Tables.** A row belongs to the partition that its key hashes to. A handler that uses a key of another one fails with
-//!   [`ForeignKey`], which says what to do: [`group_by`](Topic::group_by) the key, send through the
+//! - **Tables.** A row belongs to the partition that its key hashes to. A handler that uses a key of another one fails
+//!   with [`ForeignKey`], which says what to do: [`group_by`](Topic::group_by) the key, send through the
 //!   [`inbox`](Table::inbox), read through a [`view`](Table::view), or declare the table
 //!   [`partition_local`](Table::partition_local).
 //! - **Inboxes.** A change that is sent to a table is applied once, in order, by the owner of the key. With a
 //!   [`merge`](Table::merge) it is merged into the row, and changes to one key travel together.
-//! - **Views** read what is committed, from a snapshot, never on a shard's thread, and can tell the [`Position`] that they
-//!   read at.
+//! - **Views** read what is committed, from a snapshot, never on a shard's thread, and can tell the [`Position`] that
+//!   they read at.
 //! - **Global tables** are tables of which every worker has a read-only copy besides. One writer per key, so counts are
 //!   exact.
 //! - **Timers.** A [`partition_timer`](App::partition_timer) runs in every shard of its tables and may write. A
@@ -87,16 +87,16 @@
 //! # When something fails
 //!
 //! A handler that returns an error or panics is tried again: three times, with growing waits
-//! ([`retries`](AgentBuilder::retries), [`backoff`](AgentBuilder::backoff)). Bytes that do not decode are not tried again.
-//! Then the worker stops with a report, and the event comes first when it starts again; or the agent is declared to
-//! [`skip`](AgentBuilder::skip) such events or to send them to a [`dead_letter`](AgentBuilder::dead_letter) topic. A timer
-//! that fails is logged and fires again in its time. A task or source that fails stops the worker.
+//! ([`retries`](AgentBuilder::retries), [`backoff`](AgentBuilder::backoff)). Bytes that do not decode are not tried
+//! again. Then the worker stops with a report, and the event comes first when it starts again; or the agent is declared
+//! to [`skip`](AgentBuilder::skip) such events or to send them to a [`dead_letter`](AgentBuilder::dead_letter) topic. A
+//! timer that fails is logged and fires again in its time. A task or source that fails stops the worker.
 //!
 //! # What is guaranteed
 //!
-//! Input positions, table changes and what was sent are committed together: [exactly once](Guarantee), unless the app is
-//! declared [`at_least_once`](App::at_least_once). After a crash all is as of the last commit, and the events after it are
-//! handled again. So what a handler does outside Marlowe, such as an HTTP call, may be done more than once.
+//! Input positions, table changes and what was sent are committed together: [exactly once](Guarantee), unless the app
+//! is declared [`at_least_once`](App::at_least_once). After a crash all is as of the last commit, and the events after
+//! it are handled again. So what a handler does outside Marlowe, such as an HTTP call, may be done more than once.
 //!
 //! Time and chance are inputs: a [`Clock`] and an [`Entropy`] in the [`Config`].
 #![forbid(unsafe_code)]
