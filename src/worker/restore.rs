@@ -2,9 +2,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use marlowe_broker::{Header, Isolation, NewRecord, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
-use marlowe_state::{LmdbOptions, LmdbStore, MemoryStore, PositionSlot, SlicePosition, Store, StoreLayout, TableIndex};
+use marlowe_state::{
+    LmdbOptions, LmdbStore, MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex,
+};
 
 use super::RunError;
 use super::replay::{LogPlan, Replay, Skip};
@@ -65,7 +68,7 @@ impl Restorer {
             tables: group.tables.iter().map(|table| table.to_string()).collect(),
             slots: group.tables.len() as u32,
         };
-        let store = self.stores.open(&format!("{}-{}", group.name, id.partition), layout)?;
+        let store = self.open_store(&format!("{}-{}", group.name, id.partition), layout).await?;
         let inputs = self.inputs(group, id.partition).await?;
         let committed = |topic: &str, agent: &str| {
             let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
@@ -115,6 +118,20 @@ impl Restorer {
             .collect();
         store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
         Ok(Some(ShardPlan { id, owner, store, inputs }))
+    }
+
+    /// Opens a store that this worker may have had open just before, and a reader of which may not be done with it yet.
+    async fn open_store(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
+        let mut tries = 100;
+        loop {
+            match self.stores.open(name, layout.clone()) {
+                Err(RunError::Store { source, .. }) if tries > 0 && matches!(*source, StoreError::InUse { .. }) => {
+                    tries -= 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,

@@ -200,13 +200,12 @@ impl Latest {
     /// Whether there is a record of `key` later than the one at `index` of `batch`.
     fn has_later(&self, key: &[u8], batch: &Arc<Batch>, index: usize) -> bool {
         let hash = self.hasher.hash_one(key) as u32;
-        let itself = |place: &Place| {
-            place.index as usize == index && Arc::ptr_eq(&self.batches[place.batch as usize], batch)
-        };
+        let itself =
+            |place: &Place| place.index as usize == index && Arc::ptr_eq(&self.batches[place.batch as usize], batch);
         let same = |place: &Place| place.hash == hash && (itself(place) || key_at(&self.batches, place) == Some(key));
-        self.places.find(spread(hash), same).is_some_and(|place| {
-            self.batches[place.batch as usize].offset(place.index as usize) > batch.offset(index)
-        })
+        self.places
+            .find(spread(hash), same)
+            .is_some_and(|place| self.batches[place.batch as usize].offset(place.index as usize) > batch.offset(index))
     }
 }
 
