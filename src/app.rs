@@ -20,7 +20,20 @@ use crate::worker::RunError;
 
 /// A program: its topics, tables, agents and timers, declared before it runs.
 ///
-/// The crate's page has a whole one.
+/// ```no_run
+/// use marlowe::App;
+///
+/// let mut app = App::new("word-count");
+/// let words = app.topic::<String, u64>("words");
+/// let counts = app.table::<String, u64>("counts");
+/// app.agent("count", words).with(counts).each_event(async |counts, event| {
+///     counts.update(event.key, |count| *count += event.value);
+///     Ok(())
+/// });
+/// app.main() // the command line; or `app.run(config).await`, or `app.start(config).await`
+/// ```
+///
+/// The [crate's page](crate) has a whole one that runs. What is declared lives as long as the process.
 pub struct App {
     pub(crate) program: Program,
     pub(crate) command_line: CommandLine,
@@ -38,13 +51,19 @@ impl App {
         self
     }
 
-    /// For brokers without transactions: output may be seen twice after a crash. Tables stay exact.
+    /// For brokers without transactions: after a crash, what was sent may be there twice.
+    ///
+    /// That includes changes sent to tables' inboxes and records on their way through a `group_by`. The rows that a
+    /// handler wrote in its own slice stay exact: restored state never runs ahead of the input it was made from. A
+    /// [`source`](Self::source) needs transactions all the same.
     pub fn at_least_once(&mut self) -> &mut Self {
         self.program.guarantee = Guarantee::AtLeastOnce;
         self
     }
 
     /// A topic with keys `K` and values `V` in JSON. It is created if it is not there.
+    ///
+    /// `Option<K>` is the key of a topic where some records have none, and `()` of one where none has.
     pub fn topic<K, V>(&mut self, name: &str) -> Topic<K, V>
     where
         K: TopicKey,
@@ -55,7 +74,7 @@ impl App {
         Topic(topic)
     }
 
-    /// A table with keys `K` and values `V` in JSON.
+    /// A table with keys `K` and values `V` in JSON. Its rows are kept by the changelog topic `{app}-{name}-changelog`.
     pub fn table<K, V>(&mut self, name: &str) -> Table<K, V>
     where
         K: Key,
@@ -104,7 +123,25 @@ impl App {
         AgentBuilder::new(&mut self.program, name, stream.into_stream())
     }
 
-    /// A timer that runs every `interval` in every shard, where it reads and writes the shard's tables as an agent does.
+    /// A timer that runs every `interval` in every shard, where it reads and writes the shard's tables as an agent
+    /// does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # let mut app = marlowe::App::new("sessions");
+    /// let idle = app.table::<String, u32>("idle-minutes");
+    /// app.partition_timer("expire", Duration::from_secs(60)).with(idle).run(async |idle| {
+    ///     for (user, minutes) in idle.iter() {
+    ///         if minutes < 30 {
+    ///             idle.insert(user, minutes + 1);
+    ///         } else {
+    ///             idle.remove(user);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn partition_timer(&mut self, name: &str, interval: Duration) -> PartitionTimerBuilder<'_> {
         PartitionTimerBuilder::new(&mut self.program, name, interval)
     }
@@ -135,13 +172,23 @@ impl App {
         TimerBuilder::new(&mut self.program, name, kind, schedule)
     }
 
-    /// A task that runs once, when the worker's shards are ready.
+    /// A task that runs once in the life of a worker, when the worker's shards are ready.
+    ///
+    /// ```
+    /// # let mut app = marlowe::App::new("shop");
+    /// let rates = app.global_table::<String, f64>("rates");
+    /// app.task("base-rate").on_leader().with(rates).run(async |rates| {
+    ///     rates.replace("EUR", 1.0).await?;
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn task(&mut self, name: &str) -> TaskBuilder<'_> {
         TaskBuilder::new(&mut self.program, name)
     }
 
     /// A task on the leader that feeds `topic` from outside, and after a restart or crash goes on where it was: each
-    /// record is sent exactly once.
+    /// record is sent exactly once. [`SourceWriter`](crate::SourceWriter)
+    /// has an example.
     pub fn source<K: TopicKey, V: 'static>(&mut self, name: &str, topic: Topic<K, V>) -> SourceBuilder<'_, K, V> {
         SourceBuilder::new(&mut self.program, name, topic)
     }
@@ -170,26 +217,39 @@ impl App {
     /// |---|---|
     /// | `GET /` | a page about the worker and its tables, for people |
     /// | `GET /tables` | the tables, and which worker has which partition |
-    /// | `GET /tables/{table}/{key}` | a row as it was last committed, from any worker: `{"key", "value", "partition", "position"}`; `?wait=` for a slice that is just moving (milliseconds, default 1000), `?inbox=` until the state has the change of that offset, `?at=` until it is as far as that changelog position |
-    /// | `GET /tables/{table}` | a page of rows in key order: `?prefix=`, `?from=`, `?limit=` (default 100); `next_page` is the path of the next |
-    /// | `POST /tables/{table}/{key}` | sends a change to the key's owner: merged where the table has a [`merge`](crate::Table::merge), else the new value; `?wait=` until it is committed |
+    /// | `GET /tables/{table}/{key}` | a row as it was last committed: `{"key", "value", "partition", "position"}` |
+    /// | `GET /tables/{table}` | a page of rows in key order; `next_page` is the path of the next |
+    /// | `POST /tables/{table}/{key}` | sends a change to the key's owner: [merged](Table::merge), else the new value |
     /// | `PUT`, `DELETE /tables/{table}/{key}` | replaces, removes the row |
     /// | `POST /topics/{topic}` | sends the record `{"key", "value"}` to one of the program's topics |
     /// | `GET /topology` | the dataflow graph; `?format=mermaid` or `dot` |
     /// | `GET /healthz`, `GET /readyz` | whether the worker lives; whether all of its shards are open |
     /// | `GET /metrics` | numbers for Prometheus |
     ///
-    /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a JSON array,
-    /// percent-encoded.
+    /// A row is read from whichever worker of the process owns it. It is asked for with `?wait=` where its slice may be
+    /// just moving (in milliseconds, default 1000), `?inbox=` to wait until the state has the change of that offset,
+    /// and `?at=` until it is as far as that changelog position. A page takes `?prefix=`, `?from=` and `?limit=`
+    /// (default 100). A change takes `?wait=`, until it is committed.
     ///
-    /// A path that is served already (`/`, `/tables` `/topics` and what is below them, `/topology`, `/healthz`, `/readyz`, `/metrics`, or
-    /// one that was added before) is an error at the start.
+    /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a
+    /// JSON array, percent-encoded.
+    ///
+    /// A path that is served already (`/`, `/tables` `/topics` and what is below them, `/topology`, `/healthz`,
+    /// `/readyz`, `/metrics`, or one that was added before) is an error at the start.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
         self.program.web.push(Box::new(routes));
         self
     }
 
     /// The program's dataflow graph.
+    ///
+    /// ```
+    /// let mut app = marlowe::App::new("word-count");
+    /// let words = app.topic::<(), String>("words");
+    /// app.agent("print", words).each(async |(), word| Ok(println!("{word}")));
+    /// assert!(app.topology()?.to_mermaid().contains("words"));
+    /// # Ok::<(), marlowe::TopologyError>(())
+    /// ```
     ///
     /// # Errors
     /// When the program cannot run as declared.
@@ -200,7 +260,7 @@ impl App {
         Ok(crate::topology::Topology::resolve(self.program.graph(), &Default::default())?.describe())
     }
 
-    /// Starts the program in this process, for programs that have their own `main`.
+    /// Starts the program in this process, for programs that have their own `main`. [`Running`] has an example.
     ///
     /// # Errors
     /// When it cannot run as declared, or its broker or folder cannot be opened.

@@ -10,7 +10,8 @@ use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 /// ```
 /// use marlowe::Config;
 ///
-/// let config = Config::default().data_dir("page-views-data").workers(2);
+/// let mut config = Config::default().data_dir("page-views-data").workers(2);
+/// config.commit_bytes = 4 << 20; // what has no method of its own is a field
 /// assert_eq!(config.workers, 2);
 /// ```
 #[derive(Clone)]
@@ -22,14 +23,16 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How many workers run in this process (default: 1).
     pub workers: usize,
-    /// How many lanes, which are threads that process shards, a worker has (default: the machine's cores, shared among the workers).
+    /// How many lanes, which are threads that process shards, a worker has (default: the machine's cores, shared among
+    /// the workers).
     pub lanes: Option<usize>,
-    /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that follow; port 0
-    /// takes a free one.
+    /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that
+    /// follow; port 0 takes a free one.
     pub web: Option<SocketAddr>,
     /// The time between two commits (default: 100 ms).
     pub commit_interval: Duration,
-    /// A lane commits before its time when so many bytes wait for it (default: 16 MiB).
+    /// A lane commits before its time when so many bytes wait for it (default: 16 MiB). If twice as many wait while a
+    /// commit is under way, its shards begin no new event until that is done.
     pub commit_bytes: usize,
     /// A partition is read ahead by at most about so many bytes (default: 4 MiB).
     pub queue_bytes: usize,

@@ -40,7 +40,8 @@ pub enum Guarantee {
     /// Nothing: positions, table changes and output become visible together, or not at all.
     #[default]
     ExactlyOnce,
-    /// Output may be seen twice. Tables stay exact: restored state never runs ahead of the committed input.
+    /// What was sent may be there twice: see [`App::at_least_once`](crate::App::at_least_once). State that is restored
+    /// never runs ahead of the committed input.
     AtLeastOnce,
 }
 

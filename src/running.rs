@@ -18,8 +18,34 @@ use crate::worker::{
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
 ///
-/// Dropping it ends the workers as a crash would: what they had in hand is not committed, and is done again at the next start.
-/// [`stop`](Self::stop) lets them finish.
+/// ```
+/// use marlowe::{App, Config};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut app = App::new("sums");
+/// let numbers = app.topic::<String, u64>("numbers");
+/// let sums = app.table::<String, u64>("sums");
+/// app.agent("sum", numbers).with(sums).each_event(async |sums, event| {
+///     sums.update(event.key, |sum| *sum += event.value);
+///     Ok(())
+/// });
+///
+/// let mut running = app.start(Config::default().without_web().workers(2)).await?;
+/// running.ready().await?;
+/// let (numbers, sums) = running.open((numbers, sums.view()));
+/// for number in 1..=4 {
+///     numbers.send(&"all".to_owned(), &number).await?;
+/// }
+/// running.drain().await?;
+/// assert_eq!(sums.get("all").await?, Some(10));
+/// running.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Dropping it ends the workers as a crash would: what they had in hand is not committed, and is done again at the next
+/// start. [`stop`](Self::stop) lets them finish.
 pub struct Running {
     pub(crate) shared: Shared,
     pub(crate) workers: Vec<Worker>,
@@ -114,7 +140,8 @@ impl Running {
         unless_failed(failures, ready).await
     }
 
-    /// Waits until the tasks and sources are done and every input is processed to its end; then each timer fires once more.
+    /// Waits until the tasks and sources are done and every input is processed to its end; then each timer fires once
+    /// more.
     ///
     /// # Errors
     /// When a worker fails before.
@@ -153,8 +180,8 @@ impl Running {
         with.open_on_worker(&self.workers[number].scope)
     }
 
-    /// How many records of changelogs were read since the start to restore the tables' slices. With a data folder these are only the
-    /// ones that the local stores did not have.
+    /// How many records of changelogs were read since the start to restore the tables' slices. With a data folder these
+    /// are only the ones that the local stores did not have.
     pub fn restored(&self) -> u64 {
         self.workers.iter().map(|worker| worker.progress.restored.load(Ordering::Relaxed)).sum()
     }

@@ -17,6 +17,21 @@ use crate::topology::AgentRole;
 
 /// An agent that is being declared. Made by [`App::agent`](crate::App::agent); finished by [`each`](Self::each),
 /// [`each_event`](Self::each_event) or [`stream`](Self::stream).
+///
+/// ```
+/// # let mut app = marlowe::App::new("shop");
+/// let orders = app.topic::<String, u64>("orders");
+/// let broken = app.topic::<String, u64>("broken-orders");
+/// let pieces = app.table::<String, u64>("pieces");
+///
+/// app.agent("count", orders).with(pieces).retries(1).dead_letter(broken).each_event(async |pieces, order| {
+///     if order.value == 0 {
+///         return Err("an order of nothing".into());
+///     }
+///     pieces.update(order.key, |count| *count += order.value);
+///     Ok(())
+/// });
+/// ```
 #[must_use = "an agent is declared by `.each(...)`, `.each_event(...)` or `.stream(...)`"]
 pub struct AgentBuilder<'a, K: 'static, V: 'static, W = ()> {
     program: &'a mut Program,
@@ -32,8 +47,8 @@ impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
         Self { program, name: name.into(), stream, with: (), concurrency: 1, policy: FailurePolicy::default() }
     }
 
-    /// Declares what the handler uses: a table, a global table, a view, an inbox, a topic, another agent, or a tuple of them. The
-    /// handler gets them opened for its shard, and nothing else.
+    /// Declares what the handler uses: a table, a global table, a view, an inbox, a topic, another agent, or a tuple of
+    /// them. The handler gets them opened for its shard, and nothing else.
     pub fn with<W: ShardWith>(self, with: W) -> AgentBuilder<'a, K, V, W> {
         AgentBuilder {
             program: self.program,
@@ -50,9 +65,21 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// Lets up to `events` events of different keys of one partition be in hand at a time, for handlers that wait for
     /// something slow (default: 1, at most 4,096).
     ///
-    /// Events of one key keep their order, and a handler is still a transaction: each works on an overlay of its own, they are applied in
-    /// the order they came, and one that used a row which was changed meanwhile is run again (after a few times,
-    /// alone). So a handler may run more than once, as it may after a crash.
+    /// Events of one key keep their order, and a handler is still a transaction: each works on an overlay of its own,
+    /// they are applied in the order they came, and one that used a row which was changed meanwhile is run again (after
+    /// a few times, alone). So a handler may run more than once, as it may after a crash.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let mut app = marlowe::App::new("shop");
+    /// # let orders = app.topic::<String, u64>("orders");
+    /// # let paid = app.table::<String, u64>("paid");
+    /// app.agent("pay", orders).with(paid).concurrency(16).each_event(async |paid, order| {
+    ///     tokio::time::sleep(Duration::from_millis(20)).await; // a call to the bank; other orders go on
+    ///     paid.update(order.key, |total| *total += order.value);
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn concurrency(mut self, events: u32) -> Self {
         self.concurrency = events.clamp(1, 4096);
         self
@@ -76,14 +103,23 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self
     }
 
-    /// Sends events that failed every time to `topic`, instead of stopping the worker: the original bytes, with the headers
-    /// `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and `marlowe-offset`.
+    /// Sends events that failed every time to `topic`, instead of stopping the worker: the original key, value and
+    /// headers, with the headers `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and
+    /// `marlowe-offset` besides. They are spread by murmur2 of the key, whatever the topic's own partitioner is.
     pub fn dead_letter<K2: TopicKey, V2: 'static>(mut self, topic: Topic<K2, V2>) -> Self {
         self.policy.then = Then::DeadLetter(topic.0.name.clone());
         self
     }
 
-    /// Handles each value. What the handler does applies, all together, when it returns `Ok`; its value is the reply.
+    /// Handles each value. What the handler does applies, all together, when it returns `Ok`; its value is the reply,
+    /// which goes to the agent's [`sink`](Agent::sink)s.
+    ///
+    /// ```
+    /// # let mut app = marlowe::App::new("weather");
+    /// let celsius = app.topic::<String, f64>("celsius");
+    /// let fahrenheit = app.topic::<String, f64>("fahrenheit");
+    /// app.agent("convert", celsius).each(async |(), degrees| Ok(degrees * 1.8 + 32.0)).sink(fahrenheit);
+    /// ```
     pub fn each<R, F>(self, handler: F) -> Agent<K, V, R>
     where
         R: 'static,
@@ -106,6 +142,20 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     }
 
     /// Handles the stream itself: the handler asks for one event after the other, and is begun anew if it ends.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let mut app = marlowe::App::new("weather");
+    /// # let celsius = app.topic::<String, f64>("celsius");
+    /// # let warmest = app.table::<String, f64>("warmest").partition_local();
+    /// app.agent("maximum", celsius).with(warmest).stream(async |warmest, mut values| {
+    ///     loop {
+    ///         let batch = values.take(100, Duration::from_secs(1)).await; // one transaction
+    ///         let most = batch.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    ///         warmest.update_with("here", |row| *row = Some(row.unwrap_or(most).max(most)));
+    ///     }
+    /// });
+    /// ```
     ///
     /// A stream takes its events in turn; [`concurrency`](Self::concurrency) is for `each`.
     pub fn stream<F>(mut self, handler: F) -> Agent<K, V>

@@ -12,8 +12,8 @@ use crate::topic::{Stream, Topic, TopicClient, TopicSender, TopicSettings};
 
 /// An agent: a handler of the events of a stream. Made by [`App::agent`](crate::App::agent).
 ///
-/// A handle is small and `Copy`. Declared with `.with(...)` it becomes an [`AgentSender`] in a shard and an [`AgentClient`]
-/// outside, by which others cast events to it.
+/// A handle is small and `Copy`. Declared with `.with(...)` it becomes an [`AgentSender`] in a shard and an
+/// [`AgentClient`] outside, by which others cast events to it.
 pub struct Agent<K: 'static, V: 'static, R: 'static = ()>(pub(crate) &'static AgentShared<K, V, R>);
 
 pub(crate) struct AgentShared<K, V, R> {
@@ -77,8 +77,8 @@ impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
         &self.0.topic
     }
 
-    /// Sends each reply, which is what the handler returns, to `topic`, with the event's key, headers and timestamp, in the event's
-    /// transaction. An agent may have several sinks.
+    /// Sends each reply, which is what the handler returns, to `topic`, with the event's key, headers and timestamp, in
+    /// the event's transaction. An agent may have several sinks.
     pub fn sink<K2: TopicKey>(self, topic: Topic<K2, R>) -> Self {
         self.0.sinks.write().push(Sink::to(topic));
         self

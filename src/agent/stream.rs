@@ -18,8 +18,9 @@ use crate::codec::{CodecError, TopicKey};
 
 /// The events of one partition, as a [`stream`](crate::AgentBuilder::stream) agent gets them.
 ///
-/// An event is acknowledged when the next one is asked for: then all that was done for it applies together. If the handler returns
-/// an error instead, nothing of it is left and the agent's failure policy decides; the handler is then begun anew.
+/// An event is acknowledged when the next one is asked for: then all that was done for it applies together. If the
+/// handler returns an error instead, nothing of it is left and the agent's failure policy decides; the handler is then
+/// begun anew.
 pub struct Events<K, V> {
     shared: Rc<Shared<V>>,
     key: std::marker::PhantomData<fn() -> K>,
@@ -45,7 +46,8 @@ impl<K: TopicKey, V: 'static> Events<K, V> {
     }
 
     /// Up to `max` values as one event: waits for the first, then up to `within` for the others. All of them are
-    /// acknowledged together when the next ones are asked for. Tables can be read and written meanwhile as for a single event.
+    /// acknowledged together when the next ones are asked for. Tables can be read and written meanwhile as for a single
+    /// event.
     ///
     /// # Panics
     /// When `max` is 0.

@@ -7,12 +7,12 @@ use super::{CodecError, short_type_name};
 
 /// A type that can be the key of a table, and so of the records that find it.
 ///
-/// A key has two forms. Its *topic form* is what records carry, what the partitioner hashes and what people write in a URL:
-/// text is its UTF-8 bytes, a number its decimal digits, a tuple a JSON array. Its *ordered form* is what a store
+/// A key has two forms. Its *topic form* is what records carry, what the partitioner hashes and what people write in a
+/// URL: text is its UTF-8 bytes, a number its decimal digits, a tuple a JSON array. Its *ordered form* is what a store
 /// keeps: bytes that sort as the keys do, text in byte order and integers in numeric order.
 ///
-/// The forms of `String` are those of Kafka's `StringSerializer` and of Faust's raw keys, so a table's home partition is the
-/// one any producer with Kafka's partitioner would choose.
+/// The forms of `String` are those of Kafka's `StringSerializer` and of Faust's raw keys, so a table's home partition
+/// is the one any producer with Kafka's partitioner would choose.
 pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Whether the two forms are always the same bytes.
     const ORDERED_AS_TOPIC: bool;
@@ -219,8 +219,8 @@ tuple_keys!(A 0, B 1; 2);
 tuple_keys!(A 0, B 1, C 2; 3);
 tuple_keys!(A 0, B 1, C 2, D 3; 4);
 
-/// One part of a tuple: its ordered form with each 0 written as 0 255, then 0 0. So no part is the start of another, and
-/// the order of the whole is that of the parts.
+/// One part of a tuple: its ordered form with each 0 written as 0 255, then 0 0. So no part is the start of another,
+/// and the order of the whole is that of the parts.
 fn encode_part<K: Key>(key: &K, out: &mut Vec<u8>) {
     let mut part = Vec::new();
     key.encode_ordered(&mut part);

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::{ShardScope, WorkerScope};
 use crate::topology::Edges;
 
-/// What an agent or a partition timer can declare with `.with(...)`: tables, global tables, views, inboxes, topics, agents,
-/// and tuples of them.
+/// What an agent or a partition timer can declare with `.with(...)`: tables, global tables, views, inboxes, topics,
+/// agents, and tuples of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be declared by an agent or a partition timer",
     label = "not a table, global table, view, inbox, topic, agent, or a tuple of them",
@@ -22,7 +22,8 @@ pub trait ShardWith: Copy + Send + Sync + 'static {
     fn open_in_shard(&self, shard: &ShardScope) -> Self::Opened;
 }
 
-/// What a timer, task, source or web handler can use: views, global tables, inboxes, topics, agents, and tuples of them.
+/// What a timer, task, source or web handler can use: views, global tables, inboxes, topics, agents, and tuples of
+/// them.
 ///
 /// Not a table itself: a table's slice belongs to its shard, and a timer runs outside of any.
 #[diagnostic::on_unimplemented(

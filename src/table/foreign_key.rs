@@ -6,8 +6,8 @@ use crate::codec::Key;
 
 /// A handler used a key whose home is another partition.
 ///
-/// Only the shard that owns a key may touch its row: two owners would be two rows. (Faust writes such a key into the event's
-/// partition, where it becomes a second row.)
+/// Only the shard that owns a key may touch its row: two owners would be two rows. (Faust writes such a key into the
+/// event's partition, where it becomes a second row.)
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "table `{table}`: key {key} belongs to partition {home} (by {partitioner}), but this event came on partition \

@@ -17,6 +17,29 @@ use crate::scope::{Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, Worker
 ///
 /// A handle is small and `Copy`. In `.with(...)` of an agent or a partition timer it becomes a [`TableSlice`].
 /// Elsewhere, declare its [`view`](Self::view) or [`inbox`](Self::inbox).
+///
+/// ```
+/// # let mut app = marlowe::App::new("shop");
+/// let orders = app.topic::<String, i64>("orders"); // by item: pieces
+/// let stock = app.table::<String, i64>("stock").merge(|left, change| *left += change);
+/// let sold = app.table::<String, i64>("sold");
+///
+/// // The key that the events have: read and write at once.
+/// app.agent("sell", orders).with(sold).each_event(async |sold, order| {
+///     sold.update(order.key, |pieces| *pieces += order.value);
+///     Ok(())
+/// });
+/// // Any key: send a change, read what is committed.
+/// app.agent("pack", orders).with((stock.inbox(), sold.view())).each_event(async |(stock, sold), order| {
+///     if sold.get(&order.key).await?.is_some() {
+///         stock.send("box", -1);
+///     }
+///     Ok(())
+/// });
+/// ```
+///
+/// Besides, every table has an inbox topic, `{app}-{table}-inbox`, to which anyone can produce: a record's key is the
+/// row's, its value merges into the row or replaces it, and one without a value removes it.
 pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
 /// A table of which every worker has a read-only copy of the whole. Made by
@@ -24,13 +47,33 @@ pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K,
 ///
 /// Each key has one writer, its owner; everyone reads locally and `send`s changes. So counts are exact, which those
 /// of a Faust `GlobalTable` are not.
+///
+/// ```
+/// use marlowe::{App, Config};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut app = App::new("counters");
+/// let total = app.global_table::<String, u64>("total").merge(|total, more| *total += more);
+///
+/// let running = app.start(Config::default().without_web().workers(2)).await?;
+/// let (here, there) = (running.open_on(0, total), running.open_on(1, total));
+/// here.send("visits", 2).await?;
+/// let sent = there.send("visits", 3).await?;
+/// here.wait_for(&sent).await;
+/// there.wait_for(&sent).await;
+/// assert_eq!((here.get("visits"), there.get("visits")), (Some(5), Some(5)));
+/// # running.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct GlobalTable<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
 /// Committed reads of a whole table. Made by [`Table::view`]; opens to a [`TableView`].
 pub struct View<K: 'static, V: 'static>(&'static TableDeclaration<K, V>);
 
-/// The way to change any row of a table from anywhere. Made by [`Table::inbox`]; opens to an [`InboxSender`] in a shard and to an
-/// [`InboxClient`] outside.
+/// The way to change any row of a table from anywhere. Made by [`Table::inbox`]; opens to an [`InboxSender`] in a shard
+/// and to an [`InboxClient`] outside.
 pub struct Inbox<K: 'static, V: 'static>(&'static TableDeclaration<K, V>);
 
 macro_rules! small_handles {
@@ -78,15 +121,15 @@ macro_rules! table_settings {
                 self
             }
 
-            /// How keys find their home partition (default: Kafka's murmur2). It must be that of whoever produces to the topics
-            /// whose agents write the table.
+            /// How keys find their home partition (default: Kafka's murmur2). It must be that of whoever produces to
+            /// the topics whose agents write the table; a `group_by` uses murmur2.
             pub fn partitioner(self, partitioner: Partitioner) -> Self {
                 self.0.settings.write().partitioner = partitioner;
                 self
             }
 
-            /// How many rows of each slice are kept decoded in memory (default: 100,000). Rows that wait for a commit count
-            /// besides; the others are read from the store when they are asked for.
+            /// How many rows of each slice are kept decoded in memory (default: 100,000). Rows that wait for a commit
+            /// count besides; the others are read from the store when they are asked for.
             pub fn cache_rows(self, rows: usize) -> Self {
                 self.0.settings.write().cache_rows = rows.max(1);
                 self
@@ -104,8 +147,9 @@ macro_rules! table_settings {
 table_settings!(Table, GlobalTable);
 
 impl<K: Key, V: 'static> Table<K, V> {
-    /// Makes this a table whose partitions have rows of their own, whatever their keys: any handler may use any key, and
-    /// sees its own partition's row. Such a table has no home for a key, and so no inbox; its view cannot look up one key.
+    /// Makes this a table whose partitions have rows of their own, whatever their keys: any handler may use any key,
+    /// and sees its own partition's row. Such a table has no home for a key, and so no inbox; its view is for
+    /// [`iter`](TableView::iter) and its like, and the web asks `?partition=` for one row.
     pub fn partition_local(self) -> Self {
         self.0.settings.write().keyspace = Keyspace::PartitionLocal;
         self
@@ -116,7 +160,8 @@ impl<K: Key, V: 'static> Table<K, V> {
         View(self.0)
     }
 
-    /// Changes to rows of any key, for agents, timers, tasks and web handlers.
+    /// Changes to rows of any key, for agents, timers, tasks and web handlers. A
+    /// [`partition_local`](Self::partition_local) table has none.
     pub fn inbox(self) -> Inbox<K, V> {
         Inbox(self.0)
     }

@@ -78,7 +78,8 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
         self.open.attempt(|slice, hand| key.lend(|key| slice.remove(hand, key))).flatten()
     }
 
-    /// Changes the row of `key` in place; an absent one starts from `V::default()`, as a Faust table with a default does.
+    /// Changes the row of `key` in place; an absent one starts from `V::default()`, as a Faust table with a default
+    /// does.
     #[inline]
     pub fn update(&self, key: impl AsKey<K>, change: impl FnOnce(&mut V))
     where
@@ -140,7 +141,8 @@ impl<K: Key, V: Clone + 'static> Iterator for SliceIter<K, V> {
 }
 
 impl<K: Key, V: Clone + 'static> OpenTable<K, V> {
-    /// Does something for the event in hand. An error does not surface here, where a map has none: it makes the event fail.
+    /// Does something for the event in hand. An error does not surface here, where a map has none: it makes the event
+    /// fail.
     #[inline]
     fn attempt<R>(&self, act: impl FnOnce(&marlowe_state::Slice<K, V>, Hand) -> Result<R, SliceError>) -> Option<R> {
         let hand = self.turn.hand(|| format!("table `{}`", self.name));

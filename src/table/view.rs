@@ -15,6 +15,29 @@ use crate::codec::{Codec, CodecError, Key};
 /// Reads of a whole table, whoever owns its slices: committed state only, from a snapshot, never on a shard's thread.
 ///
 /// A read waits for a slice that is just moving or being restored, up to [a deadline](Self::within).
+///
+/// ```
+/// use marlowe::{App, Config};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut app = App::new("bank");
+/// let balances = app.table::<String, i64>("balances").merge(|balance, change| *balance += change);
+///
+/// let running = app.start(Config::default().without_web()).await?;
+/// let (view, inbox) = running.open((balances.view(), balances.inbox()));
+/// inbox.send("ada", 100).await?;
+/// let sent = inbox.send("ada", -30).await?;
+/// view.wait_for(&sent).await?;
+///
+/// let read = view.read("ada").await?;
+/// assert_eq!(read.value, Some(70));
+/// assert!(read.position.includes(&sent));
+/// assert_eq!(view.prefix("a").await?, [("ada".to_owned(), 70)]);
+/// # running.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct TableView<K, V> {
     table: TableIdentity,
     partitioner: Partitioner,
@@ -142,7 +165,8 @@ impl<K: Key, V: 'static> TableView<K, V> {
         self
     }
 
-    /// The row of `key`, if there is one.
+    /// The row of `key`, if there is one. Of a [`partition_local`](crate::Table::partition_local) table it is the row
+    /// in the partition that `key` hashes to, which need not be the one you mean.
     ///
     /// # Errors
     /// [`ViewError::Unavailable`] when no worker has the key's slice open within the deadline.

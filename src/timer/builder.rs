@@ -33,8 +33,9 @@ impl<'a> PartitionTimerBuilder<'a> {
 }
 
 impl<W: ShardWith> PartitionTimerBuilder<'_, W> {
-    /// What to do. It is a transaction as an event's handler is: it reads and writes the shard's slices alone, and what it did applies
-    /// when it returns `Ok`. An error leaves nothing behind and is logged; the timer fires again in its time.
+    /// What to do. It is a transaction as an event's handler is: it reads and writes the shard's slices alone, and what
+    /// it did applies when it returns `Ok`. An error leaves nothing behind and is logged; the timer fires again in its
+    /// time.
     pub fn run<F>(self, handler: F)
     where
         F: AsyncFn(W::Opened) -> Result<(), HandlerError> + Send + Sync + 'static,
@@ -46,6 +47,17 @@ impl<W: ShardWith> PartitionTimerBuilder<'_, W> {
 
 /// A timer or crontab that is being declared. Made by [`App::timer`](crate::App::timer) and
 /// [`App::crontab`](crate::App::crontab).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # let mut app = marlowe::App::new("shop");
+/// let stock = app.table::<String, i64>("stock");
+/// app.timer("count", Duration::from_secs(10)).on_leader().with(stock.view()).run(async |stock| {
+///     println!("{} items", stock.len().await?);
+///     Ok(())
+/// });
+/// ```
 #[must_use = "a timer is declared by `.run(...)`"]
 pub struct TimerBuilder<'a, W = ()> {
     program: &'a mut Program,
@@ -110,7 +122,9 @@ impl<'a, W: WorkerWith> TaskBuilder<'a, W> {
         TaskBuilder { timer: self.timer.with(with) }
     }
 
-    /// Runs it on one worker of the cluster, the leader, instead of on each.
+    /// Runs it on one worker of the cluster, the leader, instead of on each. A worker that becomes the leader later
+    /// runs it too, also if it is done: what must happen once belongs in a [`source`](crate::App::source), which
+    /// remembers.
     pub fn on_leader(self) -> Self {
         Self { timer: self.timer.on_leader() }
     }
@@ -137,8 +151,8 @@ impl<'a, K: TopicKey, V: 'static> SourceBuilder<'a, K, V> {
         Self { program, name: name.into(), topic }
     }
 
-    /// What to do: send what lies after [`SourceWriter::position`], and return when there is no more. An error stops the
-    /// worker.
+    /// What to do: send what lies after [`SourceWriter::position`], and return when there is no more. An error stops
+    /// the worker.
     pub fn run<F>(self, handler: F)
     where
         F: AsyncFn(SourceWriter<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,

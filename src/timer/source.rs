@@ -37,6 +37,20 @@ pub(crate) struct Source<K: 'static, V: 'static, F> {
 /// Feeds a topic from outside, where it left off. Made by [`App::source`](crate::App::source).
 ///
 /// What is sent and the position that goes with it are committed together, every 100 ms and at the end.
+///
+/// ```
+/// use marlowe::Timestamp;
+///
+/// # let mut app = marlowe::App::new("poems");
+/// let lines = app.topic::<(), String>("lines");
+/// app.source("poem", lines).run(async |lines| {
+///     let poem = ["Was this the face", "that launched a thousand ships"];
+///     for (number, line) in (1..).zip(poem).skip(lines.position() as usize) {
+///         lines.send(&(), &line.to_owned(), Timestamp::from_millis(0), number).await?;
+///     }
+///     Ok(())
+/// });
+/// ```
 pub struct SourceWriter<K, V> {
     state: Rc<Mutex<State>>,
     client: TopicClient<K, V>,

@@ -11,8 +11,8 @@ use crate::scope::{ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 
 /// A topic: a log of keyed records in partitions. Made by [`App::topic`](crate::App::topic).
 ///
-/// A handle is small and `Copy`. Agents read it; declared with `.with(...)` it becomes a [`TopicSender`] in a shard and a
-/// [`TopicClient`] outside.
+/// A handle is small and `Copy`. Agents read it; declared with `.with(...)` it becomes a [`TopicSender`] in a shard and
+/// a [`TopicClient`] outside.
 pub struct Topic<K: 'static, V: 'static>(pub(crate) &'static TopicDeclaration<K, V>);
 
 impl<K, V> Clone for Topic<K, V> {

@@ -78,9 +78,9 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
         self
     }
 
-    /// The same records under another key, through a topic of their own, `{app}-{agent}-repartition`: each goes to the partition
-    /// that is the new key's home, so that the agent which reads them owns the rows of that key. Values, headers and
-    /// timestamps stay as they are. It is part of the transaction that read the original.
+    /// The same records under another key, through a topic of their own, `{app}-{agent}-repartition`: each goes to the
+    /// partition that is the new key's home, so that the agent which reads them owns the rows of that key. Values,
+    /// headers and timestamps stay as they are. It is part of the transaction that read the original.
     pub fn group_by<K2: TopicKey>(self, key: impl Fn(&V) -> K2 + Send + Sync + 'static) -> Stream<K2, V> {
         let (codec, filters) = (self.codec.clone(), self.filters);
         let rekey: Rekey = Arc::new(move |value, out| {

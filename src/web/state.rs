@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use crate::scope::{WorkerScope, WorkerWith};
 
-/// The worker that a program's routes are served by. [`App::web`](crate::App::web) hands it to the closure that makes them.
+/// The worker that a program's routes are served by. [`App::web`](crate::App::web) hands it to the closure that makes
+/// them.
 ///
 /// It opens what the routes use, once, before the server answers:
 ///
