@@ -39,7 +39,8 @@ use crate::scope::{Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, Worker
 /// ```
 ///
 /// Besides, every table has an inbox topic, `{app}-{table}-inbox`, to which anyone can produce: a record's key is the
-/// row's, its value merges into the row or replaces it, and one without a value removes it.
+/// row's, its value merges into the row or replaces it, and one without a value removes it. A record that does not
+/// decode stops the worker that owns the row.
 pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
 /// A table of which every worker has a read-only copy of the whole. Made by

@@ -8,9 +8,9 @@
 //! | cache | what finished events have left, and rows read before | [`SliceState::apply`] |
 //! | [`Store`] | what is committed | [`Store::apply`], after the broker's transaction |
 //!
-//! So an event that fails leaves nothing, a crash leaves the store as of the last commit, and whoever reads the store sees
-//! committed state only. The store is a [`MemoryStore`] or, on disk, an [`LmdbStore`]. It keeps its [`SlicePosition`]s in
-//! the same batch as the rows, so that a restart knows which part of the changelog is missing.
+//! So an event that fails leaves nothing, a crash leaves the store as of the last commit, and whoever reads the store
+//! sees committed state only. The store is a [`MemoryStore`] or, on disk, an [`LmdbStore`]. It keeps its
+//! [`SlicePosition`]s in the same batch as the rows, so that a restart knows which part of the changelog is missing.
 //!
 //! ```
 //! use std::sync::Arc;
