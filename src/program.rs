@@ -92,7 +92,8 @@ impl Program {
             uses: Uses::default(),
         };
         self.repartitions.push(Repartition { topic: to.clone(), reads });
-        self.agents.push(Box::leak(Box::new(RepartitionAgent { settings, to: to.clone(), rekey: step.rekey.clone() })));
+        let (partitioner, rekey) = (step.partitioner, step.rekey.clone());
+        self.agents.push(Box::leak(Box::new(RepartitionAgent { settings, to: to.clone(), partitioner, rekey })));
         to
     }
 

@@ -107,7 +107,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// headers, with the headers `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and
     /// `marlowe-offset` besides. They are spread by murmur2 of the key, whatever the topic's own partitioner is.
     pub fn dead_letter<K2: TopicKey, V2: 'static>(mut self, topic: Topic<K2, V2>) -> Self {
-        self.policy.then = Then::DeadLetter(topic.0.name.clone());
+        self.policy.then = Then::DeadLetter(topic.0.name.clone(), topic.0.settings().partitioner);
         self
     }
 

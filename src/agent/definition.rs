@@ -50,6 +50,7 @@ pub(crate) struct OpenAgent {
 }
 
 /// What all kinds of agents have.
+#[derive(Clone)]
 pub(crate) struct AgentSettings {
     pub(crate) name: Arc<str>,
     pub(crate) role: AgentRole,
@@ -63,7 +64,7 @@ impl AgentSettings {
     pub(crate) fn node(&self, sinks: Vec<Arc<str>>) -> AgentNode {
         let mut edges = self.uses.edges();
         edges.topics.extend(sinks);
-        if let Then::DeadLetter(topic) = &self.policy.then {
+        if let Then::DeadLetter(topic, _) = &self.policy.then {
             edges.topics.push(topic.clone());
         }
         AgentNode {
@@ -86,7 +87,7 @@ impl AgentSettings {
         let asks = Rc::new(Cell::new(false));
         let in_hand = Rc::new(Cell::new(0));
         let dead_letter = match &self.policy.then {
-            Then::DeadLetter(topic) => Some(open_out_topic(topic, Default::default(), scope)),
+            Then::DeadLetter(topic, partitioner) => Some(open_out_topic(topic, *partitioner, scope)),
             Then::Stop | Then::Skip => None,
         };
         let runner = Runner {

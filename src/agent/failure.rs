@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{Offset, Partition};
+use marlowe_broker::{Offset, Partition, Partitioner};
 
 /// What becomes of an event whose handler fails, or whose bytes do not decode.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) enum Then {
     /// The event is passed over.
     Skip,
     /// The event's bytes go to a topic, with the reason in headers.
-    DeadLetter(Arc<str>),
+    DeadLetter(Arc<str>, Partitioner),
 }
 
 impl FailurePolicy {

@@ -3,12 +3,13 @@ use std::sync::Arc;
 use marlowe_broker::RecordRef;
 
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
+use super::failure::Then;
 use super::handler::{Handler, Unhandled};
 use super::input::Cursor;
 use super::serial::serial;
 use crate::codec::{Codec, CodecError, Key};
 use crate::scope::ShardWith;
-use crate::table::{Merge, REPLACE_HEADER, Table, TableDeclaration, TableSlice};
+use crate::table::{InboxFailures, Merge, REPLACE_HEADER, Table, TableDeclaration, TableSlice};
 use crate::topology::AgentNode;
 
 /// Applies the changes that were sent to a table: each once, in order, in the owner's transaction.
@@ -46,18 +47,31 @@ fn replaces(record: &Cursor) -> bool {
     record.batch.headers(record.index).iter().any(|header| header.name == REPLACE_HEADER)
 }
 
+impl<K: Key, V: Clone + 'static> InboxAgent<K, V> {
+    /// The agent's settings, with what the table says of its inbox.
+    fn settings(&self) -> AgentSettings {
+        let mut settings = self.settings.clone();
+        settings.policy.then = match self.table.settings().inbox_failures {
+            InboxFailures::Stop => Then::Stop,
+            InboxFailures::Skip => Then::Skip,
+            InboxFailures::DeadLetter(topic, partitioner) => Then::DeadLetter(topic, partitioner),
+        };
+        settings
+    }
+}
+
 impl<K: Key, V: Clone + 'static> AnyAgent for InboxAgent<K, V> {
     fn node(&self) -> AgentNode {
-        self.settings.node(Vec::new())
+        self.settings().node(Vec::new())
     }
 
     fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
-        let settings = self.table.settings();
+        let table = self.table.settings();
         let handler = InboxHandler {
             slice: Table(self.table).open_in_shard(opening.scope),
-            codec: settings.codec,
-            merge: settings.merge,
+            codec: table.codec,
+            merge: table.merge,
         };
-        self.settings.open(opening, |runner| Box::pin(serial(runner, handler)))
+        self.settings().open(opening, |runner| Box::pin(serial(runner, handler)))
     }
 }

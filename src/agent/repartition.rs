@@ -16,6 +16,7 @@ use crate::topology::AgentNode;
 pub(crate) struct RepartitionAgent {
     pub(crate) settings: AgentSettings,
     pub(crate) to: Arc<str>,
+    pub(crate) partitioner: Partitioner,
     pub(crate) rekey: Rekey,
 }
 
@@ -52,7 +53,7 @@ impl AnyAgent for RepartitionAgent {
 
     fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
         let handler = RepartitionHandler {
-            out: open_out_topic(&self.to, Partitioner::default(), opening.scope),
+            out: open_out_topic(&self.to, self.partitioner, opening.scope),
             rekey: self.rekey.clone(),
             key: RefCell::default(),
             link: opening.link.clone(),

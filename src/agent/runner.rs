@@ -160,7 +160,7 @@ impl Runner {
                 count(&self.counters.skipped);
                 tracing::warn!(agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event skipped");
             }
-            Then::DeadLetter(topic) => {
+            Then::DeadLetter(topic, _) => {
                 count(&self.counters.dead_lettered);
                 tracing::warn!(
                     agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event sent to `{topic}`"

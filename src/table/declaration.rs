@@ -51,6 +51,15 @@ pub(crate) struct TableSettings<V> {
     pub(crate) keyspace: Keyspace,
     pub(crate) cache_rows: usize,
     pub(crate) partitions: Option<u32>,
+    pub(crate) inbox_failures: InboxFailures,
+}
+
+/// What becomes of a change in a table's inbox that cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InboxFailures {
+    Stop,
+    Skip,
+    DeadLetter(Arc<str>, Partitioner),
 }
 
 impl<V> Clone for TableSettings<V> {
@@ -62,6 +71,7 @@ impl<V> Clone for TableSettings<V> {
             keyspace: self.keyspace,
             cache_rows: self.cache_rows,
             partitions: self.partitions,
+            inbox_failures: self.inbox_failures.clone(),
         }
     }
 }
@@ -82,6 +92,7 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
                 keyspace: Keyspace::Partitioned,
                 cache_rows: SliceConfig::DEFAULT_CACHE_ROWS,
                 partitions: None,
+                inbox_failures: InboxFailures::Stop,
             }),
             key: std::marker::PhantomData,
         }

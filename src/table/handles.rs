@@ -5,13 +5,14 @@ use std::rc::Rc;
 use marlowe_broker::Partitioner;
 use marlowe_state::{PositionSlot, SliceConfig};
 
-use super::declaration::{Keyspace, TableDeclaration, TableFormat};
+use super::declaration::{InboxFailures, Keyspace, TableDeclaration, TableFormat};
 use super::global_copy::{GlobalClient, GlobalCopy, GlobalReader};
 use super::inbox::{InboxSender, OpenInbox};
 use super::slice::{OpenTable, TableSlice};
 use super::{ForeignKey, InboxClient, TableView};
-use crate::codec::{Codec, Key};
+use crate::codec::{Codec, Key, TopicKey};
 use crate::scope::{Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
+use crate::topic::Topic;
 
 /// A table: keyed state, sliced by partition, kept by its changelog. Made by [`App::table`](crate::App::table).
 ///
@@ -136,6 +137,21 @@ macro_rules! table_settings {
                 self
             }
 
+            /// Passes over changes in the table's inbox that cannot be applied: bytes that do not decode, or a key that another
+            /// producer sent to a partition which is not its home. By default they stop the worker.
+            pub fn inbox_skip(self) -> Self {
+                self.0.settings.write().inbox_failures = InboxFailures::Skip;
+                self
+            }
+
+            /// Sends changes in the table's inbox that cannot be applied to `topic`: the original bytes, with the reason in headers,
+            /// as [`dead_letter`](crate::AgentBuilder::dead_letter) does.
+            pub fn inbox_dead_letter<K2: TopicKey, V2: 'static>(self, topic: Topic<K2, V2>) -> Self {
+                let (name, partitioner) = (topic.0.name.clone(), topic.0.settings().partitioner);
+                self.0.settings.write().inbox_failures = InboxFailures::DeadLetter(name, partitioner);
+                self
+            }
+
             /// How many partitions the table has, where no topic says so (default: the app's).
             pub fn partitions(self, partitions: u32) -> Self {
                 self.0.settings.write().partitions = Some(partitions);
@@ -244,7 +260,7 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
 
     fn open_view(&self, worker: &WorkerScope) -> TableView<K, V> {
         let settings = self.settings();
-        TableView::new(self.identity.clone(), settings.partitioner, settings.codec, worker.directory.clone())
+        TableView::new(self.identity.clone(), settings, worker.directory.clone())
     }
 
     fn open_copy(&self, worker: &WorkerScope) -> GlobalReader<K, V> {

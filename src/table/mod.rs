@@ -15,7 +15,7 @@ mod view;
 
 pub use as_key::AsKey;
 pub use declaration::TableKind;
-pub(crate) use declaration::{Keyspace, Merge, TableDeclaration, TableIdentity};
+pub(crate) use declaration::{InboxFailures, Keyspace, Merge, TableDeclaration, TableIdentity};
 pub(crate) use directory::{Directory, Owner, Published};
 pub(crate) use erased::AnyTable;
 pub use foreign_key::ForeignKey;

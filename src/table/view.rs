@@ -6,9 +6,10 @@ use std::time::Duration;
 use marlowe_broker::{Offset, Partition, Partitioner};
 use marlowe_state::{KeyRange, SlicePosition, StoreError};
 
+use super::declaration::TableSettings;
 use super::directory::{Directory, Published};
 use super::key_range::ordered_range;
-use super::{AsKey, TableIdentity};
+use super::{AsKey, Keyspace, TableIdentity};
 use crate::client::Sent;
 use crate::codec::{Codec, CodecError, Key};
 
@@ -41,6 +42,7 @@ use crate::codec::{Codec, CodecError, Key};
 pub struct TableView<K, V> {
     table: TableIdentity,
     partitioner: Partitioner,
+    keyspace: Keyspace,
     codec: Arc<dyn Codec<V>>,
     directory: Arc<Directory>,
     deadline: Duration,
@@ -52,6 +54,7 @@ impl<K, V> Clone for TableView<K, V> {
         Self {
             table: self.table.clone(),
             partitioner: self.partitioner,
+            keyspace: self.keyspace,
             codec: self.codec.clone(),
             directory: self.directory.clone(),
             deadline: self.deadline,
@@ -116,6 +119,15 @@ pub enum ViewError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The table has rows of its own in each partition, so that a key alone names none.
+    #[error(
+        "table `{table}` has rows of its own in each partition, so a key alone names none of them: read them all with \
+         `iter`, `range` or `page`"
+    )]
+    PartitionLocal {
+        /// The table.
+        table: Arc<str>,
+    },
     /// The slice did not get to the position in time.
     #[error("table `{table}`, partition {partition}: its state did not reach {sent} within {waited:?}; try again")]
     Behind {
@@ -150,13 +162,16 @@ pub enum ViewError {
 const PAGE: usize = 1024;
 
 impl<K: Key, V: 'static> TableView<K, V> {
-    pub(crate) fn new(
-        table: TableIdentity,
-        partitioner: Partitioner,
-        codec: Arc<dyn Codec<V>>,
-        directory: Arc<Directory>,
-    ) -> Self {
-        Self { table, partitioner, codec, directory, deadline: Duration::from_secs(10), key: std::marker::PhantomData }
+    pub(crate) fn new(table: TableIdentity, settings: TableSettings<V>, directory: Arc<Directory>) -> Self {
+        Self {
+            table,
+            partitioner: settings.partitioner,
+            keyspace: settings.keyspace,
+            codec: settings.codec,
+            directory,
+            deadline: Duration::from_secs(10),
+            key: std::marker::PhantomData,
+        }
     }
 
     /// The same view with another deadline (default: 10 seconds) for slices that are not open.
@@ -179,6 +194,9 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn read(&self, key: impl AsKey<K>) -> Result<Read<V>, ViewError> {
+        if self.keyspace == Keyspace::PartitionLocal {
+            return Err(ViewError::PartitionLocal { table: self.table.name.clone() });
+        }
         let (topic_key, ordered) = key.lend(|key| {
             let (mut topic_key, mut ordered) = (Vec::new(), Vec::new());
             key.encode(&mut topic_key);

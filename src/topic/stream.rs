@@ -32,6 +32,7 @@ pub(crate) struct RepartitionStep {
     pub(crate) from: StreamSource,
     /// Its own name, if it was given one; otherwise it is named after the agent that reads it.
     pub(crate) name: Option<Arc<str>>,
+    pub(crate) partitioner: Partitioner,
     pub(crate) rekey: Rekey,
 }
 
@@ -91,12 +92,27 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
             Ok(if key(&value).encode_key(out) { Route::Keyed } else { Route::Unkeyed })
         });
         Stream {
-            source: StreamSource::Repartition(Box::new(RepartitionStep { from: self.source, name: None, rekey })),
+            source: StreamSource::Repartition(Box::new(RepartitionStep {
+                from: self.source,
+                name: None,
+                partitioner: Partitioner::default(),
+                rekey,
+            })),
             codec: self.codec,
             filters: Vec::new(),
             partitioner: Partitioner::default(),
             key: std::marker::PhantomData,
         }
+    }
+
+    /// How the last [`group_by`](Self::group_by) finds the partition of a key (default: Kafka's murmur2). It must be that of the
+    /// tables that the stream's agents write.
+    pub fn partitioner(mut self, partitioner: Partitioner) -> Self {
+        if let StreamSource::Repartition(step) = &mut self.source {
+            step.partitioner = partitioner;
+            self.partitioner = partitioner;
+        }
+        self
     }
 
     /// Names the topic that the last [`group_by`](Self::group_by) goes through: `{app}-{name}-repartition`. Agents that

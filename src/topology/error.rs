@@ -64,6 +64,17 @@ pub enum TopologyError {
         /// The name.
         name: Arc<str>,
     },
+    /// Something sends to the inbox of a table that has none.
+    #[error(
+        "{user} sends changes to table `{table}`, which is partition-local: its keys have no home, so there is no owner to \
+         send to; write its rows in the shard, or declare it without `.partition_local()`"
+    )]
+    NoInbox {
+        /// The agent or timer: "agent `a`".
+        user: String,
+        /// The table.
+        table: Arc<str>,
+    },
     /// A crontab that cannot be read.
     #[error("crontab `{name}`: {reason}")]
     Crontab {

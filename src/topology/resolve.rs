@@ -12,6 +12,7 @@ impl Topology {
     /// When the program cannot run as declared; see [`TopologyError`].
     pub(crate) fn resolve(graph: Graph, existing: &HashMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
         check_names(&graph)?;
+        check_inboxes(&graph)?;
         let mut sets = DisjointSets::default();
         for table in &graph.tables {
             sets.unite(&table_node(&table.name), &topic_node(&table.changelog));
@@ -128,6 +129,20 @@ fn group(graph: &Graph, nodes: &HashSet<String>, existing: &HashMap<Arc<str>, u3
         agents,
         timers,
     })
+}
+
+/// Refuses sends to tables without an inbox.
+fn check_inboxes(graph: &Graph) -> Result<(), TopologyError> {
+    let agents = graph.agents.iter().map(|agent| (format!("agent `{}`", agent.name), &agent.edges.inboxes));
+    let timers = graph.timers.iter().map(|timer| (format!("timer `{}`", timer.name), &timer.edges.inboxes));
+    for (user, inboxes) in agents.chain(timers) {
+        for name in inboxes {
+            if graph.tables.iter().any(|table| table.name == *name && table.inbox.is_none()) {
+                return Err(TopologyError::NoInbox { user, table: name.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_names(graph: &Graph) -> Result<(), TopologyError> {

@@ -9,6 +9,7 @@ mod concurrency;
 mod copartition;
 mod exactly_once;
 mod handing_over;
+mod inboxes;
 mod no_wipe;
 mod ownership;
 mod read_ahead;

@@ -1,0 +1,106 @@
+//! Changes that are sent to a table: merged or replacing, and what becomes of those that cannot be applied.
+
+use marlowe::{App, Partitioner, TopologyError, ViewError};
+
+use crate::scene::{Scene, TestResult, drain, stop};
+
+#[tokio::test]
+async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("replacing");
+    let orders = app.topic::<String, i64>("orders");
+    let sums = app.table::<String, i64>("sums").merge(|sum, more| *sum += more);
+    app.agent("order", orders).with(sums.inbox()).each(async |sums, number| {
+        // In one event: what came before the replacement is gone, what comes after is merged into it.
+        sums.send("inside", number);
+        sums.replace("inside", 1000);
+        sums.send("inside", 1);
+        Ok(())
+    });
+    let mut running = scene.start(app).await?;
+    let client = running.open(sums.inbox());
+    client.send("outside", 5).await?;
+    client.replace("outside", 70).await?;
+    client.send("outside", 7).await?;
+    running.open(orders).send(&"a".to_owned(), &9).await?;
+    drain(&mut running).await?;
+    let view = running.open(sums.view());
+    assert_eq!((view.get("inside").await?, view.get("outside").await?), (Some(1001), Some(77)));
+    // A replacement is one record: nobody can see the row gone in between.
+    assert_eq!(scene.records("replacing-sums-inbox").await.len(), 3 + 1);
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_applied_is_skipped_or_kept_apart_as_the_table_says() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("garbage");
+    let letters = app.topic::<String, String>("letters").partitions(1);
+    let kept = app.table::<String, i64>("kept").partitions(1).inbox_dead_letter(letters);
+    let skipped = app.table::<String, i64>("skipped").partitions(1).inbox_skip();
+    let mut running = scene.start(app).await?;
+    for table in ["kept", "skipped"] {
+        let inbox = format!("garbage-{table}-inbox");
+        scene.produce(&inbox, 0, Some(b"a"), Some(b"no number")).await;
+        scene.produce(&inbox, 0, None, Some(b"1")).await;
+        scene.produce(&inbox, 0, Some(b"b"), Some(b"2")).await;
+    }
+    drain(&mut running).await?;
+    for table in [kept, skipped] {
+        assert_eq!(running.open(table.view()).iter().await?, [("b".to_owned(), 2)]);
+    }
+    let letters = scene.records("letters").await;
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0].value.as_deref(), Some("no number"));
+    assert!(letters.iter().all(|letter| letter.header("marlowe-topic") == Some("garbage-kept-inbox")));
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_whose_keys_have_no_home_takes_no_changes_and_answers_for_no_key() -> TestResult {
+    let mut app = App::new("homeless");
+    let orders = app.topic::<String, i64>("orders");
+    let local = app.table::<String, i64>("local").partition_local();
+    app.agent("send", orders).with(local.inbox()).each(async |local, number| {
+        local.send("a", number);
+        Ok(())
+    });
+    let error = app.topology().unwrap_err();
+    assert!(matches!(error, TopologyError::NoInbox { .. }), "{error}");
+    for part in ["agent `send`", "`local`", "partition-local"] {
+        assert!(error.to_string().contains(part), "{part} is not in: {error}");
+    }
+
+    let scene = Scene::new();
+    let mut app = App::new("homeless");
+    let local = app.table::<String, i64>("local").partition_local();
+    let running = scene.start(app).await?;
+    let refused = running.open(local.view()).get("a").await;
+    assert!(matches!(refused, Err(ViewError::PartitionLocal { .. })), "{refused:?}");
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_under_another_key_can_follow_the_tables_partitioner() -> TestResult {
+    let scene = Scene::new();
+    let mut app = App::new("crc");
+    let words = app.topic::<(), String>("words");
+    let counts = app.table::<String, u64>("counts").partitioner(Partitioner::Crc32);
+    let by_word = words.group_by(|word| word.clone()).partitioner(Partitioner::Crc32);
+    app.agent("count", by_word).with(counts).each(async |counts, word| {
+        counts.update(word, |count| *count += 1);
+        Ok(())
+    });
+    let mut running = scene.start(app).await?;
+    for number in 0..60 {
+        running.open(words).send(&(), &format!("word-{}", number % 20)).await?;
+    }
+    drain(&mut running).await?;
+    let rows = running.open(counts.view()).iter().await?;
+    assert_eq!((rows.len(), rows.iter().all(|(_, count)| *count == 3)), (20, true));
+    stop(running).await?;
+    Ok(())
+}
