@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use marlowe_broker::SharedBroker;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{BrokerChoice, Config};
 use crate::program::Program;
@@ -51,6 +51,7 @@ pub struct Running {
     pub(crate) workers: Vec<Worker>,
     web: Vec<WebServer>,
     failures: mpsc::UnboundedReceiver<RunError>,
+    stopping: watch::Sender<bool>,
 }
 
 /// Opens the broker that the settings say.
@@ -88,6 +89,7 @@ impl Running {
                 directory.declare(table, group.partitions);
             }
         }
+        let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
             topology,
@@ -95,6 +97,7 @@ impl Running {
             directory,
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
+            stopping: stopping.subscribe(),
         };
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
@@ -122,7 +125,7 @@ impl Running {
             }
             workers.push(worker);
         }
-        Ok(Self { shared, workers, web, failures })
+        Ok(Self { shared, workers, web, failures, stopping })
     }
 
     /// Waits until all shards of all workers are open.
@@ -191,6 +194,8 @@ impl Running {
     /// # Errors
     /// When something failed that was not told before.
     pub async fn stop(mut self) -> Result<(), RunError> {
+        // First the timers and tasks of all: one on the leader must not begin anew on the next leader.
+        self.stopping.send_replace(true);
         for worker in std::mem::take(&mut self.workers) {
             worker.stop().await;
         }

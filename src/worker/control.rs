@@ -10,7 +10,7 @@ use marlowe_broker::{GroupEvent, Membership, TopicPartition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::RunError;
-use super::lane::{LaneCommand, LaneEvent};
+use super::lane_command::{LaneCommand, LaneEvent};
 use super::restore::Restorer;
 use super::status::{WorkerState, WorkerStatus};
 use super::thread::Thread;

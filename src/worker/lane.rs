@@ -1,11 +1,11 @@
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, Offset, Reader, SharedBroker, Source};
+use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, SharedBroker, Source};
 use marlowe_state::Rows;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -13,35 +13,15 @@ use tokio::time::Instant;
 
 use super::RunError;
 use super::commit::{Commit, LaneProducer};
+use super::feeds::Feeds;
+use super::lane_command::{LaneCommand, LaneEvent};
 use super::metrics::LaneMetrics;
-use crate::agent::Input;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::shard::{Shard, ShardId, ShardPlan};
 use crate::table::Published;
 use crate::topology::Topology;
 use crate::turn::OutTopics;
-
-/// What a lane is asked to do.
-pub(crate) enum LaneCommand {
-    /// Opens a shard.
-    Open(Box<ShardPlan>, oneshot::Sender<()>),
-    /// Closes shards: finishes what is in hand, commits, and lets go. Answered when that is done.
-    Close(Vec<ShardId>, oneshot::Sender<()>),
-    /// Drops shards that are another's already. Answered when nothing of them can be committed any more.
-    Drop(Vec<ShardId>, oneshot::Sender<()>),
-    /// Fires every timer of every shard once more, and commits.
-    Fire(oneshot::Sender<()>),
-}
-
-/// What a lane tells its worker.
-pub(crate) enum LaneEvent {
-    /// It cannot go on.
-    Failed(RunError),
-    /// Its commit was refused, for the group has moved on: these shards are dropped, to be opened anew if they are still
-    /// this worker's.
-    Fenced(Vec<ShardId>, BrokerError),
-}
 
 /// What a lane is made of.
 pub(crate) struct LaneSettings {
@@ -72,11 +52,10 @@ pub(crate) struct LaneLimits {
 /// A thread's share of a worker: shards that commit together.
 pub(crate) struct Lane {
     settings: LaneSettings,
-    reader: Box<dyn Reader>,
+    feeds: Feeds,
     producer: LaneProducer,
     out_topics: Rc<RefCell<OutTopics>>,
     shards: BTreeMap<ShardId, Running>,
-    sources: HashMap<Source, Feed>,
     /// Wakes the lane: a shard failed, or much waits for a commit.
     notify: Rc<Notify>,
     committing: Option<Commit>,
@@ -99,12 +78,6 @@ struct Closing {
     shards: Vec<ShardId>,
     finished: futures_util::future::LocalBoxFuture<'static, ()>,
     closed: oneshot::Sender<()>,
-}
-
-/// A partition that is being read, and the agents that read it.
-struct Feed {
-    inputs: Vec<Rc<Input>>,
-    paused: bool,
 }
 
 /// Timers that fire once more, and who waits for them.
@@ -131,11 +104,10 @@ impl Lane {
         let producer = LaneProducer::open(&settings).await.map_err(failed())?;
         Ok(Self {
             settings,
-            reader,
+            feeds: Feeds::new(reader),
             producer,
             out_topics: Rc::default(),
             shards: BTreeMap::new(),
-            sources: HashMap::new(),
             notify: Rc::new(Notify::new()),
             committing: None,
             last_commit: Instant::now(),
@@ -164,8 +136,7 @@ impl Lane {
 
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {
         let next_commit = self.last_commit + self.settings.limits.commit_interval;
-        let reading = self.sources.values().any(|feed| !feed.paused);
-        let (reader, committing) = (&mut self.reader, &mut self.committing);
+        let (feeds, committing) = (&mut self.feeds, &mut self.committing);
         let (firing, closing) = (&mut self.firing, &mut self.closing);
         let commit_is_open = committing.is_some();
         let wake = tokio::select! {
@@ -176,7 +147,7 @@ impl Lane {
             () = finished(closing) => Wake::Finished,
             () = self.notify.notified() => Wake::Noticed,
             () = tokio::time::sleep_until(next_commit), if !commit_is_open && !self.shards.is_empty() => Wake::Tick,
-            fetched = reader.poll(), if reading => Wake::Fetched(fetched),
+            fetched = feeds.next() => Wake::Fetched(fetched),
         };
         match wake {
             Wake::Command(None) => return Ok(false),
@@ -232,20 +203,7 @@ impl Lane {
         let LaneSettings { program, topology, worker, .. } = &self.settings;
         let (shard, task) = plan.open(program, topology, worker.clone(), self.out_topics.clone(), self.notify.clone());
         self.settings.metrics.open();
-        let mut sources: HashMap<_, Vec<Rc<Input>>> = HashMap::new();
-        for agent in &shard.agents {
-            sources.entry(agent.input.source.clone()).or_default().push(agent.input.clone());
-        }
-        let mut opened = Vec::new();
-        for (partition, inputs) in sources {
-            let from = inputs.iter().map(|input| input.position()).min().unwrap_or(Offset::ZERO);
-            let source = self
-                .reader
-                .assign(&partition, from)
-                .map_err(RunError::broker(format!("opening {partition} at {from}")))?;
-            self.sources.insert(source, Feed { inputs, paused: false });
-            opened.push(source);
-        }
+        let sources = self.feeds.open(shard.agents.iter().map(|agent| &agent.input))?;
         for table in &shard.tables {
             let published = Published {
                 store: shard.store.clone(),
@@ -261,17 +219,12 @@ impl Lane {
             task.await;
             drop(ends);
         });
-        self.shards.insert(shard.id, Running { shard, task, ended: Some(ended), sources: opened });
+        self.shards.insert(shard.id, Running { shard, task, ended: Some(ended), sources });
         Ok(())
     }
 
     fn dispatch(&mut self, fetched: Vec<Fetched>) {
-        for Fetched { source, batch } in fetched {
-            let Some(feed) = self.sources.get(&source) else { continue };
-            for input in &feed.inputs {
-                input.push(&batch);
-            }
-        }
+        self.feeds.dispatch(fetched);
         for running in self.shards.values() {
             running.shard.link.wake();
         }
@@ -279,17 +232,7 @@ impl Lane {
 
     /// Pauses and resumes what is read, commits when much waits, and sees whether a shard failed.
     async fn look_after_shards(&mut self) -> Result<(), RunError> {
-        let limit = self.settings.limits.queue_bytes;
-        for (source, feed) in &mut self.sources {
-            let waiting = feed.inputs.iter().map(|input| input.bytes()).max().unwrap_or(0);
-            if !feed.paused && waiting >= limit {
-                feed.paused = true;
-                self.reader.pause(*source);
-            } else if feed.paused && waiting <= limit / 2 {
-                feed.paused = false;
-                self.reader.resume(*source);
-            }
-        }
+        self.feeds.balance(self.settings.limits.queue_bytes);
         if let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure()) {
             // What the other shards finished is good, and so is what this one did before.
             self.commit_now().await?;
@@ -376,10 +319,7 @@ impl Lane {
         let mut tasks = Vec::new();
         for id in &ids {
             if let Some(running) = self.shards.get_mut(id) {
-                running.sources.drain(..).for_each(|source| {
-                    self.reader.unassign(source);
-                    self.sources.remove(&source);
-                });
+                running.sources.drain(..).for_each(|source| self.feeds.close(source));
                 running.shard.link.closing.set(true);
                 running.shard.link.wake();
                 tasks.extend(running.ended.take().map(|ended| (running.shard.clone(), ended)));
@@ -431,10 +371,7 @@ impl Lane {
     fn drop_shard(&mut self, id: ShardId) {
         let Some(running) = self.shards.remove(&id) else { return };
         running.task.abort();
-        for source in running.sources {
-            self.reader.unassign(source);
-            self.sources.remove(&source);
-        }
+        running.sources.into_iter().for_each(|source| self.feeds.close(source));
         let shard = running.shard;
         for table in &shard.tables {
             self.settings.worker.directory.withdraw(&table.name, id.partition, &shard.owner);

@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 /// A worker at work, for its process.
@@ -319,7 +321,7 @@ fn start_timers(
         runs.push((*timer, fire, is_task, node.place));
     }
     let (tasks, left) = watch::channel(once);
-    let (scope, broker) = (scope.clone(), shared.broker.clone());
+    let (scope, broker, stopping) = (scope.clone(), shared.broker.clone(), shared.stopping.clone());
     thread.run(move || async move {
         let Ok(metadata) = metadata.await else { return };
         let _ = status.wait_for(|status| status.state == WorkerState::Ready).await;
@@ -333,8 +335,15 @@ fn start_timers(
                 fire,
             };
             let (failures, tasks) = (failures.clone(), tasks.clone());
+            let mut stopping = stopping.clone();
             tokio::task::spawn_local(async move {
-                match timer.run(context).await {
+                let outcome = tokio::select! {
+                    biased;
+                    // An error says that the process is gone.
+                    _ = stopping.wait_for(|stopping| *stopping) => return,
+                    outcome = timer.run(context) => outcome,
+                };
+                match outcome {
                     Outcome::Done if is_task => tasks.send_modify(|left| *left.of(place) -= 1),
                     Outcome::Done => {}
                     Outcome::Failed { name, reason } => {
