@@ -255,7 +255,7 @@ async fn an_agent_that_raises_retries_then_stops_skips_or_dead_letters_by_its_po
     Ok(())
 }
 
-const COUNTED: u64 = 20_000;
+const COUNTED: u64 = 300_000;
 const CHILD: &str = "MARLOWE_COUNTS_IN";
 
 /// The program that is killed: a process of its own, with its folder in the environment.
@@ -308,7 +308,7 @@ async fn kill_9_under_exactly_once_counting_is_exact() -> TestResult {
     let mut killed = 0;
     for _ in 0..10 {
         let mut process = child()?;
-        if process.ended(Duration::from_millis(100 + chance.next() % 700)).await?.is_some() {
+        if process.ended(Duration::from_millis(50 + chance.next() % 450)).await?.is_some() {
             break;
         }
         process.signal("KILL")?;

@@ -33,9 +33,7 @@ pub(crate) async fn send(
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Response, Problem> {
-    let change = Change::parse(&site, &uri, query.as_deref())?;
-    let value = change.value(body)?;
-    change.send(&site, Some(value), Effect::Merge).await
+    put(&site, &uri, query.as_deref(), body, Effect::Merge).await
 }
 
 /// `PUT /tables/{table}/{key}`: makes the body the row, also where the table has a merge.
@@ -45,9 +43,13 @@ pub(crate) async fn replace(
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Response, Problem> {
-    let change = Change::parse(&site, &uri, query.as_deref())?;
+    put(&site, &uri, query.as_deref(), body, Effect::Replace).await
+}
+
+async fn put(site: &Site, uri: &Uri, query: Option<&str>, body: Body, effect: Effect) -> Result<Response, Problem> {
+    let change = Change::parse(site, uri, query)?;
     let value = change.value(body)?;
-    change.send(&site, Some(value), Effect::Replace).await
+    change.send(site, Some(value), effect).await
 }
 
 /// `DELETE /tables/{table}/{key}`: removes the row.
