@@ -4,4 +4,4 @@ mod broker;
 mod config;
 
 pub use broker::KafkaBroker;
-pub use config::KafkaConfig;
+pub use config::{KafkaConfig, KafkaConfigError, KafkaSetting};
