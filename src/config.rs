@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
+use crate::worker::RunError;
+
+/// Kafka's name of [`Config::instance`], which may be among its settings.
+#[cfg(feature = "kafka")]
+pub(crate) const INSTANCE_SETTING: &str = "group.instance.id";
+
 /// How a program is run: where its broker and its data are, how many workers there are, and what bounds them.
 ///
 /// ```
@@ -19,7 +25,8 @@ use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 pub struct Config {
     /// The broker (default: the embedded one).
     pub broker: BrokerChoice,
-    /// The folder for the embedded broker's topics and the workers' tables (default: none, all is kept in memory).
+    /// The folder for the workers' tables, and for the embedded broker's topics (default: none, all is kept in memory).
+    /// With Kafka, tables that are not there, or are behind, are restored from the cluster.
     pub data_dir: Option<PathBuf>,
     /// How many workers run in this process (default: 1).
     pub workers: usize,
@@ -40,6 +47,10 @@ pub struct Config {
     pub close_within: Duration,
     /// A worker that is silent for this long is taken for dead (default: 45 s).
     pub session_timeout: Duration,
+    /// The worker's name in its group, of its own among all that run (default: none, a new member each time). A worker that
+    /// comes back under its name within the session gets what it had, and nothing moves meanwhile: a restart costs no
+    /// rebalance. With several workers, each is called `NAME-number`.
+    pub instance: Option<String>,
     /// Where the time comes from (default: the system).
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from (default: the system).
@@ -53,6 +64,9 @@ pub enum BrokerChoice {
     /// The embedded broker: in memory, or in [`Config::data_dir`].
     #[default]
     Embedded,
+    /// A Kafka cluster.
+    #[cfg(feature = "kafka")]
+    Kafka(marlowe_kafka::KafkaConfig),
     /// A broker that the program opened itself.
     Custom(Arc<dyn Broker>),
 }
@@ -70,6 +84,7 @@ impl Default for Config {
             queue_bytes: 4 << 20,
             close_within: Duration::from_secs(10),
             session_timeout: Duration::from_secs(45),
+            instance: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -84,6 +99,7 @@ impl std::fmt::Debug for Config {
             .field("lanes", &self.lanes)
             .field("web", &self.web)
             .field("commit_interval", &self.commit_interval)
+            .field("instance", &self.instance)
             .finish_non_exhaustive()
     }
 }
@@ -93,6 +109,44 @@ impl Config {
     pub(crate) fn lanes_per_worker(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         self.lanes.unwrap_or(cores / self.workers.max(1)).max(1)
+    }
+
+    /// The name that lasts, if the process has one.
+    pub(crate) fn instance_name(&self) -> Option<&str> {
+        match &self.broker {
+            #[cfg(feature = "kafka")]
+            BrokerChoice::Kafka(kafka) => {
+                self.instance.as_deref().or(kafka.settings.get(INSTANCE_SETTING).map(String::as_str))
+            }
+            _ => self.instance.as_deref(),
+        }
+    }
+
+    /// That the name that lasts can be one.
+    pub(crate) fn check_instance(&self) -> Result<(), RunError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        match self.instance_name() {
+            Some(name) if name.is_empty() || name.len() > 200 || !name.chars().all(fits) => Err(RunError::Settings(
+                format!("instance `{name}` cannot be a name: use 1 to 200 letters, digits, `.`, `_` and `-`"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What worker `number` is called: by its instance, or else by a name of this run.
+    pub(crate) fn worker_name(&self, number: usize) -> String {
+        match self.instance_name() {
+            Some(instance) if self.workers == 1 => instance.to_owned(),
+            Some(instance) => format!("{instance}-{number}"),
+            None => format!("{:08x}-{number}", self.entropy.next() as u32),
+        }
+    }
+
+    /// Runs on a Kafka cluster.
+    #[cfg(feature = "kafka")]
+    pub fn kafka(mut self, kafka: marlowe_kafka::KafkaConfig) -> Self {
+        self.broker = BrokerChoice::Kafka(kafka);
+        self
     }
 
     /// Runs on a broker that the program opened itself.
@@ -134,6 +188,18 @@ impl Config {
     /// Commits so often.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
+        self
+    }
+
+    /// Takes a worker for dead that is silent for so long.
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.session_timeout = timeout;
+        self
+    }
+
+    /// Is known to its group by this name; see [`instance`](Self::instance).
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
         self
     }
 }

@@ -131,6 +131,8 @@ pub use marlowe_broker::{
     Broker, BrokerError, Clock, Entropy, Offset, Partition, Partitioner, SeededEntropy, Timestamp,
 };
 pub use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
+#[cfg(feature = "kafka")]
+pub use marlowe_kafka::{KafkaBroker, KafkaConfig, KafkaConfigError, KafkaSetting};
 pub use program::Guarantee;
 pub use running::Running;
 pub use scope::{ShardWith, WorkerWith};

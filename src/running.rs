@@ -7,13 +7,15 @@ use marlowe_broker::SharedBroker;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 use tokio::sync::{mpsc, watch};
 
+#[cfg(feature = "kafka")]
+use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::program::Program;
 use crate::scope::WorkerWith;
 use crate::table::Directory;
 use crate::web::{Listeners, WebAddresses, WebServer};
 use crate::worker::{
-    Drain, LaneLimits, Progress, RunError, Shared, StateStore, Worker, WorkerSettings, prepare_topics,
+    Drain, LaneLimits, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings, prepare_topics,
 };
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
@@ -55,9 +57,18 @@ pub struct Running {
 }
 
 /// Opens the broker that the settings say.
-pub(crate) fn open_broker(config: &Config) -> Result<SharedBroker, RunError> {
+pub(crate) async fn open_broker(config: &Config) -> Result<SharedBroker, RunError> {
     match &config.broker {
         BrokerChoice::Custom(broker) => Ok(broker.clone()),
+        #[cfg(feature = "kafka")]
+        BrokerChoice::Kafka(kafka) => {
+            kafka.check().map_err(|error| RunError::Settings(error.to_string()))?;
+            let mut kafka = kafka.clone();
+            // It is a worker's: see `Config::instance_name`.
+            kafka.settings.remove(INSTANCE_SETTING);
+            let connected = marlowe_kafka::KafkaBroker::connect(kafka).await;
+            connected.map_err(RunError::broker("connecting to Kafka"))
+        }
         BrokerChoice::Embedded => {
             let embedded = EmbeddedConfig {
                 clock: config.clock.clone(),
@@ -77,8 +88,9 @@ pub(crate) fn open_broker(config: &Config) -> Result<SharedBroker, RunError> {
 
 impl Running {
     pub(crate) async fn start(program: Arc<Program>, config: &Config) -> Result<Self, RunError> {
+        config.check_instance()?;
         let mut listeners = Listeners::bind(config)?;
-        let broker = open_broker(config)?;
+        let broker = open_broker(config).await?;
         if config.workers == 0 {
             return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
         }
@@ -103,13 +115,14 @@ impl Running {
         let mut workers = Vec::new();
         let (addresses, mut web) = (Arc::new(WebAddresses::default()), Vec::new());
         for number in 0..config.workers {
-            let name = format!("{:08x}-{number}", config.entropy.next() as u32);
+            let name: Arc<str> = config.worker_name(number).into();
             let settings = WorkerSettings {
-                name: name.into(),
+                instance: config.instance_name().is_some().then(|| name.clone()),
+                name,
                 lanes: config.lanes_per_worker(),
                 stores: match &config.data_dir {
                     None => StateStore::Memory,
-                    Some(folder) => StateStore::Folder(folder.join(format!("tables-{number}"))),
+                    Some(data_dir) => StateStore::Folder(TablesFolder::path(data_dir, number)),
                 },
                 limits: LaneLimits {
                     commit_interval: config.commit_interval,

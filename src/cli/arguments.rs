@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::broker::BrokerOptions;
+use super::error::CliError;
 use crate::config::Config;
 
 /// What may stand on a program's command line.
@@ -25,10 +27,9 @@ const AFTER_HELP: &str = "Without a command, the program runs as a worker.";
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct GlobalOptions {
-    /// The broker: `embedded`
-    #[arg(long, global = true, env = "MARLOWE_BROKER", value_name = "URL", default_value = "embedded", value_parser = broker)]
-    pub(crate) broker: Broker,
-    /// The folder for the embedded broker's topics and the workers' tables [default: none, all is kept in memory]
+    #[command(flatten)]
+    pub(crate) broker: BrokerOptions,
+    /// The folder for the workers' tables, and for the embedded broker's topics [default: none, all is kept in memory]
     #[arg(long, global = true, env = "MARLOWE_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Where the web server listens, and where commands find a running worker
@@ -55,13 +56,21 @@ pub(crate) struct WorkerOptions {
     /// The time between two commits, in milliseconds [default: 100]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     commit_interval: Option<u64>,
+    /// The worker's name in its group, of its own among all that run: one that comes back within the session gets what it had,
+    /// and nothing moves meanwhile. With --workers, each is called NAME-number [default: a new member each time]
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// A worker that is silent for so many milliseconds is taken for dead [default: 45000]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    session_timeout: Option<u64>,
     /// Stops when every input is processed to its end
     #[arg(long)]
     pub(crate) drain: bool,
 }
 
 /// The names of a worker's options.
-pub(crate) const WORKER_OPTIONS: [&str; 4] = ["workers", "lanes", "commit_interval", "drain"];
+pub(crate) const WORKER_OPTIONS: [&str; 6] =
+    ["workers", "lanes", "commit_interval", "instance", "session_timeout", "drain"];
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -157,22 +166,6 @@ pub(crate) enum GraphFormat {
     Dot,
 }
 
-/// A broker that this build has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broker {
-    Embedded,
-}
-
-fn broker(url: &str) -> Result<Broker, String> {
-    match url {
-        "embedded" => Ok(Broker::Embedded),
-        url if url.starts_with("kafka://") => {
-            Err("this build of Marlowe cannot talk to Kafka yet: use `embedded`, the broker inside the process".into())
-        }
-        _ => Err("this is no broker: use `embedded`".into()),
-    }
-}
-
 /// Where the web is, if anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Web {
@@ -196,11 +189,16 @@ impl Arguments {
     pub(crate) fn definition() -> clap::Command {
         // `worker`'s options stand at the top too, and only there does the environment count: what was written on the command
         // line wins over it wherever it stands.
-        [("workers", "MARLOWE_WORKERS"), ("lanes", "MARLOWE_LANES"), ("commit_interval", "MARLOWE_COMMIT_INTERVAL")]
-            .into_iter()
-            .fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
-                command.mut_arg(option, |argument| argument.env(variable))
-            })
+        let variables = [
+            ("workers", "MARLOWE_WORKERS"),
+            ("lanes", "MARLOWE_LANES"),
+            ("commit_interval", "MARLOWE_COMMIT_INTERVAL"),
+            ("instance", "MARLOWE_INSTANCE"),
+            ("session_timeout", "MARLOWE_SESSION_TIMEOUT"),
+        ];
+        variables.into_iter().fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
+            command.mut_arg(option, |argument| argument.env(variable))
+        })
     }
 }
 
@@ -211,17 +209,21 @@ impl WorkerOptions {
             workers: self.workers.or(top.workers),
             lanes: self.lanes.or(top.lanes),
             commit_interval: self.commit_interval.or(top.commit_interval),
+            instance: self.instance.or(top.instance),
+            session_timeout: self.session_timeout.or(top.session_timeout),
             drain: self.drain || top.drain,
         }
     }
 
-    /// The settings of a run.
-    pub(crate) fn config(&self, global: &GlobalOptions) -> Config {
-        let mut config = match (global.broker, global.web) {
-            (Broker::Embedded, Web::At(address)) => Config::default().web(address),
-            (Broker::Embedded, Web::Off) => Config::default().without_web(),
+    /// The settings of a run. `kafka` are settings of Kafka that the program makes itself.
+    pub(crate) fn config(&self, global: &GlobalOptions, kafka: &[(String, String)]) -> Result<Config, CliError> {
+        let mut config = match global.web {
+            Web::At(address) => Config::default().web(address),
+            Web::Off => Config::default().without_web(),
         };
+        config.broker = global.broker.choice(kafka)?;
         config.data_dir = global.data_dir.clone();
+        config.instance = self.instance.clone();
         if let Some(workers) = self.workers {
             config = config.workers(usize::from(workers));
         }
@@ -231,6 +233,9 @@ impl WorkerOptions {
         if let Some(interval) = self.commit_interval {
             config = config.commit_interval(Duration::from_millis(interval));
         }
-        config
+        if let Some(timeout) = self.session_timeout {
+            config = config.session_timeout(Duration::from_millis(timeout));
+        }
+        Ok(config)
     }
 }

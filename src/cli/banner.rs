@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::command_line::MARLOWE;
 use super::console::{Console, Style};
-use crate::config::Config;
+use crate::config::{BrokerChoice, Config};
 use crate::program::Guarantee;
 use crate::running::Running;
 
@@ -16,6 +16,9 @@ pub(crate) struct Banner {
     version: Option<String>,
     marlowe: &'static str,
     broker: String,
+    #[serde(skip)]
+    embedded: bool,
+    instance: Option<String>,
     data_dir: Option<String>,
     web: Vec<SocketAddr>,
     workers: usize,
@@ -32,6 +35,8 @@ impl Banner {
             version,
             marlowe: MARLOWE,
             broker: running.shared.broker.location(),
+            embedded: matches!(config.broker, BrokerChoice::Embedded),
+            instance: config.instance_name().map(str::to_owned),
             data_dir: config.data_dir.as_ref().map(|folder| folder.display().to_string()),
             web: running.web_addresses(),
             workers: running.workers.len(),
@@ -47,10 +52,14 @@ impl Banner {
         let lanes = if self.lanes == 1 { "1 lane".to_owned() } else { format!("{} lanes", self.lanes) };
         let each = if self.workers == 1 { "" } else { " each" };
         let workers = format!("{}, with {lanes}{each}", self.workers);
+        let no_folder = match self.embedded {
+            true => "memory (nothing is kept; --data-dir keeps it)",
+            false => "memory (a restart reads the changelogs; --data-dir keeps the tables)",
+        };
         let rows = [
             ("id", format!("{}{version}", self.id)),
-            ("broker", format!("embedded, {}", self.broker)),
-            ("data dir", self.data_dir.clone().unwrap_or("memory (nothing is kept; --data-dir keeps it)".into())),
+            ("broker", if self.embedded { format!("embedded, {}", self.broker) } else { self.broker.clone() }),
+            ("data dir", self.data_dir.clone().unwrap_or(no_folder.into())),
             ("web", if web.is_empty() { "off".into() } else { web.join(", ") }),
             ("workers", workers),
             (

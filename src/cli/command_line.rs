@@ -14,6 +14,8 @@ use super::console::Console;
 pub(crate) struct CommandLine {
     pub(crate) version: Option<String>,
     own: Option<fn(Command) -> Command>,
+    /// Settings of Kafka that the program makes itself.
+    pub(crate) kafka: Vec<(String, String)>,
 }
 
 impl CommandLine {

@@ -3,6 +3,7 @@
 mod arguments;
 mod banner;
 mod bars;
+mod broker;
 mod client;
 mod command_line;
 mod console;
@@ -10,6 +11,8 @@ mod declared;
 mod error;
 mod grid;
 mod interruption;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod log;
 mod named;
 mod reset;
@@ -120,12 +123,12 @@ impl Invocation {
             .build()
             .map_err(CliError::system("start the runtime"))?;
         let App { program, command_line } = app;
-        let config = WorkerOptions::default().config(&global);
+        let config = WorkerOptions::default().config(&global, &command_line.kafka)?;
         runtime.block_on(async {
             match command {
                 Command::Worker(options) => {
                     let run = worker::WorkerRun {
-                        config: options.config(&global),
+                        config: options.config(&global, &command_line.kafka)?,
                         until: if options.drain { worker::Until::Drained } else { worker::Until::Stopped },
                         version: command_line.version,
                         program: Arc::new(program),

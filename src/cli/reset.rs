@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::arguments::ResetArguments;
 use super::console::{Console, Style};
 use super::error::CliError;
-use super::store::{has_broker, partitions};
+use super::store::{has_broker, has_topics, partitions};
 use crate::config::Config;
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::topology::{TopicRole, Topology};
-use crate::worker::RunError;
+use crate::worker::{RunError, TablesFolder};
 
 /// What a reset deletes, and what it leaves.
 #[derive(Debug, Serialize)]
@@ -37,21 +37,23 @@ pub(crate) async fn reset(
     config: &Config,
     console: &Console,
 ) -> Result<(), CliError> {
-    let Some(folder) = &config.data_dir else {
+    if !has_topics(config) {
         return Err(CliError::Usage("without --data-dir nothing is kept, so there is nothing to reset".into()));
-    };
+    }
     let mut plan = Plan {
         app: program.app.clone(),
         done: false,
         topics: Vec::new(),
         read_again: Vec::new(),
-        folders: table_folders(folder)?,
+        folders: config.data_dir.as_deref().map_or(Ok(Vec::new()), table_folders)?,
         kept: Vec::new(),
     };
-    // The folder stays locked until the tables' folders are gone too, so no worker starts meanwhile.
+    // The folders stay locked until they are gone, so no worker is at work in them.
+    let locks: Result<Vec<_>, RunError> = plan.folders.iter().map(|folder| TablesFolder::take(folder)).collect();
+    let locks = locks?;
     let mut broker = None;
     if has_broker(config) {
-        let opened = open_broker(config)?;
+        let opened = open_broker(config).await?;
         plan.find_topics(program, &opened, asked).await?;
         broker = Some(opened);
     }
@@ -65,6 +67,7 @@ pub(crate) async fn reset(
         }
         plan.done = true;
     }
+    drop(locks);
     console.answer(&plan, || plan.text(console));
     Ok(())
 }

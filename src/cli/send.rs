@@ -7,7 +7,7 @@ use super::console::Console;
 use super::declared::input;
 use super::error::CliError;
 use super::named::Unknown;
-use super::store::is_in_use;
+use super::store::{has_topics, is_in_use};
 use crate::client::Outgoing;
 use crate::config::Config;
 use crate::program::Program;
@@ -40,7 +40,11 @@ pub(crate) async fn send(
         other => return Err(CliError::Usage(format!("`send` takes [KEY] VALUE, and got {other:?}"))),
     };
     let record = WrittenRecord::from_words(topic, key, value)?;
-    let place = match config.data_dir.as_ref().map(|_| open_broker(config)) {
+    let opened = match has_topics(config) {
+        true => Some(open_broker(config).await),
+        false => None,
+    };
+    let place = match opened {
         None => ask(program, topic, &record, web).map_err(|source| CliError::Nowhere { source })?,
         Some(Ok(broker)) => produce(program, topic, record, config, &broker).await?,
         Some(Err(in_use)) if is_in_use(&in_use) => {

@@ -4,15 +4,23 @@ use std::sync::Arc;
 use marlowe_broker::{BrokerError, SharedBroker};
 
 use super::error::CliError;
-use crate::config::Config;
+use crate::config::{BrokerChoice, Config};
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::topology::Topology;
 use crate::worker::RunError;
 
-/// Whether the embedded broker has anything in the settings' folder. To look must not create it.
+/// Whether the settings' broker keeps topics beyond this process.
+pub(crate) fn has_topics(config: &Config) -> bool {
+    !matches!(config.broker, BrokerChoice::Embedded) || config.data_dir.is_some()
+}
+
+/// Whether there is a broker to look into. To look into the embedded broker's folder must not create it.
 pub(crate) fn has_broker(config: &Config) -> bool {
-    config.data_dir.as_ref().is_some_and(|folder| folder.join("broker").is_dir())
+    match config.broker {
+        BrokerChoice::Embedded => config.data_dir.as_ref().is_some_and(|folder| folder.join("broker").is_dir()),
+        _ => true,
+    }
 }
 
 /// Whether another process has the folder.
@@ -33,7 +41,7 @@ pub(crate) async fn topology(program: &Program, config: &Config) -> Result<Topol
     }
     let mut existing = HashMap::new();
     if has_broker(config) {
-        match open_broker(config) {
+        match open_broker(config).await {
             Ok(broker) => existing = partitions(&broker).await?,
             Err(error) if is_in_use(&error) => {
                 tracing::info!("a worker has the folder: the numbers of partitions are those declared");

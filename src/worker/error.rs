@@ -32,6 +32,17 @@ pub enum RunError {
         /// What the store said.
         source: Arc<StoreError>,
     },
+    /// Another process has the folder of a worker's tables.
+    #[error(
+        "the folder of tables {folder} is in use by another process{}: stop that one, or give this one another --data-dir",
+        holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
+    FolderInUse {
+        /// The folder.
+        folder: String,
+        /// The other's process id, when it is known.
+        holder: Option<u32>,
+    },
     /// A table's changelog, or what waits for a commit, does not encode or decode.
     #[error("{doing}: {reason}")]
     Codec {

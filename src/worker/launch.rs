@@ -7,6 +7,7 @@ use marlowe_broker::{Clock, Entropy, GroupConfig, SharedBroker};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::control::{Control, ControlCommand};
+use super::folder::TablesFolder;
 use super::global::GlobalFollower;
 use super::lane::{Lane, LaneLimits, LaneSettings};
 use super::metrics::Metrics;
@@ -25,6 +26,8 @@ use crate::topology::{Place, TimerKind, Topology};
 pub(crate) struct WorkerSettings {
     /// Its name among the workers of its app.
     pub(crate) name: Arc<str>,
+    /// Its name in the group, if it has one that lasts.
+    pub(crate) instance: Option<Arc<str>>,
     pub(crate) lanes: usize,
     pub(crate) stores: StateStore,
     pub(crate) limits: LaneLimits,
@@ -72,6 +75,8 @@ pub(crate) struct Worker {
     pub(crate) tasks: watch::Receiver<TasksLeft>,
     threads: Vec<Thread>,
     joins: Vec<std::thread::JoinHandle<()>>,
+    /// Let go when the threads have ended.
+    folder: Option<TablesFolder>,
 }
 
 impl Worker {
@@ -82,6 +87,10 @@ impl Worker {
         failures: mpsc::UnboundedSender<RunError>,
     ) -> Result<Self, RunError> {
         let name = settings.name.clone();
+        let folder = match &settings.stores {
+            StateStore::Memory => None,
+            StateStore::Folder(path) => Some(TablesFolder::take(path)?),
+        };
         let mut threads = Vec::new();
         let mut joins = Vec::new();
         let mut thread = |what: &str| -> Result<Thread, RunError> {
@@ -147,6 +156,7 @@ impl Worker {
             scope: scope.clone(),
             limits: settings.limits,
             session_timeout: settings.session_timeout,
+            instance: settings.instance,
             metrics: metrics.clone(),
             lane_threads,
             background,
@@ -164,7 +174,19 @@ impl Worker {
         });
 
         let (tasks, timers) = start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata, failures);
-        Ok(Self { name: name.clone(), scope, status, progress, metrics, commands, timers, tasks, threads, joins })
+        Ok(Self {
+            name: name.clone(),
+            scope,
+            status,
+            progress,
+            metrics,
+            commands,
+            timers,
+            tasks,
+            threads,
+            joins,
+            folder,
+        })
     }
 
     /// Waits until all of its shards are open.
@@ -202,6 +224,7 @@ impl Worker {
         // Threads end when nothing is left to do there; their runtimes end with them.
         let joined = tokio::task::spawn_blocking(move || joins.into_iter().for_each(|join| drop(join.join())));
         let _ = joined.await;
+        drop(self.folder);
     }
 }
 
@@ -209,10 +232,11 @@ impl Worker {
     /// Ends at once, as a crash would: nothing is committed, and the group is not told. Returns when its threads are gone, and so
     /// what they had open.
     pub(crate) fn crash(self) {
-        let Self { commands, threads, joins, .. } = self;
+        let Self { commands, threads, joins, folder, .. } = self;
         drop(commands);
         drop(threads);
         joins.into_iter().for_each(|join| drop(join.join()));
+        drop(folder);
     }
 }
 
@@ -222,6 +246,7 @@ struct Head {
     scope: Arc<WorkerScope>,
     limits: LaneLimits,
     session_timeout: Duration,
+    instance: Option<Arc<str>>,
     metrics: Metrics,
     lane_threads: Vec<Thread>,
     background: Thread,
@@ -247,6 +272,7 @@ impl Head {
         let anchors: Vec<Arc<str>> = anchors.chain([topology.leader_anchor()]).collect();
         let mut group = GroupConfig::new(program.app.clone(), anchors);
         group.session_timeout = self.session_timeout;
+        group.instance = self.instance;
         let membership = broker.join(group).await.map_err(RunError::broker("joining the group"))?;
         let _ = metadata.send(membership.metadata());
 

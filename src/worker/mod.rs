@@ -5,6 +5,7 @@ mod control;
 mod drain;
 mod error;
 mod feeds;
+mod folder;
 mod global;
 mod lane;
 mod lane_command;
@@ -18,6 +19,7 @@ mod topics;
 
 pub(crate) use drain::{Drain, Progress};
 pub use error::RunError;
+pub(crate) use folder::TablesFolder;
 pub(crate) use lane::LaneLimits;
 pub(crate) use launch::{Shared, Worker, WorkerSettings};
 pub(crate) use metrics::Metrics;

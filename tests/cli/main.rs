@@ -1,5 +1,7 @@
 //! The command line, as people meet it: an example program in processes of its own.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 mod listings;
 mod program;
 mod reset;

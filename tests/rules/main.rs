@@ -10,6 +10,7 @@ mod copartition;
 mod exactly_once;
 mod handing_over;
 mod inboxes;
+mod instances;
 mod no_wipe;
 mod ownership;
 mod read_ahead;

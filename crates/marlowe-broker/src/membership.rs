@@ -15,7 +15,7 @@ pub struct GroupConfig {
     /// A member that says nothing for this long is taken for dead. Default 45 s, as Kafka's `session.timeout.ms`.
     pub session_timeout: Duration,
     /// Static membership (`group.instance.id`): a member that leaves and comes back under this name within the
-    /// session keeps its partitions.
+    /// session keeps its partitions, and nothing moves meanwhile.
     pub instance: Option<Arc<str>>,
 }
 
@@ -73,7 +73,8 @@ pub trait Membership: Send {
     /// and asked on other threads.
     fn metadata(&self) -> Arc<dyn MetadataSource>;
 
-    /// Leaves the group at once; its partitions go to the others.
+    /// Leaves the group at once; its partitions go to the others. Those of a static member stay its own until its session
+    /// ends: so a restart moves nothing.
     fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>>;
 }
 

@@ -41,7 +41,7 @@ const FILE_VARIABLE: &str = "MARLOWE_KAFKA_CONFIG";
 /// # }
 /// ```
 ///
-/// `group.instance.id` and `session.timeout.ms` are a worker's own, and the program's settings for both win over them.
+/// `group.instance.id` is taken for the process's instance, where none was given.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KafkaConfig {
@@ -162,8 +162,11 @@ impl KafkaConfig {
     pub fn check(&self) -> Result<(), KafkaConfigError> {
         for (name, value) in &self.settings {
             refuse_reserved(name)?;
-            let refused =
-                |reason: String| KafkaConfigError::Setting { name: name.clone(), reason: self.redacted(&reason) };
+            let refused = |reason: String| KafkaConfigError::Setting {
+                name: name.clone(),
+                value: shown(name, value).to_owned(),
+                reason: self.redacted(&reason),
+            };
             if let Some(feature) = missing_feature(&self.settings, name) {
                 return Err(refused(format!("this build has no {feature}")));
             }

@@ -64,11 +64,12 @@ macro_rules! conformance_tests {
             groups::a_partition_moves_only_after_it_was_acknowledged,
             groups::what_need_not_move_stays,
             groups::a_member_that_leaves_gives_all_up_at_once,
-            groups::topics_of_a_group_are_balanced_each,
+            groups::topics_of_a_group_are_balanced_together,
             sessions::a_silent_member_is_expelled,
             sessions::an_expelled_member_learns_what_it_lost_and_comes_back,
             sessions::a_dropped_member_keeps_its_partitions_for_the_session,
             sessions::a_static_member_comes_back_to_its_partitions,
+            sessions::a_static_member_that_stays_away_is_expelled,
             sessions::a_second_static_member_fences_the_first,
             sessions::a_dropped_wait_for_news_loses_nothing,
         }

@@ -69,12 +69,29 @@ pub async fn a_static_member_comes_back_to_its_partitions(setting: &Setting) {
     let (had, moved) = (first.owned(), other.seen().gone.len());
     drop(first.stop().await);
     setting.a_while().await;
-    let back = Attendant::of(setting.join_with(config).await);
+    let back = Attendant::of(setting.join_with(config.clone()).await);
     setting.until("it has what it had", async || back.owned() == had).await;
+    // To leave is no different: it is how a worker that is restarted ends.
+    back.leave().await;
+    setting.a_while().await;
+    let back = Attendant::of(setting.join_with(config).await);
+    setting.until("it has what it had, again", async || back.owned() == had).await;
     assert_eq!(other.owned().len(), 2, "the other is not disturbed");
     assert_eq!(other.seen().gone.len(), moved, "not even for a moment");
     back.leave().await;
-    setting.until("the other has all", async || other.owned().len() == 4).await;
+    other.leave().await;
+}
+
+/// One that does not come back is dead when its session is over.
+pub async fn a_static_member_that_stays_away_is_expelled(setting: &Setting) {
+    let (group, anchor) = (setting.name("group"), setting.topic(2).await);
+    let other = setting.attend(&group, &[&anchor]).await;
+    let mut config = setting.group_config(&group, &[&anchor]);
+    config.instance = Some("static".into());
+    let member = Attendant::of(setting.join_with(config).await);
+    setting.until("both have one", async || other.owned().len() == 1 && member.owned().len() == 1).await;
+    member.leave().await;
+    setting.until("the session ends", async || other.owned().len() == 2).await;
     other.leave().await;
 }
 

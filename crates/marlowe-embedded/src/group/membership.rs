@@ -85,7 +85,9 @@ impl GroupMembership {
     }
 
     fn replaced(&self, instance: &str) -> BrokerError {
-        let reason = format!("another member joined as the static instance `{instance}`");
+        let reason = format!(
+            "another member joined as the static instance `{instance}`: give each worker an instance of its own"
+        );
         fenced(&self.card.current(), reason)
     }
 }
@@ -125,8 +127,10 @@ impl Membership for GroupMembership {
     }
 
     fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
-        let ledger = &self.handle.ledger;
-        ledger.groups.with(&self.config.group, |group| group.leave(self.number, &ledger.catalog));
+        if self.config.instance.is_none() {
+            let ledger = &self.handle.ledger;
+            ledger.groups.with(&self.config.group, |group| group.leave(self.number, &ledger.catalog));
+        }
         Box::pin(std::future::ready(Ok(())))
     }
 }

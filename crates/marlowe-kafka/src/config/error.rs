@@ -25,10 +25,12 @@ pub enum KafkaConfigError {
         mend: &'static str,
     },
     /// librdkafka refuses the setting. Its value is not shown where it is a secret.
-    #[error("setting `{name}`: {reason}")]
+    #[error("setting `{name}` cannot be `{value}`: {reason}")]
     Setting {
         /// The setting.
         name: String,
+        /// What it was set to, or `…`.
+        value: String,
         /// What librdkafka says, and the mend where one is known.
         reason: String,
     },

@@ -69,6 +69,7 @@ pub(super) fn is_secret(name: &str) -> bool {
 pub(super) fn refuse_reserved(name: &str) -> Result<(), KafkaConfigError> {
     let mend = match name {
         "bootstrap.servers" | "metadata.broker.list" => "the brokers are those of kafka://HOST:PORT,HOST:PORT",
+        "session.timeout.ms" => "it is the workers' --session-timeout",
         "group.id" => "the group is the app",
         "transactional.id" => "each lane of each worker has one of its own",
         "partition.assignment.strategy" => {

@@ -1,0 +1,46 @@
+use clap::Args;
+
+use super::error::CliError;
+use crate::config::BrokerChoice;
+
+/// Which broker, and how it is set up.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BrokerOptions {
+    /// The broker: `embedded`, or a Kafka cluster as kafka://HOST:PORT,HOST:PORT
+    #[arg(
+        long = "broker",
+        global = true,
+        env = "MARLOWE_BROKER",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "embedded"
+    )]
+    url: String,
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    kafka: super::kafka::KafkaOptions,
+}
+
+impl BrokerOptions {
+    /// The broker that these options say. `from_code` are settings of Kafka that the program makes itself.
+    pub(crate) fn choice(&self, from_code: &[(String, String)]) -> Result<BrokerChoice, CliError> {
+        let wrong = |reason: String| Err(CliError::Usage(format!("--broker: {reason}")));
+        match self.url.as_str() {
+            "embedded" => {
+                #[cfg(feature = "kafka")]
+                self.kafka.must_be_unused()?;
+                Ok(BrokerChoice::Embedded)
+            }
+            #[cfg(feature = "kafka")]
+            url if url.starts_with("kafka://") => self.kafka.choice(url, from_code),
+            #[cfg(not(feature = "kafka"))]
+            url if url.starts_with("kafka://") => {
+                let _ = from_code;
+                wrong("this program was built without Kafka: build it with Marlowe's feature `kafka`".into())
+            }
+            // It is not repeated where it may hold a password.
+            url if url.contains('@') => wrong("this is no broker: use `embedded` or kafka://HOST:PORT".into()),
+            url => wrong(format!("`{url}` is no broker: use `embedded` or kafka://HOST:PORT")),
+        }
+    }
+}

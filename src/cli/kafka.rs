@@ -1,0 +1,102 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{TypedValueParser, ValueParserFactory};
+use marlowe_kafka::{KafkaConfig, KafkaSetting};
+
+use super::error::CliError;
+use crate::app::App;
+use crate::config::BrokerChoice;
+
+/// How Kafka's client is set up.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct KafkaOptions {
+    /// One of librdkafka's settings, as compression.type=lz4; may be given more than once. It wins over the environment
+    /// (MARLOWE_KAFKA_COMPRESSION_TYPE), which wins over --kafka-config
+    #[arg(long = "kafka", global = true, value_name = "NAME=VALUE")]
+    settings: Vec<Written>,
+    /// A file of librdkafka's settings, a line name=value for each
+    #[arg(long = "kafka-config", global = true, env = "MARLOWE_KAFKA_CONFIG", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How many copies a Kafka cluster keeps of the topics that are created [default: 3, or the number of brokers]
+    #[arg(long, global = true, env = "MARLOWE_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    replicas: Option<u16>,
+    /// How long to wait for a Kafka broker that cannot be reached, in seconds [default: 60]
+    #[arg(long, global = true, env = "MARLOWE_BROKER_PATIENCE", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    broker_patience: Option<u64>,
+}
+
+/// A setting as it was written, which may be a secret: neither errors nor logs show it.
+#[derive(Clone)]
+struct Written(String);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl ValueParserFactory for Written {
+    type Parser = clap::builder::MapValueParser<clap::builder::StringValueParser, fn(String) -> Written>;
+
+    fn value_parser() -> Self::Parser {
+        // It takes anything: what is wrong with it is told by us, without the value.
+        clap::builder::StringValueParser::new().map(Written)
+    }
+}
+
+impl KafkaOptions {
+    /// The cluster at `url`, with the settings of the program, the file, the environment and the command line; the later
+    /// win.
+    pub(super) fn choice(&self, url: &str, from_code: &[(String, String)]) -> Result<BrokerChoice, CliError> {
+        let usage = |error: marlowe_kafka::KafkaConfigError| CliError::Usage(error.to_string());
+        let mut config = KafkaConfig::from_url(url).map_err(|error| CliError::Usage(format!("--broker: {error}")))?;
+        for (name, value) in from_code {
+            config = config.set(name, value);
+        }
+        if let Some(file) = &self.file {
+            config = config.read_file(file).map_err(usage)?;
+        }
+        config = config.read_environment().map_err(usage)?;
+        for Written(text) in &self.settings {
+            let setting: KafkaSetting = text.parse().map_err(|error| CliError::Usage(format!("--kafka: {error}")))?;
+            config = config.with([setting]);
+        }
+        config.check().map_err(usage)?;
+        if let Some(replicas) = self.replicas {
+            config = config.replicas(replicas);
+        }
+        if let Some(seconds) = self.broker_patience {
+            config = config.patience(Duration::from_secs(seconds));
+        }
+        Ok(BrokerChoice::Kafka(config))
+    }
+
+    /// That no setting was written for a broker that has none.
+    pub(super) fn must_be_unused(&self) -> Result<(), CliError> {
+        if self.settings.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::Usage(
+            "--kafka sets up Kafka's client, and the broker is `embedded`: give --broker kafka://HOST:PORT".into(),
+        ))
+    }
+}
+
+impl App {
+    /// One of [librdkafka's settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md) for when
+    /// [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the environment and `--kafka` win over it.
+    /// Programs that have their own `main` give it to their [`KafkaConfig`].
+    ///
+    /// ```no_run
+    /// let mut app = marlowe::App::new("page-views");
+    /// app.kafka("compression.type", "zstd");
+    /// # app.main()
+    /// ```
+    pub fn kafka(&mut self, setting: &str, value: &str) -> &mut Self {
+        self.command_line.kafka.push((setting.to_owned(), value.to_owned()));
+        self
+    }
+}

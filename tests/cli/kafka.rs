@@ -1,0 +1,76 @@
+//! `--broker kafka://…` and what goes with it, as far as it needs no cluster.
+
+use crate::program::{run, run_with, succeed};
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+const KAFKA: [&str; 3] = ["topics", "--broker", "kafka://127.0.0.1:9092"];
+
+/// The command line with `more`.
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    KAFKA.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn a_cluster_that_is_not_named_well_is_refused_with_what_to_write() {
+    for (url, words) in [
+        ("kafka://", "names no host"),
+        ("kafka://127.0.0.1", "9092"),
+        ("kafka://127.0.0.1:9092/flights", "`/flights`"),
+        ("127.0.0.1:9092", "kafka://HOST:PORT"),
+    ] {
+        run(&["topics", "--broker", url]).fails(2, &["--broker", words, "kafka://HOST:PORT"]);
+    }
+}
+
+#[test]
+fn settings_are_checked_before_anything_is_connected_to() -> TestResult {
+    run(&with(&["--kafka", "compresion.type=lz4"])).fails(2, &["`compresion.type`"]);
+    run(&with(&["--kafka", "compression.type=brotli"])).fails(2, &["`compression.type`", "brotli"]);
+    run(&with(&["--kafka", "group.id=mine"])).fails(2, &["--kafka", "`group.id`", "the group is the app"]);
+    run(&with(&["--kafka", "nonsense"])).fails(2, &["--kafka", "NAME=VALUE"]);
+    run(&["topics", "--kafka", "acks=all"]).fails(2, &["--kafka", "embedded", "--broker kafka://"]);
+    run_with(&KAFKA, &[("MARLOWE_KAFKA_ACK", "all")]).fails(2, &["`ack`"]);
+
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("client.properties");
+    std::fs::write(&file, "acks=all\nisolation.level=read_uncommitted\n")?;
+    let path = file.to_str().ok_or("a path of text")?;
+    run(&with(&["--kafka-config", path])).fails(2, &[path, "line 2", "`isolation.level`"]);
+    run_with(&KAFKA, &[("MARLOWE_KAFKA_CONFIG", path)]).fails(2, &[path, "line 2"]);
+    run(&with(&["--kafka-config", "no-such-file"])).fails(2, &["no-such-file"]);
+    // What wins over what: the one that is wrong is found only where it counts.
+    std::fs::write(&file, "acks=file\nlinger.ms=file\nretries=file\n")?;
+    let right = ["--kafka-config", path, "--kafka", "retries=1", "--kafka", "linger.ms=1"];
+    let environment = [("MARLOWE_KAFKA_ACKS", "all"), ("MARLOWE_KAFKA_LINGER_MS", "environment")];
+    run_with(&[&with(&right), ["--broker-patience", "1"].as_slice()].concat(), &environment).fails(1, &["Kafka"]);
+    run_with(&with(&right[..4]), &environment).fails(2, &["`linger.ms`"]);
+    run_with(&with(&right), &environment[1..]).fails(2, &["`acks`", "file"]);
+    Ok(())
+}
+
+#[test]
+fn a_secret_is_shown_nowhere() {
+    let secret = "sesame";
+    for more in [
+        ["--kafka", "sasl.password:sesame"],
+        ["--kafka", "ssl.key.password=sesame"],
+        ["--broker", "kafka://ada:sesame@127.0.0.1:9092"],
+        ["--broker", "http://ada:sesame@127.0.0.1:9092"],
+    ] {
+        let said = run(&[&["topics", "--log", "trace"], more.as_slice(), &["--broker-patience", "1"]].concat());
+        assert!(said.code != Some(0) && !format!("{said:?}").contains(secret), "{more:?}: {said:?}");
+    }
+    let environment = [("MARLOWE_KAFKA_SASL_PASSWORD", secret), ("MARLOWE_BROKER", "kafka://ada:sesame@h:1")];
+    for arguments in [["--help"].as_slice(), &["topics"], &["topics", "--brokr", "x"]] {
+        let said = run_with(arguments, &environment);
+        assert!(!format!("{said:?}").contains(secret), "{said:?}");
+    }
+}
+
+#[test]
+fn an_instance_is_a_name() {
+    run(&["--instance", "a b", "--drain", "--web", "off"]).fails(1, &["instance `a b`", "letters"]);
+    let said = succeed(&["--instance", "left", "--drain", "--json", "--web", "off"]);
+    assert!(said.out.contains(r#""instance":"left""#), "{said:?}");
+}
