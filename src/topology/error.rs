@@ -18,6 +18,36 @@ pub enum TopologyError {
         /// What each has: "`orders` 8".
         counts: Vec<String>,
     },
+    /// State was kept with another number of partitions than its topics have now.
+    #[error(
+        "the state of {} is kept in {was} partitions, and the number cannot change while it is kept, for keys would have \
+         other homes: {}, but {}; give them {was} again (Kafka takes no partitions away: make the topic anew), or run \
+         `reset`, and the state is built anew from the input",
+        list(.users), list(.kept), list(.wanted)
+    )]
+    PartitionsChanged {
+        /// The agents, timers and tables whose state it is.
+        users: Vec<String>,
+        /// What is there or declared now: "`views` has 12".
+        wanted: Vec<String>,
+        /// What was kept: "`app-by-page-changelog` has 8".
+        kept: Vec<String>,
+        /// The number that was kept with.
+        was: u32,
+    },
+    /// A topic that is there with another number of partitions than it is declared with.
+    #[error(
+        "topic `{topic}` is declared with {declared} partitions and has {has}: declare {has}, or no number, or make the \
+         topic anew"
+    )]
+    OtherPartitions {
+        /// The topic.
+        topic: Arc<str>,
+        /// The number that was declared.
+        declared: u32,
+        /// The number that it has.
+        has: u32,
+    },
     /// A name that is used twice.
     #[error("there are two {kind}s named `{name}`: names are how state is found again, so each needs one of its own")]
     DuplicateName {

@@ -1,5 +1,6 @@
 //! The declared graph: who reads and writes what, which parts share state by partition, and a drawing of it.
 
+mod counts;
 mod description;
 mod error;
 mod graph;

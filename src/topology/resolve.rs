@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::graph::{Graph, Place};
+use super::counts::Counts;
+use super::graph::{Graph, Place, TopicRole};
 use super::{Group, Topology, TopologyError};
 
 impl Topology {
@@ -43,6 +44,7 @@ impl Topology {
             groups.push(group(&graph, &nodes, existing)?);
         }
         groups.sort_by(|a, b| a.name.cmp(&b.name));
+        check_declared(&graph, existing)?;
 
         let mut partitions: HashMap<Arc<str>, u32> = HashMap::new();
         for group in &groups {
@@ -86,34 +88,13 @@ fn group(graph: &Graph, nodes: &HashSet<String>, existing: &HashMap<Arc<str>, u3
         .map(|timer| timer.name.clone())
         .collect();
 
-    let mut counts: Vec<(String, u32)> = Vec::new();
-    for topic in &topics {
-        if let Some(count) = existing.get(&topic.name).copied().or(topic.partitions) {
-            counts.push((format!("`{}`", topic.name), count));
-        }
-    }
-    for table in &tables {
-        if let Some(count) = table.partitions {
-            counts.push((format!("table `{}`", table.name), count));
-        }
-    }
-    let partitions = match counts.first() {
-        None => graph.default_partitions,
-        Some((_, first)) if counts.iter().all(|(_, count)| count == first) => *first,
-        Some(_) => {
-            let named = |kind: &str, names: &[Arc<str>]| -> Vec<String> {
-                names.iter().map(|name| format!("{kind} `{name}`")).collect()
-            };
-            let mut users = named("agent", &agents);
-            users.extend(named("partition_timer", &timers));
-            users.extend(tables.iter().map(|table| format!("table `{}`", table.name)));
-            return Err(TopologyError::NotCopartitioned {
-                topics: counts.iter().map(|(name, _)| name.clone()).collect(),
-                users,
-                counts: counts.iter().map(|(name, count)| format!("{name} has {count}")).collect(),
-            });
-        }
+    let users = || -> Vec<String> {
+        let named =
+            |kind: &str, names: &[Arc<str>]| names.iter().map(|name| format!("{kind} `{name}`")).collect::<Vec<_>>();
+        let tables = tables.iter().map(|table| format!("table `{}`", table.name));
+        [named("agent", &agents), named("partition_timer", &timers), tables.collect()].concat()
     };
+    let partitions = Counts::of(&topics, &tables, existing).agree(users)?.unwrap_or(graph.default_partitions);
     // The group's name is only that of its anchor topic and of a folder: any stable choice among its members will do.
     let name = tables
         .iter()
@@ -129,6 +110,18 @@ fn group(graph: &Graph, nodes: &HashSet<String>, existing: &HashMap<Arc<str>, u3
         agents,
         timers,
     })
+}
+
+/// Refuses topics that are there with another number than they are declared with.
+fn check_declared(graph: &Graph, existing: &HashMap<Arc<str>, u32>) -> Result<(), TopologyError> {
+    for topic in graph.topics.iter().filter(|topic| topic.role == TopicRole::Declared) {
+        if let (Some(declared), Some(has)) = (topic.partitions, existing.get(&topic.name).copied())
+            && declared != has
+        {
+            return Err(TopologyError::OtherPartitions { topic: topic.name.clone(), declared, has });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses sends to tables without an inbox.

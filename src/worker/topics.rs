@@ -1,68 +1,144 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use marlowe_broker::{Broker, BrokerError, Cleanup, TopicConfig};
+use marlowe_broker::{Broker, BrokerError, Cleanup, TopicConfig, TopicDescription};
+use tokio::time::Instant;
 
 use super::RunError;
 use crate::program::Program;
 use crate::topology::{TopicRole, Topology};
+
+/// How long a topic that was created may take until all of the cluster knows it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often it is looked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Looks up the program's topics, checks them against each other, and creates those that are not there.
 pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Result<Topology, RunError> {
     if let Some(error) = program.errors.first() {
         return Err(error.clone().into());
     }
-    let graph = program.graph();
-    let mut existing = HashMap::new();
-    let mut cleanup = HashMap::new();
-    for topic in broker.topics().await.map_err(RunError::broker("looking up the topics"))? {
-        existing.insert(topic.name.clone(), topic.partitions);
-        cleanup.insert(topic.name, topic.cleanup);
-    }
-    let topology = Topology::resolve(graph, &existing)?;
+    let existing = topics(broker).await?;
+    let counts = existing.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+    let topology = Topology::resolve(program.graph(), &counts)?;
 
-    let mut wanted: Vec<TopicConfig> = Vec::new();
-    for topic in &topology.graph.topics {
-        let partitions = topology.partitions.get(&topic.name).copied().unwrap_or(program.default_partitions);
-        if topic.role == TopicRole::Changelog
-            && let Some(Cleanup::Delete { .. }) = cleanup.get(&topic.name)
-        {
-            return Err(RunError::Topic {
-                topic: topic.name.clone(),
-                found: "its records are deleted by age".into(),
-                wanted: "a compacted topic".into(),
-                mend: "rows would be lost with time; set its cleanup.policy to compact, or run `reset`".into(),
-            });
-        }
-        wanted.push(TopicConfig { name: topic.name.clone(), partitions, cleanup: topic.cleanup, replicas: None });
-    }
-    for group in &topology.groups {
-        wanted.push(TopicConfig::new(topology.anchor(group), group.partitions));
-    }
-    wanted.push(TopicConfig::new(topology.leader_anchor(), 1));
-    for timer in &program.worker_timers {
-        wanted.extend(timer.own_topics(&program.app).into_iter().map(|topic| TopicConfig::new(topic, 1)));
-    }
-    let mut seen: HashSet<Arc<str>> = HashSet::new();
-    for config in wanted.into_iter().filter(|config| seen.insert(config.name.clone())) {
+    let mut missing = Vec::new();
+    for (need, config) in needed(program, &topology) {
         match existing.get(&config.name) {
-            Some(partitions) if *partitions != config.partitions => {
-                return Err(RunError::Topic {
-                    topic: config.name.clone(),
-                    found: format!("it has {partitions} partitions"),
-                    wanted: format!("{}", config.partitions),
-                    mend: "the number of a group's partitions cannot change while its state is kept; declare the old \
-                           number, or run `reset`"
-                        .into(),
-                });
-            }
-            Some(_) => {}
-            None => match broker.create_topic(config.clone()).await {
-                // Another worker was faster.
-                Ok(()) | Err(BrokerError::TopicExists { .. }) => {}
-                Err(error) => return Err(RunError::broker(format!("creating topic `{}`", config.name))(error)),
-            },
+            Some(found) => check(need, &config, found)?,
+            None => missing.push(config),
         }
     }
+    for config in &missing {
+        match broker.create_topic(config.clone()).await {
+            // Another worker was faster.
+            Ok(()) | Err(BrokerError::TopicExists { .. }) => {}
+            Err(error) => return Err(RunError::broker(format!("creating topic `{}`", config.name))(error)),
+        }
+    }
+    known(broker, &missing).await?;
     Ok(topology)
+}
+
+async fn topics(broker: &dyn Broker) -> Result<HashMap<Arc<str>, TopicDescription>, RunError> {
+    let topics = broker.topics().await.map_err(RunError::broker("looking up the topics"))?;
+    Ok(topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect())
+}
+
+/// What a topic must be for what it is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// The program's own: its records are its own affair.
+    Own,
+    /// The last record of each key must stay.
+    LastOfEachKey,
+    /// No record may go before it is read, in whose place another came.
+    EveryRecord,
+    /// It has no records.
+    None,
+}
+
+/// The topics that the program needs, each once.
+fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
+    let mut needed = Vec::new();
+    for topic in &topology.graph.topics {
+        let need = match topic.role {
+            TopicRole::Declared => Need::Own,
+            TopicRole::Changelog => Need::LastOfEachKey,
+            TopicRole::Repartition | TopicRole::Inbox => Need::EveryRecord,
+        };
+        let partitions = topology.partitions.get(&topic.name).copied().unwrap_or(program.default_partitions);
+        needed.push((need, TopicConfig::new(topic.name.clone(), partitions).cleanup(topic.cleanup)));
+    }
+    let anchors = topology.groups.iter().map(|group| (topology.anchor(group), group.partitions));
+    let places = program.worker_timers.iter().flat_map(|timer| timer.own_topics(&program.app));
+    let empty = anchors.chain([(topology.leader_anchor(), 1)]).chain(places.map(|topic| (topic, 1)));
+    needed.extend(empty.map(|(topic, partitions)| (Need::None, TopicConfig::new(topic, partitions))));
+    let mut seen = HashSet::new();
+    needed.retain(|(_, config)| seen.insert(config.name.clone()));
+    needed
+}
+
+/// That a topic that is there is as it must be.
+fn check(need: Need, wanted: &TopicConfig, found: &TopicDescription) -> Result<(), RunError> {
+    let error = |is: String, needed: String, mend: &str| RunError::Topic {
+        topic: wanted.name.clone(),
+        found: is,
+        wanted: needed,
+        mend: mend.into(),
+    };
+    if found.partitions != wanted.partitions {
+        let mend = "the number of a group's partitions cannot change while its state is kept; declare the old number, or \
+                    run `reset`";
+        return Err(error(format!("it has {} partitions", found.partitions), wanted.partitions.to_string(), mend));
+    }
+    match (need, found.cleanup) {
+        (Need::LastOfEachKey, Cleanup::Delete { .. } | Cleanup::CompactDelete { .. }) => Err(error(
+            "its records are deleted by age".into(),
+            "a compacted topic".into(),
+            "rows would be lost with time; set its cleanup.policy to compact, or run `reset`",
+        )),
+        (Need::EveryRecord, Cleanup::Compact | Cleanup::CompactDelete { .. }) => Err(error(
+            "it is compacted".into(),
+            "a topic that keeps each record".into(),
+            "changes and events of one key would be lost where another follows; set its cleanup.policy to delete, or run \
+             `reset`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Waits until topics that were created are known: a cluster's brokers learn of them one after the other.
+async fn known(broker: &dyn Broker, created: &[TopicConfig]) -> Result<(), RunError> {
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    let mut unknown: Vec<&TopicConfig> = created.iter().collect();
+    loop {
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let existing = topics(broker).await?;
+        let mut left = Vec::new();
+        for config in unknown {
+            match existing.get(&config.name) {
+                // Another worker, of another version of the program perhaps, may have been faster.
+                Some(found) if found.partitions != config.partitions => check(Need::Own, config, found)?,
+                Some(_) => {}
+                None => left.push(config),
+            }
+        }
+        unknown = left;
+        if let Some(config) = unknown.first()
+            && Instant::now() >= deadline
+        {
+            return Err(RunError::Settings(format!(
+                "topic `{}` was created, and the broker does not know it after {KNOWN_WITHIN:?}: look at the brokers' logs",
+                config.name
+            )));
+        }
+        if !unknown.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
 }

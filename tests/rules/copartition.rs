@@ -102,6 +102,73 @@ async fn a_topic_that_was_made_anew_with_another_number_does_not_fit_its_table()
     Ok(())
 }
 
+/// `orders` are counted by order, in a table.
+fn orders(app: &str, partitions: Option<u32>) -> App {
+    let mut app = App::new(app);
+    let mut orders = app.topic::<String, u64>("orders");
+    if let Some(partitions) = partitions {
+        orders = orders.partitions(partitions);
+    }
+    let counts = app.table::<String, u64>("counts");
+    app.agent("order", orders).with(counts).each(async |_, _| Ok(()));
+    app
+}
+
+#[tokio::test]
+async fn partitions_that_were_added_to_a_topic_are_told_with_the_state_they_do_not_fit() -> TestResult {
+    use marlowe::Broker;
+    for declared in [None, Some(4)] {
+        let scene = Scene::new();
+        scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 4)).await?;
+        stop(scene.start(orders("grown", declared)).await?).await?;
+        scene.broker.delete_topic("orders").await?;
+        scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 6)).await?;
+        let Err(error) = scene.start(orders("grown", declared)).await else { panic!("it started") };
+        assert!(matches!(error, RunError::Topology(TopologyError::PartitionsChanged { .. })));
+        assert_names(
+            &error.to_string(),
+            &["`orders` has 6", "`grown-counts-changelog` has 4", "agent `order`", "table `counts`", "`reset`"],
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_topic_that_is_there_with_another_number_than_declared_is_refused() -> TestResult {
+    use marlowe::Broker;
+    let scene = Scene::new();
+    scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 6)).await?;
+    let Err(error) = scene.start(orders("other", Some(4))).await else { panic!("it started") };
+    assert_names(&error.to_string(), &["`orders`", "declared with 4", "has 6"]);
+    // One that is only sent to, too.
+    let mut app = App::new("other");
+    app.topic::<String, u64>("orders").partitions(5);
+    let Err(error) = scene.start(app).await else { panic!("it started") };
+    assert_names(&error.to_string(), &["`orders`", "declared with 5", "has 6"]);
+    Ok(stop(scene.start(orders("other", None)).await?).await?)
+}
+
+#[tokio::test]
+async fn topics_that_marlowe_needs_otherwise_than_they_are_are_refused_with_the_mend() -> TestResult {
+    use marlowe::Broker;
+    use marlowe_broker::{Cleanup, TopicConfig};
+    let day = Duration::from_secs(24 * 60 * 60);
+    for (topic, partitions, cleanup, words) in [
+        ("wrong-counts-changelog", 4, Cleanup::Delete { retention: None }, "cleanup.policy to compact"),
+        ("wrong-counts-changelog", 4, Cleanup::CompactDelete { retention: day }, "cleanup.policy to compact"),
+        ("wrong-counts-inbox", 4, Cleanup::Compact, "cleanup.policy to delete"),
+        ("wrong-counts-anchor", 3, Cleanup::Delete { retention: None }, "`reset`"),
+        ("wrong-leader-anchor", 2, Cleanup::Delete { retention: None }, "`reset`"),
+    ] {
+        let scene = Scene::new();
+        scene.broker.create_topic(TopicConfig::new(topic, partitions).cleanup(cleanup)).await?;
+        let Err(error) = scene.start(orders("wrong", Some(4))).await else { panic!("it started with {topic}") };
+        assert!(matches!(error, RunError::Topic { .. }), "{error}");
+        assert_names(&error.to_string(), &[topic, words]);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn two_of_one_name_are_refused() {
     let mut app = App::new("twice");
