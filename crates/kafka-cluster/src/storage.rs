@@ -1,0 +1,69 @@
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use crate::error::Error;
+use crate::release::{Release, no_java};
+
+const BOOTSTRAP: &str = "bootstrap.checkpoint";
+
+/// Lets Kafka's own tool format a storage, from which those of the brokers are copied: of what it writes, only the ids
+/// differ, and a JVM for each broker would cost most of a second.
+pub(crate) fn make_template(release: &Release) -> Result<(), Error> {
+    let folder = release.folder().join("template");
+    let properties = release.folder().join("template.properties");
+    let text = format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:9093\n\
+         listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n\
+         controller.listener.names=CONTROLLER\n\
+         log.dirs={}\n",
+        folder.display()
+    );
+    fs::write(&properties, text).map_err(Error::file("write", &properties))?;
+    let mut command = release.java(64);
+    command.args(["kafka.tools.StorageTool", "format", "--cluster-id", &id(), "--config"]).arg(&properties);
+    let output = command.output().map_err(no_java)?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        let output_text = last_lines(&String::from_utf8_lossy(&said));
+        return Err(Error::Format { path: folder, status: output.status, output: output_text });
+    }
+    Ok(())
+}
+
+/// A formatted storage for a broker.
+pub(crate) fn format(release: &Release, folder: &Path, cluster_id: &str, node_id: i32) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    let template = release.folder().join("template").join(BOOTSTRAP);
+    fs::copy(&template, folder.join(BOOTSTRAP)).map_err(Error::file("copy", &template))?;
+    let meta = folder.join("meta.properties");
+    let text = format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={}\n", id());
+    fs::write(&meta, text).map_err(Error::file("write", &meta))
+}
+
+/// A new id as Kafka has them: 16 bytes in base 64, which are 22 characters. Letters only are such an id too.
+pub(crate) fn id() -> String {
+    let letters = |mut random: u64| {
+        (0..11).map(move |_| {
+            let letter = b'a' + (random % 26) as u8;
+            random /= 26;
+            char::from(letter)
+        })
+    };
+    // 21 of any kind; the last has only two bits of its own, the others zero: A, Q, g or w.
+    letters(random()).chain(letters(random()).take(10)).chain(['w']).collect()
+}
+
+/// A number by chance; the standard library seeds its hashers with such.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// The end of a text, for error messages.
+pub(crate) fn last_lines(text: &str) -> String {
+    const LINES: usize = 30;
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
