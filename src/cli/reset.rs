@@ -110,7 +110,8 @@ impl Plan {
         deleted.extend(topology.groups.iter().map(|group| topology.anchor(group)));
         deleted.push(topology.leader_anchor());
         // How far a source is belongs to what it has fed: it is kept as that is, or the same would be fed twice.
-        let sources = program.worker_timers.iter().flat_map(|timer| timer.own_topics(&program.app));
+        let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
+        let sources = positions.map(|position| position.topic);
         if asked.all_topics {
             deleted.extend(sources);
             deleted.extend(own);

@@ -11,5 +11,6 @@ pub use builder::{PartitionTimerBuilder, SourceBuilder, TaskBuilder, TimerBuilde
 pub(crate) use crontab::Crontab;
 pub(crate) use partition_timer::{AnyPartitionTimer, OpenTimer};
 pub(crate) use schedule::{Schedule, next_tick};
+pub(crate) use source::is_finished;
 pub use source::{SourceError, SourceWriter};
 pub(crate) use worker_timer::{AnyWorkerTimer, Outcome, WorkerTimerContext};

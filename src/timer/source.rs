@@ -62,6 +62,8 @@ struct State {
     broker_position: TopicPartition,
     group: Arc<dyn MetadataSource>,
     position: u64,
+    /// The committed position is noted to be the source's end, and nothing was sent since.
+    finished: bool,
     begun: Begun,
     /// The leader's place is another's; what was not committed is not.
     fenced: bool,
@@ -130,6 +132,7 @@ impl State {
             *bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         }
         self.position = then;
+        self.finished = false;
         Ok(())
     }
 
@@ -143,11 +146,29 @@ impl State {
     }
 
     async fn commit(&mut self) -> Result<(), SourceError> {
-        if let Begun::No = self.begun {
+        match self.begun {
+            Begun::No => Ok(()),
+            Begun::Yes { .. } => self.commit_with(String::new()).await,
+        }
+    }
+
+    /// Commits what is left, and that it is all: whoever looks at the position, in any process, sees it.
+    async fn finish(&mut self) -> Result<(), SourceError> {
+        if self.finished {
             return Ok(());
         }
+        if let Begun::No = self.begun {
+            self.producer.begin().map_err(|error| self.failed(error))?;
+        }
+        self.commit_with(FINISHED.to_owned()).await?;
+        self.finished = true;
+        Ok(())
+    }
+
+    async fn commit_with(&mut self, metadata: String) -> Result<(), SourceError> {
         self.begun = Begun::No;
-        let offsets = [(self.broker_position.clone(), CommittedOffset::from(Offset::new(self.position)))];
+        let position = CommittedOffset { offset: Offset::new(self.position), metadata };
+        let offsets = [(self.broker_position.clone(), position)];
         let committed = match self.producer.send_offsets(&offsets, &self.group.current()) {
             Ok(()) => self.producer.commit().await.map(|_| ()),
             Err(error) => Err(error),
@@ -161,10 +182,12 @@ impl State {
     }
 }
 
-impl<K, V, F> Source<K, V, F> {
-    fn position_topic(&self, app: &str) -> Arc<str> {
-        format!("{app}-{}-source", self.name).into()
-    }
+/// What is noted beside the position of a source that came to its end.
+const FINISHED: &str = "finished";
+
+/// Whether a source's position says that the source came to its end.
+pub(crate) fn is_finished(committed: &CommittedOffset) -> bool {
+    committed.metadata == FINISHED
 }
 
 impl<K, V, F> AnyWorkerTimer for Source<K, V, F>
@@ -179,8 +202,8 @@ where
         TimerNode { name: self.name.clone(), kind: TimerKind::Source, place: Place::Leader, edges: uses.edges() }
     }
 
-    fn own_topics(&self, app: &str) -> Vec<Arc<str>> {
-        vec![self.position_topic(app)]
+    fn position(&self, app: &str) -> Option<TopicPartition> {
+        Some(TopicPartition::new(format!("{app}-{}-source", self.name), Partition::new(0)))
     }
 
     fn run(&'static self, mut context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome> {
@@ -207,22 +230,24 @@ impl<K, V, F> Source<K, V, F>
 where
     K: TopicKey,
     V: 'static,
-    F: AsyncFn(SourceWriter<K, V>) -> Result<(), HandlerError>,
+    F: AsyncFn(SourceWriter<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
     async fn feed(&'static self, context: &WorkerTimerContext) -> Result<Fed, String> {
         let scope = &context.scope;
         let broker: &SharedBroker = &context.broker;
-        let position = TopicPartition { topic: self.position_topic(&scope.app), partition: Partition::new(0) };
+        let Some(position) = self.position(&scope.app) else { return Ok(Fed::Done) };
         // One name for all leaders: a new one fences the old one before it reads where that one was.
         let producer = broker.transactional_producer(&position.topic).await.map_err(|error| error.to_string())?;
         let committed =
             broker.committed(&scope.app, std::slice::from_ref(&position)).await.map_err(|error| error.to_string())?;
-        let start = committed.into_iter().next().flatten().map_or(0, |committed| committed.offset.get());
+        let committed = committed.into_iter().next().flatten();
+        let start = committed.as_ref().map_or(0, |committed| committed.offset.get());
         let state = Rc::new(Mutex::new(State {
             producer,
             broker_position: position,
             group: context.metadata.clone(),
             position: start,
+            finished: committed.as_ref().is_some_and(is_finished),
             begun: Begun::No,
             fenced: false,
         }));
@@ -249,7 +274,7 @@ where
         };
         let mut state = state.lock().await;
         let reason = match ended {
-            Ok(Ok(())) => match state.commit().await {
+            Ok(Ok(())) => match state.finish().await {
                 Ok(()) => return Ok(Fed::Done),
                 Err(error) => error.to_string(),
             },

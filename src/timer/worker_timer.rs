@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use marlowe_broker::{MetadataSource, SharedBroker};
+use marlowe_broker::{MetadataSource, SharedBroker, TopicPartition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Schedule;
@@ -16,9 +16,9 @@ use crate::topology::{Place, TimerKind, TimerNode};
 pub(crate) trait AnyWorkerTimer: Send + Sync {
     fn node(&self) -> TimerNode;
 
-    /// Topics of its own that it needs, each of one partition.
-    fn own_topics(&self, _app: &str) -> Vec<Arc<str>> {
-        Vec::new()
+    /// Where a source's position is kept, in a topic of its own with one partition.
+    fn position(&self, _app: &str) -> Option<TopicPartition> {
+        None
     }
 
     /// Runs until its work is over.

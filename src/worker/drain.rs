@@ -1,15 +1,19 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
+use marlowe_broker::{CommittedOffset, Offset, OffsetSpec, Partition, TopicPartition};
 use marlowe_state::PositionSlot;
 
+use super::last_firing::LastFiring;
 use super::launch::{Shared, Worker};
 use super::{RunError, WorkerState};
+use crate::shard::ShardId;
 use crate::table::TableKind;
+use crate::timer::is_finished;
 
 /// How often a drain looks.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// How far the inputs are processed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,9 +34,7 @@ impl Drain<'_> {
     pub(crate) async fn run(&self, mut watch: impl FnMut(Progress)) -> Result<(), RunError> {
         self.tasks_done(&mut watch).await?;
         self.quiet(&mut watch).await?;
-        for worker in self.workers {
-            worker.fire_partition_timers().await;
-        }
+        LastFiring { drain: self, shards: self.shards_with_timers().await? }.run().await?;
         self.quiet(&mut watch).await?;
         for worker in self.workers {
             worker.fire_timers().await;
@@ -44,15 +46,24 @@ impl Drain<'_> {
         loop {
             let ready = self.workers.iter().all(|worker| worker.status.borrow().state == WorkerState::Ready);
             let own = self.workers.iter().all(|worker| worker.tasks.borrow().worker == 0);
-            // Where another process leads, its tasks are not for this one to wait for.
-            let leader = self.workers.iter().find(|worker| worker.status.borrow().leads);
-            let led = leader.is_none_or(|leader| leader.tasks.borrow().leader == 0);
-            if ready && own && led {
+            if ready && own && self.led().await? {
                 return Ok(());
             }
             watch(self.progress().await?.0);
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Whether what runs on the leader is done. Where another process leads, or nobody at the moment, it is seen of sources; what
+    /// its tasks do is not for this process to wait for.
+    async fn led(&self) -> Result<bool, RunError> {
+        if let Some(leader) = self.workers.iter().find(|worker| worker.status.borrow().leads) {
+            return Ok(leader.tasks.borrow().leader == 0);
+        }
+        let program = &self.shared.program;
+        let positions: Vec<_> = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app)).collect();
+        let committed = self.committed(&positions).await?;
+        Ok(committed.iter().all(|position| position.as_ref().is_some_and(is_finished)))
     }
 
     /// Waits until all that is there is processed, and nothing new came of it.
@@ -84,18 +95,53 @@ impl Drain<'_> {
                 Partition::all(*partitions).map(|partition| TopicPartition { topic: topic.clone(), partition })
             })
             .collect();
-        let committed = self
-            .shared
-            .broker
-            .committed(&self.shared.program.app, &partitions)
-            .await
-            .map_err(RunError::broker("looking up the group's positions"))?;
+        let committed = self.committed(&partitions).await?;
         for ((committed, start), end) in committed.into_iter().zip(starts).zip(&ends) {
             let at = committed.map_or(start, |committed| committed.offset.max(start));
             progress.total += start.distance_to(*end);
             progress.done += start.distance_to(at.min(*end));
         }
         Ok((progress, ends))
+    }
+
+    /// The shards in which timers run, each with the sum of its inputs' ends.
+    async fn shards_with_timers(&self) -> Result<BTreeMap<ShardId, u64>, RunError> {
+        let topology = &self.shared.topology;
+        let mut ends = self.ends().await?.into_iter();
+        let mut shards = BTreeMap::new();
+        let timers = |group: &crate::topology::Group| !group.timers.is_empty();
+        for (number, group) in topology.groups.iter().enumerate().filter(|(_, group)| timers(group)) {
+            let partitions = Partition::all(group.partitions);
+            shards.extend(partitions.map(|partition| (ShardId { group: number, partition }, 0)));
+        }
+        for (topic, partitions) in self.inputs() {
+            let group = topology.groups.iter().position(|group| group.topics.contains(&topic));
+            for (partition, end) in Partition::all(partitions).zip(ends.by_ref()) {
+                if let Some(group) = group
+                    && let Some(sum) = shards.get_mut(&ShardId { group, partition })
+                {
+                    *sum += end.get();
+                }
+            }
+        }
+        Ok(shards)
+    }
+
+    /// How long a shard may be with nobody: until the session of its last worker is over, and another has it open.
+    pub(super) fn others_within(&self) -> Duration {
+        let sessions = self.workers.iter().map(|worker| worker.session_timeout);
+        sessions.max().unwrap_or_default() + Duration::from_secs(5)
+    }
+
+    pub(super) async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<CommittedOffset>>, RunError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let committed = self.shared.broker.committed(&self.shared.program.app, partitions).await;
+        committed.map_err(RunError::broker("looking up the group's positions"))
     }
 
     async fn ends(&self) -> Result<Vec<Offset>, RunError> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use marlowe_broker::{Clock, Entropy, GroupConfig, SharedBroker};
+use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::control::{Control, ControlCommand};
@@ -70,6 +70,9 @@ pub(crate) struct Worker {
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
     pub(crate) commands: mpsc::UnboundedSender<ControlCommand>,
+    /// Who it is in its group, once it has joined.
+    pub(crate) metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
+    pub(crate) session_timeout: Duration,
     /// Ask for one more run of a timer.
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
@@ -86,7 +89,7 @@ impl Worker {
         settings: WorkerSettings,
         failures: mpsc::UnboundedSender<RunError>,
     ) -> Result<Self, RunError> {
-        let name = settings.name.clone();
+        let (name, session_timeout) = (settings.name.clone(), settings.session_timeout);
         let folder = match &settings.stores {
             StateStore::Memory => None,
             StateStore::Folder(path) => Some(TablesFolder::take(path)?),
@@ -165,7 +168,7 @@ impl Worker {
             status: status_sender,
             caught_up,
         };
-        let (metadata_sender, metadata) = oneshot::channel();
+        let (metadata_sender, metadata) = watch::channel(None);
         let failed = failures.clone();
         control.run(move || async move {
             if let Err(error) = head.run(waiting, metadata_sender, failed.clone()).await {
@@ -173,7 +176,8 @@ impl Worker {
             }
         });
 
-        let (tasks, timers) = start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata, failures);
+        let (tasks, timers) =
+            start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata.clone(), failures);
         Ok(Self {
             name: name.clone(),
             scope,
@@ -181,6 +185,8 @@ impl Worker {
             progress,
             metrics,
             commands,
+            metadata,
+            session_timeout,
             timers,
             tasks,
             threads,
@@ -260,7 +266,7 @@ impl Head {
     async fn run(
         self,
         commands: mpsc::UnboundedReceiver<ControlCommand>,
-        metadata: oneshot::Sender<Arc<dyn marlowe_broker::MetadataSource>>,
+        metadata: watch::Sender<Option<Arc<dyn MetadataSource>>>,
         failures: mpsc::UnboundedSender<RunError>,
     ) -> Result<(), RunError> {
         let Shared { program, topology, broker, .. } = self.shared;
@@ -274,7 +280,7 @@ impl Head {
         group.session_timeout = self.session_timeout;
         group.instance = self.instance;
         let membership = broker.join(group).await.map_err(RunError::broker("joining the group"))?;
-        let _ = metadata.send(membership.metadata());
+        metadata.send_replace(Some(membership.metadata()));
 
         let (lane_events_sender, lane_events) = mpsc::unbounded_channel();
         let mut lanes = Vec::new();
@@ -329,7 +335,7 @@ fn start_timers(
     thread: &Thread,
     leader: watch::Receiver<bool>,
     mut status: watch::Receiver<WorkerStatus>,
-    metadata: oneshot::Receiver<Arc<dyn marlowe_broker::MetadataSource>>,
+    mut metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
     failures: mpsc::UnboundedSender<RunError>,
 ) -> (watch::Receiver<TasksLeft>, TimerEars) {
     let mut ears = Vec::new();
@@ -349,7 +355,8 @@ fn start_timers(
     let (tasks, left) = watch::channel(once);
     let (scope, broker, stopping) = (scope.clone(), shared.broker.clone(), shared.stopping.clone());
     thread.run(move || async move {
-        let Ok(metadata) = metadata.await else { return };
+        let Ok(metadata) = metadata.wait_for(Option::is_some).await.map(|metadata| metadata.clone()) else { return };
+        let Some(metadata) = metadata else { return };
         let _ = status.wait_for(|status| status.state == WorkerState::Ready).await;
         let tasks = std::rc::Rc::new(tasks);
         for (timer, fire, is_task, place) in runs {

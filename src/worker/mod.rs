@@ -9,6 +9,7 @@ mod folder;
 mod global;
 mod lane;
 mod lane_command;
+mod last_firing;
 mod launch;
 mod metrics;
 mod replay;

@@ -73,8 +73,8 @@ fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
         needed.push((need, TopicConfig::new(topic.name.clone(), partitions).cleanup(topic.cleanup)));
     }
     let anchors = topology.groups.iter().map(|group| (topology.anchor(group), group.partitions));
-    let places = program.worker_timers.iter().flat_map(|timer| timer.own_topics(&program.app));
-    let empty = anchors.chain([(topology.leader_anchor(), 1)]).chain(places.map(|topic| (topic, 1)));
+    let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
+    let empty = anchors.chain([(topology.leader_anchor(), 1)]).chain(positions.map(|position| (position.topic, 1)));
     needed.extend(empty.map(|(topic, partitions)| (Need::None, TopicConfig::new(topic, partitions))));
     let mut seen = HashSet::new();
     needed.retain(|(_, config)| seen.insert(config.name.clone()));

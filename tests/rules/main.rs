@@ -7,6 +7,7 @@ mod bounds;
 mod committed_reads;
 mod concurrency;
 mod copartition;
+mod draining;
 mod exactly_once;
 mod handing_over;
 mod inboxes;

@@ -1,0 +1,97 @@
+use std::collections::BTreeMap;
+
+use marlowe_broker::{BrokerError, CommittedOffset, Offset, TopicPartition};
+use tokio::time::Instant;
+
+use super::drain::{Drain, LOOK_EVERY};
+use super::launch::Worker;
+use super::{RunError, WorkerStatus};
+use crate::shard::ShardId;
+
+/// Fires the partition timers of a program once more, when all input is processed.
+///
+/// Each shard's must fire after its last event, and it may be with another process, or with one that was killed: so it is
+/// noted where they fired, beside the position of the shard's anchor. A shard that nobody has now comes to another worker
+/// when the session of its last one ends, and is waited for. One whose worker lives and does not drain fires in its own
+/// time, and is waited for no longer than that.
+pub(super) struct LastFiring<'a> {
+    pub(super) drain: &'a Drain<'a>,
+    /// The shards that have timers, each with the sum of its inputs' ends.
+    pub(super) shards: BTreeMap<ShardId, u64>,
+}
+
+impl LastFiring<'_> {
+    pub(super) async fn run(self) -> Result<(), RunError> {
+        if self.shards.is_empty() {
+            return Ok(());
+        }
+        loop {
+            for worker in self.drain.workers {
+                self.fire(worker).await?;
+            }
+            let began = Instant::now();
+            // Until there is one to fire here.
+            loop {
+                let left = self.left().await?;
+                if left.is_empty() {
+                    return Ok(());
+                }
+                if self.drain.workers.iter().any(|worker| has_any(&worker.status.borrow(), &left)) {
+                    break;
+                }
+                if began.elapsed() > self.drain.others_within() {
+                    tracing::info!(
+                        "{} shards are with workers that do not drain: their timers fire in their own time",
+                        left.len()
+                    );
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Fires those of the shards that are open on `worker`, and notes it. Where shards come or go meanwhile nothing is
+    /// noted, and so it is done again.
+    async fn fire(&self, worker: &Worker) -> Result<(), RunError> {
+        let mut status = worker.status.clone();
+        let open = status.borrow_and_update().shards.clone();
+        worker.fire_partition_timers().await;
+        if status.has_changed().unwrap_or(true) {
+            return Ok(());
+        }
+        let Some(metadata) = worker.metadata.borrow().clone() else { return Ok(()) };
+        let fired = |(shard, at): (&ShardId, &u64)| {
+            (self.anchor(*shard), CommittedOffset { offset: Offset::ZERO, metadata: format!("{FIRED}{at}") })
+        };
+        let notes: Vec<_> = self.shards.iter().filter(|(shard, _)| open.contains(shard)).map(fired).collect();
+        let shared = self.drain.shared;
+        match shared.broker.commit_offsets(&shared.program.app, Some(&metadata.current()), &notes).await {
+            // Shards moved at this moment; it is done again.
+            Ok(()) | Err(BrokerError::Fenced { .. }) => Ok(()),
+            Err(error) => Err(RunError::broker("noting that timers fired")(error)),
+        }
+    }
+
+    /// The shards whose timers have not fired since their last event.
+    async fn left(&self) -> Result<Vec<ShardId>, RunError> {
+        let anchors: Vec<TopicPartition> = self.shards.keys().map(|shard| self.anchor(*shard)).collect();
+        let notes = self.drain.committed(&anchors).await?;
+        let fired = |note: Option<CommittedOffset>| note?.metadata.strip_prefix(FIRED)?.parse::<u64>().ok();
+        let shards = self.shards.iter().zip(notes);
+        Ok(shards.filter(|((_, at), note)| fired(note.clone()) < Some(**at)).map(|((shard, _), _)| *shard).collect())
+    }
+
+    fn anchor(&self, shard: ShardId) -> TopicPartition {
+        let topology = &self.drain.shared.topology;
+        TopicPartition::new(topology.anchor(&topology.groups[shard.group]), shard.partition)
+    }
+}
+
+/// How the note begins that timers have fired; the sum of the inputs' positions follows.
+const FIRED: &str = "fired=";
+
+fn has_any(status: &WorkerStatus, shards: &[ShardId]) -> bool {
+    status.shards.iter().any(|shard| shards.contains(shard))
+}
