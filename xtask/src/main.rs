@@ -2,6 +2,7 @@
 
 mod bench;
 mod cargo;
+mod kafka;
 mod test;
 
 use std::process::ExitCode;
@@ -22,6 +23,9 @@ struct Arguments {
 enum Task {
     /// Run all tests.
     Test(test::Test),
+    /// A Kafka on this machine, to try programs on.
+    #[command(subcommand)]
+    Kafka(kafka::Kafka),
     /// Measure what it costs.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -30,6 +34,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test(test) => test.run(),
+        Task::Kafka(kafka) => kafka.run(),
         Task::Bench(bench) => bench.run(),
     };
     match done {

@@ -1,4 +1,5 @@
 use clap::Args;
+use kafka_cluster::{Cluster, ClusterConfig};
 
 use crate::TaskResult;
 use crate::cargo::{cargo, run};
@@ -13,8 +14,14 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(&self) -> TaskResult {
+        // One broker for all that do it no harm; the others start their own. It comes first, as without Kafka nothing is
+        // tested; and it ends with this function, or with this process.
+        let kafka = Cluster::start(ClusterConfig::one());
+        let kafka = kafka.map_err(|error| format!("the tests need Kafka, which does not start: {error}"))?;
         // Everything is built first, so that tests which start example programs find them, and no test waits for a compiler.
         run(cargo().args(["build", "--workspace", "--all-targets"]))?;
-        run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(&self.more))
+        let mut test = cargo();
+        test.args(["test", "--workspace", "--no-fail-fast"]).args(&self.more);
+        run(test.env("MARLOWE_TEST_KAFKA_1", kafka.bootstrap()))
     }
 }

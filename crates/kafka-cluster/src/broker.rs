@@ -1,12 +1,13 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::config::ClusterConfig;
 use crate::error::Error;
 use crate::probe;
 use crate::process::Process;
@@ -52,8 +53,8 @@ impl Site {
     }
 
     /// The command that runs it.
-    pub(crate) fn command(&self, release: &Release, heap_megabytes: u32) -> Command {
-        let mut command = release.java(heap_megabytes);
+    pub(crate) fn command(&self, release: &Release, config: &ClusterConfig) -> Command {
+        let mut command = release.java(config.heap_megabytes, config.compiles);
         command.arg("kafka.Kafka").arg(self.properties());
         command
     }
@@ -76,14 +77,22 @@ impl Site {
         last_lines(&String::from_utf8_lossy(&bytes))
     }
 
+    /// It ended by itself. A shell that finds no program ends with 127.
+    pub(crate) fn ended(&self, status: ExitStatus) -> Error {
+        if status.code() == Some(127) {
+            return no_java(std::io::ErrorKind::NotFound.into());
+        }
+        Error::Ended { broker: self.id, status: status.to_string(), log: self.log(), tail: self.tail() }
+    }
+
     pub(crate) fn not_ready(&self, waited: Duration, reason: String) -> Error {
         Error::NotReady { broker: self.id, waited, reason, log: self.log(), tail: self.tail() }
     }
 }
 
 impl Broker {
-    pub(crate) fn new(site: Site, release: &Release, heap_megabytes: u32) -> Broker {
-        let command = site.command(release, heap_megabytes);
+    pub(crate) fn new(site: Site, release: &Release, config: &ClusterConfig) -> Broker {
+        let command = site.command(release, config);
         Broker { site, command, process: Mutex::new(None) }
     }
 
@@ -182,7 +191,7 @@ impl Broker {
                 None => return Err(Error::NotRunning { action: "wait for", broker: self.id() }),
             };
             if let Some(status) = ended {
-                return Err(self.ended(status));
+                return Err(self.site.ended(status));
             }
             let Err(reason) = self.site.ready(among) else { return Ok(()) };
             if Instant::now() >= until {
@@ -209,15 +218,6 @@ impl Broker {
             return Err(Error::NotRunning { action, broker });
         }
         running.signal(signal).map_err(|source| self.failed(action, source))
-    }
-
-    /// A shell that finds no program ends with 127.
-    fn ended(&self, status: std::process::ExitStatus) -> Error {
-        if status.code() == Some(127) {
-            return no_java(std::io::ErrorKind::NotFound.into());
-        }
-        let status = status.to_string();
-        Error::Ended { broker: self.id(), status, log: self.log(), tail: self.site.tail() }
     }
 
     fn failed(&self, action: &'static str, source: std::io::Error) -> Error {

@@ -30,7 +30,7 @@ impl Cluster {
         let folder = Folder::new()?;
         let ports = Ports::take(3 * config.size.brokers())?;
         let sites = lay_out(&config, &release, folder.path(), ports.numbers())?;
-        let brokers = sites.into_iter().map(|site| Broker::new(site, &release, config.heap_megabytes)).collect();
+        let brokers = sites.into_iter().map(|site| Broker::new(site, &release, &config)).collect();
         let cluster = Cluster { brokers, _ports: ports, _folder: folder };
         cluster.start_all()?;
         Ok(cluster)

@@ -19,6 +19,13 @@ impl Size {
     }
 }
 
+/// What the JVM's compiler is after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compiles {
+    Quickly,
+    Well,
+}
+
 /// What a cluster is like.
 ///
 /// By default it is made for tests: short sessions are allowed (from half a second), groups do not wait for more members,
@@ -29,12 +36,19 @@ pub struct ClusterConfig {
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) users: Vec<(String, String)>,
     pub(crate) heap_megabytes: u32,
+    pub(crate) compiles: Compiles,
 }
 
 impl ClusterConfig {
     /// A cluster of this size.
     pub fn new(size: Size) -> ClusterConfig {
-        ClusterConfig { size, properties: BTreeMap::new(), users: Vec::new(), heap_megabytes: 256 }
+        ClusterConfig {
+            size,
+            properties: BTreeMap::new(),
+            users: Vec::new(),
+            heap_megabytes: 256,
+            compiles: Compiles::Quickly,
+        }
     }
 
     /// One broker.
@@ -58,6 +72,13 @@ impl ClusterConfig {
     pub fn sasl_plain(mut self, user: impl Into<String>, password: impl Into<String>) -> ClusterConfig {
         self.users.push((user.into(), password.into()));
         self
+    }
+
+    /// For a cluster that has much to do, as in a benchmark, or that stays: the JVM compiles for speed, which costs time
+    /// at first, and the heap is 1 GiB.
+    pub fn long_running(mut self) -> ClusterConfig {
+        self.compiles = Compiles::Well;
+        self.heap_megabytes(1024)
     }
 
     /// The heap of each broker, 256 MiB by default.

@@ -31,6 +31,7 @@ mod probe;
 mod process;
 mod release;
 mod shared;
+mod standing;
 mod storage;
 
 pub use broker::Broker;
@@ -39,3 +40,4 @@ pub use config::{ClusterConfig, Size};
 pub use error::Error;
 pub use release::Release;
 pub use shared::shared;
+pub use standing::{BrokerStatus, Data, Standing};

@@ -3,7 +3,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Error;
+use crate::config::Compiles;
+use crate::error::Error;
 use crate::storage;
 
 const POM: &str = include_str!("../pom.xml");
@@ -54,11 +55,14 @@ impl Release {
         &self.folder
     }
 
-    /// A JVM with Kafka on its class path, for something small: a quick start counts, and not the speed in the long run.
-    pub(crate) fn java(&self, heap_megabytes: u32) -> Command {
+    /// A JVM with Kafka on its class path.
+    pub(crate) fn java(&self, heap_megabytes: u32, compiles: Compiles) -> Command {
         let mut command = Command::new("java");
         command.arg(format!("-Xmx{heap_megabytes}m"));
-        command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData"]);
+        if compiles == Compiles::Quickly {
+            command.arg("-XX:TieredStopAtLevel=1");
+        }
+        command.args(["-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData"]);
         command.args(["-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"]);
         command.args(["-Dorg.slf4j.simpleLogger.logFile=System.out", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
         command.arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS");

@@ -2,6 +2,7 @@ use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
+use crate::config::Compiles;
 use crate::error::Error;
 use crate::release::{Release, no_java};
 
@@ -22,7 +23,7 @@ pub(crate) fn make_template(release: &Release) -> Result<(), Error> {
         folder.display()
     );
     fs::write(&properties, text).map_err(Error::file("write", &properties))?;
-    let mut command = release.java(64);
+    let mut command = release.java(64, Compiles::Quickly);
     command.args(["kafka.tools.StorageTool", "format", "--cluster-id", &id(), "--config"]).arg(&properties);
     let output = command.output().map_err(no_java)?;
     if !output.status.success() {

@@ -1,0 +1,138 @@
+use clap::{Args, Subcommand};
+use kafka_cluster::{Data, Release, Size, Standing};
+
+use crate::TaskResult;
+
+/// What to do with the Kafka that stays.
+#[derive(Subcommand)]
+pub(crate) enum Kafka {
+    /// Start a cluster on the loopback, which runs until it is stopped.
+    Start(Start),
+    /// Stop what runs, and remove its data.
+    Stop(Stop),
+    /// Tell which brokers run, where, and whether each answers.
+    Status(Which),
+}
+
+#[derive(Args)]
+pub(crate) struct Start {
+    /// How many brokers: 1 or 3.
+    #[arg(long, default_value = "1", value_parser = size)]
+    brokers: Size,
+}
+
+#[derive(Args)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    which: Which,
+    /// Keep the data: the next start goes on with it, on the same ports.
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Which {
+    /// Only the cluster with so many brokers, 1 or 3; else both.
+    #[arg(long, value_parser = size)]
+    brokers: Option<Size>,
+}
+
+impl Kafka {
+    pub(crate) fn run(&self) -> TaskResult {
+        match self {
+            Kafka::Start(start) => start.run(),
+            Kafka::Stop(stop) => stop.run(),
+            Kafka::Status(which) => which.status(),
+        }
+    }
+}
+
+impl Start {
+    fn run(&self) -> TaskResult {
+        let found = Standing::find(self.brokers).map_err(|error| error.to_string())?;
+        if let Some(standing) = found.as_ref().filter(|standing| standing.is_running()) {
+            println!("it runs already: {}", name(self.brokers));
+            tell(standing);
+            return Ok(());
+        }
+        let standing = match found {
+            Some(standing) => Ok(standing),
+            None => Standing::new(self.brokers),
+        };
+        let mut standing = standing.map_err(|error| error.to_string())?;
+        standing.start().map_err(|error| error.to_string())?;
+        println!("started: {}", name(self.brokers));
+        tell(&standing);
+        Ok(())
+    }
+}
+
+impl Stop {
+    fn run(&self) -> TaskResult {
+        let data = if self.keep { Data::Keep } else { Data::Remove };
+        let mut found = false;
+        for (size, standing) in self.which.clusters()? {
+            found = true;
+            standing.stop(data).map_err(|error| error.to_string())?;
+            println!("stopped: {}", name(size));
+        }
+        if !found {
+            println!("there is nothing to stop");
+        }
+        Ok(())
+    }
+}
+
+impl Which {
+    /// The clusters that there are.
+    fn clusters(&self) -> TaskResult<Vec<(Size, Standing)>> {
+        let sizes = self.brokers.map_or_else(|| vec![Size::One, Size::Three], |size| vec![size]);
+        let mut found = Vec::new();
+        for size in sizes {
+            let standing = Standing::find(size).map_err(|error| error.to_string())?;
+            found.extend(standing.map(|standing| (size, standing)));
+        }
+        Ok(found)
+    }
+
+    fn status(&self) -> TaskResult {
+        let clusters = self.clusters()?;
+        if clusters.is_empty() {
+            println!("no cluster: `cargo xtask kafka start` starts one");
+        }
+        for (size, standing) in clusters {
+            println!("{}, in {}", name(size), standing.folder().display());
+            for broker in standing.status() {
+                let process = broker.process_id.map_or_else(|| "stopped".into(), |id| format!("process {id}"));
+                let ready = match (broker.process_id, broker.ready) {
+                    (None, _) => String::new(),
+                    (_, Ok(())) => ", answers".into(),
+                    (_, Err(reason)) => format!(", does not answer: {reason} (log: {})", broker.log.display()),
+                };
+                println!("  broker {} on {}: {process}{ready}", broker.id, broker.address);
+            }
+            tell(&standing);
+        }
+        Ok(())
+    }
+}
+
+fn name(size: Size) -> String {
+    let brokers = match size {
+        Size::One => "1 broker",
+        Size::Three => "3 brokers",
+    };
+    format!("Kafka {}, {brokers}", Release::version())
+}
+
+fn tell(standing: &Standing) {
+    println!("  --broker kafka://{}", standing.bootstrap());
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    match text {
+        "1" => Ok(Size::One),
+        "3" => Ok(Size::Three),
+        _ => Err("a cluster has 1 or 3 brokers".into()),
+    }
+}
