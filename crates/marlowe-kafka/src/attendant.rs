@@ -1,0 +1,190 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, mpsc};
+
+use marlowe_broker::{BrokerError, GroupEvent, Partition, TopicPartition};
+use tokio::sync::{mpsc as tokio_mpsc, oneshot};
+
+use crate::cluster::Cluster;
+use crate::members::Member;
+use crate::membership::{Attention, Desk, LOOK_EVERY};
+use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
+
+/// What a membership is asked to do.
+pub(crate) enum Command {
+    /// These are committed and closed.
+    Acknowledge(Vec<TopicPartition>, oneshot::Sender<Result<(), BrokerError>>),
+    /// The work of what was lost is dropped.
+    Dropped,
+    Leave(oneshot::Sender<Result<(), BrokerError>>),
+}
+
+/// How often it may find nobody waiting before it attends no more.
+const PATIENCE: u32 = 10;
+
+/// Attends to a membership's client: hears what the group decides, and answers when the program has done its part.
+pub(crate) struct Attendant {
+    cluster: Arc<Cluster>,
+    client: Arc<Client>,
+    member: Arc<Member>,
+    desk: Arc<Desk>,
+    attention: Arc<Attention>,
+    news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
+    /// What the group takes, all of it, and what of that is not acknowledged yet. The client can give partitions up once
+    /// in a rebalance only: with the last of them.
+    revoked: Vec<Place>,
+    unacknowledged: BTreeSet<TopicPartition>,
+    lost: Option<Vec<Place>>,
+    /// Whether it was told anything since it joined.
+    told: bool,
+}
+
+impl Attendant {
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        client: Arc<Client>,
+        member: Arc<Member>,
+        desk: Arc<Desk>,
+        attention: Arc<Attention>,
+        news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
+    ) -> Self {
+        Self {
+            cluster,
+            client,
+            member,
+            desk,
+            attention,
+            news,
+            revoked: Vec::new(),
+            unacknowledged: BTreeSet::new(),
+            lost: None,
+            told: false,
+        }
+    }
+
+    /// Attends until the membership leaves, or is dropped; that is no way to leave.
+    pub(crate) fn attend(mut self, commands: &mpsc::Receiver<Command>) {
+        let mut alone = 0;
+        loop {
+            alone = if self.attention.is_paid() { 0 } else { alone + 1 };
+            let command = if alone < PATIENCE {
+                if let Err(code) = self.client.serve_member(LOOK_EVERY) {
+                    self.troubled(code);
+                }
+                for (rebalanced, places) in self.desk.take() {
+                    self.decided(rebalanced, places);
+                }
+                commands.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
+            } else {
+                // Nobody waits for its news: librdkafka lets the session end when it is not asked for so long.
+                commands.recv_timeout(LOOK_EVERY).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
+            };
+            match command {
+                Ok(Command::Acknowledge(partitions, reply)) => drop(reply.send(self.acknowledge(&partitions))),
+                Ok(Command::Dropped) => {
+                    if let Some(lost) = self.lost.take() {
+                        self.give_up(&lost);
+                    }
+                }
+                Ok(Command::Leave(reply)) => {
+                    let _ = reply.send(self.leave());
+                    return;
+                }
+                Err(true) => return,
+                Err(false) => {}
+            }
+        }
+    }
+
+    fn decided(&mut self, rebalanced: Rebalanced, places: Vec<Place>) {
+        match rebalanced {
+            Rebalanced::Assigned => {
+                self.member.joined();
+                // They hold nothing: where they are read from does not matter, and need not be asked for.
+                let from_end: Vec<_> =
+                    places.iter().map(|place| Place { offset: Places::LATEST, ..place.clone() }).collect();
+                if let Err(failure) = self.client.take_up(&Places::of(&from_end)) {
+                    self.tell(Err(self.failed(&failure)));
+                }
+                // A member that has nothing is told so once.
+                if !places.is_empty() || !self.told {
+                    self.tell(Ok(GroupEvent::Assigned(partitions_of(&places).collect())));
+                }
+            }
+            Rebalanced::Revoked if places.is_empty() => self.give_up(&places),
+            Rebalanced::Revoked => {
+                self.unacknowledged = partitions_of(&places).collect();
+                self.revoked = places;
+                self.tell(Ok(GroupEvent::Revoked(self.unacknowledged.iter().cloned().collect())));
+            }
+            Rebalanced::Lost => {
+                self.member.lost();
+                // What it was to give up anyway it was told already.
+                let told = std::mem::take(&mut self.unacknowledged);
+                let lost = partitions_of(&places).filter(|partition| !told.contains(partition)).collect();
+                self.revoked.clear();
+                self.lost = Some(places);
+                self.tell(Ok(GroupEvent::Lost(lost)));
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, partitions: &[TopicPartition]) -> Result<(), BrokerError> {
+        if let Some(partition) = partitions.iter().find(|partition| !self.unacknowledged.contains(partition)) {
+            return Err(BrokerError::Fenced {
+                who: format!("the member that gives back {partition}"),
+                reason: "it is not its own any more: the group took it for dead".into(),
+            });
+        }
+        self.unacknowledged.retain(|partition| !partitions.contains(partition));
+        if self.unacknowledged.is_empty() {
+            let revoked = std::mem::take(&mut self.revoked);
+            self.give_up(&revoked);
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, places: &[Place]) {
+        if let Err(failure) = self.client.give_up(&Places::of(places)) {
+            self.tell_quietly(Err(self.failed(&failure)));
+        }
+    }
+
+    fn leave(&mut self) -> Result<(), BrokerError> {
+        self.desk.leave(&self.client);
+        // What it was asked to give up, and did not yet.
+        let left = self.lost.take().unwrap_or_else(|| std::mem::take(&mut self.revoked));
+        if !left.is_empty() {
+            self.give_up(&left);
+        }
+        self.client.close().map_err(|failure| self.failed(&failure))
+    }
+
+    fn troubled(&mut self, code: Code) {
+        if code == Code::FATAL {
+            let failure = self.client.fatal().unwrap_or_else(|| Failure::of(code));
+            return self.tell(Err(self.failed(&failure)));
+        }
+        if code.is_refused() {
+            return self.tell(Err(self.failed(&Failure::of(code))));
+        }
+        tracing::debug!("membership of the group: {code}");
+    }
+
+    fn failed(&self, failure: &Failure) -> BrokerError {
+        self.cluster.trial("membership of the group").failed(failure)
+    }
+
+    fn tell(&mut self, news: Result<GroupEvent, BrokerError>) {
+        self.told = true;
+        self.tell_quietly(news);
+    }
+
+    fn tell_quietly(&self, news: Result<GroupEvent, BrokerError>) {
+        // Who is gone hears nothing.
+        let _ = self.news.send(news);
+    }
+}
+
+fn partitions_of(places: &[Place]) -> impl Iterator<Item = TopicPartition> {
+    places.iter().map(|place| TopicPartition::new(&*place.topic, Partition::new(place.partition)))
+}

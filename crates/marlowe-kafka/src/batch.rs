@@ -1,0 +1,40 @@
+use marlowe_broker::{Header, Offset, RecordBatch, RecordRef};
+
+use crate::native::Messages;
+
+/// Records of a partition, in librdkafka's memory.
+pub(crate) struct KafkaBatch {
+    messages: Messages,
+    next: Offset,
+    size: usize,
+}
+
+impl KafkaBatch {
+    /// `messages`, all of them records, after which `next` is to be read.
+    pub(crate) fn new(messages: Messages, next: Offset) -> Self {
+        let size = messages.size();
+        Self { messages, next, size }
+    }
+}
+
+impl RecordBatch for KafkaBatch {
+    fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    fn get(&self, index: usize) -> RecordRef<'_> {
+        self.messages.record(index)
+    }
+
+    fn headers(&self, index: usize) -> Vec<Header<'_>> {
+        self.messages.headers(index)
+    }
+
+    fn next_offset(&self) -> Offset {
+        self.next
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+}

@@ -1,0 +1,40 @@
+use marlowe_broker::{BrokerError, TopicPartition};
+
+use crate::native::{Code, Failure};
+
+/// What was tried where, so that a failure can be told.
+pub(crate) struct Trial<'a> {
+    pub(crate) location: &'a str,
+    pub(crate) doing: &'static str,
+}
+
+impl Trial<'_> {
+    /// A failure, as Marlowe tells it.
+    pub(crate) fn failed(&self, failure: &Failure) -> BrokerError {
+        let Failure { code, reason, .. } = failure;
+        if code.is_fenced() {
+            return BrokerError::Fenced { who: self.doing.to_owned(), reason: reason.clone() };
+        }
+        let reason = if code.is_refused() {
+            format!("{}: {reason}; it refuses this client: correct its user, password or permissions", self.doing)
+        } else {
+            format!("{}: {reason}", self.doing)
+        };
+        BrokerError::Unavailable { location: self.location.to_owned(), reason }
+    }
+
+    /// A failure that may be about a partition that is not there.
+    pub(crate) fn failed_at(&self, failure: &Failure, at: &TopicPartition) -> BrokerError {
+        if failure.code.is_unknown_topic() {
+            return BrokerError::UnknownTopic { topic: at.topic.clone() };
+        }
+        self.failed(failure)
+    }
+}
+
+/// The failure that a code alone is.
+impl From<Code> for Failure {
+    fn from(code: Code) -> Self {
+        Failure::of(code)
+    }
+}

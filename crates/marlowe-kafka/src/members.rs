@@ -1,0 +1,106 @@
+use std::sync::{Arc, Weak};
+
+use marlowe_broker::{GroupMetadata, MetadataSource};
+use parking_lot::Mutex;
+
+use crate::native::{Client, Identity, Place};
+
+/// The members of groups that this process has.
+#[derive(Default)]
+pub(crate) struct Members(Mutex<Vec<Weak<Member>>>);
+
+impl Members {
+    pub(crate) fn add(&self, member: &Arc<Member>) {
+        let mut members = self.0.lock();
+        members.retain(|member| member.strong_count() > 0);
+        members.push(Arc::downgrade(member));
+    }
+
+    /// The member that `metadata` is of, whatever its generation.
+    pub(crate) fn find(&self, metadata: &GroupMetadata) -> Option<Arc<Member>> {
+        let members: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        members.into_iter().find(|member| {
+            member.group == metadata.group
+                && member.identity().is_some_and(|identity| *identity.member == *metadata.member)
+        })
+    }
+}
+
+/// One member of a group: who it is now.
+///
+/// A generation may pass between the moment when a commit begins and when it reaches the group. What the member still
+/// owns is its own in the new generation too, for nothing is taken from it before it acknowledges; so the commit is made
+/// in the new one. A member that was taken for dead has another name afterwards, or is none: its commits are refused.
+pub(crate) struct Member {
+    group: Arc<str>,
+    /// What it subscribes to.
+    topics: Vec<Arc<str>>,
+    client: Weak<Client>,
+    standing: Mutex<Standing>,
+}
+
+#[derive(Default)]
+struct Standing {
+    /// It was taken for dead, and has not joined again.
+    is_lost: bool,
+    last: Option<Identity>,
+}
+
+impl Member {
+    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>, client: &Arc<Client>) -> Self {
+        Self { group, topics, client: Arc::downgrade(client), standing: Mutex::default() }
+    }
+
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.upgrade()
+    }
+
+    /// Who it is, while it is a member.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let identity = self.client.upgrade()?.identity()?;
+        if identity.generation < 0 || identity.member.is_empty() {
+            return None;
+        }
+        let mut standing = self.standing.lock();
+        if standing.is_lost {
+            return None;
+        }
+        standing.last = Some(identity.clone());
+        Some(identity)
+    }
+
+    /// Whether what began in the name of `metadata` may be committed in its name as it is now.
+    pub(crate) fn may_commit_as(&self, metadata: &GroupMetadata) -> bool {
+        self.identity().is_some_and(|now| {
+            *now.member == *metadata.member && i64::from(now.generation) >= metadata.generation as i64
+        })
+    }
+
+    pub(crate) fn lost(&self) {
+        self.standing.lock().is_lost = true;
+    }
+
+    pub(crate) fn joined(&self) {
+        self.standing.lock().is_lost = false;
+    }
+
+    /// A position that says nothing, in a topic that holds no records: committing it checks the member.
+    pub(crate) fn nothing(&self) -> Vec<Place> {
+        self.topics.first().map(|topic| Place::new(topic, 0, 0)).into_iter().collect()
+    }
+}
+
+impl MetadataSource for Member {
+    fn current(&self) -> GroupMetadata {
+        // One that is no member any more is told as it was: the group refuses it.
+        let identity = self.identity().or_else(|| self.standing.lock().last.clone());
+        match identity {
+            Some(identity) => GroupMetadata {
+                group: self.group.clone(),
+                member: identity.member.into(),
+                generation: u64::try_from(identity.generation).unwrap_or(0),
+            },
+            None => GroupMetadata { group: self.group.clone(), member: "".into(), generation: 0 },
+        }
+    }
+}

@@ -1,0 +1,291 @@
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{BrokerError, NewRecord};
+use rdkafka::bindings as sys;
+
+use super::code::{Code, Failure};
+use super::configuration::Configuration;
+use super::observer::{self, Observer, Opaque, Unobserved};
+use super::partitions::Places;
+use super::topic::Topic;
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Producer,
+    /// Reads partitions that it is told, and asks for offsets.
+    Consumer,
+    /// Is a member of a group.
+    Member,
+}
+
+/// A client of the cluster, with its threads and connections.
+///
+/// Dropping it ends it as a crash would: a member does not leave, a transaction stays open. That is done in a thread of
+/// its own, for it may take a while.
+pub(crate) struct Client {
+    ptr: NonNull<sys::rd_kafka_t>,
+    opaque: NonNull<Opaque>,
+}
+
+// SAFETY: librdkafka's clients may be used by any thread.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+/// What the cluster says of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicMetadata {
+    pub(crate) name: String,
+    pub(crate) partitions: u32,
+    /// Whether each partition has a leader.
+    pub(crate) is_led: bool,
+    pub(crate) error: Option<Code>,
+}
+
+/// What the cluster says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterMetadata {
+    pub(crate) brokers: usize,
+    pub(crate) topics: Vec<TopicMetadata>,
+}
+
+impl Client {
+    /// # Errors
+    /// When a setting is refused.
+    pub(crate) fn new(kind: Kind, configuration: &Configuration) -> Result<Arc<Self>, BrokerError> {
+        Self::observed(kind, configuration, Arc::new(Unobserved))
+    }
+
+    /// The same, with someone who is told what happens.
+    pub(crate) fn observed(
+        kind: Kind,
+        configuration: &Configuration,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Self>, BrokerError> {
+        let native = configuration.build()?;
+        let conf = native.ptr();
+        let opaque = NonNull::from(Box::leak(Box::new(observer)));
+        // SAFETY: the configuration is this function's until `rd_kafka_new` has taken it. The opaque lives until the client
+        // is destroyed.
+        unsafe {
+            sys::rd_kafka_conf_set_opaque(conf, opaque.as_ptr().cast());
+            sys::rd_kafka_conf_set_log_cb(conf, Some(observer::on_log));
+            sys::rd_kafka_conf_set_error_cb(conf, Some(observer::on_error));
+            let native_kind = match kind {
+                Kind::Producer => {
+                    sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(observer::on_delivery));
+                    sys::rd_kafka_type_t::RD_KAFKA_PRODUCER
+                }
+                Kind::Member => {
+                    sys::rd_kafka_conf_set_rebalance_cb(conf, Some(observer::on_rebalance));
+                    sys::rd_kafka_type_t::RD_KAFKA_CONSUMER
+                }
+                Kind::Consumer => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+            };
+            let mut text = [0 as std::ffi::c_char; 512];
+            let ptr = sys::rd_kafka_new(native_kind, conf, text.as_mut_ptr(), text.len());
+            let Some(ptr) = NonNull::new(ptr) else {
+                drop(Box::from_raw(opaque.as_ptr()));
+                return Err(configuration.refused(&CStr::from_ptr(text.as_ptr()).to_string_lossy()));
+            };
+            // It is librdkafka's now.
+            std::mem::forget(native);
+            if kind == Kind::Member {
+                sys::rd_kafka_poll_set_consumer(ptr.as_ptr());
+            }
+            Ok(Arc::new(Self { ptr, opaque }))
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_t {
+        self.ptr.as_ptr()
+    }
+
+    /// A client's name, for logs.
+    pub(super) fn name_of(client: *const sys::rd_kafka_t) -> String {
+        if client.is_null() {
+            return String::new();
+        }
+        // SAFETY: the client is alive while it logs.
+        unsafe { CStr::from_ptr(sys::rd_kafka_name(client)).to_string_lossy().into_owned() }
+    }
+
+    /// Serves what happened in a producer or plain consumer, for its observer.
+    pub(crate) fn serve(&self, within: Duration) {
+        // SAFETY: the client is alive.
+        unsafe { sys::rd_kafka_poll(self.as_ptr(), millis(within)) };
+    }
+
+    /// Serves what happened in a member, for its observer. An error is the whole member's.
+    pub(crate) fn serve_member(&self, within: Duration) -> Result<(), Code> {
+        // SAFETY: the client is alive; the message is destroyed once.
+        unsafe {
+            let message = sys::rd_kafka_consumer_poll(self.as_ptr(), millis(within));
+            if message.is_null() {
+                return Ok(());
+            }
+            let code = Code((*message).err);
+            sys::rd_kafka_message_destroy(message);
+            if code == Code::NONE { Ok(()) } else { Err(code) }
+        }
+    }
+
+    /// Why the client is not usable any more, if it is not.
+    pub(crate) fn fatal(&self) -> Option<Failure> {
+        let mut text = [0 as std::ffi::c_char; 512];
+        // SAFETY: the client is alive, and the text as long as said.
+        let (code, reason) = unsafe {
+            let code = sys::rd_kafka_fatal_error(self.as_ptr(), text.as_mut_ptr(), text.len());
+            (Code(code), CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned())
+        };
+        (code != Code::NONE).then(|| Failure { reason, ..Failure::of(code) })
+    }
+
+    /// Hands a record over; its bytes are copied. `tag` comes back with its delivery.
+    pub(crate) fn produce(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        record: &NewRecord<'_>,
+        tag: usize,
+    ) -> Result<(), Failure> {
+        let bytes = |bytes: Option<&[u8]>| {
+            bytes.map_or((std::ptr::null_mut::<c_void>(), 0usize), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
+        };
+        let (value, value_length) = bytes(record.value);
+        let (key, key_length) = bytes(record.key);
+        // SAFETY: client and topic are alive, all bytes are lent for the call and copied, and the arguments are pairs of a
+        // kind and a value of that kind, ended by `END`. librdkafka takes the headers if it takes the record.
+        unsafe {
+            let headers = if record.headers.is_empty() {
+                std::ptr::null_mut()
+            } else {
+                let headers = sys::rd_kafka_headers_new(record.headers.len());
+                for header in record.headers {
+                    let (name, size) = (header.name.as_ptr().cast(), header.name.len() as isize);
+                    let (value, length) = (header.value.as_ptr().cast(), header.value.len() as isize);
+                    sys::rd_kafka_header_add(headers, name, size, value, length);
+                }
+                headers
+            };
+            use sys::rd_kafka_vtype_t as Kind;
+            let code = Code(sys::rd_kafka_producev(
+                self.as_ptr(),
+                Kind::RD_KAFKA_VTYPE_RKT,
+                topic.as_ptr(),
+                Kind::RD_KAFKA_VTYPE_PARTITION,
+                partition as c_int,
+                Kind::RD_KAFKA_VTYPE_MSGFLAGS,
+                sys::RD_KAFKA_MSG_F_COPY as c_int,
+                Kind::RD_KAFKA_VTYPE_VALUE,
+                value,
+                value_length,
+                Kind::RD_KAFKA_VTYPE_KEY,
+                key,
+                key_length,
+                Kind::RD_KAFKA_VTYPE_OPAQUE,
+                tag as *mut c_void,
+                Kind::RD_KAFKA_VTYPE_TIMESTAMP,
+                record.timestamp.millis(),
+                Kind::RD_KAFKA_VTYPE_HEADERS,
+                headers,
+                Kind::RD_KAFKA_VTYPE_END,
+            ));
+            if code == Code::NONE {
+                return Ok(());
+            }
+            if !headers.is_null() {
+                sys::rd_kafka_headers_destroy(headers);
+            }
+            Err(Failure::of(code))
+        }
+    }
+
+    /// Asks the cluster for a topic, or for all.
+    pub(crate) fn metadata(&self, topic: Option<&str>, within: Duration) -> Result<ClusterMetadata, Failure> {
+        let name = topic.and_then(|topic| CString::new(topic).ok());
+        // SAFETY: the client is alive. What it answers is read before it is destroyed; its arrays are as long as it says.
+        unsafe {
+            let handle = match &name {
+                Some(name) => sys::rd_kafka_topic_new(self.as_ptr(), name.as_ptr(), std::ptr::null_mut()),
+                None => std::ptr::null_mut(),
+            };
+            let mut metadata = std::ptr::null();
+            let all = c_int::from(topic.is_none());
+            let code = Code(sys::rd_kafka_metadata(self.as_ptr(), all, handle, &mut metadata, millis(within)));
+            if !handle.is_null() {
+                sys::rd_kafka_topic_destroy(handle);
+            }
+            if code != Code::NONE {
+                return Err(Failure::of(code));
+            }
+            let read = |topic: &sys::rd_kafka_metadata_topic| {
+                let partitions = slice(topic.partitions, topic.partition_cnt);
+                TopicMetadata {
+                    name: CStr::from_ptr(topic.topic).to_string_lossy().into_owned(),
+                    partitions: partitions.len() as u32,
+                    is_led: !partitions.is_empty() && partitions.iter().all(|partition| partition.leader >= 0),
+                    error: Some(Code(topic.err)).filter(|code| *code != Code::NONE),
+                }
+            };
+            let topics = slice((*metadata).topics, (*metadata).topic_cnt).iter().map(read).collect();
+            let brokers = (*metadata).broker_cnt.max(0) as usize;
+            sys::rd_kafka_metadata_destroy(metadata);
+            Ok(ClusterMetadata { brokers, topics })
+        }
+    }
+
+    /// Writes into `places` the offsets that they ask for: of a time, the earliest or the latest.
+    pub(crate) fn offsets(&self, places: &Places, within: Duration) -> Result<(), Failure> {
+        // SAFETY: client and list are alive.
+        Code::check(unsafe { sys::rd_kafka_offsets_for_times(self.as_ptr(), places.as_ptr(), millis(within)) })
+    }
+
+    /// Writes into `places` the committed positions of the group that the client was made for.
+    pub(crate) fn committed(&self, places: &Places, within: Duration) -> Result<(), Failure> {
+        // SAFETY: client and list are alive.
+        Code::check(unsafe { sys::rd_kafka_committed(self.as_ptr(), places.as_ptr(), millis(within)) })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        /// What is left to do, for another thread.
+        struct Rest(NonNull<sys::rd_kafka_t>, NonNull<Opaque>);
+
+        // SAFETY: a client may be destroyed by any thread, and so may its observer.
+        unsafe impl Send for Rest {}
+
+        impl Rest {
+            fn end(self) {
+                // SAFETY: nothing else has the client any more; the observer is freed after the last call to it.
+                unsafe {
+                    sys::rd_kafka_destroy_flags(self.0.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+                    drop(Box::from_raw(self.1.as_ptr()));
+                }
+            }
+        }
+
+        let rest = Rest(self.ptr, self.opaque);
+        // Without a thread to be had the client leaks, which is the lesser evil.
+        let _ = std::thread::Builder::new().name("kafka-end".into()).spawn(move || rest.end());
+    }
+}
+
+/// # Safety
+/// `start` is null, or `count` elements are there for as long as `'a`.
+unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
+    if start.is_null() || count <= 0 {
+        return &[];
+    }
+    // SAFETY: by this function's condition.
+    unsafe { std::slice::from_raw_parts(start, count as usize) }
+}
+
+pub(super) fn millis(duration: Duration) -> c_int {
+    duration.as_millis().min(c_int::MAX as u128) as c_int
+}

@@ -1,0 +1,199 @@
+use std::ffi::CStr;
+use std::fmt;
+
+use rdkafka::bindings as sys;
+use sys::rd_kafka_resp_err_t as Raw;
+
+/// An error code of librdkafka or of a broker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(pub(super) Raw);
+
+impl Code {
+    pub(crate) const NONE: Code = Code(Raw::RD_KAFKA_RESP_ERR_NO_ERROR);
+    pub(crate) const END_OF_PARTITION: Code = Code(Raw::RD_KAFKA_RESP_ERR__PARTITION_EOF);
+    pub(crate) const OFFSET_RESET: Code = Code(Raw::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET);
+    pub(crate) const TIMED_OUT: Code = Code(Raw::RD_KAFKA_RESP_ERR__TIMED_OUT);
+    pub(crate) const QUEUE_FULL: Code = Code(Raw::RD_KAFKA_RESP_ERR__QUEUE_FULL);
+    pub(crate) const FATAL: Code = Code(Raw::RD_KAFKA_RESP_ERR__FATAL);
+    pub(crate) const ILLEGAL_GENERATION: Code = Code(Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    pub(crate) const NO_OFFSET: Code = Code(Raw::RD_KAFKA_RESP_ERR__NO_OFFSET);
+
+    /// What librdkafka last said in this thread, for the calls of its older interface.
+    pub(super) fn last() -> Self {
+        // SAFETY: no conditions; it reads a thread-local.
+        Self(unsafe { sys::rd_kafka_last_error() })
+    }
+
+    /// The code of a number, of those that concern a whole client; the others are an unknown error.
+    pub(super) fn numbered(number: i32) -> Self {
+        const KNOWN: [Raw; 7] = [
+            Raw::RD_KAFKA_RESP_ERR__AUTHENTICATION,
+            Raw::RD_KAFKA_RESP_ERR__SSL,
+            Raw::RD_KAFKA_RESP_ERR__FATAL,
+            Raw::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+            Raw::RD_KAFKA_RESP_ERR__TRANSPORT,
+            Raw::RD_KAFKA_RESP_ERR__RESOLVE,
+            Raw::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+        ];
+        Self(KNOWN.into_iter().find(|raw| *raw as i32 == number).unwrap_or(Raw::RD_KAFKA_RESP_ERR_UNKNOWN))
+    }
+
+    pub(super) fn check(raw: Raw) -> Result<(), Failure> {
+        let code = Self(raw);
+        if code == Self::NONE { Ok(()) } else { Err(Failure::of(code)) }
+    }
+
+    /// Another took this one's place: a newer producer of the same id, a newer generation of the group.
+    pub(crate) fn is_fenced(self) -> bool {
+        matches!(
+            self.0,
+            Raw::RD_KAFKA_RESP_ERR__FENCED
+                | Raw::RD_KAFKA_RESP_ERR_PRODUCER_FENCED
+                | Raw::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH
+                | Raw::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING
+                | Raw::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE
+                | Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION
+                | Raw::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID
+                | Raw::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
+                | Raw::RD_KAFKA_RESP_ERR_FENCED_MEMBER_EPOCH
+                | Raw::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH
+        )
+    }
+
+    /// The member's generation is not the group's: there may be a newer one of the same member.
+    pub(crate) fn is_old_generation(self) -> bool {
+        matches!(self.0, Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION | Raw::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH)
+    }
+
+    pub(crate) fn is_too_large(self) -> bool {
+        matches!(
+            self.0,
+            Raw::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+                | Raw::RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE
+                | Raw::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE
+        )
+    }
+
+    pub(crate) fn is_unknown_topic(self) -> bool {
+        matches!(
+            self.0,
+            Raw::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+                | Raw::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+                | Raw::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                | Raw::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID
+        )
+    }
+
+    /// The cluster knows who is asking, or does not want to, and says no.
+    pub(crate) fn is_refused(self) -> bool {
+        matches!(
+            self.0,
+            Raw::RD_KAFKA_RESP_ERR__AUTHENTICATION
+                | Raw::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
+                | Raw::RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE
+                | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM
+                | Raw::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+                | Raw::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+                | Raw::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
+                | Raw::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        )
+    }
+
+    /// The same may succeed a little later: a rebalance, a coordinator or a leader that moves.
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(
+            self.0,
+            Raw::RD_KAFKA_RESP_ERR__TRANSPORT
+                | Raw::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+                | Raw::RD_KAFKA_RESP_ERR__TIMED_OUT
+                | Raw::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE
+                | Raw::RD_KAFKA_RESP_ERR__WAIT_COORD
+                | Raw::RD_KAFKA_RESP_ERR__RESOLVE
+                | Raw::RD_KAFKA_RESP_ERR__IN_PROGRESS
+                | Raw::RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS
+                | Raw::RD_KAFKA_RESP_ERR__RETRY
+                | Raw::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+                | Raw::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
+                | Raw::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
+                | Raw::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE
+                | Raw::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION
+                | Raw::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
+                | Raw::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
+                | Raw::RD_KAFKA_RESP_ERR_NOT_COORDINATOR
+                | Raw::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS
+                | Raw::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS
+                | Raw::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND
+                | Raw::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR
+                | Raw::RD_KAFKA_RESP_ERR_NOT_CONTROLLER
+                | Raw::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT
+                | Raw::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS
+        )
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: it returns a static string for every code.
+        let text = unsafe { CStr::from_ptr(sys::rd_kafka_err2str(self.0)) };
+        f.write_str(&text.to_string_lossy())
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A call that failed: its code, what librdkafka says of it, and what may be done about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+    pub(crate) remedy: Remedy,
+}
+
+/// What librdkafka says may be done after a failure of a transactional call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Nothing in particular.
+    None,
+    /// Call the same again.
+    Retry,
+    /// Abort the transaction, and go on with another.
+    Abort,
+    /// Nothing: the client is not usable any more.
+    Fatal,
+}
+
+impl Failure {
+    pub(crate) fn of(code: Code) -> Self {
+        Self { code, reason: code.to_string(), remedy: Remedy::None }
+    }
+
+    /// Takes an error object; a null pointer is none.
+    ///
+    /// # Safety
+    /// `error` is null or an error that librdkafka has just returned, and is not used afterwards.
+    pub(super) unsafe fn take(error: *mut sys::rd_kafka_error_t) -> Result<(), Failure> {
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: it is an error, by this function's condition, and destroyed once.
+        unsafe {
+            let code = Code(sys::rd_kafka_error_code(error));
+            let reason = CStr::from_ptr(sys::rd_kafka_error_string(error)).to_string_lossy().into_owned();
+            let remedy = if sys::rd_kafka_error_is_fatal(error) != 0 {
+                Remedy::Fatal
+            } else if sys::rd_kafka_error_txn_requires_abort(error) != 0 {
+                Remedy::Abort
+            } else if sys::rd_kafka_error_is_retriable(error) != 0 {
+                Remedy::Retry
+            } else {
+                Remedy::None
+            };
+            sys::rd_kafka_error_destroy(error);
+            Err(Failure { code, reason, remedy })
+        }
+    }
+}

@@ -1,0 +1,121 @@
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::NonNull;
+
+use rdkafka::bindings as sys;
+
+use super::client::Client;
+use super::code::Failure;
+use super::partitions::Places;
+
+/// Who a member of a group is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) group: String,
+    pub(crate) member: String,
+    /// Its generation, or -1 when it has none.
+    pub(crate) generation: i32,
+    pub(crate) instance: Option<String>,
+}
+
+/// The same, in librdkafka's memory.
+pub(super) struct NativeIdentity(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
+
+impl NativeIdentity {
+    pub(super) fn of(identity: &Identity) -> Option<Self> {
+        let group = CString::new(identity.group.as_str()).ok()?;
+        let member = CString::new(identity.member.as_str()).ok()?;
+        let instance = identity.instance.as_deref().map(CString::new).transpose().ok()?;
+        let instance = instance.as_ref().map_or(std::ptr::null(), |instance| instance.as_ptr());
+        // SAFETY: all are strings, and are copied.
+        let metadata = unsafe {
+            sys::rd_kafka_consumer_group_metadata_new_with_genid(
+                group.as_ptr(),
+                identity.generation,
+                member.as_ptr(),
+                instance,
+            )
+        };
+        NonNull::new(metadata).map(Self)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_consumer_group_metadata_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for NativeIdentity {
+    fn drop(&mut self) {
+        // SAFETY: it is destroyed once.
+        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.0.as_ptr()) };
+    }
+}
+
+impl Client {
+    /// Joins the group that the client was made for.
+    pub(crate) fn subscribe(&self, topics: &[&str]) -> Result<(), Failure> {
+        let mut list = rdkafka::TopicPartitionList::with_capacity(topics.len());
+        for topic in topics {
+            list.add_topic_unassigned(topic);
+        }
+        // SAFETY: client and list are alive; the list is copied.
+        super::Code::check(unsafe { sys::rd_kafka_subscribe(self.as_ptr(), list.ptr()) })
+    }
+
+    /// Makes partitions its own. They are read from no place: nothing of them is fetched.
+    pub(crate) fn take_up(&self, places: &Places) -> Result<(), Failure> {
+        // SAFETY: client and list are alive; the list is copied.
+        unsafe {
+            Failure::take(sys::rd_kafka_incremental_assign(self.as_ptr(), places.as_ptr()))?;
+            super::Code::check(sys::rd_kafka_pause_partitions(self.as_ptr(), places.as_ptr()))
+        }
+    }
+
+    /// Gives partitions back.
+    pub(crate) fn give_up(&self, places: &Places) -> Result<(), Failure> {
+        // SAFETY: client and list are alive; the list is copied.
+        unsafe { Failure::take(sys::rd_kafka_incremental_unassign(self.as_ptr(), places.as_ptr())) }
+    }
+
+    /// Leaves the group and closes.
+    pub(crate) fn close(&self) -> Result<(), Failure> {
+        // SAFETY: the client is alive.
+        super::Code::check(unsafe { sys::rd_kafka_consumer_close(self.as_ptr()) })
+    }
+
+    /// Who this member is now.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        // SAFETY: the client is alive; the metadata's strings live as long as it, and are copied before it is destroyed.
+        unsafe {
+            let metadata = NativeIdentity(NonNull::new(sys::rd_kafka_consumer_group_metadata(self.as_ptr()))?);
+            let text = |text: *const c_char| {
+                (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+            };
+            Some(Identity {
+                group: text(sys::rd_kafka_consumer_group_metadata_group_id(metadata.as_ptr())).unwrap_or_default(),
+                member: text(sys::rd_kafka_consumer_group_metadata_member_id(metadata.as_ptr())).unwrap_or_default(),
+                generation: sys::rd_kafka_consumer_group_metadata_generation_id(metadata.as_ptr()),
+                instance: text(sys::rd_kafka_consumer_group_metadata_group_instance_id(metadata.as_ptr())),
+            })
+        }
+    }
+
+    /// Commits positions in the name of the member that this client is, or of nobody when it is none.
+    pub(crate) fn commit(&self, places: &Places) -> Result<(), Failure> {
+        // SAFETY: client and list are alive.
+        super::Code::check(unsafe { sys::rd_kafka_commit(self.as_ptr(), places.as_ptr(), 0) })
+    }
+
+    /// How many members a group has, as far as its coordinator tells.
+    pub(crate) fn count_members(&self, group: &str, within: std::time::Duration) -> Result<usize, Failure> {
+        let Ok(group) = CString::new(group) else { return Ok(0) };
+        let mut list = std::ptr::null();
+        // SAFETY: the client is alive; what it answers is read before it is destroyed.
+        unsafe {
+            let millis = super::client::millis(within);
+            super::Code::check(sys::rd_kafka_list_groups(self.as_ptr(), group.as_ptr(), &mut list, millis))?;
+            let count = if (*list).group_cnt > 0 { (*(*list).groups).member_cnt.max(0) as usize } else { 0 };
+            sys::rd_kafka_group_list_destroy(list);
+            Ok(count)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use std::ffi::CString;
+use std::sync::Arc;
+
+use rdkafka::bindings as sys;
+
+use super::client::Client;
+use super::code::{Code, Failure};
+use super::queue::Queue;
+
+/// A topic, as a client has it.
+pub(crate) struct Topic {
+    ptr: *mut sys::rd_kafka_topic_t,
+    _client: Arc<Client>,
+}
+
+// SAFETY: librdkafka's topic handles may be used by any thread.
+unsafe impl Send for Topic {}
+// SAFETY: as above.
+unsafe impl Sync for Topic {}
+
+impl Topic {
+    pub(crate) fn new(client: &Arc<Client>, name: &str) -> Result<Self, Failure> {
+        let Ok(name) = CString::new(name) else { return Err(Failure::of(Code::NO_OFFSET)) };
+        // SAFETY: the client is alive, and the name is a string.
+        let ptr = unsafe { sys::rd_kafka_topic_new(client.as_ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        if ptr.is_null() { Err(Failure::of(Code::last())) } else { Ok(Self { ptr, _client: client.clone() }) }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_t {
+        self.ptr
+    }
+
+    /// Has a partition's messages come into `queue`, from `offset` on.
+    pub(crate) fn start(&self, partition: u32, offset: i64, queue: &Queue) -> Result<(), Failure> {
+        // SAFETY: topic and queue are alive and of one client.
+        let refused =
+            unsafe { sys::rd_kafka_consume_start_queue(self.ptr, partition as i32, offset, queue.as_ptr()) } != 0;
+        if refused { Err(Failure::of(Code::last())) } else { Ok(()) }
+    }
+
+    /// Ends that. Returns when nothing comes any more.
+    pub(crate) fn stop(&self, partition: u32) {
+        // SAFETY: the topic is alive.
+        unsafe { sys::rd_kafka_consume_stop(self.ptr, partition as i32) };
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: it is destroyed once, and before its client.
+        unsafe { sys::rd_kafka_topic_destroy(self.ptr) };
+    }
+}

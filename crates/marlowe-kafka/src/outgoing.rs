@@ -1,0 +1,130 @@
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, Destination, Header, NewRecord, Timestamp, TopicPartition};
+
+use crate::cluster::Cluster;
+
+/// Where a producer's records go: partitions, by short names.
+#[derive(Clone, Default)]
+pub(crate) struct Destinations {
+    partitions: Vec<TopicPartition>,
+    names: HashMap<TopicPartition, Destination>,
+}
+
+impl Destinations {
+    pub(crate) fn of(&mut self, cluster: &Cluster, partition: &TopicPartition) -> Result<Destination, BrokerError> {
+        if let Some(known) = self.names.get(partition) {
+            return Ok(*known);
+        }
+        cluster.check_partition(partition)?;
+        let destination = Destination(self.partitions.len() as u32);
+        self.partitions.push(partition.clone());
+        self.names.insert(partition.clone(), destination);
+        Ok(destination)
+    }
+
+    pub(crate) fn partition(&self, destination: usize) -> &TopicPartition {
+        &self.partitions[destination]
+    }
+
+    pub(crate) fn all(&self) -> &[TopicPartition] {
+        &self.partitions
+    }
+}
+
+/// Records that were sent and are not safe yet, in the order they came. They are kept until they are, for a transaction
+/// that fails may have to be made again.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+    headers: Vec<(Range<usize>, Range<usize>)>,
+}
+
+struct Record {
+    to: u32,
+    timestamp: Timestamp,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    headers: Range<usize>,
+}
+
+impl Outgoing {
+    pub(crate) fn push(&mut self, to: Destination, record: &NewRecord<'_>) {
+        let first = self.headers.len();
+        for header in record.headers {
+            let pair = (self.keep(header.name.as_bytes()), self.keep(header.value));
+            self.headers.push(pair);
+        }
+        let record = Record {
+            to: to.0,
+            timestamp: record.timestamp,
+            key: record.key.map(|key| self.keep(key)),
+            value: record.value.map(|value| self.keep(value)),
+            headers: first..self.headers.len(),
+        };
+        self.records.push(record);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+        self.headers.clear();
+    }
+
+    /// Lends the record at `index`, with its destination.
+    pub(crate) fn lend<T>(&self, index: usize, to: impl FnOnce(usize, &NewRecord<'_>) -> T) -> T {
+        let Record { to: destination, timestamp, key, value, headers } = &self.records[index];
+        let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
+        let headers: Vec<Header<'_>> = self.headers[headers.clone()]
+            .iter()
+            .map(|(name, value)| Header {
+                name: std::str::from_utf8(bytes(name)).expect("it was text when it was sent"),
+                value: bytes(value),
+            })
+            .collect();
+        let record = NewRecord {
+            timestamp: *timestamp,
+            key: key.as_ref().map(bytes),
+            value: value.as_ref().map(bytes),
+            headers: &headers,
+        };
+        to(*destination as usize, &record)
+    }
+}
+
+/// A bound on records, checked when they are sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SizeLimit(pub(crate) usize);
+
+impl SizeLimit {
+    /// librdkafka's default of `message.max.bytes`, and what it counts for a record besides its bytes.
+    pub(crate) const DEFAULT: usize = 1_000_000;
+    const OVERHEAD: usize = 36;
+
+    pub(crate) fn check(self, topic: &Arc<str>, record: &NewRecord<'_>) -> Result<(), BrokerError> {
+        let headers: usize =
+            record.headers.iter().map(|header| header.name.len() + header.value.len() + 2 * 5).sum();
+        let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers;
+        if size + Self::OVERHEAD > self.0 {
+            return Err(BrokerError::MessageTooLarge { topic: topic.clone(), size, limit: self.0 });
+        }
+        Ok(())
+    }
+}

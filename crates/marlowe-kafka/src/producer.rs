@@ -1,0 +1,113 @@
+use std::sync::Arc;
+
+use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Producer, TopicPartition, Written};
+
+use crate::background::in_background;
+use crate::cluster::Cluster;
+use crate::native::{Code, Configuration};
+use crate::outgoing::{Destinations, Outgoing, SizeLimit};
+use crate::writer::{STEP, Wanted, Writer, undelivered};
+
+/// A producer without transactions; idempotent.
+///
+/// Records are kept until they are flushed: what is sent costs a copy, and the rest is done by a thread that waits for the
+/// brokers.
+pub(crate) struct KafkaProducer {
+    cluster: Arc<Cluster>,
+    destinations: Destinations,
+    limit: SizeLimit,
+    configuration: Configuration,
+    /// What the thread works with; away while it does.
+    work: Option<Work>,
+}
+
+struct Work {
+    /// Opened anew after it was spoilt.
+    writer: Option<Writer>,
+    outgoing: Outgoing,
+}
+
+impl KafkaProducer {
+    pub(crate) fn open(cluster: &Arc<Cluster>) -> Result<Self, BrokerError> {
+        let configuration = Writer::configuration(cluster);
+        let writer = Writer::open(&configuration)?;
+        Ok(Self {
+            cluster: cluster.clone(),
+            destinations: Destinations::default(),
+            limit: Writer::size_limit(&configuration),
+            configuration,
+            work: Some(Work { writer: Some(writer), outgoing: Outgoing::default() }),
+        })
+    }
+}
+
+impl Work {
+    fn flush(
+        &mut self,
+        cluster: &Cluster,
+        configuration: &Configuration,
+        destinations: &[TopicPartition],
+        limit: SizeLimit,
+        wanted: &Wanted,
+    ) -> Result<Written, BrokerError> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => Writer::open(configuration)?,
+        };
+        let produced = writer.produce(&self.outgoing, 0, destinations, wanted);
+        self.outgoing.clear();
+        if let Err((failure, tag)) = produced {
+            return Err(undelivered(cluster, failure.code, &destinations[tag], limit));
+        }
+        // Each record is delivered or given up in the time that `message.timeout.ms` says.
+        while let Err(failure) = writer.client.flush(STEP) {
+            if failure.code != Code::TIMED_OUT || !wanted.is_wanted() {
+                return Err(cluster.trial("writing").failed(&failure));
+            }
+        }
+        let written = writer.written().map_err(|(code, tag)| undelivered(cluster, code, &destinations[tag], limit));
+        if writer.client.fatal().is_none() {
+            self.writer = Some(writer);
+        }
+        written
+    }
+}
+
+impl Producer for KafkaProducer {
+    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
+        self.destinations.of(&self.cluster, partition)
+    }
+
+    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
+        self.limit.check(&self.destinations.partition(to.0 as usize).topic, &record)?;
+        let work = self.work.as_mut().ok_or_else(given_up)?;
+        work.outgoing.push(to, &record);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
+        Box::pin(async move {
+            let mut work = self.work.take().ok_or_else(given_up)?;
+            if work.outgoing.is_empty() {
+                self.work = Some(work);
+                return Ok(Written::default());
+            }
+            let (cluster, configuration) = (self.cluster.clone(), self.configuration.clone());
+            let (destinations, limit) = (self.destinations.all().to_vec(), self.limit);
+            let (wants, wanted) = Wanted::new();
+            let (work, written) = in_background("flush", move || {
+                let written = work.flush(&cluster, &configuration, &destinations, limit, &wanted);
+                (work, written)
+            })
+            .await?;
+            drop(wants);
+            self.work = Some(work);
+            written
+        })
+    }
+}
+
+/// A wait that was given up took the producer along.
+pub(crate) fn given_up() -> BrokerError {
+    BrokerError::InvalidState("the producer's last flush or commit was not waited for: open another producer".into())
+}

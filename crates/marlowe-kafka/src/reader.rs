@@ -1,0 +1,241 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{
+    BoxFuture, BrokerError, Fetched, Isolation, Offset, OffsetSpec, Reader, Source, TopicPartition,
+};
+use tokio::sync::Notify;
+
+use crate::batch::KafkaBatch;
+use crate::cluster::Cluster;
+use crate::native::{Client, Code, Configuration, Kind, Messages, Notice, Queue, Topic};
+
+/// How many messages are taken of a source at a time.
+const OF_A_SOURCE: usize = 1000;
+
+/// How many messages one poll hands out, about.
+const OF_A_POLL: usize = 16_000;
+
+/// Reads partitions, each through a queue of its own: librdkafka fetches ahead into it, and stops when it is full. A paused
+/// source is one whose queue is left alone.
+pub(crate) struct KafkaReader {
+    cluster: Arc<Cluster>,
+    sources: Vec<Option<Feed>>,
+    by_partition: HashMap<TopicPartition, Source>,
+    /// Which source is first the next time.
+    turn: usize,
+    trouble: Option<Trouble>,
+    wake: Arc<Notify>,
+    client: Arc<Client>,
+}
+
+struct Feed {
+    at: TopicPartition,
+    position: i64,
+    is_paused: bool,
+    queue: Queue,
+    topic: Topic,
+}
+
+/// What is wrong with a source that was unassigned for it; the cluster has to be asked before it can be told.
+#[derive(Clone)]
+struct Trouble {
+    at: TopicPartition,
+    offset: Offset,
+    code: Code,
+}
+
+impl KafkaReader {
+    pub(crate) fn open(cluster: &Arc<Cluster>, isolation: Isolation) -> Result<Self, BrokerError> {
+        const DEFAULTS: [(&str, &str); 5] = [
+            // A source that was full is fetched again as soon as there is room, not a second later.
+            ("fetch.queue.backoff.ms", "2"),
+            ("fetch.error.backoff.ms", "50"),
+            ("fetch.wait.max.ms", "500"),
+            ("queued.min.messages", "50000"),
+            // What is read ahead of each partition, at most about.
+            ("queued.max.messages.kbytes", "8192"),
+        ];
+        let isolation = match isolation {
+            Isolation::ReadCommitted => "read_committed",
+            Isolation::ReadUncommitted => "read_uncommitted",
+        };
+        let configuration = Configuration::new(&cluster.config, &DEFAULTS)
+            .set("isolation.level", isolation)
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true");
+        Ok(Self {
+            cluster: cluster.clone(),
+            sources: Vec::new(),
+            by_partition: HashMap::new(),
+            turn: 0,
+            trouble: None,
+            wake: Arc::new(Notify::new()),
+            client: Client::new(Kind::Consumer, &configuration)?,
+        })
+    }
+
+    /// What is there of all sources, from the one whose turn it is; `None` when nothing is.
+    fn take(&mut self) -> Option<Vec<Fetched>> {
+        let (mut fetched, mut count) = (Vec::new(), 0);
+        let sources = self.sources.len();
+        for step in 0..sources {
+            let number = (self.turn + step) % sources;
+            let Some(feed) = &mut self.sources[number] else { continue };
+            if feed.is_paused {
+                continue;
+            }
+            let Some(messages) = feed.queue.take(OF_A_SOURCE) else { continue };
+            count += messages.len();
+            let (batch, notice) = feed.advance(messages);
+            if let Some(batch) = batch {
+                fetched.push(Fetched { source: Source(number as u32), batch: Arc::new(batch) });
+            }
+            if let Some(code) = notice {
+                let Feed { at, position, .. } = &self.sources[number].as_ref().expect("it is there");
+                let trouble = Trouble { at: at.clone(), offset: Offset::new(*position as u64), code };
+                if trouble.code.is_passing() {
+                    tracing::debug!("reading {}: {}", trouble.at, trouble.code);
+                } else {
+                    self.unassign(Source(number as u32));
+                    self.trouble = Some(trouble);
+                    self.turn = number + 1;
+                    return Some(fetched);
+                }
+            }
+            if count >= OF_A_POLL {
+                self.turn = number + 1;
+                break;
+            }
+        }
+        (count > 0).then_some(fetched)
+    }
+
+    /// Tells what is wrong, once it is known. A topic that its broker does not know may be there all the same: brokers that
+    /// start anew learn of their topics.
+    async fn explain(&mut self, trouble: Trouble) -> Result<(), BrokerError> {
+        let Trouble { at, offset, code } = trouble;
+        let here = std::slice::from_ref(&at.partition);
+        if code == Code::OFFSET_RESET {
+            let start = self.cluster.offsets(&at.topic, here, OffsetSpec::Earliest).await?;
+            let end = self.cluster.offsets(&at.topic, here, OffsetSpec::Latest).await?;
+            let (start, end) = (start.first().copied(), end.first().copied());
+            self.trouble = None;
+            return Err(BrokerError::OffsetOutOfRange {
+                offset,
+                start: start.unwrap_or_default(),
+                end: end.unwrap_or_default(),
+                partition: at,
+            });
+        }
+        if code.is_unknown_topic() {
+            self.cluster.topics.forget(&at.topic);
+            if self.cluster.offsets(&at.topic, here, OffsetSpec::Latest).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                self.trouble = None;
+                self.assign(&at, offset)?;
+                return Ok(());
+            }
+        }
+        self.trouble = None;
+        Err(self.cluster.trial("reading").failed_at(&code.into(), &at))
+    }
+}
+
+impl Feed {
+    /// Takes messages in, in order: the records as a batch, and what is wrong if something is.
+    fn advance(&mut self, mut messages: Messages) -> (Option<KafkaBatch>, Option<Code>) {
+        let (from, mut next, mut trouble) = (self.position, self.position, None);
+        let mut others = false;
+        for index in 0..messages.len() {
+            match messages.notice(index) {
+                None => next = next.max(messages.offset(index) + 1),
+                Some(Notice::End(offset)) => {
+                    next = next.max(offset);
+                    others = true;
+                }
+                Some(Notice::Error(code)) => {
+                    trouble = trouble.or(Some(code));
+                    others = true;
+                }
+            }
+        }
+        if others {
+            let records: Vec<bool> = (0..messages.len()).map(|index| messages.notice(index).is_none()).collect();
+            messages.retain(|index| records[index]);
+        }
+        self.position = next;
+        // The end again says nothing new.
+        let batch = (next > from).then(|| KafkaBatch::new(messages, Offset::new(next as u64)));
+        (batch, trouble)
+    }
+}
+
+impl Reader for KafkaReader {
+    fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
+        self.cluster.check_partition(partition)?;
+        let source = match self.by_partition.get(partition) {
+            Some(source) => {
+                let source = *source;
+                self.unassign(source);
+                source
+            }
+            None => {
+                let free = self.sources.iter().position(Option::is_none).unwrap_or(self.sources.len());
+                Source(free as u32)
+            }
+        };
+        let failed = |failure| self.cluster.trial("reading").failed_at(&failure, partition);
+        let topic = Topic::new(&self.client, &partition.topic).map_err(failed)?;
+        // A new queue: what an earlier position fetched is not in it.
+        let queue = Queue::new(&self.client, &self.wake);
+        topic.start(partition.partition.get(), offset.get() as i64, &queue).map_err(failed)?;
+        let feed = Feed { at: partition.clone(), position: offset.get() as i64, is_paused: false, queue, topic };
+        let place = source.0 as usize;
+        if place == self.sources.len() {
+            self.sources.push(None);
+        }
+        self.sources[place] = Some(feed);
+        self.by_partition.insert(partition.clone(), source);
+        Ok(source)
+    }
+
+    fn unassign(&mut self, source: Source) {
+        if let Some(feed) = self.sources.get_mut(source.0 as usize).and_then(Option::take) {
+            self.by_partition.remove(&feed.at);
+            feed.topic.stop(feed.at.partition.get());
+        }
+    }
+
+    fn pause(&mut self, source: Source) {
+        if let Some(Some(feed)) = self.sources.get_mut(source.0 as usize) {
+            feed.is_paused = true;
+        }
+    }
+
+    fn resume(&mut self, source: Source) {
+        if let Some(Some(feed)) = self.sources.get_mut(source.0 as usize) {
+            feed.is_paused = false;
+            if feed.queue.is_ready() {
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
+        Box::pin(async move {
+            loop {
+                if let Some(trouble) = self.trouble.clone() {
+                    self.explain(trouble).await?;
+                }
+                match self.take() {
+                    // Messages that were no records, and moved nothing.
+                    Some(fetched) if fetched.is_empty() => {}
+                    Some(fetched) => return Ok(fetched),
+                    None => self.wake.notified().await,
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,278 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{BrokerError, Cleanup, Partition, TopicConfig, TopicDescription, TopicPartition};
+use parking_lot::RwLock;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::background::in_background;
+use crate::cluster::Cluster;
+use crate::native::TopicMetadata;
+
+/// How soon to look again whether a topic is there as it should be.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a request of an administrator may take.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// Kafka's own topics begin so.
+const INTERNAL: &str = "__";
+
+/// How many partitions topics have, as far as was seen.
+#[derive(Default)]
+pub(crate) struct KnownTopics(RwLock<HashMap<Arc<str>, u32>>);
+
+impl KnownTopics {
+    fn partitions(&self, topic: &str) -> Option<u32> {
+        self.0.read().get(topic).copied()
+    }
+
+    fn saw(&self, topic: &str, partitions: u32) {
+        self.0.write().insert(topic.into(), partitions);
+    }
+
+    pub(crate) fn forget(&self, topic: &str) {
+        self.0.write().remove(topic);
+    }
+}
+
+impl Cluster {
+    /// That a partition is there. Asks the cluster for what was not seen yet, and waits for its answer.
+    pub(crate) fn check_partition(&self, at: &TopicPartition) -> Result<(), BrokerError> {
+        let partitions = match self.topics.partitions(&at.topic) {
+            Some(partitions) if at.partition.get() < partitions => partitions,
+            _ => self.look_up(&at.topic)?.map(|topic| topic.partitions).ok_or_else(|| BrokerError::UnknownTopic {
+                topic: at.topic.clone(),
+            })?,
+        };
+        if at.partition.get() < partitions {
+            return Ok(());
+        }
+        Err(BrokerError::UnknownPartition { topic: at.topic.clone(), partition: at.partition })
+    }
+
+    /// That all of a topic's `partitions` are there.
+    pub(crate) async fn check_partitions(
+        self: &Arc<Self>,
+        topic: &str,
+        partitions: &[Partition],
+    ) -> Result<(), BrokerError> {
+        let (cluster, name) = (self.clone(), Arc::<str>::from(topic));
+        let last = partitions.iter().copied().max().unwrap_or(Partition::new(0));
+        if self.topics.partitions(topic).is_some_and(|known| last.get() < known) {
+            return Ok(());
+        }
+        in_background("topics", move || cluster.check_partition(&TopicPartition { topic: name, partition: last })).await?
+    }
+
+    /// What the cluster says of a topic, if it has it. Blocks.
+    pub(crate) fn look_up(&self, topic: &str) -> Result<Option<TopicMetadata>, BrokerError> {
+        let metadata = self.retried("looking up a topic", |within| self.lookups.metadata(Some(topic), within))?;
+        let found = metadata.topics.into_iter().find(|found| found.name == topic);
+        match found {
+            Some(found) if found.error.is_none() && found.partitions > 0 => {
+                self.topics.saw(topic, found.partitions);
+                Ok(Some(found))
+            }
+            Some(TopicMetadata { error: Some(code), .. }) if code.is_refused() => {
+                Err(self.trial("looking up a topic").failed(&code.into()))
+            }
+            _ => {
+                self.topics.forget(topic);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn found(self: &Arc<Self>, topic: &str) -> Result<Option<TopicMetadata>, BrokerError> {
+        let (cluster, topic) = (self.clone(), topic.to_owned());
+        in_background("topics", move || cluster.look_up(&topic)).await?
+    }
+
+    pub(crate) async fn create_topic(self: &Arc<Self>, config: TopicConfig) -> Result<(), BrokerError> {
+        let invalid = |reason: String| BrokerError::InvalidTopic { topic: config.name.clone(), reason };
+        check_name(&config.name).map_err(invalid)?;
+        if config.partitions == 0 {
+            return Err(invalid("a topic has at least one partition".into()));
+        }
+        let replicas = config.replicas.or(self.config.replicas).unwrap_or_else(|| self.brokers().min(3) as u16);
+        let (policy, retention) = settings_of(config.cleanup);
+        let mut topic =
+            NewTopic::new(&config.name, config.partitions as i32, TopicReplication::Fixed(i32::from(replicas)))
+                .set("cleanup.policy", policy);
+        if let Some(retention) = &retention {
+            topic = topic.set("retention.ms", retention);
+        }
+        let created = self.admin()?.create_topics([&topic], &options()).await;
+        match created.map(|mut results| results.pop()) {
+            Ok(Some(Ok(_))) => {}
+            Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => {
+                return Err(BrokerError::TopicExists { topic: config.name });
+            }
+            Ok(Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor)))) => {
+                return Err(invalid(format!(
+                    "the cluster does not have the {replicas} brokers that its {replicas} copies need: start more, or ask \
+                     for fewer copies"
+                )));
+            }
+            Ok(Some(Err((_, code)))) => return Err(invalid(format!("the cluster refuses it: {code}"))),
+            Ok(None) => return Err(invalid("the cluster gave no answer".into())),
+            Err(error) => return Err(self.unavailable("creating a topic", &error)),
+        }
+        // Its brokers learn of it one after the other.
+        self.wait_until(&config.name, |found| found.as_ref().is_some_and(|topic| topic.is_led)).await
+    }
+
+    pub(crate) async fn delete_topic(self: &Arc<Self>, topic: &str) -> Result<(), BrokerError> {
+        let deleted = self.admin()?.delete_topics(&[topic], &options()).await;
+        match deleted.map(|mut results| results.pop()) {
+            Ok(Some(Ok(_))) => {}
+            Ok(Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)))) => {
+                return Err(BrokerError::UnknownTopic { topic: topic.into() });
+            }
+            Ok(Some(Err((_, code)))) => {
+                return Err(BrokerError::InvalidTopic {
+                    topic: topic.into(),
+                    reason: format!("the cluster does not delete it: {code}"),
+                });
+            }
+            Ok(None) => {}
+            Err(error) => return Err(self.unavailable("deleting a topic", &error)),
+        }
+        self.topics.forget(topic);
+        self.wait_until(topic, |found| found.is_none()).await
+    }
+
+    async fn wait_until(
+        self: &Arc<Self>,
+        topic: &str,
+        holds: impl Fn(&Option<TopicMetadata>) -> bool,
+    ) -> Result<(), BrokerError> {
+        let wait = async {
+            loop {
+                if holds(&self.found(topic).await?) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(self.config.patience, wait).await.unwrap_or_else(|_| {
+            Err(BrokerError::Unavailable {
+                location: self.location(),
+                reason: format!("its brokers did not learn of what was done to topic `{topic}`"),
+            })
+        })
+    }
+
+    pub(crate) async fn topic(self: &Arc<Self>, topic: &str) -> Result<Option<TopicDescription>, BrokerError> {
+        match self.found(topic).await? {
+            Some(found) => Ok(self.describe(vec![found]).await?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn topics(self: &Arc<Self>) -> Result<Vec<TopicDescription>, BrokerError> {
+        let cluster = self.clone();
+        let metadata = in_background("topics", move || {
+            cluster.retried("looking up the topics", |within| cluster.lookups.metadata(None, within))
+        })
+        .await??;
+        let mut topics = metadata.topics;
+        topics.retain(|topic| topic.error.is_none() && !topic.name.starts_with(INTERNAL));
+        self.describe(topics).await
+    }
+
+    /// Adds how long topics keep their records. What was deleted meanwhile is left out.
+    async fn describe(&self, topics: Vec<TopicMetadata>) -> Result<Vec<TopicDescription>, BrokerError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+        let described = self.admin()?.describe_configs(&resources, &options()).await;
+        let described = described.map_err(|error| self.unavailable("looking up topics' settings", &error))?;
+        let mut descriptions = Vec::new();
+        for (topic, described) in topics.into_iter().zip(described) {
+            let Ok(settings) = described else { continue };
+            let setting = |name: &str| {
+                let entry = settings.entries.iter().find(|entry| entry.name == name)?;
+                entry.value.clone()
+            };
+            self.topics.saw(&topic.name, topic.partitions);
+            descriptions.push(TopicDescription {
+                name: topic.name.into(),
+                partitions: topic.partitions,
+                cleanup: cleanup_of(setting("cleanup.policy").as_deref(), setting("retention.ms").as_deref()),
+            });
+        }
+        descriptions.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(descriptions)
+    }
+
+    fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, BrokerError> {
+        self.admin.get_or_try_init(|| {
+            self.lookups_configuration()
+                .client_config()
+                .create()
+                .map_err(|error| self.unavailable("opening an administrator's client", &error))
+        })
+    }
+
+    pub(crate) async fn delete_group(self: &Arc<Self>, group: &str) -> Result<(), BrokerError> {
+        let deleted = self.admin()?.delete_groups(&[group], &options()).await;
+        match deleted.map(|mut results| results.pop()) {
+            Ok(Some(Err((_, RDKafkaErrorCode::NonEmptyGroup)))) => {
+                let (cluster, name) = (self.clone(), group.to_owned());
+                let members = in_background("group", move || {
+                    cluster.retried("counting a group's members", |within| cluster.lookups.count_members(&name, within))
+                })
+                .await??;
+                Err(BrokerError::GroupNotEmpty { group: group.into(), members })
+            }
+            Ok(Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) | Some(Ok(_)) | None) => Ok(()),
+            Ok(Some(Err((_, code)))) => Err(BrokerError::Unavailable {
+                location: self.location(),
+                reason: format!("deleting group `{group}`: {code}"),
+            }),
+            Err(error) => Err(self.unavailable("deleting a group", &error)),
+        }
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST))
+}
+
+/// Kafka's rule for names.
+fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match name {
+        "" => Err("it has no name".into()),
+        "." | ".." => Err("`.` and `..` are no names".into()),
+        _ if name.len() > 249 => Err(format!("its name has {} characters, and 249 are allowed", name.len())),
+        _ if !name.chars().all(allowed) => Err("a name has letters, digits, `.`, `_` and `-` only".into()),
+        _ => Ok(()),
+    }
+}
+
+/// `cleanup.policy` and `retention.ms`.
+fn settings_of(cleanup: Cleanup) -> (&'static str, Option<String>) {
+    let millis = |retention: Duration| retention.as_millis().to_string();
+    match cleanup {
+        Cleanup::Delete { retention } => ("delete", Some(retention.map_or_else(|| "-1".to_owned(), millis))),
+        Cleanup::Compact => ("compact", None),
+        Cleanup::CompactDelete { retention } => ("compact,delete", Some(millis(retention))),
+    }
+}
+
+fn cleanup_of(policy: Option<&str>, retention: Option<&str>) -> Cleanup {
+    let policy = policy.unwrap_or("delete");
+    let retention = retention.and_then(|retention| retention.parse().ok()).map(Duration::from_millis);
+    match (policy.contains("compact"), policy.contains("delete"), retention) {
+        (true, true, Some(retention)) => Cleanup::CompactDelete { retention },
+        (true, _, _) => Cleanup::Compact,
+        (false, _, retention) => Cleanup::Delete { retention },
+    }
+}

@@ -1,0 +1,318 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{BrokerError, GroupMetadata, TopicPartition, Written};
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::native::{Configuration, Failure, Identity, Place, Places, Remedy};
+use crate::outgoing::{Outgoing, SizeLimit};
+use crate::writer::{STEP, Wanted, Writer, undelivered};
+
+/// How long a coordinator may take to answer before it is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A transactional client and the transaction in hand, for the thread that does the work.
+///
+/// Its records are kept until the commit went through. A transaction that fails for a reason that passes (brokers away, a
+/// coordinator that moves, a generation that went by while it was on its way) is aborted and made again.
+pub(crate) struct Transaction {
+    cluster: Arc<Cluster>,
+    writer: Writer,
+    id: String,
+    limit: SizeLimit,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) positions: Option<Positions>,
+    /// How many of the outgoing records the client has; `None` while it has no transaction open.
+    given: Option<usize>,
+    /// Another took this one's place.
+    fenced: Option<String>,
+}
+
+/// Positions of a group, and in whose name they are committed.
+pub(crate) struct Positions {
+    pub(crate) places: Vec<Place>,
+    pub(crate) of: GroupMetadata,
+}
+
+/// Why an attempt at a transaction failed.
+enum Failed {
+    /// The same again, after an abort.
+    Again(Failure),
+    /// For good: this is told.
+    Told(BrokerError),
+}
+
+impl Transaction {
+    pub(crate) fn configuration(cluster: &Cluster, id: &str) -> Configuration {
+        let mut configuration = Writer::configuration(cluster).set("transactional.id", id);
+        if configuration.value("transaction.timeout.ms").is_none() {
+            // As Kafka Streams has it: what a crashed worker left open keeps others waiting for so long at most.
+            configuration = configuration.set("transaction.timeout.ms", "10000");
+        }
+        configuration
+    }
+
+    /// Makes this the one producer of its id. Waits for the cluster as long as its patience lasts.
+    pub(crate) fn open(
+        cluster: Arc<Cluster>,
+        configuration: &Configuration,
+        limit: SizeLimit,
+        id: String,
+        wanted: &Wanted,
+    ) -> Result<Self, BrokerError> {
+        let deadline = Instant::now() + cluster.config.patience;
+        loop {
+            let writer = Writer::open(configuration)?;
+            let mut opened = writer.client.init_transactions(ANSWER);
+            while let Err(failure) = &opened
+                && failure.remedy == Remedy::Retry
+                && wanted.is_wanted()
+                && Instant::now() < deadline
+            {
+                opened = writer.client.init_transactions(ANSWER);
+            }
+            match opened {
+                Ok(()) => {
+                    return Ok(Self {
+                        cluster,
+                        writer,
+                        id,
+                        limit,
+                        outgoing: Outgoing::default(),
+                        positions: None,
+                        given: None,
+                        fenced: None,
+                    });
+                }
+                // Its open may have met the end of a transaction of the same id.
+                Err(failure) if failure.code.is_passing() && wanted.is_wanted() && Instant::now() < deadline => {}
+                Err(failure) => return Err(cluster.trial("opening a transactional producer").failed(&failure)),
+            }
+        }
+    }
+
+    /// That it is not fenced.
+    pub(crate) fn check(&self) -> Result<(), BrokerError> {
+        match &self.fenced {
+            Some(reason) => Err(BrokerError::Fenced { who: self.who(), reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn who(&self) -> String {
+        format!("producer `{}`", self.id)
+    }
+
+    /// Gives the brokers what was sent so far, uncommitted.
+    pub(crate) fn flush(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<Written, BrokerError> {
+        self.check()?;
+        self.give(destinations, wanted).map_err(|failed| self.told(failed))?;
+        while let Err(failure) = self.writer.client.flush(STEP) {
+            if !wanted.is_wanted() {
+                return Err(self.cluster.trial("writing").failed(&failure));
+            }
+        }
+        self.delivered(destinations).map_err(|failed| self.told(failed))
+    }
+
+    /// Commits. Waits for the outcome as long as the patience lasts; after that it is not known.
+    pub(crate) fn commit(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<Written, BrokerError> {
+        self.check()?;
+        if self.outgoing.is_empty() && self.positions.is_none() && self.given.is_none() {
+            return Ok(Written::default());
+        }
+        let deadline = Instant::now() + self.cluster.config.patience.max(Duration::from_secs(60));
+        loop {
+            match self.attempt(destinations, wanted, deadline) {
+                Ok(written) => {
+                    self.outgoing.clear();
+                    self.positions = None;
+                    self.given = None;
+                    return Ok(written);
+                }
+                Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline => {
+                    tracing::info!("{}: {}; the transaction is made again", self.who(), failure.reason);
+                    self.abort_client(wanted, deadline)?;
+                    self.writer.forget();
+                }
+                Err(failed) => {
+                    let told = self.told(failed);
+                    if self.fenced.is_none() {
+                        // What was left open is the next one's hindrance.
+                        self.abort_client(wanted, deadline)?;
+                    }
+                    self.outgoing.clear();
+                    self.positions = None;
+                    self.writer.forget();
+                    return Err(told);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn abort(&mut self, wanted: &Wanted) -> Result<(), BrokerError> {
+        self.outgoing.clear();
+        self.positions = None;
+        let deadline = Instant::now() + self.cluster.config.patience;
+        let aborted = if self.fenced.is_some() { Ok(()) } else { self.abort_client(wanted, deadline) };
+        self.writer.forget();
+        aborted
+    }
+
+    fn attempt(
+        &mut self,
+        destinations: &[TopicPartition],
+        wanted: &Wanted,
+        deadline: Instant,
+    ) -> Result<Written, Failed> {
+        self.give(destinations, wanted)?;
+        if let Some(positions) = &self.positions {
+            let (places, identity) = positions.resolve(&self.cluster).map_err(Failed::Told)?;
+            let places = Places::of(&places);
+            self.retried(wanted, deadline, |writer| writer.client.send_offsets(&places, &identity, ANSWER))?;
+        }
+        self.retried(wanted, deadline, |writer| writer.client.commit_transaction(ANSWER))?;
+        self.delivered(destinations)
+    }
+
+    /// Hands the client what it does not have yet, in a transaction.
+    fn give(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<(), Failed> {
+        let from = match self.given {
+            Some(given) => given,
+            None => {
+                let begun = self.writer.client.begin_transaction();
+                begun.map_err(|failure| self.failed(failure))?;
+                self.given = Some(0);
+                0
+            }
+        };
+        let produced = self.writer.produce(&self.outgoing, from, destinations, wanted);
+        produced.map_err(|(failure, tag)| match self.writer.client.fatal() {
+            Some(fatal) => self.failed(Failure { remedy: Remedy::Fatal, ..fatal }),
+            None => Failed::Told(undelivered(&self.cluster, failure.code, &destinations[tag], self.limit)),
+        })?;
+        self.given = Some(self.outgoing.len());
+        Ok(())
+    }
+
+    fn delivered(&self, destinations: &[TopicPartition]) -> Result<Written, Failed> {
+        self.writer.written().map_err(|(code, tag)| {
+            let failure = Failure::of(code);
+            if code.is_too_large() || code.is_unknown_topic() || code.is_refused() {
+                return Failed::Told(undelivered(&self.cluster, code, &destinations[tag], self.limit));
+            }
+            match self.writer.client.fatal() {
+                Some(fatal) => self.failed(Failure { remedy: Remedy::Fatal, ..fatal }),
+                None => Failed::Again(failure),
+            }
+        })
+    }
+
+    /// Calls again while that is what librdkafka advises.
+    fn retried(
+        &self,
+        wanted: &Wanted,
+        deadline: Instant,
+        call: impl Fn(&Writer) -> Result<(), Failure>,
+    ) -> Result<(), Failed> {
+        loop {
+            match call(&self.writer) {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.remedy == Remedy::Retry => {
+                    if !wanted.is_wanted() || Instant::now() >= deadline {
+                        return Err(Failed::Told(BrokerError::Unknown {
+                            operation: "commit",
+                            reason: format!("{}; it was waited for {:?}", failure.reason, self.cluster.config.patience),
+                        }));
+                    }
+                }
+                Err(failure) => return Err(self.failed(failure)),
+            }
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Failed {
+        let fenced = |reason: &str| {
+            Failed::Told(BrokerError::Fenced { who: self.who(), reason: self.cluster.config.redacted(reason) })
+        };
+        match failure.remedy {
+            // Whatever it is: nothing of it is visible, and another producer goes on from what is committed.
+            Remedy::Fatal => fenced(&failure.reason),
+            // The member goes on in a newer generation, if it still is one: that is seen when its positions are sent anew.
+            _ if failure.code.is_old_generation() => Failed::Again(failure),
+            _ if failure.code.is_fenced() => fenced(&failure.reason),
+            _ if failure.code.is_refused() => Failed::Told(self.cluster.trial("committing").failed(&failure)),
+            Remedy::Abort => match self.writer.written() {
+                Err((code, _)) if code.is_too_large() || code.is_unknown_topic() || code.is_refused() => {
+                    Failed::Told(self.cluster.trial("committing").failed(&code.into()))
+                }
+                _ => Failed::Again(failure),
+            },
+            _ => Failed::Told(self.cluster.trial("committing").failed(&failure)),
+        }
+    }
+
+    fn told(&mut self, failed: Failed) -> BrokerError {
+        let told = match failed {
+            Failed::Again(failure) if failure.code.is_fenced() => {
+                BrokerError::Fenced { who: self.who(), reason: failure.reason }
+            }
+            Failed::Again(failure) => self.cluster.trial("committing").failed(&failure),
+            Failed::Told(error) => error,
+        };
+        if self.writer.client.fatal().is_some() {
+            self.fenced = Some(told.to_string());
+        }
+        told
+    }
+
+    /// Ends the client's transaction, if it has one open.
+    fn abort_client(&mut self, wanted: &Wanted, deadline: Instant) -> Result<(), BrokerError> {
+        if self.given.take().is_none() {
+            return Ok(());
+        }
+        loop {
+            match self.writer.client.abort_transaction(ANSWER) {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.remedy == Remedy::Retry && wanted.is_wanted() && Instant::now() < deadline => {}
+                Err(failure) => {
+                    if failure.remedy == Remedy::Fatal || self.writer.client.fatal().is_some() {
+                        self.fenced = Some(failure.reason.clone());
+                        return Err(BrokerError::Fenced { who: self.who(), reason: failure.reason });
+                    }
+                    return Err(self.cluster.trial("aborting a transaction").failed(&failure));
+                }
+            }
+        }
+    }
+}
+
+impl Positions {
+    /// The positions, and in whose name: the member's as it is now, if it is this process's and still the one that began.
+    fn resolve(&self, cluster: &Cluster) -> Result<(Vec<Place>, Identity), BrokerError> {
+        let GroupMetadata { group, member, generation } = &self.of;
+        let over = || BrokerError::Fenced {
+            who: format!("member `{member}` of group `{group}`"),
+            reason: "it is no member any more".into(),
+        };
+        // Kafka lets those who are nobody commit what they like.
+        if member.is_empty() {
+            return Err(over());
+        }
+        let known = cluster.members.find(&self.of);
+        let now = known.as_ref().filter(|known| known.may_commit_as(&self.of)).and_then(|known| known.identity());
+        let identity = now.unwrap_or_else(|| Identity {
+            group: group.to_string(),
+            member: member.to_string(),
+            generation: i32::try_from(*generation).unwrap_or(i32::MAX),
+            instance: known.as_ref().and_then(|known| known.identity()).and_then(|identity| identity.instance),
+        });
+        let places = match &known {
+            Some(known) if self.places.is_empty() => known.nothing(),
+            None if self.places.is_empty() => return Err(over()),
+            _ => self.places.clone(),
+        };
+        Ok((places, identity))
+    }
+}

@@ -1,0 +1,163 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use marlowe_broker::{BrokerError, Destination, Offset, TopicPartition, Written};
+use parking_lot::Mutex;
+
+use crate::cluster::Cluster;
+use crate::native::{Client, Code, Configuration, Failure, Kind, Observer, Topic};
+use crate::outgoing::{Outgoing, SizeLimit};
+
+/// How long one wait of a writer is, before it looks whether anyone still wants it.
+pub(crate) const STEP: Duration = Duration::from_secs(1);
+
+/// A producing client, for the thread that does its work.
+pub(crate) struct Writer {
+    pub(crate) client: Arc<Client>,
+    deliveries: Arc<Deliveries>,
+    topics: HashMap<Arc<str>, Arc<Topic>>,
+    by_destination: Vec<Arc<Topic>>,
+}
+
+/// What became of records, by destination.
+#[derive(Default)]
+struct Deliveries(Mutex<Delivered>);
+
+#[derive(Default)]
+struct Delivered {
+    /// The offset after the last record of each destination, or 0.
+    ends: Vec<u64>,
+    failed: Option<(usize, Code)>,
+}
+
+impl Observer for Deliveries {
+    fn delivered(&self, tag: usize, offset: i64, error: Option<Code>) {
+        let mut delivered = self.0.lock();
+        match error {
+            Some(code) => drop(delivered.failed.get_or_insert((tag, code))),
+            None => {
+                if delivered.ends.len() <= tag {
+                    delivered.ends.resize(tag + 1, 0);
+                }
+                let end = &mut delivered.ends[tag];
+                *end = (*end).max(offset.max(0) as u64 + 1);
+            }
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn configuration(cluster: &Cluster) -> Configuration {
+        const DEFAULTS: [(&str, &str); 4] = [
+            // A lane hands over all of a commit at once.
+            ("queue.buffering.max.messages", "10000000"),
+            ("queue.buffering.max.kbytes", "2097151"),
+            ("linger.ms", "5"),
+            ("sticky.partitioning.linger.ms", "0"),
+        ];
+        Configuration::new(&cluster.config, &DEFAULTS).set("enable.idempotence", "true")
+    }
+
+    pub(crate) fn open(configuration: &Configuration) -> Result<Self, BrokerError> {
+        let deliveries = Arc::new(Deliveries::default());
+        let client = Client::observed(Kind::Producer, configuration, deliveries.clone())?;
+        Ok(Self { client, deliveries, topics: HashMap::new(), by_destination: Vec::new() })
+    }
+
+    /// The largest record that a producer of this configuration takes.
+    pub(crate) fn size_limit(configuration: &Configuration) -> SizeLimit {
+        let set = configuration.value("message.max.bytes").and_then(|limit| limit.parse().ok());
+        SizeLimit(set.unwrap_or(SizeLimit::DEFAULT))
+    }
+
+    /// Hands over the records of `outgoing` from `from` on.
+    pub(crate) fn produce(
+        &mut self,
+        outgoing: &Outgoing,
+        from: usize,
+        destinations: &[TopicPartition],
+        wanted: &Wanted,
+    ) -> Result<(), (Failure, usize)> {
+        for at in &destinations[self.by_destination.len()..] {
+            let topic = match self.topics.get(&at.topic) {
+                Some(topic) => topic.clone(),
+                None => {
+                    let tag = self.by_destination.len();
+                    let topic = Topic::new(&self.client, &at.topic).map_err(|failure| (failure, tag))?;
+                    let topic = Arc::new(topic);
+                    self.topics.insert(at.topic.clone(), topic.clone());
+                    topic
+                }
+            };
+            self.by_destination.push(topic);
+        }
+        for index in from..outgoing.len() {
+            loop {
+                let produced = outgoing.lend(index, |to, record| {
+                    let (topic, partition) = (&self.by_destination[to], destinations[to].partition.get());
+                    self.client.produce(topic, partition, record, to).map_err(|failure| (failure, to))
+                });
+                match produced {
+                    // There is more room when some of it has gone.
+                    Err((failure, _)) if failure.code == Code::QUEUE_FULL && wanted.is_wanted() => {
+                        self.client.serve(Duration::from_millis(10));
+                    }
+                    Err(failed) => return Err(failed),
+                    Ok(()) => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where records went since the last time, or the first that went nowhere.
+    pub(crate) fn written(&self) -> Result<Written, (Code, usize)> {
+        let mut delivered = self.deliveries.0.lock();
+        let Delivered { ends, failed } = std::mem::take(&mut *delivered);
+        if let Some((tag, code)) = failed {
+            return Err((code, tag));
+        }
+        let ends = (0..).map(Destination).zip(ends);
+        Ok(Written { ends: ends.filter(|(_, end)| *end > 0).map(|(to, end)| (to, Offset::new(end))).collect() })
+    }
+
+    /// Forgets what became of records so far.
+    pub(crate) fn forget(&self) {
+        *self.deliveries.0.lock() = Delivered::default();
+    }
+}
+
+/// Whether the work of a thread is still wanted: nobody waits for what a crashed lane began.
+#[derive(Clone)]
+pub(crate) struct Wanted(Arc<AtomicBool>);
+
+/// Says so when it is dropped.
+pub(crate) struct Wants(Arc<AtomicBool>);
+
+impl Wanted {
+    pub(crate) fn new() -> (Wants, Self) {
+        let flag = Arc::new(AtomicBool::new(true));
+        (Wants(flag.clone()), Self(flag))
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Wants {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What a record that could not be written is told as.
+pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition, limit: SizeLimit) -> BrokerError {
+    if code.is_too_large() {
+        // The broker, or the topic, takes less than the client.
+        return BrokerError::MessageTooLarge { topic: at.topic.clone(), size: limit.0, limit: limit.0 };
+    }
+    cluster.trial("writing").failed_at(&code.into(), at)
+}
