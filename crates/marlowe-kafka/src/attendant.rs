@@ -6,8 +6,9 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::cluster::Cluster;
 use crate::members::Member;
-use crate::membership::{Attention, Desk, LOOK_EVERY};
+use crate::membership::{Attention, LOOK_EVERY};
 use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
+use crate::subscription::{Desk, Subscription};
 
 /// What a membership is asked to do.
 pub(crate) enum Command {
@@ -15,8 +16,13 @@ pub(crate) enum Command {
     Acknowledge(Vec<TopicPartition>, oneshot::Sender<Result<(), BrokerError>>),
     /// The work of what was lost is dropped.
     Dropped,
+    /// Someone waits for its news again. Answered when what came meanwhile is told.
+    Attend(oneshot::Sender<()>),
     Leave(oneshot::Sender<Result<(), BrokerError>>),
 }
+
+/// How often it looks at once, when someone waits again.
+const CATCH_UP: u32 = 5;
 
 /// How often it may find nobody waiting before it attends no more.
 const PATIENCE: u32 = 10;
@@ -24,16 +30,18 @@ const PATIENCE: u32 = 10;
 /// Attends to a membership's client: hears what the group decides, and answers when the program has done its part.
 pub(crate) struct Attendant {
     cluster: Arc<Cluster>,
+    subscription: Subscription,
     client: Arc<Client>,
-    member: Arc<Member>,
     desk: Arc<Desk>,
+    member: Arc<Member>,
     attention: Arc<Attention>,
     news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
     /// What the group takes, all of it, and what of that is not acknowledged yet. The client can give partitions up once
     /// in a rebalance only: with the last of them.
     revoked: Vec<Place>,
     unacknowledged: BTreeSet<TopicPartition>,
-    lost: Option<Vec<Place>>,
+    /// Its loss was told, and its work may not be dropped yet.
+    is_lost: bool,
     /// Whether it was told anything since it joined.
     told: bool,
 }
@@ -41,24 +49,26 @@ pub(crate) struct Attendant {
 impl Attendant {
     pub(crate) fn new(
         cluster: Arc<Cluster>,
-        client: Arc<Client>,
+        subscription: Subscription,
         member: Arc<Member>,
-        desk: Arc<Desk>,
         attention: Arc<Attention>,
         news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, BrokerError> {
+        let (client, desk) = subscription.begin(&cluster)?;
+        member.is(&client);
+        Ok(Self {
             cluster,
+            subscription,
             client,
-            member,
             desk,
+            member,
             attention,
             news,
             revoked: Vec::new(),
             unacknowledged: BTreeSet::new(),
-            lost: None,
+            is_lost: false,
             told: false,
-        }
+        })
     }
 
     /// Attends until the membership leaves, or is dropped; that is no way to leave.
@@ -67,23 +77,20 @@ impl Attendant {
         loop {
             alone = if self.attention.is_paid() { 0 } else { alone + 1 };
             let command = if alone < PATIENCE {
-                if let Err(code) = self.client.serve_member(LOOK_EVERY) {
-                    self.troubled(code);
-                }
-                for (rebalanced, places) in self.desk.take() {
-                    self.decided(rebalanced, places);
-                }
+                self.serve();
                 commands.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
             } else {
                 // Nobody waits for its news: librdkafka lets the session end when it is not asked for so long.
+                self.attention.lapse();
                 commands.recv_timeout(LOOK_EVERY).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
             };
             match command {
                 Ok(Command::Acknowledge(partitions, reply)) => drop(reply.send(self.acknowledge(&partitions))),
-                Ok(Command::Dropped) => {
-                    if let Some(lost) = self.lost.take() {
-                        self.give_up(&lost);
-                    }
+                Ok(Command::Dropped) => self.begin_anew(),
+                Ok(Command::Attend(reply)) => {
+                    // What was decided while nobody listened may be over.
+                    (0..CATCH_UP).for_each(|_| self.serve());
+                    let _ = reply.send(());
                 }
                 Ok(Command::Leave(reply)) => {
                     let _ = reply.send(self.leave());
@@ -95,10 +102,39 @@ impl Attendant {
         }
     }
 
+    fn serve(&mut self) {
+        if let Err(code) = self.client.serve_member(LOOK_EVERY) {
+            self.troubled(code);
+        }
+        for (rebalanced, places) in self.desk.take() {
+            // What a client decides after a loss is void.
+            if !self.is_lost {
+                self.decided(rebalanced, places);
+            }
+        }
+        // While it waits for a revocation to be answered, the client does not tell that all is lost meanwhile.
+        if !self.revoked.is_empty() && !self.client.is_member() {
+            self.decided(Rebalanced::Lost, Vec::new());
+        }
+    }
+
+    /// After a loss nothing of the old client is worth keeping: what it believes to own may be others'.
+    fn begin_anew(&mut self) {
+        if !std::mem::take(&mut self.is_lost) {
+            return;
+        }
+        match self.subscription.begin(&self.cluster) {
+            Ok((client, desk)) => {
+                self.member.is(&client);
+                (self.client, self.desk, self.told) = (client, desk, false);
+            }
+            Err(error) => self.tell(Err(error)),
+        }
+    }
+
     fn decided(&mut self, rebalanced: Rebalanced, places: Vec<Place>) {
         match rebalanced {
             Rebalanced::Assigned => {
-                self.member.joined();
                 // They hold nothing: where they are read from does not matter, and need not be asked for.
                 let from_end: Vec<_> =
                     places.iter().map(|place| Place { offset: Places::LATEST, ..place.clone() }).collect();
@@ -117,13 +153,11 @@ impl Attendant {
                 self.tell(Ok(GroupEvent::Revoked(self.unacknowledged.iter().cloned().collect())));
             }
             Rebalanced::Lost => {
+                self.is_lost = true;
                 self.member.lost();
-                // What it was to give up anyway it was told already.
-                let told = std::mem::take(&mut self.unacknowledged);
-                let lost = partitions_of(&places).filter(|partition| !told.contains(partition)).collect();
+                self.unacknowledged.clear();
                 self.revoked.clear();
-                self.lost = Some(places);
-                self.tell(Ok(GroupEvent::Lost(lost)));
+                self.tell(Ok(GroupEvent::Lost(partitions_of(&places).collect())));
             }
         }
     }
@@ -152,7 +186,7 @@ impl Attendant {
     fn leave(&mut self) -> Result<(), BrokerError> {
         self.desk.leave(&self.client);
         // What it was asked to give up, and did not yet.
-        let left = self.lost.take().unwrap_or_else(|| std::mem::take(&mut self.revoked));
+        let left = std::mem::take(&mut self.revoked);
         if !left.is_empty() {
             self.give_up(&left);
         }

@@ -28,6 +28,7 @@ mod offsets;
 mod outgoing;
 mod producer;
 mod reader;
+mod subscription;
 mod topics;
 mod transaction;
 mod transactional;

@@ -35,29 +35,35 @@ pub(crate) struct Member {
     group: Arc<str>,
     /// What it subscribes to.
     topics: Vec<Arc<str>>,
-    client: Weak<Client>,
     standing: Mutex<Standing>,
 }
 
 #[derive(Default)]
 struct Standing {
+    client: Weak<Client>,
     /// It was taken for dead, and has not joined again.
     is_lost: bool,
     last: Option<Identity>,
 }
 
 impl Member {
-    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>, client: &Arc<Client>) -> Self {
-        Self { group, topics, client: Arc::downgrade(client), standing: Mutex::default() }
+    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>) -> Self {
+        Self { group, topics, standing: Mutex::default() }
+    }
+
+    /// Says by which client it is a member, or will be.
+    pub(crate) fn is(&self, client: &Arc<Client>) {
+        let mut standing = self.standing.lock();
+        (standing.client, standing.is_lost) = (Arc::downgrade(client), false);
     }
 
     pub(crate) fn client(&self) -> Option<Arc<Client>> {
-        self.client.upgrade()
+        self.standing.lock().client.upgrade()
     }
 
     /// Who it is, while it is a member.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        let identity = self.client.upgrade()?.identity()?;
+        let identity = self.client()?.identity()?;
         if identity.generation < 0 || identity.member.is_empty() {
             return None;
         }
@@ -78,10 +84,6 @@ impl Member {
 
     pub(crate) fn lost(&self) {
         self.standing.lock().is_lost = true;
-    }
-
-    pub(crate) fn joined(&self) {
-        self.standing.lock().is_lost = false;
     }
 
     /// A position that says nothing, in a topic that holds no records: committing it checks the member.

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::{
-    BrokerError, CommittedOffset, GroupMetadata, Offset, OffsetSpec, Partition, TopicPartition,
-};
+use marlowe_broker::{BrokerError, CommittedOffset, GroupMetadata, Offset, OffsetSpec, Partition, TopicPartition};
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
@@ -119,7 +117,9 @@ impl Cluster {
         self.retried("committing positions", |_| {
             // Its generation may have moved on meanwhile; what it still owns is its own in the new one too.
             match (member.client(), member.identity()) {
-                (Some(client), Some(_)) if member.may_commit_as(metadata) => client.commit(&Places::of(&places)),
+                (Some(client), Some(_)) if member.may_commit_as(metadata) => {
+                    client.commit(&Places::of(&places)).map_err(|failure| client.fatal().unwrap_or(failure))
+                }
                 _ => Err(Failure::of(Code::ILLEGAL_GENERATION)),
             }
         })

@@ -119,8 +119,7 @@ impl SizeLimit {
     const OVERHEAD: usize = 36;
 
     pub(crate) fn check(self, topic: &Arc<str>, record: &NewRecord<'_>) -> Result<(), BrokerError> {
-        let headers: usize =
-            record.headers.iter().map(|header| header.name.len() + header.value.len() + 2 * 5).sum();
+        let headers: usize = record.headers.iter().map(|header| header.name.len() + header.value.len() + 2 * 5).sum();
         let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers;
         if size + Self::OVERHEAD > self.0 {
             return Err(BrokerError::MessageTooLarge { topic: topic.clone(), size, limit: self.0 });

@@ -44,9 +44,10 @@ impl Cluster {
     pub(crate) fn check_partition(&self, at: &TopicPartition) -> Result<(), BrokerError> {
         let partitions = match self.topics.partitions(&at.topic) {
             Some(partitions) if at.partition.get() < partitions => partitions,
-            _ => self.look_up(&at.topic)?.map(|topic| topic.partitions).ok_or_else(|| BrokerError::UnknownTopic {
-                topic: at.topic.clone(),
-            })?,
+            _ => self
+                .look_up(&at.topic)?
+                .map(|topic| topic.partitions)
+                .ok_or_else(|| BrokerError::UnknownTopic { topic: at.topic.clone() })?,
         };
         if at.partition.get() < partitions {
             return Ok(());
@@ -65,7 +66,8 @@ impl Cluster {
         if self.topics.partitions(topic).is_some_and(|known| last.get() < known) {
             return Ok(());
         }
-        in_background("topics", move || cluster.check_partition(&TopicPartition { topic: name, partition: last })).await?
+        in_background("topics", move || cluster.check_partition(&TopicPartition { topic: name, partition: last }))
+            .await?
     }
 
     /// What the cluster says of a topic, if it has it. Blocks.

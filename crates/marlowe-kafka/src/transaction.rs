@@ -12,6 +12,10 @@ use crate::writer::{STEP, Wanted, Writer, undelivered};
 /// How long a coordinator may take to answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How often, and how many times, it is looked whether a member has learnt of its new generation.
+const LEARN_EVERY: Duration = Duration::from_millis(10);
+const LEARN_TRIES: u32 = 300;
+
 /// A transactional client and the transaction in hand, for the thread that does the work.
 ///
 /// Its records are kept until the commit went through. A transaction that fails for a reason that passes (brokers away, a
@@ -170,7 +174,14 @@ impl Transaction {
         if let Some(positions) = &self.positions {
             let (places, identity) = positions.resolve(&self.cluster).map_err(Failed::Told)?;
             let places = Places::of(&places);
-            self.retried(wanted, deadline, |writer| writer.client.send_offsets(&places, &identity, ANSWER))?;
+            let sent = self.retried(wanted, deadline, |writer| writer.client.send_offsets(&places, &identity, ANSWER));
+            if let Err(Failed::Again(failure)) = &sent
+                && failure.code.is_old_generation()
+                && !positions.has_moved_on(&self.cluster, &identity, wanted)
+            {
+                return Err(Failed::Told(BrokerError::Fenced { who: self.who(), reason: failure.reason.clone() }));
+            }
+            sent?;
         }
         self.retried(wanted, deadline, |writer| writer.client.commit_transaction(ANSWER))?;
         self.delivered(destinations)
@@ -289,6 +300,23 @@ impl Transaction {
 }
 
 impl Positions {
+    /// Whether the member is one still, in a newer generation than `before`. It learns of that a moment after its group.
+    fn has_moved_on(&self, cluster: &Cluster, before: &Identity, wanted: &Wanted) -> bool {
+        for _ in 0..LEARN_TRIES {
+            let Some(known) = cluster.members.find(&self.of).filter(|known| known.may_commit_as(&self.of)) else {
+                return false;
+            };
+            if !wanted.is_wanted() {
+                return false;
+            }
+            if known.identity().is_some_and(|now| now.generation > before.generation) {
+                return true;
+            }
+            std::thread::park_timeout(LEARN_EVERY);
+        }
+        false
+    }
+
     /// The positions, and in whose name: the member's as it is now, if it is this process's and still the one that began.
     fn resolve(&self, cluster: &Cluster) -> Result<(Vec<Place>, Identity), BrokerError> {
         let GroupMetadata { group, member, generation } = &self.of;

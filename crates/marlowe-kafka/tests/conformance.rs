@@ -12,7 +12,8 @@ mod one_broker {
     use super::*;
 
     async fn setting() -> Setting {
-        let broker = KafkaBroker::connect(KafkaConfig::new(std::env::var("MARLOWE_TEST_KAFKA_1").unwrap())).await.unwrap();
+        let broker =
+            KafkaBroker::connect(KafkaConfig::new(std::env::var("MARLOWE_TEST_KAFKA_1").unwrap())).await.unwrap();
         Setting::new(broker).session_timeout(SESSION).over_limit(2_000_000)
     }
 

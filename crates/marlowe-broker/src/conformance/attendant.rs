@@ -115,6 +115,13 @@ impl Setting {
         Attendant::of(self.join(group, topics).await)
     }
 
+    /// The one member of a group, as soon as it is one.
+    pub(super) async fn member(&self, group: &Arc<str>, topic: &Arc<str>) -> Attendant {
+        let member = self.attend(group, &[topic]).await;
+        self.until("it is a member", async || !member.owned().is_empty()).await;
+        member
+    }
+
     /// The next event of a member.
     pub(super) async fn event(&self, member: &mut Box<dyn Membership>) -> GroupEvent {
         self.within("news for a member", member.next()).await.expect("the member is a member")

@@ -79,6 +79,7 @@ pub async fn a_newer_producer_fences_the_older(setting: &Setting) {
 pub async fn a_member_that_left_commits_nothing(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let (one, two) = (setting.attend(&group, &[&anchor]).await, setting.attend(&group, &[&anchor]).await);
+    setting.until("both have one", async || one.owned().len() == 1 && two.owned().len() == 1).await;
     let of_one = one.metadata().current();
     one.leave().await;
     setting.until("all is with the other", async || two.owned().len() == 2).await;
@@ -91,8 +92,7 @@ pub async fn a_member_that_left_commits_nothing(setting: &Setting) {
 /// A name the broker did not give, in a group it has and in one it has not.
 pub async fn a_member_nobody_knows_commits_nothing(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
-    let member = setting.attend(&group, &[&anchor]).await;
-    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let member = setting.member(&group, &anchor).await;
     let good = member.metadata().current();
     setting.refuses(&GroupMetadata { member: "nobody".into(), ..good.clone() }, Some(&good)).await;
     setting.refuses(&GroupMetadata { group: setting.name("group"), ..good }, None).await;
@@ -102,8 +102,7 @@ pub async fn a_member_nobody_knows_commits_nothing(setting: &Setting) {
 /// One that the group has not had.
 pub async fn a_generation_to_come_is_refused(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
-    let member = setting.attend(&group, &[&anchor]).await;
-    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let member = setting.member(&group, &anchor).await;
     let good = member.metadata().current();
     let to_come = GroupMetadata { generation: good.generation + 1000, ..good.clone() };
     setting.refuses(&to_come, Some(&good)).await;
@@ -114,8 +113,7 @@ pub async fn a_generation_to_come_is_refused(setting: &Setting) {
 pub async fn empty_positions_still_check_the_member(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
     let topic = setting.topic(1).await;
-    let member = setting.attend(&group, &[&anchor]).await;
-    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let member = setting.member(&group, &anchor).await;
     let mut producer = setting.transactional().await;
     producer.begin().unwrap();
     send(&mut *producer, &place(&topic, 0), "good").unwrap();

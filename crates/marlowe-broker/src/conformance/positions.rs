@@ -24,8 +24,7 @@ pub async fn positions_are_kept_with_their_notes(setting: &Setting) {
 /// As at-least-once processing does.
 pub async fn a_member_commits_outside_transactions(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
-    let member = setting.attend(&group, &[&anchor]).await;
-    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let member = setting.member(&group, &anchor).await;
     let metadata = member.metadata().current();
     let offsets = [(place(&anchor, 0), Offset::new(4).into())];
     setting.broker.commit_offsets(&group, Some(&metadata), &offsets).await.unwrap();
@@ -37,8 +36,7 @@ pub async fn a_member_commits_outside_transactions(setting: &Setting) {
 /// Not while it has members.
 pub async fn a_deleted_group_has_no_positions(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
-    let member = setting.attend(&group, &[&anchor]).await;
-    setting.until("it is a member", async || !member.owned().is_empty()).await;
+    let member = setting.member(&group, &anchor).await;
     let offsets = [(place(&anchor, 0), Offset::new(4).into())];
     setting.broker.commit_offsets(&group, Some(&member.metadata().current()), &offsets).await.unwrap();
     let refused = setting.broker.delete_group(&group).await;

@@ -34,7 +34,8 @@ pub async fn an_expelled_member_learns_what_it_lost_and_comes_back(setting: &Set
 
     let refused = member.acknowledge(&[place(&anchor, 0)]).await;
     assert!(refused.is_err(), "it was taken for dead");
-    let GroupEvent::Lost(lost) = setting.event(&mut member).await else { panic!("it lost its partitions") };
+    let event = setting.event(&mut member).await;
+    let GroupEvent::Lost(lost) = event else { panic!("it lost its partitions, and was told {event:?}") };
     assert_eq!(lost.into_iter().collect::<BTreeSet<_>>(), owned);
     let member = Attendant::of(member);
     setting.until("it has a share again", async || member.owned().len() == 1 && other.owned().len() == 1).await;

@@ -154,7 +154,9 @@ impl Client {
         tag: usize,
     ) -> Result<(), Failure> {
         let bytes = |bytes: Option<&[u8]>| {
-            bytes.map_or((std::ptr::null_mut::<c_void>(), 0usize), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
+            bytes.map_or((std::ptr::null_mut::<c_void>(), 0usize), |bytes| {
+                (bytes.as_ptr().cast_mut().cast(), bytes.len())
+            })
         };
         let (value, value_length) = bytes(record.value);
         let (key, key_length) = bytes(record.key);

@@ -76,6 +76,11 @@ impl Client {
         unsafe { Failure::take(sys::rd_kafka_incremental_unassign(self.as_ptr(), places.as_ptr())) }
     }
 
+    /// Whether it is a member of its group, as far as it knows.
+    pub(crate) fn is_member(&self) -> bool {
+        self.identity().is_some_and(|identity| identity.generation >= 0 && !identity.member.is_empty())
+    }
+
     /// Leaves the group and closes.
     pub(crate) fn close(&self) -> Result<(), Failure> {
         // SAFETY: the client is alive.
@@ -87,9 +92,8 @@ impl Client {
         // SAFETY: the client is alive; the metadata's strings live as long as it, and are copied before it is destroyed.
         unsafe {
             let metadata = NativeIdentity(NonNull::new(sys::rd_kafka_consumer_group_metadata(self.as_ptr()))?);
-            let text = |text: *const c_char| {
-                (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
-            };
+            let text =
+                |text: *const c_char| (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned());
             Some(Identity {
                 group: text(sys::rd_kafka_consumer_group_metadata_group_id(metadata.as_ptr())).unwrap_or_default(),
                 member: text(sys::rd_kafka_consumer_group_metadata_member_id(metadata.as_ptr())).unwrap_or_default(),

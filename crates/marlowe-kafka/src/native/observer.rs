@@ -93,7 +93,8 @@ pub(super) unsafe extern "C" fn on_log(
     text: *const c_char,
 ) {
     // SAFETY: librdkafka calls this with strings.
-    let (facility, text) = unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
+    let (facility, text) =
+        unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
     // Settings of producers go to consumers as well, which say that they do not use them.
     let level = if facility == "CONFWARN" { 7 } else { level };
     let name = Client::name_of(client);

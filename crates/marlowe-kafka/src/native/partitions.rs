@@ -57,11 +57,8 @@ impl Places {
         }
         // SAFETY: by this function's condition; the list holds `cnt` elements.
         unsafe {
-            let elements = if (*list).cnt > 0 {
-                std::slice::from_raw_parts((*list).elems, (*list).cnt as usize)
-            } else {
-                &[]
-            };
+            let elements =
+                if (*list).cnt > 0 { std::slice::from_raw_parts((*list).elems, (*list).cnt as usize) } else { &[] };
             let read = |element: &sys::rd_kafka_topic_partition_t| Place {
                 topic: CStr::from_ptr(element.topic).to_string_lossy().into_owned(),
                 partition: element.partition as u32,

@@ -49,5 +49,4 @@ impl Client {
         // SAFETY: the client is alive.
         Code::check(unsafe { sys::rd_kafka_flush(self.as_ptr(), millis(within)) })
     }
-
 }

@@ -1,0 +1,75 @@
+use std::sync::{Arc, OnceLock, Weak};
+
+use marlowe_broker::{BrokerError, GroupConfig};
+use parking_lot::Mutex;
+
+use crate::cluster::Cluster;
+use crate::native::{Client, Configuration, Kind, Observer, Place, Places, Rebalanced};
+
+/// Which group a member joins, for which topics, and how.
+pub(crate) struct Subscription {
+    configuration: Configuration,
+    topics: Vec<Arc<str>>,
+}
+
+impl Subscription {
+    pub(crate) fn new(cluster: &Cluster, config: &GroupConfig) -> Self {
+        let session = config.session_timeout.as_millis().max(1);
+        let mut configuration =
+            Configuration::of_member(&cluster.config, &[("partition.assignment.strategy", "cooperative-sticky")])
+                .set("group.id", &*config.group)
+                .set("enable.auto.commit", "false")
+                .set("auto.offset.reset", "latest")
+                // Nobody who asks for news for so long is there any more.
+                .set("max.poll.interval.ms", session.to_string());
+        if configuration.value("group.protocol") == Some("consumer") {
+            // Sessions and assignors are the broker's to set then (KIP-848).
+            configuration = configuration.without("partition.assignment.strategy").without("session.timeout.ms");
+        } else {
+            configuration = configuration
+                .set("session.timeout.ms", session.to_string())
+                .set("heartbeat.interval.ms", (session / 10).clamp(1, 3000).to_string());
+        }
+        if let Some(instance) = &config.instance {
+            configuration = configuration.set("group.instance.id", &**instance);
+        }
+        Self { configuration, topics: config.topics.clone() }
+    }
+
+    /// Joins: a client, and the desk where it puts what the group decides.
+    pub(crate) fn begin(&self, cluster: &Cluster) -> Result<(Arc<Client>, Arc<Desk>), BrokerError> {
+        let desk = Arc::new(Desk::default());
+        let client = Client::observed(Kind::Member, &self.configuration, desk.clone())?;
+        let topics: Vec<&str> = self.topics.iter().map(|topic| &**topic).collect();
+        client.subscribe(&topics).map_err(|failure| cluster.trial("joining the group").failed(&failure))?;
+        Ok((client, desk))
+    }
+}
+
+/// Where the client puts what the group decides, until the attendant looks.
+#[derive(Default)]
+pub(crate) struct Desk {
+    decisions: Mutex<Vec<(Rebalanced, Vec<Place>)>>,
+    /// Set when the member leaves: what it has is given up at once.
+    leaving: OnceLock<Weak<Client>>,
+}
+
+impl Desk {
+    pub(crate) fn take(&self) -> Vec<(Rebalanced, Vec<Place>)> {
+        std::mem::take(&mut *self.decisions.lock())
+    }
+
+    pub(crate) fn leave(&self, client: &Arc<Client>) {
+        let _ = self.leaving.set(Arc::downgrade(client));
+    }
+}
+
+impl Observer for Desk {
+    fn rebalanced(&self, rebalanced: Rebalanced, partitions: Vec<Place>) {
+        match self.leaving.get().and_then(Weak::upgrade) {
+            Some(client) if rebalanced == Rebalanced::Assigned => drop(client.take_up(&Places::of(&partitions))),
+            Some(client) => drop(client.give_up(&Places::of(&partitions))),
+            None => self.decisions.lock().push((rebalanced, partitions)),
+        }
+    }
+}
