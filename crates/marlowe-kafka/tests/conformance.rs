@@ -1,21 +1,28 @@
-//! What every broker must do, on Apache Kafka.
+//! What every broker must do, on Apache Kafka: a cluster of one broker, and one of three.
 
 use std::time::Duration;
 
+use kafka_cluster::{Size, shared};
 use marlowe_broker::conformance::Setting;
 use marlowe_kafka::{KafkaBroker, KafkaConfig};
 
 /// Long enough for a slow machine to keep its sessions, and short enough to wait for their end.
-const SESSION: Duration = Duration::from_secs(3);
+const SESSION: Duration = Duration::from_secs(4);
+
+async fn setting(size: Size) -> Setting {
+    let brokers = shared(size).unwrap_or_else(|error| panic!("{error}"));
+    let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await.unwrap();
+    Setting::new(broker).session_timeout(SESSION).patience(Duration::from_secs(90)).over_limit(2_000_000)
+}
 
 mod one_broker {
     use super::*;
 
-    async fn setting() -> Setting {
-        let broker =
-            KafkaBroker::connect(KafkaConfig::new(std::env::var("MARLOWE_TEST_KAFKA_1").unwrap())).await.unwrap();
-        Setting::new(broker).session_timeout(SESSION).over_limit(2_000_000)
-    }
+    marlowe_broker::conformance_tests!(setting(Size::One));
+}
 
-    marlowe_broker::conformance_tests!(setting());
+mod three_brokers {
+    use super::*;
+
+    marlowe_broker::conformance_tests!(setting(Size::Three));
 }
