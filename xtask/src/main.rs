@@ -2,6 +2,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod kafka;
 mod test;
 
@@ -29,6 +30,8 @@ enum Task {
     /// Measure what it costs.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Kill workers and brokers while a program counts on Kafka, and tell whether every count is exact.
+    Chaos(chaos::Chaos),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Test(test) => test.run(),
         Task::Kafka(kafka) => kafka.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Chaos(chaos) => chaos.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,101 @@
+//! Runs a program on a real Kafka cluster while workers and brokers are killed, and tells whether every count is exact.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use marlowe_broker::{Entropy, SystemEntropy};
+use marlowe_chaos::Result;
+use marlowe_chaos::report::Report;
+use marlowe_chaos::scenario::Run;
+use marlowe_chaos::verdict::Verdict;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(about = "Kills workers and brokers while a program counts, and tells whether every count is exact")]
+struct Options {
+    /// How long, in minutes
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    /// What chance begins with [default: anything]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What is run
+    #[arg(long, value_enum, default_value_t = Scenario::Mixed)]
+    scenario: Scenario,
+    /// About how many events a second come (mixed)
+    #[arg(long, default_value_t = 300)]
+    rate: u64,
+    /// Where the workers' folders and logs are; removed when all is well
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scenario {
+    /// A program of all shapes; workers and brokers are killed, stopped and restarted at random
+    Mixed,
+    /// The example `flights` in three processes, of which one is killed every three seconds
+    Flights,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let seed = options.seed.unwrap_or_else(|| SystemEntropy.next() % 1_000_000);
+    match run(&options, seed).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error} (seed {seed})");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options, seed: u64) -> Result<bool> {
+    let folder = match &options.folder {
+        Some(folder) => folder.clone(),
+        None => std::env::temp_dir().join(format!("marlowe-chaos-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&folder)?;
+    let run = Run {
+        time: Duration::from_secs_f64(options.minutes * 60.0),
+        seed,
+        rate: options.rate.max(10),
+        folder: folder.clone(),
+    };
+    let report = Report::default();
+    report.tell(&format!("{:?}, {} minutes, seed {seed}, in {}", options.scenario, options.minutes, folder.display()));
+    let mut terminated = signal(SignalKind::terminate())?;
+    let work = async {
+        match options.scenario {
+            Scenario::Mixed => run.mixed(&report).await,
+            Scenario::Flights => run.flights(&report).await,
+        }
+    };
+    // Whatever ends it, the processes end with what holds them.
+    let verdict = tokio::select! {
+        verdict = work => verdict?,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
+        _ = terminated.recv() => return Err("interrupted".into()),
+    };
+    Ok(tell(&verdict, &report, seed, &folder))
+}
+
+fn tell(verdict: &Verdict, report: &Report, seed: u64, folder: &std::path::Path) -> bool {
+    let Verdict { events, lost, duplicated, wrong, told } = verdict;
+    told.iter().for_each(|told| println!("  {told}"));
+    println!("seed {seed}: {events} events (or rows); {}", report.text());
+    println!("lost {lost}, duplicated {duplicated}, wrong {wrong}");
+    if verdict.is_good() {
+        // What is left there matters to nobody.
+        let _ = std::fs::remove_dir_all(folder);
+    } else {
+        println!("the workers' logs are in {}", folder.display());
+    }
+    verdict.is_good()
+}

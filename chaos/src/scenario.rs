@@ -1,0 +1,115 @@
+//! What `chaos` runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use kafka_cluster::{Cluster, ClusterConfig};
+use marlowe::{KafkaBroker, KafkaConfig};
+use marlowe_broker::{BrokerError, SharedBroker, TopicConfig};
+use tokio::task::spawn_blocking;
+
+use crate::chance::Chance;
+use crate::crew::{Crew, SESSION};
+use crate::input::Input;
+use crate::program::{EVENTS, PARTITIONS};
+use crate::report::Report;
+use crate::verdict::Verdict;
+use crate::worker::{Program, beside};
+use crate::{Result, brokers};
+
+/// How many workers there are.
+pub const WORKERS: usize = 3;
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How long things are done to workers and brokers.
+    pub time: Duration,
+    /// What chance begins with.
+    pub seed: u64,
+    /// About how many events a second come.
+    pub rate: u64,
+    /// Where the workers have their folders and logs.
+    pub folder: PathBuf,
+}
+
+/// Three brokers.
+///
+/// # Errors
+/// When they do not start.
+pub async fn cluster() -> Result<Arc<Cluster>> {
+    let started = spawn_blocking(|| Cluster::start(ClusterConfig::three())).await?;
+    Ok(Arc::new(started?))
+}
+
+/// The cluster, for this process.
+///
+/// # Errors
+/// When it cannot be reached.
+pub async fn connect(cluster: &Cluster) -> Result<SharedBroker, BrokerError> {
+    KafkaBroker::connect(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(180))).await
+}
+
+impl Run {
+    /// The program of all shapes, with faults of all kinds.
+    ///
+    /// # Errors
+    /// When the run itself goes wrong, or is not done in time.
+    pub async fn mixed(&self, report: &Report) -> Result<Verdict> {
+        let cluster = cluster().await?;
+        let broker = connect(&cluster).await?;
+        broker.create_topic(TopicConfig::new(EVENTS, PARTITIONS)).await?;
+        let session = SESSION.as_millis().to_string();
+        let program = Program {
+            path: beside("chaos-program")?,
+            bootstrap: cluster.bootstrap(),
+            folder: self.folder.clone(),
+            arguments: [
+                "--web",
+                "127.0.0.1:0",
+                "--lanes",
+                "2",
+                "--broker-patience",
+                "180",
+                "--session-timeout",
+                &session,
+            ]
+            .map(str::to_owned)
+            .into(),
+        };
+        let mut crew = Crew::start(&program, WORKERS)?;
+        let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+        let input = Input::open(broker.clone(), self.seed).await?;
+        let end = async {
+            tokio::time::sleep(self.time).await;
+            report.tell("no more faults, no more input");
+            stop.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        let workers = crew.suffer(Chance::new(self.seed, 1), &stop, report);
+        let brokers = brokers::suffer(cluster.clone(), Chance::new(self.seed, 2), &stop, report);
+        let input = async {
+            input.run(self.rate, &stop, &sent, report).await;
+            Ok(())
+        };
+        let begun = report;
+        begun.tell("faults begin");
+        tokio::try_join!(end, workers, brokers, input)?;
+
+        report.tell(&format!("{} events were sent; the workers process what is left", sent.load(Ordering::Relaxed)));
+        crew.drain(report).await?;
+        report.tell("all is counted again");
+        let (mut verdict, recount) = Verdict::on(&*broker).await?;
+        let tables: Vec<&str> = recount.tables.keys().copied().collect();
+        report.tell("each worker is asked for the tables");
+        for (copies, worker) in crew.copies(&tables, report).await?.into_iter().zip(0..) {
+            for (table, rows) in &copies {
+                let expected = &recount.tables[table.as_str()];
+                verdict.table(&format!("{table} as worker {worker} has it"), table, expected, rows);
+            }
+        }
+        Ok(verdict)
+    }
+}

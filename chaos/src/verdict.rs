@@ -1,0 +1,189 @@
+//! Whether what the program made of the input is what must have come of it.
+
+use std::collections::BTreeMap;
+
+use marlowe_broker::Broker;
+use serde_json::Value;
+
+use crate::Result;
+use crate::contents::{Record, records, rows};
+use crate::program::{APP, EVENTS, RECEIPTS, Receipt};
+use crate::recount::Recount;
+
+/// How many findings are told.
+const TOLD: usize = 20;
+
+/// What was found. All of it must be 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many events there were.
+    pub events: u64,
+    /// Events that left no mark, or no receipt.
+    pub lost: u64,
+    /// Events that left more than one.
+    pub duplicated: u64,
+    /// Rows and receipts that are not what they should be, are where they should not be, or should not be at all.
+    pub wrong: u64,
+    /// The first of them, in words.
+    pub told: Vec<String>,
+}
+
+impl Verdict {
+    /// Judges all that is committed.
+    ///
+    /// # Errors
+    /// When a topic cannot be read to its end.
+    pub async fn on(broker: &dyn Broker) -> Result<(Self, Recount)> {
+        let input = records(broker, EVENTS).await?;
+        let recount = Recount::of(&input)?;
+        let mut verdict = Self { events: input.len() as u64, ..Self::default() };
+        if recount.receipts.len() != input.len() {
+            return Err("two events of the input have one number: the input is not fit to count by".into());
+        }
+        verdict.receipts(&recount, records(broker, RECEIPTS).await?)?;
+        for (table, expected) in &recount.tables {
+            let found = rows(broker, APP, table).await?;
+            verdict.table(&format!("changelog of {table}"), table, expected, &found.rows);
+            for misplaced in found.misplaced {
+                verdict.misplaced(misplaced);
+            }
+        }
+        Ok((verdict, recount))
+    }
+
+    /// Whether everything is as it must be.
+    pub fn is_good(&self) -> bool {
+        (self.lost, self.duplicated, self.wrong) == (0, 0, 0)
+    }
+
+    /// Judges rows of a table, wherever they were found.
+    pub fn table(
+        &mut self,
+        place: &str,
+        table: &str,
+        expected: &BTreeMap<String, Value>,
+        found: &BTreeMap<String, Value>,
+    ) {
+        for (key, value) in expected {
+            match found.get(key) {
+                Some(found) if found == value => {}
+                None if table == "marks" => self.lost(format!("event {key} left no mark ({place})")),
+                Some(found) if table == "marks" => self.duplicated(format!("event {key} left {found} marks ({place})")),
+                found => self.wrong(format!("{place}: {key} is {found:?}, not {value}")),
+            }
+        }
+        for (key, value) in found.iter().filter(|(key, _)| !expected.contains_key(*key)) {
+            self.wrong(format!("{place}: {key} is {value}, and should not be there"));
+        }
+    }
+
+    /// A row that is not where it should be.
+    pub fn misplaced(&mut self, what: String) {
+        self.wrong(what);
+    }
+
+    fn receipts(&mut self, recount: &Recount, found: Vec<Record>) -> Result {
+        let mut counts: BTreeMap<u64, u64> = recount.receipts.keys().map(|id| (*id, 0)).collect();
+        for record in found {
+            let account = String::from_utf8(record.key)?;
+            let Receipt { id, amount } = serde_json::from_slice(record.value.as_deref().unwrap_or_default())?;
+            *counts.entry(id).or_default() += 1;
+            if recount.receipts.get(&id) != Some(&(account.clone(), amount)) {
+                self.wrong(format!("receipt {id} of {account} says {amount}"));
+            }
+        }
+        for (id, count) in counts {
+            match count {
+                0 => self.lost(format!("event {id} left no receipt")),
+                1 => {}
+                more => self.duplicated(format!("event {id} left {more} receipts")),
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, what: String) {
+        self.lost += 1;
+        self.tell(what);
+    }
+
+    fn duplicated(&mut self, what: String) {
+        self.duplicated += 1;
+        self.tell(what);
+    }
+
+    fn wrong(&mut self, what: String) {
+        self.wrong += 1;
+        self.tell(what);
+    }
+
+    fn tell(&mut self, what: String) {
+        if self.told.len() < TOLD {
+            self.told.push(what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use marlowe::{App, Config, EmbeddedBroker, EmbeddedConfig};
+    use marlowe_broker::{NewRecord, Partition, Timestamp, TopicPartition};
+
+    use super::*;
+    use crate::input::Input;
+
+    /// A broker on which the program has processed some events.
+    async fn processed() -> Arc<EmbeddedBroker> {
+        let broker = Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default()));
+        let mut app = App::new(APP);
+        crate::program::declare(&mut app);
+        let mut running = app.start(Config::default().broker(broker.clone()).without_web().lanes(2)).await.unwrap();
+        let mut input = Input::open(broker.clone(), 7).await.unwrap();
+        for _ in 0..4 {
+            input.send(100).await.unwrap();
+        }
+        running.drain().await.unwrap();
+        running.stop().await.unwrap();
+        broker
+    }
+
+    async fn put(broker: &dyn Broker, topic: &str, partition: u32, key: &str, value: &str) {
+        let mut producer = broker.producer().unwrap();
+        let to = producer.destination(&TopicPartition::new(topic, Partition::new(partition))).unwrap();
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        producer.send(to, NewRecord { timestamp: Timestamp::from_millis(0), key, value, headers: &[] }).unwrap();
+        producer.flush().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_right_is_found_right() {
+        let (verdict, _) = Verdict::on(&*processed().await).await.unwrap();
+        assert_eq!(verdict, Verdict { events: 400, ..Verdict::default() });
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_or_twice_or_wrong_or_misplaced_is_found() {
+        let broker = processed().await;
+        let broker = &*broker;
+        // Twice: a receipt and a mark. Wrong: a total. Misplaced: a row that is right otherwise. Lost: an event that came after all.
+        put(broker, RECEIPTS, 0, "account-1", r#"{"id":1,"amount":999999}"#).await;
+        put(broker, "chaos-marks-changelog", home("2"), "2", "2").await;
+        put(broker, "chaos-totals-changelog", home("events"), "events", "401").await;
+        put(broker, "chaos-received-changelog", (home("account-1") + 1) % 6, "account-1", "0").await;
+        put(broker, EVENTS, home("account-1"), "account-1", r#"{"id":100000,"other":"account-1","amount":5}"#).await;
+        let (verdict, _) = Verdict::on(broker).await.unwrap();
+        assert_eq!((verdict.events, verdict.lost, verdict.duplicated), (401, 2, 2), "{verdict:?}");
+        assert!(verdict.wrong >= 4 && !verdict.is_good(), "{verdict:?}");
+        for words in
+            ["event 1 left 2 receipts", "event 2 left 2 marks", "event 100000 left no", "received[account-1] in"]
+        {
+            assert!(verdict.told.iter().any(|told| told.contains(words)), "{words}: {verdict:?}");
+        }
+    }
+
+    fn home(key: &str) -> u32 {
+        marlowe_broker::Partitioner::Murmur2.partition(key.as_bytes(), crate::program::PARTITIONS).get()
+    }
+}
