@@ -43,7 +43,7 @@ impl Ledger {
         catalog: Catalog,
         positions: Positions,
     ) -> Self {
-        let groups = Groups::new(config.entropy.clone());
+        let groups = Groups::new(config.entropy.clone(), &*config.clock);
         Self {
             config,
             storage,

@@ -28,6 +28,11 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
+    /// A group without members, at `generation`.
+    pub(crate) fn new(generation: u64) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
     pub(crate) fn members(&self) -> usize {
         self.members.len()
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, Entropy, GroupConfig, GroupMetadata};
+use marlowe_broker::{BrokerError, Clock, Entropy, GroupConfig, GroupMetadata};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -12,12 +12,16 @@ use crate::catalog::Catalog;
 /// The groups that have, or had, members.
 pub(crate) struct Groups {
     entropy: Arc<dyn Entropy>,
+    /// The generation that groups begin with.
+    first: u64,
     groups: Mutex<BTreeMap<Arc<str>, Coordinator>>,
 }
 
 impl Groups {
-    pub(crate) fn new(entropy: Arc<dyn Entropy>) -> Self {
-        Self { entropy, groups: Mutex::default() }
+    /// No groups yet. Their generations are not kept, and what carries one may be: so they begin at the time, and are newer
+    /// than those of a broker that had the same folder before.
+    pub(crate) fn new(entropy: Arc<dyn Entropy>, clock: &dyn Clock) -> Self {
+        Self { entropy, first: clock.now().millis().max(0).unsigned_abs(), groups: Mutex::default() }
     }
 
     /// A name for a member that no other has.
@@ -29,7 +33,7 @@ impl Groups {
 
     /// Does something with the group `group`, which is there from then on.
     pub(crate) fn with<T>(&self, group: &Arc<str>, act: impl FnOnce(&mut Coordinator) -> T) -> T {
-        act(self.groups.lock().entry(group.clone()).or_default())
+        act(self.groups.lock().entry(group.clone()).or_insert_with(|| Coordinator::new(self.first)))
     }
 
     /// That `metadata` names a member of now.
