@@ -226,7 +226,7 @@ impl App {
     /// | `GET /healthz`, `GET /readyz` | whether the worker lives; whether all of its shards are open |
     /// | `GET /metrics` | numbers for Prometheus |
     ///
-    /// A row is read from whichever worker of the process owns it. It is asked for with `?wait=` where its slice may be
+    /// A row is read from whichever worker owns it, in this process or another. It is asked for with `?wait=` where its slice may be
     /// just moving (in milliseconds, default 1000), `?inbox=` to wait until the state has the change of that offset,
     /// and `?at=` until it is as far as that changelog position. A page takes `?prefix=`, `?from=` and `?limit=`
     /// (default 100). A change takes `?wait=`, until it is committed.
@@ -234,7 +234,7 @@ impl App {
     /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a
     /// JSON array, percent-encoded.
     ///
-    /// A path that is served already (`/`, `/tables` `/topics` and what is below them, `/topology`, `/healthz`,
+    /// A path that is served already (`/`, `/tables`, `/topics`, `/cluster` and what is below them, `/topology`, `/healthz`,
     /// `/readyz`, `/metrics`, or one that was added before) is an error at the start.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
         self.program.web.push(Box::new(routes));

@@ -119,6 +119,7 @@ impl Program {
                 add(&inbox, TopicRole::Inbox, None, keep);
             }
         }
+        add(&self.workers_topic(), TopicRole::Workers, Some(1), Cleanup::Compact);
         Graph {
             app: self.app.clone(),
             default_partitions: self.default_partitions,
@@ -147,6 +148,11 @@ impl Program {
                 .chain(self.worker_timers.iter().map(|timer| timer.node()))
                 .collect(),
         }
+    }
+
+    /// The topic in which each worker says what it has.
+    pub(crate) fn workers_topic(&self) -> Arc<str> {
+        format!("{}-workers", self.app).into()
     }
 
     pub(crate) fn table(&self, name: &str) -> Option<&'static dyn AnyTable> {

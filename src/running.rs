@@ -12,10 +12,10 @@ use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::program::Program;
 use crate::scope::WorkerWith;
-use crate::table::Directory;
-use crate::web::{Listeners, WebAddresses, WebServer};
+use crate::web::{Listeners, WebServer};
 use crate::worker::{
-    Drain, LaneLimits, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings, prepare_topics,
+    Drain, LaneLimits, Neighbours, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings,
+    prepare_topics,
 };
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
@@ -54,6 +54,8 @@ pub struct Running {
     web: Vec<WebServer>,
     failures: mpsc::UnboundedReceiver<RunError>,
     stopping: watch::Sender<bool>,
+    /// Let go last: what is under way may need to ask others.
+    _neighbours: Neighbours,
 }
 
 /// Opens the broker that the settings say.
@@ -95,30 +97,29 @@ impl Running {
             return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
         }
         let topology = Arc::new(prepare_topics(&program, &*broker).await?);
-        let directory = Arc::new(Directory::default());
-        for group in &topology.groups {
-            for table in &group.tables {
-                directory.declare(table, group.partitions);
-            }
-        }
+        let process = format!("{:08x}", config.entropy.next() as u32).into();
+        let clock = config.clock.clone();
+        let (routes, neighbours) = Neighbours::meet(process, &program, &topology, broker.clone(), clock).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
             topology,
             broker,
-            directory,
+            routes,
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
             stopping: stopping.subscribe(),
         };
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
-        let (addresses, mut web) = (Arc::new(WebAddresses::default()), Vec::new());
+        let mut web = Vec::new();
         for number in 0..config.workers {
             let name: Arc<str> = config.worker_name(number).into();
+            let listener = listeners.next();
             let settings = WorkerSettings {
                 instance: config.instance_name().is_some().then(|| name.clone()),
                 name,
+                url: listener.as_ref().map(|listener| listener.url.clone()),
                 lanes: config.lanes_per_worker(),
                 stores: match &config.data_dir {
                     None => StateStore::Memory,
@@ -133,12 +134,12 @@ impl Running {
                 session_timeout: config.session_timeout,
             };
             let worker = Worker::start(&shared, settings, failed.clone()).await?;
-            if let Some(listener) = listeners.next() {
-                web.push(WebServer::start(&shared, &worker, listener, &addresses)?);
+            if let Some(listener) = listener {
+                web.push(WebServer::start(&shared, &worker, listener)?);
             }
             workers.push(worker);
         }
-        Ok(Self { shared, workers, web, failures, stopping })
+        Ok(Self { shared, workers, web, failures, stopping, _neighbours: neighbours })
     }
 
     /// Waits until all shards of all workers are open.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use marlowe_broker::{Clock, Entropy};
 
 use crate::client::ClientProducer;
-use crate::table::{Directory, GlobalStore};
+use crate::table::{GlobalStore, Routes};
 
 /// What a worker has that its shards, timers and web handlers use alike.
 pub(crate) struct WorkerScope {
@@ -13,7 +13,8 @@ pub(crate) struct WorkerScope {
     pub(crate) worker: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) directory: Arc<Directory>,
+    /// The ways to every partition of every table.
+    pub(crate) routes: Arc<Routes>,
     pub(crate) globals: HashMap<Arc<str>, GlobalStore>,
     /// How many partitions each topic of the program has.
     pub(crate) partitions: HashMap<Arc<str>, u32>,

@@ -260,7 +260,7 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
 
     fn open_view(&self, worker: &WorkerScope) -> TableView<K, V> {
         let settings = self.settings();
-        TableView::new(self.identity.clone(), settings, worker.directory.clone())
+        TableView::new(self.identity.clone(), settings, worker.routes.clone())
     }
 
     fn open_copy(&self, worker: &WorkerScope) -> GlobalReader<K, V> {

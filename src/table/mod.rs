@@ -1,8 +1,8 @@
 //! Tables: what is declared, and what it opens to in a shard, on a worker, and in a view.
 
 mod as_key;
+mod committed_slice;
 mod declaration;
-mod directory;
 mod erased;
 mod foreign_key;
 mod global_copy;
@@ -10,13 +10,15 @@ mod handles;
 mod inbox;
 mod inbox_client;
 mod key_range;
+mod open_slices;
+mod routes;
 mod slice;
 mod view;
 
 pub use as_key::AsKey;
+pub(crate) use committed_slice::{CommittedSlice, Reached};
 pub use declaration::TableKind;
 pub(crate) use declaration::{InboxFailures, Keyspace, Merge, TableDeclaration, TableIdentity};
-pub(crate) use directory::{Directory, Owner, Published};
 pub(crate) use erased::AnyTable;
 pub use foreign_key::ForeignKey;
 pub(crate) use global_copy::GlobalStore;
@@ -25,6 +27,8 @@ pub use handles::{GlobalTable, Inbox, Table, View};
 pub use inbox::InboxSender;
 pub(crate) use inbox_client::Effect;
 pub use inbox_client::InboxClient;
+pub(crate) use open_slices::{OpenSlices, Owner, Published};
+pub(crate) use routes::{PeerRefusal, Place, RouteError, Routes};
 pub use slice::{SliceIter, TableSlice};
 pub use view::{Position, Read, TableView, ViewError};
 

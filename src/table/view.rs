@@ -3,19 +3,24 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use marlowe_broker::{Offset, Partition, Partitioner};
-use marlowe_state::{KeyRange, SlicePosition, StoreError};
+use marlowe_state::{KeyRange, Rows, SlicePosition, StoreError};
+use tokio::time::Instant;
 
 use super::declaration::TableSettings;
-use super::directory::{Directory, Published};
 use super::key_range::ordered_range;
+use super::routes::{Place, RouteError, Routes};
 use super::{AsKey, Keyspace, TableIdentity};
 use crate::client::Sent;
 use crate::codec::{Codec, CodecError, Key};
+use crate::peer::Wanted;
 
-/// Reads of a whole table, whoever owns its slices: committed state only, from a snapshot, never on a shard's thread.
+/// Reads of a whole table, whoever owns its slices, in this process or another: committed state only, from a snapshot, never
+/// on a shard's thread.
 ///
-/// A read waits for a slice that is just moving or being restored, up to [a deadline](Self::within).
+/// What this process owns is read where it is. The rest is asked of its owner, over the owner's web server. A read waits
+/// for a slice that is just moving or being restored, up to [a deadline](Self::within).
 ///
 /// ```
 /// use marlowe::{App, Config};
@@ -44,7 +49,7 @@ pub struct TableView<K, V> {
     partitioner: Partitioner,
     keyspace: Keyspace,
     codec: Arc<dyn Codec<V>>,
-    directory: Arc<Directory>,
+    routes: Arc<Routes>,
     deadline: Duration,
     key: std::marker::PhantomData<fn() -> K>,
 }
@@ -56,7 +61,7 @@ impl<K, V> Clone for TableView<K, V> {
             partitioner: self.partitioner,
             keyspace: self.keyspace,
             codec: self.codec.clone(),
-            directory: self.directory.clone(),
+            routes: self.routes.clone(),
             deadline: self.deadline,
             key: self.key,
         }
@@ -106,11 +111,8 @@ impl Position {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
-    /// No worker has the slice open: it is moving or being restored.
-    #[error(
-        "table `{table}`, partition {partition}: no worker had it open within {waited:?} (it is moving or being \
-         restored); try again"
-    )]
+    /// The slice's owner could not be asked: it is moving or being restored, or its owner is not reached.
+    #[error("table `{table}`, partition {partition}: no worker had it open within {waited:?} ({reason}); try again")]
     Unavailable {
         /// The table.
         table: Arc<str>,
@@ -118,6 +120,20 @@ pub enum ViewError {
         partition: Partition,
         /// How long was waited.
         waited: Duration,
+        /// What is known of where it is.
+        reason: String,
+    },
+    /// The slice's owner, in another process, refuses to answer.
+    #[error("table `{table}`, partition {partition}: worker `{worker}`, which has it, does not answer: {reason}")]
+    Refused {
+        /// The table.
+        table: Arc<str>,
+        /// The partition.
+        partition: Partition,
+        /// Who refuses.
+        worker: Arc<str>,
+        /// Why, and what to do.
+        reason: String,
     },
     /// The table has rows of its own in each partition, so that a key alone names none.
     #[error(
@@ -162,19 +178,19 @@ pub enum ViewError {
 const PAGE: usize = 1024;
 
 impl<K: Key, V: 'static> TableView<K, V> {
-    pub(crate) fn new(table: TableIdentity, settings: TableSettings<V>, directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(table: TableIdentity, settings: TableSettings<V>, routes: Arc<Routes>) -> Self {
         Self {
             table,
             partitioner: settings.partitioner,
             keyspace: settings.keyspace,
             codec: settings.codec,
-            directory,
+            routes,
             deadline: Duration::from_secs(10),
             key: std::marker::PhantomData,
         }
     }
 
-    /// The same view with another deadline (default: 10 seconds) for slices that are not open.
+    /// The same view with another deadline (default: 10 seconds): how long a read may wait for slices that are not open.
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -203,45 +219,33 @@ impl<K: Key, V: 'static> TableView<K, V> {
             key.encode_ordered(&mut ordered);
             (topic_key, ordered)
         });
-        let partition = match self.directory.partitions(&self.table.name) {
+        let partition = match self.partitions() {
             0 => Partition::new(0),
             partitions => self.partitioner.partition(&topic_key, partitions),
         };
-        let slice = self.slice(partition).await?;
-        let mut bytes = Vec::new();
-        let (found, position) =
-            slice.store.get_at(slice.table, &ordered, slice.slot, &mut bytes).map_err(|error| self.store(error))?;
-        let value = found.then(|| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))?;
+        let place = self.place(partition);
+        let (row, position) = self.routes.row(&place, ordered).await.map_err(|error| self.error(&place, error))?;
+        let value = row.map(|bytes| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))?;
         Ok(Read { value, partition, position: position.into() })
     }
 
     /// Waits until the state has a change that was sent to this table, and tells its position.
     ///
     /// # Errors
-    /// [`ViewError::Behind`] when it has not within the deadline.
+    /// [`ViewError::Behind`] when it has not within the deadline, or as [`get`](Self::get).
     pub async fn wait_for(&self, sent: &Sent) -> Result<Position, ViewError> {
-        let wait = async {
-            loop {
-                let mut slice = self.slice(sent.partition).await?;
-                slice.committed.mark_unchanged();
-                let position = Position::from(slice.store.position(slice.slot));
-                if position.includes(sent) {
-                    return Ok(position);
-                }
-                // An error says that its owner closed it, and the next one is not there yet.
-                if slice.committed.changed().await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            }
-        };
-        tokio::time::timeout(self.deadline, wait).await.unwrap_or_else(|_| {
-            Err(ViewError::Behind {
+        let wanted = Wanted { changelog: None, inbox: Some(sent.offset.get()) };
+        let place = Place { wanted, ..self.place(sent.partition) };
+        let position = self.routes.position(&place).await.map_err(|error| match error {
+            RouteError::Behind(_) => ViewError::Behind {
                 table: self.table.name.clone(),
                 partition: sent.partition,
                 sent: sent.to_string(),
                 waited: self.deadline,
-            })
-        })
+            },
+            error => self.error(&place, error),
+        })?;
+        Ok(position.into())
     }
 
     /// All rows, in key order, from all partitions. Each partition's part is read in pages; a page is one snapshot.
@@ -273,12 +277,10 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn len(&self) -> Result<u64, ViewError> {
-        let mut count = 0;
-        for partition in Partition::all(self.directory.partitions(&self.table.name)) {
-            let slice = self.slice(partition).await?;
-            count += slice.store.count(slice.table).map_err(|error| self.store(error))?;
-        }
-        Ok(count)
+        let counts = self
+            .places()
+            .map(|place| async move { self.routes.count(&place).await.map_err(|error| self.error(&place, error)) });
+        Ok(try_join_all(counts).await?.into_iter().sum())
     }
 
     /// Whether the table has no row.
@@ -289,46 +291,66 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(self.len().await? == 0)
     }
 
+    /// The first `limit` rows of a range: of each partition so many, in pages, and then the first of them all.
     async fn collect(&self, range: KeyRange, limit: usize) -> Result<Vec<(K, V)>, ViewError> {
-        let mut rows: Vec<(Vec<u8>, V)> = Vec::new();
-        for partition in Partition::all(self.directory.partitions(&self.table.name)) {
-            let mut range = range.clone();
-            let mut taken = 0;
-            loop {
-                let slice = self.slice(partition).await?;
-                let wanted = PAGE.min(limit - taken);
-                let page =
-                    slice.store.scan(slice.table, &range, wanted, slice.slot).map_err(|error| self.store(error))?;
-                for (key, value) in page.rows.iter() {
-                    let value =
-                        self.codec.decode(value.unwrap_or_default()).map_err(|error| self.codec_error(error))?;
-                    rows.push((key.to_vec(), value));
-                    taken += 1;
-                }
-                match rows.last() {
-                    Some((last, _)) if page.more && taken < limit => {
-                        range.start = std::ops::Bound::Excluded(last.clone());
-                    }
-                    _ => break,
-                }
+        let parts = try_join_all(self.places().map(|place| self.collect_part(place, range.clone(), limit))).await?;
+        let pages = parts.iter().flatten();
+        let mut rows: Vec<(&[u8], &[u8])> =
+            pages.flat_map(|page| page.iter().map(|(key, value)| (key, value.unwrap_or_default()))).collect();
+        rows.sort_by_key(|(key, _)| *key);
+        rows.truncate(limit);
+        let decode = |(key, value)| Ok((K::decode_ordered(key)?, self.codec.decode(value)?));
+        rows.into_iter().map(decode).collect::<Result<_, CodecError>>().map_err(|error| self.codec_error(error))
+    }
+
+    async fn collect_part(&self, mut place: Place, mut range: KeyRange, limit: usize) -> Result<Vec<Rows>, ViewError> {
+        let (mut pages, mut taken) = (Vec::new(), 0);
+        while taken < limit {
+            place.deadline = Instant::now() + self.deadline;
+            let page = self.routes.rows(&place, range.clone(), PAGE.min(limit - taken)).await;
+            let (rows, more, _) = page.map_err(|error| self.error(&place, error))?;
+            let last = rows.iter().next_back().map(|(key, _)| key.to_vec());
+            taken += rows.len();
+            pages.push(rows);
+            match last {
+                Some(last) if more => range.start = std::ops::Bound::Excluded(last),
+                _ => break,
             }
         }
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        rows.truncate(limit);
-        rows.into_iter()
-            .map(|(key, value)| Ok((K::decode_ordered(&key).map_err(|error| self.codec_error(error))?, value)))
-            .collect()
+        Ok(pages)
     }
 
-    async fn slice(&self, partition: Partition) -> Result<Published, ViewError> {
-        self.directory
-            .wait_for(&self.table.name, partition, self.deadline)
-            .await
-            .ok_or_else(|| ViewError::Unavailable { table: self.table.name.clone(), partition, waited: self.deadline })
+    fn partitions(&self) -> u32 {
+        self.routes.slices.partitions(&self.table.name)
     }
 
-    fn store(&self, error: StoreError) -> ViewError {
-        ViewError::Store { table: self.table.name.clone(), source: Arc::new(error) }
+    fn place(&self, partition: Partition) -> Place {
+        Place {
+            table: self.table.name.clone(),
+            partition,
+            wanted: Wanted::default(),
+            deadline: Instant::now() + self.deadline,
+        }
+    }
+
+    /// All partitions, with one deadline.
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let first = self.place(Partition::new(0));
+        Partition::all(self.partitions()).map(move |partition| Place { partition, ..first.clone() })
+    }
+
+    fn error(&self, place: &Place, error: RouteError) -> ViewError {
+        let (table, partition, waited) = (self.table.name.clone(), place.partition, self.deadline);
+        match error {
+            RouteError::Closed(absence) => {
+                ViewError::Unavailable { table, partition, waited, reason: absence.to_string() }
+            }
+            RouteError::Behind(_) => {
+                ViewError::Unavailable { table, partition, waited, reason: RouteError::to_string(&error) }
+            }
+            RouteError::Refused { worker, reason } => ViewError::Refused { table, partition, worker, reason },
+            RouteError::Store(source) => ViewError::Store { table, source },
+        }
     }
 
     fn codec_error(&self, source: CodecError) -> ViewError {

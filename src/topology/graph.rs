@@ -37,6 +37,8 @@ pub(crate) enum TopicRole {
     Inbox,
     /// A table's changes, committed.
     Changelog,
+    /// What each worker has.
+    Workers,
 }
 
 /// A table.

@@ -11,8 +11,9 @@ use super::body::{self, Body};
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
-use super::slice::Wanted;
+use super::slice::Target;
 use crate::client::{Outgoing, SendError};
+use crate::peer::Wanted;
 use crate::table::{AnyTable, Effect, Keyspace, Position};
 
 /// Where a change went, and if it was waited for, the state that has it.
@@ -125,8 +126,9 @@ impl Change {
             let wanted = Wanted { changelog: None, inbox: Some(answer.offset) };
             let deadline = tokio::time::Instant::now() + wait;
             // The change is sent, whether or not it is seen in time.
-            if let Ok(slice) = site.slice_at(self.table, partition, wanted, deadline).await {
-                answer.position = Some(slice.position());
+            let target = Target { table: self.table, partition, wanted, deadline };
+            if let Ok(position) = site.position(target).await {
+                answer.position = Some(position);
                 status = StatusCode::OK;
             }
         }

@@ -14,7 +14,7 @@ const TEMPLATE: &str = include_str!("index.html");
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> Html<String> {
     let condition = site.condition();
     let mut tables = String::new();
-    for table in site.tables() {
+    for table in site.tables().await {
         let kind = match table.kind {
             TableKind::Table => "table",
             TableKind::Global => "global table",
@@ -26,7 +26,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Html<String> {
             percent::encode(table.name.as_bytes()),
             escaped(&table.name),
             table.partitions,
-            grouped(table.rows),
+            table.rows.map_or_else(|| "?".to_owned(), grouped),
         );
     }
     if tables.is_empty() {

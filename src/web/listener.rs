@@ -1,12 +1,21 @@
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::worker::RunError;
 
 /// The sockets that the workers of a process will serve on, one each. They are taken before anything is started, so that a
 /// port in use costs nothing.
-pub(crate) struct Listeners(std::vec::IntoIter<TcpListener>);
+pub(crate) struct Listeners(std::vec::IntoIter<Listener>);
+
+/// A socket that a worker will serve on.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) address: SocketAddr,
+    /// Where other workers find it.
+    pub(crate) url: Arc<str>,
+}
 
 impl Listeners {
     /// Takes a socket for each worker; none where there is to be no web server.
@@ -21,7 +30,7 @@ impl Listeners {
     }
 
     /// The next worker's.
-    pub(crate) fn next(&mut self) -> Option<TcpListener> {
+    pub(crate) fn next(&mut self) -> Option<Listener> {
         self.0.next()
     }
 }
@@ -39,10 +48,21 @@ fn address_of(first: SocketAddr, number: usize) -> Result<SocketAddr, RunError> 
     Ok(address)
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+/// The address under which this machine finds a socket that listens on all of its addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn bind(address: SocketAddr) -> Result<Listener, RunError> {
+    let bound = TcpListener::bind(address).and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address, url: format!("http://{}", reachable(address)).into() })
     });
     bound.map_err(|error| {
         let free = SocketAddr::new(address.ip(), 0);

@@ -59,6 +59,14 @@ impl Site {
         }
         page.family("marlowe_worker_leader", "gauge", "Whether the worker leads its app");
         page.sample("marlowe_worker_leader", &[], u8::from(condition.leader));
+        if let Some(left) = self.shared.routes.directory.leader_tasks_left() {
+            page.family(
+                "marlowe_leader_tasks_left",
+                "gauge",
+                "Tasks and sources of the app's leader that are not done",
+            );
+            page.sample("marlowe_leader_tasks_left", &[], left);
+        }
         page.family("marlowe_shards_restoring", "gauge", "Shards that are not open yet");
         page.sample("marlowe_shards_restoring", &[], condition.restoring);
         page.family("marlowe_restore_remaining_records", "gauge", "Changelog records left to read by running restores");
@@ -98,9 +106,9 @@ impl Site {
     /// The rows and bytes of a table in this worker's shards.
     fn own_rows(&self, table: &dyn AnyTable) -> (u64, u64) {
         let slices = Partition::all(self.partitions(table))
-            .filter_map(|partition| self.shared.directory.slice(table.name(), partition))
+            .filter_map(|partition| self.shared.routes.slices.slice(table.name(), partition))
             .filter(|slice| slice.owner.worker == self.scope.worker);
-        slices.fold((0, 0), |(rows, bytes), slice| {
+        slices.map(|published| published.slice).fold((0, 0), |(rows, bytes), slice| {
             (rows + slice.store.count(slice.table).unwrap_or(0), bytes + slice.store.bytes(slice.table).unwrap_or(0))
         })
     }

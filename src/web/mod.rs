@@ -3,6 +3,7 @@
 mod address;
 mod body;
 mod change;
+mod cluster;
 mod edge;
 mod health;
 mod index;
@@ -24,5 +25,5 @@ mod topology;
 
 pub(crate) use listener::Listeners;
 pub(crate) use routes::WebRoutes;
-pub(crate) use server::{WebAddresses, WebServer};
+pub(crate) use server::WebServer;
 pub use state::WebState;

@@ -7,15 +7,16 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::site::Site;
 use super::state::WebState;
-use super::{change, edge, health, index, metrics, row, rows, tables, topics, topology};
+use super::{change, cluster, edge, health, index, metrics, row, rows, tables, topics, topology};
 use crate::agent::panic_message;
+use crate::peer::READ_PATH;
 use crate::worker::RunError;
 
 /// Routes that the program adds.
 pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
 
 /// The paths that every worker serves, for messages.
-const BUILT_IN: &str = "/, /tables and /topics and all below them, /topology, /healthz, /readyz and /metrics";
+const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics";
 
 /// The largest change that is taken.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -51,6 +52,7 @@ fn built_in(site: Arc<Site>) -> Router {
         // What follows the table's name is the key, with its slashes if it has any.
         .route("/tables/{table}/{*key}", row)
         .route("/topics/{topic}", post(topics::send))
+        .route(READ_PATH, post(cluster::read))
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(site)

@@ -10,7 +10,8 @@ use super::address::{RowKey, table_name};
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
-use super::slice::Wanted;
+use super::slice::Target;
+use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace, Position};
 
 /// A row, and the state it was read from.
@@ -54,15 +55,12 @@ pub(crate) async fn show(
         }
     };
     let wanted = Wanted { changelog: query.number("at")?, inbox: query.number("inbox")? };
-    let slice = site.slice_at(table, partition, wanted, query.deadline()?).await?;
-    let mut bytes = Vec::new();
-    let (found, position) =
-        slice.store.get_at(slice.table, &key.ordered, slice.slot, &mut bytes).map_err(|error| failed(table, error))?;
-    let position = Position::from(position);
-    if !found {
+    let target = Target { table, partition, wanted, deadline: query.deadline()? };
+    let (row, position) = site.row(target, key.ordered).await?;
+    let Some(bytes) = row else {
         let error = format!("table `{}` has no row {} (looked in partition {partition})", table.name(), key.json);
         return Err(Problem::not_found(error).with("partition", partition.get()).with("position", position));
-    }
+    };
     let value = table.value_json(&bytes).map_err(|error| failed(table, error))?;
     Ok(Json(RowAnswer { key: key.json, value, partition: partition.get(), position }))
 }

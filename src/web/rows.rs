@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::Uri;
+use futures_util::future::try_join_all;
 use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, Rows};
 use serde::Serialize;
@@ -15,11 +16,13 @@ use super::address::{RowKey, table_name};
 use super::query::Query;
 use super::row::failed;
 use super::site::Site;
+use super::slice::Target;
 use super::{percent, problem::Problem};
+use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace, Position, TableKind};
 
 const DEFAULT_LIMIT: u64 = 100;
-const MAX_LIMIT: u64 = 10_000;
+pub(crate) const MAX_LIMIT: u64 = 10_000;
 
 /// A page of a table.
 #[derive(Debug, Serialize)]
@@ -167,25 +170,20 @@ impl Site {
         asked: &Asked,
         deadline: tokio::time::Instant,
     ) -> Result<(Vec<Part>, Vec<PositionOf>), Problem> {
-        let (mut parts, mut positions) = (Vec::new(), Vec::new());
         let is_copy = table.identity().kind == TableKind::Global;
-        for partition in &asked.partitions {
-            let slice = self.slice(table, *partition, deadline).await?;
-            // Looked up before the scan: the rows may be newer than said, not older.
-            positions.push(PositionOf { partition: partition.get(), position: slice.position() });
+        let read = asked.partitions.iter().map(|partition| async move {
+            let target = Target { table, partition: *partition, wanted: Wanted::default(), deadline };
             let range = asked.range_in(*partition);
             // A copy holds all partitions in one.
-            let is_read = is_copy && partition.get() > 0;
-            if is_read || range.is_empty() {
-                continue;
+            if (is_copy && partition.get() > 0) || range.is_empty() {
+                return Ok((None, PositionOf { partition: partition.get(), position: self.position(target).await? }));
             }
-            let scan = slice
-                .store
-                .scan(slice.table, &range, asked.limit + 1, slice.slot)
-                .map_err(|error| failed(table, error))?;
-            parts.push(Part { partition: (!is_copy).then_some(*partition), rows: scan.rows });
-        }
-        Ok((parts, positions))
+            let (rows, position) = self.rows(target, range, asked.limit + 1).await?;
+            let part = Part { partition: (!is_copy).then_some(*partition), rows };
+            Ok((Some(part), PositionOf { partition: partition.get(), position }))
+        });
+        let (parts, positions): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
+        Ok((parts.into_iter().flatten().collect(), positions))
     }
 }
 

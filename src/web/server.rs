@@ -1,26 +1,16 @@
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
+use super::listener::Listener;
 use super::routes::router;
 use super::site::Site;
 use crate::worker::{RunError, Shared, Thread, Worker};
 
 /// How long requests in hand may take to finish when the worker stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
-
-/// Where the workers that this process knows are served, by their names.
-#[derive(Default)]
-pub(crate) struct WebAddresses(RwLock<Vec<(Arc<str>, SocketAddr)>>);
-
-impl WebAddresses {
-    pub(crate) fn of(&self, worker: &str) -> Option<SocketAddr> {
-        self.0.read().iter().find(|(name, _)| &**name == worker).map(|(_, address)| *address)
-    }
-}
 
 /// A worker's web server, on a thread of its own.
 pub(crate) struct WebServer {
@@ -33,25 +23,15 @@ pub(crate) struct WebServer {
 
 impl WebServer {
     /// Serves on a socket that was taken before.
-    pub(crate) fn start(
-        shared: &Shared,
-        worker: &Worker,
-        listener: TcpListener,
-        addresses: &Arc<WebAddresses>,
-    ) -> Result<Self, RunError> {
-        let failed = |error: std::io::Error| RunError::System {
-            doing: format!("serve the web of worker {}", worker.name),
-            reason: error.to_string(),
-        };
-        let address = listener.local_addr().map_err(failed)?;
-        let router = router(Arc::new(Site::new(shared, worker, addresses.clone())))?;
-        addresses.0.write().push((worker.name.clone(), address));
+    pub(crate) fn start(shared: &Shared, worker: &Worker, listener: Listener) -> Result<Self, RunError> {
+        let Listener { socket, address, .. } = listener;
+        let router = router(Arc::new(Site::new(shared, worker)))?;
         let (thread, join) = Thread::start(&format!("{}-web", worker.name))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let name = worker.name.clone();
         let ended = thread.run(move || async move {
             let served = async {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let listener = tokio::net::TcpListener::from_std(socket)?;
                 axum::serve(listener, router)
                     .with_graceful_shutdown(async {
                         // A server whose stop is gone stops as well.

@@ -5,7 +5,6 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::problem::Problem;
-use super::server::WebAddresses;
 use crate::scope::WorkerScope;
 use crate::table::AnyTable;
 use crate::worker::{Metrics, RestoreProgress, Shared, Worker, WorkerState, WorkerStatus};
@@ -17,7 +16,6 @@ pub(crate) struct Site {
     pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
-    pub(crate) addresses: Arc<WebAddresses>,
 }
 
 /// How a worker is, for those who ask.
@@ -36,14 +34,13 @@ pub(crate) struct Condition {
 }
 
 impl Site {
-    pub(crate) fn new(shared: &Shared, worker: &Worker, addresses: Arc<WebAddresses>) -> Self {
+    pub(crate) fn new(shared: &Shared, worker: &Worker) -> Self {
         Self {
             shared: shared.clone(),
             scope: worker.scope.clone(),
             status: worker.status.clone(),
             progress: worker.progress.clone(),
             metrics: worker.metrics.clone(),
-            addresses,
         }
     }
 
@@ -80,7 +77,7 @@ impl Site {
 
     /// How many partitions a table has.
     pub(crate) fn partitions(&self, table: &dyn AnyTable) -> u32 {
-        self.shared.directory.partitions(table.name())
+        self.shared.routes.slices.partitions(table.name())
     }
 }
 

@@ -1,161 +1,144 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use marlowe_broker::Partition;
-use marlowe_state::{PositionSlot, Store, TableIndex};
-use tokio::sync::watch;
+use marlowe_state::{KeyRange, PositionSlot, Rows};
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
+use super::row::failed;
 use super::site::Site;
-use crate::table::{AnyTable, GlobalStore, Position, Published, TableKind};
+use crate::peer::{Answer, Found, Question, Wanted};
+use crate::table::{AnyTable, CommittedSlice, GlobalStore, Place, Position, Reached, RouteError, TableKind};
 
-/// How soon to look again for a slice that was just closed.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// One partition of a table's committed rows: its owner's slice, or the part of this worker's copy of a global table.
-pub(crate) struct CommittedSlice {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) table: TableIndex,
-    pub(crate) slot: PositionSlot,
-    /// Marked when it moves on.
-    moved: watch::Receiver<()>,
-}
-
-impl CommittedSlice {
-    pub(crate) fn position(&self) -> Position {
-        self.store.position(self.slot).into()
-    }
-}
-
-/// How far a slice is wanted to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// A changelog position, as an earlier answer told it.
-    pub(crate) changelog: Option<u64>,
-    /// The offset of a change in the table's inbox.
-    pub(crate) inbox: Option<u64>,
-}
-
-impl Wanted {
-    fn is_reached(&self, position: Position) -> bool {
-        self.changelog.is_none_or(|wanted| position.changelog >= wanted)
-            && self.inbox.is_none_or(|wanted| position.inbox > wanted)
-    }
+/// What a request is about: a partition of a table, how far it is to be, and how long that may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) table: &'a dyn AnyTable,
+    pub(crate) partition: Partition,
+    pub(crate) wanted: Wanted,
+    pub(crate) deadline: Instant,
 }
 
 impl Site {
-    /// A partition of a table, as soon as it can be read.
-    pub(crate) async fn slice(
-        &self,
-        table: &dyn AnyTable,
-        partition: Partition,
-        deadline: Instant,
-    ) -> Result<CommittedSlice, Problem> {
-        self.slice_at(table, partition, Wanted::default(), deadline).await
+    /// The row of a key in the store's form.
+    pub(crate) async fn row(&self, target: Target<'_>, key: Vec<u8>) -> Result<(Option<Vec<u8>>, Position), Problem> {
+        match self.ask(target, Question::Row(key)).await? {
+            Answer { found: Found::Row(row), position } => Ok((row, position.into())),
+            Answer { found, .. } => Err(failed(target.table, format!("{found:?} is no row"))),
+        }
     }
 
-    /// A partition of a table, as soon as it is as far as wanted.
-    pub(crate) async fn slice_at(
+    /// The first `limit` rows of a range, and a position that they are not older than.
+    pub(crate) async fn rows(
         &self,
-        table: &dyn AnyTable,
-        partition: Partition,
-        wanted: Wanted,
-        deadline: Instant,
-    ) -> Result<CommittedSlice, Problem> {
+        target: Target<'_>,
+        mut range: KeyRange,
+        limit: usize,
+    ) -> Result<(Rows, Position), Problem> {
+        let (mut all, mut oldest) = (Rows::new(), None);
+        loop {
+            let answer = self.ask(target, Question::Rows { range: range.clone(), limit: limit - all.len() }).await?;
+            let position = *oldest.get_or_insert(Position::from(answer.position));
+            let Found::Rows { rows, more } = answer.found else {
+                return Err(failed(target.table, "rows were asked for, and are not answered"));
+            };
+            let last = rows.iter().next_back().map(|(key, _)| key.to_vec());
+            if all.is_empty() {
+                all = rows;
+            } else {
+                rows.iter().for_each(|(key, value)| all.push(key, value));
+            }
+            match last {
+                // Large rows come in more than one answer.
+                Some(last) if more && all.len() < limit => range.start = std::ops::Bound::Excluded(last),
+                _ => return Ok((all, position)),
+            }
+        }
+    }
+
+    /// How far it is, once it is as far as wanted.
+    pub(crate) async fn position(&self, target: Target<'_>) -> Result<Position, Problem> {
+        Ok(self.ask(target, Question::Position).await?.position.into())
+    }
+
+    async fn ask(&self, target: Target<'_>, question: Question) -> Result<Answer, Problem> {
         let stopped = async {
             let mut status = self.status.clone();
             while status.changed().await.is_ok() {}
         };
         tokio::select! {
             biased;
-            slice = self.reached(table, partition, wanted, deadline) => slice,
+            answer = async {
+                match target.table.identity().kind {
+                    TableKind::Global => self.ask_copy(target, &question).await,
+                    TableKind::Table => self.ask_owner(target, &question).await,
+                }
+            } => answer,
             // What is not there by now will not come here any more, and nobody is to wait for it.
             () = stopped => Err(Problem::not_now(format!(
-                "table `{}`, partition {partition}: worker `{}` has stopped; ask another worker, or try again once it runs",
-                table.name(),
+                "table `{}`, partition {}: worker `{}` has stopped; ask another worker, or try again once it runs",
+                target.table.name(),
+                target.partition,
                 self.scope.worker,
             ))
             .with("state", self.condition().state)),
         }
     }
 
-    async fn reached(
-        &self,
-        table: &dyn AnyTable,
-        partition: Partition,
-        wanted: Wanted,
-        deadline: Instant,
-    ) -> Result<CommittedSlice, Problem> {
-        loop {
-            let mut slice = match table.identity().kind {
-                TableKind::Global => self.part_of_copy(table, partition, deadline).await?,
-                TableKind::Table => self.owners_slice(table, partition, deadline).await?,
-            };
-            slice.moved.mark_unchanged();
-            let position = slice.position();
-            if wanted.is_reached(position) {
-                return Ok(slice);
-            }
-            match timeout_at(deadline, slice.moved.changed()).await {
-                Ok(Ok(())) => {}
-                // Its owner closed it; the next one will open it.
-                Ok(Err(_)) if Instant::now() < deadline => tokio::time::sleep(LOOK_AGAIN).await,
-                _ => {
-                    return Err(Problem::not_now(format!(
-                        "table `{}`, partition {partition}: its committed state has not come so far yet; try again, or wait \
-                         longer with ?wait= (milliseconds)",
-                        table.name()
-                    ))
-                    .with("partition", partition.get())
-                    .with("position", position));
-                }
-            }
-        }
-    }
-
-    /// The slice of the shard that owns it, on whichever worker that is.
-    async fn owners_slice(
-        &self,
-        table: &dyn AnyTable,
-        partition: Partition,
-        deadline: Instant,
-    ) -> Result<CommittedSlice, Problem> {
-        let wait = deadline.saturating_duration_since(Instant::now());
-        match self.shared.directory.wait_for(table.name(), partition, wait).await {
-            Some(Published { store, table, slot, committed, .. }) => {
-                Ok(CommittedSlice { store, table, slot, moved: committed })
-            }
-            None => Err(Problem::not_now(format!(
-                "table `{}`, partition {partition}: no worker has it open (it is being restored or is moving to another \
-                 worker); try again, or wait longer with ?wait= (milliseconds)",
+    /// Asks the worker that owns the partition, wherever it is.
+    async fn ask_owner(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
+        let Target { table, partition, wanted, deadline } = target;
+        let place = Place { table: table.name().clone(), partition, wanted, deadline };
+        self.shared.routes.ask(&place, question).await.map_err(|error| match error {
+            RouteError::Closed(_) => Problem::not_now(format!(
+                "table `{}`, partition {partition}: {error}; try again, or wait longer with ?wait= (milliseconds)",
                 table.name()
             ))
             .with("state", self.condition().state)
-            .with("partition", partition.get())),
+            .with("partition", partition.get()),
+            RouteError::Behind(position) => behind(target, position.into()),
+            RouteError::Refused { .. } => Problem::new(
+                axum::http::StatusCode::BAD_GATEWAY,
+                format!("table `{}`, partition {partition}: {error}", table.name()),
+            ),
+            RouteError::Store(error) => failed(table, error),
+        })
+    }
+
+    /// Asks this worker's copy of a global table.
+    async fn ask_copy(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
+        let Target { table, partition, wanted, deadline } = target;
+        let mut status = self.status.clone();
+        // A worker joins once its copies have reached the end they had at the start.
+        let joined = matches!(timeout_at(deadline, status.wait_for(|status| status.joined)).await, Ok(Ok(_)));
+        if !joined || !self.is_alive() {
+            return Err(self.copy_is_not_current(table));
+        }
+        let GlobalStore { store, moved, .. } = self.scope.global(table.name());
+        let mut part = CommittedSlice { store, table: GlobalStore::TABLE, slot: PositionSlot(partition.get()), moved };
+        match part.reach(wanted, deadline).await {
+            Reached::Yes => part.answer(question).map_err(|error| failed(table, error)),
+            Reached::Behind(position) => Err(behind(target, position.into())),
+            Reached::Closed => Err(self.copy_is_not_current(table)),
         }
     }
 
-    /// A partition of this worker's copy of a global table.
-    async fn part_of_copy(
-        &self,
-        table: &dyn AnyTable,
-        partition: Partition,
-        deadline: Instant,
-    ) -> Result<CommittedSlice, Problem> {
-        let mut status = self.status.clone();
-        // A worker joins once its copies have reached the end they had at the start.
-        let joined = timeout_at(deadline, status.wait_for(|status| status.joined)).await;
-        if !matches!(joined, Ok(Ok(_))) || !self.is_alive() {
-            let state = self.condition().state;
-            return Err(Problem::not_now(format!(
-                "table `{}`: the copy on worker `{}` is not up to date (the worker is {state}); try again",
-                table.name(),
-                self.scope.worker,
-            ))
-            .with("state", state));
-        }
-        let GlobalStore { store, moved, .. } = self.scope.global(table.name());
-        Ok(CommittedSlice { store, table: GlobalStore::TABLE, slot: PositionSlot(partition.get()), moved })
+    fn copy_is_not_current(&self, table: &dyn AnyTable) -> Problem {
+        let state = self.condition().state;
+        Problem::not_now(format!(
+            "table `{}`: the copy on worker `{}` is not up to date (the worker is {state}); try again",
+            table.name(),
+            self.scope.worker,
+        ))
+        .with("state", state)
     }
+}
+
+fn behind(target: Target<'_>, position: Position) -> Problem {
+    Problem::not_now(format!(
+        "table `{}`, partition {}: its committed state has not come so far yet; try again, or wait longer with ?wait= \
+         (milliseconds)",
+        target.table.name(),
+        target.partition,
+    ))
+    .with("partition", target.partition.get())
+    .with("position", position)
 }

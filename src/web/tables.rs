@@ -1,13 +1,19 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use futures_util::future::{join_all, try_join_all};
 use marlowe_broker::Partition;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::site::Site;
-use crate::table::{AnyTable, Keyspace, TableKind};
+use crate::peer::Wanted;
+use crate::table::{AnyTable, Keyspace, Place, RouteError, TableKind};
+
+/// How long another worker may take to say how many rows it has.
+const COUNT_WITHIN: Duration = Duration::from_millis(500);
 
 /// A table, for people who look for theirs.
 #[derive(Debug, Serialize)]
@@ -17,8 +23,8 @@ pub(crate) struct TableAnswer {
     pub(crate) partitions: u32,
     /// Whether each partition has rows of its own.
     partition_local: bool,
-    /// Committed rows in the slices that are open.
-    pub(crate) rows: u64,
+    /// How many committed rows it has; `null` when some partition is open nowhere.
+    pub(crate) rows: Option<u64>,
     changelog: Arc<str>,
     /// Where changes are sent, if they can be.
     inbox: Option<Arc<str>>,
@@ -26,46 +32,62 @@ pub(crate) struct TableAnswer {
     places: Vec<PlaceOf>,
 }
 
-/// Which worker has a partition open, if one has.
+/// Which worker has a partition, in this process or another, if one has.
 #[derive(Debug, Serialize)]
 struct PlaceOf {
     partition: u32,
     worker: Option<Arc<str>>,
-    /// That worker's web server.
-    web: Option<SocketAddr>,
+    /// Whether it is open there, or being restored.
+    open: bool,
+    /// Where that worker is asked.
+    web: Option<Arc<str>>,
 }
 
 /// `GET /tables`: the program's tables.
 pub(crate) async fn list(State(site): State<Arc<Site>>) -> Json<Vec<TableAnswer>> {
-    Json(site.tables())
+    Json(site.tables().await)
 }
 
 impl Site {
-    pub(crate) fn tables(&self) -> Vec<TableAnswer> {
-        self.shared.program.tables.iter().map(|table| self.describe(*table)).collect()
+    pub(crate) async fn tables(&self) -> Vec<TableAnswer> {
+        join_all(self.shared.program.tables.iter().map(|table| self.describe(*table))).await
     }
 
-    fn describe(&self, table: &dyn AnyTable) -> TableAnswer {
+    async fn describe(&self, table: &dyn AnyTable) -> TableAnswer {
         let identity = table.identity();
         let partition_local = table.keyspace() == Keyspace::PartitionLocal;
         let partitions = self.partitions(table);
-        let slices = Partition::all(partitions).filter_map(|partition| {
-            let slice = self.shared.directory.slice(&identity.name, partition)?;
-            slice.store.count(slice.table).ok()
-        });
-        let places = self.shared.directory.owners(&identity.name).into_iter().zip(0..).map(|(owner, partition)| {
-            let worker = owner.map(|owner| owner.worker);
-            PlaceOf { partition, web: worker.as_deref().and_then(|worker| self.addresses.of(worker)), worker }
-        });
+        let places: Vec<PlaceOf> =
+            Partition::all(partitions).map(|partition| self.place_of(&identity.name, partition)).collect();
+        let counts = try_join_all(places.iter().map(|place| self.count(&identity.name, place)));
         TableAnswer {
             name: identity.name.clone(),
             kind: identity.kind,
             partitions,
             partition_local,
-            rows: slices.sum(),
+            rows: counts.await.ok().map(|counts| counts.into_iter().sum()),
             changelog: identity.changelog.clone(),
             inbox: (!partition_local).then(|| identity.inbox.clone()),
-            places: places.collect(),
+            places,
         }
+    }
+
+    fn place_of(&self, table: &str, partition: Partition) -> PlaceOf {
+        let routes = &self.shared.routes;
+        let claim = routes.slices.group(table).and_then(|group| routes.directory.owner(&group, partition));
+        PlaceOf {
+            partition: partition.get(),
+            open: claim.as_ref().is_some_and(|claim| claim.open),
+            worker: claim.as_ref().map(|claim| claim.worker.clone()),
+            web: claim.and_then(|claim| claim.url),
+        }
+    }
+
+    /// How many rows a partition has. Nothing is waited for but an answer.
+    async fn count(&self, table: &Arc<str>, place: &PlaceOf) -> Result<u64, RouteError> {
+        let wait = if place.open { COUNT_WITHIN } else { Duration::ZERO };
+        let partition = Partition::new(place.partition);
+        let deadline = Instant::now() + wait;
+        self.shared.routes.count(&Place { table: table.clone(), partition, wanted: Wanted::default(), deadline }).await
     }
 }

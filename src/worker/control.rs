@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use marlowe_broker::{GroupEvent, Membership, TopicPartition};
+use marlowe_broker::{GroupEvent, Membership, MetadataSource, TopicPartition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::RunError;
@@ -34,6 +34,7 @@ pub(crate) struct Control {
     pub(crate) worker: Arc<str>,
     pub(crate) topology: Arc<Topology>,
     pub(crate) membership: Box<dyn Membership>,
+    pub(crate) metadata: Arc<dyn MetadataSource>,
     pub(crate) lanes: Vec<mpsc::UnboundedSender<LaneCommand>>,
     pub(crate) lane_events: mpsc::UnboundedReceiver<LaneEvent>,
     pub(crate) background: Thread,
@@ -49,6 +50,8 @@ pub(crate) struct Control {
 pub(crate) struct Owned {
     lane: usize,
     opening: u64,
+    /// The group's generation at which it was taken.
+    generation: u64,
     state: OwnedState,
 }
 
@@ -86,6 +89,7 @@ impl Control {
         self.leader.send_replace(false);
         let all: Vec<ShardId> = self.owned.keys().copied().collect();
         let mut closing = self.close(all);
+        self.report();
         loop {
             tokio::select! {
                 biased;
@@ -144,12 +148,19 @@ impl Control {
         let leads = |partitions: &[TopicPartition]| partitions.iter().any(|partition| partition.topic == leader_anchor);
         match event {
             GroupEvent::Assigned(partitions) => {
-                if leads(&partitions) {
+                let generation = self.metadata.current().generation;
+                let is_leader = leads(&partitions);
+                self.status.send_modify(|status| {
+                    status.joined = true;
+                    if is_leader {
+                        status.leads_since = generation;
+                    }
+                });
+                if is_leader {
                     self.leader.send_replace(true);
                 }
-                self.status.send_modify(|status| status.joined = true);
                 let shards = self.shards(&partitions);
-                shards.into_iter().for_each(|shard| self.begin_restore(shard));
+                shards.into_iter().for_each(|shard| self.begin_restore(shard, generation));
             }
             GroupEvent::Revoked(partitions) => {
                 if leads(&partitions) {
@@ -203,20 +214,20 @@ impl Control {
     }
 
     /// Has a shard restored, for the lane that has least.
-    fn begin_restore(&mut self, id: ShardId) {
+    fn begin_restore(&mut self, id: ShardId, generation: u64) {
         let load = |lane: usize| self.owned.values().filter(|owned| owned.lane == lane).count();
         let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
         self.openings += 1;
         let opening = self.openings;
         let cancelled = Arc::new(AtomicBool::new(false));
-        let owner = Owner { worker: self.worker.clone(), opening };
+        let owner = Owner { worker: self.worker.clone(), opening, generation };
         let (restorer, flag) = (self.restorer.clone(), cancelled.clone());
         let restored = self.background.run(move || async move { restorer.restore(id, owner, &flag).await });
         self.pending.push(Box::pin(async move {
             // A background that is gone is a worker that stops.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(None)))
         }));
-        self.owned.insert(id, Owned { lane, opening, state: OwnedState::Restoring(cancelled) });
+        self.owned.insert(id, Owned { lane, opening, generation, state: OwnedState::Restoring(cancelled) });
     }
 
     async fn step(&mut self, step: Step) -> Result<(), RunError> {
@@ -299,8 +310,11 @@ impl Control {
             LaneEvent::Failed(error) => Err(error),
             LaneEvent::Fenced(shards, error) => {
                 tracing::warn!(worker = %self.worker, "a commit was refused, its work is dropped and begun again: {error}");
-                let mine: Vec<ShardId> = shards.into_iter().filter(|shard| self.owned.contains_key(shard)).collect();
-                mine.into_iter().for_each(|shard| self.begin_restore(shard));
+                for shard in shards {
+                    if let Some(Owned { generation, .. }) = self.owned.get(&shard) {
+                        self.begin_restore(shard, *generation);
+                    }
+                }
                 Ok(())
             }
         }
@@ -316,6 +330,8 @@ impl Control {
         let mut shards: Vec<ShardId> =
             self.owned.iter().filter(|(_, owned)| open(&owned.state)).map(|(id, _)| *id).collect();
         shards.sort();
+        let mut taken: Vec<(ShardId, u64)> = self.owned.iter().map(|(id, owned)| (*id, owned.generation)).collect();
+        taken.sort();
         let restoring = self.owned.len() - shards.len();
         let leads = *self.leader.borrow();
         self.status.send_if_modified(|status| {
@@ -325,7 +341,7 @@ impl Control {
                 _ if restoring > 0 => WorkerState::Restoring,
                 _ => WorkerState::Ready,
             };
-            let new = WorkerStatus { state, shards, restoring, leads, ..status.clone() };
+            let new = WorkerStatus { state, shards, restoring, taken, leads, ..status.clone() };
             let changed = *status != new;
             *status = new;
             changed

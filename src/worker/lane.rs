@@ -19,7 +19,7 @@ use super::metrics::LaneMetrics;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::shard::{Shard, ShardId, ShardPlan};
-use crate::table::Published;
+use crate::table::{CommittedSlice, Published};
 use crate::topology::Topology;
 use crate::turn::OutTopics;
 
@@ -205,14 +205,14 @@ impl Lane {
         self.settings.metrics.open();
         let sources = self.feeds.open(shard.agents.iter().map(|agent| &agent.input))?;
         for table in &shard.tables {
-            let published = Published {
+            let slice = CommittedSlice {
                 store: shard.store.clone(),
                 table: table.index,
                 slot: table.slot,
-                owner: shard.owner.clone(),
-                committed: shard.committed.subscribe(),
+                moved: shard.committed.subscribe(),
             };
-            self.settings.worker.directory.publish(&table.name, shard.id.partition, published);
+            let published = Published { slice, owner: shard.owner.clone() };
+            self.settings.worker.routes.publish(&table.name, shard.id.partition, published);
         }
         let (ends, ended) = oneshot::channel::<()>();
         let task = tokio::task::spawn_local(async move {
@@ -374,7 +374,7 @@ impl Lane {
         running.sources.into_iter().for_each(|source| self.feeds.close(source));
         let shard = running.shard;
         for table in &shard.tables {
-            self.settings.worker.directory.withdraw(&table.name, id.partition, &shard.owner);
+            self.settings.worker.routes.slices.withdraw(&table.name, id.partition, &shard.owner);
         }
         self.settings.metrics.close(&shard);
         if let Err(error) = shard.store.close() {

@@ -6,6 +6,7 @@ use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
 use super::folder::TablesFolder;
 use super::global::GlobalFollower;
@@ -18,9 +19,12 @@ use super::{RunError, WorkerState};
 use crate::client::ClientProducer;
 use crate::program::Program;
 use crate::scope::WorkerScope;
-use crate::table::{Directory, TableKind};
+use crate::table::{Routes, TableKind};
 use crate::timer::{Outcome, WorkerTimerContext};
 use crate::topology::{Place, TimerKind, Topology};
+
+/// How long the broker may take to learn that a worker has left.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a worker is set up.
 pub(crate) struct WorkerSettings {
@@ -28,6 +32,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) name: Arc<str>,
     /// Its name in the group, if it has one that lasts.
     pub(crate) instance: Option<Arc<str>>,
+    /// Where other workers can ask it, if anywhere.
+    pub(crate) url: Option<Arc<str>>,
     pub(crate) lanes: usize,
     pub(crate) stores: StateStore,
     pub(crate) limits: LaneLimits,
@@ -55,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) program: Arc<Program>,
     pub(crate) topology: Arc<Topology>,
     pub(crate) broker: SharedBroker,
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
@@ -76,6 +82,7 @@ pub(crate) struct Worker {
     /// Ask for one more run of a timer.
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
+    farewell: Farewell,
     threads: Vec<Thread>,
     joins: Vec<std::thread::JoinHandle<()>>,
     /// Let go when the threads have ended.
@@ -129,7 +136,7 @@ impl Worker {
             worker: name.clone(),
             clock: shared.clock.clone(),
             entropy: shared.entropy.clone(),
-            directory: shared.directory.clone(),
+            routes: shared.routes.clone(),
             globals,
             partitions: shared.topology.partitions.clone(),
             producer,
@@ -154,6 +161,7 @@ impl Worker {
         for number in 0..settings.lanes {
             lane_threads.push(thread(&format!("lane-{number}"))?);
         }
+        let announced = background.clone();
         let head = Head {
             shared: shared.clone(),
             scope: scope.clone(),
@@ -178,8 +186,22 @@ impl Worker {
 
         let (tasks, timers) =
             start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata.clone(), failures);
+        let announcer = Announcer {
+            worker: name.clone(),
+            groups: shared.topology.groups.iter().map(|group| group.name.clone()).collect(),
+            url: settings.url,
+            topic: shared.program.workers_topic(),
+            session_timeout,
+            directory: shared.routes.directory.clone(),
+            producer: scope.producer.clone(),
+            clock: shared.clock.clone(),
+            status: status.clone(),
+            tasks: tasks.clone(),
+        };
+        let (farewell, announcing) = announcer.begin();
+        announced.run(move || announcing);
         Ok(Self {
-            name: name.clone(),
+            name,
             scope,
             status,
             progress,
@@ -189,6 +211,7 @@ impl Worker {
             session_timeout,
             timers,
             tasks,
+            farewell,
             threads,
             joins,
             folder,
@@ -224,6 +247,7 @@ impl Worker {
         let (done, wait) = oneshot::channel();
         let _ = self.commands.send(ControlCommand::Stop(done));
         let _ = wait.await;
+        self.farewell.say(FAREWELL_WITHIN).await;
         drop(self.commands);
         drop(self.threads);
         let joins = self.joins;
@@ -238,8 +262,9 @@ impl Worker {
     /// Ends at once, as a crash would: nothing is committed, and the group is not told. Returns when its threads are gone, and so
     /// what they had open.
     pub(crate) fn crash(self) {
-        let Self { commands, threads, joins, folder, .. } = self;
+        let Self { commands, threads, joins, farewell, folder, .. } = self;
         drop(commands);
+        drop(farewell);
         drop(threads);
         joins.into_iter().for_each(|join| drop(join.join()));
         drop(folder);
@@ -310,6 +335,7 @@ impl Head {
         let control = Control {
             worker: self.scope.worker.clone(),
             topology,
+            metadata: membership.metadata(),
             membership,
             lanes,
             lane_events,

@@ -1,5 +1,6 @@
 //! Workers: lanes, membership of the group, restore, global copies, and how a process starts and stops them.
 
+mod announce;
 mod commit;
 mod control;
 mod drain;
@@ -12,6 +13,7 @@ mod lane_command;
 mod last_firing;
 mod launch;
 mod metrics;
+mod neighbours;
 mod replay;
 mod restore;
 mod status;
@@ -24,6 +26,7 @@ pub(crate) use folder::TablesFolder;
 pub(crate) use lane::LaneLimits;
 pub(crate) use launch::{Shared, Worker, WorkerSettings};
 pub(crate) use metrics::Metrics;
+pub(crate) use neighbours::Neighbours;
 pub(crate) use restore::{RestoreProgress, StateStore};
 pub(crate) use status::{WorkerState, WorkerStatus};
 pub(crate) use thread::Thread;

@@ -10,7 +10,11 @@ pub(crate) struct WorkerStatus {
     pub(crate) shards: Vec<ShardId>,
     /// How many of its shards are not open yet.
     pub(crate) restoring: usize,
+    /// All of its shards, open or not, with the group's generation at which it took each.
+    pub(crate) taken: Vec<(ShardId, u64)>,
     pub(crate) leads: bool,
+    /// The group's generation at which it became the leader last.
+    pub(crate) leads_since: u64,
 }
 
 /// What a worker is doing.
@@ -29,6 +33,14 @@ pub(crate) enum WorkerState {
 
 impl Default for WorkerStatus {
     fn default() -> Self {
-        Self { state: WorkerState::Starting, joined: false, shards: Vec::new(), restoring: 0, leads: false }
+        Self {
+            state: WorkerState::Starting,
+            joined: false,
+            shards: Vec::new(),
+            restoring: 0,
+            taken: Vec::new(),
+            leads: false,
+            leads_since: 0,
+        }
     }
 }

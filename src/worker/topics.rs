@@ -66,7 +66,7 @@ fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
     for topic in &topology.graph.topics {
         let need = match topic.role {
             TopicRole::Declared => Need::Own,
-            TopicRole::Changelog => Need::LastOfEachKey,
+            TopicRole::Changelog | TopicRole::Workers => Need::LastOfEachKey,
             TopicRole::Repartition | TopicRole::Inbox => Need::EveryRecord,
         };
         let partitions = topology.partitions.get(&topic.name).copied().unwrap_or(program.default_partitions);

@@ -26,7 +26,7 @@ async fn every_worker_answers_for_every_key() -> TestResult {
 #[tokio::test]
 async fn the_list_says_where_each_table_is() -> TestResult {
     let (running, clients) = program().visited(2, 20).await?;
-    let webs: Vec<String> = running.web_addresses().iter().map(ToString::to_string).collect();
+    let webs: Vec<String> = running.web_addresses().iter().map(|address| format!("http://{address}")).collect();
     let tables = clients[0].get("/tables").expect(200);
     let names: Vec<&str> = tables.as_array().unwrap().iter().map(|table| table["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["pages", "totals", "here", "numbers", "pairs", "raw"]);

@@ -1,0 +1,239 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::Partition;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Entry;
+
+/// The workers of the app, as this process knows them.
+///
+/// Those of this process say at once what they have; of the others it is known a produce and a fetch later.
+pub(crate) struct Directory {
+    process: Arc<str>,
+    workers: RwLock<BTreeMap<Arc<str>, Known>>,
+    changed: watch::Sender<()>,
+    /// Marked when the topic says something else of a worker of this process than the worker does.
+    disputed: watch::Sender<()>,
+}
+
+struct Known {
+    entry: Arc<Entry>,
+    /// When the worker was last heard of.
+    heard: Instant,
+}
+
+/// Who has a shard, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) worker: Arc<str>,
+    pub(crate) url: Option<Arc<str>>,
+    /// The group's generation at which it was taken.
+    pub(crate) generation: u64,
+    pub(crate) open: bool,
+    pub(crate) place: ClaimPlace,
+}
+
+/// Where a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimPlace {
+    /// In this process.
+    Here,
+    /// In another one.
+    Elsewhere,
+}
+
+impl Directory {
+    /// An empty directory of the process called `process`.
+    pub(crate) fn new(process: Arc<str>) -> Self {
+        let (changed, disputed) = (watch::Sender::new(()), watch::Sender::new(()));
+        Self { process, workers: RwLock::default(), changed, disputed }
+    }
+
+    /// The name of this process.
+    pub(crate) fn process(&self) -> &Arc<str> {
+        &self.process
+    }
+
+    /// What a worker of this process says of itself.
+    pub(crate) fn announce(&self, worker: &Arc<str>, entry: Entry) {
+        self.set(worker, Some(entry), Instant::now());
+    }
+
+    /// A worker of this process is gone.
+    pub(crate) fn withdraw(&self, worker: &Arc<str>) {
+        self.set(worker, None, Instant::now());
+    }
+
+    /// What a record says of a worker; `None` says that it is gone. Of workers of this process the process knows better.
+    pub(crate) fn hear(&self, worker: &Arc<str>, entry: Option<Entry>, at: Instant) {
+        let is_here = |entry: &Entry| entry.process == self.process;
+        let known_here = self.workers.read().get(worker).is_some_and(|known| is_here(&known.entry));
+        match (known_here, entry.as_ref().is_some_and(is_here)) {
+            (false, false) => self.set(worker, entry, at),
+            // It has a name that lasts, and a process that had it before has told of itself, or taken its entry back.
+            (true, false) => {
+                self.disputed.send_replace(());
+            }
+            (_, true) => {}
+        }
+    }
+
+    /// Marked when the topic says of a worker of this process what the worker did not: it has to repeat itself.
+    pub(crate) fn disputed(&self) -> watch::Receiver<()> {
+        self.disputed.subscribe()
+    }
+
+    fn set(&self, worker: &Arc<str>, entry: Option<Entry>, heard: Instant) {
+        let mut workers = self.workers.write();
+        let changed = match (entry, workers.get_mut(worker)) {
+            (None, _) => workers.remove(worker).is_some(),
+            (Some(entry), Some(known)) => {
+                let (was_live, changed) = (known.is_live(), *known.entry != entry);
+                *known = Known { entry: Arc::new(entry), heard };
+                changed || was_live != known.is_live()
+            }
+            (Some(entry), None) => {
+                workers.insert(worker.clone(), Known { entry: Arc::new(entry), heard });
+                true
+            }
+        };
+        drop(workers);
+        if changed {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Marked when something changes. That a worker is silent for too long does not mark it.
+    pub(crate) fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Who has a group's partition: of all that say so, the one who took it last.
+    pub(crate) fn owner(&self, group: &str, partition: Partition) -> Option<Claim> {
+        let workers = self.workers.read();
+        let claims = workers.iter().filter(|(_, known)| self.counts(known)).filter_map(|(worker, known)| {
+            let claim = known.entry.claim(group, partition.get())?;
+            Some((claim, worker, &known.entry))
+        });
+        let (claim, worker, entry) = claims.max_by_key(|(claim, ..)| claim.generation)?;
+        Some(Claim {
+            worker: worker.clone(),
+            url: entry.url.clone(),
+            generation: claim.generation,
+            open: claim.open,
+            place: if entry.process == self.process { ClaimPlace::Here } else { ClaimPlace::Elsewhere },
+        })
+    }
+
+    /// The newest generation at which a worker of this process took the shard, if it still has it.
+    pub(crate) fn taken_here(&self, group: &str, partition: Partition) -> Option<u64> {
+        let workers = self.workers.read();
+        let here = workers.values().filter(|known| known.entry.process == self.process);
+        here.filter_map(|known| Some(known.entry.claim(group, partition.get())?.generation)).max()
+    }
+
+    /// How many tasks and sources of the leader are not done; `None` when no worker is known to lead.
+    pub(crate) fn leader_tasks_left(&self) -> Option<usize> {
+        let workers = self.workers.read();
+        let leaders = workers.values().filter(|known| self.counts(known) && known.entry.leads.is_some());
+        leaders.max_by_key(|known| known.entry.leads).map(|known| known.entry.leader_tasks_left)
+    }
+
+    /// Workers of other processes that have said nothing for twice as long as they may.
+    pub(crate) fn silent(&self) -> Vec<Arc<str>> {
+        let workers = self.workers.read();
+        let elsewhere = workers.iter().filter(|(_, known)| known.entry.process != self.process);
+        let silent = elsewhere.filter(|(_, known)| known.heard.elapsed() > 2 * known.entry.silent_after());
+        silent.map(|(worker, _)| worker.clone()).collect()
+    }
+
+    fn counts(&self, known: &Known) -> bool {
+        known.entry.process == self.process || known.is_live()
+    }
+}
+
+impl Known {
+    fn is_live(&self) -> bool {
+        self.heard.elapsed() <= self.entry.silent_after()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cluster::ShardClaim;
+
+    fn entry(process: &str, partition: u32, generation: u64) -> Entry {
+        let claim = ShardClaim { partition, generation, open: true };
+        Entry {
+            process: process.into(),
+            url: Some(format!("http://{process}").into()),
+            silent_after: 1000,
+            shards: [("g".into(), vec![claim])].into(),
+            ..Entry::default()
+        }
+    }
+
+    fn owner(directory: &Directory, partition: u32) -> Option<String> {
+        directory.owner("g", Partition::new(partition)).map(|claim| claim.worker.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_claims_to_one_shard_the_newest_counts_whoever_made_it() {
+        let directory = Directory::new("here".into());
+        directory.hear(&"a".into(), Some(entry("p", 0, 5)), Instant::now());
+        directory.hear(&"b".into(), Some(entry("q", 0, 7)), Instant::now());
+        assert_eq!(owner(&directory, 0).as_deref(), Some("b"));
+        directory.announce(&"c".into(), entry("here", 0, 6));
+        assert_eq!(owner(&directory, 0).as_deref(), Some("b"));
+        directory.announce(&"c".into(), entry("here", 0, 8));
+        assert_eq!(owner(&directory, 0).as_deref(), Some("c"));
+        assert_eq!(directory.taken_here("g", Partition::new(0)), Some(8));
+        directory.withdraw(&"c".into());
+        directory.hear(&"b".into(), None, Instant::now());
+        assert_eq!(owner(&directory, 0).as_deref(), Some("a"));
+        assert_eq!(owner(&directory, 1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_is_silent_for_too_long_counts_no_more_until_it_is_heard_again() {
+        let directory = Directory::new("here".into());
+        let leads = |generation, left| Entry { leads: Some(generation), leader_tasks_left: left, ..entry("p", 0, 1) };
+        directory.hear(&"a".into(), Some(leads(3, 2)), Instant::now());
+        assert_eq!((owner(&directory, 0).as_deref(), directory.leader_tasks_left()), (Some("a"), Some(2)));
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!((owner(&directory, 0), directory.leader_tasks_left()), (None, None));
+        assert!(directory.silent().is_empty());
+        tokio::time::advance(Duration::from_millis(1000)).await;
+        assert_eq!(directory.silent(), ["a".into()]);
+        let mut changed = directory.changed();
+        directory.hear(&"a".into(), Some(leads(3, 2)), Instant::now());
+        assert!(changed.has_changed().unwrap(), "it is back");
+        changed.mark_unchanged();
+        directory.hear(&"a".into(), Some(leads(3, 2)), Instant::now());
+        assert!(!changed.has_changed().unwrap(), "it says the same");
+        directory.hear(&"b".into(), Some(leads(4, 0)), Instant::now());
+        assert_eq!(directory.leader_tasks_left(), Some(0), "who leads since later leads");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_its_own_workers_a_process_does_not_believe_what_comes_back_late() {
+        let directory = Directory::new("here".into());
+        directory.announce(&"a".into(), entry("here", 0, 8));
+        directory.hear(&"a".into(), Some(entry("here", 0, 3)), Instant::now());
+        directory.hear(&"a".into(), None, Instant::now());
+        assert_eq!(directory.taken_here("g", Partition::new(0)), Some(8));
+        directory.withdraw(&"a".into());
+        directory.hear(&"a".into(), Some(entry("here", 0, 8)), Instant::now());
+        assert_eq!(owner(&directory, 0), None);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        directory.announce(&"a".into(), entry("here", 0, 9));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(owner(&directory, 0).as_deref(), Some("a"), "its own need not be heard of");
+    }
+}

@@ -1,0 +1,13 @@
+//! The workers of an app, in this process and others: who has which shard, where each can be asked, who leads.
+//!
+//! Each worker writes what it has to a compacted topic, `{app}-workers`, under its name. Each process follows that topic
+//! into a [`Directory`]. Of claims to one shard the one of the newest generation of the group counts, so that a worker
+//! which crashed, or was taken for dead, is passed over as soon as another has its shard.
+
+mod directory;
+mod entry;
+mod follower;
+
+pub(crate) use directory::{Claim, ClaimPlace, Directory};
+pub(crate) use entry::{Entry, ShardClaim};
+pub(crate) use follower::follow;

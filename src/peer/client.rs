@@ -1,0 +1,129 @@
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use marlowe_broker::Offset;
+use marlowe_state::SlicePosition;
+use serde::Deserialize;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::wire::{decode_answer, encode_question};
+use super::{Answer, Asked, PeerError, READ_PATH};
+
+/// How long it may take to connect to another worker.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a connection that is not used is kept.
+const KEEP_IDLE: Duration = Duration::from_secs(30);
+
+/// How many connections to one worker are kept for the next questions.
+const IDLE_CONNECTIONS: usize = 16;
+
+/// The largest answer that is read: one of rows is smaller, unless a single row is so large.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Asks other workers, over HTTP. All of a process goes through one, whose connections live on a runtime of its own, so that
+/// they do not wait for a thread that is at work.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    runtime: Handle,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What a worker says that does not answer.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    position: Option<RefusalPosition>,
+}
+
+#[derive(Deserialize)]
+struct RefusalPosition {
+    changelog: u64,
+    inbox: u64,
+}
+
+impl Peers {
+    /// Keeps its connections on `runtime`.
+    pub(crate) fn new(runtime: Handle) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEEP_IDLE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(connector);
+        Self { runtime, client }
+    }
+
+    /// Asks the worker at `url`. Dropping the future takes the question back.
+    pub(crate) async fn ask(&self, url: &str, asked: &Asked) -> Result<Answer, PeerError> {
+        let refused = |error: &dyn Error| PeerError::Refused(error.to_string());
+        let body = encode_question(asked).map_err(|error| refused(&error))?;
+        let request = Request::post(format!("{url}{READ_PATH}")).body(Full::new(body));
+        let request = request.map_err(|error| refused(&error))?;
+        let client = self.client.clone();
+        let mut answering = Answering(self.runtime.spawn(async move {
+            let response = client.request(request).await.map_err(|error| unreachable(&error))?;
+            let status = response.status();
+            let body =
+                Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| unreachable(&*error))?;
+            read(status, &body.to_bytes())
+        }));
+        match (&mut answering.0).await {
+            Ok(Ok(answer)) if !answer.found.answers(&asked.question) => {
+                Err(PeerError::Refused("it answers another question than it was asked: is it of this version?".into()))
+            }
+            Ok(answer) => answer,
+            Err(_) => Err(PeerError::Unreachable("this process is stopping".into())),
+        }
+    }
+}
+
+/// A question under way, which is taken back when nobody waits for the answer any more.
+struct Answering<T>(JoinHandle<T>);
+
+impl<T> Drop for Answering<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
+    if status == StatusCode::OK {
+        return decode_answer(body).map_err(|error| {
+            PeerError::Refused(format!("its answer is not understood ({error}): is it of this version?"))
+        });
+    }
+    let refusal: Refusal = serde_json::from_slice(body)
+        .unwrap_or_else(|_| Refusal { error: format!("it answers {status}"), position: None });
+    Err(match status {
+        StatusCode::MISDIRECTED_REQUEST => PeerError::Misdirected,
+        StatusCode::SERVICE_UNAVAILABLE => PeerError::NotNow {
+            reason: refusal.error,
+            position: refusal.position.map(|position| SlicePosition {
+                changelog: Offset::new(position.changelog),
+                inbox: Offset::new(position.inbox),
+            }),
+        },
+        _ => PeerError::Refused(format!("it answers {status}: {}", refusal.error)),
+    })
+}
+
+/// The whole chain of why: the client's own words are only that it failed.
+fn unreachable(error: &(dyn Error + 'static)) -> PeerError {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    PeerError::Unreachable(text)
+}

@@ -1,0 +1,11 @@
+//! Asking another worker: what can be asked of one partition of a table, how it travels, and the client that asks.
+
+mod client;
+mod error;
+mod question;
+mod wire;
+
+pub(crate) use client::Peers;
+pub(crate) use error::PeerError;
+pub(crate) use question::{Answer, Found, Question, Wanted};
+pub(crate) use wire::{Asked, READ_PATH, decode_question, encode_answer};

@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use super::site::Site;
+use crate::peer::{Question, decode_question, encode_answer};
+use crate::table::{PeerRefusal, Position, RouteError};
+
+/// How many rows one answer holds, at most: what the largest page of a table needs.
+const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
+
+/// `POST /cluster/v1/read`: another worker asks for rows of a partition that this process has. It is answered here or not at
+/// all, and never asked of a third one.
+pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<Response, Problem> {
+    let mut asked = decode_question(&body).map_err(|error| {
+        Problem::bad_request(format!(
+            "the question is not understood ({error}): is the worker that asks of this version?"
+        ))
+    })?;
+    if let Question::Rows { limit, .. } = &mut asked.question {
+        *limit = (*limit).min(MAX_ROWS);
+    }
+    let place = format!("table `{}`, partition {}", asked.table, asked.partition);
+    match site.shared.routes.answer(&asked).await {
+        Ok(answer) => {
+            let body = encode_answer(&answer).map_err(|error| Problem::internal(format!("{place}: {error}")))?;
+            Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
+        }
+        Err(PeerRefusal::Misdirected(generation)) => {
+            let error = format!("{place} is not with worker `{}`; ask whoever took it last", site.scope.worker);
+            Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, error).with("generation", generation))
+        }
+        Err(PeerRefusal::Route(RouteError::Behind(position))) => {
+            Err(Problem::not_now(format!("{place}: {}", RouteError::Behind(position)))
+                .with("position", Position::from(position)))
+        }
+        Err(PeerRefusal::Route(error @ RouteError::Closed(_))) => Err(Problem::not_now(format!("{place}: {error}"))),
+        Err(PeerRefusal::Route(error)) => Err(Problem::internal(format!("{place}: {error}"))),
+    }
+}

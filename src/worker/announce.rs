@@ -1,0 +1,177 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{Clock, Partition};
+use tokio::sync::{oneshot, watch};
+
+use super::launch::TasksLeft;
+use super::status::WorkerStatus;
+use crate::client::{ClientProducer, Outgoing};
+use crate::cluster::{Directory, Entry, ShardClaim};
+
+/// How long changes are collected before they are written.
+const COLLECT: Duration = Duration::from_millis(20);
+
+/// How soon to try again when the broker does not take the entry.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// A worker that says nothing for so many of its sessions is taken for dead. It repeats itself once in each.
+const SILENT_SESSIONS: u32 = 3;
+
+/// Tells the directory of workers what a worker has: this process's at once, and the other processes' through the topic.
+pub(crate) struct Announcer {
+    pub(crate) worker: Arc<str>,
+    /// The co-partition groups' names.
+    pub(crate) groups: Vec<Arc<str>>,
+    pub(crate) url: Option<Arc<str>>,
+    pub(crate) topic: Arc<str>,
+    pub(crate) session_timeout: Duration,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) producer: ClientProducer,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) status: watch::Receiver<WorkerStatus>,
+    pub(crate) tasks: watch::Receiver<TasksLeft>,
+}
+
+/// Takes a worker's entry back.
+pub(crate) struct Farewell(oneshot::Sender<oneshot::Sender<()>>);
+
+impl Farewell {
+    /// Says that the worker has left. Done when the broker knows it, or does not answer within `deadline`.
+    pub(crate) async fn say(self, deadline: Duration) {
+        let (done, said) = oneshot::channel();
+        if self.0.send(done).is_ok() && tokio::time::timeout(deadline, said).await.is_err() {
+            tracing::warn!("the broker did not take the farewell; others see that the worker is gone by its silence");
+        }
+    }
+}
+
+impl Announcer {
+    /// The announcer's work, from the worker's joining on, and the way to end it. Dropped without a farewell it ends as a
+    /// crash would, and its entry stays.
+    pub(crate) fn begin(self) -> (Farewell, impl Future<Output = ()>) {
+        let (farewell, leaving) = oneshot::channel();
+        (Farewell(farewell), self.run(leaving))
+    }
+
+    async fn run(mut self, mut leaving: oneshot::Receiver<oneshot::Sender<()>>) {
+        let started = self.clock.now().millis();
+        let left = tokio::select! {
+            _ = self.status.wait_for(|status| status.joined) => None,
+            left = &mut leaving => Some(left),
+        };
+        let said = match left {
+            Some(left) => left,
+            None => {
+                let first = self.entry(started);
+                self.directory.announce(&self.worker, first.clone());
+                let entry = watch::Sender::new(first);
+                let (write, look) = (self.write_entries(entry.subscribe()), self.follow_status(started, entry));
+                tokio::select! {
+                    left = &mut leaving => left,
+                    () = async { tokio::join!(write, look); } => return,
+                }
+            }
+        };
+        self.directory.withdraw(&self.worker);
+        // An error says that the worker is dropped, as in a crash.
+        if let Ok(done) = said {
+            if let Err(error) = self.send(&self.worker, None).await {
+                tracing::warn!(worker = %self.worker, "taking its entry back: {error}");
+            }
+            let _ = done.send(());
+        }
+    }
+
+    /// Tells this process of each change.
+    async fn follow_status(&self, started: i64, entry: watch::Sender<Entry>) {
+        let (mut status, mut tasks) = (self.status.clone(), self.tasks.clone());
+        loop {
+            tokio::select! {
+                changed = status.changed() => if changed.is_err() {
+                    // The worker has stopped: what it said last holds until its farewell.
+                    return std::future::pending().await;
+                },
+                // They end when there is no task left to count.
+                Ok(()) = tasks.changed() => {}
+            }
+            let now = self.entry(started);
+            self.directory.announce(&self.worker, now.clone());
+            entry.send_if_modified(|known| {
+                let changed = *known != now;
+                *known = now;
+                changed
+            });
+        }
+    }
+
+    /// Tells the other processes: what is new, and once in each session that it is still here.
+    async fn write_entries(&self, mut entry: watch::Receiver<Entry>) {
+        let mut disputed = self.directory.disputed();
+        loop {
+            let now = entry.borrow_and_update().clone();
+            let json = serde_json::to_vec(&now).unwrap_or_default();
+            let wait = match self.send(&self.worker, Some(json)).await {
+                Ok(()) => self.session_timeout,
+                Err(error) => {
+                    tracing::warn!(worker = %self.worker, "the directory of workers is not told: {error}");
+                    TRY_AGAIN
+                }
+            };
+            if now.leads.is_some() {
+                self.forget_the_silent().await;
+            }
+            tokio::select! {
+                changed = entry.changed() => if changed.is_err() {
+                    return;
+                },
+                // Its sender lives as long as the directory.
+                _ = disputed.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            tokio::time::sleep(COLLECT).await;
+        }
+    }
+
+    /// The leader takes back the entries of those who did not do so themselves.
+    async fn forget_the_silent(&self) {
+        for worker in self.directory.silent() {
+            match self.send(&worker, None).await {
+                Ok(()) => tracing::info!("worker `{worker}` has not been heard of for long, and is forgotten"),
+                Err(error) => tracing::warn!("forgetting worker `{worker}`: {error}"),
+            }
+        }
+    }
+
+    async fn send(&self, worker: &Arc<str>, value: Option<Vec<u8>>) -> Result<(), crate::client::SendError> {
+        let record = Outgoing {
+            topic: self.topic.clone(),
+            partition: Partition::new(0),
+            timestamp: self.clock.now(),
+            key: Some(worker.as_bytes().to_vec()),
+            value,
+            headers: Vec::new(),
+        };
+        self.producer.send(record).await.map(drop)
+    }
+
+    fn entry(&self, started: i64) -> Entry {
+        let status = self.status.borrow();
+        let mut shards: BTreeMap<Arc<str>, Vec<ShardClaim>> = BTreeMap::new();
+        for (id, generation) in &status.taken {
+            let open = status.shards.contains(id);
+            let claim = ShardClaim { partition: id.partition.get(), generation: *generation, open };
+            shards.entry(self.groups[id.group].clone()).or_default().push(claim);
+        }
+        Entry {
+            process: self.directory.process().clone(),
+            url: self.url.clone(),
+            started,
+            silent_after: u64::try_from((self.session_timeout * SILENT_SESSIONS).as_millis()).unwrap_or(u64::MAX),
+            shards,
+            leads: status.leads.then_some(status.leads_since),
+            leader_tasks_left: self.tasks.borrow().leader,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use marlowe_broker::SharedBroker;
+use tokio::runtime::Handle;
+
+use super::RunError;
+use super::thread::Thread;
+use crate::cluster::{Directory, follow};
+use crate::peer::Peers;
+use crate::program::Program;
+use crate::table::{OpenSlices, Routes};
+use crate::topology::Topology;
+
+/// What a process needs to know and ask the workers of others: it follows the directory of workers, and keeps the
+/// connections, on a thread of its own.
+pub(crate) struct Neighbours {
+    thread: Option<(Thread, std::thread::JoinHandle<()>)>,
+}
+
+impl Neighbours {
+    /// Begins to follow the directory. The routes find what this process's workers and others have.
+    pub(crate) async fn meet(
+        process: Arc<str>,
+        program: &Program,
+        topology: &Topology,
+        broker: SharedBroker,
+        clock: Arc<dyn marlowe_broker::Clock>,
+    ) -> Result<(Arc<Routes>, Self), RunError> {
+        let slices = Arc::new(OpenSlices::default());
+        for group in &topology.groups {
+            group.tables.iter().for_each(|table| slices.declare(table, &group.name, group.partitions));
+        }
+        let directory = Arc::new(Directory::new(process));
+        let (thread, join) = Thread::start("cluster")?;
+        let runtime = thread.run(|| async { Handle::current() }).await.map_err(|_| RunError::System {
+            doing: "start thread cluster".into(),
+            reason: "it ended at once".into(),
+        })?;
+        let routes = Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime)));
+        let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
+        thread.run(move || follow(broker, topic, directory, clock));
+        thread.run(move || yielding);
+        Ok((routes, Self { thread: Some((thread, join)) }))
+    }
+}
+
+impl Drop for Neighbours {
+    fn drop(&mut self) {
+        if let Some((thread, join)) = self.thread.take() {
+            drop(thread);
+            // What it follows is let go when it has ended.
+            let _ = join.join();
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The topic in which workers say what they have.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::program::{owners, program};
+use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
+
+/// What the topic says of each worker, by now.
+async fn entries(cluster: &Cluster, app: &str) -> BTreeMap<String, Value> {
+    let mut entries = BTreeMap::new();
+    for (worker, entry) in cluster.records(&format!("{app}-workers")).await {
+        match entry {
+            Some(entry) => drop(entries.insert(worker, serde_json::from_str(&entry).unwrap())),
+            None => drop(entries.remove(&worker)),
+        }
+    }
+    entries
+}
+
+fn claims(entry: &Value) -> usize {
+    entry["shards"].as_object().map_or(0, |groups| groups.values().map(|claims| claims.as_array().unwrap().len()).sum())
+}
+
+#[tokio::test]
+async fn a_worker_says_what_it_has_and_takes_it_back_when_it_stops() -> TestResult {
+    let cluster = Cluster::new();
+    let mut processes = cluster.processes(2, "entries", cluster.calm()).await;
+    // Groups: pages with here, squares, and totals; six partitions each.
+    eventually("each shard is claimed once", async || {
+        entries(&cluster, "entries").await.values().map(claims).sum::<usize>() == 18
+    })
+    .await;
+    let said = entries(&cluster, "entries").await;
+    assert_eq!(said.len(), 2);
+    assert_eq!(said.values().filter(|entry| entry["leads"].is_u64()).count(), 1);
+    for running in &processes {
+        let worker = client(running).get("/readyz").json()["worker"].as_str().unwrap().to_owned();
+        assert_eq!(said[&worker]["url"], format!("http://{}", running.web_addresses()[0]));
+    }
+    stop(processes.pop().unwrap()).await?;
+    assert_eq!(entries(&cluster, "entries").await.len(), 1, "it took its entry back before it ended");
+    eventually("the other has all", async || {
+        let said = entries(&cluster, "entries").await;
+        said.len() == 1 && said.values().map(claims).sum::<usize>() == 18
+    })
+    .await;
+    stop(processes.pop().unwrap()).await?;
+    assert!(entries(&cluster, "entries").await.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_crashed_workers_claims_are_superseded_and_in_the_end_the_leader_forgets_it() -> TestResult {
+    let cluster = Cluster::new();
+    let mut processes = cluster.processes(2, "forgotten", cluster.config()).await;
+    drop(processes.pop().unwrap());
+    let client = client(&processes[0]);
+    let own = format!("http://{}", processes[0].web_addresses()[0]);
+    eventually("all is with the other", async || owners(&client).into_iter().eq([own.clone()])).await;
+    eventually("only one entry is left", async || entries(&cluster, "forgotten").await.len() == 1).await;
+    stop(processes.pop().unwrap()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_process_reads_who_is_there_from_the_start_of_the_topic() -> TestResult {
+    let cluster = Cluster::new();
+    let first = start(program("late").app, cluster.calm()).await?;
+    // It owns nothing, for it does not join: it is asked before the group gave it anything.
+    let late = program("late").app.start(cluster.calm()).await?;
+    let view = late.open(program("late").squares.view()).within(Duration::from_secs(30));
+    for number in 0..40u64 {
+        assert_eq!(view.get(number).await?, None);
+    }
+    stop(late).await?;
+    stop(first).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_lasts_is_its_last_bearers() -> TestResult {
+    let cluster = Cluster::new();
+    let first = start(program("named").app, cluster.calm().instance("one")).await?;
+    let second = start(program("named").app, cluster.calm().instance("two")).await?;
+    // Another process comes under the first one's name; when the first learns it, it ends and must not take the entry along.
+    let successor = start(program("named").app, cluster.calm().instance("one")).await?;
+    let mut first = first;
+    let error = crate::scene::within(first.failed()).await;
+    assert!(error.to_string().contains("one"), "{error}");
+    let _ = stop(first).await;
+    let url = format!("http://{}", successor.web_addresses()[0]);
+    eventually("its entry is the successor's", async || {
+        entries(&cluster, "named").await.get("one").is_some_and(|entry| entry["url"] == url)
+    })
+    .await;
+    let view = second.open(program("named").squares.view());
+    for number in 0..40u64 {
+        assert_eq!(view.get(number).await?, None);
+    }
+    stop(second).await?;
+    stop(successor).await?;
+    Ok(())
+}
+
+/// The embedded broker begins its groups anew with each process, and what was claimed in the process before is still written
+/// in its folder.
+#[tokio::test]
+async fn what_a_crashed_run_in_the_same_folder_claimed_does_not_stand_against_the_next_run() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let config = || marlowe::Config::default().data_dir(folder.path()).web(crate::scene::free()).lanes(1);
+    // Each rebalance is a generation: the first run is at a higher count of them than the second begins with.
+    let first = start(program("folder").app, config().workers(3)).await?;
+    let sent = first.open(program("folder").squares.inbox()).send(1, 1).await?;
+    first.open(program("folder").squares.view()).wait_for(&sent).await?;
+    drop(first);
+    let second = start(program("folder").app, config()).await?;
+    let view = second.open(program("folder").squares.view()).within(Duration::from_secs(2));
+    for _ in 0..10 {
+        assert_eq!(view.get(1).await?, Some(1));
+        assert_eq!(view.len().await?, 1);
+        crate::scene::pause(20).await;
+    }
+    stop(second).await?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Several processes that run one program: each is a `Running` of its own, with its own web port and its own view of who has
+//! what. They have nothing in common but the broker.
+
+#[path = "../web/client.rs"]
+mod client;
+mod directory;
+mod moving;
+mod program;
+mod reads;
+mod scene;
+mod stalled;
+mod web;

@@ -1,0 +1,71 @@
+use std::collections::BTreeSet;
+
+use marlowe::{App, Config, Running, Table, Topic};
+
+use crate::client::Client;
+use crate::scene::{Cluster, client, eventually, start};
+
+pub(crate) const PARTITIONS: u32 = 6;
+
+/// A program with tables of several kinds.
+pub(crate) struct Program {
+    pub(crate) app: App,
+    pub(crate) visits: Topic<String, u64>,
+    pub(crate) pages: Table<String, u64>,
+    pub(crate) squares: Table<u64, u64>,
+}
+
+/// `pages` sums what is visited; `squares` is sent to; `here` has rows per partition; `totals` is global.
+pub(crate) fn program(name: &str) -> Program {
+    let mut app = App::new(name);
+    app.partitions(PARTITIONS);
+    let visits = app.topic::<String, u64>("visits");
+    let pages = app.table::<String, u64>("pages").merge(|sum, more| *sum += more);
+    let squares = app.table::<u64, u64>("squares");
+    let here = app.table::<String, u64>("here").partition_local();
+    let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
+    app.agent("count", visits).with((pages, here, totals)).each_event(async |(pages, here, totals), visit| {
+        pages.update(visit.key, |sum| *sum += visit.value);
+        here.update("seen", |seen| *seen += 1);
+        totals.send("visits", 1);
+        Ok(())
+    });
+    Program { app, visits, pages, squares }
+}
+
+impl Cluster {
+    /// Starts so many processes of the program, and waits until each has a part of every table and knows who has the rest.
+    pub(crate) async fn processes(&self, number: usize, name: &str, config: Config) -> Vec<Running> {
+        let mut processes = Vec::new();
+        for _ in 0..number {
+            processes.push(start(program(name).app, config.clone()).await.unwrap());
+        }
+        settle(&processes).await;
+        processes
+    }
+}
+
+/// Waits until every process knows an owner of every partition, and every process owns some.
+pub(crate) async fn settle(processes: &[Running]) {
+    let all: BTreeSet<String> =
+        processes.iter().map(|running| format!("http://{}", running.web_addresses()[0])).collect();
+    for running in processes {
+        let client = client(running);
+        eventually("all is shared out, and all know it", async || owners(&client) == all).await;
+    }
+}
+
+/// Where the partitions of `pages` and `squares` are, if all are open; nothing otherwise.
+pub(crate) fn owners(client: &Client) -> BTreeSet<String> {
+    let tables = client.get("/tables").json();
+    let mut owners = BTreeSet::new();
+    for table in tables.as_array().unwrap().iter().filter(|table| table["kind"] == "table") {
+        for place in table["where"].as_array().unwrap() {
+            match place["web"].as_str() {
+                Some(web) if place["open"] == true => owners.insert(web.to_owned()),
+                _ => return BTreeSet::new(),
+            };
+        }
+    }
+    owners
+}

@@ -1,0 +1,120 @@
+//! Where several processes play: the broker that they share, and waits that end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe::{App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Partition, RunError, Running};
+use marlowe_broker::{Isolation, OffsetSpec, TopicPartition};
+
+use crate::client::Client;
+
+pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+
+/// A cluster of processes to be. This is the one place that knows which broker they run on.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) broker: Arc<dyn Broker>,
+    /// How long a process may be silent before the broker takes it for dead.
+    pub(crate) session: Duration,
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Self {
+        Self {
+            broker: Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default())),
+            session: Duration::from_millis(600),
+        }
+    }
+
+    /// The settings of a process: on a web port of its own, and with frequent commits.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::default().broker(self.broker.clone()).web(free()).lanes(1);
+        config.commit_interval = Duration::from_millis(20);
+        config.session_timeout = self.session;
+        config
+    }
+
+    /// The same, of processes that are not to be taken for dead, however busy the machine is.
+    pub(crate) fn calm(&self) -> Config {
+        let mut config = self.config();
+        config.session_timeout = Duration::from_secs(20);
+        config
+    }
+
+    /// What is in a topic of one partition: keys and values, in order.
+    pub(crate) async fn records(&self, topic: &str) -> Vec<(String, Option<String>)> {
+        let partition = [Partition::new(0)];
+        let mut at = self.broker.offsets(topic, &partition, OffsetSpec::Earliest).await.unwrap()[0];
+        let end = self.broker.offsets(topic, &partition, OffsetSpec::Latest).await.unwrap()[0];
+        let mut reader = self.broker.reader(Isolation::ReadCommitted).unwrap();
+        reader.assign(&TopicPartition::new(topic, partition[0]), at).unwrap();
+        let mut records = Vec::new();
+        while at < end {
+            for fetched in within(reader.poll()).await.unwrap() {
+                at = fetched.batch.next_offset();
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                for index in 0..fetched.batch.len() {
+                    let record = fetched.batch.get(index);
+                    records.push((record.key.map(text).unwrap_or_default(), record.value.map(text)));
+                }
+            }
+        }
+        records
+    }
+}
+
+/// Any free port of the loopback.
+pub(crate) fn free() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A client of the process's first worker.
+pub(crate) fn client(running: &Running) -> Client {
+    Client::new(running.web_addresses()[0])
+}
+
+/// Starts a process and waits until what it has got is open.
+pub(crate) async fn start(app: App, config: Config) -> Result<Running, RunError> {
+    within(async {
+        let mut running = app.start(config).await?;
+        running.ready().await?;
+        Ok(running)
+    })
+    .await
+}
+
+/// Processes all input to its end.
+pub(crate) async fn drain(running: &mut Running) -> Result<(), RunError> {
+    within(running.drain()).await
+}
+
+/// Stops, as a process does that is told to.
+pub(crate) async fn stop(running: Running) -> Result<(), RunError> {
+    within(running.stop()).await
+}
+
+/// Waits for something that must come.
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LONGEST, what).await {
+        Ok(done) => done,
+        Err(_) => panic!("it took longer than {LONGEST:?}"),
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(LONGEST, async {
+        while !holds().await {
+            pause(5).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within {LONGEST:?}: {what}");
+}
+
+pub(crate) async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
