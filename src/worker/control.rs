@@ -37,7 +37,8 @@ pub(crate) struct Control {
     pub(crate) metadata: Arc<dyn MetadataSource>,
     pub(crate) lanes: Vec<mpsc::UnboundedSender<LaneCommand>>,
     pub(crate) lane_events: mpsc::UnboundedReceiver<LaneEvent>,
-    pub(crate) background: Thread,
+    /// Where shards are restored.
+    pub(crate) restoring: Thread,
     pub(crate) restorer: Arc<Restorer>,
     pub(crate) leader: watch::Sender<bool>,
     pub(crate) status: watch::Sender<WorkerStatus>,
@@ -222,9 +223,9 @@ impl Control {
         let cancelled = Arc::new(AtomicBool::new(false));
         let owner = Owner { worker: self.worker.clone(), opening, generation };
         let (restorer, flag) = (self.restorer.clone(), cancelled.clone());
-        let restored = self.background.run(move || async move { restorer.restore(id, owner, &flag).await });
+        let restored = self.restoring.run(move || async move { restorer.restore(id, owner, &flag).await });
         self.pending.push(Box::pin(async move {
-            // A background that is gone is a worker that stops.
+            // A thread that is gone is a worker that stops.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(None)))
         }));
         self.owned.insert(id, Owned { lane, opening, generation, state: OwnedState::Restoring(cancelled) });
@@ -308,8 +309,8 @@ impl Control {
     fn lane_event(&mut self, event: LaneEvent) -> Result<(), RunError> {
         match event {
             LaneEvent::Failed(error) => Err(error),
-            LaneEvent::Fenced(shards, error) => {
-                tracing::warn!(worker = %self.worker, "a commit was refused, its work is dropped and begun again: {error}");
+            LaneEvent::Dropped(shards, error) => {
+                tracing::warn!(worker = %self.worker, "a commit did not go through, its work is dropped and begun again from what is committed: {error}");
                 for shard in shards {
                     if let Some(Owned { generation, .. }) = self.owned.get(&shard) {
                         self.begin_restore(shard, *generation);

@@ -268,7 +268,9 @@ impl Lane {
             Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare, shards);
         match begun {
             Ok(commit) => self.committing = commit,
-            Err(RunError::Broker { source: error @ BrokerError::Fenced { .. }, .. }) => self.fenced(error).await?,
+            Err(RunError::Broker { source: error, .. }) if error.calls_for_a_new_beginning() => {
+                self.begin_anew(error).await?
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -284,7 +286,9 @@ impl Lane {
                 self.pause_shards(false);
                 Ok(())
             }
-            Err(RunError::Broker { source: error @ BrokerError::Fenced { .. }, .. }) => self.fenced(error).await,
+            Err(RunError::Broker { source: error, .. }) if error.calls_for_a_new_beginning() => {
+                self.begin_anew(error).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -304,13 +308,14 @@ impl Lane {
         self.finish_commit().await
     }
 
-    /// Another generation is on: everything here is dropped uncommitted, and the worker sees what is still its own.
-    async fn fenced(&mut self, error: BrokerError) -> Result<(), RunError> {
+    /// Another generation is on, or the broker did not say what became of a commit: everything here is dropped, and the worker
+    /// begins anew from what is committed with what is still its own.
+    async fn begin_anew(&mut self, error: BrokerError) -> Result<(), RunError> {
         let shards: Vec<ShardId> = self.shards.keys().copied().collect();
         self.drop_all();
         self.producer = LaneProducer::open(&self.settings).await.map_err(RunError::broker("a new producer"))?;
         self.out_topics.borrow_mut().forget_destinations();
-        let _ = self.settings.events.send(LaneEvent::Fenced(shards, error));
+        let _ = self.settings.events.send(LaneEvent::Dropped(shards, error));
         Ok(())
     }
 

@@ -20,7 +20,7 @@ pub(crate) enum LaneCommand {
 pub(crate) enum LaneEvent {
     /// It cannot go on.
     Failed(RunError),
-    /// Its commit was refused, for the group has moved on: these shards are dropped, to be opened anew if they are still
-    /// this worker's.
-    Fenced(Vec<ShardId>, BrokerError),
+    /// Its commit was refused, for the group has moved on, or nobody knows what became of it: these shards are dropped, to be
+    /// opened anew if they are still this worker's.
+    Dropped(Vec<ShardId>, BrokerError),
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
@@ -25,6 +25,9 @@ use crate::topology::{Place, TimerKind, Topology};
 
 /// How long the broker may take to learn that a worker has left.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+
+/// How many shards a worker restores at a time: each has a reader and a chunk of records of its own.
+const RESTORES_AT_A_TIME: usize = 8;
 
 /// How a worker is set up.
 pub(crate) struct WorkerSettings {
@@ -110,6 +113,7 @@ impl Worker {
             Ok(thread)
         };
         let background = thread("background")?;
+        let restoring = thread("restore")?;
         let control = thread("control")?;
         let timer_thread = thread("timers")?;
 
@@ -155,6 +159,7 @@ impl Worker {
             broker: shared.broker.clone(),
             stores: settings.stores.clone(),
             progress: progress.clone(),
+            turns: Semaphore::new(RESTORES_AT_A_TIME),
         });
 
         let mut lane_threads = Vec::new();
@@ -170,7 +175,7 @@ impl Worker {
             instance: settings.instance,
             metrics: metrics.clone(),
             lane_threads,
-            background,
+            restoring,
             restorer,
             leader,
             status: status_sender,
@@ -280,7 +285,7 @@ struct Head {
     instance: Option<Arc<str>>,
     metrics: Metrics,
     lane_threads: Vec<Thread>,
-    background: Thread,
+    restoring: Thread,
     restorer: Arc<Restorer>,
     leader: watch::Sender<bool>,
     status: watch::Sender<WorkerStatus>,
@@ -339,7 +344,7 @@ impl Head {
             membership,
             lanes,
             lane_events,
-            background: self.background,
+            restoring: self.restoring,
             restorer: self.restorer,
             leader: self.leader,
             status: self.status,

@@ -9,6 +9,8 @@ use marlowe_state::{
     LmdbOptions, LmdbStore, MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex,
 };
 
+use tokio::sync::Semaphore;
+
 use super::RunError;
 use super::replay::{LogPlan, Replay, Skip};
 use crate::program::{Guarantee, Program};
@@ -52,6 +54,8 @@ pub(crate) struct Restorer {
     pub(crate) broker: SharedBroker,
     pub(crate) stores: StateStore,
     pub(crate) progress: Arc<RestoreProgress>,
+    /// Who restores at a time.
+    pub(crate) turns: Semaphore,
 }
 
 impl Restorer {
@@ -63,6 +67,11 @@ impl Restorer {
         owner: Owner,
         cancelled: &AtomicBool,
     ) -> Result<Option<ShardPlan>, RunError> {
+        // It is never closed.
+        let _turn = self.turns.acquire().await;
+        if cancelled.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let group = &self.topology.groups[id.group];
         let layout = StoreLayout {
             tables: group.tables.iter().map(|table| table.to_string()).collect(),

@@ -101,6 +101,14 @@ pub enum BrokerError {
         /// What was seen.
         reason: String,
     },
+    /// The broker is there and says no to whoever asks: a wrong password, a missing permission.
+    #[error("the broker at {location} refuses: {reason}; correct the user, the password or the permissions")]
+    Refused {
+        /// Where it is.
+        location: String,
+        /// What was asked, and what it said.
+        reason: String,
+    },
     /// Whether the operation took effect is not known.
     #[error("the outcome of {operation} is not known: {reason}")]
     Unknown {
@@ -109,4 +117,12 @@ pub enum BrokerError {
         /// Why it is not known.
         reason: String,
     },
+}
+
+impl BrokerError {
+    /// Whether work that failed so is to be dropped and begun anew from what is committed: another took its place, or the
+    /// broker was away, or nobody knows what became of it. What is read from the broker afterwards tells.
+    pub fn calls_for_a_new_beginning(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::Unavailable { .. } | Self::Unknown { .. })
+    }
 }

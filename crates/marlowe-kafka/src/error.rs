@@ -15,12 +15,11 @@ impl Trial<'_> {
         if code.is_fenced() {
             return BrokerError::Fenced { who: self.doing.to_owned(), reason: reason.clone() };
         }
-        let reason = if code.is_refused() {
-            format!("{}: {reason}; it refuses this client: correct its user, password or permissions", self.doing)
-        } else {
-            format!("{}: {reason}", self.doing)
-        };
-        BrokerError::Unavailable { location: self.location.to_owned(), reason }
+        let (location, reason) = (self.location.to_owned(), format!("{}: {reason}", self.doing));
+        if code.is_refused() {
+            return BrokerError::Refused { location, reason };
+        }
+        BrokerError::Unavailable { location, reason }
     }
 
     /// A failure that may be about a partition that is not there.
