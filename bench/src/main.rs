@@ -1,83 +1,31 @@
-//! What Marlowe costs, beside a bare loop over the same bytes. Run by `cargo xtask bench embedded`.
+//! What Marlowe costs, beside bare loops that do the same. Run by `cargo xtask bench`.
 
-mod case;
-mod events;
+mod embedded;
+mod kafka;
+mod watch;
 
-use std::process::Command;
-
-use case::{Case, Measured};
 use clap::Parser;
 
 /// Anything may go wrong.
 pub(crate) type BenchResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
-#[command(about = "What Marlowe costs, beside a bare loop over the same bytes")]
-struct Arguments {
-    /// Run one case once, in this process.
-    #[arg(long)]
-    case: Option<Case>,
-    /// Only prepare that case's events.
-    #[arg(long, requires = "case")]
-    prepare_only: bool,
-    /// How many distinct keys (default: 1,000 and 1,000,000 in turn).
-    #[arg(long)]
-    keys: Option<u64>,
-    /// How many events.
-    #[arg(long, default_value_t = 4_000_000)]
-    events: u64,
-    /// How many rounds of all cases.
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
+#[command(about = "What Marlowe costs, beside bare loops that do the same")]
+enum Bench {
+    /// On the embedded broker.
+    Embedded(embedded::Embedded),
+    /// On Kafka.
+    #[command(subcommand)]
+    Kafka(kafka::Kafka),
 }
 
 fn main() -> BenchResult<()> {
-    let arguments = Arguments::parse();
-    if let Some(case) = arguments.case {
-        let keys = arguments.keys.unwrap_or(1000);
-        if arguments.prepare_only {
-            return case.prepare(keys, arguments.events);
-        }
-        let measured = case.run(keys, arguments.events)?;
-        println!("{}", serde_json::to_string(&measured)?);
-        return Ok(());
+    match Bench::parse() {
+        Bench::Embedded(embedded) => embedded.run(),
+        Bench::Kafka(kafka) => kafka.run(),
     }
-    for keys in arguments.keys.map_or(vec![1_000, 1_000_000], |keys| vec![keys]) {
-        let mut all: Vec<Measured> = Vec::new();
-        // Interleaved, each in a process of its own: what else the machine does hits them alike.
-        for _ in 0..arguments.rounds {
-            for case in [Case::Bare, Case::Memory, Case::Disk] {
-                let measured = in_a_process(case, keys, arguments.events)?;
-                println!("{}", serde_json::to_string(&measured)?);
-                all.push(measured);
-            }
-        }
-        let median = |case: Case| {
-            let mut speeds: Vec<f64> =
-                all.iter().filter(|one| one.case == case).map(|one| one.events_per_core_second).collect();
-            speeds.sort_by(f64::total_cmp);
-            speeds[speeds.len() / 2]
-        };
-        let bare = median(Case::Bare);
-        let summary = serde_json::json!({
-            "keys": keys,
-            "median_events_per_core_second": { "bare": bare, "memory": median(Case::Memory), "disk": median(Case::Disk) },
-            "memory_to_bare": median(Case::Memory) / bare,
-            "disk_to_bare": median(Case::Disk) / bare,
-        });
-        println!("{summary}");
-    }
-    Ok(())
 }
 
-fn in_a_process(case: Case, keys: u64, events: u64) -> BenchResult<Measured> {
-    let case = serde_json::to_value(case)?;
-    let output = Command::new(std::env::current_exe()?)
-        .args(["--case", case.as_str().unwrap_or_default()])
-        .args(["--keys", &keys.to_string(), "--events", &events.to_string()])
-        .output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+fn runtime() -> BenchResult<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

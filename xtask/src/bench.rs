@@ -1,7 +1,9 @@
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
+use kafka_cluster::{Cluster, ClusterConfig};
 
 use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
@@ -11,6 +13,21 @@ use crate::cargo::{cargo, run, target};
 pub(crate) enum Bench {
     /// The embedded broker beside a bare loop over the same bytes: one JSON line per case, then the ratios.
     Embedded(Embedded),
+    /// Kafka: an agent at least once and exactly once, beside librdkafka and a `HashMap`; then latencies at half load.
+    Kafka(Kafka),
+}
+
+#[derive(Args)]
+pub(crate) struct Kafka {
+    /// How many rounds of all cases; the ratios are those of the medians.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How many events.
+    #[arg(long, default_value_t = 2_000_000)]
+    events: u64,
+    /// How many distinct keys.
+    #[arg(long, default_value_t = 10_000)]
+    keys: u64,
 }
 
 #[derive(Args)]
@@ -30,17 +47,16 @@ impl Bench {
     pub(crate) fn run(&self) -> TaskResult {
         match self {
             Bench::Embedded(embedded) => embedded.run(),
+            Bench::Kafka(kafka) => kafka.run(),
         }
     }
 }
 
 impl Embedded {
     fn run(&self) -> TaskResult {
-        run(cargo().args(["build", "--quiet", "--profile", "bench", "--package", "marlowe-bench"]))?;
-        // The bench profile builds into the folder of the release profile.
-        let program = target().join("release").join("marlowe-bench");
+        let program = build()?;
         let (rounds, events) = (self.rounds.to_string(), self.events.to_string());
-        run(Command::new(&program).args(["--rounds", &rounds, "--events", &events]))?;
+        run(Command::new(&program).args(["embedded", "--rounds", &rounds, "--events", &events]))?;
         if !self.no_instructions {
             for keys in [1_000, 1_000_000] {
                 for case in ["bare", "memory"] {
@@ -58,6 +74,64 @@ impl Embedded {
     }
 }
 
+impl Kafka {
+    fn run(&self) -> TaskResult {
+        let program = build()?;
+        let cluster = Cluster::start(ClusterConfig::one().heap_megabytes(1024));
+        let cluster = cluster.map_err(|error| format!("Kafka does not start: {error}"))?;
+        let brokers = cluster.bootstrap();
+        let topic = "visits";
+        let (keys, events) = (self.keys.to_string(), self.events.to_string());
+        let of_topic = ["--brokers", &brokers, "--topic", topic, "--keys", &keys, "--events", &events];
+        run(Command::new(&program).args(["kafka", "load"]).args(of_topic))?;
+        let mut speeds: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+        // Interleaved, each in a process of its own: what else the machine does hits them alike.
+        for _ in 0..self.rounds {
+            for case in ["bare", "at-least-once", "exactly-once"] {
+                let line = output(Command::new(&program).args(["kafka", "count", "--case", case]).args(of_topic))?;
+                print!("{line}");
+                let measured: serde_json::Value = serde_json::from_str(&line)
+                    .map_err(|error| format!("case {case} printed no result ({error}): {line}"))?;
+                let speed = |name: &str| measured[name].as_f64().unwrap_or_default();
+                let speed = (speed("events_per_second"), speed("events_per_core_second"));
+                speeds.entry(case).or_default().push(speed);
+            }
+        }
+        let median = |case: &str, of: fn(&(f64, f64)) -> f64| {
+            let mut speeds: Vec<f64> = speeds[case].iter().map(of).collect();
+            speeds.sort_by(f64::total_cmp);
+            speeds[speeds.len() / 2]
+        };
+        let ratios = |of: fn(&(f64, f64)) -> f64| {
+            let bare = median("bare", of);
+            serde_json::json!({
+                "at_least_once_to_bare": median("at-least-once", of) / bare,
+                "exactly_once_to_bare": median("exactly-once", of) / bare,
+            })
+        };
+        println!("{}", serde_json::json!({ "wall": ratios(|speed| speed.0), "cpu": ratios(|speed| speed.1) }));
+        let rate = (median("exactly-once", |speed| speed.0) / 2.0) as u64;
+        run(Command::new(&program).args(["kafka", "latency", "--brokers", &brokers, "--rate", &rate.to_string()]))
+    }
+}
+
+/// Builds the program that measures.
+fn build() -> TaskResult<PathBuf> {
+    run(cargo().args(["build", "--quiet", "--profile", "bench", "--package", "marlowe-bench"]))?;
+    // The bench profile builds into the folder of the release profile.
+    Ok(target().join("release").join("marlowe-bench"))
+}
+
+/// Runs a command to its end, and gives what it printed.
+fn output(command: &mut Command) -> TaskResult<String> {
+    let output = command.output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?} ended with {}: {reason}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Instructions by event, by callgrind: of two lengths the difference, so that what is done once cancels, less those of
 /// preparing the events.
 fn instructions_per_event(program: &Path, case: &str, keys: u64) -> TaskResult<f64> {
@@ -66,7 +140,7 @@ fn instructions_per_event(program: &Path, case: &str, keys: u64) -> TaskResult<f
     let count = |events: u64, prepare_only: bool| -> TaskResult<f64> {
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
-        command.args(["--case", case, "--keys", &keys.to_string(), "--events", &events.to_string()]);
+        command.args(["embedded", "--case", case, "--keys", &keys.to_string(), "--events", &events.to_string()]);
         if prepare_only {
             command.arg("--prepare-only");
         }

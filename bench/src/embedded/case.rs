@@ -1,13 +1,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cpu_time::ProcessTime;
 use marlowe::{App, Config, EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::SharedBroker;
 use serde::{Deserialize, Serialize};
 
-use crate::BenchResult;
-use crate::events::{Events, PageView, TOPIC, load};
+use super::events::{Events, PageView, TOPIC, load};
+use crate::watch::Watch;
+use crate::{BenchResult, runtime};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -99,10 +99,6 @@ impl Case {
     }
 }
 
-fn runtime() -> BenchResult<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
 /// The events' bytes, end to end, and where each ends.
 fn prepare_bare(keys: u64, events: u64) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();
@@ -133,19 +129,4 @@ fn bare(keys: u64, events: u64) -> BenchResult<(f64, f64)> {
 /// A count that is wrong measures nothing.
 fn check(counted: u64, events: u64) -> BenchResult<()> {
     if counted == events { Ok(()) } else { Err(format!("{counted} of {events} events were counted").into()) }
-}
-
-struct Watch {
-    wall: tokio::time::Instant,
-    cpu: ProcessTime,
-}
-
-impl Watch {
-    fn start() -> Self {
-        Self { wall: tokio::time::Instant::now(), cpu: ProcessTime::now() }
-    }
-
-    fn seconds(&self) -> (f64, f64) {
-        (self.wall.elapsed().as_secs_f64(), self.cpu.elapsed().as_secs_f64())
-    }
 }

@@ -1,0 +1,82 @@
+//! What Marlowe costs on the embedded broker, beside a bare loop over the same bytes.
+
+mod case;
+mod events;
+
+use std::process::Command;
+
+use case::{Case, Measured};
+use clap::Args;
+
+use crate::BenchResult;
+
+#[derive(Args)]
+pub(crate) struct Embedded {
+    /// Run one case once, in this process.
+    #[arg(long)]
+    case: Option<Case>,
+    /// Only prepare that case's events.
+    #[arg(long, requires = "case")]
+    prepare_only: bool,
+    /// How many distinct keys (default: 1,000 and 1,000,000 in turn).
+    #[arg(long)]
+    keys: Option<u64>,
+    /// How many events.
+    #[arg(long, default_value_t = 4_000_000)]
+    events: u64,
+    /// How many rounds of all cases.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+}
+
+impl Embedded {
+    pub(crate) fn run(self) -> BenchResult<()> {
+        if let Some(case) = self.case {
+            let keys = self.keys.unwrap_or(1000);
+            if self.prepare_only {
+                return case.prepare(keys, self.events);
+            }
+            let measured = case.run(keys, self.events)?;
+            println!("{}", serde_json::to_string(&measured)?);
+            return Ok(());
+        }
+        for keys in self.keys.map_or(vec![1_000, 1_000_000], |keys| vec![keys]) {
+            let mut all: Vec<Measured> = Vec::new();
+            // Interleaved, each in a process of its own: what else the machine does hits them alike.
+            for _ in 0..self.rounds {
+                for case in [Case::Bare, Case::Memory, Case::Disk] {
+                    let measured = in_a_process(case, keys, self.events)?;
+                    println!("{}", serde_json::to_string(&measured)?);
+                    all.push(measured);
+                }
+            }
+            let median = |case: Case| {
+                let mut speeds: Vec<f64> =
+                    all.iter().filter(|one| one.case == case).map(|one| one.events_per_core_second).collect();
+                speeds.sort_by(f64::total_cmp);
+                speeds[speeds.len() / 2]
+            };
+            let bare = median(Case::Bare);
+            let summary = serde_json::json!({
+                "keys": keys,
+                "median_events_per_core_second": { "bare": bare, "memory": median(Case::Memory), "disk": median(Case::Disk) },
+                "memory_to_bare": median(Case::Memory) / bare,
+                "disk_to_bare": median(Case::Disk) / bare,
+            });
+            println!("{summary}");
+        }
+        Ok(())
+    }
+}
+
+fn in_a_process(case: Case, keys: u64, events: u64) -> BenchResult<Measured> {
+    let case = serde_json::to_value(case)?;
+    let output = Command::new(std::env::current_exe()?)
+        .args(["embedded", "--case", case.as_str().unwrap_or_default()])
+        .args(["--keys", &keys.to_string(), "--events", &events.to_string()])
+        .output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}

@@ -1,0 +1,57 @@
+#![allow(unsafe_code)] // the limit is what can be had from librdkafka directly
+
+use std::collections::HashMap;
+
+use rdkafka::bindings as sys;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::Stretch;
+use super::visit::{PARTITIONS, Visit};
+use crate::BenchResult;
+
+/// How many messages are taken at a time.
+const BATCH: usize = 1000;
+
+/// Counts per page with librdkafka's batch queue and a `HashMap`.
+pub(crate) fn count(brokers: &str, topic: &str, events: u64, stretch: &mut Stretch) -> BenchResult<()> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "bare")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("fetch.queue.backoff.ms", "2")
+        .create()?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        partitions.add_partition_offset(topic, partition as i32, Offset::Beginning)?;
+    }
+    consumer.assign(&partitions)?;
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    let mut counted = 0;
+    let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(BATCH);
+    // SAFETY: the consumer is alive; there is room for so many pointers; each message is read while it is there, and
+    // destroyed once.
+    unsafe {
+        let queue = sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
+        while counted < events {
+            let count = sys::rd_kafka_consume_batch_queue(queue, 1000, messages.as_mut_ptr(), BATCH);
+            messages.set_len(count.max(0) as usize);
+            for message in messages.drain(..) {
+                if (*message).err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    let value = std::slice::from_raw_parts((*message).payload.cast::<u8>(), (*message).len);
+                    let visit: Visit = serde_json::from_slice(value)?;
+                    *counts.entry(visit.page).or_default() += 1;
+                    counted += 1;
+                    stretch.counted(counted);
+                }
+                sys::rd_kafka_message_destroy(message);
+            }
+        }
+        sys::rd_kafka_queue_destroy(queue);
+    }
+    if counts.values().sum::<u64>() != events {
+        return Err("not every event was counted once".into());
+    }
+    Ok(())
+}
