@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
+use crate::cluster::ClusterToken;
 use crate::worker::RunError;
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
@@ -51,6 +52,11 @@ pub struct Config {
     /// comes back under its name within the session gets what it had, and nothing moves meanwhile: a restart costs no
     /// rebalance. With several workers, each is called `NAME-number`.
     pub instance: Option<String>,
+    /// Where other workers find this one: `http://HOST:PORT` (default: where the web server listens). Further workers of the
+    /// process take the ports that follow; without a port they are found where they listen.
+    pub advertise: Option<String>,
+    /// A secret that all workers of the app share (default: none). Workers then answer each other only where it is said.
+    pub cluster_token: Option<ClusterToken>,
     /// Where the time comes from (default: the system).
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from (default: the system).
@@ -85,6 +91,8 @@ impl Default for Config {
             close_within: Duration::from_secs(10),
             session_timeout: Duration::from_secs(45),
             instance: None,
+            advertise: None,
+            cluster_token: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -128,6 +136,17 @@ impl Config {
         match self.instance_name() {
             Some(name) if name.is_empty() || name.len() > 200 || !name.chars().all(fits) => Err(RunError::Settings(
                 format!("instance `{name}` cannot be a name: use 1 to 200 letters, digits, `.`, `_` and `-`"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// That the secret can be said.
+    pub(crate) fn check_token(&self) -> Result<(), RunError> {
+        match &self.cluster_token {
+            Some(token) if !token.is_valid() => Err(RunError::Settings(
+                "the cluster token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks"
+                    .into(),
             )),
             _ => Ok(()),
         }
@@ -194,6 +213,18 @@ impl Config {
     /// Takes a worker for dead that is silent for so long.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.session_timeout = timeout;
+        self
+    }
+
+    /// Is found by other workers there; see [`advertise`](Self::advertise).
+    pub fn advertise(mut self, url: impl Into<String>) -> Self {
+        self.advertise = Some(url.into());
+        self
+    }
+
+    /// Shares a secret with the other workers; see [`cluster_token`](Self::cluster_token).
+    pub fn cluster_token(mut self, token: impl Into<ClusterToken>) -> Self {
+        self.cluster_token = Some(token.into());
         self
     }
 

@@ -128,6 +128,7 @@ pub use agent::{
 pub use app::App;
 pub use axum;
 pub use client::{SendError, Sent};
+pub use cluster::ClusterToken;
 pub use config::{BrokerChoice, Config};
 pub use marlowe_broker::{
     Broker, BrokerError, Clock, Entropy, Offset, Partition, Partitioner, SeededEntropy, Timestamp,

@@ -91,6 +91,7 @@ pub(crate) async fn open_broker(config: &Config) -> Result<SharedBroker, RunErro
 impl Running {
     pub(crate) async fn start(program: Arc<Program>, config: &Config) -> Result<Self, RunError> {
         config.check_instance()?;
+        config.check_token()?;
         let mut listeners = Listeners::bind(config)?;
         let broker = open_broker(config).await?;
         if config.workers == 0 {
@@ -98,8 +99,8 @@ impl Running {
         }
         let topology = Arc::new(prepare_topics(&program, &*broker).await?);
         let process = format!("{:08x}", config.entropy.next() as u32).into();
-        let clock = config.clock.clone();
-        let (routes, neighbours) = Neighbours::meet(process, &program, &topology, broker.clone(), clock).await?;
+        let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
+        let (routes, neighbours) = Neighbours::meet(process, &program, &topology, broker.clone(), clock, token).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
@@ -109,6 +110,7 @@ impl Running {
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
             stopping: stopping.subscribe(),
+            token: config.cluster_token.clone(),
         };
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();

@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::broker::BrokerOptions;
+use super::cluster::ClusterOptions;
 use super::error::CliError;
 use crate::config::Config;
 
@@ -66,11 +67,21 @@ pub(crate) struct WorkerOptions {
     /// Stops when every input is processed to its end
     #[arg(long)]
     pub(crate) drain: bool,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 /// The names of a worker's options.
-pub(crate) const WORKER_OPTIONS: [&str; 6] =
-    ["workers", "lanes", "commit_interval", "instance", "session_timeout", "drain"];
+pub(crate) const WORKER_OPTIONS: [&str; 8] = [
+    "workers",
+    "lanes",
+    "commit_interval",
+    "instance",
+    "session_timeout",
+    "drain",
+    ClusterOptions::NAMES[0],
+    ClusterOptions::NAMES[1],
+];
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -195,6 +206,8 @@ impl Arguments {
             ("commit_interval", "MARLOWE_COMMIT_INTERVAL"),
             ("instance", "MARLOWE_INSTANCE"),
             ("session_timeout", "MARLOWE_SESSION_TIMEOUT"),
+            ("advertise", "MARLOWE_ADVERTISE"),
+            ("cluster_token", "MARLOWE_CLUSTER_TOKEN"),
         ];
         variables.into_iter().fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
             command.mut_arg(option, |argument| argument.env(variable))
@@ -212,6 +225,7 @@ impl WorkerOptions {
             instance: self.instance.or(top.instance),
             session_timeout: self.session_timeout.or(top.session_timeout),
             drain: self.drain || top.drain,
+            cluster: self.cluster.over(top.cluster),
         }
     }
 
@@ -224,6 +238,7 @@ impl WorkerOptions {
         config.broker = global.broker.choice(kafka)?;
         config.data_dir = global.data_dir.clone();
         config.instance = self.instance.clone();
+        self.cluster.set(&mut config);
         if let Some(workers) = self.workers {
             config = config.workers(usize::from(workers));
         }

@@ -5,6 +5,7 @@ mod banner;
 mod bars;
 mod broker;
 mod client;
+mod cluster;
 mod command_line;
 mod console;
 mod declared;

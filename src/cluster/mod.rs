@@ -7,7 +7,9 @@
 mod directory;
 mod entry;
 mod follower;
+mod token;
 
 pub(crate) use directory::{Claim, ClaimPlace, Directory};
 pub(crate) use entry::{Entry, ShardClaim};
 pub(crate) use follower::follow;
+pub use token::ClusterToken;

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::wire::{decode_answer, encode_question};
 use super::{Answer, Asked, PeerError, READ_PATH};
+use crate::cluster::ClusterToken;
 
 /// How long it may take to connect to another worker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -34,6 +35,7 @@ const MAX_ANSWER: usize = 64 << 20;
 pub(crate) struct Peers {
     runtime: Handle,
     client: Client<HttpConnector, Full<Bytes>>,
+    token: Option<ClusterToken>,
 }
 
 /// What a worker says that does not answer.
@@ -50,8 +52,8 @@ struct RefusalPosition {
 }
 
 impl Peers {
-    /// Keeps its connections on `runtime`.
-    pub(crate) fn new(runtime: Handle) -> Self {
+    /// Keeps its connections on `runtime`, and says the token if there is one.
+    pub(crate) fn new(runtime: Handle, token: Option<ClusterToken>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
         connector.set_nodelay(true);
@@ -60,15 +62,18 @@ impl Peers {
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { runtime, client }
+        Self { runtime, client, token }
     }
 
     /// Asks the worker at `url`. Dropping the future takes the question back.
     pub(crate) async fn ask(&self, url: &str, asked: &Asked) -> Result<Answer, PeerError> {
         let refused = |error: &dyn Error| PeerError::Refused(error.to_string());
         let body = encode_question(asked).map_err(|error| refused(&error))?;
-        let request = Request::post(format!("{url}{READ_PATH}")).body(Full::new(body));
-        let request = request.map_err(|error| refused(&error))?;
+        let mut request = Request::post(format!("{url}{READ_PATH}"));
+        if let Some(bearer) = self.token.as_ref().and_then(ClusterToken::bearer) {
+            request = request.header(header::AUTHORIZATION, bearer);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| refused(&error))?;
         let client = self.client.clone();
         let mut answering = Answering(self.runtime.spawn(async move {
             let response = client.request(request).await.map_err(|error| unreachable(&error))?;
@@ -113,6 +118,9 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
                 inbox: Offset::new(position.inbox),
             }),
         },
+        StatusCode::UNAUTHORIZED => PeerError::Refused(
+            "it does not take this worker's cluster token: give all workers of the app the same one (`--cluster-token`)".into(),
+        ),
         _ => PeerError::Refused(format!("it answers {status}: {}", refusal.error)),
     })
 }

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
@@ -12,6 +13,18 @@ use crate::table::{PeerRefusal, Position, RouteError};
 
 /// How many rows one answer holds, at most: what the largest page of a table needs.
 const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
+
+/// Stands before what only other workers may ask: turns away whoever does not say the token, where there is one.
+pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    match &site.shared.token {
+        Some(token) if !token.is_in(request.headers().get(header::AUTHORIZATION)) => {
+            let error = "this is for workers that share the cluster token; say it as a bearer";
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, error).into_response();
+            ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
 
 /// `POST /cluster/v1/read`: another worker asks for rows of a partition that this process has. It is answered here or not at
 /// all, and never asked of a third one.

@@ -1,7 +1,8 @@
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use super::advertise::Advertised;
 use crate::config::Config;
 use crate::worker::RunError;
 
@@ -21,10 +22,20 @@ impl Listeners {
     /// Takes a socket for each worker; none where there is to be no web server.
     pub(crate) fn bind(config: &Config) -> Result<Self, RunError> {
         let mut listeners = Vec::new();
-        if let Some(first) = config.web {
-            for number in 0..config.workers {
-                listeners.push(bind(address_of(first, number)?)?);
+        let advertised = Advertised::parse(config.advertise.as_deref())?;
+        match config.web {
+            Some(first) => {
+                for number in 0..config.workers {
+                    let (socket, address) = bind(address_of(first, number)?)?;
+                    listeners.push(Listener { socket, address, url: advertised.url(number, address)? });
+                }
             }
+            None if config.advertise.is_some() => {
+                return Err(RunError::Settings(
+                    "an advertised URL is one of the web server, and there is none: leave it out, or start one with --web".into(),
+                ));
+            }
+            None => {}
         }
         Ok(Self(listeners.into_iter()))
     }
@@ -48,21 +59,11 @@ fn address_of(first: SocketAddr, number: usize) -> Result<SocketAddr, RunError> 
     Ok(address)
 }
 
-/// The address under which this machine finds a socket that listens on all of its addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
-fn bind(address: SocketAddr) -> Result<Listener, RunError> {
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
     let bound = TcpListener::bind(address).and_then(|socket| {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, url: format!("http://{}", reachable(address)).into() })
+        Ok((socket, address))
     });
     bound.map_err(|error| {
         let free = SocketAddr::new(address.ip(), 0);

@@ -1,6 +1,7 @@
 //! The web: each worker serves its tables, its metrics, and the program's own routes.
 
 mod address;
+mod advertise;
 mod body;
 mod change;
 mod cluster;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
 use super::site::Site;
@@ -34,7 +35,7 @@ pub(crate) fn router(site: Arc<Site>) -> Result<Router, RunError> {
             built_in: BUILT_IN,
         })?;
     }
-    Ok(router.layer(axum::middleware::from_fn(edge::guard)))
+    Ok(router.layer(from_fn(edge::guard)))
 }
 
 fn built_in(site: Arc<Site>) -> Router {
@@ -52,7 +53,7 @@ fn built_in(site: Arc<Site>) -> Router {
         // What follows the table's name is the key, with its slashes if it has any.
         .route("/tables/{table}/{*key}", row)
         .route("/topics/{topic}", post(topics::send))
-        .route(READ_PATH, post(cluster::read))
+        .route(READ_PATH, post(cluster::read).layer(from_fn_with_state(site.clone(), cluster::guard)))
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(site)

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use marlowe_broker::SharedBroker;
+use marlowe_broker::{Clock, SharedBroker};
 use tokio::runtime::Handle;
 
 use super::RunError;
 use super::thread::Thread;
-use crate::cluster::{Directory, follow};
+use crate::cluster::{ClusterToken, Directory, follow};
 use crate::peer::Peers;
 use crate::program::Program;
 use crate::table::{OpenSlices, Routes};
@@ -24,7 +24,8 @@ impl Neighbours {
         program: &Program,
         topology: &Topology,
         broker: SharedBroker,
-        clock: Arc<dyn marlowe_broker::Clock>,
+        clock: Arc<dyn Clock>,
+        token: Option<ClusterToken>,
     ) -> Result<(Arc<Routes>, Self), RunError> {
         let slices = Arc::new(OpenSlices::default());
         for group in &topology.groups {
@@ -36,7 +37,7 @@ impl Neighbours {
             doing: "start thread cluster".into(),
             reason: "it ended at once".into(),
         })?;
-        let routes = Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime)));
+        let routes = Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, token)));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
         thread.run(move || follow(broker, topic, directory, clock));
         thread.run(move || yielding);

@@ -73,6 +73,21 @@ fn what_is_unknown_is_named_with_what_there_is() {
 }
 
 #[test]
+fn a_cluster_token_is_shown_nowhere() {
+    let environment = [("MARLOWE_CLUSTER_TOKEN", "sesame")];
+    for arguments in [["--help"].as_slice(), &["worker", "--help"], &["topics"], &["--brokr", "x"]] {
+        let said = run_with(arguments, &environment);
+        assert!(!format!("{said:?}").contains("sesame"), "{said:?}");
+        assert!(arguments != ["--help"] || said.out.contains("MARLOWE_CLUSTER_TOKEN"), "{said:?}");
+    }
+    let said = run(&["--cluster-token", "open sesame", "--drain", "--web", "off"]);
+    said.fails(1, &["cluster token", "no blanks"]);
+    assert!(!format!("{said:?}").contains("sesame"), "{said:?}");
+    run(&["--advertise", "h:6066", "--drain"]).fails(1, &["h:6066", "http://HOST:PORT"]);
+    run(&["topics", "--advertise", "http://h"]).fails(2, &["--advertise"]);
+}
+
+#[test]
 fn settings_that_cannot_be_are_refused() {
     #[cfg(not(feature = "kafka"))]
     run(&["--broker", "kafka://localhost:9092"]).fails(2, &["built without Kafka", "feature `kafka`"]);

@@ -9,4 +9,5 @@ mod program;
 mod reads;
 mod scene;
 mod stalled;
+mod token;
 mod web;

@@ -53,7 +53,17 @@ impl Client {
     /// Posts bytes that are no text.
     #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn send(&self, path: &str, body: &[u8]) -> Answer {
-        let answer = self.agent.post(format!("http://{}{path}", self.address)).send(body);
+        self.send_with(path, None, body)
+    }
+
+    /// The same, with a header.
+    #[allow(dead_code, reason = "not every test that has this client does")]
+    pub(crate) fn send_with(&self, path: &str, header: Option<(&str, &str)>, body: &[u8]) -> Answer {
+        let mut request = self.agent.post(format!("http://{}{path}", self.address));
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        let answer = request.send(body);
         Answer::read(answer.unwrap_or_else(|error| panic!("POST {path}: {error}")))
     }
 }

@@ -1,0 +1,31 @@
+use clap::Args;
+
+use crate::cluster::ClusterToken;
+use crate::config::Config;
+
+/// Options of a worker that is one of several.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ClusterOptions {
+    /// Where other workers find this one [default: where the web server listens]
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
+    /// A secret that the app's workers share: they answer each other only where it is said. Better in the environment than
+    /// here, where other users of the machine see it [default: none]
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    cluster_token: Option<ClusterToken>,
+}
+
+impl ClusterOptions {
+    /// The options' names.
+    pub(crate) const NAMES: [&str; 2] = ["advertise", "cluster_token"];
+
+    /// These, over those at the top.
+    pub(crate) fn over(self, top: Self) -> Self {
+        Self { advertise: self.advertise.or(top.advertise), cluster_token: self.cluster_token.or(top.cluster_token) }
+    }
+
+    pub(crate) fn set(&self, config: &mut Config) {
+        config.advertise = self.advertise.clone();
+        config.cluster_token = self.cluster_token.clone();
+    }
+}

@@ -1,0 +1,111 @@
+//! Where workers say that they are found, and the secret that they share.
+
+use marlowe::ViewError;
+
+use crate::program::{PARTITIONS, program, settle};
+use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
+use crate::web::how_many;
+
+const READ: &str = "/cluster/v1/read";
+
+#[tokio::test]
+async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> TestResult {
+    let cluster = Cluster::new();
+    let config = || cluster.calm().cluster_token("sesame");
+    let processes = cluster.processes(2, "token", config()).await;
+    let views: Vec<_> = processes.iter().map(|running| running.open(program("token").squares.view())).collect();
+    for number in 0..30u64 {
+        for view in &views {
+            assert_eq!(view.get(number).await?, None);
+        }
+    }
+    for client in processes.iter().map(client) {
+        let question = how_many("squares", 0, 0);
+        for header in [None, Some("Bearer sesam"), Some("Bearer sesame2"), Some("Basic sesame"), Some("sesame")] {
+            let refused = client.send_with(READ, header.map(|value| ("authorization", value)), &question);
+            assert!(refused.error(401).contains("cluster token"), "{header:?}: {}", refused.text);
+            assert_eq!(refused.header("www-authenticate"), "Bearer");
+        }
+        let answer = client.send_with(READ, Some(("authorization", "Bearer sesame")), &question);
+        assert!([200, 421].contains(&answer.status), "{}", answer.text);
+        // What everyone may ask stays so.
+        client.get("/tables/squares?limit=1").expect(200);
+        assert!(!client.get("/").text.contains("sesame") && !client.get("/metrics").text.contains("sesame"));
+    }
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_with_another_token_is_refused_and_told_what_to_do() -> TestResult {
+    let cluster = Cluster::new();
+    let first = start(program("wrong").app, cluster.calm().cluster_token("right")).await?;
+    let second = start(program("wrong").app, cluster.calm().cluster_token("wrong")).await?;
+    let view = second.open(program("wrong").squares.view());
+    let mut refused = None;
+    eventually("it asks the first for something", async || {
+        for number in 0..40u64 {
+            match view.get(number).await {
+                Ok(value) => assert_eq!(value, None),
+                Err(error) => refused = Some(error),
+            }
+        }
+        refused.is_some()
+    })
+    .await;
+    match refused {
+        Some(error @ ViewError::Refused { .. }) => {
+            let text = error.to_string();
+            assert!(text.contains("table `squares`") && text.contains("--cluster-token"), "{text}");
+            assert!(!text.contains("right") && !text.contains("wrong"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let client = client(&second);
+    let answers: Vec<_> = (0..40).map(|number| client.get(&format!("/tables/squares/{number}"))).collect();
+    assert!(
+        answers.iter().any(|answer| answer.status == 502 && answer.text.contains("--cluster-token")),
+        "{answers:?}"
+    );
+    stop(second).await?;
+    stop(first).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_said_is_refused_at_the_start_without_being_shown() {
+    for token in ["", "open sesame", "sesäme"] {
+        let config = Cluster::new().config().cluster_token(token);
+        assert!(!format!("{config:?}").contains("sesa"));
+        let error = program("refused").app.start(config).await.err().unwrap().to_string();
+        assert!(error.contains("cluster token") && !error.contains("sesa") && !error.contains("sesä"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn workers_are_found_where_they_say() -> TestResult {
+    let cluster = Cluster::new();
+    let first = start(program("found").app, cluster.calm()).await?;
+    let second = start(program("found").app, cluster.calm().advertise("http://localhost")).await?;
+    let port = second.web_addresses()[0].port();
+    let place = format!("http://localhost:{port}");
+    let view = first.open(program("found").squares.view());
+    eventually("it is known where the second is", async || {
+        client(&first).get("/tables").text.matches(&place).count() >= PARTITIONS as usize
+    })
+    .await;
+    for number in 0..30u64 {
+        assert_eq!(view.get(number).await?, None);
+    }
+    stop(second).await?;
+    settle(std::slice::from_ref(&first)).await;
+    stop(first).await?;
+    let error = program("found").app.start(cluster.config().advertise("https://h:1")).await.err().unwrap().to_string();
+    assert!(error.contains("https://h:1") && error.contains("http://HOST:PORT"), "{error}");
+    let without = cluster.config().without_web().advertise("http://h:1");
+    let error = program("found").app.start(without).await.err().unwrap().to_string();
+    assert!(error.contains("--web"), "{error}");
+    Ok(())
+}
