@@ -28,7 +28,7 @@ impl Advertised {
             (Some("http"), Some(authority)) if matches!(uri.path(), "" | "/") && uri.query().is_none() => {
                 match authority.port_u16() {
                     Some(0) => Err(refused("port 0 is none")),
-                    None if authority.as_str().ends_with(':') => Err(refused("it names no port")),
+                    None if authority.as_str() != authority.host() => Err(refused("its port is none")),
                     port => Ok(Self::At { host: authority.host().to_owned(), port }),
                 }
             }
@@ -91,7 +91,8 @@ mod tests {
             ("http://h:6066/?x", "a path"),
             ("http://a:b@h:1", "a user"),
             ("http://h:0", "port 0"),
-            ("http://h:70000", "URL"),
+            ("http://h:70000", "its port is none"),
+            ("http://h:", "its port is none"),
             ("", "URL"),
         ] {
             let error = Advertised::parse(Some(wrong)).err().map(|error| error.to_string()).unwrap_or_default();
