@@ -84,8 +84,11 @@ fn nothing_asks_the_system_for_the_time() -> TestResult {
             let path = entry?.path();
             let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
             if path.is_dir() {
-                // A crate's tests, benches and examples are its user, not the library.
-                if !["tests", "benches", "examples", "target"].iter().any(|other| path.ends_with(other)) {
+                // A crate's tests, benches and examples are its user, not the library; kafka-cluster is for tests only.
+                if !["tests", "benches", "examples", "target", "kafka-cluster"]
+                    .iter()
+                    .any(|other| path.ends_with(other))
+                {
                     folders.push(path);
                 }
                 continue;

@@ -171,10 +171,10 @@ impl Broker {
         self.wait_for_end()
     }
 
-    /// Stops it where it is (SIGSTOP): its connections stay open, and nothing answers. For others it is lost after
-    /// `broker.session.timeout.ms`.
+    /// Stops it where it is (SIGSTOP), and waits until it has stopped: its connections stay open, and nothing answers. For
+    /// others it is lost after `broker.session.timeout.ms`.
     pub fn pause(&self) -> Result<(), Error> {
-        self.signal("pause", Signal::STOP)
+        self.on_running("pause", Process::pause)
     }
 
     /// Lets a paused one go on (SIGCONT).
@@ -211,13 +211,21 @@ impl Broker {
     }
 
     fn signal(&self, action: &'static str, signal: Signal) -> Result<(), Error> {
+        self.on_running(action, |process| process.signal(signal))
+    }
+
+    fn on_running(
+        &self,
+        action: &'static str,
+        act: impl FnOnce(&mut Process) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
         let broker = self.id();
         let mut process = self.process();
         let running = process.as_mut().ok_or(Error::NotRunning { action, broker })?;
         if running.ended().map_err(|source| self.failed(action, source))?.is_some() {
             return Err(Error::NotRunning { action, broker });
         }
-        running.signal(signal).map_err(|source| self.failed(action, source))
+        act(running).map_err(|source| self.failed(action, source))
     }
 
     fn failed(&self, action: &'static str, source: std::io::Error) -> Error {

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -76,6 +77,28 @@ impl Process {
             rustix::process::kill_process(self.java, signal)?;
         }
         Ok(())
+    }
+
+    /// Stops it where it is, and waits until all its threads have stopped: one of them takes the signal and tells the
+    /// others, and on a busy machine those go on meanwhile.
+    pub(crate) fn pause(&mut self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        while self.ended()?.is_none() && !self.is_stopped()? {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Whether all its threads are stopped, as `/proc` tells.
+    fn is_stopped(&self) -> io::Result<bool> {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let state = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+            // `id (name) state …`, where the name may be anything. Of a thread that has ended there is nothing.
+            if state.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Kills it, and waits until it is gone.
