@@ -37,7 +37,8 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
         }
         Ok(())
     });
-    let config = Config::default().kafka(KafkaConfig::new(brokers)).without_web().lanes(1);
+    let kafka = KafkaConfig::new(brokers).read_environment()?;
+    let config = Config::default().kafka(kafka).without_web().lanes(1);
     let mut running = app.start(config).await?;
     running.ready().await?;
 

@@ -35,7 +35,8 @@ pub(crate) async fn count(
         }
         Ok(())
     });
-    let config = Config::default().kafka(KafkaConfig::new(brokers)).without_web().lanes(1);
+    let kafka = KafkaConfig::new(brokers).read_environment()?;
+    let config = Config::default().kafka(kafka).without_web().lanes(1);
     let mut running = app.start(config).await?;
     running.ready().await?;
     running.drain().await?;

@@ -50,10 +50,12 @@ impl KafkaReader {
             // A source that was full is fetched again as soon as there is room, not a second later.
             ("fetch.queue.backoff.ms", "2"),
             ("fetch.error.backoff.ms", "50"),
-            ("fetch.wait.max.ms", "500"),
-            ("queued.min.messages", "50000"),
+            // librdkafka has one fetch under way at each broker. If all busy sources are full when it begins, it asks for the
+            // idle ones alone, and the broker sits on it: for less time than what is read ahead lasts.
+            ("fetch.wait.max.ms", "30"),
+            ("queued.min.messages", "100000"),
             // What is read ahead of each partition, at most about.
-            ("queued.max.messages.kbytes", "8192"),
+            ("queued.max.messages.kbytes", "4096"),
         ];
         let isolation = match isolation {
             Isolation::ReadCommitted => "read_committed",

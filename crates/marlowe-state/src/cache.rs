@@ -22,6 +22,9 @@ pub(crate) struct Cache<K, V> {
 }
 
 /// A row in the cache. A row that is known to be absent is cached too, with no value.
+///
+/// Small rows lie in one line of the processor's cache each: a lookup goes to memory for it once.
+#[repr(align(64))]
 pub(crate) struct CachedRow<K, V> {
     /// `None`: the slot is vacant.
     pub(crate) key: Option<K>,
