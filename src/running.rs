@@ -250,6 +250,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         std::mem::take(&mut self.workers).into_iter().for_each(Worker::crash);
+        std::mem::take(&mut self.web).into_iter().for_each(WebServer::crash);
     }
 }
 

@@ -57,4 +57,10 @@ impl WebServer {
         let join = self.join;
         let _ = tokio::task::spawn_blocking(move || drop(join.join())).await;
     }
+
+    /// Ends at once, with every connection. Returns when its thread is gone, and so what it had open.
+    pub(crate) fn crash(self) {
+        drop(self.thread);
+        let _ = self.join.join();
+    }
 }
