@@ -31,7 +31,7 @@ fn rows(address: SocketAddr, table: &str) -> Result<BTreeMap<String, Value>> {
         .build();
     let agent: ureq::Agent = config.into();
     let mut rows = BTreeMap::new();
-    let mut page = format!("/tables/{table}?limit=10000&wait=20000");
+    let mut page = format!("/tables/{table}?limit=10000&wait=10000");
     loop {
         let mut response = agent.get(format!("http://{address}{page}")).call()?;
         let text = response.body_mut().read_to_string()?;
