@@ -114,6 +114,11 @@ impl Code {
                 | Raw::RD_KAFKA_RESP_ERR__RETRY
                 | Raw::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
                 | Raw::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
+                | Raw::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH
+                | Raw::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH
+                | Raw::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
+                // A broker that went: another is asked the next time.
+                | Raw::RD_KAFKA_RESP_ERR__DESTROY
                 | Raw::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
                 | Raw::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE
                 | Raw::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION
