@@ -29,7 +29,7 @@ struct Options {
     /// About how many events a second come (mixed)
     #[arg(long, default_value_t = 300)]
     rate: u64,
-    /// Where the workers' folders and logs are; removed when all is well
+    /// Where the workers' folders and logs are, a new folder; removed when all is well
     #[arg(long)]
     folder: Option<PathBuf>,
 }
@@ -62,6 +62,10 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
         None => std::env::temp_dir().join(format!("marlowe-chaos-{}", std::process::id())),
     };
     std::fs::create_dir_all(&folder)?;
+    if std::fs::read_dir(&folder)?.next().is_some() {
+        // What a run before left there belongs to a cluster that is gone.
+        return Err(format!("{} is not empty: give --folder another one", folder.display()).into());
+    }
     let run = Run {
         time: Duration::from_secs_f64(options.minutes * 60.0),
         seed,
