@@ -28,7 +28,7 @@ use crate::topology::{Place, TimerKind, Topology};
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many shards a worker restores at a time: each has a reader and a chunk of records of its own.
-const RESTORES_AT_A_TIME: usize = 8;
+const RESTORES_AT_A_TIME: usize = 4;
 
 /// How a worker is set up.
 pub(crate) struct WorkerSettings {

@@ -7,8 +7,9 @@ use super::RunError;
 use crate::table::{AnyTable, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TableKind};
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
-const CHUNK_RECORDS: usize = 100_000;
-const CHUNK_BYTES: usize = 16 << 20;
+/// A slice that fits into one is written from its first row to its last, page after page.
+const CHUNK_RECORDS: usize = 4_000_000;
+const CHUNK_BYTES: usize = 64 << 20;
 
 /// Reads changelogs into a store.
 pub(crate) struct Replay<'a> {

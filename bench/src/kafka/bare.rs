@@ -15,6 +15,28 @@ const BATCH: usize = 1000;
 
 /// Counts per page with librdkafka's batch queue and a `HashMap`.
 pub(crate) fn count(brokers: &str, topic: &str, events: u64, stretch: &mut Stretch) -> BenchResult<()> {
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    let mut counted = 0;
+    let mut wrong = None;
+    read(brokers, topic, events, |_, value| {
+        match serde_json::from_slice::<Visit>(value) {
+            Ok(visit) => *counts.entry(visit.page).or_default() += 1,
+            Err(error) => wrong = Some(error),
+        }
+        counted += 1;
+        stretch.counted(counted);
+    })?;
+    if let Some(error) = wrong {
+        return Err(error.into());
+    }
+    if counts.values().sum::<u64>() != events {
+        return Err("not every event was counted once".into());
+    }
+    Ok(())
+}
+
+/// Reads the first `records` records of a topic through librdkafka's batch queue.
+pub(crate) fn read(brokers: &str, topic: &str, records: u64, mut each: impl FnMut(&[u8], &[u8])) -> BenchResult<()> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "bare")
@@ -27,31 +49,35 @@ pub(crate) fn count(brokers: &str, topic: &str, events: u64, stretch: &mut Stret
         partitions.add_partition_offset(topic, partition as i32, Offset::Beginning)?;
     }
     consumer.assign(&partitions)?;
-    let mut counts: HashMap<String, u64> = HashMap::new();
-    let mut counted = 0;
+    let mut read = 0;
     let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(BATCH);
     // SAFETY: the consumer is alive; there is room for so many pointers; each message is read while it is there, and
     // destroyed once.
     unsafe {
         let queue = sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
-        while counted < events {
+        while read < records {
             let count = sys::rd_kafka_consume_batch_queue(queue, 1000, messages.as_mut_ptr(), BATCH);
             messages.set_len(count.max(0) as usize);
             for message in messages.drain(..) {
                 if (*message).err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    let value = std::slice::from_raw_parts((*message).payload.cast::<u8>(), (*message).len);
-                    let visit: Visit = serde_json::from_slice(value)?;
-                    *counts.entry(visit.page).or_default() += 1;
-                    counted += 1;
-                    stretch.counted(counted);
+                    let key = bytes((*message).key, (*message).key_len);
+                    each(key, bytes((*message).payload, (*message).len));
+                    read += 1;
                 }
                 sys::rd_kafka_message_destroy(message);
             }
         }
         sys::rd_kafka_queue_destroy(queue);
     }
-    if counts.values().sum::<u64>() != events {
-        return Err("not every event was counted once".into());
-    }
     Ok(())
+}
+
+/// # Safety
+/// `start` is null, or so many bytes are there for as long as `'a`.
+unsafe fn bytes<'a>(start: *const std::ffi::c_void, length: usize) -> &'a [u8] {
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: by this function's condition.
+    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) }
 }

@@ -2,6 +2,7 @@
 
 mod bare;
 mod latency;
+mod restore;
 mod visit;
 mod worker;
 
@@ -24,6 +25,30 @@ pub(crate) enum Kafka {
         /// How.
         #[arg(long)]
         case: Case,
+    },
+    /// Write the changelog of a table.
+    LoadChangelog {
+        /// The brokers.
+        #[arg(long)]
+        brokers: String,
+        /// How many keys.
+        #[arg(long)]
+        keys: u64,
+    },
+    /// Read that changelog, and tell how long that took.
+    ReadChangelog {
+        /// The brokers.
+        #[arg(long)]
+        brokers: String,
+    },
+    /// Start a worker with that table, and tell when it was ready.
+    Restore {
+        /// The brokers.
+        #[arg(long)]
+        brokers: String,
+        /// The folder for the tables.
+        #[arg(long)]
+        data_dir: Option<std::path::PathBuf>,
     },
     /// Tell how long it takes from an event to its output, at a steady load.
     Latency {
@@ -107,6 +132,9 @@ impl Kafka {
                 println!("{}", serde_json::to_string(&measured)?);
                 Ok(())
             }
+            Kafka::LoadChangelog { brokers, keys } => runtime()?.block_on(restore::load(&brokers, keys)),
+            Kafka::ReadChangelog { brokers } => runtime()?.block_on(restore::read(&brokers)),
+            Kafka::Restore { brokers, data_dir } => runtime()?.block_on(restore::restore(&brokers, data_dir)),
             Kafka::Latency { brokers, rate, seconds } => runtime()?.block_on(latency::measure(&brokers, rate, seconds)),
         }
     }
