@@ -38,7 +38,7 @@ pub(crate) struct Control {
     pub(crate) lanes: Vec<mpsc::UnboundedSender<LaneCommand>>,
     pub(crate) lane_events: mpsc::UnboundedReceiver<LaneEvent>,
     /// Where shards are restored.
-    pub(crate) restoring: Thread,
+    pub(crate) restoring: Vec<Thread>,
     pub(crate) restorer: Arc<Restorer>,
     pub(crate) leader: watch::Sender<bool>,
     pub(crate) status: watch::Sender<WorkerStatus>,
@@ -223,7 +223,8 @@ impl Control {
         let cancelled = Arc::new(AtomicBool::new(false));
         let owner = Owner { worker: self.worker.clone(), opening, generation };
         let (restorer, flag) = (self.restorer.clone(), cancelled.clone());
-        let restored = self.restoring.run(move || async move { restorer.restore(id, owner, &flag).await });
+        let thread = &self.restoring[opening as usize % self.restoring.len()];
+        let restored = thread.run(move || async move { restorer.restore(id, owner, &flag).await });
         self.pending.push(Box::pin(async move {
             // A thread that is gone is a worker that stops.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(None)))

@@ -116,7 +116,9 @@ impl Worker {
             Ok(thread)
         };
         let background = thread("background")?;
-        let restoring = thread("restore")?;
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let restoring = (0..cores.min(RESTORES_AT_A_TIME)).map(|number| thread(&format!("restore-{number}")));
+        let restoring = restoring.collect::<Result<Vec<_>, _>>()?;
         let control = thread("control")?;
         let timer_thread = thread("timers")?;
 
@@ -288,7 +290,7 @@ struct Head {
     instance: Option<Arc<str>>,
     metrics: Metrics,
     lane_threads: Vec<Thread>,
-    restoring: Thread,
+    restoring: Vec<Thread>,
     restorer: Arc<Restorer>,
     leader: watch::Sender<bool>,
     status: watch::Sender<WorkerStatus>,

@@ -15,6 +15,18 @@ pub(crate) enum Bench {
     Embedded(Embedded),
     /// Kafka: an agent at least once and exactly once, beside librdkafka and a `HashMap`; then latencies at half load.
     Kafka(Kafka),
+    /// Restore on Kafka: a worker without its tables, and with them, beside a consumer that reads the same changelog.
+    Restore(Restore),
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// How many rounds.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How many keys the table has.
+    #[arg(long, default_value_t = 10_000_000)]
+    keys: u64,
 }
 
 #[derive(Args)]
@@ -48,6 +60,7 @@ impl Bench {
         match self {
             Bench::Embedded(embedded) => embedded.run(),
             Bench::Kafka(kafka) => kafka.run(),
+            Bench::Restore(restore) => restore.run(),
         }
     }
 }
@@ -77,7 +90,7 @@ impl Embedded {
 impl Kafka {
     fn run(&self) -> TaskResult {
         let program = build()?;
-        let cluster = Cluster::start(ClusterConfig::one().heap_megabytes(1024));
+        let cluster = Cluster::start(ClusterConfig::one().long_running());
         let cluster = cluster.map_err(|error| format!("Kafka does not start: {error}"))?;
         let brokers = cluster.bootstrap();
         let topic = "visits";
@@ -112,6 +125,32 @@ impl Kafka {
         println!("{}", serde_json::json!({ "wall": ratios(|speed| speed.0), "cpu": ratios(|speed| speed.1) }));
         let rate = (median("exactly-once", |speed| speed.0) / 2.0) as u64;
         run(Command::new(&program).args(["kafka", "latency", "--brokers", &brokers, "--rate", &rate.to_string()]))
+    }
+}
+
+impl Restore {
+    fn run(&self) -> TaskResult {
+        let program = build()?;
+        let cluster = Cluster::start(ClusterConfig::one().long_running());
+        let cluster = cluster.map_err(|error| format!("Kafka does not start: {error}"))?;
+        let brokers = cluster.bootstrap();
+        let kafka = |command: &str| {
+            let mut kafka = Command::new(&program);
+            kafka.args(["kafka", command, "--brokers", &brokers]);
+            kafka
+        };
+        run(kafka("load-changelog").args(["--keys", &self.keys.to_string()]))?;
+        let folder = target().join("bench-restore");
+        for _ in 0..self.rounds {
+            let gone = std::fs::remove_dir_all(&folder);
+            gone.or_else(|error| if folder.exists() { Err(error) } else { Ok(()) })
+                .map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
+            run(&mut kafka("read-changelog"))?;
+            run(kafka("restore").arg("--data-dir").arg(&folder))?;
+            run(kafka("restore").arg("--data-dir").arg(&folder))?;
+            run(&mut kafka("restore"))?;
+        }
+        std::fs::remove_dir_all(&folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))
     }
 }
 
