@@ -1,10 +1,15 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use marlowe_broker::{BrokerError, CommittedOffset, GroupMetadata, Offset, OffsetSpec, Partition, TopicPartition};
+use tokio::time::Instant;
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Place, Places};
+
+/// How long a topic that was there may be unknown: brokers that come back learn of their topics.
+const UNKNOWN_FOR: Duration = Duration::from_secs(15);
 
 /// How many groups' askers are kept open.
 const ASKERS: usize = 4;
@@ -22,6 +27,7 @@ impl Cluster {
         self.check_partitions(topic, partitions).await?;
         let (cluster, topic, partitions) = (self.clone(), Arc::<str>::from(topic), partitions.to_vec());
         in_background("offsets", move || {
+            let asked_first = Instant::now();
             let ask = |question: i64, partitions: &[Partition]| {
                 let places: Vec<_> =
                     partitions.iter().map(|partition| Place::new(&topic, partition.get(), question)).collect();
@@ -30,6 +36,9 @@ impl Cluster {
                     cluster.lookups.offsets(&places, within)?;
                     let places = places.places();
                     match places.iter().find_map(|place| place.error) {
+                        Some(code) if code.is_unknown_topic() && asked_first.elapsed() < UNKNOWN_FOR => {
+                            Err(Failure::of(Code::NO_LEADER))
+                        }
                         Some(code) => Err(Failure::of(code)),
                         None => Ok(places),
                     }

@@ -13,6 +13,7 @@ impl Code {
     pub(crate) const END_OF_PARTITION: Code = Code(Raw::RD_KAFKA_RESP_ERR__PARTITION_EOF);
     pub(crate) const OFFSET_RESET: Code = Code(Raw::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET);
     pub(crate) const TIMED_OUT: Code = Code(Raw::RD_KAFKA_RESP_ERR__TIMED_OUT);
+    pub(crate) const NO_LEADER: Code = Code(Raw::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
     pub(crate) const QUEUE_FULL: Code = Code(Raw::RD_KAFKA_RESP_ERR__QUEUE_FULL);
     pub(crate) const FATAL: Code = Code(Raw::RD_KAFKA_RESP_ERR__FATAL);
     pub(crate) const ILLEGAL_GENERATION: Code = Code(Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
@@ -118,7 +119,7 @@ impl Code {
                 | Raw::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH
                 | Raw::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
                 // A broker that went: another is asked the next time.
-                | Raw::RD_KAFKA_RESP_ERR__DESTROY
+                | Raw::RD_KAFKA_RESP_ERR__DESTROY_BROKER
                 | Raw::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
                 | Raw::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE
                 | Raw::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION
