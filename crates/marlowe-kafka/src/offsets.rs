@@ -35,12 +35,12 @@ impl Cluster {
                     let places = Places::of(&places);
                     cluster.lookups.offsets(&places, within)?;
                     let places = places.places();
-                    match places.iter().find_map(|place| place.error) {
-                        Some(code) if code.is_unknown_topic() && asked_first.elapsed() < UNKNOWN_FOR => {
-                            Err(Failure::of(Code::NO_LEADER))
-                        }
-                        Some(code) => Err(Failure::of(code)),
-                        None => Ok(places),
+                    let Some(code) = places.iter().find_map(|place| place.error) else { return Ok(places) };
+                    // librdkafka goes on with what it knows of the topic, were it out of date, until it is told otherwise.
+                    let _ = cluster.lookups.metadata(Some(&topic), within);
+                    match code.is_unknown_topic() && asked_first.elapsed() < UNKNOWN_FOR {
+                        true => Err(Failure::of(Code::NO_LEADER)),
+                        false => Err(Failure::of(code)),
                     }
                 })
             };

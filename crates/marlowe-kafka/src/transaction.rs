@@ -237,6 +237,7 @@ impl Transaction {
                             reason: format!("{}; it was waited for {:?}", failure.reason, self.cluster.config.patience),
                         }));
                     }
+                    tracing::debug!("{}: {}; trying again", self.who(), failure.reason);
                 }
                 Err(failure) => return Err(self.failed(failure)),
             }
