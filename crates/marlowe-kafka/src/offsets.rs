@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Place, Places};
 
 /// How long a topic that was there may be unknown: brokers that come back learn of their topics.
-const UNKNOWN_FOR: Duration = Duration::from_secs(15);
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 
 /// How many groups' askers are kept open.
 const ASKERS: usize = 4;

@@ -22,13 +22,16 @@ const OF_MEMBERS: [&str; 6] = [
     "session.timeout.ms",
 ];
 
-// A connection that broke is tried again soon, and not too often: whole clusters restart in seconds.
-const COMMON: [(&str, &str); 5] = [
+// A connection that broke is tried again soon, and not too often: whole clusters restart in seconds. What is known of topics
+// is asked for anew often: librdkafka may not learn otherwise that a partition whose leader was gone has one again
+// (https://github.com/confluentinc/librdkafka/issues/5430).
+const COMMON: [(&str, &str); 6] = [
     ("client.id", "marlowe"),
     ("reconnect.backoff.ms", "50"),
     ("reconnect.backoff.max.ms", "1000"),
     ("retry.backoff.ms", "50"),
     ("socket.connection.setup.timeout.ms", "5000"),
+    ("topic.metadata.refresh.interval.ms", "3000"),
 ];
 
 impl Configuration {
