@@ -15,7 +15,7 @@
 //! To own a partition and to read it are two things here: a slow handler never costs the membership, and each reader goes
 //! on from a position that it knows. Time and chance come in through [`Clock`] and [`Entropy`].
 //!
-//! Today there is one implementation, `marlowe-embedded`. What any must do is checked by the suite in `conformance`
+//! The implementations are `marlowe-embedded` and `marlowe-kafka`. What any must do is checked by the suite in `conformance`
 //! (feature `conformance`).
 //!
 //! ```
