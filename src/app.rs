@@ -231,6 +231,8 @@ impl App {
     /// and `?at=` until it is as far as that changelog position. A page takes `?prefix=`, `?from=` and `?limit=`
     /// (default 100). A change takes `?wait=`, until it is committed.
     ///
+    /// A route can be answered by the worker that owns a key: [`WebState::owner_of`](crate::WebState::owner_of).
+    ///
     /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a
     /// JSON array, percent-encoded.
     ///

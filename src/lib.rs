@@ -146,7 +146,7 @@ pub use table::{
 pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter, TaskBuilder, TimerBuilder};
 pub use topic::{IntoStream, Stream, Topic, TopicClient, TopicSender};
 pub use topology::{TopologyDescription, TopologyError};
-pub use web::WebState;
+pub use web::{Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
 pub use worker::RunError;
 
 /// Why a handler failed: any error; `?` makes one of most.

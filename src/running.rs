@@ -110,7 +110,6 @@ impl Running {
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
             stopping: stopping.subscribe(),
-            token: config.cluster_token.clone(),
         };
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();

@@ -1,8 +1,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::http::{Request, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -52,6 +52,24 @@ struct RefusalPosition {
 }
 
 impl Peers {
+    /// Hands a request on to the worker that its URI names. The answer's body comes as it is read.
+    pub(crate) async fn forward(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+        let client = self.client.clone();
+        let mut answering = Answering(self.runtime.spawn(async move {
+            let response = client.request(request).await.map_err(|error| match error.is_connect() {
+                true => Lost::Unsent(chain(&error)),
+                false => Lost::Unanswered(chain(&error)),
+            })?;
+            Ok(response.map(Body::new))
+        }));
+        (&mut answering.0).await.unwrap_or_else(|_| Err(Lost::Unsent("this process is stopping".into())))
+    }
+
+    /// What workers say to each other, where they share a secret.
+    pub(crate) fn token(&self) -> Option<&ClusterToken> {
+        self.token.as_ref()
+    }
+
     /// Keeps its connections on `runtime`, and says the token if there is one.
     pub(crate) fn new(runtime: Handle, token: Option<ClusterToken>) -> Self {
         let mut connector = HttpConnector::new();
@@ -92,6 +110,15 @@ impl Peers {
     }
 }
 
+/// Why a request did not get through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It was not sent.
+    Unsent(String),
+    /// It was sent, and nobody knows whether it was obeyed.
+    Unanswered(String),
+}
+
 /// A question under way, which is taken back when nobody waits for the answer any more.
 struct Answering<T>(JoinHandle<T>);
 
@@ -125,13 +152,17 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
     })
 }
 
-/// The whole chain of why: the client's own words are only that it failed.
 fn unreachable(error: &(dyn Error + 'static)) -> PeerError {
+    PeerError::Unreachable(chain(error))
+}
+
+/// The whole chain of why: the client's own words are only that it failed.
+fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    PeerError::Unreachable(text)
+    text
 }

@@ -12,6 +12,7 @@ mod inbox_client;
 mod key_range;
 mod open_slices;
 mod routes;
+mod search;
 mod slice;
 mod view;
 
@@ -29,6 +30,7 @@ pub(crate) use inbox_client::Effect;
 pub use inbox_client::InboxClient;
 pub(crate) use open_slices::{OpenSlices, Owner, Published};
 pub(crate) use routes::{PeerRefusal, Place, RouteError, Routes};
+pub(crate) use search::{Absence, Elsewhere, Found};
 pub use slice::{SliceIter, TableSlice};
 pub use view::{Position, Read, TableView, ViewError};
 

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, Rows, SlicePosition, StoreError};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::open_slices::{OpenSlices, Published};
+use super::search::{self, Absence, Elsewhere, FIRST_PAUSE, News, Search};
 use super::{CommittedSlice, Reached};
-use crate::cluster::{Claim, ClaimPlace, Directory};
+use crate::cluster::Directory;
 use crate::peer::{Answer, Asked, Found, PeerError, Peers, Question, Wanted};
 
 /// The ways from this process to every partition of every table: a slice that is open here is read here, another is asked of
@@ -49,22 +49,6 @@ pub(crate) enum RouteError {
     Store(Arc<StoreError>),
 }
 
-/// Why nobody has a partition open, as far as is known here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Absence {
-    #[error("it is being restored or is moving to another worker")]
-    Moving,
-    #[error("it is being restored on worker `{0}`")]
-    Restoring(Arc<str>),
-    #[error("worker `{worker}` at {url} has it, and {reason}")]
-    Unreachable { worker: Arc<str>, url: Arc<str>, reason: String },
-    #[error(
-        "worker `{0}` has it, in another process and without a web server, so it cannot be asked: start it with one \
-         (`--web HOST:PORT`)"
-    )]
-    NoWeb(Arc<str>),
-}
-
 /// What a worker that was asked by another cannot do.
 #[derive(Clone, Debug)]
 pub(crate) enum PeerRefusal {
@@ -73,10 +57,6 @@ pub(crate) enum PeerRefusal {
     /// Not in time.
     Route(RouteError),
 }
-
-/// How soon to look again where nothing tells of a change; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How much longer than it was told to wait an asked worker may take to say that it waited in vain.
 const GRACE: Duration = Duration::from_millis(250);
@@ -134,113 +114,105 @@ impl Routes {
         {
             return answer(&slice, question);
         }
-        let group = self.slices.group(&place.table).unwrap_or_else(|| place.table.clone());
-        let mut news = News::of(self);
-        let mut pause = FIRST_PAUSE;
+        let mut search = self.search(&place.table, place.partition, place.deadline);
         loop {
-            news.mark_unchanged();
-            let absence = match self.slices.slice(&place.table, place.partition) {
-                Some(Published { mut slice, .. }) => match slice.reach(place.wanted, place.deadline).await {
-                    Reached::Yes => return answer(&slice, question),
-                    Reached::Behind(position) => return Err(RouteError::Behind(position)),
-                    Reached::Closed => Absence::Moving,
-                },
-                None => match self.directory.owner(&group, place.partition) {
-                    None => Absence::Moving,
-                    Some(Claim { worker, place: ClaimPlace::Here, .. }) => Absence::Restoring(worker),
-                    Some(Claim { worker, url: None, .. }) => Absence::NoWeb(worker),
-                    Some(Claim { worker, url: Some(url), generation, .. }) => {
-                        match self.ask_owner(&url, &group, generation, place, question).await {
-                            Ok(answer) => return Ok(answer),
-                            Err(PeerError::Refused(reason)) => return Err(RouteError::Refused { worker, reason }),
-                            Err(PeerError::NotNow { position: Some(position), .. }) => {
-                                return Err(RouteError::Behind(position));
-                            }
-                            Err(PeerError::NotNow { position: None, .. }) => Absence::Restoring(worker),
-                            Err(PeerError::Misdirected) => Absence::Moving,
-                            Err(error @ PeerError::Unreachable(_)) => {
-                                Absence::Unreachable { worker, url, reason: error.to_string() }
-                            }
-                        }
+            let owner = match search.next().await.map_err(RouteError::Closed)? {
+                search::Found::Elsewhere(owner) => owner,
+                search::Found::Here(Published { mut slice, .. }) => {
+                    match slice.reach(place.wanted, place.deadline).await {
+                        Reached::Yes => return answer(&slice, question),
+                        Reached::Behind(position) => return Err(RouteError::Behind(position)),
+                        Reached::Closed => search.missed(Absence::Moving),
                     }
-                },
+                    continue;
+                }
             };
-            let look_again = place.deadline.min(Instant::now() + pause);
-            // When the time is up, that is no news.
-            let _ = timeout_at(look_again, news.come()).await;
-            if Instant::now() >= place.deadline {
-                return Err(RouteError::Closed(absence));
-            }
-            pause = LONGEST_PAUSE.min(2 * pause);
+            let Elsewhere { worker, url, .. } = &owner;
+            search.missed(match self.ask_owner(&search, &owner, place, question).await {
+                Ok(answer) => return Ok(answer),
+                Err(PeerError::Refused(reason)) => return Err(RouteError::Refused { worker: worker.clone(), reason }),
+                Err(PeerError::NotNow { position: Some(position), .. }) => return Err(RouteError::Behind(position)),
+                Err(PeerError::NotNow { position: None, .. }) => Absence::Restoring(worker.clone()),
+                Err(PeerError::Misdirected) => Absence::Moving,
+                Err(error @ PeerError::Unreachable(_)) => {
+                    Absence::Unreachable { worker: worker.clone(), url: url.clone(), reason: error.to_string() }
+                }
+            });
         }
     }
 
     /// Asks an owner elsewhere; it is given up when another has the shard meanwhile.
     async fn ask_owner(
         &self,
-        url: &str,
-        group: &str,
-        generation: u64,
+        search: &Search<'_>,
+        owner: &Elsewhere,
         place: &Place,
         question: &Question,
     ) -> Result<Answer, PeerError> {
-        let wait = place.deadline.saturating_duration_since(Instant::now());
+        let wait = search.left();
         let asked = Asked {
             table: place.table.to_string(),
             partition: place.partition,
-            generation,
+            generation: owner.generation,
             wanted: place.wanted,
             wait: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             question: question.clone(),
         };
-        let another_has_it = async {
-            let mut changed = self.directory.changed();
-            loop {
-                if self.directory.owner(group, place.partition).is_none_or(|owner| owner.generation != generation) {
-                    return;
-                }
-                if changed.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
         tokio::select! {
             biased;
-            answered = timeout_at(place.deadline + GRACE, self.peers.ask(url, &asked)) => answered
+            answered = timeout_at(place.deadline + GRACE, self.peers.ask(&owner.url, &asked)) => answered
                 .unwrap_or_else(|_| Err(PeerError::Unreachable(format!("it did not answer within {wait:?}")))),
-            () = another_has_it => Err(PeerError::Misdirected),
+            () = search.moves_on(owner.generation) => Err(PeerError::Misdirected),
         }
+    }
+
+    /// A search for whoever has a partition.
+    pub(crate) fn search<'a>(&'a self, table: &'a str, partition: Partition, deadline: Instant) -> Search<'a> {
+        Search::new(self, table, partition, deadline)
+    }
+
+    /// The connections to other workers.
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// Answers another worker: from what is open in this process, or not at all.
     pub(crate) async fn answer(&self, asked: &Asked) -> Result<Answer, PeerRefusal> {
-        let Some(group) = self.slices.group(&asked.table) else { return Err(PeerRefusal::Misdirected(None)) };
-        let place = Place {
-            table: asked.table.as_str().into(),
-            partition: asked.partition,
-            wanted: asked.wanted,
-            deadline: Instant::now() + Duration::from_millis(asked.wait),
-        };
+        let deadline = Instant::now() + Duration::from_millis(asked.wait);
+        loop {
+            let mut slice = self.here(&asked.table, asked.partition, asked.generation, deadline).await?;
+            match slice.reach(asked.wanted, deadline).await {
+                Reached::Yes => return answer(&slice, &asked.question).map_err(PeerRefusal::Route),
+                Reached::Behind(position) => return Err(PeerRefusal::Route(RouteError::Behind(position))),
+                // Its owner takes it back in a moment.
+                Reached::Closed => tokio::time::sleep(FIRST_PAUSE).await,
+            }
+        }
+    }
+
+    /// A slice of this process, as soon as it is open, if a worker here took its shard at `generation` or later.
+    pub(crate) async fn here(
+        &self,
+        table: &str,
+        partition: Partition,
+        generation: u64,
+        deadline: Instant,
+    ) -> Result<CommittedSlice, PeerRefusal> {
+        let Some(group) = self.slices.group(table) else { return Err(PeerRefusal::Misdirected(None)) };
         let mut news = News::of(self);
         loop {
             news.mark_unchanged();
-            let slice = self.slices.slice(&place.table, place.partition);
-            let taken = self.directory.taken_here(&group, place.partition);
-            match slice.filter(|slice| slice.owner.generation >= asked.generation) {
-                Some(Published { mut slice, .. }) => match slice.reach(place.wanted, place.deadline).await {
-                    Reached::Yes => return answer(&slice, &asked.question).map_err(PeerRefusal::Route),
-                    Reached::Behind(position) => return Err(PeerRefusal::Route(RouteError::Behind(position))),
-                    // Its owner takes it back in a moment.
-                    Reached::Closed => tokio::time::sleep(FIRST_PAUSE).await,
-                },
-                None if taken.is_none_or(|taken| taken < asked.generation) => {
-                    return Err(PeerRefusal::Misdirected(taken));
-                }
-                None => {
-                    if timeout_at(place.deadline, news.come()).await.is_err() {
-                        return Err(PeerRefusal::Route(RouteError::Closed(Absence::Moving)));
-                    }
-                }
+            if let Some(Published { slice, owner }) = self.slices.slice(table, partition)
+                && owner.generation >= generation
+            {
+                return Ok(slice);
+            }
+            let taken = self.directory.taken_here(&group, partition);
+            if taken.is_none_or(|taken| taken < generation) {
+                return Err(PeerRefusal::Misdirected(taken));
+            }
+            if timeout_at(deadline, news.come()).await.is_err() {
+                return Err(PeerRefusal::Route(RouteError::Closed(Absence::Moving)));
             }
         }
     }
@@ -272,29 +244,4 @@ fn answer(slice: &CommittedSlice, question: &Question) -> Result<Answer, RouteEr
 /// An answer of another kind than the question: a peer's is checked when it comes in.
 fn unasked(found: &Found) -> ! {
     unreachable!("answers are of their questions' kind, and this is not: {found:?}")
-}
-
-/// What may change where a partition is.
-struct News {
-    slices: watch::Receiver<()>,
-    directory: watch::Receiver<()>,
-}
-
-impl News {
-    fn of(routes: &Routes) -> Self {
-        Self { slices: routes.slices.changed(), directory: routes.directory.changed() }
-    }
-
-    fn mark_unchanged(&mut self) {
-        self.slices.mark_unchanged();
-        self.directory.mark_unchanged();
-    }
-
-    async fn come(&mut self) {
-        // Their senders live as long as the routes.
-        tokio::select! {
-            _ = self.slices.changed() => {}
-            _ = self.directory.changed() => {}
-        }
-    }
 }

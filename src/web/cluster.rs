@@ -17,7 +17,7 @@ const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
 
 /// Stands before what only other workers may ask: turns away whoever does not say the token, where there is one.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    match &site.shared.token {
+    match site.shared.routes.peers().token() {
         Some(token) if !token.is_in(request.headers().get(header::AUTHORIZATION)) => {
             // A connection that is closed on what was sent may lose the answer.
             let _ = axum::body::to_bytes(request.into_body(), MAX_BODY).await;

@@ -1,7 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::OwnerOf;
+use crate::codec::Key;
 use crate::scope::{WorkerScope, WorkerWith};
+use crate::table::Table;
 
 /// The worker that a program's routes are served by. [`App::web`](crate::App::web) hands it to the closure that makes
 /// them.
@@ -50,6 +53,35 @@ impl WebState {
     /// Opens views, global tables, inboxes, topics, agents, or a tuple of them, on this worker.
     pub fn open<W: WorkerWith>(&self, with: W) -> W::Opened {
         with.open_on_worker(&self.scope)
+    }
+
+    /// The way to the worker that owns a key of `table`, for routes that are to be answered there: since they need the rows
+    /// as they are at the owner, or much of its slice, or keep something of their own beside it. (Faust: `table_route`.)
+    /// What only reads a row can do so from anywhere, through a [`view`](crate::Table::view).
+    ///
+    /// ```
+    /// use marlowe::axum::{Router, extract::{Path, State}, routing::get};
+    /// use marlowe::{App, TableView};
+    ///
+    /// async fn page(State(pages): State<TableView<String, u64>>, Path(page): Path<String>) -> String {
+    ///     // In the process that owns the page's row: this reads it where it is.
+    ///     format!("{page}: {:?}", pages.get(page.clone()).await)
+    /// }
+    ///
+    /// let mut app = App::new("page-views");
+    /// let by_page = app.table::<String, u64>("views-by-page");
+    /// app.web(move |worker| {
+    ///     Router::new()
+    ///         .route("/pages/{page}", get(page))
+    ///         .route_layer(worker.owner_of(by_page).by_path("page"))
+    ///         .with_state(worker.open(by_page.view()))
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// When the table is [partition-local](crate::Table::partition_local): its keys have no owners.
+    pub fn owner_of<K: Key, V: 'static>(&self, table: Table<K, V>) -> OwnerOf<K> {
+        OwnerOf::new(&self.scope, table)
     }
 
     /// The worker's name among those of its app.

@@ -17,7 +17,6 @@ use super::status::WorkerStatus;
 use super::thread::Thread;
 use super::{RunError, WorkerState};
 use crate::client::ClientProducer;
-use crate::cluster::ClusterToken;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::table::{Routes, TableKind};
@@ -70,8 +69,6 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
     pub(crate) stopping: watch::Receiver<bool>,
-    /// What workers say to each other, where they share a secret.
-    pub(crate) token: Option<ClusterToken>,
 }
 
 /// A worker at work, for its process.

@@ -4,6 +4,7 @@
 #[path = "../web/client.rs"]
 mod client;
 mod directory;
+mod forwarding;
 mod moving;
 mod program;
 mod reads;

@@ -1,0 +1,234 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{OriginalUri, Request};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::Full;
+use marlowe_broker::{Partition, Partitioner};
+use tokio::time::{Instant, timeout_at};
+
+use super::hop::{self, Hop};
+use super::problem::Problem;
+use super::route_to_owner::{KeyIn, RouteToOwner};
+use crate::codec::Key;
+use crate::peer::Lost;
+use crate::scope::WorkerScope;
+use crate::table::{Absence, AsKey, Elsewhere, Found, Keyspace, PeerRefusal, RouteError, Routes, Table};
+
+/// The way to the worker that owns a key of a table, for requests to the program's own routes. Made by
+/// [`WebState::owner_of`](crate::WebState::owner_of).
+///
+/// It makes a layer that answers each request at the owner of the key in its path ([`by_path`](Self::by_path)) or query
+/// ([`by_query`](Self::by_query)), or takes one request there ([`forward`](Self::forward)).
+pub struct OwnerOf<K> {
+    routes: Arc<Routes>,
+    worker: Arc<str>,
+    table: Arc<str>,
+    partitioner: Partitioner,
+    deadline: Duration,
+    body_limit: usize,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K> Clone for OwnerOf<K> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: self.routes.clone(),
+            worker: self.worker.clone(),
+            table: self.table.clone(),
+            partitioner: self.partitioner,
+            deadline: self.deadline,
+            body_limit: self.body_limit,
+            key: self.key,
+        }
+    }
+}
+
+impl<K> fmt::Debug for OwnerOf<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnerOf({})", self.table)
+    }
+}
+
+/// Where a request is answered.
+#[derive(Debug)]
+pub enum Forwarded {
+    /// In this process: the key is owned here.
+    Here(Request),
+    /// Elsewhere; or nowhere, and the response says why.
+    Elsewhere(Response),
+}
+
+impl<K: Key> OwnerOf<K> {
+    pub(crate) fn new<V: 'static>(scope: &WorkerScope, table: Table<K, V>) -> Self {
+        let settings = table.0.settings();
+        assert!(
+            settings.keyspace == Keyspace::Partitioned,
+            "table `{}` has rows of its own in each partition, so no key has an owner to route to",
+            table.name()
+        );
+        Self {
+            routes: scope.routes.clone(),
+            worker: scope.worker.clone(),
+            table: table.0.identity.name.clone(),
+            partitioner: settings.partitioner,
+            deadline: Duration::from_secs(10),
+            body_limit: 2 << 20,
+            key: std::marker::PhantomData,
+        }
+    }
+
+    /// Waits so long for an owner, and for the beginning of its answer (default: 10 seconds).
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Forwards bodies of up to so many bytes (default: 2 MiB, as axum takes). A body is held until the owner has answered, since
+    /// it may have to be sent again, to the next owner.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// A layer for routes with the key as the parameter `name` of their path:
+    /// `.route("/pages/{page}", get(page)).route_layer(worker.owner_of(pages).by_path("page"))`.
+    pub fn by_path(self, name: &str) -> RouteToOwner<K> {
+        RouteToOwner::new(self, KeyIn::Path(name.into()))
+    }
+
+    /// A layer for routes with the key as the field `name` of their query.
+    pub fn by_query(self, name: &str) -> RouteToOwner<K> {
+        RouteToOwner::new(self, KeyIn::Query(name.into()))
+    }
+
+    /// Takes a request to the worker that owns `key`, if that is in another process: method, path, query, headers and body as
+    /// they are. It is forwarded once: a worker that gets it and does not own the key says so, and the next owner is
+    /// looked for from here.
+    ///
+    /// The response is 503 with `Retry-After` when nobody has the key's partition open within the deadline, 502 or 504 when
+    /// the owner broke off or did not answer, and 413 when the body is over the limit.
+    pub async fn forward(&self, key: impl AsKey<K>, request: Request) -> Forwarded {
+        let mut topic_key = Vec::new();
+        key.lend(|key| key.encode(&mut topic_key));
+        let partition = match self.routes.slices.partitions(&self.table) {
+            0 => Partition::new(0),
+            partitions => self.partitioner.partition(&topic_key, partitions),
+        };
+        let routed = match Hop::of(request.headers(), self.routes.peers().token()) {
+            Ok(None) => self.take_to_owner(partition, request).await,
+            Ok(Some(hop)) => self.receive(partition, hop, request).await,
+            Err(problem) => Err(problem.into_response()),
+        };
+        routed.map_or_else(Forwarded::Elsewhere, Forwarded::Here)
+    }
+
+    /// A request that another worker forwarded: it is answered here or not at all.
+    async fn receive(&self, partition: Partition, hop: Hop, mut request: Request) -> Result<Request, Response> {
+        let deadline = Instant::now() + hop.wait;
+        match self.routes.here(&self.table, partition, hop.generation, deadline).await {
+            Ok(_) => {
+                hop::forget(request.headers_mut());
+                Ok(request)
+            }
+            Err(refusal) => {
+                // A connection that is closed on what was sent may lose the answer.
+                let _ = to_bytes(request.into_body(), self.body_limit).await;
+                Err(match refusal {
+                    PeerRefusal::Misdirected(generation) => hop::misdirected(
+                        Problem::new(
+                            StatusCode::MISDIRECTED_REQUEST,
+                            format!("{} is not with worker `{}`", self.place(partition), self.worker),
+                        )
+                        .with("generation", generation),
+                    ),
+                    PeerRefusal::Route(error) => self.nobody(partition, &error).into_response(),
+                })
+            }
+        }
+    }
+
+    /// The request itself if it is to be answered here.
+    async fn take_to_owner(&self, partition: Partition, request: Request) -> Result<Request, Response> {
+        let deadline = Instant::now() + self.deadline;
+        let mut search = self.routes.search(&self.table, partition, deadline);
+        let nobody = |absence| self.nobody(partition, &RouteError::Closed(absence)).into_response();
+        let mut owner = match search.next().await.map_err(nobody)? {
+            Found::Here(_) => return Ok(request),
+            Found::Elsewhere(owner) => owner,
+        };
+        if request.headers().contains_key(header::UPGRADE) {
+            let error =
+                format!("{} is with worker `{}` at {}: connect there", self.place(partition), owner.worker, owner.url);
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, error).into_response());
+        }
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, self.body_limit).await.map_err(|_| {
+            let error = format!("{}: a body is forwarded with up to {} bytes", self.place(partition), self.body_limit);
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error).into_response()
+        })?;
+        loop {
+            let hop = Hop { generation: owner.generation, wait: search.left() };
+            let answered = timeout_at(deadline, self.send(&owner, &parts, body.clone(), hop)).await;
+            let absence = match answered {
+                Ok(Ok(response)) if hop::is_misdirected(&response) => Absence::Moving,
+                Ok(Ok(response)) => return Err(hop::answer(response)),
+                Ok(Err(Lost::Unsent(reason))) => Absence::Unreachable {
+                    worker: owner.worker.clone(),
+                    url: owner.url.clone(),
+                    reason: format!("it was not reached: {reason}"),
+                },
+                // It may have been obeyed. What only asks can be asked again.
+                Ok(Err(Lost::Unanswered(reason))) if parts.method.is_safe() => {
+                    Absence::Unreachable { worker: owner.worker.clone(), url: owner.url.clone(), reason }
+                }
+                Ok(Err(Lost::Unanswered(reason))) => {
+                    let error = format!("worker `{}` at {} broke off: {reason}", owner.worker, owner.url);
+                    return Err(Problem::new(StatusCode::BAD_GATEWAY, error).into_response());
+                }
+                Err(_) => {
+                    let error =
+                        format!("worker `{}` at {} did not answer within {:?}", owner.worker, owner.url, self.deadline);
+                    return Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, error).into_response());
+                }
+            };
+            search.missed(absence);
+            owner = match search.next().await.map_err(nobody)? {
+                // It has moved here meanwhile.
+                Found::Here(_) => return Ok(Request::from_parts(parts, body.into())),
+                Found::Elsewhere(owner) => owner,
+            };
+        }
+    }
+
+    async fn send(
+        &self,
+        owner: &Elsewhere,
+        parts: &axum::http::request::Parts,
+        body: Bytes,
+        hop: Hop,
+    ) -> Result<Response, Lost> {
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let unsent = |error: axum::http::Error| Lost::Unsent(error.to_string());
+        let uri: Uri =
+            format!("{}{path}", owner.url).parse().map_err(|error| unsent(axum::http::Error::from(error)))?;
+        let mut request = axum::http::Request::new(Full::new(body));
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = hop::headers(&parts.headers);
+        hop.say(request.headers_mut(), self.routes.peers().token());
+        self.routes.peers().forward(request).await
+    }
+
+    fn place(&self, partition: Partition) -> String {
+        format!("table `{}`, partition {partition}", self.table)
+    }
+
+    fn nobody(&self, partition: Partition, error: &RouteError) -> Problem {
+        Problem::not_now(format!("{}: {error}; try again", self.place(partition))).with("partition", partition.get())
+    }
+}

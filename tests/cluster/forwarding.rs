@@ -1,0 +1,274 @@
+//! The program's own routes, answered by the worker that owns a request's key.
+
+use std::time::Duration;
+
+use marlowe::axum::extract::{Path, Request, State};
+use marlowe::axum::http::{HeaderMap, StatusCode};
+use marlowe::axum::response::{IntoResponse, Response};
+use marlowe::axum::routing::{any, get};
+use marlowe::axum::{Json, Router};
+use marlowe::{App, Forwarded, Running, TableView, WebState};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::program::{Program, owners, program, settle};
+use crate::scene::{Cluster, TestResult, client, drain, eventually, start, stop};
+
+#[derive(Clone)]
+struct Here {
+    worker: String,
+    pages: TableView<String, u64>,
+}
+
+/// Says all of the request, and who answers it.
+async fn echo(State(here): State<Here>, request: Request) -> Json<Value> {
+    let (parts, body) = request.into_parts();
+    let body = marlowe::axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    Json(json!({
+        "worker": here.worker,
+        "method": parts.method.as_str(),
+        "uri": parts.uri.to_string(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body),
+    }))
+}
+
+/// A row as this process has it, and who answers.
+async fn row(State(here): State<Here>, Path(page): Path<String>) -> Response {
+    match here.pages.get(&page).await {
+        Ok(value) => Json(json!({ "worker": here.worker, "value": value })).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn teapot(headers: HeaderMap) -> Response {
+    let headers = [("x-seen", headers.len().to_string()), ("x-own", "kept".to_owned())];
+    (StatusCode::MISDIRECTED_REQUEST, headers, "the handler's own").into_response()
+}
+
+fn routes(program: &mut Program, deadline: Duration) {
+    let pages = program.pages;
+    program.app.web(move |worker: WebState| {
+        let to_owner = worker.owner_of(pages).within(deadline);
+        // A row that is asked for where it is has not to be waited for.
+        let here = Here {
+            worker: worker.worker().to_owned(),
+            pages: worker.open(pages.view()).within(Duration::from_millis(1)),
+        };
+        let one = to_owner.clone();
+        let by_hand = async move |State(here): State<Here>, request: Request| -> Response {
+            match one.forward("by-hand", request).await {
+                Forwarded::Here(_) => here.worker.into_response(),
+                Forwarded::Elsewhere(response) => response,
+            }
+        };
+        let echoes = Router::new().route("/{key}/more", any(echo)).route_layer(to_owner.clone().by_path("key"));
+        Router::new()
+            .nest("/echo", echoes)
+            .route("/rows/{page}", get(row).route_layer(to_owner.clone().by_path("page")))
+            .route("/query", any(echo).layer(to_owner.clone().by_query("page")))
+            .route("/teapot/{key}", any(teapot).layer(to_owner.clone().by_path("key")))
+            .route("/small/{key}", any(echo).layer(to_owner.clone().body_limit(10).by_path("key")))
+            .route("/mistaken/{key}", any(echo).layer(to_owner.by_path("page")))
+            .route("/by-hand", get(by_hand))
+            .with_state(here)
+    });
+}
+
+async fn processes(number: usize, name: &str, config: marlowe::Config) -> Vec<Running> {
+    let mut processes = Vec::new();
+    for _ in 0..number {
+        let mut program = program(name);
+        routes(&mut program, Duration::from_secs(20));
+        processes.push(start(program.app, config.clone()).await.unwrap());
+    }
+    settle(&processes).await;
+    processes
+}
+
+fn worker(client: &Client) -> String {
+    client.get("/readyz").json()["worker"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as_it_was() -> TestResult {
+    let cluster = Cluster::new();
+    let mut processes = processes(3, "forward", cluster.calm()).await;
+    let clients: Vec<_> = processes.iter().map(client).collect();
+    let mut answered_by = std::collections::BTreeSet::new();
+    for number in 0..12 {
+        let path = format!("/echo/page%2F{number}%20x/more?a=1&b=%26&a=2");
+        let headers = [("authorization", "Bearer mine"), ("cookie", "a=b"), ("x-many", "1"), ("x-many", "2")];
+        let answers: Vec<Value> = clients
+            .iter()
+            .map(|client| client.ask("PATCH", &path, &headers, &format!("body {number}")).expect(200))
+            .collect();
+        for answer in &answers {
+            assert_eq!(answer["worker"], answers[0]["worker"], "one worker has the key, whoever is asked");
+            assert_eq!((&answer["method"], &answer["body"]), (&json!("PATCH"), &json!(format!("body {number}"))));
+            // Nested routes see what is below them.
+            assert_eq!(answer["uri"], path.strip_prefix("/echo").unwrap());
+            let said = answer["headers"].as_array().unwrap();
+            for (name, value) in headers {
+                assert!(said.contains(&json!([name, value])), "{name}: {value} is not in {said:?}");
+            }
+            assert!(!said.iter().any(|header| header[0].as_str().unwrap().starts_with("marlowe")), "{said:?}");
+        }
+        answered_by.insert(answers[0]["worker"].as_str().unwrap().to_owned());
+    }
+    assert!(answered_by.len() > 1, "the keys are spread: {answered_by:?}");
+    for client in &clients {
+        let answer = client.ask("DELETE", "/query?page=some+page&x=1", &[], "");
+        assert_eq!(answer.expect(200)["uri"], "/query?page=some+page&x=1");
+        assert!(client.get("/query?pages=1").error(400).contains("`?page=` is missing"));
+        let teapot = client.get("/teapot/x");
+        assert_eq!((teapot.status, teapot.text.as_str()), (421, "the handler's own"));
+        assert_eq!(teapot.header("x-own"), "kept");
+        assert_eq!(client.ask("HEAD", "/rows/page-1", &[], "").status, 200);
+        assert!(client.get("/mistaken/x").error(500).contains("no parameter `page`"));
+    }
+    let by_hand: Vec<String> = clients.iter().map(|client| client.get("/by-hand").text).collect();
+    assert!(by_hand.iter().all(|worker| *worker == by_hand[0]) && !by_hand[0].is_empty(), "{by_hand:?}");
+    // A body that would be forwarded is bounded; at the owner the handler decides.
+    let statuses: Vec<u16> =
+        clients.iter().map(|client| client.ask("PUT", "/small/x", &[], "0123456789abc").status).collect();
+    assert_eq!((statuses.iter().filter(|status| **status == 413).count(), statuses.iter().sum::<u16>()), (2, 1026));
+    // Rows are read where they are.
+    let visits = processes[0].open(program("forward").visits);
+    for number in 0..40u64 {
+        visits.send(&format!("page-{number}"), &number).await?;
+    }
+    drain(&mut processes[0]).await?;
+    for client in processes.iter().map(client) {
+        for number in 0..40u64 {
+            assert_eq!(client.get(&format!("/rows/page-{number}")).expect(200)["value"], number);
+        }
+    }
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestResult {
+    let cluster = Cluster::new();
+    let processes = processes(2, "once", cluster.calm().cluster_token("sesame")).await;
+    let clients: Vec<_> = processes.iter().map(client).collect();
+    let owner = clients[0].get("/echo/k/more").expect(200)["worker"].clone();
+    let at = usize::from(worker(&clients[0]) != owner);
+    let (owner, other) = (&clients[at], &clients[1 - at]);
+    let said = [("marlowe-hop", "0 0"), ("marlowe-cluster-token", "Bearer sesame")];
+    let refused = other.ask("POST", "/echo/k/more", &said, "body");
+    refused.error(421);
+    assert_eq!(refused.header("marlowe-misdirected"), "1");
+    owner.ask("POST", "/echo/k/more", &said, "body").expect(200);
+    // One that took the shard earlier than the asker knows of has lost it.
+    let newer = format!("{} 0", u64::MAX);
+    let said = [("marlowe-hop", newer.as_str()), ("marlowe-cluster-token", "Bearer sesame")];
+    owner.ask("POST", "/echo/k/more", &said, "body").error(421);
+    for token in ["Bearer sesam", "sesame"] {
+        let said = [("marlowe-hop", "0 0"), ("marlowe-cluster-token", token)];
+        assert!(owner.ask("POST", "/echo/k/more", &said, "body").error(401).contains("cluster token"));
+    }
+    assert!(owner.ask("POST", "/echo/k/more", &[("marlowe-hop", "0 0")], "body").error(401).contains("cluster token"));
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_a_key_has_no_owner_requests_wait_and_then_are_told_to_come_back() -> TestResult {
+    let cluster = Cluster::new();
+    let mut config = cluster.config();
+    config.session_timeout = Duration::from_secs(3);
+    let mut processes = Vec::new();
+    for deadline in [400, 20_000] {
+        let mut program = program("come-back");
+        routes(&mut program, Duration::from_millis(deadline));
+        processes.push(start(program.app, config.clone()).await?);
+    }
+    // The third is the one that crashes.
+    processes.push(start(program("come-back").app, config).await?);
+    settle(&processes).await;
+    let clients: Vec<_> = processes.iter().map(client).collect();
+    drop(processes.pop());
+    let keys: Vec<String> = (0..40).map(|number| format!("page-{number}")).collect();
+    let told: Vec<_> = keys.iter().map(|key| clients[0].get(&format!("/rows/{key}"))).collect();
+    let refused = told.iter().find(|answer| answer.status != 200).expect("some keys were the crashed one's");
+    assert!(refused.error(503).contains("no worker has it open"), "{}", refused.text);
+    assert_eq!(refused.header("retry-after"), "1");
+    for key in &keys {
+        clients[1].get(&format!("/rows/{key}")).expect(200);
+    }
+    let own: Vec<String> = processes.iter().map(|running| format!("http://{}", running.web_addresses()[0])).collect();
+    eventually("the others have all", async || owners(&clients[0]) == own.iter().cloned().collect()).await;
+    for key in &keys {
+        let workers: Vec<Value> = clients[..2]
+            .iter()
+            .map(|client| client.get(&format!("/rows/{key}")).expect(200)["worker"].clone())
+            .collect();
+        assert_eq!(workers[0], workers[1]);
+    }
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_shards_move_every_request_is_answered_by_an_owner() -> TestResult {
+    let cluster = Cluster::new();
+    let mut processes = processes(2, "on-the-move", cluster.calm()).await;
+    let clients: Vec<_> = processes.iter().map(client).collect();
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut asking = Vec::new();
+    for (number, client) in clients.into_iter().enumerate() {
+        let done = done.clone();
+        asking.push(tokio::task::spawn_blocking(move || {
+            let mut asked = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                // A handler that ran where the key is not would fail: it does not wait for rows.
+                let answer = client.get(&format!("/rows/page-{}", (asked + number) % 24));
+                let retried =
+                    answer.status == 500 && client.get(&format!("/rows/page-{}", (asked + number) % 24)).status == 200;
+                assert!(answer.status == 200 || retried, "{}", answer.text);
+                asked += 1;
+            }
+            asked
+        }));
+    }
+    for _ in 0..3 {
+        let mut third = program("on-the-move");
+        routes(&mut third, Duration::from_secs(20));
+        processes.push(start(third.app, cluster.calm()).await?);
+        settle(&processes).await;
+        stop(processes.pop().unwrap()).await?;
+        settle(&processes).await;
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    for asking in asking {
+        assert!(asking.await? > 24);
+    }
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_whose_keys_have_no_owner_cannot_be_routed_by() {
+    let mut app = App::new("no-owner");
+    let here = app.table::<String, u64>("here").partition_local();
+    app.web(move |worker| {
+        Router::new().route("/{key}", get(async || "x")).route_layer(worker.owner_of(here).by_path("key"))
+    });
+    let error = app.start(Cluster::new().config()).await.err().unwrap().to_string();
+    assert!(error.contains("table `here`") && error.contains("no key has an owner"), "{error}");
+}
