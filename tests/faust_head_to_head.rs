@@ -6,6 +6,9 @@ mod process;
 #[allow(dead_code)]
 #[path = "rules/scene.rs"]
 mod scene;
+#[allow(dead_code)]
+#[path = "rules/stage.rs"]
+mod stage;
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Broker, Config, Entropy, Partition, SeededEntropy, Timestamp};
+use marlowe::{App, Config, Entropy, Partition, SeededEntropy, Timestamp};
 use marlowe_broker::{Cleanup, NewRecord, SystemEntropy, TopicConfig, TopicPartition};
 use process::Process;
 use scene::{Scene, TestResult, drain, eventually, pause, start, stop, within};
@@ -21,7 +24,7 @@ use scene::{Scene, TestResult, drain, eventually, pause, start, stop, within};
 /// Faust: 100 on one worker, 100 on the other.
 #[tokio::test]
 async fn two_workers_100_increments_each_on_one_shared_key_are_200_on_both() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("increments");
     let clicks = app.topic::<String, u64>("clicks").partitions(2);
     let users = app.global_table::<String, u64>("users").merge(|count, more| *count += more);
@@ -46,7 +49,7 @@ async fn two_workers_100_increments_each_on_one_shared_key_are_200_on_both() -> 
 /// Faust: 5100 on one worker and 1100 on the other, for good.
 #[tokio::test]
 async fn concurrent_writes_to_one_shared_key_then_quiesce_are_equal_everywhere() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("quiesce");
     let users = app.global_table::<String, u64>("users").merge(|count, more| *count += more);
     let names = app.global_table::<String, String>("names");
@@ -105,7 +108,7 @@ async fn two_agents_in_turn(config: Config) -> Result<Option<u64>, Box<dyn std::
 #[tokio::test]
 async fn the_same_program_on_memory_and_disk_store_has_the_same_result() -> TestResult {
     let folder = tempfile::tempdir()?;
-    assert_eq!(two_agents_in_turn(Scene::new().config()).await?, Some(202));
+    assert_eq!(two_agents_in_turn(Scene::new().await.config()).await?, Some(202));
     let on_disk = Config::default().without_web().data_dir(folder.path());
     assert_eq!(two_agents_in_turn(on_disk).await?, Some(202));
     Ok(())
@@ -114,7 +117,7 @@ async fn the_same_program_on_memory_and_disk_store_has_the_same_result() -> Test
 /// Faust: `TypeError: Cannot modify table key from outside of stream iteration`.
 #[tokio::test]
 async fn a_write_with_no_event_from_a_timer_the_web_or_a_take_batch_is_allowed_and_routed_to_the_owner() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("eventless");
     let numbers = app.topic::<String, u64>("numbers").partitions(8);
     let rows = app.table::<String, u64>("rows").merge(|row, more| *row += more);
@@ -159,7 +162,7 @@ async fn a_write_with_no_event_from_a_timer_the_web_or_a_take_batch_is_allowed_a
 /// Faust: 87 % of such requests go to the wrong partition.
 #[tokio::test]
 async fn an_http_read_of_a_string_key_of_8_partitions_is_right_from_any_worker() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("routed");
     let words = app.topic::<String, u64>("words").partitions(8);
     let counts = app.table::<String, u64>("counts");
@@ -194,7 +197,7 @@ async fn an_http_read_of_a_string_key_of_8_partitions_is_right_from_any_worker()
 /// Faust: sends all of them.
 #[tokio::test]
 async fn filter_then_group_by_sends_only_kept_records_to_the_repartition_topic() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("kept");
     let numbers = app.topic::<String, u64>("numbers");
     let sums = app.table::<u64, u64>("sums");
@@ -218,7 +221,7 @@ async fn filter_then_group_by_sends_only_kept_records_to_the_repartition_topic()
 #[tokio::test]
 async fn an_agent_that_raises_retries_then_stops_skips_or_dead_letters_by_its_policy() -> TestResult {
     for policy in ["retry", "stop", "skip", "dead-letter"] {
-        let scene = Scene::new();
+        let scene = Scene::new().await;
         let mut app = App::new("raises");
         let numbers = app.topic::<String, u64>("numbers").partitions(1);
         let dead = app.topic::<String, u64>("dead");
@@ -329,7 +332,7 @@ async fn kill_9_under_exactly_once_counting_is_exact() -> TestResult {
 #[tokio::test]
 async fn a_stateless_agent_does_not_pause_while_a_big_table_is_restored_in_a_rebalance() -> TestResult {
     const ROWS: u64 = 100_000;
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let changelog = TopicConfig::new("rebalanced-big-changelog", 2).cleanup(Cleanup::Compact);
     scene.broker.create_topic(changelog).await?;
     let mut producer = scene.broker.producer()?;

@@ -2,6 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use marlowe_broker::{Broker, BrokerError, Cleanup, TopicConfig, TopicDescription};
 use tokio::time::Instant;
 
@@ -20,31 +21,40 @@ pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Re
     if let Some(error) = program.errors.first() {
         return Err(error.clone().into());
     }
-    let existing = topics(broker).await?;
+    let graph = program.graph();
+    let mut existing = topics(broker, graph.topics.iter().map(|topic| &topic.name)).await?;
     let counts = existing.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
-    let topology = Topology::resolve(program.graph(), &counts)?;
+    let topology = Topology::resolve(graph, &counts)?;
+    let needed = needed(program, &topology);
+    let others = needed.iter().map(|(_, config)| &config.name).filter(|name| !existing.contains_key(*name));
+    let others = topics(broker, others).await?;
+    existing.extend(others);
 
     let mut missing = Vec::new();
-    for (need, config) in needed(program, &topology) {
+    for (need, config) in needed {
         match existing.get(&config.name) {
             Some(found) => check(need, &config, found)?,
             None => missing.push(config),
         }
     }
-    for config in &missing {
-        match broker.create_topic(config.clone()).await {
-            // Another worker was faster.
-            Ok(()) | Err(BrokerError::TopicExists { .. }) => {}
-            Err(error) => return Err(RunError::broker(format!("creating topic `{}`", config.name))(error)),
-        }
-    }
+    let create = async |config: &TopicConfig| match broker.create_topic(config.clone()).await {
+        // Another worker was faster.
+        Ok(()) | Err(BrokerError::TopicExists { .. }) => Ok(()),
+        Err(error) => Err(RunError::broker(format!("creating topic `{}`", config.name))(error)),
+    };
+    try_join_all(missing.iter().map(create)).await?;
     known(broker, &missing).await?;
     Ok(topology)
 }
 
-async fn topics(broker: &dyn Broker) -> Result<HashMap<Arc<str>, TopicDescription>, RunError> {
-    let topics = broker.topics().await.map_err(RunError::broker("looking up the topics"))?;
-    Ok(topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect())
+/// Those of the topics that are there. A cluster may have many others, and they are not this program's to ask for.
+async fn topics(
+    broker: &dyn Broker,
+    names: impl Iterator<Item = &Arc<str>>,
+) -> Result<HashMap<Arc<str>, TopicDescription>, RunError> {
+    let found = try_join_all(names.map(|name| broker.topic(name))).await;
+    let found = found.map_err(RunError::broker("looking up the topics"))?;
+    Ok(found.into_iter().flatten().map(|topic| (topic.name.clone(), topic)).collect())
 }
 
 /// What a topic must be for what it is there for.
@@ -118,7 +128,7 @@ async fn known(broker: &dyn Broker, created: &[TopicConfig]) -> Result<(), RunEr
         if unknown.is_empty() {
             return Ok(());
         }
-        let existing = topics(broker).await?;
+        let existing = topics(broker, unknown.iter().map(|config| &config.name)).await?;
         let mut left = Vec::new();
         for config in unknown {
             match existing.get(&config.name) {

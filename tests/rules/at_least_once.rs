@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use marlowe::{App, Entropy, Partition, SeededEntropy, Table, Topic};
-use marlowe_broker::{Broker, TopicPartition};
+use marlowe_broker::TopicPartition;
 
-use crate::scene::{Scene, TestResult, drain, pause, start, stop};
+use crate::scene::{Scene, TestResult, drain, pause_by_chance, start, stop};
+use crate::stage::CRASHES;
 
 fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
     let mut app = App::new("least");
@@ -29,13 +30,11 @@ async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_out
     let seed = marlowe_broker::SystemEntropy.next();
     println!("seed {seed}");
     let chance = SeededEntropy::new(seed);
-    let scene = Scene::new();
-    let mut config = scene.config();
-    config.session_timeout = Duration::from_millis(150);
-    config.commit_interval = Duration::from_millis(5);
+    let scene = Scene::new().await;
+    let config = scene.config_for_crashes().commit_interval(Duration::from_millis(5));
     let mut wanted = HashMap::<String, u64>::new();
     let mut sent = 0;
-    for _ in 0..12 {
+    for _ in 0..CRASHES {
         let (app, numbers, _) = program();
         let running = app.start(config.clone()).await?;
         let to = running.open(numbers);
@@ -45,7 +44,7 @@ async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_out
             *wanted.entry(key).or_default() += sent;
             sent += 1;
         }
-        pause(chance.next() % 300).await;
+        pause_by_chance(&chance).await;
         drop(running);
     }
     let (app, _, sums) = program();
@@ -66,7 +65,7 @@ async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_out
 /// written by hand.
 #[tokio::test]
 async fn a_changelog_that_runs_ahead_of_the_committed_input_is_passed_over_and_mended() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (app, numbers, sums) = program();
     let mut running = start(app, scene.config()).await?;
     let to = running.open(numbers);

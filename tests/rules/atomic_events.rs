@@ -47,7 +47,7 @@ fn program(app: &mut App, then: impl Fn(i64) -> Result<(), marlowe::HandlerError
 
 #[tokio::test]
 async fn a_failed_try_leaves_nothing_in_tables_inboxes_topics_and_sinks_and_the_next_one_applies_once() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("atomic");
     let tries = Arc::new(AtomicU32::new(0));
     let counted = tries.clone();
@@ -76,7 +76,7 @@ async fn a_failed_try_leaves_nothing_in_tables_inboxes_topics_and_sinks_and_the_
 
 #[tokio::test]
 async fn an_event_that_fails_every_time_stops_the_worker_and_nothing_is_lost() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mended = Arc::new(AtomicBool::new(false));
     let tries = Arc::new(AtomicU32::new(0));
     let build = || {
@@ -124,7 +124,7 @@ async fn an_event_that_fails_every_time_stops_the_worker_and_nothing_is_lost() -
 
 #[tokio::test]
 async fn a_panic_is_a_failure_like_any_other() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("atomic");
     let places = program(&mut app, |number| {
         assert!(number != 7, "seven hurts");
@@ -143,7 +143,7 @@ async fn a_panic_is_a_failure_like_any_other() -> TestResult {
 
 #[tokio::test]
 async fn retries_wait_longer_each_time() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("backoff");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
     let times = Arc::new(Mutex::new(Vec::new()));
@@ -167,7 +167,7 @@ async fn retries_wait_longer_each_time() -> TestResult {
 
 #[tokio::test]
 async fn a_dead_letter_has_the_original_bytes_key_and_headers_and_says_why_and_where_from() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("letters");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
     let dead = app.topic::<String, i64>("dead").partitions(3);
@@ -208,7 +208,7 @@ async fn a_dead_letter_has_the_original_bytes_key_and_headers_and_says_why_and_w
 
 #[tokio::test]
 async fn skipped_events_are_passed_over_and_bytes_that_do_not_decode_follow_the_same_policy() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("skips");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
     let sums = app.table::<String, i64>("sums");
@@ -235,7 +235,7 @@ async fn skipped_events_are_passed_over_and_bytes_that_do_not_decode_follow_the_
 
 #[tokio::test]
 async fn bytes_that_do_not_decode_stop_the_worker_without_a_retry_and_the_report_shows_them() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("undecodable");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
     app.agent("sum", numbers).each(async |(), _| Ok(()));
@@ -252,7 +252,7 @@ async fn bytes_that_do_not_decode_stop_the_worker_without_a_retry_and_the_report
 
 #[tokio::test]
 async fn two_agents_on_one_topic_keep_positions_of_their_own_also_across_a_restart() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mended = Arc::new(AtomicBool::new(false));
     let build = || {
         let mut app = App::new("pair");
@@ -293,7 +293,7 @@ async fn two_agents_on_one_topic_keep_positions_of_their_own_also_across_a_resta
 
 #[tokio::test]
 async fn an_event_is_alone_in_its_shard_also_across_its_awaits() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("alone");
     let (first, second) =
         (app.topic::<String, i64>("first").partitions(1), app.topic::<String, i64>("second").partitions(1));

@@ -39,20 +39,18 @@ async fn count_in_a_small_cache(config: Config) -> TestResult {
 
 #[tokio::test]
 async fn a_table_ten_times_larger_than_its_cache_is_right_in_memory() -> TestResult {
-    count_in_a_small_cache(Scene::new().config()).await
+    count_in_a_small_cache(Scene::new().await.config()).await
 }
 
 #[tokio::test]
 async fn a_table_ten_times_larger_than_its_cache_is_right_on_disk() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let mut config = Config::default().without_web().lanes(2).data_dir(folder.path());
-    config.commit_interval = Duration::from_millis(20);
-    count_in_a_small_cache(config).await
+    count_in_a_small_cache(Scene::new().await.config_in(folder.path())).await
 }
 
 #[tokio::test]
 async fn a_slow_consumer_pauses_its_partition_and_the_others_go_on() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("slow");
     let letters = app.topic::<(), String>("letters").partitions(2);
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
@@ -88,7 +86,7 @@ async fn a_slow_consumer_pauses_its_partition_and_the_others_go_on() -> TestResu
 
 #[tokio::test]
 async fn much_that_waits_is_committed_before_its_time() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("pressure");
     let letters = app.topic::<String, String>("letters").partitions(1);
     let copies = app.topic::<String, String>("copies").partitions(1);

@@ -9,7 +9,7 @@ use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop, wit
 
 #[tokio::test]
 async fn a_view_shows_nothing_that_is_not_committed() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut config = scene.config();
     config.commit_interval = Duration::from_millis(700);
     let mut app = App::new("hidden");
@@ -40,7 +40,7 @@ async fn a_view_shows_nothing_that_is_not_committed() -> TestResult {
 
 #[tokio::test]
 async fn later_reads_of_a_partition_have_the_same_or_a_later_position_and_value() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("monotone");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let sums = app.table::<String, u64>("sums");
@@ -79,7 +79,7 @@ async fn later_reads_of_a_partition_have_the_same_or_a_later_position_and_value(
 
 #[tokio::test]
 async fn a_sender_may_wait_until_every_view_and_every_copy_has_its_write() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("waiting");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
     let settings = app.table::<String, String>("settings");
@@ -108,7 +108,7 @@ async fn a_sender_may_wait_until_every_view_and_every_copy_has_its_write() -> Te
 
 #[tokio::test]
 async fn a_write_that_changes_nothing_can_be_waited_for_too() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("nothing");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
     let running = start(app, scene.config().workers(2)).await?;
@@ -123,7 +123,7 @@ async fn a_write_that_changes_nothing_can_be_waited_for_too() -> TestResult {
 
 #[tokio::test]
 async fn a_wait_that_cannot_end_says_so_at_its_deadline() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("deadline");
     let settings = app.table::<String, u64>("settings");
     let running = scene.start(app).await?;
@@ -141,7 +141,7 @@ async fn a_wait_that_cannot_end_says_so_at_its_deadline() -> TestResult {
 
 #[tokio::test]
 async fn views_answer_for_every_key_from_any_worker_and_in_key_order() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("anywhere");
     let squares = app.table::<u64, u64>("squares");
     let names = app.table::<String, u64>("names");

@@ -8,7 +8,7 @@ use crate::scene::{Scene, TestResult, stop};
 
 /// Why the program does not start.
 async fn refusal(app: App) -> String {
-    match Scene::new().start(app).await {
+    match Scene::new().await.start(app).await {
         Ok(_) => panic!("it started"),
         Err(error) => error.to_string(),
     }
@@ -44,7 +44,7 @@ async fn topics_that_share_a_table_must_have_as_many_partitions() {
 
 #[tokio::test]
 async fn a_group_by_is_brought_to_the_number_of_its_group() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("brought");
     let orders = app.topic::<String, u64>("orders").partitions(8);
     let payments = app.topic::<String, u64>("payments").partitions(4);
@@ -71,7 +71,7 @@ async fn a_group_by_is_brought_to_the_number_of_its_group() -> TestResult {
 
 #[tokio::test]
 async fn a_table_cannot_be_declared_with_another_number_than_its_changelog_has() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let build = |partitions| {
         let mut app = App::new("changed");
         app.table::<String, u64>("accounts").partitions(partitions);
@@ -86,8 +86,7 @@ async fn a_table_cannot_be_declared_with_another_number_than_its_changelog_has()
 
 #[tokio::test]
 async fn a_topic_that_was_made_anew_with_another_number_does_not_fit_its_table() -> TestResult {
-    use marlowe::Broker;
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let build = |partitions| {
         let mut app = App::new("anew");
         let orders = app.topic::<String, u64>("orders").partitions(partitions);
@@ -116,9 +115,8 @@ fn orders(app: &str, partitions: Option<u32>) -> App {
 
 #[tokio::test]
 async fn partitions_that_were_added_to_a_topic_are_told_with_the_state_they_do_not_fit() -> TestResult {
-    use marlowe::Broker;
     for declared in [None, Some(4)] {
-        let scene = Scene::new();
+        let scene = Scene::new().await;
         scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 4)).await?;
         stop(scene.start(orders("grown", declared)).await?).await?;
         scene.broker.delete_topic("orders").await?;
@@ -135,8 +133,7 @@ async fn partitions_that_were_added_to_a_topic_are_told_with_the_state_they_do_n
 
 #[tokio::test]
 async fn a_topic_that_is_there_with_another_number_than_declared_is_refused() -> TestResult {
-    use marlowe::Broker;
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 6)).await?;
     let Err(error) = scene.start(orders("other", Some(4))).await else { panic!("it started") };
     assert_names(&error.to_string(), &["`orders`", "declared with 4", "has 6"]);
@@ -150,7 +147,6 @@ async fn a_topic_that_is_there_with_another_number_than_declared_is_refused() ->
 
 #[tokio::test]
 async fn topics_that_marlowe_needs_otherwise_than_they_are_are_refused_with_the_mend() -> TestResult {
-    use marlowe::Broker;
     use marlowe_broker::{Cleanup, TopicConfig};
     let day = Duration::from_secs(24 * 60 * 60);
     for (topic, partitions, cleanup, words) in [
@@ -160,7 +156,7 @@ async fn topics_that_marlowe_needs_otherwise_than_they_are_are_refused_with_the_
         ("wrong-counts-anchor", 3, Cleanup::Delete { retention: None }, "`reset`"),
         ("wrong-leader-anchor", 2, Cleanup::Delete { retention: None }, "`reset`"),
     ] {
-        let scene = Scene::new();
+        let scene = Scene::new().await;
         scene.broker.create_topic(TopicConfig::new(topic, partitions).cleanup(cleanup)).await?;
         let Err(error) = scene.start(orders("wrong", Some(4))).await else { panic!("it started with {topic}") };
         assert!(matches!(error, RunError::Topic { .. }), "{error}");
@@ -221,8 +217,7 @@ async fn names_that_topics_cannot_have_and_numbers_that_nothing_can_have_are_ref
 
 #[tokio::test]
 async fn a_changelog_whose_records_are_deleted_by_age_is_refused() -> TestResult {
-    use marlowe::Broker;
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene.broker.create_topic(marlowe_broker::TopicConfig::new("aged-accounts-changelog", 8)).await?;
     let mut app = App::new("aged");
     app.table::<String, u64>("accounts");

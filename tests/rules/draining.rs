@@ -46,11 +46,11 @@ fn fed(seen: &Seen) -> (App, Table<String, u64>) {
 
 #[tokio::test]
 async fn a_drain_waits_for_a_source_that_another_process_runs_or_ran_until_it_died() -> TestResult {
-    let (scene, seen) = (Scene::new(), Seen::default());
-    let leader = scene.start(fed(&seen).0).await?;
+    let (scene, seen) = (Scene::new().await, Seen::default());
+    let leader = start(fed(&seen).0, scene.config_for_crashes()).await?;
     eventually("the leader feeds", async || seen.sent.load(Ordering::Relaxed) == RECORDS / 2).await;
     let (app, counts) = fed(&seen);
-    let mut other = scene.start(app).await?;
+    let mut other = start(app, scene.config_for_crashes()).await?;
     let early = tokio::time::timeout(Duration::from_millis(500), other.drain()).await;
     assert!(early.is_err(), "all that is there is processed, and the source is not done");
     drop(leader);
@@ -71,7 +71,7 @@ async fn a_drain_waits_for_a_source_that_another_process_runs_or_ran_until_it_di
 
 #[tokio::test]
 async fn processes_that_drain_together_all_end() -> TestResult {
-    let (scene, seen) = (Scene::new(), Seen::default());
+    let (scene, seen) = (Scene::new().await, Seen::default());
     seen.open.store(true, Ordering::Relaxed);
     let mut processes = Vec::new();
     for _ in 0..3 {
@@ -106,11 +106,11 @@ async fn the_timers_of_a_shard_whose_worker_died_after_its_last_event_fire_once_
         });
         (app, numbers, counts)
     };
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (app, numbers, _) = build();
-    let dies = scene.start(app).await?;
+    let dies = start(app, scene.config_for_crashes()).await?;
     let (app, _, counts) = build();
-    let mut stays = start(app, scene.config()).await?;
+    let mut stays = start(app, scene.config_for_crashes()).await?;
     let to = dies.open(numbers);
     for number in 0..60 {
         to.send(&format!("key-{number}"), &1).await?;

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use marlowe::{App, Entropy, GlobalTable, Running, SeededEntropy, Table, Topic};
 
-use crate::scene::{Scene, TestResult, drain, pause, start, stop};
-
-const CRASHES: u64 = 20;
+use crate::scene::{Scene, TestResult, drain, pause_by_chance, start, stop, within};
+use crate::stage::CRASHES;
 
 #[derive(Clone, Copy)]
 struct Places {
@@ -63,10 +62,8 @@ async fn crashes_at_random_moments_leave_counts_exact_and_outputs_once() -> Test
     let seed = marlowe_broker::SystemEntropy.next();
     println!("seed {seed}");
     let chance = SeededEntropy::new(seed);
-    let scene = Scene::new();
-    let mut config = scene.config();
-    config.session_timeout = Duration::from_millis(150);
-    config.commit_interval = Duration::from_millis(7);
+    let scene = Scene::new().await;
+    let config = scene.config_for_crashes().commit_interval(Duration::from_millis(7));
     let mut sent = 0;
     for _ in 0..CRASHES {
         let (app, places) = program();
@@ -76,7 +73,7 @@ async fn crashes_at_random_moments_leave_counts_exact_and_outputs_once() -> Test
             to.send(&sent.to_string(), &sent).await?;
             sent += 1;
         }
-        pause(chance.next() % 300).await;
+        pause_by_chance(&chance).await;
         drop(running);
     }
     let (app, places) = program();
@@ -89,14 +86,14 @@ async fn crashes_at_random_moments_leave_counts_exact_and_outputs_once() -> Test
 
 #[tokio::test]
 async fn one_of_two_workers_crashing_leaves_counts_exact() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (app, places) = program();
-    let mut stays = start(app, scene.config()).await?;
+    let mut stays = start(app, scene.config_for_crashes()).await?;
     let to = stays.open(places.numbers);
     let mut sent = 0;
     for _ in 0..3 {
         let (app, _) = program();
-        let crashes = start(app, scene.config()).await?;
+        let crashes = start(app, scene.config_for_crashes()).await?;
         for _ in 0..300 {
             to.send(&sent.to_string(), &sent).await?;
             sent += 1;
@@ -111,9 +108,8 @@ async fn one_of_two_workers_crashing_leaves_counts_exact() -> TestResult {
 
 #[tokio::test]
 async fn what_a_crash_interrupted_is_not_seen_by_anyone() -> TestResult {
-    let scene = Scene::new();
-    let mut config = scene.config();
-    config.commit_interval = Duration::from_secs(3600);
+    let scene = Scene::new().await;
+    let config = scene.config_for_crashes().commit_interval(Duration::from_secs(3600));
     let build = || {
         let mut app = App::new("interrupted");
         let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -135,7 +131,7 @@ async fn what_a_crash_interrupted_is_not_seen_by_anyone() -> TestResult {
     for number in 1..=10 {
         to.send(&"k".to_owned(), &number).await?;
     }
-    crate::scene::within(handled.acquire_many(10)).await?.forget();
+    within(handled.acquire_many(10)).await?.forget();
     drop(running);
     assert!(scene.records("outputs").await.is_empty());
     assert!(scene.records("interrupted-sums-changelog").await.is_empty());

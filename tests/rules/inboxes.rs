@@ -6,7 +6,7 @@ use crate::scene::{Scene, TestResult, drain, stop};
 
 #[tokio::test]
 async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("replacing");
     let orders = app.topic::<String, i64>("orders");
     let sums = app.table::<String, i64>("sums").merge(|sum, more| *sum += more);
@@ -34,7 +34,7 @@ async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResul
 
 #[tokio::test]
 async fn a_change_that_cannot_be_applied_is_skipped_or_kept_apart_as_the_table_says() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("garbage");
     let letters = app.topic::<String, String>("letters").partitions(1);
     let kept = app.table::<String, i64>("kept").partitions(1).inbox_dead_letter(letters);
@@ -73,7 +73,7 @@ async fn a_table_whose_keys_have_no_home_takes_no_changes_and_answers_for_no_key
         assert!(error.to_string().contains(part), "{part} is not in: {error}");
     }
 
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("homeless");
     let local = app.table::<String, i64>("local").partition_local();
     let running = scene.start(app).await?;
@@ -85,7 +85,7 @@ async fn a_table_whose_keys_have_no_home_takes_no_changes_and_answers_for_no_key
 
 #[tokio::test]
 async fn a_stream_under_another_key_can_follow_the_tables_partitioner() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("crc");
     let words = app.topic::<(), String>("words");
     let counts = app.table::<String, u64>("counts").partitioner(Partitioner::Crc32);

@@ -28,9 +28,9 @@ fn program(handled: &Handled) -> App {
     app
 }
 
-/// Settings under which nobody is taken for dead.
+/// Settings with a session that lasts longer than a restart.
 fn named(scene: &Scene, instance: &str) -> Config {
-    scene.config().session_timeout(Duration::from_secs(600)).instance(instance)
+    scene.config().session_timeout(Duration::from_secs(30)).instance(instance)
 }
 
 /// An event for each partition.
@@ -45,24 +45,31 @@ async fn one_each(scene: &Scene) {
 
 #[tokio::test]
 async fn a_restart_within_the_session_moves_nothing() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let (left, right) = (Handled::default(), Handled::default());
     let first = start(program(&left), named(&scene, "left")).await?;
     let mut second = start(program(&right), named(&scene, "right")).await?;
-    // Which has which is settled when each has half.
-    eventually("each has half", async || {
+    let round = async |second: &mut Running| {
         left.lock().clear();
         right.lock().clear();
         one_each(&scene).await;
-        drain(&mut second).await.unwrap();
-        left.lock().len() == 3 && right.lock().len() == 3
+        drain(second).await.unwrap();
+        (left.lock().clone(), right.lock().clone())
+    };
+    // Who has which is settled when each has some, and has the same again.
+    let (mut had, mut others) = round(&mut second).await;
+    eventually("each has a share", async || {
+        let before = (had.clone(), others.clone());
+        (had, others) = round(&mut second).await;
+        let shares = [had.len(), others.len()];
+        before == (had.clone(), others.clone()) && shares.iter().sum::<usize>() == 6 && !shares.contains(&0)
     })
     .await;
-    let (had, others) = (left.lock().clone(), right.lock().clone());
     stop(first).await?;
-    one_each(&scene).await;
-    eventually("the other goes on", async || right.lock().len() == 3).await;
     left.lock().clear();
+    right.lock().clear();
+    one_each(&scene).await;
+    eventually("the other goes on", async || *right.lock() == others).await;
     let mut back = start(program(&left), named(&scene, "left")).await?;
     drain(&mut back).await?;
     assert_eq!(*left.lock(), had, "it has what it had");
@@ -73,7 +80,7 @@ async fn a_restart_within_the_session_moves_nothing() -> TestResult {
 
 #[tokio::test]
 async fn two_workers_of_one_name_are_told_so() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut first = start(program(&Handled::default()), named(&scene, "left")).await?;
     let second = start(program(&Handled::default()), named(&scene, "left")).await?;
     let error = within(first.failed()).await.to_string();
@@ -84,7 +91,7 @@ async fn two_workers_of_one_name_are_told_so() -> TestResult {
 
 #[tokio::test]
 async fn several_workers_of_a_process_are_named_each() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut running: Running = start(program(&Handled::default()), named(&scene, "left").workers(3)).await?;
     one_each(&scene).await;
     drain(&mut running).await?;
@@ -93,7 +100,7 @@ async fn several_workers_of_a_process_are_named_each() -> TestResult {
 
 #[tokio::test]
 async fn a_second_worker_in_the_folder_is_refused() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let folder = tempfile::tempdir()?;
     let config = || scene.config().data_dir(folder.path());
     let first = start(program(&Handled::default()), config()).await?;
@@ -112,7 +119,7 @@ async fn a_second_worker_in_the_folder_is_refused() -> TestResult {
 #[tokio::test]
 async fn a_name_that_cannot_be_one_is_refused() {
     for name in ["", "a b", "a/b"] {
-        let config = Scene::new().config().instance(name);
+        let config = Scene::new().await.config().instance(name);
         let refused = start(program(&Handled::default()), config).await.err();
         assert!(matches!(&refused, Some(RunError::Settings(reason)) if reason.contains("letters")), "{refused:?}");
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use marlowe::{App, Config, Table, Topic};
+use marlowe::{App, Table, Topic};
 
-use crate::scene::{TestResult, drain, start, stop};
+use crate::scene::{Scene, TestResult, drain, start, stop};
 
 fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
     let mut app = App::new("tail");
@@ -18,17 +18,11 @@ fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
     (app, numbers, sums)
 }
 
-fn config(folder: &std::path::Path) -> Config {
-    let mut config = Config::default().without_web().lanes(2).data_dir(folder);
-    config.commit_interval = Duration::from_millis(20);
-    config
-}
-
 #[tokio::test]
 async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestResult {
-    let folder = tempfile::tempdir()?;
+    let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
     let (app, numbers, _) = program();
-    let mut running = start(app, config(folder.path())).await?;
+    let mut running = start(app, scene.config_in(folder.path())).await?;
     let to = running.open(numbers);
     for number in 0..400u64 {
         to.send(&format!("key-{number}"), &number).await?;
@@ -38,7 +32,7 @@ async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestR
     drop(running);
 
     let (app, numbers, sums) = program();
-    let mut running = start(app, config(folder.path())).await?;
+    let mut running = start(app, scene.config_in(folder.path())).await?;
     assert!(running.restored() < 100, "{} records were read again", running.restored());
     let view = running.open(sums.view());
     assert_eq!(view.len().await?, 400);
@@ -50,7 +44,7 @@ async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestR
     // A store that is gone is restored from the changelog.
     std::fs::remove_dir_all(folder.path().join("tables-0"))?;
     let (app, _, sums) = program();
-    let running = start(app, config(folder.path())).await?;
+    let running = start(app, scene.config_in(folder.path())).await?;
     assert!(running.restored() >= 400, "{} records were read", running.restored());
     assert_eq!(running.open(sums.view()).get("key-7").await?, Some(107));
     assert_eq!(running.open(sums.view()).len().await?, 400);
@@ -60,8 +54,8 @@ async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestR
 
 #[tokio::test]
 async fn a_crash_with_work_uncommitted_leaves_nothing_of_it_in_the_store() -> TestResult {
-    let folder = tempfile::tempdir()?;
-    let mut slow = config(folder.path());
+    let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
+    let mut slow = scene.config_in(folder.path());
     slow.commit_interval = Duration::from_secs(3600);
     let (app, numbers, _) = program();
     let running = start(app, slow).await?;
@@ -72,7 +66,7 @@ async fn a_crash_with_work_uncommitted_leaves_nothing_of_it_in_the_store() -> Te
     crate::scene::pause(50).await;
     drop(running);
     let (app, _, sums) = program();
-    let mut running = start(app, config(folder.path())).await?;
+    let mut running = start(app, scene.config_in(folder.path())).await?;
     drain(&mut running).await?;
     assert_eq!(running.open(sums.view()).get("key").await?, Some((0..100).sum()));
     stop(running).await?;

@@ -15,7 +15,7 @@ enum Touch {
 
 /// Runs a handler that touches `key` in partition 0, and returns why the worker stopped.
 async fn touch_in_partition_0(key: &str, touch: Touch) -> Result<RunError, Box<dyn std::error::Error>> {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("ownership");
     let topic = app.topic::<(), String>("visits");
     let users = app.table::<String, u64>("users");
@@ -85,7 +85,7 @@ async fn the_error_names_the_partitioner_that_agrees() -> TestResult {
 
 #[tokio::test]
 async fn a_partition_local_table_has_a_row_of_the_key_in_each_partition() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("local");
     let topic = app.topic::<(), String>("visits");
     let users = app.table::<String, u64>("users").partition_local();
@@ -109,7 +109,7 @@ async fn a_partition_local_table_has_a_row_of_the_key_in_each_partition() -> Tes
 
 #[tokio::test]
 async fn topics_and_tables_may_agree_on_another_partitioner() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("crc");
     let topic = app.topic::<String, u64>("visits").partitioner(Partitioner::Crc32);
     let users = app.table::<String, u64>("users").partitioner(Partitioner::Crc32).merge(|visits, more| *visits += more);

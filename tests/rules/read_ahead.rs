@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use marlowe::{Broker, BrokerError, EmbeddedBroker, Offset, Partition};
+use marlowe::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
     BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, OffsetSpec, Producer,
     Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
@@ -12,13 +12,13 @@ use marlowe_broker::{
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
 
 pub(crate) struct CountedBroker {
-    broker: Arc<EmbeddedBroker>,
+    broker: Arc<dyn Broker>,
     counted: TopicPartition,
     pub(crate) read: Arc<AtomicUsize>,
 }
 
 impl CountedBroker {
-    pub(crate) fn new(broker: Arc<EmbeddedBroker>, topic: &str, partition: u32) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, topic: &str, partition: u32) -> Self {
         Self { broker, counted: TopicPartition::new(topic, Partition::new(partition)), read: Arc::default() }
     }
 }

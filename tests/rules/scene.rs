@@ -1,23 +1,24 @@
-//! Where a rule is played out: an embedded broker in memory, what lies in its topics, and waits that end.
+//! Where a rule is played out: a broker with nothing on it, what lies in its topics, and waits that end. Which broker it is
+//! says the stage.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Partition, RunError, Running, Timestamp};
-use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, TopicPartition};
+use marlowe::{App, Broker, Config, Entropy, Partition, RunError, Running, Timestamp};
+use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, Producer, RecordBatch, TopicPartition};
+
+pub(crate) use crate::stage::LONGEST;
+use crate::stage::SESSION;
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
-pub(crate) const LONGEST: Duration = Duration::from_secs(30);
-
-/// How long a member may be silent in tests that crash one.
-pub(crate) const SESSION: Duration = Duration::from_millis(400);
 
 /// A broker and nothing on it.
 #[derive(Clone)]
 pub(crate) struct Scene {
-    pub(crate) broker: Arc<EmbeddedBroker>,
+    pub(crate) broker: Arc<dyn Broker>,
+    producer: Arc<tokio::sync::Mutex<Box<dyn Producer>>>,
 }
 
 /// A record as it lies in a topic.
@@ -32,22 +33,48 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    fn of(partition: Partition, batch: &dyn RecordBatch, index: usize) -> Self {
+        let record = batch.get(index);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = batch.headers(index);
+        Self {
+            partition: partition.get(),
+            offset: record.offset.get(),
+            timestamp: record.timestamp.millis(),
+            key: record.key.map(text),
+            value: record.value.map(text),
+            headers: headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect(),
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 }
 
 impl Scene {
-    pub(crate) fn new() -> Self {
-        Self { broker: Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default())) }
+    pub(crate) async fn new() -> Self {
+        let broker = crate::stage::broker().await;
+        let producer = Arc::new(tokio::sync::Mutex::new(broker.producer().unwrap()));
+        Self { broker, producer }
     }
 
-    /// Settings that commit often and let a dead worker be noticed soon.
+    /// Settings that commit often, and under which nobody is taken for dead.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default().broker(self.broker.clone()).without_web().lanes(2);
         config.commit_interval = Duration::from_millis(20);
-        config.session_timeout = SESSION;
+        config.session_timeout = crate::stage::CALM;
         config
+    }
+
+    /// The same for a test that crashes workers: they are soon taken for dead.
+    pub(crate) fn config_for_crashes(&self) -> Config {
+        self.config().session_timeout(SESSION)
+    }
+
+    /// The same with what a worker keeps between restarts in a folder.
+    pub(crate) fn config_in(&self, folder: &Path) -> Config {
+        crate::stage::in_folder(self.config_for_crashes(), folder)
     }
 
     /// Starts the program and waits until its shards are open.
@@ -68,7 +95,7 @@ impl Scene {
         value: Option<&[u8]>,
         headers: &[(&str, &[u8])],
     ) {
-        let mut producer = self.broker.producer().unwrap();
+        let mut producer = self.producer.lock().await;
         let to = producer.destination(&TopicPartition::new(topic, Partition::new(partition))).unwrap();
         let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header { name, value }).collect();
         let record = NewRecord { timestamp: Timestamp::from_millis(1000), key, value, headers: &headers };
@@ -76,41 +103,52 @@ impl Scene {
         producer.flush().await.unwrap();
     }
 
+    /// Puts numbers into partition 0 of a topic, under keys, at once.
+    pub(crate) async fn produce_numbers(
+        &self,
+        topic: &str,
+        numbers: impl IntoIterator<Item = u64>,
+        key: impl Fn(u64) -> String,
+    ) {
+        let mut producer = self.producer.lock().await;
+        let to = producer.destination(&TopicPartition::new(topic, Partition::new(0))).unwrap();
+        for number in numbers {
+            let (key, value) = (key(number), number.to_string());
+            let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+            producer.send(to, NewRecord { timestamp: Timestamp::from_millis(1000), key, value, headers: &[] }).unwrap();
+        }
+        producer.flush().await.unwrap();
+    }
+
     /// All that is committed in a topic, partition by partition.
     pub(crate) async fn records(&self, topic: &str) -> Vec<Seen> {
         within(async {
             let partitions = self.broker.topic(topic).await.unwrap().map_or(0, |topic| topic.partitions);
-            let mut seen = Vec::new();
-            for partition in Partition::all(partitions) {
-                let ends = self.broker.offsets(topic, &[partition], OffsetSpec::Latest).await.unwrap();
-                let starts = self.broker.offsets(topic, &[partition], OffsetSpec::Earliest).await.unwrap();
-                let mut at = starts[0];
-                let mut reader = self.broker.reader(Isolation::ReadCommitted).unwrap();
-                reader.assign(&TopicPartition::new(topic, partition), at).unwrap();
-                while at < ends[0] {
-                    for fetched in reader.poll().await.unwrap() {
-                        at = fetched.batch.next_offset();
-                        seen.extend((0..fetched.batch.len()).map(|index| {
-                            let record = fetched.batch.get(index);
-                            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                            Seen {
-                                partition: partition.get(),
-                                offset: record.offset.get(),
-                                timestamp: record.timestamp.millis(),
-                                key: record.key.map(text),
-                                value: record.value.map(text),
-                                headers: fetched
-                                    .batch
-                                    .headers(index)
-                                    .iter()
-                                    .map(|header| (header.name.to_owned(), text(header.value)))
-                                    .collect(),
-                            }
-                        }));
+            let partitions: Vec<Partition> = Partition::all(partitions).collect();
+            let starts = self.broker.offsets(topic, &partitions, OffsetSpec::Earliest).await.unwrap();
+            let ends = self.broker.offsets(topic, &partitions, OffsetSpec::Latest).await.unwrap();
+            let mut reader = self.broker.reader(Isolation::ReadCommitted).unwrap();
+            let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); partitions.len()];
+            let mut reading = HashMap::new();
+            for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
+                if start < end {
+                    let source = reader.assign(&TopicPartition::new(topic, partition), start).unwrap();
+                    reading.insert(source, (partition, end));
+                }
+            }
+            while !reading.is_empty() {
+                for fetched in reader.poll().await.unwrap() {
+                    let Some((partition, end)) = reading.get(&fetched.source).copied() else { continue };
+                    let batch = &fetched.batch;
+                    let records = (0..batch.len()).map(|index| Seen::of(partition, &**batch, index));
+                    seen[partition.get() as usize].extend(records);
+                    if batch.next_offset() >= end {
+                        reader.unassign(fetched.source);
+                        reading.remove(&fetched.source);
                     }
                 }
             }
-            seen
+            seen.concat()
         })
         .await
     }
@@ -161,6 +199,11 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 
 pub(crate) async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// Waits for some time in which a worker that starts, after one that crashed, may get to work, or not.
+pub(crate) async fn pause_by_chance(chance: &dyn Entropy) {
+    pause(chance.next() % crate::stage::MOMENT.as_millis() as u64).await;
 }
 
 /// The first key of the form `name-0`, `name-1`, … that `fits`.

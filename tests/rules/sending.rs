@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use marlowe::{App, Broker};
+use marlowe::App;
 use marlowe_broker::Cleanup;
 
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
 #[tokio::test]
 async fn sinks_keep_key_headers_and_timestamp_and_an_agent_may_have_several() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("sinks");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let (first, second) = (app.topic::<String, u64>("first"), app.topic::<String, u64>("second").partitions(2));
@@ -34,7 +34,7 @@ async fn sinks_keep_key_headers_and_timestamp_and_an_agent_may_have_several() ->
 
 #[tokio::test]
 async fn an_agent_is_cast_to_from_an_agent_from_a_task_and_from_outside() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("casts");
     let numbers = app.topic::<String, u64>("numbers");
     let wishes = app.topic::<String, u64>("wishes");
@@ -69,7 +69,7 @@ async fn an_agent_is_cast_to_from_an_agent_from_a_task_and_from_outside() -> Tes
 
 #[tokio::test]
 async fn a_stream_under_another_key_keeps_values_headers_and_timestamps_and_spreads_what_has_no_key() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("rekeyed");
     let words = app.topic::<String, Option<String>>("words").partitions(1);
     let by_word = words.group_by(|word| word.clone());
@@ -99,7 +99,7 @@ async fn a_stream_under_another_key_keeps_values_headers_and_timestamps_and_spre
 
 #[tokio::test]
 async fn a_stream_may_be_brought_under_one_key_and_then_another() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("twice");
     let numbers = app.topic::<String, u64>("numbers");
     let sums = app.table::<u64, u64>("sums");
@@ -128,7 +128,7 @@ async fn a_stream_may_be_brought_under_one_key_and_then_another() -> TestResult 
 
 #[tokio::test]
 async fn agents_share_the_topic_of_a_stream_that_has_a_name() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("shared");
     let numbers = app.topic::<String, u64>("numbers");
     let by_number = numbers.group_by(|number| number % 10).named("by-number");
@@ -158,7 +158,7 @@ async fn agents_share_the_topic_of_a_stream_that_has_a_name() -> TestResult {
 
 #[tokio::test]
 async fn what_a_topic_is_declared_to_keep_reaches_the_broker() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("kept");
     let day = Duration::from_secs(24 * 60 * 60);
     app.topic::<String, u64>("all").partitions(3);

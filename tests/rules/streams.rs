@@ -12,15 +12,12 @@ use crate::scene::{Scene, TestResult, drain, eventually, pause, stop, within};
 const SOON: Duration = Duration::from_millis(2);
 
 async fn produce_numbers(scene: &Scene, topic: &str, numbers: impl IntoIterator<Item = u64>) {
-    for number in numbers {
-        let key = format!("key-{number}");
-        scene.produce(topic, 0, Some(key.as_bytes()), Some(number.to_string().as_bytes())).await;
-    }
+    scene.produce_numbers(topic, numbers, |number| format!("key-{number}")).await;
 }
 
 #[tokio::test]
 async fn an_event_is_acknowledged_when_the_next_one_is_asked_for_and_not_before() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("acknowledged");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let sums = app.table::<String, u64>("sums");
@@ -49,7 +46,7 @@ async fn an_event_is_acknowledged_when_the_next_one_is_asked_for_and_not_before(
 
 #[tokio::test]
 async fn a_batch_of_take_is_one_transaction_with_its_table_writes() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("batches");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let sums = app.table::<String, u64>("sums");
@@ -83,7 +80,7 @@ async fn a_batch_of_take_is_one_transaction_with_its_table_writes() -> TestResul
 
 #[tokio::test]
 async fn take_gives_what_there_is_when_its_time_is_over() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("short");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let sizes = Arc::new(Mutex::new(Vec::new()));
@@ -104,7 +101,7 @@ async fn take_gives_what_there_is_when_its_time_is_over() -> TestResult {
 
 #[tokio::test]
 async fn a_stream_that_fails_is_begun_anew_at_the_event_it_failed_on() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("restarted");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let sums = app.table::<String, u64>("sums");
@@ -135,7 +132,7 @@ async fn a_stream_that_fails_is_begun_anew_at_the_event_it_failed_on() -> TestRe
 
 #[tokio::test]
 async fn a_stream_that_fails_every_time_follows_its_policy() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let build = |skip: bool| {
         let mut app = App::new("policy");
         let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -170,7 +167,7 @@ async fn a_stream_that_fails_every_time_follows_its_policy() -> TestResult {
 
 #[tokio::test]
 async fn a_foreign_key_fails_the_event_of_a_stream_too() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("foreign");
     let numbers = app.topic::<String, u64>("numbers").partitions(4);
     let sums = app.table::<String, u64>("sums");
@@ -193,7 +190,7 @@ async fn a_foreign_key_fails_the_event_of_a_stream_too() -> TestResult {
 
 #[tokio::test]
 async fn filters_numbers_items_and_whole_events_see_what_they_say() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("operators");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let seen = Arc::new(Mutex::new(Vec::<String>::new()));

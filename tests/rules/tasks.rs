@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use marlowe::{App, RunError, Timestamp};
 
-use crate::scene::{Scene, TestResult, drain, pause, start, stop, within};
+use crate::scene::{Scene, Seen, TestResult, drain, eventually, pause, start, stop, within};
 
 #[tokio::test]
 async fn a_task_runs_once_on_each_worker_and_on_the_leader_once() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("once");
     let (each, leader) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let counted = each.clone();
@@ -25,7 +25,9 @@ async fn a_task_runs_once_on_each_worker_and_on_the_leader_once() -> TestResult 
     });
     let mut running = start(app, scene.config().workers(3)).await?;
     drain(&mut running).await?;
-    assert_eq!((each.load(Ordering::Relaxed), leader.load(Ordering::Relaxed)), (3, 1));
+    assert_eq!(each.load(Ordering::Relaxed), 3);
+    let leader = leader.load(Ordering::Relaxed);
+    assert!(crate::stage::LEADERS.contains(&leader), "it ran {leader} times");
     stop(running).await?;
     Ok(())
 }
@@ -33,7 +35,7 @@ async fn a_task_runs_once_on_each_worker_and_on_the_leader_once() -> TestResult 
 #[tokio::test]
 async fn a_task_that_fails_or_panics_stops_the_worker_with_its_name() -> TestResult {
     for panics in [false, true] {
-        let scene = Scene::new();
+        let scene = Scene::new().await;
         let mut app = App::new("failing");
         app.task("feed").run(async move |()| {
             assert!(!panics, "no file");
@@ -51,30 +53,32 @@ async fn a_task_that_fails_or_panics_stops_the_worker_with_its_name() -> TestRes
 #[tokio::test]
 async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
     const RECORDS: u64 = 3000;
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let build = |slow: bool| {
         let mut app = App::new("fed");
         let numbers = app.topic::<String, u64>("numbers").partitions(2);
         app.source("file", numbers).run(async move |writer| {
             for number in writer.position()..RECORDS {
                 writer
-                    .send(&format!("key-{number}"), &number, Timestamp::from_millis(number as i64), number + 1)
+                    .send(&format!("key-{number}"), &number, Timestamp::from_millis(1 + number as i64), number + 1)
                     .await?;
                 if slow && number % 50 == 0 {
-                    pause(5).await;
+                    pause(50).await;
                 }
             }
             Ok(())
         });
         app
     };
-    for crash in 0..4 {
-        let running = build(true).start(scene.config()).await?;
-        pause(500 + crash * 60).await;
+    for _ in 0..4 {
+        let sent = async || scene.values("numbers").await.len() as u64;
+        let mut running = build(true).start(scene.config_for_crashes()).await?;
+        running.ready().await?;
+        let before = sent().await;
+        eventually("it goes on", async || sent().await > before).await;
         drop(running);
+        assert!(sent().await < RECORDS, "it was done before it crashed");
     }
-    let partway = scene.values("numbers").await.len() as u64;
-    assert!(partway > 0, "nothing was committed before a crash");
     let mut running = scene.start(build(false)).await?;
     drain(&mut running).await?;
     stop(running).await?;
@@ -82,7 +86,8 @@ async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
         scene.values("numbers").await.iter().map(|value| value.parse()).collect::<Result<_, _>>()?;
     numbers.sort();
     assert_eq!(numbers, (0..RECORDS).collect::<Vec<_>>());
-    assert!(scene.records("numbers").await.iter().all(|record| record.value == Some(record.timestamp.to_string())));
+    let stamped = |record: &Seen| record.value == Some((record.timestamp - 1).to_string());
+    assert!(scene.records("numbers").await.iter().all(stamped));
     // A source that is done stays so.
     let mut running = scene.start(build(false)).await?;
     drain(&mut running).await?;
@@ -94,19 +99,25 @@ async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
 #[tokio::test]
 async fn a_drain_waits_for_tasks_then_for_input_and_what_comes_of_it_and_then_fires_every_timer_once_more() -> TestResult
 {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("drained");
     let numbers = app.topic::<String, u64>("numbers");
     let sums = app.table::<String, u64>("sums");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
     let ranks = app.table::<String, u64>("ranks").merge(|rank, more| *rank += more);
-    app.task("feed").on_leader().with(numbers).run(async |numbers| {
-        for number in 0..100 {
-            numbers.send(&format!("key-{number}"), &number).await?;
-            if number == 50 {
-                pause(200).await;
+    // Where another leads after the first one, it runs there too.
+    let fed = Arc::new(tokio::sync::OnceCell::<()>::new());
+    app.task("feed").on_leader().with(numbers).run(async move |numbers| {
+        let feed = async {
+            for number in 0..100 {
+                numbers.send(&format!("key-{number}"), &number).await?;
+                if number == 50 {
+                    pause(200).await;
+                }
             }
-        }
+            Ok::<(), marlowe::HandlerError>(())
+        };
+        fed.get_or_try_init(|| feed).await?;
         Ok(())
     });
     app.agent("sum", numbers.group_by(|number| format!("group-{}", number % 3))).with((sums, totals)).each(

@@ -14,7 +14,7 @@ const OFTEN: Duration = Duration::from_millis(10);
 
 #[tokio::test]
 async fn a_timer_runs_on_every_worker_and_on_the_leader_only_when_it_says_so() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("places");
     let everywhere = app.topic::<String, String>("everywhere").partitions(1);
     // Each run of a worker's timer sends through that worker; who it was is told by the thread.
@@ -28,17 +28,21 @@ async fn a_timer_runs_on_every_worker_and_on_the_leader_only_when_it_says_so() -
         });
     }
     let running = start(app, scene.config().workers(2)).await?;
-    eventually("both workers run it", async || workers.lock().len() == 2).await;
-    eventually("the leader runs it", async || !leaders.lock().is_empty()).await;
-    pause(100).await;
-    assert_eq!((workers.lock().len(), leaders.lock().len()), (2, 1));
+    // Who leads may change while the workers share the shards out.
+    eventually("one of them leads", async || {
+        workers.lock().clear();
+        leaders.lock().clear();
+        pause(100).await;
+        (workers.lock().len(), leaders.lock().len()) == (2, 1)
+    })
+    .await;
     stop(running).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let build = |runs: &Arc<AtomicU32>| {
         let mut app = App::new("moving");
         let runs = runs.clone();
@@ -52,14 +56,18 @@ async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -
     let first = start(build(&ours), scene.config()).await?;
     eventually("the first leads", async || ours.load(Ordering::Relaxed) > 2).await;
     let second = start(build(&theirs), scene.config()).await?;
-    pause(150).await;
     let led_by = |one: &Arc<AtomicU32>| one.load(Ordering::Relaxed);
-    let before = (led_by(&ours), led_by(&theirs));
-    pause(150).await;
-    let after = (led_by(&ours), led_by(&theirs));
-    let ran = [after.0 > before.0, after.1 > before.1];
-    assert_eq!(ran.iter().filter(|ran| **ran).count(), 1, "{before:?} then {after:?}");
-    let (leader, other, others_runs) = if ran[0] { (first, second, &theirs) } else { (second, first, &ours) };
+    let mut first_leads = false;
+    // Who leads may change while they share the shards out.
+    eventually("one of them leads", async || {
+        let before = (led_by(&ours), led_by(&theirs));
+        pause(150).await;
+        let ran = (led_by(&ours) > before.0, led_by(&theirs) > before.1);
+        first_leads = ran.0;
+        ran.0 != ran.1
+    })
+    .await;
+    let (leader, other, others_runs) = if first_leads { (first, second, &theirs) } else { (second, first, &ours) };
     let before = led_by(others_runs);
     stop(leader).await?;
     eventually("the other leads", async || led_by(others_runs) > before + 2).await;
@@ -69,7 +77,7 @@ async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -
 
 #[tokio::test]
 async fn a_partition_timer_runs_in_each_shard_and_writes_in_its_transaction() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("shards");
     app.partitions(4);
     let ticks = app.table::<String, u64>("ticks").partition_local();
@@ -109,7 +117,7 @@ async fn scene_ticks(scene: &Scene) -> u64 {
 
 #[tokio::test]
 async fn ticks_that_were_missed_are_skipped_and_runs_never_overlap() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("missed");
     let ticks = app.table::<String, u64>("ticks").partitions(1);
     let (slow, shard) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
@@ -139,7 +147,7 @@ async fn ticks_that_were_missed_are_skipped_and_runs_never_overlap() -> TestResu
 
 #[tokio::test]
 async fn a_timer_that_fails_or_panics_runs_again_in_its_time() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("again");
     let runs = Arc::new(AtomicU32::new(0));
     let counted = runs.clone();
@@ -156,7 +164,7 @@ async fn a_timer_that_fails_or_panics_runs_again_in_its_time() -> TestResult {
 
 #[tokio::test]
 async fn what_timers_and_tasks_send_to_a_table_is_applied_once_by_its_owner() -> TestResult {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let mut app = App::new("outside");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
     let rows = app.table::<String, u64>("rows").merge(|row, more| *row += more);

@@ -205,6 +205,14 @@ impl Attendant {
     }
 
     fn failed(&self, failure: &Failure) -> BrokerError {
+        if failure.code == Code::FENCED_INSTANCE
+            && let Some(instance) = self.subscription.instance()
+        {
+            return BrokerError::Fenced {
+                who: format!("the member `{instance}`"),
+                reason: "another member joined under its name: give each worker an instance of its own".into(),
+            };
+        }
         self.cluster.trial("membership of the group").failed(failure)
     }
 

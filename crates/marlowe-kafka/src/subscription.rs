@@ -36,6 +36,11 @@ impl Subscription {
         Self { configuration, topics: config.topics.clone() }
     }
 
+    /// The member's name that lasts, if it has one.
+    pub(crate) fn instance(&self) -> Option<&str> {
+        self.configuration.value("group.instance.id")
+    }
+
     /// Joins: a client, and the desk where it puts what the group decides.
     pub(crate) fn begin(&self, cluster: &Cluster) -> Result<(Arc<Client>, Arc<Desk>), BrokerError> {
         let desk = Arc::new(Desk::default());

@@ -175,6 +175,8 @@ impl Client {
                 headers
             };
             use sys::rd_kafka_vtype_t as Kind;
+            // librdkafka takes 0 for no timestamp, and puts the time there; a millisecond after 0 is nearer to it.
+            let timestamp = if record.timestamp.millis() == 0 { 1 } else { record.timestamp.millis() };
             let code = Code(sys::rd_kafka_producev(
                 self.as_ptr(),
                 Kind::RD_KAFKA_VTYPE_RKT,
@@ -192,7 +194,7 @@ impl Client {
                 Kind::RD_KAFKA_VTYPE_OPAQUE,
                 tag as *mut c_void,
                 Kind::RD_KAFKA_VTYPE_TIMESTAMP,
-                record.timestamp.millis(),
+                timestamp,
                 Kind::RD_KAFKA_VTYPE_HEADERS,
                 headers,
                 Kind::RD_KAFKA_VTYPE_END,

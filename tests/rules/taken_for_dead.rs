@@ -1,0 +1,31 @@
+//! Rule 7 for workers that are taken for dead again and again, for their session is shorter than any broker of others lets one
+//! have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::handing_over::{Guard, check, program, send};
+use crate::scene::{Scene, TestResult, drain, pause, start, stop};
+
+/// A worker whose process stood still past its session finds that others have its shards: what it had in hand is not committed.
+#[tokio::test]
+async fn a_worker_taken_for_dead_drops_its_work_and_comes_back() -> TestResult {
+    let scene = Scene::new().await;
+    let mut config = scene.config();
+    config.session_timeout = Duration::from_millis(1);
+    // With such a session every worker is taken for dead again and again.
+    let (app, places) = program("first", &Guard::default(), &Arc::default());
+    let first = app.start(config.clone()).await?;
+    let (app, _) = program("second", &Guard::default(), &Arc::default());
+    let second = app.start(config).await?;
+    send(&first, places.numbers, 0..300).await;
+    pause(500).await;
+    stop(first).await?;
+    stop(second).await?;
+    let (app, places) = program("third", &Guard::default(), &Arc::default());
+    let mut third = start(app, scene.config()).await?;
+    drain(&mut third).await?;
+    check(&scene, &third, places.sums, 300).await?;
+    stop(third).await?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The rules of the design on Apache Kafka: the tests of the embedded broker, on another stage.
+//!
+//! These stay out: `bad_input`, which is about the embedded broker's folder; `taken_for_dead`, with sessions that are shorter
+//! than Kafka lets one have (there a worker is stopped by a signal instead); and `system_clock`, which reads sources.
+
+#[path = "../rules/at_least_once.rs"]
+mod at_least_once;
+#[path = "../rules/atomic_events.rs"]
+mod atomic_events;
+#[path = "../rules/bounds.rs"]
+mod bounds;
+#[path = "../rules/committed_reads.rs"]
+mod committed_reads;
+#[path = "../rules/concurrency.rs"]
+mod concurrency;
+#[path = "../rules/copartition.rs"]
+mod copartition;
+#[path = "../rules/draining.rs"]
+mod draining;
+#[path = "../rules/exactly_once.rs"]
+mod exactly_once;
+#[path = "../rules/handing_over.rs"]
+mod handing_over;
+#[path = "../rules/inboxes.rs"]
+mod inboxes;
+#[path = "../rules/instances.rs"]
+mod instances;
+#[path = "../rules/no_wipe.rs"]
+mod no_wipe;
+#[path = "../rules/ownership.rs"]
+mod ownership;
+#[path = "../rules/read_ahead.rs"]
+mod read_ahead;
+mod room;
+#[path = "../rules/scene.rs"]
+mod scene;
+#[path = "../rules/sending.rs"]
+mod sending;
+mod stage;
+#[path = "../rules/streams.rs"]
+mod streams;
+#[path = "../rules/tasks.rs"]
+mod tasks;
+#[path = "../rules/time.rs"]
+mod time;
+#[path = "../rules/timers.rs"]
+mod timers;
