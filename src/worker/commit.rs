@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::RunError;
 use super::lane::LaneSettings;
+use super::under_way::OneUnderWay;
 use crate::program::Guarantee;
 use crate::shard::{Shard, includes, to_commit};
 use crate::turn::{Flush, OutTopics};
@@ -41,6 +42,8 @@ pub(crate) struct Commit {
     answered: Option<(LaneProducer, Result<Written, BrokerError>)>,
     parts: Vec<Part>,
     began: Instant,
+    /// Dropped when its rows are in the stores.
+    _under_way: OneUnderWay,
 }
 
 /// One shard's part.
@@ -78,6 +81,7 @@ impl Commit {
         if parts.is_empty() {
             return Ok(None);
         }
+        let under_way = settings.under_way.begin();
         let began = Instant::now();
         let broker = || RunError::broker("committing");
         if let LaneProducer::Transactional(producer) = producer {
@@ -138,7 +142,7 @@ impl Commit {
             }
             LaneProducer::Away => return Ok(None),
         };
-        Ok(Some(Self { answer, answered: None, parts, began }))
+        Ok(Some(Self { answer, answered: None, parts, began, _under_way: under_way }))
     }
 
     /// Waits for the broker's answer. It can be dropped and called again.

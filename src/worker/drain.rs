@@ -74,6 +74,10 @@ impl Drain<'_> {
             let (progress, ends) = self.progress().await?;
             watch(progress);
             if progress.done >= progress.total && self.ends().await? == ends && self.copies_are_current().await? {
+                // What is committed is to be seen, too.
+                for worker in self.workers {
+                    worker.settled().await;
+                }
                 return Ok(());
             }
             tokio::time::sleep(LOOK_EVERY).await;

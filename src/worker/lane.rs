@@ -16,6 +16,7 @@ use super::commit::{Commit, LaneProducer};
 use super::feeds::Feeds;
 use super::lane_command::{LaneCommand, LaneEvent};
 use super::metrics::LaneMetrics;
+use super::under_way::UnderWay;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::shard::{Shard, ShardId, ShardPlan};
@@ -33,6 +34,7 @@ pub(crate) struct LaneSettings {
     pub(crate) metadata: Arc<dyn MetadataSource>,
     pub(crate) limits: LaneLimits,
     pub(crate) metrics: LaneMetrics,
+    pub(crate) under_way: UnderWay,
     pub(crate) events: mpsc::UnboundedSender<LaneEvent>,
 }
 
@@ -126,12 +128,15 @@ impl Lane {
                 Err(error) => {
                     self.drop_all();
                     let _ = self.settings.events.send(LaneEvent::Failed(error));
-                    // What is still asked of it is not answered, which says that it is over.
                     break;
                 }
             }
         }
         self.drop_all();
+        // What is still asked of it is not answered, which says that it is over. A command that is sent at this moment would be
+        // left in a queue that is only dropped.
+        commands.close();
+        while commands.recv().await.is_some() {}
     }
 
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {

@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::restore::{RestoreProgress, Restorer, StateStore};
 use super::status::WorkerStatus;
 use super::thread::Thread;
+use super::under_way::UnderWay;
 use super::{RunError, WorkerState};
 use crate::client::ClientProducer;
 use crate::program::Program;
@@ -82,6 +83,8 @@ pub(crate) struct Worker {
     /// Who it is in its group, once it has joined.
     pub(crate) metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
     pub(crate) session_timeout: Duration,
+    /// Each lane's commits.
+    under_way: Vec<UnderWay>,
     /// Ask for one more run of a timer.
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
@@ -164,6 +167,7 @@ impl Worker {
             turns: Semaphore::new(RESTORES_AT_A_TIME),
         });
 
+        let under_way: Vec<UnderWay> = (0..settings.lanes).map(|_| UnderWay::default()).collect();
         let mut lane_threads = Vec::new();
         for number in 0..settings.lanes {
             lane_threads.push(thread(&format!("lane-{number}"))?);
@@ -177,6 +181,7 @@ impl Worker {
             instance: settings.instance,
             metrics: metrics.clone(),
             lane_threads,
+            under_way: under_way.clone(),
             restoring,
             restorer,
             leader,
@@ -216,6 +221,7 @@ impl Worker {
             commands,
             metadata,
             session_timeout,
+            under_way,
             timers,
             tasks,
             farewell,
@@ -229,6 +235,13 @@ impl Worker {
     pub(crate) async fn ready(&self) {
         // The sender lives as long as the worker.
         let _ = self.status.clone().wait_for(|status| status.state == WorkerState::Ready).await;
+    }
+
+    /// Waits until all commits that have begun by now are in its stores, and so in its views.
+    pub(crate) async fn settled(&self) {
+        for lane in &self.under_way {
+            lane.settled().await;
+        }
     }
 
     /// Fires every partition timer of its shards once more, and commits.
@@ -253,9 +266,10 @@ impl Worker {
     pub(crate) async fn stop(self) {
         let (done, wait) = oneshot::channel();
         let _ = self.commands.send(ControlCommand::Stop(done));
+        // Before the wait: where control has ended, what was sent to it goes with the last who could send.
+        drop(self.commands);
         let _ = wait.await;
         self.farewell.say(FAREWELL_WITHIN).await;
-        drop(self.commands);
         drop(self.threads);
         let joins = self.joins;
         // Threads end when nothing is left to do there; their runtimes end with them.
@@ -287,6 +301,7 @@ struct Head {
     instance: Option<Arc<str>>,
     metrics: Metrics,
     lane_threads: Vec<Thread>,
+    under_way: Vec<UnderWay>,
     restoring: Vec<Thread>,
     restorer: Arc<Restorer>,
     leader: watch::Sender<bool>,
@@ -326,6 +341,7 @@ impl Head {
                 metadata: membership.metadata(),
                 limits: self.limits,
                 metrics: self.metrics.lane(number),
+                under_way: self.under_way[number].clone(),
                 events: lane_events_sender.clone(),
             };
             let (sender, lane_commands) = mpsc::unbounded_channel();

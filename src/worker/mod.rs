@@ -19,6 +19,7 @@ mod restore;
 mod status;
 mod thread;
 mod topics;
+mod under_way;
 
 pub(crate) use drain::{Drain, Progress};
 pub use error::RunError;
