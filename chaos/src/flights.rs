@@ -48,7 +48,7 @@ impl Run {
         };
         let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&program, number)).collect();
         for worker in &mut workers {
-            worker.start(&[])?;
+            start(worker)?;
         }
         report.tell("three processes on Kafka");
         kill_until_done(&mut workers, &Chance::new(self.seed, 1), report).await?;
@@ -85,6 +85,13 @@ impl Run {
     }
 }
 
+/// Starts a worker under its name. Without names each kill costs the others a session and a transaction's time-out, and more
+/// come before these are over.
+fn start(worker: &mut Worker) -> Result {
+    let name = format!("flights-{}", worker.number());
+    worker.start(&["--instance", &name])
+}
+
 async fn kill_until_done(workers: &mut [Worker], chance: &Chance, report: &Report) -> Result {
     let begun = Instant::now();
     let mut next = begun + KILL_EVERY;
@@ -101,7 +108,7 @@ async fn kill_until_done(workers: &mut [Worker], chance: &Chance, report: &Repor
                 Some(status) => {
                     report.tell(&format!("worker {number} ended with {status}: {}", worker.last_words()));
                     report.count("workers that ended with an error");
-                    worker.start(&[])?;
+                    start(worker)?;
                     going.push(number);
                 }
                 None => going.push(number),
@@ -112,7 +119,7 @@ async fn kill_until_done(workers: &mut [Worker], chance: &Chance, report: &Repor
             next += KILL_EVERY;
             let chosen = left[chance.number(0..left.len() as u64) as usize];
             workers[chosen].kill()?;
-            workers[chosen].start(&[])?;
+            start(&mut workers[chosen])?;
             report.count("workers killed");
         }
         sleep(Duration::from_millis(20)).await;
