@@ -1,5 +1,6 @@
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use marlowe_broker::{
     BoxFuture, BrokerError, CommittedOffset, Offset, Producer, TopicPartition, TransactionalProducer, Written,
@@ -22,15 +23,30 @@ pub(crate) enum LaneProducer {
     Away,
 }
 
+/// How long a producer that is to be opened, and finds another of its id opened at the same moment, waits before it tries again
+/// at first, and how many times it does: each time twice as long.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const AGAIN: u32 = 6;
+
 impl LaneProducer {
+    /// Opens what the program's guarantee asks for. The last one to be opened counts: where a worker took over from one of its
+    /// name (its instance), that one may try again until its group has told it.
     pub(crate) async fn open(settings: &LaneSettings) -> Result<Self, BrokerError> {
-        Ok(match settings.program.guarantee {
-            Guarantee::ExactlyOnce => {
-                let id = format!("{}-{}-{}", settings.worker.app, settings.worker.worker, settings.number);
-                Self::Transactional(settings.broker.transactional_producer(&id).await?)
+        if settings.program.guarantee == Guarantee::AtLeastOnce {
+            return Ok(Self::Plain(settings.broker.producer()?));
+        }
+        let id = format!("{}-{}-{}", settings.worker.app, settings.worker.worker, settings.number);
+        let mut tries = 0;
+        loop {
+            match settings.broker.transactional_producer(&id).await {
+                Ok(producer) => return Ok(Self::Transactional(producer)),
+                Err(BrokerError::Fenced { .. }) if tries < AGAIN => {
+                    tokio::time::sleep(AGAIN_AFTER * 2_u32.pow(tries)).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
             }
-            Guarantee::AtLeastOnce => Self::Plain(settings.broker.producer()?),
-        })
+        }
     }
 }
 

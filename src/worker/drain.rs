@@ -11,6 +11,7 @@ use super::{RunError, WorkerState};
 use crate::shard::ShardId;
 use crate::table::TableKind;
 use crate::timer::is_finished;
+use crate::topology::{Place, TimerKind};
 
 /// How often a drain looks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -54,13 +55,21 @@ impl Drain<'_> {
         }
     }
 
-    /// Whether what runs on the leader is done. Where another process leads, or nobody at the moment, it is seen of sources; what
-    /// its tasks do is not for this process to wait for.
+    /// Whether what runs on the leader is done. Where another process leads, or nobody at the moment, it is seen of sources by
+    /// their positions, and of tasks by what the leader says of itself.
     async fn led(&self) -> Result<bool, RunError> {
         if let Some(leader) = self.workers.iter().find(|worker| worker.status.borrow().leads) {
             return Ok(leader.tasks.borrow().leader == 0);
         }
         let program = &self.shared.program;
+        let has_tasks = program
+            .worker_timers
+            .iter()
+            .map(|timer| timer.node())
+            .any(|timer| timer.place == Place::Leader && timer.kind == TimerKind::Task);
+        if has_tasks && self.shared.routes.directory.leader_tasks_left() != Some(0) {
+            return Ok(false);
+        }
         let positions: Vec<_> = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app)).collect();
         let committed = self.committed(&positions).await?;
         Ok(committed.iter().all(|position| position.as_ref().is_some_and(is_finished)))

@@ -16,6 +16,9 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is looked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How many times a topic that seems wrong is looked at again.
+const LOOKS: usize = 20;
+
 /// Looks up the program's topics, checks them against each other, and creates those that are not there.
 pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Result<Topology, RunError> {
     if let Some(error) = program.errors.first() {
@@ -33,7 +36,8 @@ pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Re
     let mut missing = Vec::new();
     for (need, config) in needed {
         match existing.get(&config.name) {
-            Some(found) => check(need, &config, found)?,
+            Some(found) if check(need, &config, found).is_ok() => {}
+            Some(_) => look_again(broker, need, &config).await?,
             None => missing.push(config),
         }
     }
@@ -55,6 +59,20 @@ async fn topics(
     let found = try_join_all(names.map(|name| broker.topic(name))).await;
     let found = found.map_err(RunError::broker("looking up the topics"))?;
     Ok(found.into_iter().flatten().map(|topic| (topic.name.clone(), topic)).collect())
+}
+
+/// Checks a topic that seemed not to be as it must be. A broker that is just starting may tell what is not so, or not yet.
+async fn look_again(broker: &dyn Broker, need: Need, config: &TopicConfig) -> Result<(), RunError> {
+    let mut checked = Ok(());
+    for _ in 0..LOOKS {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let found = broker.topic(&config.name).await.map_err(RunError::broker("looking up the topics"))?;
+        checked = found.map_or(Ok(()), |found| check(need, config, &found));
+        if checked.is_ok() {
+            break;
+        }
+    }
+    checked
 }
 
 /// What a topic must be for what it is there for.

@@ -70,6 +70,40 @@ async fn a_drain_waits_for_a_source_that_another_process_runs_or_ran_until_it_di
 }
 
 #[tokio::test]
+async fn a_drain_waits_for_a_task_of_a_leader_in_another_process() -> TestResult {
+    let (scene, open) = (Scene::new().await, Arc::new(AtomicBool::new(false)));
+    let build = || {
+        let mut app = App::new("tasked");
+        app.partitions(4);
+        let numbers = app.topic::<String, u64>("numbers");
+        let counts = app.table::<String, u64>("counts");
+        let open = open.clone();
+        app.task("feed").on_leader().with(numbers).run(async move |numbers| {
+            while !open.load(Ordering::Relaxed) {
+                pause(5).await;
+            }
+            numbers.send(&"late".to_owned(), &1).await?;
+            Ok(())
+        });
+        app.agent("count", numbers).with(counts).each_event(async |counts, event| {
+            counts.update(event.key, |count| *count += event.value);
+            Ok(())
+        });
+        app
+    };
+    let mut leader = scene.start(build()).await?;
+    let mut other = scene.start(build()).await?;
+    let early = tokio::time::timeout(Duration::from_millis(500), other.drain()).await;
+    assert!(early.is_err(), "the leader's task is not done");
+    open.store(true, Ordering::Relaxed);
+    drain(&mut other).await?;
+    assert_eq!(scene.values("tasked-counts-changelog").await, ["1"]);
+    drain(&mut leader).await?;
+    stop(other).await?;
+    Ok(stop(leader).await?)
+}
+
+#[tokio::test]
 async fn processes_that_drain_together_all_end() -> TestResult {
     let (scene, seen) = (Scene::new().await, Seen::default());
     seen.open.store(true, Ordering::Relaxed);
