@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use marlowe_broker::{CommittedOffset, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
+use marlowe_broker::{BrokerError, CommittedOffset, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
 use serde::Serialize;
 
 use super::arguments::ResetArguments;
@@ -28,6 +28,9 @@ struct Plan {
     folders: Vec<PathBuf>,
     /// Topics that are kept, with their records.
     kept: Vec<Arc<str>>,
+    /// The topic whose owner leads.
+    #[serde(skip)]
+    leader_anchor: Arc<str>,
 }
 
 /// The command `reset`.
@@ -47,6 +50,7 @@ pub(crate) async fn reset(
         read_again: Vec::new(),
         folders: config.data_dir.as_deref().map_or(Ok(Vec::new()), table_folders)?,
         kept: Vec::new(),
+        leader_anchor: "".into(),
     };
     // The folders stay locked until they are gone, so no worker is at work in them.
     let locks: Result<Vec<_>, RunError> = plan.folders.iter().map(|folder| TablesFolder::take(folder)).collect();
@@ -108,7 +112,8 @@ impl Plan {
         let own: Vec<Arc<str>> = own.into_iter().map(|topic| topic.name.clone()).collect();
         let mut deleted: Vec<Arc<str>> = internal.into_iter().map(|topic| topic.name.clone()).collect();
         deleted.extend(topology.groups.iter().map(|group| topology.anchor(group)));
-        deleted.push(topology.leader_anchor());
+        self.leader_anchor = topology.leader_anchor();
+        deleted.push(self.leader_anchor.clone());
         // How far a source is belongs to what it has fed: it is kept as that is, or the same would be fed twice.
         let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
         let sources = positions.map(|position| position.topic);
@@ -127,6 +132,20 @@ impl Plan {
     }
 
     async fn delete_topics(&self, broker: &SharedBroker) -> Result<(), RunError> {
+        if self.topics.contains(&self.leader_anchor) {
+            // A group's positions are an administrator's to set only when it has no members. This one means nothing.
+            let anchor = TopicPartition::new(self.leader_anchor.clone(), Partition::new(0));
+            match broker.commit_offsets(&self.app, None, &[(anchor, Offset::ZERO.into())]).await {
+                Err(BrokerError::Fenced { .. } | BrokerError::GroupNotEmpty { .. }) => {
+                    return Err(RunError::Settings(format!(
+                        "app {} has workers at work on {}: stop them first (one that was killed counts until its session is over)",
+                        self.app,
+                        broker.location()
+                    )));
+                }
+                answer => answer.map_err(RunError::broker("looking whether workers are at work"))?,
+            }
+        }
         // Positions first: what is interrupted here is done again from the start, and nothing is passed over.
         for topic in &self.read_again {
             let failed = || RunError::broker(format!("setting the positions in `{topic}` to its start"));

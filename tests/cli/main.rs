@@ -3,6 +3,8 @@
 #[cfg(feature = "kafka")]
 mod kafka;
 mod listings;
+#[cfg(feature = "kafka")]
+mod on_kafka;
 mod program;
 mod reset;
 mod send;

@@ -61,6 +61,22 @@ async fn three_workers_count_the_same_and_agree_on_the_totals() -> TestResult {
     Ok(running.stop().await?)
 }
 
+#[cfg(feature = "kafka")]
+#[tokio::test]
+async fn on_kafka_the_same_is_counted() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let (csv, text) = (folder.path().join("flights.csv"), shipped(ROWS)?);
+    std::fs::write(&csv, &text)?;
+    let brokers = kafka_cluster::shared(kafka_cluster::Size::One).map_err(ToString::to_string)?;
+    let config = Config::default().kafka(marlowe::KafkaConfig::new(brokers)).workers(2).without_web();
+    let (running, tables) = counted(Feed::from(csv), config).await?;
+    let expected = Counted::of(&text);
+    for worker in 0..2 {
+        assert_eq!(Counted::by(&running, tables, worker).await?, expected, "worker {worker}");
+    }
+    Ok(running.stop().await?)
+}
+
 /// The program as people start it, with its data in `folder/data`, until all its input is counted.
 fn life(csv: &Path, folder: &Path, arguments: &[&str]) -> Result<Process, Box<dyn std::error::Error>> {
     let mut command = example("flights")?;

@@ -24,14 +24,17 @@ const OF_MEMBERS: [&str; 6] = [
 
 // A connection that broke is tried again soon, and not too often: whole clusters restart in seconds. What is known of topics
 // is asked for anew often: librdkafka may not learn otherwise that a partition whose leader was gone has one again
-// (https://github.com/confluentinc/librdkafka/issues/5430).
-const COMMON: [(&str, &str); 6] = [
+// (https://github.com/confluentinc/librdkafka/issues/5430). Idle connections are closed soon: a request that waits for a
+// coordinator which is gone is looked at again when a connection comes or goes, and only then
+// (https://github.com/confluentinc/librdkafka/issues/5511).
+const COMMON: [(&str, &str); 7] = [
     ("client.id", "marlowe"),
     ("reconnect.backoff.ms", "50"),
     ("reconnect.backoff.max.ms", "1000"),
     ("retry.backoff.ms", "50"),
     ("socket.connection.setup.timeout.ms", "5000"),
     ("topic.metadata.refresh.interval.ms", "3000"),
+    ("connections.max.idle.ms", "5000"),
 ];
 
 impl Configuration {

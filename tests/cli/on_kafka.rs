@@ -1,0 +1,71 @@
+//! The commands on a Kafka cluster.
+
+use kafka_cluster::{Size, shared};
+use serde_json::json;
+
+use crate::program::{Worker, run, succeed};
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// The example's names are its own, so all that it does on the cluster is done here, one after the other.
+#[test]
+fn every_command_works_on_kafka() -> TestResult {
+    let broker = format!("kafka://{}", shared(Size::One).map_err(ToString::to_string)?);
+    let on = |arguments: &[&str]| -> Vec<String> {
+        arguments.iter().chain(&["--broker", &broker]).map(|argument| (*argument).to_owned()).collect()
+    };
+    let args = |arguments: &[&str]| on(arguments);
+    let said = |arguments: &[&str]| {
+        let arguments = args(arguments);
+        succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let worker = |arguments: &[&str]| {
+        let arguments = args(arguments);
+        Worker::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+
+    for word in ["hello", "hello", "world"] {
+        let place = said(&["send", "words", word, "--json", "--replicas", "1"]).json();
+        assert_eq!(place["topic"], "words");
+    }
+    let topics = said(&["topics", "--all", "--json"]).json();
+    let names: Vec<_> = topics.as_array().ok_or("a list")?.iter().map(|topic| topic["name"].clone()).collect();
+    for name in ["words", "cli-demo-counts-changelog", "cli-demo-count-repartition", "cli-demo-total-inbox"] {
+        assert!(names.contains(&json!(name)), "{name}: {topics}");
+    }
+    let drained = said(&["--drain", "--json", "--web", "off", "--feed", "5"]).out;
+    assert!(drained.contains(r#""count":3"#) && drained.contains(r#""tally":5"#), "{drained}");
+
+    let at_work = worker(&["--session-timeout", "2000", "--feed", "5"]);
+    assert_eq!(at_work.banner["broker"], broker.as_str());
+    at_work.wait_for_row("counts", "hello", &json!(2));
+    at_work.wait_for_row("total", "numbers", &json!(5));
+    let would = said(&["reset"]).out;
+    assert!(would.contains("cli-demo-counts-changelog") && would.contains("--yes"), "{would}");
+    let arguments = args(&["reset", "--yes"]);
+    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).fails(1, &["workers at work", "stop them first"]);
+    at_work.wait_for_row("counts", "hello", &json!(2));
+    at_work.stop();
+
+    // It begins again with the input that is still there, and what a source has fed it does not feed again.
+    assert_eq!(said(&["reset", "--yes", "--json"]).json()["done"], true);
+    let drained = said(&["--drain", "--json", "--web", "off", "--feed", "5"]).out;
+    assert!(drained.contains(r#""count":3"#) && drained.contains(r#""tally":5"#), "{drained}");
+    let again = worker(&["--feed", "5"]);
+    again.wait_for_row("counts", "hello", &json!(2));
+    again.wait_for_row("total", "numbers", &json!(5));
+    again.stop();
+
+    assert_eq!(said(&["reset", "--yes", "--all-topics", "--json"]).json()["kept"], json!([]));
+    let drained = said(&["--drain", "--json", "--web", "off", "--feed", "2"]).out;
+    assert!(drained.contains(r#""count":0"#) && drained.contains(r#""tally":2"#), "{drained}");
+    said(&["reset", "--yes", "--all-topics"]);
+    Ok(())
+}
+
+#[test]
+fn a_cluster_that_cannot_be_reached_is_waited_for_and_then_named() {
+    // Nobody listens there.
+    let unreachable = ["topics", "--broker", "kafka://127.0.0.1:1", "--broker-patience", "1"];
+    run(&unreachable).fails(1, &["kafka://127.0.0.1:1", "waited 1s"]);
+}
