@@ -1,54 +1,17 @@
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
-use marlowe_broker::{
-    BoxFuture, BrokerError, CommittedOffset, Offset, Producer, TopicPartition, TransactionalProducer, Written,
-};
+use marlowe_broker::{BoxFuture, BrokerError, CommittedOffset, Offset, Producer, TopicPartition, Written};
 use marlowe_state::{PositionSlot, Rows, SlicePosition, TableIndex};
 use tokio::time::Instant;
 
 use super::RunError;
 use super::lane::LaneSettings;
+use super::lane_producer::LaneProducer;
 use super::under_way::OneUnderWay;
 use crate::program::Guarantee;
 use crate::shard::{Shard, includes, to_commit};
 use crate::turn::{Flush, OutTopics};
-
-/// What a lane writes with.
-pub(crate) enum LaneProducer {
-    Transactional(Box<dyn TransactionalProducer>),
-    Plain(Box<dyn Producer>),
-    /// In a commit that is under way.
-    Away,
-}
-
-/// How long a producer that is to be opened, and finds another of its id opened at the same moment, waits before it tries again
-/// at first, and how many times it does: each time twice as long.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
-const AGAIN: u32 = 6;
-
-impl LaneProducer {
-    /// Opens what the program's guarantee asks for. The last one to be opened counts: where a worker took over from one of its
-    /// name (its instance), that one may try again until its group has told it.
-    pub(crate) async fn open(settings: &LaneSettings) -> Result<Self, BrokerError> {
-        if settings.program.guarantee == Guarantee::AtLeastOnce {
-            return Ok(Self::Plain(settings.broker.producer()?));
-        }
-        let id = format!("{}-{}-{}", settings.worker.app, settings.worker.worker, settings.number);
-        let mut tries = 0;
-        loop {
-            match settings.broker.transactional_producer(&id).await {
-                Ok(producer) => return Ok(Self::Transactional(producer)),
-                Err(BrokerError::Fenced { .. }) if tries < AGAIN => {
-                    tokio::time::sleep(AGAIN_AFTER * 2_u32.pow(tries)).await;
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
 
 /// A commit under way: what the broker has been given, and what goes into the stores when it has taken it.
 ///

@@ -10,7 +10,7 @@ use marlowe_broker::{GroupEvent, Membership, MetadataSource, TopicPartition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::RunError;
-use super::lane_command::{LaneCommand, LaneEvent};
+use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::restore::Restorer;
 use super::status::{WorkerState, WorkerStatus};
 use super::thread::Thread;
@@ -312,9 +312,11 @@ impl Control {
             LaneEvent::Failed(error) => Err(error),
             LaneEvent::Dropped(shards, error) => {
                 tracing::warn!(worker = %self.worker, "a commit did not go through, its work is dropped and begun again from what is committed: {error}");
-                for shard in shards {
-                    if let Some(Owned { generation, .. }) = self.owned.get(&shard) {
-                        self.begin_restore(shard, *generation);
+                for Dropped { id, opening } in shards {
+                    // It may be another's by now, or have come again.
+                    let owned = self.owned.get(&id).filter(|owned| owned.opening == opening);
+                    if let Some(Owned { generation, .. }) = owned {
+                        self.begin_restore(id, *generation);
                     }
                 }
                 Ok(())

@@ -12,9 +12,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::RunError;
-use super::commit::{Commit, LaneProducer};
+use super::commit::Commit;
 use super::feeds::Feeds;
-use super::lane_command::{LaneCommand, LaneEvent};
+use super::lane_command::{Dropped, LaneCommand, LaneEvent};
+use super::lane_producer::{LaneProducer, Reopening};
 use super::metrics::LaneMetrics;
 use super::under_way::UnderWay;
 use crate::program::Program;
@@ -61,6 +62,8 @@ pub(crate) struct Lane {
     /// Wakes the lane: a shard failed, or much waits for a commit.
     notify: Rc<Notify>,
     committing: Option<Commit>,
+    /// While this is under way, nothing is committed.
+    reopening: Option<Reopening>,
     last_commit: Instant,
     spare: Vec<Rows>,
     firing: Vec<Firing>,
@@ -93,6 +96,7 @@ enum Wake {
     Command(Option<LaneCommand>),
     Fetched(Result<Vec<Fetched>, BrokerError>),
     Committed,
+    Reopened,
     Tick,
     Noticed,
     Fired,
@@ -112,6 +116,7 @@ impl Lane {
             shards: BTreeMap::new(),
             notify: Rc::new(Notify::new()),
             committing: None,
+            reopening: None,
             last_commit: Instant::now(),
             spare: Vec::new(),
             firing: Vec::new(),
@@ -141,25 +146,27 @@ impl Lane {
 
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {
         let next_commit = self.last_commit + self.settings.limits.commit_interval;
-        let (feeds, committing) = (&mut self.feeds, &mut self.committing);
+        let (feeds, committing, reopening) = (&mut self.feeds, &mut self.committing, &mut self.reopening);
         let (firing, closing) = (&mut self.firing, &mut self.closing);
-        let commit_is_open = committing.is_some();
+        let can_commit = committing.is_none() && reopening.is_none() && !self.shards.is_empty();
         let wake = tokio::select! {
             biased;
             command = commands.recv() => Wake::Command(command),
             () = done(committing) => Wake::Committed,
+            () = reopened(reopening) => Wake::Reopened,
             () = fired(firing) => Wake::Fired,
             () = finished(closing) => Wake::Finished,
             () = self.notify.notified() => Wake::Noticed,
-            () = tokio::time::sleep_until(next_commit), if !commit_is_open && !self.shards.is_empty() => Wake::Tick,
+            () = tokio::time::sleep_until(next_commit), if can_commit => Wake::Tick,
             fetched = feeds.next() => Wake::Fetched(fetched),
         };
         match wake {
             Wake::Command(None) => return Ok(false),
             Wake::Command(Some(command)) => self.command(command).await?,
             Wake::Fetched(fetched) => self.dispatch(fetched.map_err(RunError::broker("reading"))?),
-            Wake::Committed => self.committed().await?,
-            Wake::Tick => self.begin_commit().await?,
+            Wake::Committed => self.committed()?,
+            Wake::Reopened => self.finish_reopening().await?,
+            Wake::Tick => self.begin_commit()?,
             Wake::Noticed => {}
             Wake::Finished => self.close_finished().await?,
             Wake::Fired => {
@@ -245,10 +252,10 @@ impl Lane {
         }
         let uncommitted: usize = self.shards.values().map(|running| running.shard.uncommitted_bytes()).sum();
         let limit = self.settings.limits.commit_bytes;
-        if uncommitted >= limit && self.committing.is_none() {
-            self.begin_commit().await?;
+        if uncommitted >= limit {
+            self.begin_commit()?;
         }
-        self.pause_shards(uncommitted >= 2 * limit && self.committing.is_some());
+        self.pause_shards(uncommitted >= 2 * limit);
         Ok(())
     }
 
@@ -260,9 +267,9 @@ impl Lane {
         }
     }
 
-    /// Begins a commit, unless one is under way or there is nothing to commit.
-    async fn begin_commit(&mut self) -> Result<(), RunError> {
-        if self.committing.is_some() {
+    /// Begins a commit, unless one is under way, or cannot be yet, or there is nothing to commit.
+    fn begin_commit(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() || self.reopening.is_some() {
             return Ok(());
         }
         self.last_commit = Instant::now();
@@ -271,28 +278,28 @@ impl Lane {
         self.settings.metrics.count(&shards);
         let begun =
             Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare, shards);
-        match begun {
-            Ok(commit) => self.committing = commit,
-            Err(RunError::Broker { source: error, .. }) if error.calls_for_a_new_beginning() => {
-                self.begin_anew(error).await?
-            }
-            Err(error) => return Err(error),
-        }
+        self.committing = self.unless_refused(begun)?.flatten();
         Ok(())
     }
 
     /// The broker answered: what was committed goes into the stores, and what waits may go on.
-    async fn committed(&mut self) -> Result<(), RunError> {
+    fn committed(&mut self) -> Result<(), RunError> {
         let Some(commit) = self.committing.take() else { return Ok(()) };
         let topics = self.out_topics.clone();
         let finished = commit.finish(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare);
-        match finished {
-            Ok(()) => {
-                self.pause_shards(false);
-                Ok(())
-            }
+        if self.unless_refused(finished)?.is_some() {
+            self.pause_shards(false);
+        }
+        Ok(())
+    }
+
+    /// What came of a commit; nothing if its work was dropped to be begun anew.
+    fn unless_refused<T>(&mut self, outcome: Result<T, RunError>) -> Result<Option<T>, RunError> {
+        match outcome {
+            Ok(outcome) => Ok(Some(outcome)),
             Err(RunError::Broker { source: error, .. }) if error.calls_for_a_new_beginning() => {
-                self.begin_anew(error).await
+                self.begin_anew(error);
+                Ok(None)
             }
             Err(error) => Err(error),
         }
@@ -301,7 +308,7 @@ impl Lane {
     async fn finish_commit(&mut self) -> Result<(), RunError> {
         if self.committing.is_some() {
             done(&mut self.committing).await;
-            self.committed().await?;
+            self.committed()?;
         }
         Ok(())
     }
@@ -309,18 +316,33 @@ impl Lane {
     /// Commits all that is finished, and waits for it.
     async fn commit_now(&mut self) -> Result<(), RunError> {
         self.finish_commit().await?;
-        self.begin_commit().await?;
+        if !self.shards.is_empty() {
+            self.finish_reopening().await?;
+        }
+        self.begin_commit()?;
         self.finish_commit().await
     }
 
     /// Another generation is on, or the broker did not say what became of a commit: everything here is dropped, and the worker
-    /// begins anew from what is committed with what is still its own.
-    async fn begin_anew(&mut self, error: BrokerError) -> Result<(), RunError> {
-        let shards: Vec<ShardId> = self.shards.keys().copied().collect();
+    /// begins anew from what is committed with what is still its own, once there is a producer again.
+    fn begin_anew(&mut self, error: BrokerError) {
+        let dropped = |running: &Running| Dropped { id: running.shard.id, opening: running.shard.owner.opening };
+        let shards: Vec<Dropped> = self.shards.values().map(dropped).collect();
+        self.settings.metrics.dropped();
         self.drop_all();
-        self.producer = LaneProducer::open(&self.settings).await.map_err(RunError::broker("a new producer"))?;
+        self.producer = LaneProducer::Away;
+        self.reopening = Some(Reopening::begin(&self.settings, shards, error));
+    }
+
+    async fn finish_reopening(&mut self) -> Result<(), RunError> {
+        if self.reopening.is_some() {
+            reopened(&mut self.reopening).await;
+        }
+        let Some(reopening) = self.reopening.take() else { return Ok(()) };
+        let (producer, dropped, why) = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
+        self.producer = producer;
         self.out_topics.borrow_mut().forget_destinations();
-        let _ = self.settings.events.send(LaneEvent::Dropped(shards, error));
+        let _ = self.settings.events.send(LaneEvent::Dropped(dropped, why));
         Ok(())
     }
 
@@ -419,6 +441,14 @@ impl Drop for Lane {
 async fn done(committing: &mut Option<Commit>) {
     match committing {
         Some(commit) => commit.done().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the producer that is opened; for ever when there is none.
+async fn reopened(reopening: &mut Option<Reopening>) {
+    match reopening {
+        Some(reopening) => reopening.done().await,
         None => std::future::pending().await,
     }
 }

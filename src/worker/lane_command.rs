@@ -22,5 +22,13 @@ pub(crate) enum LaneEvent {
     Failed(RunError),
     /// Its commit was refused, for the group has moved on, or nobody knows what became of it: these shards are dropped, to be
     /// opened anew if they are still this worker's.
-    Dropped(Vec<ShardId>, BrokerError),
+    Dropped(Vec<Dropped>, BrokerError),
+}
+
+/// A shard that was dropped with what it had not committed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dropped {
+    pub(crate) id: ShardId,
+    /// Which of its openings: it may have gone and come again meanwhile.
+    pub(crate) opening: u64,
 }

@@ -27,7 +27,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
 
 /// Every counter and what it counts.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 13] = [
     ("marlowe_events_total", "Events taken in, by agent"),
     ("marlowe_events_handled_total", "Events handled with success, by agent"),
     ("marlowe_events_failed_total", "Tries that failed, by agent"),
@@ -39,6 +39,8 @@ const COUNTERS: [(&str, &str); 11] = [
     ("marlowe_partition_timer_failures_total", "Firings of partition timers that failed, by timer"),
     ("marlowe_table_cache_hits_total", "Rows that were in the cache when they were used, by table"),
     ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
+    ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
+    ("marlowe_commits_dropped_total", "Commits that did not go through, whose work was begun anew, by lane"),
 ];
 
 impl Metrics {
@@ -80,8 +82,7 @@ impl Metrics {
         self.recorder.register_gauge(&Key::from_parts(name, labels), &DESCRIPTION)
     }
 
-    fn counter(&self, name: &'static str, label: &'static str, value: &Arc<str>) -> Counter {
-        let labels = vec![Label::new(label, value.to_string())];
+    fn counter(&self, name: &'static str, labels: Vec<Label>) -> Counter {
         self.recorder.register_counter(&Key::from_parts(name, labels), &DESCRIPTION)
     }
 
@@ -91,7 +92,9 @@ impl Metrics {
         LaneMetrics {
             metrics: self.clone(),
             commits: self.recorder.register_histogram(&commits, &DESCRIPTION),
-            shards: self.gauge("marlowe_shards", lane),
+            shards: self.gauge("marlowe_shards", lane.clone()),
+            opened: self.counter("marlowe_shards_opened_total", lane.clone()),
+            dropped: self.counter("marlowe_commits_dropped_total", lane),
             counters: RefCell::default(),
             caches: RefCell::default(),
         }
@@ -104,6 +107,8 @@ pub(crate) struct LaneMetrics {
     metrics: Metrics,
     commits: Histogram,
     shards: Gauge,
+    opened: Counter,
+    dropped: Counter,
     counters: RefCell<HashMap<(&'static str, Arc<str>), Counter>>,
     /// What each slice's cache had counted the last time.
     caches: RefCell<HashMap<(ShardId, Arc<str>), CacheStats>>,
@@ -112,6 +117,7 @@ pub(crate) struct LaneMetrics {
 impl LaneMetrics {
     pub(crate) fn open(&self) {
         self.shards.increment(1.0);
+        self.opened.increment(1);
     }
 
     pub(crate) fn close(&self, shard: &Rc<Shard>) {
@@ -122,6 +128,11 @@ impl LaneMetrics {
 
     pub(crate) fn committed(&self, took: Duration) {
         self.commits.record(took.as_secs_f64());
+    }
+
+    /// A commit did not go through.
+    pub(crate) fn dropped(&self) {
+        self.dropped.increment(1);
     }
 
     /// Adds what was counted since the last time.
@@ -156,7 +167,9 @@ impl LaneMetrics {
 
     fn add(&self, name: &'static str, label: &'static str, value: &Arc<str>, count: u64) {
         let mut counters = self.counters.borrow_mut();
-        let counter = counters.entry((name, value.clone())).or_insert_with(|| self.metrics.counter(name, label, value));
+        let counter = counters
+            .entry((name, value.clone()))
+            .or_insert_with(|| self.metrics.counter(name, vec![Label::new(label, value.to_string())]));
         counter.increment(count);
     }
 }

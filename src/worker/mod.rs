@@ -10,6 +10,7 @@ mod folder;
 mod global;
 mod lane;
 mod lane_command;
+mod lane_producer;
 mod last_firing;
 mod launch;
 mod metrics;

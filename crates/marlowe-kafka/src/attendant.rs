@@ -107,6 +107,7 @@ impl Attendant {
             self.troubled(code);
         }
         for (rebalanced, places) in self.desk.take() {
+            tracing::debug!("the group: {rebalanced:?} {:?}", partitions_of(&places).collect::<Vec<_>>());
             // What a client decides after a loss is void.
             if !self.is_lost {
                 self.decided(rebalanced, places);

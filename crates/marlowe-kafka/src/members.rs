@@ -16,6 +16,14 @@ impl Members {
         members.push(Arc::downgrade(member));
     }
 
+    /// Whether the group took the member that `metadata` is of for dead: what is not committed in its name never will be.
+    pub(crate) fn is_over(&self, metadata: &GroupMetadata) -> bool {
+        let members = self.0.lock();
+        members.iter().filter_map(Weak::upgrade).any(|member| {
+            member.group == metadata.group && member.standing.lock().over.as_deref() == Some(&*metadata.member)
+        })
+    }
+
     /// The member that `metadata` is of, whatever its generation.
     pub(crate) fn find(&self, metadata: &GroupMetadata) -> Option<Arc<Member>> {
         let members: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
@@ -44,6 +52,8 @@ struct Standing {
     /// It was taken for dead, and has not joined again.
     is_lost: bool,
     last: Option<Identity>,
+    /// The name that was its own when it was taken for dead the last time.
+    over: Option<String>,
 }
 
 impl Member {
@@ -83,7 +93,9 @@ impl Member {
     }
 
     pub(crate) fn lost(&self) {
-        self.standing.lock().is_lost = true;
+        let mut standing = self.standing.lock();
+        standing.is_lost = true;
+        standing.over = standing.last.as_ref().map(|last| last.member.clone());
     }
 
     /// A position that says nothing, in a topic that holds no records: committing it checks the member.

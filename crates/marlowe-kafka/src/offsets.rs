@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Place, Places};
 
 /// How long a topic that was there may be unknown: brokers that come back learn of their topics.
-const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 
 /// How many groups' askers are kept open.
 const ASKERS: usize = 4;
@@ -33,14 +33,16 @@ impl Cluster {
                     partitions.iter().map(|partition| Place::new(&topic, partition.get(), question)).collect();
                 cluster.retried("looking up offsets", |within| {
                     let places = Places::of(&places);
-                    cluster.lookups.offsets(&places, within)?;
+                    let asked = cluster.lookups.offsets(&places, within);
                     let places = places.places();
-                    let Some(code) = places.iter().find_map(|place| place.error) else { return Ok(places) };
-                    // librdkafka goes on with what it knows of the topic, were it out of date, until it is told otherwise.
-                    let _ = cluster.lookups.metadata(Some(&topic), within);
-                    match code.is_unknown_topic() && asked_first.elapsed() < UNKNOWN_FOR {
-                        true => Err(Failure::of(Code::NO_LEADER)),
-                        false => Err(Failure::of(code)),
+                    let error = places.iter().find_map(|place| place.error.map(Failure::of));
+                    let Some(failure) = asked.err().or(error) else { return Ok(places) };
+                    // librdkafka goes on with what it knows of the topic, were it out of date, until it is told otherwise; so the
+                    // cluster is asked in any case.
+                    let is_there = cluster.has(&topic, partitions);
+                    match failure.code.is_unknown_topic() && (is_there || asked_first.elapsed() < UNKNOWN_FOR) {
+                        true => Err(Failure { code: Code::NO_LEADER, ..failure }),
+                        false => Err(failure),
                     }
                 })
             };

@@ -147,23 +147,24 @@ impl Feed {
     /// Takes messages in, in order: the records as a batch, and what is wrong if something is.
     fn advance(&mut self, mut messages: Messages) -> (Option<KafkaBatch>, Option<Code>) {
         let (from, mut next, mut trouble) = (self.position, self.position, None);
-        let mut others = false;
+        let mut passed_over = Vec::new();
         for index in 0..messages.len() {
             match messages.notice(index) {
-                None => next = next.max(messages.offset(index) + 1),
+                // A leader that changes may make librdkafka fetch again what it has handed out.
+                None if messages.offset(index) < next => passed_over.push(index),
+                None => next = messages.offset(index) + 1,
                 Some(Notice::End(offset)) => {
                     next = next.max(offset);
-                    others = true;
+                    passed_over.push(index);
                 }
                 Some(Notice::Error(code)) => {
                     trouble = trouble.or(Some(code));
-                    others = true;
+                    passed_over.push(index);
                 }
             }
         }
-        if others {
-            let records: Vec<bool> = (0..messages.len()).map(|index| messages.notice(index).is_none()).collect();
-            messages.retain(|index| records[index]);
+        if !passed_over.is_empty() {
+            messages.retain(|index| passed_over.binary_search(&index).is_err());
         }
         self.position = next;
         // The end again says nothing new.

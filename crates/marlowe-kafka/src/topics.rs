@@ -89,6 +89,12 @@ impl Cluster {
         }
     }
 
+    /// Whether these partitions are there, when someone says that they are not: a client that finds no leader does. Blocks.
+    pub(crate) fn has(&self, topic: &str, partitions: &[Partition]) -> bool {
+        let found = self.look_up(topic).ok().flatten();
+        found.is_some_and(|found| partitions.iter().all(|partition| partition.get() < found.partitions))
+    }
+
     async fn found(self: &Arc<Self>, topic: &str) -> Result<Option<TopicMetadata>, BrokerError> {
         let (cluster, topic) = (self.clone(), topic.to_owned());
         in_background("topics", move || cluster.look_up(&topic)).await?

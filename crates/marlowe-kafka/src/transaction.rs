@@ -45,6 +45,10 @@ enum Failed {
     Again(Failure),
     /// For good: this is told.
     Told(BrokerError),
+    /// There was no answer, and none is waited for any more.
+    Unanswered(String),
+    /// The transaction is left as it is: this is told. The next producer of its id sees to it.
+    Left(BrokerError),
 }
 
 impl Transaction {
@@ -135,16 +139,18 @@ impl Transaction {
                     self.given = None;
                     return Ok(written);
                 }
-                Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline => {
+                Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline && !self.is_over() => {
                     tracing::info!("{}: {}; the transaction is made again", self.who(), failure.reason);
                     self.abort_client(wanted, deadline)?;
                     self.writer.forget();
                 }
                 Err(failed) => {
                     let told = self.told(failed);
-                    if self.fenced.is_none() {
-                        // What was left open is the next one's hindrance.
-                        self.abort_client(wanted, deadline)?;
+                    // What was left open is the next one's hindrance. That it stays open is told by the next call.
+                    if self.fenced.is_none()
+                        && let Err(error) = self.abort_client(wanted, deadline)
+                    {
+                        self.fenced.get_or_insert_with(|| error.to_string());
                     }
                     self.outgoing.clear();
                     self.positions = None;
@@ -153,6 +159,11 @@ impl Transaction {
                 }
             }
         }
+    }
+
+    /// Whether what is to be committed never will be: its member was taken for dead.
+    fn is_over(&self) -> bool {
+        self.positions.as_ref().is_some_and(|positions| self.cluster.members.is_over(&positions.of))
     }
 
     pub(crate) fn abort(&mut self, wanted: &Wanted) -> Result<(), BrokerError> {
@@ -183,7 +194,12 @@ impl Transaction {
             }
             sent?;
         }
-        self.retried(wanted, deadline, |writer| writer.client.commit_transaction(ANSWER))?;
+        self.retried(wanted, deadline, |writer| writer.client.commit_transaction(ANSWER)).map_err(
+            |failed| match failed {
+                Failed::Unanswered(reason) => Failed::Left(BrokerError::Unknown { operation: "commit", reason }),
+                failed => failed,
+            },
+        )?;
         self.delivered(destinations)
     }
 
@@ -231,11 +247,12 @@ impl Transaction {
             match call(&self.writer) {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.remedy == Remedy::Retry => {
+                    if self.is_over() {
+                        return Err(Failed::Unanswered(format!("{}; the member was taken for dead", failure.reason)));
+                    }
                     if !wanted.is_wanted() || Instant::now() >= deadline {
-                        return Err(Failed::Told(BrokerError::Unknown {
-                            operation: "commit",
-                            reason: format!("{}; it was waited for {:?}", failure.reason, self.cluster.config.patience),
-                        }));
+                        let patience = self.cluster.config.patience;
+                        return Err(Failed::Unanswered(format!("{}; it was waited for {patience:?}", failure.reason)));
                     }
                     tracing::debug!("{}: {}; trying again", self.who(), failure.reason);
                 }
@@ -266,14 +283,17 @@ impl Transaction {
     }
 
     fn told(&mut self, failed: Failed) -> BrokerError {
+        let is_left = matches!(failed, Failed::Left(_) | Failed::Unanswered(_));
         let told = match failed {
-            Failed::Again(failure) if failure.code.is_fenced() => {
+            Failed::Told(error) | Failed::Left(error) => error,
+            Failed::Again(failure) if failure.code.is_fenced() || self.is_over() => {
                 BrokerError::Fenced { who: self.who(), reason: failure.reason }
             }
+            Failed::Unanswered(reason) if self.is_over() => BrokerError::Fenced { who: self.who(), reason },
             Failed::Again(failure) => self.cluster.trial("committing").failed(&failure),
-            Failed::Told(error) => error,
+            Failed::Unanswered(reason) => self.cluster.unavailable("committing", &reason),
         };
-        if self.writer.client.fatal().is_some() {
+        if is_left || self.writer.client.fatal().is_some() {
             self.fenced = Some(told.to_string());
         }
         told
@@ -287,7 +307,11 @@ impl Transaction {
         loop {
             match self.writer.client.abort_transaction(ANSWER) {
                 Ok(()) => return Ok(()),
-                Err(failure) if failure.remedy == Remedy::Retry && wanted.is_wanted() && Instant::now() < deadline => {}
+                Err(failure)
+                    if failure.remedy == Remedy::Retry
+                        && wanted.is_wanted()
+                        && Instant::now() < deadline
+                        && !self.is_over() => {}
                 Err(failure) => {
                     if failure.remedy == Remedy::Fatal || self.writer.client.fatal().is_some() {
                         self.fenced = Some(failure.reason.clone());

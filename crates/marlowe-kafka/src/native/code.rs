@@ -101,40 +101,41 @@ impl Code {
         )
     }
 
-    /// The same may succeed a little later: a rebalance, a coordinator or a leader that moves.
+    /// The same may succeed a little later: a rebalance, a coordinator or a leader that moves, a broker that is starting. So
+    /// it is with whatever is not known to be for good: a cluster in trouble says many things.
     pub(crate) fn is_passing(self) -> bool {
-        matches!(
-            self.0,
-            Raw::RD_KAFKA_RESP_ERR__TRANSPORT
-                | Raw::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
-                | Raw::RD_KAFKA_RESP_ERR__TIMED_OUT
-                | Raw::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE
-                | Raw::RD_KAFKA_RESP_ERR__WAIT_COORD
-                | Raw::RD_KAFKA_RESP_ERR__RESOLVE
-                | Raw::RD_KAFKA_RESP_ERR__IN_PROGRESS
-                | Raw::RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS
-                | Raw::RD_KAFKA_RESP_ERR__RETRY
-                | Raw::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
-                | Raw::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
-                | Raw::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH
-                | Raw::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH
-                | Raw::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
-                // A broker that went: another is asked the next time.
-                | Raw::RD_KAFKA_RESP_ERR__DESTROY_BROKER
-                | Raw::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
-                | Raw::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE
-                | Raw::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION
-                | Raw::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
-                | Raw::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
-                | Raw::RD_KAFKA_RESP_ERR_NOT_COORDINATOR
-                | Raw::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS
-                | Raw::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS
-                | Raw::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND
-                | Raw::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR
-                | Raw::RD_KAFKA_RESP_ERR_NOT_CONTROLLER
-                | Raw::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT
-                | Raw::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS
-        )
+        !(self.is_refused()
+            || self.is_unknown_topic()
+            || self.is_too_large()
+            || self.is_fenced()
+            || matches!(
+                self.0,
+                Raw::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+                    | Raw::RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE
+                    | Raw::RD_KAFKA_RESP_ERR__FATAL
+                    | Raw::RD_KAFKA_RESP_ERR__INVALID_ARG
+                    | Raw::RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
+                    | Raw::RD_KAFKA_RESP_ERR__NO_OFFSET
+                    | Raw::RD_KAFKA_RESP_ERR__SSL
+                    | Raw::RD_KAFKA_RESP_ERR__STATE
+                    | Raw::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE
+                    | Raw::RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_CONFIG
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_GROUP_ID
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_PARTITIONS
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_REQUEST
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT
+                    | Raw::RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP
+                    | Raw::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE
+                    | Raw::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+                    | Raw::RD_KAFKA_RESP_ERR_POLICY_VIOLATION
+                    | Raw::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
+                    | Raw::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION
+                    | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT
+                    | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION
+            ))
     }
 }
 
