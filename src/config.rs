@@ -57,6 +57,10 @@ pub struct Config {
     pub advertise: Option<String>,
     /// A secret that all workers of the app share (default: none). Workers then answer each other only where it is said.
     pub cluster_token: Option<ClusterToken>,
+    /// How many workers stand by for each shard (default: 0). A standby follows the tables of a shard that another worker owns,
+    /// so that it can take the shard over at once, and answers [reads](crate::TableView::stale_within) that may be a little
+    /// stale. To be the same for all workers of the app.
+    pub standby_replicas: usize,
     /// Where the time comes from (default: the system).
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from (default: the system).
@@ -93,6 +97,7 @@ impl Default for Config {
             instance: None,
             advertise: None,
             cluster_token: None,
+            standby_replicas: 0,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -219,6 +224,12 @@ impl Config {
     /// Is found by other workers there; see [`advertise`](Self::advertise).
     pub fn advertise(mut self, url: impl Into<String>) -> Self {
         self.advertise = Some(url.into());
+        self
+    }
+
+    /// Has so many workers stand by for each shard; see [`standby_replicas`](Self::standby_replicas).
+    pub fn standby_replicas(mut self, replicas: usize) -> Self {
+        self.standby_replicas = replicas;
         self
     }
 

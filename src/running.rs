@@ -132,6 +132,7 @@ impl Running {
                     queue_bytes: config.queue_bytes,
                     close_within: config.close_within,
                 },
+                standby_replicas: config.standby_replicas,
                 session_timeout: config.session_timeout,
             };
             let worker = Worker::start(&shared, settings, failed.clone()).await?;

@@ -72,7 +72,7 @@ pub(crate) struct WorkerOptions {
 }
 
 /// The names of a worker's options.
-pub(crate) const WORKER_OPTIONS: [&str; 8] = [
+pub(crate) const WORKER_OPTIONS: [&str; 9] = [
     "workers",
     "lanes",
     "commit_interval",
@@ -81,6 +81,7 @@ pub(crate) const WORKER_OPTIONS: [&str; 8] = [
     "drain",
     ClusterOptions::NAMES[0],
     ClusterOptions::NAMES[1],
+    ClusterOptions::NAMES[2],
 ];
 
 /// What to do.
@@ -208,6 +209,7 @@ impl Arguments {
             ("session_timeout", "MARLOWE_SESSION_TIMEOUT"),
             ("advertise", "MARLOWE_ADVERTISE"),
             ("cluster_token", "MARLOWE_CLUSTER_TOKEN"),
+            ("standby_replicas", "MARLOWE_STANDBY_REPLICAS"),
         ];
         variables.into_iter().fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
             command.mut_arg(option, |argument| argument.env(variable))

@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Entry;
+use super::{Candidate, Entry};
 
 /// The workers of the app, as this process knows them.
 ///
@@ -126,6 +126,35 @@ impl Directory {
             open: claim.open,
             place: if entry.process == self.process { ClaimPlace::Here } else { ClaimPlace::Elsewhere },
         })
+    }
+
+    /// The workers that count.
+    pub(crate) fn workers(&self) -> Vec<Candidate> {
+        let workers = self.workers.read();
+        let live = workers.iter().filter(|(_, known)| self.counts(known));
+        let candidate = |(worker, known): (&Arc<str>, &Known)| Candidate {
+            worker: worker.clone(),
+            process: known.entry.process.clone(),
+        };
+        live.map(candidate).collect()
+    }
+
+    /// The workers that stand by for a shard, with the URLs of those that can be asked.
+    pub(crate) fn standbys(&self, group: &str, partition: Partition) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+        let workers = self.workers.read();
+        let live = workers.iter().filter(|(_, known)| self.counts(known));
+        let stands_by = |known: &Known| {
+            known.entry.standbys.get(group).is_some_and(|partitions| partitions.contains(&partition.get()))
+        };
+        let those = live.filter(|(_, known)| stands_by(known));
+        those.map(|(worker, known)| (worker.clone(), known.entry.url.clone())).collect()
+    }
+
+    /// Whether `worker` still says that it took the shard at `generation`.
+    pub(crate) fn still_claims(&self, worker: &str, group: &str, partition: Partition, generation: u64) -> bool {
+        let workers = self.workers.read();
+        let claim = workers.get(worker).and_then(|known| known.entry.claim(group, partition.get()));
+        claim.is_some_and(|claim| claim.generation == generation)
     }
 
     /// The newest generation at which a worker of this process took the shard, if it still has it.

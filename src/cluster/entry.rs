@@ -18,6 +18,9 @@ pub(crate) struct Entry {
     /// The shards it has taken, by group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) shards: BTreeMap<Arc<str>, Vec<ShardClaim>>,
+    /// The shards that it stands by for, by group: it has a copy of their tables that follows the changelogs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) standbys: BTreeMap<Arc<str>, Vec<u32>>,
     /// The generation at which it became the leader, if it leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leads: Option<u64>,
@@ -59,6 +62,7 @@ mod tests {
             started: 1_700_000_000_000,
             silent_after: 135_000,
             shards: shards.into(),
+            standbys: [("views".into(), vec![1, 2])].into(),
             leads: Some(12),
             leader_tasks_left: 1,
         };

@@ -7,9 +7,11 @@
 mod directory;
 mod entry;
 mod follower;
+mod rendezvous;
 mod token;
 
 pub(crate) use directory::{Claim, ClaimPlace, Directory};
 pub(crate) use entry::{Entry, ShardClaim};
 pub(crate) use follower::follow;
+pub(crate) use rendezvous::{Candidate, stand_by};
 pub use token::ClusterToken;

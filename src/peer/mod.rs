@@ -7,5 +7,5 @@ mod wire;
 
 pub(crate) use client::{Lost, Peers};
 pub(crate) use error::PeerError;
-pub(crate) use question::{Answer, Found, Question, Wanted};
-pub(crate) use wire::{Asked, READ_PATH, decode_question, encode_answer};
+pub(crate) use question::{Answer, AsOf, Found, Question, Wanted};
+pub(crate) use wire::{Asked, READ_PATH, decode_question, encode_answer, whole_millis};

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use marlowe_state::{KeyRange, Rows, SlicePosition};
 
 /// What is asked of one partition of a table. Keys are in the store's form.
@@ -17,8 +19,16 @@ pub(crate) enum Question {
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) found: Found,
-    /// How far the snapshot was that it is from.
+    pub(crate) as_of: AsOf,
+}
+
+/// The state that an answer is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AsOf {
+    /// How far the snapshot was.
     pub(crate) position: SlicePosition,
+    /// How stale it may be, if it is a standby's.
+    pub(crate) stale: Option<Duration>,
 }
 
 /// What a [`Question`] is answered with.

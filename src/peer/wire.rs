@@ -1,11 +1,12 @@
 use std::ops::Bound;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use marlowe_broker::{Offset, Partition};
 use marlowe_state::{KeyRange, Rows, SlicePosition};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Found, Question, Wanted};
+use super::{Answer, AsOf, Found, Question, Wanted};
 
 /// Where a worker is asked by others. The number is that of the form in which questions and answers travel.
 pub(crate) const READ_PATH: &str = "/cluster/v1/read";
@@ -24,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) wanted: Wanted,
     /// How long it may wait until it can answer, in milliseconds.
     pub(crate) wait: u64,
+    /// A standby may answer that is at most so many milliseconds stale.
+    pub(crate) stale_within: Option<u64>,
     pub(crate) question: Question,
 }
 
@@ -35,6 +38,7 @@ struct WireAsked<'a> {
     changelog: Option<u64>,
     inbox: Option<u64>,
     wait: u64,
+    stale_within: Option<u64>,
     question: WireQuestion<'a>,
 }
 
@@ -56,6 +60,8 @@ enum WireQuestion<'a> {
 struct WireAnswer<'a> {
     changelog: u64,
     inbox: u64,
+    /// In milliseconds.
+    stale: Option<u64>,
     #[serde(borrow)]
     found: WireFound<'a>,
 }
@@ -80,6 +86,7 @@ pub(crate) fn encode_question(asked: &Asked) -> Result<Bytes, postcard::Error> {
         changelog: asked.wanted.changelog,
         inbox: asked.wanted.inbox,
         wait: asked.wait,
+        stale_within: asked.stale_within,
         question: match &asked.question {
             Question::Row(key) => WireQuestion::Row(key),
             Question::Rows { range, limit } => {
@@ -102,6 +109,7 @@ pub(crate) fn decode_question(body: &[u8]) -> Result<Asked, postcard::Error> {
         generation: wire.generation,
         wanted: Wanted { changelog: wire.changelog, inbox: wire.inbox },
         wait: wire.wait,
+        stale_within: wire.stale_within,
         question: match wire.question {
             WireQuestion::Row(key) => Question::Row(key.to_vec()),
             WireQuestion::Rows { start, end, limit } => {
@@ -130,14 +138,23 @@ pub(crate) fn encode_answer(answer: &Answer) -> Result<Vec<u8>, postcard::Error>
         Found::Count(count) => WireFound::Count(*count),
         Found::Position => WireFound::Position,
     };
-    let position = answer.position;
-    postcard::to_stdvec(&WireAnswer { changelog: position.changelog.get(), inbox: position.inbox.get(), found })
+    let AsOf { position, stale } = answer.as_of;
+    let wire = WireAnswer {
+        changelog: position.changelog.get(),
+        inbox: position.inbox.get(),
+        stale: stale.map(whole_millis),
+        found,
+    };
+    postcard::to_stdvec(&wire)
 }
 
 pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, postcard::Error> {
     let wire: WireAnswer<'_> = postcard::from_bytes(body)?;
     Ok(Answer {
-        position: SlicePosition { changelog: Offset::new(wire.changelog), inbox: Offset::new(wire.inbox) },
+        as_of: AsOf {
+            position: SlicePosition { changelog: Offset::new(wire.changelog), inbox: Offset::new(wire.inbox) },
+            stale: wire.stale.map(Duration::from_millis),
+        },
         found: match wire.found {
             WireFound::Row(row) => Found::Row(row.map(<[u8]>::to_vec)),
             WireFound::Rows { rows: found, more } => {
@@ -149,6 +166,11 @@ pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, postcard::Error> {
             WireFound::Position => Found::Position,
         },
     })
+}
+
+/// A duration in milliseconds, rounded up: a bound on staleness is not to become a tighter one.
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -172,6 +194,7 @@ mod tests {
                 generation: u64::MAX,
                 wanted: Wanted { changelog: None, inbox: Some(5) },
                 wait: 10_000,
+                stale_within: Some(250),
                 question,
             };
             assert_eq!(decode_question(&encode_question(&asked).unwrap()).unwrap(), asked);
@@ -187,10 +210,10 @@ mod tests {
             for (number, size) in sizes.iter().enumerate() {
                 rows.push(&[number as u8], Some(&vec![1; *size]));
             }
-            let answer = Answer { position, found: Found::Rows { rows, more: false } };
+            let answer = Answer { as_of: AsOf { position, stale: None }, found: Found::Rows { rows, more: false } };
             let body = encode_answer(&answer).unwrap();
             let read = decode_answer(&body).unwrap();
-            assert_eq!(read.position, position);
+            assert_eq!(read.as_of.position, position);
             let (rows, more) = self::rows(&read);
             (rows.len(), more)
         };
@@ -199,8 +222,10 @@ mod tests {
         assert_eq!(answer(&[20 << 20, 1]), (1, true), "one row at least");
         for found in [Found::Row(None), Found::Row(Some(Vec::new()))] {
             let Found::Row(row) = &found else { unreachable!() };
-            let (row, answer) = (row.clone(), Answer { position, found: found.clone() });
+            let as_of = AsOf { position, stale: Some(Duration::from_micros(1500)) };
+            let (row, answer) = (row.clone(), Answer { as_of, found: found.clone() });
             let read = decode_answer(&encode_answer(&answer).unwrap()).unwrap();
+            assert_eq!(read.as_of.stale, Some(Duration::from_millis(2)), "rounded up");
             assert!(matches!(read.found, Found::Row(read) if read == row), "no row is not an empty one");
         }
     }

@@ -4,7 +4,7 @@ use marlowe_state::{PositionSlot, SlicePosition, Store, StoreError, TableIndex};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::peer::{Answer, Found, Question, Wanted};
+use crate::peer::{Answer, AsOf, Found, Question, Wanted};
 
 /// One partition of a table's committed rows, open in this process: its owner's slice, or a part of a global table's copy.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl CommittedSlice {
             }
             Question::Position => (Found::Position, self.position()),
         };
-        Ok(Answer { found, position })
+        Ok(Answer { found, as_of: AsOf { position, stale: None } })
     }
 
     /// Waits until it is as far as wanted.

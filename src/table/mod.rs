@@ -11,10 +11,14 @@ mod inbox;
 mod inbox_client;
 mod key_range;
 mod open_slices;
+mod read;
 mod routes;
 mod search;
 mod slice;
+mod stale_reads;
+mod standby_slice;
 mod view;
+mod view_error;
 
 pub use as_key::AsKey;
 pub(crate) use committed_slice::{CommittedSlice, Reached};
@@ -29,10 +33,13 @@ pub use inbox::InboxSender;
 pub(crate) use inbox_client::Effect;
 pub use inbox_client::InboxClient;
 pub(crate) use open_slices::{OpenSlices, Owner, Published};
+pub use read::{Position, Read};
 pub(crate) use routes::{PeerRefusal, Place, RouteError, Routes};
 pub(crate) use search::{Absence, Elsewhere, Found};
 pub use slice::{SliceIter, TableSlice};
-pub use view::{Position, Read, TableView, ViewError};
+pub(crate) use standby_slice::{Freshness, StandbySlice};
+pub use view::TableView;
+pub use view_error::ViewError;
 
 /// The header in which a changelog record says which input positions it includes (at least once only).
 pub(crate) const INCLUDES_HEADER: &str = "marlowe-includes";

@@ -5,7 +5,7 @@ use marlowe_broker::Partition;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::CommittedSlice;
+use super::{CommittedSlice, StandbySlice};
 
 /// The slices that are open in this process: committed state only, published by their owners.
 ///
@@ -21,6 +21,7 @@ struct TableEntry {
     /// The table's co-partition group.
     group: Arc<str>,
     slices: Vec<Option<Published>>,
+    standbys: Vec<Option<StandbySlice>>,
 }
 
 /// A slice that is open for committed reads.
@@ -43,10 +44,11 @@ pub(crate) struct Owner {
 impl OpenSlices {
     /// Says that a table of a group has so many partitions, none of them open yet.
     pub(crate) fn declare(&self, table: &Arc<str>, group: &Arc<str>, partitions: u32) {
-        self.tables
-            .write()
-            .entry(table.clone())
-            .or_insert_with(|| TableEntry { group: group.clone(), slices: vec![None; partitions as usize] });
+        self.tables.write().entry(table.clone()).or_insert_with(|| TableEntry {
+            group: group.clone(),
+            slices: vec![None; partitions as usize],
+            standbys: vec![None; partitions as usize],
+        });
     }
 
     pub(crate) fn publish(&self, table: &Arc<str>, partition: Partition, slice: Published) {
@@ -78,6 +80,18 @@ impl OpenSlices {
                 }
             }
         }
+    }
+
+    /// Offers a slice that stands by, or with `None` no more.
+    pub(crate) fn stand_by(&self, table: &str, partition: Partition, standby: Option<StandbySlice>) {
+        if let Some(entry) = self.tables.write().get_mut(table) {
+            entry.standbys[partition.index()] = standby;
+        }
+    }
+
+    /// The slice in this process that stands by.
+    pub(crate) fn standby(&self, table: &str, partition: Partition) -> Option<StandbySlice> {
+        self.tables.read().get(table)?.standbys.get(partition.index())?.clone()
     }
 
     /// How many partitions `table` has; 0 when it is not known.

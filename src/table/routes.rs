@@ -9,7 +9,7 @@ use super::open_slices::{OpenSlices, Published};
 use super::search::{self, Absence, Elsewhere, FIRST_PAUSE, News, Search};
 use super::{CommittedSlice, Reached};
 use crate::cluster::Directory;
-use crate::peer::{Answer, Asked, Found, PeerError, Peers, Question, Wanted};
+use crate::peer::{Answer, AsOf, Asked, Found, PeerError, Peers, Question, Wanted};
 
 /// The ways from this process to every partition of every table: a slice that is open here is read here, another is asked of
 /// the worker that owns it.
@@ -30,6 +30,8 @@ pub(crate) struct Place {
     pub(crate) wanted: Wanted,
     /// When to give up waiting.
     pub(crate) deadline: Instant,
+    /// How stale a standby may be that answers; `None` for the owner alone.
+    pub(crate) stale_within: Option<Duration>,
 }
 
 /// Why a partition was not read.
@@ -67,29 +69,20 @@ impl Routes {
     }
 
     /// The row of a key, in the store's form.
-    pub(crate) async fn row(
-        &self,
-        place: &Place,
-        key: Vec<u8>,
-    ) -> Result<(Option<Vec<u8>>, SlicePosition), RouteError> {
+    pub(crate) async fn row(&self, place: &Place, key: Vec<u8>) -> Result<(Option<Vec<u8>>, AsOf), RouteError> {
         let answer = self.ask(place, &Question::Row(key)).await?;
         match answer.found {
-            Found::Row(row) => Ok((row, answer.position)),
+            Found::Row(row) => Ok((row, answer.as_of)),
             other => unasked(&other),
         }
     }
 
     /// The first rows of a range, from one snapshot, and whether there may be more. They may be fewer than asked for also
     /// where there are more.
-    pub(crate) async fn rows(
-        &self,
-        place: &Place,
-        range: KeyRange,
-        limit: usize,
-    ) -> Result<(Rows, bool, SlicePosition), RouteError> {
+    pub(crate) async fn rows(&self, place: &Place, range: KeyRange, limit: usize) -> Result<(Rows, bool), RouteError> {
         let answer = self.ask(place, &Question::Rows { range, limit }).await?;
         match answer.found {
-            Found::Rows { rows, more } => Ok((rows, more, answer.position)),
+            Found::Rows { rows, more } => Ok((rows, more)),
             other => unasked(&other),
         }
     }
@@ -104,7 +97,7 @@ impl Routes {
 
     /// How far it is, once it is as far as wanted.
     pub(crate) async fn position(&self, place: &Place) -> Result<SlicePosition, RouteError> {
-        Ok(self.ask(place, &Question::Position).await?.position)
+        Ok(self.ask(place, &Question::Position).await?.as_of.position)
     }
 
     /// Asks whoever has the partition, and again whoever has it then, until the deadline.
@@ -113,6 +106,9 @@ impl Routes {
             && place.wanted.is_reached(slice.position())
         {
             return answer(&slice, question);
+        }
+        if let Some(bound) = place.stale_within {
+            return self.ask_within(place, question, bound).await;
         }
         let mut search = self.search(&place.table, place.partition, place.deadline);
         loop {
@@ -156,6 +152,7 @@ impl Routes {
             generation: owner.generation,
             wanted: place.wanted,
             wait: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            stale_within: None,
             question: question.clone(),
         };
         tokio::select! {
@@ -179,6 +176,16 @@ impl Routes {
     /// Answers another worker: from what is open in this process, or not at all.
     pub(crate) async fn answer(&self, asked: &Asked) -> Result<Answer, PeerRefusal> {
         let deadline = Instant::now() + Duration::from_millis(asked.wait);
+        if let Some(bound) = asked.stale_within.map(Duration::from_millis) {
+            let place = Place {
+                table: asked.table.as_str().into(),
+                partition: asked.partition,
+                wanted: asked.wanted,
+                deadline,
+                stale_within: Some(bound),
+            };
+            return self.answer_within(&place, &asked.question, bound).map_err(PeerRefusal::Route);
+        }
         loop {
             let mut slice = self.here(&asked.table, asked.partition, asked.generation, deadline).await?;
             match slice.reach(asked.wanted, deadline).await {
@@ -237,7 +244,7 @@ impl Routes {
     }
 }
 
-fn answer(slice: &CommittedSlice, question: &Question) -> Result<Answer, RouteError> {
+pub(super) fn answer(slice: &CommittedSlice, question: &Question) -> Result<Answer, RouteError> {
     slice.answer(question).map_err(|error| RouteError::Store(Arc::new(error)))
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use marlowe_broker::{Offset, Partition, Partitioner};
-use marlowe_state::{KeyRange, Rows, SlicePosition, StoreError};
+use marlowe_broker::{Partition, Partitioner};
+use marlowe_state::{KeyRange, Rows};
 use tokio::time::Instant;
 
 use super::declaration::TableSettings;
 use super::key_range::ordered_range;
 use super::routes::{Place, RouteError, Routes};
-use super::{AsKey, Keyspace, TableIdentity};
+use super::{AsKey, Keyspace, Position, Read, TableIdentity, ViewError};
 use crate::client::Sent;
 use crate::codec::{Codec, CodecError, Key};
 use crate::peer::Wanted;
@@ -51,6 +51,7 @@ pub struct TableView<K, V> {
     codec: Arc<dyn Codec<V>>,
     routes: Arc<Routes>,
     deadline: Duration,
+    stale_within: Option<Duration>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -63,6 +64,7 @@ impl<K, V> Clone for TableView<K, V> {
             codec: self.codec.clone(),
             routes: self.routes.clone(),
             deadline: self.deadline,
+            stale_within: self.stale_within,
             key: self.key,
         }
     }
@@ -72,106 +74,6 @@ impl<K, V> fmt::Debug for TableView<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TableView({})", self.table.name)
     }
-}
-
-/// An answer and the state it is from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read<V> {
-    /// The row, if there is one.
-    pub value: Option<V>,
-    /// The partition it was read from.
-    pub partition: Partition,
-    /// How far that partition's committed state was. Of one partition, later reads have the same or a later position.
-    pub position: Position,
-}
-
-/// How far the committed state of a slice is: the next offsets of its changelog and of its inbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct Position {
-    /// All changelog records below this offset are in the state.
-    pub changelog: u64,
-    /// All changes sent to the table's inbox below this offset are in the state.
-    pub inbox: u64,
-}
-
-impl From<SlicePosition> for Position {
-    fn from(position: SlicePosition) -> Self {
-        Self { changelog: position.changelog.get(), inbox: position.inbox.get() }
-    }
-}
-
-impl Position {
-    /// Whether the state holds the change that was sent.
-    pub fn includes(&self, sent: &Sent) -> bool {
-        Offset::new(self.inbox) > sent.offset
-    }
-}
-
-/// A read that cannot be answered now.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ViewError {
-    /// The slice's owner could not be asked: it is moving or being restored, or its owner is not reached.
-    #[error("table `{table}`, partition {partition}: no worker had it open within {waited:?} ({reason}); try again")]
-    Unavailable {
-        /// The table.
-        table: Arc<str>,
-        /// The partition.
-        partition: Partition,
-        /// How long was waited.
-        waited: Duration,
-        /// What is known of where it is.
-        reason: String,
-    },
-    /// The slice's owner, in another process, refuses to answer.
-    #[error("table `{table}`, partition {partition}: worker `{worker}`, which has it, does not answer: {reason}")]
-    Refused {
-        /// The table.
-        table: Arc<str>,
-        /// The partition.
-        partition: Partition,
-        /// Who refuses.
-        worker: Arc<str>,
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// The table has rows of its own in each partition, so that a key alone names none.
-    #[error(
-        "table `{table}` has rows of its own in each partition, so a key alone names none of them: read them all with \
-         `iter`, `range` or `page`"
-    )]
-    PartitionLocal {
-        /// The table.
-        table: Arc<str>,
-    },
-    /// The slice did not get to the position in time.
-    #[error("table `{table}`, partition {partition}: its state did not reach {sent} within {waited:?}; try again")]
-    Behind {
-        /// The table.
-        table: Arc<str>,
-        /// The partition.
-        partition: Partition,
-        /// What was waited for.
-        sent: String,
-        /// How long was waited.
-        waited: Duration,
-    },
-    /// The store refused.
-    #[error("table `{table}`: {source}")]
-    Store {
-        /// The table.
-        table: Arc<str>,
-        /// What it said.
-        source: Arc<StoreError>,
-    },
-    /// A row does not decode.
-    #[error("table `{table}`: a row does not decode: {source}")]
-    Codec {
-        /// The table.
-        table: Arc<str>,
-        /// Why.
-        source: CodecError,
-    },
 }
 
 /// How many rows are read from one slice at a time.
@@ -186,6 +88,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
             codec: settings.codec,
             routes,
             deadline: Duration::from_secs(10),
+            stale_within: None,
             key: std::marker::PhantomData,
         }
     }
@@ -193,6 +96,32 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// The same view with another deadline (default: 10 seconds): how long a read may wait for slices that are not open.
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same view, that takes a standby's answer too when it lacks at most the last so long of changes: so reads go on
+    /// while an owner is gone, and are local where there is a [standby](crate::Config::standby_replicas) here.
+    ///
+    /// Asked are, in this order: the owner in this process, a standby in this process, the owner elsewhere, a standby
+    /// elsewhere. [`Read::stale`] says which it was.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use marlowe::{App, Config};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut app = App::new("bank");
+    /// # let balances = app.table::<String, i64>("balances");
+    /// # let running = app.start(Config::default().without_web()).await?;
+    /// let view = running.open(balances.view()).stale_within(Duration::from_secs(2));
+    /// let read = view.read("ada").await?;
+    /// assert!(read.stale.is_none_or(|stale| stale <= Duration::from_secs(3)), "with the time it was on its way");
+    /// # running.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stale_within(mut self, bound: Duration) -> Self {
+        self.stale_within = Some(bound);
         self
     }
 
@@ -224,18 +153,18 @@ impl<K: Key, V: 'static> TableView<K, V> {
             partitions => self.partitioner.partition(&topic_key, partitions),
         };
         let place = self.place(partition);
-        let (row, position) = self.routes.row(&place, ordered).await.map_err(|error| self.error(&place, error))?;
+        let (row, as_of) = self.routes.row(&place, ordered).await.map_err(|error| self.error(&place, error))?;
         let value = row.map(|bytes| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))?;
-        Ok(Read { value, partition, position: position.into() })
+        Ok(Read { value, partition, position: as_of.position.into(), stale: as_of.stale })
     }
 
-    /// Waits until the state has a change that was sent to this table, and tells its position.
+    /// Waits until the owner's state has a change that was sent to this table, and tells its position.
     ///
     /// # Errors
     /// [`ViewError::Behind`] when it has not within the deadline, or as [`get`](Self::get).
     pub async fn wait_for(&self, sent: &Sent) -> Result<Position, ViewError> {
         let wanted = Wanted { changelog: None, inbox: Some(sent.offset.get()) };
-        let place = Place { wanted, ..self.place(sent.partition) };
+        let place = Place { wanted, stale_within: None, ..self.place(sent.partition) };
         let position = self.routes.position(&place).await.map_err(|error| match error {
             RouteError::Behind(_) => ViewError::Behind {
                 table: self.table.name.clone(),
@@ -308,7 +237,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         while taken < limit {
             place.deadline = Instant::now() + self.deadline;
             let page = self.routes.rows(&place, range.clone(), PAGE.min(limit - taken)).await;
-            let (rows, more, _) = page.map_err(|error| self.error(&place, error))?;
+            let (rows, more) = page.map_err(|error| self.error(&place, error))?;
             let last = rows.iter().next_back().map(|(key, _)| key.to_vec());
             taken += rows.len();
             pages.push(rows);
@@ -330,6 +259,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
             partition,
             wanted: Wanted::default(),
             deadline: Instant::now() + self.deadline,
+            stale_within: self.stale_within,
         }
     }
 

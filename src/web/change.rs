@@ -126,9 +126,9 @@ impl Change {
             let wanted = Wanted { changelog: None, inbox: Some(answer.offset) };
             let deadline = tokio::time::Instant::now() + wait;
             // The change is sent, whether or not it is seen in time.
-            let target = Target { table: self.table, partition, wanted, deadline };
-            if let Ok(position) = site.position(target).await {
-                answer.position = Some(position);
+            let target = Target { table: self.table, partition, wanted, deadline, stale_within: None };
+            if let Ok(state) = site.state(target).await {
+                answer.position = Some(state.position);
                 status = StatusCode::OK;
             }
         }

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use marlowe_broker::{BrokerError, Offset, OffsetSpec, Partition, TopicPartition};
 
 use super::site::{STATES, Site, state_name};
+use crate::shard::ShardId;
 use crate::table::{AnyTable, GlobalStore, TableKind};
 
 /// `GET /metrics`: what the worker counted, and what is looked up now.
@@ -17,6 +18,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
     let mut page = Page { text: site.metrics.handle().render() };
     site.worker_metrics(&mut page);
     site.table_metrics(&mut page);
+    site.standby_metrics(&mut page);
     if let Err(error) = site.lag_metrics(&mut page).await {
         tracing::warn!("the lag is missing from the metrics: {error}");
     }
@@ -73,6 +75,8 @@ impl Site {
         page.sample("marlowe_restore_remaining_records", &[], condition.remaining);
         page.family("marlowe_restored_records_total", "counter", "Changelog records read by restores");
         page.sample("marlowe_restored_records_total", &[], self.progress.restored.load(Ordering::Relaxed));
+        page.family("marlowe_promotion_records_total", "counter", "Of those: read where a standby was here already");
+        page.sample("marlowe_promotion_records_total", &[], self.progress.promoted.load(Ordering::Relaxed));
     }
 
     fn table_metrics(&self, page: &mut Page) {
@@ -100,6 +104,32 @@ impl Site {
         page.family("marlowe_global_copy_bytes", "gauge", "Bytes of their keys and values, by table");
         for (name, _, bytes) in &copies {
             page.sample("marlowe_global_copy_bytes", &[("table", name)], bytes.as_ref().unwrap_or(&0));
+        }
+    }
+
+    /// How far the shards are behind that the worker stands by for.
+    fn standby_metrics(&self, page: &mut Page) {
+        let Some(standbys) = &self.standbys else { return };
+        let followed = standbys.followed().borrow().clone();
+        let label = |shard: &ShardId| {
+            let group = self.shared.topology.groups[shard.group].name.to_string();
+            (group, shard.partition.to_string())
+        };
+        page.family("marlowe_standby_records_total", "counter", "Changelog offsets read by standbys");
+        page.sample("marlowe_standby_records_total", &[], self.progress.followed.load(Ordering::Relaxed));
+        page.family("marlowe_standby_lag_records", "gauge", "Changelog offsets that a standby has not read, by shard");
+        for followed in &followed {
+            let (group, partition) = label(&followed.shard);
+            let labels = [("group", &*group), ("partition", &*partition)];
+            page.sample("marlowe_standby_lag_records", &labels, followed.lag.load(Ordering::Relaxed));
+        }
+        page.family("marlowe_standby_stale_seconds", "gauge", "Since when a standby may lack something, by shard");
+        for (followed, stale) in
+            followed.iter().filter_map(|followed| Some((followed, followed.freshness.staleness()?)))
+        {
+            let (group, partition) = label(&followed.shard);
+            let labels = [("group", &*group), ("partition", &*partition)];
+            page.sample("marlowe_standby_stale_seconds", &labels, stale.as_secs_f64());
         }
     }
 

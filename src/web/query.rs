@@ -3,6 +3,7 @@ use std::time::Duration;
 use marlowe_broker::Partition;
 
 use super::{percent, problem::Problem};
+use crate::table::{AnyTable, TableKind};
 
 /// How long a request waits for a slice that is not open, when it does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
@@ -65,6 +66,18 @@ impl Query {
             }
             wait => Ok(wait),
         }
+    }
+
+    /// How stale a standby may be that answers, if one may.
+    pub(crate) fn stale(&self, table: &dyn AnyTable) -> Result<Option<Duration>, Problem> {
+        let stale = self.number("stale")?.map(Duration::from_millis);
+        if stale.is_some() && table.identity().kind == TableKind::Global {
+            return Err(Problem::bad_request(format!(
+                "table `{}` is global, and answered from a copy whose staleness is not known; leave out ?stale=",
+                table.name()
+            )));
+        }
+        Ok(stale)
     }
 
     /// When to give up waiting.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ use super::address::{RowKey, table_name};
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
-use super::slice::Target;
+use super::slice::{StateOf, Target};
 use crate::peer::Wanted;
-use crate::table::{AnyTable, Keyspace, Position};
+use crate::table::{AnyTable, Keyspace};
 
 /// A row, and the state it was read from.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,8 @@ pub(crate) struct RowAnswer {
     key: Value,
     value: Value,
     partition: u32,
-    position: Position,
+    #[serde(flatten)]
+    state: StateOf,
 }
 
 /// `GET /tables/{table}/{key}`: a row, as it was last committed.
@@ -28,8 +29,8 @@ pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     uri: Uri,
     RawQuery(query): RawQuery,
-) -> Result<Json<RowAnswer>, Problem> {
-    let query = Query::parse(query.as_deref(), &["at", "inbox", "partition", "wait"])?;
+) -> Result<(HeaderMap, Json<RowAnswer>), Problem> {
+    let query = Query::parse(query.as_deref(), &["at", "inbox", "partition", "stale", "wait"])?;
     let table = site.table(&table_name(&uri))?;
     let key = RowKey::in_path(table, &uri)?;
     let partitions = site.partitions(table);
@@ -55,14 +56,16 @@ pub(crate) async fn show(
         }
     };
     let wanted = Wanted { changelog: query.number("at")?, inbox: query.number("inbox")? };
-    let target = Target { table, partition, wanted, deadline: query.deadline()? };
-    let (row, position) = site.row(target, key.ordered).await?;
+    let (deadline, stale_within) = (query.deadline()?, query.stale(table)?);
+    let target = Target { table, partition, wanted, deadline, stale_within };
+    let (row, state) = site.row(target, key.ordered).await?;
     let Some(bytes) = row else {
         let error = format!("table `{}` has no row {} (looked in partition {partition})", table.name(), key.json);
-        return Err(Problem::not_found(error).with("partition", partition.get()).with("position", position));
+        return Err(Problem::not_found(error).with("partition", partition.get()).with("position", state.position));
     };
     let value = table.value_json(&bytes).map_err(|error| failed(table, error))?;
-    Ok(Json(RowAnswer { key: key.json, value, partition: partition.get(), position }))
+    let answer = RowAnswer { key: key.json, value, partition: partition.get(), state };
+    Ok((StateOf::headers(state.stale), Json(answer)))
 }
 
 /// A store that cannot be read, or a row that does not decode.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use futures_util::future::try_join_all;
 use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, Rows};
@@ -16,10 +16,10 @@ use super::address::{RowKey, table_name};
 use super::query::Query;
 use super::row::failed;
 use super::site::Site;
-use super::slice::Target;
+use super::slice::{StateOf, Target};
 use super::{percent, problem::Problem};
 use crate::peer::Wanted;
-use crate::table::{AnyTable, Keyspace, Position, TableKind};
+use crate::table::{AnyTable, Keyspace, TableKind};
 
 const DEFAULT_LIMIT: u64 = 100;
 pub(crate) const MAX_LIMIT: u64 = 10_000;
@@ -50,7 +50,7 @@ struct RowOfPage {
 struct PositionOf {
     partition: u32,
     #[serde(flatten)]
-    position: Position,
+    state: StateOf,
 }
 
 /// What a page is asked for.
@@ -60,6 +60,7 @@ struct Asked {
     from_partition: Option<Partition>,
     partitions: Vec<Partition>,
     limit: usize,
+    stale_within: Option<std::time::Duration>,
 }
 
 /// The rows of one scan, with the partition where all of them are from one.
@@ -73,8 +74,8 @@ pub(crate) async fn page(
     State(site): State<Arc<Site>>,
     uri: Uri,
     RawQuery(query): RawQuery,
-) -> Result<Json<PageAnswer>, Problem> {
-    const KNOWN: [&str; 6] = ["prefix", "from", "from_partition", "limit", "partition", "wait"];
+) -> Result<(HeaderMap, Json<PageAnswer>), Problem> {
+    const KNOWN: [&str; 7] = ["prefix", "from", "from_partition", "limit", "partition", "stale", "wait"];
     let query = Query::parse(query.as_deref(), &KNOWN)?;
     let table = site.table(&table_name(&uri))?;
     let partitions = site.partitions(table);
@@ -95,11 +96,12 @@ pub(crate) async fn page(
         rows.push(RowOfPage { key, value, partition: partition.get() });
     }
     let local = table.keyspace() == Keyspace::PartitionLocal;
-    Ok(Json(PageAnswer {
+    let headers = StateOf::headers(positions.iter().filter_map(|part| part.state.stale).max());
+    let answer = PageAnswer {
         rows,
         next_page: next.as_ref().map(|(key, partition)| {
             let from_partition = if local { format!("&from_partition={partition}") } else { String::new() };
-            let same = ["prefix", "partition", "limit"]
+            let same = ["prefix", "partition", "limit", "stale"]
                 .into_iter()
                 .filter_map(|name| Some(format!("&{name}={}", percent::encode(query.bytes(name)?))));
             let same: String = same.collect();
@@ -109,7 +111,8 @@ pub(crate) async fn page(
         // A key of bytes that are no text has its text in URLs only.
         next: next.map(|(key, _)| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
         positions,
-    }))
+    };
+    Ok((headers, Json(answer)))
 }
 
 impl Asked {
@@ -146,7 +149,7 @@ impl Asked {
             None => Partition::all(partitions).collect(),
         };
         let from_partition = query.partition("from_partition", u32::MAX)?;
-        Ok(Self { range, from_partition, partitions, limit: limit as usize })
+        Ok(Self { range, from_partition, partitions, limit: limit as usize, stale_within: query.stale(table)? })
     }
 
     /// What of the range to read in a partition.
@@ -172,15 +175,16 @@ impl Site {
     ) -> Result<(Vec<Part>, Vec<PositionOf>), Problem> {
         let is_copy = table.identity().kind == TableKind::Global;
         let read = asked.partitions.iter().map(|partition| async move {
-            let target = Target { table, partition: *partition, wanted: Wanted::default(), deadline };
+            let wanted = Wanted::default();
+            let target = Target { table, partition: *partition, wanted, deadline, stale_within: asked.stale_within };
             let range = asked.range_in(*partition);
             // A copy holds all partitions in one.
             if (is_copy && partition.get() > 0) || range.is_empty() {
-                return Ok((None, PositionOf { partition: partition.get(), position: self.position(target).await? }));
+                return Ok((None, PositionOf { partition: partition.get(), state: self.state(target).await? }));
             }
-            let (rows, position) = self.rows(target, range, asked.limit + 1).await?;
+            let (rows, state) = self.rows(target, range, asked.limit + 1).await?;
             let part = Part { partition: (!is_copy).then_some(*partition), rows };
-            Ok((Some(part), PositionOf { partition: partition.get(), position }))
+            Ok((Some(part), PositionOf { partition: partition.get(), state }))
         });
         let (parts, positions): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
         Ok((parts.into_iter().flatten().collect(), positions))

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::problem::Problem;
 use crate::scope::WorkerScope;
 use crate::table::AnyTable;
-use crate::worker::{Metrics, RestoreProgress, Shared, Worker, WorkerState, WorkerStatus};
+use crate::worker::{Metrics, RestoreProgress, Shared, Standbys, Worker, WorkerState, WorkerStatus};
 
 /// What a worker's built-in routes answer from.
 pub(crate) struct Site {
@@ -16,6 +16,8 @@ pub(crate) struct Site {
     pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
+    /// What the worker stands by for, if it does.
+    pub(crate) standbys: Option<Standbys>,
 }
 
 /// How a worker is, for those who ask.
@@ -41,6 +43,7 @@ impl Site {
             status: worker.status.clone(),
             progress: worker.progress.clone(),
             metrics: worker.metrics.clone(),
+            standbys: worker.standbys.clone(),
         }
     }
 

@@ -1,11 +1,15 @@
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, PositionSlot, Rows};
+use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
 use super::row::failed;
 use super::site::Site;
-use crate::peer::{Answer, Found, Question, Wanted};
+use crate::peer::{Answer, AsOf, Found, Question, Wanted, whole_millis};
 use crate::table::{AnyTable, CommittedSlice, GlobalStore, Place, Position, Reached, RouteError, TableKind};
 
 /// What a request is about: a partition of a table, how far it is to be, and how long that may take.
@@ -15,28 +19,53 @@ pub(crate) struct Target<'a> {
     pub(crate) partition: Partition,
     pub(crate) wanted: Wanted,
     pub(crate) deadline: Instant,
+    /// How stale a standby may be that answers.
+    pub(crate) stale_within: Option<Duration>,
+}
+
+/// The state that an answer is from, as it is told.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct StateOf {
+    pub(crate) position: Position,
+    /// How stale it may be, in milliseconds, when a standby answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stale: Option<u64>,
+}
+
+impl From<AsOf> for StateOf {
+    fn from(as_of: AsOf) -> Self {
+        Self { position: as_of.position.into(), stale: as_of.stale.map(whole_millis) }
+    }
+}
+
+impl StateOf {
+    /// The header that tells of a standby's answer.
+    pub(crate) fn headers(stale: Option<u64>) -> HeaderMap {
+        let header = stale.map(|stale| (HeaderName::from_static("marlowe-stale"), HeaderValue::from(stale)));
+        header.into_iter().collect()
+    }
 }
 
 impl Site {
     /// The row of a key in the store's form.
-    pub(crate) async fn row(&self, target: Target<'_>, key: Vec<u8>) -> Result<(Option<Vec<u8>>, Position), Problem> {
+    pub(crate) async fn row(&self, target: Target<'_>, key: Vec<u8>) -> Result<(Option<Vec<u8>>, StateOf), Problem> {
         match self.ask(target, Question::Row(key)).await? {
-            Answer { found: Found::Row(row), position } => Ok((row, position.into())),
+            Answer { found: Found::Row(row), as_of } => Ok((row, as_of.into())),
             Answer { found, .. } => Err(failed(target.table, format!("{found:?} is no row"))),
         }
     }
 
-    /// The first `limit` rows of a range, and a position that they are not older than.
+    /// The first `limit` rows of a range, and a state that they are not older than.
     pub(crate) async fn rows(
         &self,
         target: Target<'_>,
         mut range: KeyRange,
         limit: usize,
-    ) -> Result<(Rows, Position), Problem> {
+    ) -> Result<(Rows, StateOf), Problem> {
         let (mut all, mut oldest) = (Rows::new(), None);
         loop {
             let answer = self.ask(target, Question::Rows { range: range.clone(), limit: limit - all.len() }).await?;
-            let position = *oldest.get_or_insert(Position::from(answer.position));
+            let state = *oldest.get_or_insert(StateOf::from(answer.as_of));
             let Found::Rows { rows, more } = answer.found else {
                 return Err(failed(target.table, "rows were asked for, and are not answered"));
             };
@@ -49,14 +78,14 @@ impl Site {
             match last {
                 // Large rows come in more than one answer.
                 Some(last) if more && all.len() < limit => range.start = std::ops::Bound::Excluded(last),
-                _ => return Ok((all, position)),
+                _ => return Ok((all, state)),
             }
         }
     }
 
     /// How far it is, once it is as far as wanted.
-    pub(crate) async fn position(&self, target: Target<'_>) -> Result<Position, Problem> {
-        Ok(self.ask(target, Question::Position).await?.position.into())
+    pub(crate) async fn state(&self, target: Target<'_>) -> Result<StateOf, Problem> {
+        Ok(self.ask(target, Question::Position).await?.as_of.into())
     }
 
     async fn ask(&self, target: Target<'_>, question: Question) -> Result<Answer, Problem> {
@@ -85,8 +114,8 @@ impl Site {
 
     /// Asks the worker that owns the partition, wherever it is.
     async fn ask_owner(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
-        let Target { table, partition, wanted, deadline } = target;
-        let place = Place { table: table.name().clone(), partition, wanted, deadline };
+        let Target { table, partition, wanted, deadline, stale_within } = target;
+        let place = Place { table: table.name().clone(), partition, wanted, deadline, stale_within };
         self.shared.routes.ask(&place, question).await.map_err(|error| match error {
             RouteError::Closed(_) => Problem::not_now(format!(
                 "table `{}`, partition {partition}: {error}; try again, or wait longer with ?wait= (milliseconds)",
@@ -105,7 +134,7 @@ impl Site {
 
     /// Asks this worker's copy of a global table.
     async fn ask_copy(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
-        let Target { table, partition, wanted, deadline } = target;
+        let Target { table, partition, wanted, deadline, .. } = target;
         let mut status = self.status.clone();
         // A worker joins once its copies have reached the end they had at the start.
         let joined = matches!(timeout_at(deadline, status.wait_for(|status| status.joined)).await, Ok(Ok(_)));

@@ -41,6 +41,15 @@ struct PlaceOf {
     open: bool,
     /// Where that worker is asked.
     web: Option<Arc<str>>,
+    /// Who stands by for it.
+    standbys: Vec<StandbyOf>,
+}
+
+/// A worker that stands by for a partition.
+#[derive(Debug, Serialize)]
+struct StandbyOf {
+    worker: Arc<str>,
+    web: Option<Arc<str>>,
 }
 
 /// `GET /tables`: the program's tables.
@@ -74,12 +83,15 @@ impl Site {
 
     fn place_of(&self, table: &str, partition: Partition) -> PlaceOf {
         let routes = &self.shared.routes;
-        let claim = routes.slices.group(table).and_then(|group| routes.directory.owner(&group, partition));
+        let group = routes.slices.group(table).unwrap_or_default();
+        let claim = routes.directory.owner(&group, partition);
+        let standbys = routes.directory.standbys(&group, partition).into_iter();
         PlaceOf {
             partition: partition.get(),
             open: claim.as_ref().is_some_and(|claim| claim.open),
             worker: claim.as_ref().map(|claim| claim.worker.clone()),
             web: claim.and_then(|claim| claim.url),
+            standbys: standbys.map(|(worker, web)| StandbyOf { worker, web }).collect(),
         }
     }
 
@@ -88,6 +100,7 @@ impl Site {
         let wait = if place.open { COUNT_WITHIN } else { Duration::ZERO };
         let partition = Partition::new(place.partition);
         let deadline = Instant::now() + wait;
-        self.shared.routes.count(&Place { table: table.clone(), partition, wanted: Wanted::default(), deadline }).await
+        let (table, wanted) = (table.clone(), Wanted::default());
+        self.shared.routes.count(&Place { table, partition, wanted, deadline, stale_within: None }).await
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use marlowe_broker::{Clock, Partition};
 use tokio::sync::{oneshot, watch};
 
-use super::launch::TasksLeft;
+use super::standby::Followed;
 use super::status::WorkerStatus;
+use super::timers::TasksLeft;
 use crate::client::{ClientProducer, Outgoing};
 use crate::cluster::{Directory, Entry, ShardClaim};
 
@@ -32,6 +33,8 @@ pub(crate) struct Announcer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
+    /// What it stands by for, if it does.
+    pub(crate) standbys: Option<watch::Receiver<Vec<Followed>>>,
 }
 
 /// Takes a worker's entry back.
@@ -87,6 +90,11 @@ impl Announcer {
     /// Tells this process of each change.
     async fn follow_status(&self, started: i64, entry: watch::Sender<Entry>) {
         let (mut status, mut tasks) = (self.status.clone(), self.tasks.clone());
+        let mut standbys = self.standbys.clone();
+        let mut followed = async || match &mut standbys {
+            Some(standbys) => standbys.changed().await,
+            None => std::future::pending().await,
+        };
         loop {
             tokio::select! {
                 changed = status.changed() => if changed.is_err() {
@@ -95,6 +103,7 @@ impl Announcer {
                 },
                 // They end when there is no task left to count.
                 Ok(()) = tasks.changed() => {}
+                Ok(()) = followed() => {}
             }
             let now = self.entry(started);
             self.directory.announce(&self.worker, now.clone());
@@ -164,12 +173,17 @@ impl Announcer {
             let claim = ShardClaim { partition: id.partition.get(), generation: *generation, open };
             shards.entry(self.groups[id.group].clone()).or_default().push(claim);
         }
+        let mut standbys: BTreeMap<Arc<str>, Vec<u32>> = BTreeMap::new();
+        for Followed { shard, .. } in self.standbys.iter().flat_map(|followed| followed.borrow().clone()) {
+            standbys.entry(self.groups[shard.group].clone()).or_default().push(shard.partition.get());
+        }
         Entry {
             process: self.directory.process().clone(),
             url: self.url.clone(),
             started,
             silent_after: u64::try_from((self.session_timeout * SILENT_SESSIONS).as_millis()).unwrap_or(u64::MAX),
             shards,
+            standbys,
             leads: status.leads.then_some(status.leads_since),
             leader_tasks_left: self.tasks.borrow().leader,
         }

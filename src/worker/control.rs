@@ -7,14 +7,15 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{GroupEvent, Membership, MetadataSource, TopicPartition};
+use marlowe_state::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::RunError;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
-use super::restore::Restorer;
+use super::restore::Restored;
 use super::status::{WorkerState, WorkerStatus};
-use super::thread::Thread;
-use crate::shard::{ShardId, ShardPlan};
+use super::taking::{Occasion, Takings, close};
+use crate::shard::ShardId;
 use crate::table::Owner;
 use crate::topology::Topology;
 
@@ -37,9 +38,7 @@ pub(crate) struct Control {
     pub(crate) metadata: Arc<dyn MetadataSource>,
     pub(crate) lanes: Vec<mpsc::UnboundedSender<LaneCommand>>,
     pub(crate) lane_events: mpsc::UnboundedReceiver<LaneEvent>,
-    /// Where shards are restored.
-    pub(crate) restoring: Vec<Thread>,
-    pub(crate) restorer: Arc<Restorer>,
+    pub(crate) takings: Takings,
     pub(crate) leader: watch::Sender<bool>,
     pub(crate) status: watch::Sender<WorkerStatus>,
     pub(crate) owned: HashMap<ShardId, Owned>,
@@ -54,6 +53,8 @@ pub(crate) struct Owned {
     /// The group's generation at which it was taken.
     generation: u64,
     state: OwnedState,
+    /// Its store, for a standby to go on with when the shard has left; kept where there are standbys.
+    store: Option<Arc<dyn Store>>,
 }
 
 enum OwnedState {
@@ -64,11 +65,14 @@ enum OwnedState {
 
 /// Something that was begun, and is done.
 pub(crate) enum Step {
-    Restored(ShardId, u64, Result<Option<ShardPlan>, RunError>),
+    Restored(ShardId, u64, Result<Restored, RunError>),
     Opened(ShardId, u64),
-    /// These are closed, and may go to their next owner.
-    Closed(Vec<TopicPartition>),
+    /// These are closed, and may go to their next owner. Their stores are here still.
+    Closed(Vec<TopicPartition>, Vec<Gone>),
 }
+
+/// A shard that has left, with its store if that was kept.
+type Gone = (ShardId, Option<Arc<dyn Store>>);
 
 impl Control {
     /// Works until it is told to stop, or something fails. Either way it commits, closes its shards and leaves the group; what
@@ -89,7 +93,9 @@ impl Control {
         self.status.send_modify(|status| status.state = WorkerState::Stopping);
         self.leader.send_replace(false);
         let all: Vec<ShardId> = self.owned.keys().copied().collect();
-        let mut closing = self.close(all);
+        // Who stops stands by for nobody.
+        self.takings.standbys = None;
+        let (_, mut closing) = self.close(all);
         self.report();
         loop {
             tokio::select! {
@@ -161,7 +167,7 @@ impl Control {
                     self.leader.send_replace(true);
                 }
                 let shards = self.shards(&partitions);
-                shards.into_iter().for_each(|shard| self.begin_restore(shard, generation));
+                shards.into_iter().for_each(|shard| self.begin_restore(shard, generation, Occasion::Assigned));
             }
             GroupEvent::Revoked(partitions) => {
                 if leads(&partitions) {
@@ -170,10 +176,10 @@ impl Control {
                 // Each goes as soon as it is closed: one with a slow event in hand does not keep the others.
                 for partition in partitions {
                     let shard = self.shards(std::slice::from_ref(&partition));
-                    let closed = self.close(shard);
+                    let (gone, closed) = self.close(shard);
                     self.pending.push(Box::pin(async move {
                         closed.await;
-                        Step::Closed(vec![partition])
+                        Step::Closed(vec![partition], gone)
                     }));
                 }
             }
@@ -188,18 +194,19 @@ impl Control {
                         Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => {
                             cancelled.store(true, Ordering::Relaxed);
                         }
-                        Some(Owned { lane, .. }) => {
+                        Some(Owned { lane, store, .. }) => {
                             let (dropped, wait) = oneshot::channel();
                             self.tell(lane, LaneCommand::Drop(vec![shard], dropped));
-                            dropping.push(wait);
+                            dropping.push((wait, shard, store));
                         }
                         None => {}
                     }
                 }
-                for wait in dropping {
+                for (wait, shard, store) in dropping {
                     // Before the group is heard again, which makes a new member of this worker: nothing of the old one's
                     // work may be committed in the new one's name.
                     let _ = wait.await;
+                    self.takings.let_go(shard, store);
                 }
             }
         }
@@ -215,33 +222,39 @@ impl Control {
     }
 
     /// Has a shard restored, for the lane that has least.
-    fn begin_restore(&mut self, id: ShardId, generation: u64) {
+    fn begin_restore(&mut self, id: ShardId, generation: u64, occasion: Occasion) {
         let load = |lane: usize| self.owned.values().filter(|owned| owned.lane == lane).count();
         let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
         self.openings += 1;
         let opening = self.openings;
         let cancelled = Arc::new(AtomicBool::new(false));
         let owner = Owner { worker: self.worker.clone(), opening, generation };
-        let (restorer, flag) = (self.restorer.clone(), cancelled.clone());
-        let thread = &self.restoring[opening as usize % self.restoring.len()];
-        let restored = thread.run(move || async move { restorer.restore(id, owner, &flag).await });
+        let restored = self.takings.take(id, owner, occasion, cancelled.clone());
         self.pending.push(Box::pin(async move {
             // A thread that is gone is a worker that stops.
-            Step::Restored(id, opening, restored.await.unwrap_or(Ok(None)))
+            Step::Restored(id, opening, restored.await.unwrap_or(Ok(Restored::Cancelled(None))))
         }));
-        self.owned.insert(id, Owned { lane, opening, generation, state: OwnedState::Restoring(cancelled) });
+        let state = OwnedState::Restoring(cancelled);
+        self.owned.insert(id, Owned { lane, opening, generation, state, store: None });
     }
 
     async fn step(&mut self, step: Step) -> Result<(), RunError> {
         match step {
             Step::Restored(id, opening, restored) => {
-                let Some(plan) = restored? else { return Ok(()) };
+                let plan = match restored? {
+                    Restored::Ready(plan, _) => plan,
+                    Restored::Cancelled(store) => {
+                        self.left(id, store);
+                        return Ok(());
+                    }
+                };
                 match self.owned.get_mut(&id) {
                     Some(owned) if owned.opening == opening => {
                         owned.state = OwnedState::Opening;
+                        owned.store = self.takings.standbys.is_some().then(|| plan.store.clone());
                         let lane = owned.lane;
                         let (ready, opened) = oneshot::channel();
-                        self.tell(lane, LaneCommand::Open(Box::new(plan), ready));
+                        self.tell(lane, LaneCommand::Open(plan, ready));
                         self.pending.push(Box::pin(async move {
                             // A lane that failed says so itself.
                             let _ = opened.await;
@@ -249,7 +262,7 @@ impl Control {
                         }));
                     }
                     // It went meanwhile.
-                    _ => plan.store.close().map_err(RunError::store("closing a store"))?,
+                    _ => self.left(id, Some(plan.store)),
                 }
             }
             Step::Opened(id, opening) => {
@@ -259,7 +272,8 @@ impl Control {
                     owned.state = OwnedState::Open;
                 }
             }
-            Step::Closed(partitions) => {
+            Step::Closed(partitions, gone) => {
+                gone.into_iter().for_each(|(shard, store)| self.left(shard, store));
                 if let Err(error) = self.membership.acknowledge(&partitions).await {
                     tracing::warn!(worker = %self.worker, "giving back {partitions:?}: {error}");
                 }
@@ -268,13 +282,26 @@ impl Control {
         Ok(())
     }
 
-    /// Has shards closed. The future is done when they are.
-    fn close(&mut self, shards: Vec<ShardId>) -> BoxFuture<'static, ()> {
+    /// A shard has left; its store may be stood by with, unless the shard came back meanwhile.
+    fn left(&self, id: ShardId, store: Option<Arc<dyn Store>>) {
+        match store {
+            Some(store) if self.owned.contains_key(&id) => close(&*store),
+            _ if self.owned.contains_key(&id) => {}
+            store => self.takings.let_go(id, store),
+        }
+    }
+
+    /// Has shards closed. The future is done when they are; what is left of them is their stores.
+    fn close(&mut self, shards: Vec<ShardId>) -> (Vec<Gone>, BoxFuture<'static, ()>) {
         let mut by_lane: HashMap<usize, Vec<ShardId>> = HashMap::new();
+        let mut gone = Vec::new();
         for id in shards {
             match self.owned.remove(&id) {
                 Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => cancelled.store(true, Ordering::Relaxed),
-                Some(Owned { lane, .. }) => by_lane.entry(lane).or_default().push(id),
+                Some(Owned { lane, store, .. }) => {
+                    by_lane.entry(lane).or_default().push(id);
+                    gone.push((id, store));
+                }
                 None => {}
             }
         }
@@ -284,12 +311,13 @@ impl Control {
             self.tell(lane, LaneCommand::Close(shards, closed));
             waiting.push(wait);
         }
-        Box::pin(async move {
+        let closed = Box::pin(async move {
             for wait in waiting {
                 // A lane that is gone has closed all it had.
                 let _ = wait.await;
             }
-        })
+        });
+        (gone, closed)
     }
 
     fn fire(&mut self, done: oneshot::Sender<()>) {
@@ -314,9 +342,10 @@ impl Control {
                 tracing::warn!(worker = %self.worker, "a commit did not go through, its work is dropped and begun again from what is committed: {error}");
                 for Dropped { id, opening } in shards {
                     // It may be another's by now, or have come again.
-                    let owned = self.owned.get(&id).filter(|owned| owned.opening == opening);
-                    if let Some(Owned { generation, .. }) = owned {
-                        self.begin_restore(id, *generation);
+                    let owned = self.owned.get_mut(&id).filter(|owned| owned.opening == opening);
+                    if let Some(owned) = owned {
+                        let (generation, store) = (owned.generation, owned.store.take());
+                        self.begin_restore(id, generation, Occasion::Again(store));
                     }
                 }
                 Ok(())

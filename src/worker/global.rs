@@ -5,8 +5,9 @@ use marlowe_state::{PositionSlot, Store, StoreLayout};
 use tokio::sync::watch;
 
 use super::RunError;
-use super::replay::{LogPlan, Replay};
+use super::replay::Replay;
 use super::restore::StateStore;
+use super::tail::LogPlan;
 use crate::table::{AnyTable, GlobalStore};
 use crate::topology::Topology;
 
@@ -58,7 +59,7 @@ impl GlobalFollower {
         }
         let reader = broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("following a global table"))?;
         // Records that ran ahead (at least once) are followed too: their owner writes what is right after them.
-        let mut replay = Replay::new(&*self.store, reader, None);
+        let mut replay = Replay::new(self.store.clone(), reader, None);
         for (partition, (earliest, end)) in all.iter().zip(earliest.into_iter().zip(latest)) {
             replay.add(LogPlan {
                 table: self.table,
@@ -69,15 +70,15 @@ impl GlobalFollower {
                 end,
             })?;
         }
-        while !replay.is_done() {
+        while !replay.tail.is_done() {
             replay.step().await?;
         }
-        replay.write()?;
+        replay.tail.write()?;
         self.moved.send_replace(());
         ready.send_replace(true);
         loop {
             replay.step().await?;
-            replay.write()?;
+            replay.tail.write()?;
             self.moved.send_replace(());
         }
     }

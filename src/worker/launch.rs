@@ -13,16 +13,19 @@ use super::global::GlobalFollower;
 use super::lane::{Lane, LaneLimits, LaneSettings};
 use super::metrics::Metrics;
 use super::restore::{RestoreProgress, Restorer, StateStore};
+use super::standby::Standbys;
+use super::standby_keeper::StandbyKeeper;
 use super::status::WorkerStatus;
+use super::taking::Takings;
 use super::thread::Thread;
+use super::timers::{TasksLeft, start_timers};
 use super::under_way::UnderWay;
 use super::{RunError, WorkerState};
 use crate::client::ClientProducer;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::table::{Routes, TableKind};
-use crate::timer::{Outcome, WorkerTimerContext};
-use crate::topology::{Place, TimerKind, Topology};
+use crate::topology::Topology;
 
 /// How long the broker may take to learn that a worker has left.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
@@ -41,22 +44,9 @@ pub(crate) struct WorkerSettings {
     pub(crate) lanes: usize,
     pub(crate) stores: StateStore,
     pub(crate) limits: LaneLimits,
+    /// How many workers stand by for a shard.
+    pub(crate) standby_replicas: usize,
     pub(crate) session_timeout: Duration,
-}
-
-/// How many tasks and sources are not done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TasksLeft {
-    /// Of those that run on every worker.
-    pub(crate) worker: usize,
-    /// Of those that run on the leader.
-    pub(crate) leader: usize,
-}
-
-impl TasksLeft {
-    fn of(&mut self, place: Place) -> &mut usize {
-        if place == Place::Leader { &mut self.leader } else { &mut self.worker }
-    }
 }
 
 /// What the workers of a process have in common.
@@ -89,6 +79,8 @@ pub(crate) struct Worker {
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
     farewell: Farewell,
+    /// What it stands by for, if it does.
+    pub(crate) standbys: Option<Standbys>,
     threads: Vec<Thread>,
     joins: Vec<std::thread::JoinHandle<()>>,
     /// Let go when the threads have ended.
@@ -167,6 +159,27 @@ impl Worker {
             turns: Semaphore::new(RESTORES_AT_A_TIME),
         });
 
+        let standbys = match settings.standby_replicas {
+            0 => None,
+            replicas => {
+                let (standbys, commands, report) = Standbys::new();
+                let (worker, restorer, routes) = (name.clone(), restorer.clone(), shared.routes.clone());
+                let keeper = StandbyKeeper { worker, replicas, restorer, routes, commands, report };
+                thread("standby")?.run(move || keeper.run());
+                Some(standbys)
+            }
+        };
+        let groups: Vec<Arc<str>> = shared.topology.groups.iter().map(|group| group.name.clone()).collect();
+        let takings = Takings {
+            worker: name.clone(),
+            groups: groups.clone(),
+            restorer,
+            threads: restoring,
+            standbys: standbys.clone(),
+            directory: shared.routes.directory.clone(),
+            metrics: metrics.clone(),
+        };
+
         let under_way: Vec<UnderWay> = (0..settings.lanes).map(|_| UnderWay::default()).collect();
         let mut lane_threads = Vec::new();
         for number in 0..settings.lanes {
@@ -182,8 +195,7 @@ impl Worker {
             metrics: metrics.clone(),
             lane_threads,
             under_way: under_way.clone(),
-            restoring,
-            restorer,
+            takings,
             leader,
             status: status_sender,
             caught_up,
@@ -200,7 +212,7 @@ impl Worker {
             start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata.clone(), failures);
         let announcer = Announcer {
             worker: name.clone(),
-            groups: shared.topology.groups.iter().map(|group| group.name.clone()).collect(),
+            groups,
             url: settings.url,
             topic: shared.program.workers_topic(),
             session_timeout,
@@ -209,6 +221,7 @@ impl Worker {
             clock: shared.clock.clone(),
             status: status.clone(),
             tasks: tasks.clone(),
+            standbys: standbys.as_ref().map(Standbys::followed),
         };
         let (farewell, announcing) = announcer.begin();
         announced.run(move || announcing);
@@ -225,6 +238,7 @@ impl Worker {
             timers,
             tasks,
             farewell,
+            standbys,
             threads,
             joins,
             folder,
@@ -302,8 +316,7 @@ struct Head {
     metrics: Metrics,
     lane_threads: Vec<Thread>,
     under_way: Vec<UnderWay>,
-    restoring: Vec<Thread>,
-    restorer: Arc<Restorer>,
+    takings: Takings,
     leader: watch::Sender<bool>,
     status: watch::Sender<WorkerStatus>,
     caught_up: Vec<watch::Receiver<bool>>,
@@ -362,8 +375,7 @@ impl Head {
             membership,
             lanes,
             lane_events,
-            restoring: self.restoring,
-            restorer: self.restorer,
+            takings: self.takings,
             leader: self.leader,
             status: self.status,
             owned: HashMap::new(),
@@ -373,67 +385,4 @@ impl Head {
         control.run(commands, failures).await;
         Ok(())
     }
-}
-
-type TimerEars = Vec<mpsc::Sender<oneshot::Sender<()>>>;
-
-/// Starts the worker's timers, tasks and sources, once its shards are open.
-fn start_timers(
-    shared: &Shared,
-    scope: &Arc<WorkerScope>,
-    thread: &Thread,
-    leader: watch::Receiver<bool>,
-    mut status: watch::Receiver<WorkerStatus>,
-    mut metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
-    failures: mpsc::UnboundedSender<RunError>,
-) -> (watch::Receiver<TasksLeft>, TimerEars) {
-    let mut ears = Vec::new();
-    let mut runs = Vec::new();
-    let mut once = TasksLeft::default();
-    for timer in &shared.program.worker_timers {
-        let node = timer.node();
-        let is_task = matches!(node.kind, TimerKind::Task | TimerKind::Source);
-        let (ear, fire) = mpsc::channel(1);
-        if is_task {
-            *once.of(node.place) += 1;
-        } else {
-            ears.push(ear);
-        }
-        runs.push((*timer, fire, is_task, node.place));
-    }
-    let (tasks, left) = watch::channel(once);
-    let (scope, broker, stopping) = (scope.clone(), shared.broker.clone(), shared.stopping.clone());
-    thread.run(move || async move {
-        let Ok(metadata) = metadata.wait_for(Option::is_some).await.map(|metadata| metadata.clone()) else { return };
-        let Some(metadata) = metadata else { return };
-        let _ = status.wait_for(|status| status.state == WorkerState::Ready).await;
-        let tasks = std::rc::Rc::new(tasks);
-        for (timer, fire, is_task, place) in runs {
-            let context = WorkerTimerContext {
-                scope: scope.clone(),
-                broker: broker.clone(),
-                metadata: metadata.clone(),
-                leader: leader.clone(),
-                fire,
-            };
-            let (failures, tasks) = (failures.clone(), tasks.clone());
-            let mut stopping = stopping.clone();
-            tokio::task::spawn_local(async move {
-                let outcome = tokio::select! {
-                    biased;
-                    // An error says that the process is gone.
-                    _ = stopping.wait_for(|stopping| *stopping) => return,
-                    outcome = timer.run(context) => outcome,
-                };
-                match outcome {
-                    Outcome::Done if is_task => tasks.send_modify(|left| *left.of(place) -= 1),
-                    Outcome::Done => {}
-                    Outcome::Failed { name, reason } => {
-                        let _ = failures.send(RunError::Task { name, reason });
-                    }
-                }
-            });
-        }
-    });
-    (left, ears)
 }

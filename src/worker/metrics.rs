@@ -9,6 +9,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
 
+use super::restore::Had;
 use crate::shard::{Shard, ShardId};
 
 /// A worker's metrics. Each worker has its own, so that several in one process do not mix.
@@ -27,7 +28,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
 
 /// Every counter and what it counts.
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 14] = [
     ("marlowe_events_total", "Events taken in, by agent"),
     ("marlowe_events_handled_total", "Events handled with success, by agent"),
     ("marlowe_events_failed_total", "Tries that failed, by agent"),
@@ -41,6 +42,10 @@ const COUNTERS: [(&str, &str); 13] = [
     ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
     ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
     ("marlowe_commits_dropped_total", "Commits that did not go through, whose work was begun anew, by lane"),
+    (
+        "marlowe_shards_taken_total",
+        "Shards taken, by what was here of them, and whether their last owner died or gave them up (or there was none)",
+    ),
 ];
 
 impl Metrics {
@@ -84,6 +89,13 @@ impl Metrics {
 
     fn counter(&self, name: &'static str, labels: Vec<Label>) -> Counter {
         self.recorder.register_counter(&Key::from_parts(name, labels), &DESCRIPTION)
+    }
+
+    /// Counts a shard that this worker took: what it had of it, and what became of who had it before.
+    pub(crate) fn took(&self, had: Had, after: &'static str) {
+        let labels = vec![Label::new("after", after), Label::new("had", had.text())];
+        let key = Key::from_parts("marlowe_shards_taken_total", labels);
+        self.recorder.register_counter(&key, &DESCRIPTION).increment(1);
     }
 
     pub(crate) fn lane(&self, number: usize) -> LaneMetrics {

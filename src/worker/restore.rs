@@ -12,11 +12,12 @@ use marlowe_state::{
 use tokio::sync::Semaphore;
 
 use super::RunError;
-use super::replay::{LogPlan, Replay, Skip};
+use super::replay::Replay;
+use super::tail::{LogPlan, Skip};
 use crate::program::{Guarantee, Program};
 use crate::shard::{InputPositions, InputStart, ShardId, ShardPlan, runs_ahead};
 use crate::table::{INCLUDES_HEADER, Owner};
-use crate::topology::{Group, Topology};
+use crate::topology::Topology;
 
 /// Where a worker's tables are kept between restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,38 @@ impl StateStore {
 pub(crate) struct RestoreProgress {
     pub(crate) remaining: AtomicU64,
     pub(crate) restored: AtomicU64,
+    /// Of those that were restored: by shards that a standby was here for.
+    pub(crate) promoted: AtomicU64,
+    /// Read by standbys.
+    pub(crate) followed: AtomicU64,
+}
+
+/// What a restore begins with.
+pub(crate) enum Basis {
+    /// What is in the worker's folder, if anything.
+    Kept,
+    /// A store that was open here.
+    Open(Arc<dyn Store>),
+    /// The store of a standby.
+    Standby(Arc<dyn Store>),
+}
+
+/// What a worker had of a shard that it restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Had {
+    /// A standby, that followed its changelogs.
+    Standby,
+    /// A store, from an earlier time.
+    Store,
+    Nothing,
+}
+
+/// How a restore ended.
+pub(crate) enum Restored {
+    /// It is ready to be opened in a lane.
+    Ready(Box<ShardPlan>, Had),
+    /// It was cancelled. The store has what was read.
+    Cancelled(Option<Arc<dyn Store>>),
 }
 
 /// What restores need.
@@ -59,26 +92,34 @@ pub(crate) struct Restorer {
 }
 
 impl Restorer {
-    /// Makes a shard ready: its store holds what is committed, and its inputs' positions are known. `None` when it was
-    /// cancelled meanwhile.
+    /// Makes a shard ready: its store holds what is committed, and its inputs' positions are known.
     pub(crate) async fn restore(
         &self,
         id: ShardId,
         owner: Owner,
         cancelled: &AtomicBool,
-    ) -> Result<Option<ShardPlan>, RunError> {
+        basis: Basis,
+    ) -> Result<Restored, RunError> {
         // It is never closed.
         let _turn = self.turns.acquire().await;
         if cancelled.load(Ordering::Relaxed) {
-            return Ok(None);
+            return Ok(Restored::Cancelled(match basis {
+                Basis::Kept => None,
+                Basis::Open(store) | Basis::Standby(store) => Some(store),
+            }));
         }
         let group = &self.topology.groups[id.group];
-        let layout = StoreLayout {
-            tables: group.tables.iter().map(|table| table.to_string()).collect(),
-            slots: group.tables.len() as u32,
+        let (store, had) = match basis {
+            Basis::Standby(store) => (store, Some(Had::Standby)),
+            Basis::Open(store) => (store, None),
+            Basis::Kept => (self.open_in_time(id).await?, None),
         };
-        let store = self.open_store(&format!("{}-{}", group.name, id.partition), layout).await?;
-        let inputs = self.inputs(group, id.partition).await?;
+        let had = had.unwrap_or_else(|| {
+            let slots = (0..group.tables.len() as u32).map(PositionSlot);
+            let is_new = slots.map(|slot| store.position(slot).changelog).all(|at| at == Offset::ZERO);
+            if is_new { Had::Nothing } else { Had::Store }
+        });
+        let inputs = self.inputs(id).await?;
         let committed = |topic: &str, agent: &str| {
             let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
             positions.of(agent, Offset::ZERO)
@@ -88,25 +129,27 @@ impl Restorer {
             Guarantee::ExactlyOnce => None,
             Guarantee::AtLeastOnce => Some(Box::new(|includes| runs_ahead(includes, committed))),
         };
-        let mut replay = Replay::new(&*store, reader, skip);
-        for log in self.logs(group, id.partition, &*store).await? {
+        let mut replay = Replay::new(store.clone(), reader, skip);
+        for log in self.logs(id, &*store).await? {
             replay.add(log)?;
         }
-        let mut remaining = replay.remaining();
+        let mut remaining = replay.tail.remaining();
         self.progress.remaining.fetch_add(remaining, Ordering::Relaxed);
-        while !replay.is_done() && !cancelled.load(Ordering::Relaxed) {
+        while !replay.tail.is_done() && !cancelled.load(Ordering::Relaxed) {
             replay.step().await?;
-            let left = replay.remaining();
+            let left = replay.tail.remaining();
             self.progress.remaining.fetch_sub(remaining - left, Ordering::Relaxed);
             self.progress.restored.fetch_add(remaining - left, Ordering::Relaxed);
+            if had == Had::Standby {
+                self.progress.promoted.fetch_add(remaining - left, Ordering::Relaxed);
+            }
             remaining = left;
         }
         self.progress.remaining.fetch_sub(remaining, Ordering::Relaxed);
         // What was read is kept also when it was cancelled: the next time goes on there.
-        replay.write()?;
+        replay.tail.write()?;
         if cancelled.load(Ordering::Relaxed) {
-            store.close().map_err(RunError::store("closing a store"))?;
-            return Ok(None);
+            return Ok(Restored::Cancelled(Some(store)));
         }
         if self.program.guarantee == Guarantee::AtLeastOnce {
             self.repair(&replay, &*store, id.partition, &inputs).await?;
@@ -126,14 +169,24 @@ impl Restorer {
             })
             .collect();
         store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
-        Ok(Some(ShardPlan { id, owner, store, inputs }))
+        Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs }), had))
+    }
+
+    /// Opens a shard's store.
+    pub(crate) fn open(&self, id: ShardId) -> Result<Arc<dyn Store>, RunError> {
+        let group = &self.topology.groups[id.group];
+        let layout = StoreLayout {
+            tables: group.tables.iter().map(|table| table.to_string()).collect(),
+            slots: group.tables.len() as u32,
+        };
+        self.stores.open(&format!("{}-{}", group.name, id.partition), layout)
     }
 
     /// Opens a store that this worker may have had open just before, and a reader of which may not be done with it yet.
-    async fn open_store(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
+    async fn open_in_time(&self, id: ShardId) -> Result<Arc<dyn Store>, RunError> {
         let mut tries = 100;
         loop {
-            match self.stores.open(name, layout.clone()) {
+            match self.open(id) {
                 Err(RunError::Store { source, .. }) if tries > 0 && matches!(*source, StoreError::InUse { .. }) => {
                     tries -= 1;
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -145,7 +198,8 @@ impl Restorer {
 
     /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,
     /// holds the state of another log: it is emptied.
-    async fn logs(&self, group: &Group, partition: Partition, store: &dyn Store) -> Result<Vec<LogPlan>, RunError> {
+    pub(crate) async fn logs(&self, id: ShardId, store: &dyn Store) -> Result<Vec<LogPlan>, RunError> {
+        let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let mut logs = Vec::new();
         let mut stale = false;
         for (index, name) in group.tables.iter().enumerate() {
@@ -172,7 +226,9 @@ impl Restorer {
         Ok(logs.into_iter().map(|(log, _)| log).collect())
     }
 
-    async fn inputs(&self, group: &Group, partition: Partition) -> Result<HashMap<Arc<str>, InputStart>, RunError> {
+    /// The committed positions of a shard's inputs, and where they start.
+    pub(crate) async fn inputs(&self, id: ShardId) -> Result<HashMap<Arc<str>, InputStart>, RunError> {
+        let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let agents = &self.topology.graph.agents;
         let mut inputs = HashMap::new();
         for topic in agents.iter().filter(|agent| group.agents.contains(&agent.name)).map(|agent| &agent.reads) {
@@ -225,7 +281,7 @@ impl Restorer {
         let includes = includes.join(";");
         let headers = [Header { name: INCLUDES_HEADER, value: includes.as_bytes() }];
         let mut repaired = Vec::new();
-        for (table, index, keys) in replay.skipped() {
+        for (table, index, keys) in replay.tail.skipped() {
             let to = TopicPartition { topic: table.identity().changelog.clone(), partition };
             let destination = producer.destination(&to).map_err(broker())?;
             for key in keys {

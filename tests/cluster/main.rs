@@ -10,5 +10,6 @@ mod program;
 mod reads;
 mod scene;
 mod stalled;
+mod standbys;
 mod token;
 mod web;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Partition, RunError, Running};
-use marlowe_broker::{Isolation, OffsetSpec, TopicPartition};
+use marlowe::{App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Partition, RunError, Running, Timestamp};
+use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, TopicPartition};
 
 use crate::client::Client;
 
@@ -43,6 +43,18 @@ impl Cluster {
         let mut config = self.config();
         config.session_timeout = Duration::from_secs(20);
         config
+    }
+
+    /// Puts a record into a changelog as an owner that works at least once does: with the input positions that it includes.
+    pub(crate) async fn produce_row(&self, topic: &str, partition: u32, key: &str, value: &str, includes: &str) {
+        let mut producer = self.broker.producer().unwrap();
+        let to = producer.destination(&TopicPartition::new(topic, Partition::new(partition))).unwrap();
+        let headers = [Header { name: "marlowe-includes", value: includes.as_bytes() }];
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        producer
+            .send(to, NewRecord { timestamp: Timestamp::from_millis(1000), key, value, headers: &headers })
+            .unwrap();
+        producer.flush().await.unwrap();
     }
 
     /// What is in a topic of one partition: keys and values, in order.

@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use marlowe_broker::{Offset, RecordBatch, Source, TopicPartition};
+use marlowe_state::{PositionSlot, Store, TableIndex};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::RunError;
+use super::tail::{LogPlan, Tail};
+use crate::table::{CommittedSlice, Freshness};
+
+/// A shard that is followed into a store.
+pub(crate) struct Follower {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tail: Tail<'static>,
+    pub(crate) logs: HashMap<Source, TopicPartition>,
+    tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
+    pub(crate) freshness: Freshness,
+    pub(crate) lag: Arc<AtomicU64>,
+    /// Batches that may run ahead of what is committed, and how much of each is taken.
+    pub(crate) held: Vec<(Source, Arc<dyn RecordBatch>, usize)>,
+    /// Where the logs ended at a moment: when the store is as far, it is as fresh as that.
+    goal: Option<(Instant, Vec<(Source, Offset)>)>,
+    moved: watch::Sender<()>,
+}
+
+impl Follower {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            tail: Tail::new(store.clone(), None),
+            store,
+            logs: HashMap::new(),
+            tables: Vec::new(),
+            freshness: Freshness::default(),
+            lag: Arc::default(),
+            held: Vec::new(),
+            goal: None,
+            moved: watch::Sender::new(()),
+        }
+    }
+
+    /// Follows a log that comes from `source`.
+    pub(crate) fn add(&mut self, source: Source, partition: TopicPartition, log: LogPlan) {
+        self.logs.insert(source, partition);
+        self.tables.push((log.table.name().clone(), log.index, log.slot));
+        self.tail.add(source, log);
+    }
+
+    /// Its slices, by table.
+    pub(crate) fn slices(&self) -> Vec<(Arc<str>, CommittedSlice)> {
+        let slice = |(name, table, slot): &(Arc<str>, TableIndex, PositionSlot)| {
+            let slice =
+                CommittedSlice { store: self.store.clone(), table: *table, slot: *slot, moved: self.moved.subscribe() };
+            (name.clone(), slice)
+        };
+        self.tables.iter().map(slice).collect()
+    }
+
+    /// The logs ended there at that moment.
+    pub(crate) fn look_to(&mut self, looked_at: Instant, ends: Vec<(Source, Offset)>) {
+        let lag = |(source, end): &(Source, Offset)| self.tail.position(*source).distance_to(*end);
+        self.lag.store(ends.iter().map(lag).sum(), Ordering::Relaxed);
+        if self.goal.is_none() {
+            self.goal = Some((looked_at, ends));
+        }
+        self.see_whether_reached();
+    }
+
+    /// Writes what was read.
+    pub(crate) fn write(&mut self) -> Result<(), RunError> {
+        if self.tail.is_unwritten() {
+            self.tail.write()?;
+            self.moved.send_replace(());
+            self.see_whether_reached();
+        }
+        Ok(())
+    }
+
+    fn see_whether_reached(&mut self) {
+        if let Some((looked_at, ends)) = &self.goal
+            && !self.tail.is_unwritten()
+            && ends.iter().all(|(source, end)| self.tail.position(*source) >= *end)
+        {
+            self.freshness.is_as_of(*looked_at);
+            self.goal = None;
+        }
+    }
+}

@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use marlowe_broker::{Offset, Partition, RecordBatch, Source};
+use marlowe_state::{PositionSlot, Rows, SlicePosition, Store, TableIndex};
+
+use super::RunError;
+use crate::table::{AnyTable, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TableKind};
+
+/// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
+/// A slice that fits into one is written from its first row to its last, page after page.
+const CHUNK_RECORDS: usize = 4_000_000;
+const CHUNK_BYTES: usize = 64 << 20;
+
+/// Changelog records on their way into a store.
+pub(crate) struct Tail<'a> {
+    store: Arc<dyn Store>,
+    logs: HashMap<Source, Log>,
+    chunk: Vec<(TableIndex, Rows)>,
+    bytes: usize,
+    records: usize,
+    /// Whether something was read that is not written.
+    unwritten: bool,
+    key: Vec<u8>,
+    skip: Option<Skip<'a>>,
+}
+
+/// Whether a changelog record, by the input positions it includes, is passed over.
+pub(crate) type Skip<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
+
+/// One changelog partition.
+struct Log {
+    table: &'static dyn AnyTable,
+    index: TableIndex,
+    slot: PositionSlot,
+    position: Offset,
+    end: Offset,
+    /// The position in the table's inbox that the last record told, where they tell it.
+    inbox: Option<Offset>,
+    /// Keys of records that were passed over.
+    skipped: Vec<Vec<u8>>,
+}
+
+/// Which changelog to read, to where.
+#[derive(Clone, Copy)]
+pub(crate) struct LogPlan {
+    pub(crate) table: &'static dyn AnyTable,
+    pub(crate) index: TableIndex,
+    pub(crate) slot: PositionSlot,
+    pub(crate) partition: Partition,
+    pub(crate) from: Offset,
+    pub(crate) end: Offset,
+}
+
+impl<'a> Tail<'a> {
+    /// Nothing yet. Records that `skip` says are passed over, if any may have to be.
+    pub(crate) fn new(store: Arc<dyn Store>, skip: Option<Skip<'a>>) -> Self {
+        let (logs, chunk, key) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, skip }
+    }
+
+    /// Takes in the records of a log, which come from `source`.
+    pub(crate) fn add(&mut self, source: Source, log: LogPlan) {
+        let LogPlan { table, index, slot, from, end, .. } = log;
+        let log = Log { table, index, slot, position: from, end, inbox: None, skipped: Vec::new() };
+        self.logs.insert(source, log);
+        if !self.chunk.iter().any(|(known, _)| *known == index) {
+            self.chunk.push((index, Rows::new()));
+        }
+    }
+
+    /// Whether every log was read to the end it had. By position: markers and gaps are no records.
+    pub(crate) fn is_done(&self) -> bool {
+        self.logs.values().all(|log| log.position >= log.end)
+    }
+
+    /// How many offsets are still to be read.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.logs.values().map(|log| log.position.distance_to(log.end)).sum()
+    }
+
+    /// How far a log was read.
+    pub(crate) fn position(&self, source: Source) -> Offset {
+        self.logs.get(&source).map_or(Offset::ZERO, |log| log.position)
+    }
+
+    /// Collects a whole batch.
+    pub(crate) fn take(&mut self, source: Source, batch: &dyn RecordBatch) -> Result<(), RunError> {
+        self.take_part(source, batch, 0..batch.len())
+    }
+
+    /// Collects some of a batch's records. The position is then after them, and after the last one past the batch.
+    pub(crate) fn take_part(
+        &mut self,
+        source: Source,
+        batch: &dyn RecordBatch,
+        part: Range<usize>,
+    ) -> Result<(), RunError> {
+        let Some(log) = self.logs.get_mut(&source) else { return Ok(()) };
+        let rows = self.chunk.iter_mut().find(|(index, _)| *index == log.index).map(|(_, rows)| rows);
+        let Some(rows) = rows else { return Ok(()) };
+        for index in part.clone() {
+            let record = batch.get(index);
+            // What has no key is no row.
+            let Some(topic_key) = record.key else { continue };
+            if log.table.identity().kind == TableKind::Global || self.skip.is_some() {
+                let headers = batch.headers(index);
+                let find = |name| headers.iter().find(|header| header.name == name).map(|header| header.value);
+                if let (Some(skip), Some(includes)) = (&self.skip, find(INCLUDES_HEADER))
+                    && skip(includes)
+                {
+                    log.skipped.push(topic_key.to_vec());
+                    continue;
+                }
+                if let Some(inbox) = find(INBOX_HEADER).and_then(read_inbox) {
+                    log.inbox = log.inbox.max(Some(inbox));
+                }
+                if topic_key == INBOX_KEY && record.value.is_none() {
+                    continue;
+                }
+            }
+            self.records += 1;
+            if log.table.same_key_bytes() {
+                rows.push(topic_key, record.value);
+                continue;
+            }
+            self.key.clear();
+            log.table.ordered_key(topic_key, &mut self.key).map_err(|error| RunError::Codec {
+                doing: format!("restoring table `{}` at {:?}", log.table.name(), record.offset),
+                reason: error.to_string(),
+            })?;
+            rows.push(&self.key, record.value);
+        }
+        self.bytes += batch.size() * part.len() / batch.len().max(1);
+        log.position = if part.end < batch.len() { batch.get(part.end).offset } else { batch.next_offset() };
+        self.unwritten = true;
+        Ok(())
+    }
+
+    /// Whether so much has come together that it should be written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.records >= CHUNK_RECORDS || self.bytes >= CHUNK_BYTES
+    }
+
+    /// How many bytes of records were collected.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether something was collected since the last time it was written.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.unwritten
+    }
+
+    /// Writes what was collected, with the positions that go with it.
+    pub(crate) fn write(&mut self) -> Result<(), RunError> {
+        let positions: Vec<_> = self
+            .logs
+            .values()
+            .map(|log| {
+                let inbox = log.inbox.unwrap_or(self.store.position(log.slot).inbox);
+                (log.slot, SlicePosition { changelog: log.position, inbox })
+            })
+            .collect();
+        self.store.apply(&mut self.chunk, &positions).map_err(RunError::store("restoring a store"))?;
+        self.chunk.iter_mut().for_each(|(_, rows)| rows.clear());
+        self.records = 0;
+        self.bytes = 0;
+        self.unwritten = false;
+        Ok(())
+    }
+
+    /// The keys of records that were passed over, by table.
+    pub(crate) fn skipped(&self) -> impl Iterator<Item = (&'static dyn AnyTable, TableIndex, &[Vec<u8>])> {
+        self.logs.values().map(|log| (log.table, log.index, log.skipped.as_slice()))
+    }
+}
+
+fn read_inbox(value: &[u8]) -> Option<Offset> {
+    std::str::from_utf8(value).ok()?.parse().ok().map(Offset::new)
+}

@@ -1,0 +1,314 @@
+//! Standbys: other workers follow a shard's changelogs, take it over without reading them all, and answer reads meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use marlowe::{App, Config, Running};
+
+use crate::client::Client;
+use crate::program::{PARTITIONS, owners, program, settle};
+use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
+
+fn config(cluster: &Cluster) -> Config {
+    cluster.calm().standby_replicas(1)
+}
+
+/// One sample of `/metrics`, or the sum of those whose name and labels begin so.
+fn metric(client: &Client, name: &str) -> f64 {
+    let text = client.get("/metrics").text;
+    let samples = text.lines().filter(|line| line.starts_with(name));
+    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
+
+/// Waits until each partition of the tables has a standby, and all standbys have all that there is.
+async fn stood_by_for(processes: &[Running], groups: usize) {
+    eventually("every shard has a standby that is at the end of its log", async || {
+        let mut followed = 0;
+        for client in processes.iter().map(client) {
+            let text = client.get("/metrics").text;
+            let lags: Vec<&str> =
+                text.lines().filter(|line| line.starts_with("marlowe_standby_lag_records{")).collect();
+            let fresh = text.lines().filter(|line| line.starts_with("marlowe_standby_stale_seconds{")).count();
+            if fresh < lags.len() || lags.iter().any(|line| !line.ends_with(" 0")) {
+                return false;
+            }
+            followed += lags.len();
+        }
+        followed == groups * PARTITIONS as usize
+    })
+    .await;
+}
+
+async fn processes(cluster: &Cluster, number: usize, name: &str, config: Config) -> Vec<Running> {
+    cluster.processes(number, name, config).await
+}
+
+async fn fill(running: &mut Running, name: &str, rows: u64) -> TestResult {
+    let squares = running.open(program(name).squares.inbox());
+    let sends: Vec<_> = (0..rows).map(|number| squares.send(number, number * number)).collect();
+    futures_util::future::try_join_all(sends).await?;
+    drain(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_shard_whose_owner_died_is_taken_over_from_a_standby_and_only_the_tail_is_read() -> TestResult {
+    let cluster = Cluster::new();
+    let mut config = config(&cluster);
+    config.session_timeout = Duration::from_secs(2);
+    let mut processes = processes(&cluster, 2, "takeover", config).await;
+    fill(&mut processes[0], "takeover", 3000).await?;
+    // Groups: pages with here, squares, and totals.
+    stood_by_for(&processes, 3).await;
+    let restored = processes[0].restored();
+    drop(processes.pop());
+    let survivor = client(&processes[0]);
+    let own = format!("http://{}", processes[0].web_addresses()[0]);
+    eventually("it has all", async || owners(&survivor).into_iter().eq([own.clone()])).await;
+    let view = processes[0].open(program("takeover").squares.view());
+    assert_eq!(view.len().await?, 3000);
+    for number in [0, 7, 1234, 2999u64] {
+        assert_eq!(view.get(number).await?, Some(number * number));
+    }
+    let read = processes[0].restored() - restored;
+    assert!(read < 100, "{read} records were read, of about 3000 in what it took over");
+    assert_eq!(metric(&survivor, "marlowe_promotion_records_total"), read as f64);
+    eventually("the takeovers after the death are counted", async || {
+        metric(&survivor, "marlowe_shards_taken_total{after=\"death\",had=\"standby\"}") == 9.0
+    })
+    .await;
+    // It goes on from there.
+    fill(&mut processes[0], "takeover", 10).await?;
+    stop(processes.pop().unwrap()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_shard_that_leaves_is_followed_from_the_store_it_left_and_comes_back_in_place() -> TestResult {
+    let cluster = Cluster::new();
+    let mut first = start(program("comes-back").app, config(&cluster)).await?;
+    fill(&mut first, "comes-back", 3000).await?;
+    let before = first.restored();
+    let second = start(program("comes-back").app, config(&cluster)).await?;
+    let mut processes = vec![first, second];
+    settle(&processes).await;
+    stood_by_for(&processes, 3).await;
+    let followed = metric(&client(&processes[0]), "marlowe_standby_records_total");
+    assert!(followed < 100.0, "{followed} records were read again of what it had when it left");
+    fill(&mut processes[0], "comes-back", 100).await?;
+    stood_by_for(&processes, 3).await;
+    let second = processes.pop().unwrap();
+    let restored = processes[0].restored();
+    stop(second).await?;
+    let survivor = client(&processes[0]);
+    let own = format!("http://{}", processes[0].web_addresses()[0]);
+    eventually("it has all again", async || owners(&survivor).into_iter().eq([own.clone()])).await;
+    assert_eq!(processes[0].open(program("comes-back").squares.view()).len().await?, 3000);
+    let read = processes[0].restored() - restored;
+    assert!(read < 100, "{read} records were read of what it had followed");
+    assert!(restored - before < 100, "what it gave away it did not read again");
+    eventually("the takeovers are counted as handed over", async || {
+        metric(&survivor, "marlowe_shards_taken_total{after=\"handover\",had=\"standby\"}") > 0.0
+    })
+    .await;
+    assert_eq!(metric(&survivor, "marlowe_shards_taken_total{after=\"death\""), 0.0);
+    stop(processes.pop().unwrap()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn standbys_are_told_of_and_each_shard_has_as_many_as_are_wanted() -> TestResult {
+    let cluster = Cluster::new();
+    let mut processes = processes(&cluster, 3, "told", cluster.calm().standby_replicas(2)).await;
+    stood_by_for(&processes, 6).await;
+    for client in processes.iter().map(client) {
+        let tables = client.get("/tables").expect(200);
+        for place in tables[0]["where"].as_array().unwrap() {
+            let standbys = place["standbys"].as_array().unwrap();
+            let mut all: Vec<&str> =
+                standbys.iter().chain([place]).map(|worker| worker["web"].as_str().unwrap()).collect();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), 3, "{place}");
+        }
+    }
+    // One that is gone is replaced, as far as there are others.
+    stop(processes.pop().unwrap()).await?;
+    settle(&processes).await;
+    stood_by_for(&processes, 3).await;
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn reads_that_may_be_stale_go_on_while_the_owner_is_gone_and_say_how_stale_they_are() -> TestResult {
+    let cluster = Cluster::new();
+    // Nobody takes the dead one's shards over meanwhile.
+    let mut config = config(&cluster);
+    config.session_timeout = Duration::from_secs(30);
+    let mut processes = processes(&cluster, 3, "stale", config).await;
+    fill(&mut processes[0], "stale", 60).await?;
+    stood_by_for(&processes, 3).await;
+    // While the owners are there they answer, unless a standby is nearer.
+    for running in &processes {
+        let view = running.open(program("stale").squares.view()).stale_within(Duration::from_secs(20));
+        for number in 0..60u64 {
+            let read = view.read(number).await?;
+            assert_eq!(read.value, Some(number * number));
+            assert!(read.stale.is_none_or(|stale| stale < Duration::from_secs(20)));
+        }
+        let fresh = running.open(program("stale").squares.view());
+        assert!(fresh.read(1).await?.stale.is_none());
+    }
+    drop(processes.pop());
+    let view = |running: &Running| running.open(program("stale").squares.view()).within(Duration::from_millis(500));
+    let mut from_standbys = [0, 0];
+    let mut refused = 0;
+    for (running, count) in processes.iter().zip(&mut from_standbys) {
+        let (strict, tolerant) = (view(running), view(running).stale_within(Duration::from_secs(60)));
+        for number in 0..20u64 {
+            let read = tolerant.read(number).await?;
+            assert_eq!(read.value, Some(number * number));
+            if read.stale.is_some() && refused < 3 && strict.get(number).await.is_err() {
+                refused += 1;
+                *count += 1;
+            }
+        }
+        assert_eq!(tolerant.len().await?, 60);
+        assert_eq!(tolerant.iter().await?.len(), 60);
+    }
+    assert!(refused > 0, "some rows were the dead one's");
+    let client = client(&processes[0]);
+    let stale: Vec<_> =
+        (0..60).map(|number| client.get(&format!("/tables/squares/{number}?stale=60000&wait=2000"))).collect();
+    assert!(stale.iter().all(|answer| answer.status == 200));
+    let told = stale.iter().find(|answer| answer.json()["stale"].is_u64()).expect("some are from standbys");
+    assert_eq!(told.header("marlowe-stale"), told.json()["stale"].to_string());
+    assert!(stale.iter().any(|answer| answer.json().get("stale").is_none()), "the living owners answer for theirs");
+    let page = client.get("/tables/squares?stale=60000&limit=1000&wait=2000");
+    assert_eq!(page.expect(200)["rows"].as_array().unwrap().len(), 60);
+    assert!(page.json()["positions"].as_array().unwrap().iter().any(|part| part["stale"].is_u64()));
+    page.header("marlowe-stale");
+    assert!(client.get("/tables/totals/visits?stale=5").error(400).contains("is global"));
+    // What lies behind the bound is not said: a standby is never quite at this moment.
+    let hasty = (0..60).map(|number| client.get(&format!("/tables/squares/{number}?stale=0&wait=50")).status);
+    let statuses: BTreeMap<u16, u32> = hasty.fold(BTreeMap::new(), |mut counts, status| {
+        *counts.entry(status).or_default() += 1;
+        counts
+    });
+    assert!(statuses.contains_key(&503) && statuses.contains_key(&200), "{statuses:?}");
+    drop(processes);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_standby_that_gets_nothing_any_more_grows_stale_and_is_not_asked_beyond_the_bound() -> TestResult {
+    let cluster = Cluster::new();
+    let mut config = config(&cluster);
+    config.session_timeout = Duration::from_secs(30);
+    let processes = processes(&cluster, 2, "grows", config).await;
+    stood_by_for(&processes, 3).await;
+    let changes: Vec<_> = processes.iter().map(|running| running.open(program("grows").squares.inbox())).collect();
+    // A row, and the standby in each process of what the other owns: within the bound all that was committed is in it.
+    let bound = Duration::from_millis(1500);
+    for round in 1..=5u64 {
+        for number in 0..20u64 {
+            let sent = changes[0].send(number, round).await?;
+            within(processes[1].open(program("grows").squares.view()).wait_for(&sent)).await?;
+        }
+        pause(bound.as_millis() as u64 + 200).await;
+        for running in &processes {
+            let view = running.open(program("grows").squares.view()).stale_within(bound);
+            for number in 0..20u64 {
+                let read = view.read(number).await?;
+                assert_eq!(read.value, Some(round), "committed longer ago than the bound: {read:?}");
+            }
+        }
+    }
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn standbys_keep_their_stores_in_the_folder_and_read_the_tail_after_a_restart() -> TestResult {
+    let cluster = Cluster::new();
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let begin = async |at: usize| start(program("folders").app, config(&cluster).data_dir(folders[at].path())).await;
+    let mut processes = vec![begin(0).await?, begin(1).await?];
+    settle(&processes).await;
+    fill(&mut processes[0], "folders", 3000).await?;
+    stood_by_for(&processes, 3).await;
+    for running in processes.drain(..) {
+        stop(running).await?;
+    }
+    processes.extend([begin(0).await?, begin(1).await?]);
+    settle(&processes).await;
+    stood_by_for(&processes, 3).await;
+    let read: u64 = processes.iter().map(Running::restored).sum();
+    assert!(read < 200, "{read} records were read by restores, of 3000");
+    let followed: f64 =
+        processes.iter().map(client).map(|client| metric(&client, "marlowe_standby_records_total")).sum();
+    assert!(followed < 200.0, "{followed} records were read by standbys");
+    assert_eq!(processes[1].open(program("folders").squares.view()).len().await?, 3000);
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+/// At least once: changelog records may run ahead of the input that was committed. A standby holds them back.
+#[tokio::test]
+async fn at_least_once_a_standbys_state_does_not_run_ahead_of_what_was_committed() -> TestResult {
+    let cluster = Cluster::new();
+    let build = || {
+        let mut app = App::new("ahead");
+        app.at_least_once().partitions(2);
+        let numbers = app.topic::<String, u64>("numbers");
+        let sums = app.table::<String, u64>("sums");
+        app.agent("sum", numbers).with(sums).each_event(async |sums, event| {
+            sums.update(event.key, |sum| *sum += event.value);
+            Ok(())
+        });
+        (app, numbers, sums)
+    };
+    let mut config = config(&cluster);
+    config.session_timeout = Duration::from_secs(2);
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        processes.push(start(build().0, config.clone()).await?);
+    }
+    let (_, numbers, sums) = build();
+    let to = processes[0].open(numbers);
+    for number in 0..200u64 {
+        to.send(&format!("key-{}", number % 10), &1).await?;
+    }
+    drain(&mut processes[0]).await?;
+    let followed = |client: &Client| metric(client, "marlowe_standby_stale_seconds{");
+    eventually("they stand by", async || processes.iter().map(client).all(|client| followed(&client) > 0.0)).await;
+    // As a crash leaves it: rows that include input which was never committed.
+    for partition in 0..2 {
+        for key in 0..10 {
+            let key = format!("key-{key}");
+            cluster.produce_row("ahead-sums-changelog", partition, &key, "999999", "numbers/sum=1000000").await;
+        }
+    }
+    pause(500).await;
+    drop(processes.pop());
+    let survivor = &mut processes[0];
+    let view = survivor.open(sums.view()).within(Duration::from_secs(30));
+    for key in 0..10 {
+        assert_eq!(within(view.get(format!("key-{key}"))).await?, Some(20), "key-{key}");
+    }
+    for _ in 0..10 {
+        to.send(&"key-0".to_owned(), &1).await?;
+    }
+    drain(survivor).await?;
+    assert_eq!(view.get("key-0").await?, Some(30));
+    assert!(metric(&client(survivor), "marlowe_shards_taken_total{after=\"death\",had=\"standby\"}") <= 2.0);
+    stop(processes.pop().unwrap()).await?;
+    Ok(())
+}
