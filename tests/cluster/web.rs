@@ -82,7 +82,7 @@ async fn a_change_sent_to_any_process_is_waited_for_there_and_read_anywhere_from
 /// A question as another worker sends it: how many rows has partition `partition` of `table`?
 pub(crate) fn how_many(table: &str, partition: u32, generation: u64) -> Vec<u8> {
     let nothing = None::<u64>;
-    postcard::to_stdvec(&(table, partition, generation, nothing, nothing, 0u64, 2u32)).unwrap()
+    postcard::to_stdvec(&(table, partition, generation, nothing, nothing, 0u64, nothing, 2u32)).unwrap()
 }
 
 #[tokio::test]
