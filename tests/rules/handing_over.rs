@@ -78,13 +78,27 @@ pub(crate) async fn check(
 
 #[tokio::test]
 async fn workers_join_and_leave_while_all_is_processed_once_and_by_one_at_a_time() -> TestResult {
+    join_and_leave(|_| {}).await
+}
+
+#[tokio::test]
+async fn at_least_once_is_once_too_where_nobody_crashes() -> TestResult {
+    join_and_leave(|app| {
+        app.at_least_once();
+    })
+    .await
+}
+
+async fn join_and_leave(guarantee: impl Fn(&mut App)) -> TestResult {
     let scene = Scene::new().await;
     let (guard, handled) = (Guard::default(), Arc::new(AtomicU64::new(0)));
-    let (app, places) = program("first", &guard, &handled);
+    let (mut app, places) = program("first", &guard, &handled);
+    guarantee(&mut app);
     let mut first = start(app, scene.config()).await?;
     send(&first, places.numbers, 0..400).await;
     let theirs = Arc::new(AtomicU64::new(0));
-    let (app, _) = program("second", &guard, &theirs);
+    let (mut app, _) = program("second", &guard, &theirs);
+    guarantee(&mut app);
     let second = start(app, scene.config()).await?;
     send(&first, places.numbers, 400..1200).await;
     eventually("the second has its share", async || theirs.load(Ordering::Relaxed) > 100).await;

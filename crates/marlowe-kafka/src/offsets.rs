@@ -126,10 +126,15 @@ impl Cluster {
         let member = self.members.find(metadata).ok_or_else(over)?;
         let places = if places.is_empty() { member.nothing() } else { places.to_vec() };
         self.retried("committing positions", |_| {
-            // Its generation may have moved on meanwhile; what it still owns is its own in the new one too.
+            // Its generation may have moved on meanwhile; what it still owns is its own in the new one too. A commit that was
+            // asked for while the member joins again waits behind that, and is then refused, as it is of the old one.
             match (member.client(), member.identity()) {
                 (Some(client), Some(_)) if member.may_commit_as(metadata) => {
-                    client.commit(&Places::of(&places)).map_err(|failure| client.fatal().unwrap_or(failure))
+                    client.commit(&Places::of(&places)).map_err(|failure| match client.fatal() {
+                        Some(fatal) => fatal,
+                        None if failure.code.is_old_generation() => Failure::of(Code::REBALANCING),
+                        None => failure,
+                    })
                 }
                 _ => Err(Failure::of(Code::ILLEGAL_GENERATION)),
             }

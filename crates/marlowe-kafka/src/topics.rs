@@ -6,7 +6,9 @@ use marlowe_broker::{BrokerError, Cleanup, Partition, TopicConfig, TopicDescript
 use parking_lot::RwLock;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::time::Instant;
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
@@ -114,9 +116,17 @@ impl Cluster {
         if let Some(retention) = &retention {
             topic = topic.set("retention.ms", retention);
         }
-        let created = self.admin()?.create_topics([&topic], &options()).await;
+        let mut tries = Tries::new(self.config.patience);
+        let created = loop {
+            match self.admin()?.create_topics([&topic], &options()).await {
+                Err(error) if tries.another(&error).await => {}
+                created => break created,
+            }
+        };
         match created.map(|mut results| results.pop()) {
             Ok(Some(Ok(_))) => {}
+            // A try before this one did it, and its answer was lost.
+            Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) if tries.failed > 0 => {}
             Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => {
                 return Err(BrokerError::TopicExists { topic: config.name });
             }
@@ -135,9 +145,17 @@ impl Cluster {
     }
 
     pub(crate) async fn delete_topic(self: &Arc<Self>, topic: &str) -> Result<(), BrokerError> {
-        let deleted = self.admin()?.delete_topics(&[topic], &options()).await;
+        let mut tries = Tries::new(self.config.patience);
+        let deleted = loop {
+            match self.admin()?.delete_topics(&[topic], &options()).await {
+                Err(error) if tries.another(&error).await => {}
+                deleted => break deleted,
+            }
+        };
         match deleted.map(|mut results| results.pop()) {
             Ok(Some(Ok(_))) => {}
+            Ok(Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic))))
+                if tries.failed > 0 => {}
             Ok(Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)))) => {
                 return Err(BrokerError::UnknownTopic { topic: topic.into() });
             }
@@ -199,7 +217,13 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
-        let described = self.admin()?.describe_configs(&resources, &options()).await;
+        let mut tries = Tries::new(self.config.patience);
+        let described = loop {
+            match self.admin()?.describe_configs(&resources, &options()).await {
+                Err(error) if tries.another(&error).await => {}
+                described => break described,
+            }
+        };
         let described = described.map_err(|error| self.unavailable("looking up topics' settings", &error))?;
         let mut descriptions = Vec::new();
         for (topic, described) in topics.into_iter().zip(described) {
@@ -229,7 +253,13 @@ impl Cluster {
     }
 
     pub(crate) async fn delete_group(self: &Arc<Self>, group: &str) -> Result<(), BrokerError> {
-        let deleted = self.admin()?.delete_groups(&[group], &options()).await;
+        let mut tries = Tries::new(self.config.patience);
+        let deleted = loop {
+            match self.admin()?.delete_groups(&[group], &options()).await {
+                Err(error) if tries.another(&error).await => {}
+                deleted => break deleted,
+            }
+        };
         match deleted.map(|mut results| results.pop()) {
             Ok(Some(Err((_, RDKafkaErrorCode::NonEmptyGroup)))) => {
                 let (cluster, name) = (self.clone(), group.to_owned());
@@ -246,6 +276,45 @@ impl Cluster {
             }),
             Err(error) => Err(self.unavailable("deleting a group", &error)),
         }
+    }
+}
+
+/// Tries of an administrator's request, while what fails passes: a connection that broke, a controller that moves.
+struct Tries {
+    deadline: Instant,
+    failed: u32,
+}
+
+impl Tries {
+    fn new(patience: Duration) -> Self {
+        Self { deadline: Instant::now() + patience, failed: 0 }
+    }
+
+    /// Whether to try again after this error; waits a little then.
+    async fn another(&mut self, error: &KafkaError) -> bool {
+        let passes = matches!(
+            error,
+            KafkaError::AdminOp(
+                RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerDestroy
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::TimedOutQueue
+                    | RDKafkaErrorCode::RequestTimedOut
+                    | RDKafkaErrorCode::NotController
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::WaitingForCoordinator
+                    | RDKafkaErrorCode::CoordinatorNotAvailable
+                    | RDKafkaErrorCode::CoordinatorLoadInProgress
+                    | RDKafkaErrorCode::NotCoordinator
+            )
+        );
+        if !passes || Instant::now() >= self.deadline {
+            return false;
+        }
+        self.failed += 1;
+        tokio::time::sleep(LOOK_AGAIN).await;
+        true
     }
 }
 

@@ -17,6 +17,7 @@ impl Code {
     pub(crate) const QUEUE_FULL: Code = Code(Raw::RD_KAFKA_RESP_ERR__QUEUE_FULL);
     pub(crate) const FATAL: Code = Code(Raw::RD_KAFKA_RESP_ERR__FATAL);
     pub(crate) const ILLEGAL_GENERATION: Code = Code(Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    pub(crate) const REBALANCING: Code = Code(Raw::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
     pub(crate) const FENCED_INSTANCE: Code = Code(Raw::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
     pub(crate) const NO_OFFSET: Code = Code(Raw::RD_KAFKA_RESP_ERR__NO_OFFSET);
 

@@ -1,0 +1,12 @@
+//! What the system tests of Kafka Streams and of Faust check, on Apache Kafka: programs run as two or three workers, which
+//! are started, stopped and crashed under load, and afterwards all records are counted again.
+
+mod crew;
+mod eos;
+mod least;
+mod load;
+mod place;
+mod records;
+mod smoke;
+mod tabletest;
+mod verify;

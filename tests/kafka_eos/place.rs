@@ -1,0 +1,83 @@
+//! Where a test plays: a cluster that it shares with others, on which all its names are its own.
+
+use std::time::Duration;
+
+use kafka_cluster::{Size, shared};
+use marlowe::{Config, KafkaBroker, KafkaConfig};
+use marlowe_broker::{Entropy, OffsetSpec, Partition, SharedBroker, SystemEntropy, TopicConfig};
+
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// How long anything may take; it is there so that nothing hangs.
+const LONGEST: Duration = Duration::from_secs(180);
+
+/// How long a worker may be silent before it is taken for dead.
+const SESSION: Duration = Duration::from_millis(2500);
+
+/// How many partitions topics have.
+pub(crate) const PARTITIONS: u32 = 4;
+
+/// A part of the cluster.
+pub(crate) struct Place {
+    pub(crate) broker: SharedBroker,
+    /// The name of the app, with which all names begin.
+    pub(crate) app: String,
+    kafka: KafkaConfig,
+}
+
+impl Place {
+    pub(crate) async fn new(name: &str) -> TestResult<Self> {
+        let brokers = shared(Size::One)?;
+        // What a crashed worker left open holds up those who read on.
+        let kafka = KafkaConfig::new(brokers).set("transaction.timeout.ms", "4000");
+        let broker = KafkaBroker::connect(kafka.clone()).await?;
+        Ok(Self { broker, app: format!("{name}-{:016x}", SystemEntropy.next()), kafka })
+    }
+
+    /// The full name of a topic.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.app)
+    }
+
+    /// Creates a topic, to write to it before there is a program.
+    pub(crate) async fn create(&self, name: &str) -> TestResult {
+        Ok(self.broker.create_topic(TopicConfig::new(self.topic(name), PARTITIONS)).await?)
+    }
+
+    /// The settings of a worker.
+    pub(crate) fn config(&self) -> Config {
+        let config = Config::default().kafka(self.kafka.clone()).without_web().lanes(2);
+        config.commit_interval(Duration::from_millis(30)).session_timeout(SESSION)
+    }
+
+    /// The sum of a topic's ends: it grows while the topic is written to.
+    async fn extent(&self, topic: &str) -> TestResult<u64> {
+        let all: Vec<Partition> = Partition::all(PARTITIONS).collect();
+        let ends = self.broker.offsets(&self.topic(topic), &all, OffsetSpec::Latest).await?;
+        Ok(ends.into_iter().map(|end| end.get()).sum())
+    }
+
+    /// Waits until a topic has about so many records.
+    pub(crate) async fn reaches(&self, topic: &str, records: u64) -> TestResult {
+        within(async {
+            while self.extent(topic).await? < records {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until a topic has so many more records.
+    pub(crate) async fn grows(&self, topic: &str, more: u64) -> TestResult {
+        self.reaches(topic, self.extent(topic).await? + more).await
+    }
+}
+
+/// Waits for something that must come.
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LONGEST, what).await {
+        Ok(done) => done,
+        Err(_) => panic!("it took longer than {LONGEST:?}"),
+    }
+}
