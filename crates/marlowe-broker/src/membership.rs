@@ -10,7 +10,9 @@ use crate::{BrokerError, TopicPartition};
 pub struct GroupConfig {
     /// The group's name.
     pub group: Arc<str>,
-    /// The topics whose partitions are shared out. For Marlowe these are its *anchor* topics, which hold no records.
+    /// The topics whose partitions are shared out. For Marlowe these are its *anchor* topics, which hold no records. Beside
+    /// the position of the last one's first partition no note can be kept: a broker that checks a member by committing
+    /// something commits it there.
     pub topics: Vec<Arc<str>>,
     /// A member that says nothing for this long is taken for dead. Default 45 s, as Kafka's `session.timeout.ms`.
     pub session_timeout: Duration,

@@ -98,9 +98,10 @@ impl Member {
         standing.over = standing.last.as_ref().map(|last| last.member.clone());
     }
 
-    /// A position that says nothing, in a topic that holds no records: committing it checks the member.
+    /// A position that says nothing, in a topic that holds no records: committing it checks the member. It is in the last of
+    /// the member's topics, whose positions no notes are kept beside.
     pub(crate) fn nothing(&self) -> Vec<Place> {
-        self.topics.first().map(|topic| Place::new(topic, 0, 0)).into_iter().collect()
+        self.topics.last().map(|topic| Place::new(topic, 0, 0)).into_iter().collect()
     }
 }
 
