@@ -1,0 +1,126 @@
+//! What is committed, and whether it is all there and once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use marlowe::Running;
+use marlowe_broker::{Isolation, Offset, OffsetSpec, Partition, Partitioner, SharedBroker, TopicPartition};
+
+use crate::program::Program;
+use crate::scene::{LONGEST, Scene, within};
+
+/// A record that is committed.
+pub(crate) struct Record {
+    pub(crate) partition: Partition,
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+}
+
+/// All that is committed in a topic, in order within its partitions.
+pub(crate) async fn records(broker: &SharedBroker, topic: &str) -> Vec<Record> {
+    let partitions: Vec<_> = Partition::all(broker.topic(topic).await.unwrap().unwrap().partitions).collect();
+    let starts = broker.offsets(topic, &partitions, OffsetSpec::Earliest).await.unwrap();
+    let ends = broker.offsets(topic, &partitions, OffsetSpec::Latest).await.unwrap();
+    let mut reader = broker.reader(Isolation::ReadCommitted).unwrap();
+    let mut left = BTreeMap::new();
+    for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
+        if start < end {
+            left.insert(reader.assign(&TopicPartition::new(topic, partition), start).unwrap(), (partition, end));
+        }
+    }
+    let mut records = Vec::new();
+    let mut last: BTreeMap<Partition, Option<Offset>> = BTreeMap::new();
+    while !left.is_empty() {
+        for fetched in within(reader.poll()).await.unwrap() {
+            let Some((partition, end)) = left.get(&fetched.source).copied() else { continue };
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let last = last.entry(partition).or_insert(None);
+            for index in 0..fetched.batch.len() {
+                let record = fetched.batch.get(index);
+                assert!(*last < Some(record.offset), "{topic}[{partition}]: {} was read after {last:?}", record.offset);
+                *last = Some(record.offset);
+                let (key, value) = (record.key.map(text).unwrap_or_default(), record.value.map(text));
+                records.push(Record { partition, key, value });
+            }
+            if fetched.batch.next_offset() >= end {
+                left.remove(&fetched.source);
+            }
+        }
+    }
+    records
+}
+
+/// The numbers in a topic, in order.
+async fn numbers(broker: &SharedBroker, topic: &str) -> Vec<u64> {
+    let records = records(broker, topic).await;
+    let mut numbers: Vec<u64> = records.iter().map(|record| record.value.as_ref().unwrap().parse().unwrap()).collect();
+    numbers.sort();
+    numbers
+}
+
+/// What is lost of the numbers below `fed`, or there more than once.
+fn amiss(fed: u64, found: &[u64]) -> Option<String> {
+    let mut times: BTreeMap<u64, u64> = (0..fed).map(|number| (number, 0)).collect();
+    found.iter().for_each(|number| *times.entry(*number).or_default() += 1);
+    let lost: Vec<u64> = times.iter().filter(|(_, times)| **times == 0).map(|(number, _)| *number).collect();
+    let twice: Vec<u64> = times.iter().filter(|(_, times)| **times > 1).map(|(number, _)| *number).collect();
+    let some = |numbers: &[u64]| format!("{} ({:?} …)", numbers.len(), &numbers[..numbers.len().min(5)]);
+    let is_well = lost.is_empty() && twice.is_empty() && found.len() as u64 == fed;
+    (!is_well).then(|| format!("of {fed}, lost: {}, more than once: {}", some(&lost), some(&twice)))
+}
+
+/// How a worker is, for people who look for what keeps it.
+pub(crate) async fn state(address: SocketAddr) -> String {
+    let page = metrics(address).await;
+    let matters = ["marlowe_lag", "marlowe_shards", "marlowe_worker_state", "marlowe_restore", "dropped_total"];
+    let lines = page.lines().filter(|line| !line.starts_with('#') && matters.iter().any(|name| line.contains(name)));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+/// A number of a worker's, the sum over its labels.
+pub(crate) async fn count(address: SocketAddr, name: &str) -> f64 {
+    let page = metrics(address).await;
+    let samples = page.lines().filter_map(|line| {
+        let (sample, value) = line.rsplit_once(' ')?;
+        (sample.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
+    });
+    samples.sum()
+}
+
+/// A worker's page of metrics.
+async fn metrics(address: SocketAddr) -> String {
+    let asked = tokio::task::spawn_blocking(move || {
+        let answer = ureq::get(format!("http://{address}/metrics")).call();
+        answer.and_then(|mut answer| answer.body_mut().read_to_string())
+    });
+    asked.await.unwrap().unwrap_or_else(|error| error.to_string())
+}
+
+impl Scene {
+    /// That of `fed` events each was counted once and passed on once, once a worker has done all of them; and that the worker
+    /// has the same in its tables as the log.
+    pub(crate) async fn check(&self, program: &Program, fed: u64, worker: &mut Running) {
+        let address = worker.web_addresses()[0];
+        match tokio::time::timeout(LONGEST, worker.drain()).await {
+            Ok(drained) => drained.unwrap_or_else(|error| panic!("{error}")),
+            Err(_) => panic!("the events were not done within {LONGEST:?}: {}", state(address).await),
+        }
+        let fed_there = numbers(&self.broker, &program.events()).await;
+        assert_eq!(amiss(fed, &fed_there), None, "what was fed");
+        assert_eq!(amiss(fed, &numbers(&self.broker, &program.outputs()).await), None, "what was passed on");
+
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for event in records(&self.broker, &program.events()).await {
+            *counts.entry(event.key).or_default() += 1;
+        }
+        let mut logged = BTreeMap::new();
+        for Record { partition, key, value } in records(&self.broker, &program.changelog()).await {
+            assert_eq!(Partitioner::Murmur2.partition(key.as_bytes(), crate::program::PARTITIONS), partition, "{key}");
+            logged.insert(key, value.unwrap().parse::<u64>().unwrap());
+        }
+        assert_eq!(logged, counts, "the table, as its log has it");
+        let view = worker.open(program.declare().1.counts.view());
+        let rows: BTreeMap<String, u64> = within(view.iter()).await.unwrap().into_iter().collect();
+        assert_eq!(rows, counts, "the table, as its owners have it");
+    }
+}

@@ -1,0 +1,113 @@
+//! Brokers go away and come back: one, many and all, cleanly and killed; coordinators move.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_cluster::{Cluster, ClusterConfig};
+use marlowe::{KafkaConfig, Running};
+
+use crate::feeder::Feeder;
+use crate::program::Program;
+use crate::scene::{Scene, cluster, eventually, meanwhile, pause, stop, to};
+
+/// How long they are away.
+const AWAY: u64 = 1500;
+
+/// Two workers of a program, and what they are fed.
+struct Pair {
+    scene: Scene,
+    programs: [Program; 2],
+    workers: [Running; 2],
+    feeder: Feeder,
+}
+
+impl Pair {
+    async fn start(cluster: &Cluster) -> Self {
+        let scene = Scene::at(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(100))).await;
+        let programs = [scene.program(), scene.program()];
+        // So that their transactional ids are known.
+        let config = |name: &str| scene.config().instance(name);
+        let first = scene.start_with(&programs[0], config("first")).await.unwrap();
+        let second = scene.start_with(&programs[1], config("second")).await.unwrap();
+        let feeder = Feeder::start(&scene.broker, &programs[0].events(), 300);
+        feeder.more(300).await;
+        Self { scene, programs, workers: [first, second], feeder }
+    }
+
+    fn handled(&self) -> u64 {
+        self.programs.iter().map(Program::handled).sum()
+    }
+
+    /// Waits until they have worked off what came meanwhile, and neither has failed.
+    async fn goes_on(&mut self, after: &str) {
+        println!("after {after}: fed {}, handled {}", self.feeder.fed(), self.handled());
+        let (until, handled) = (self.feeder.fed() + 200, self.handled() + 200);
+        let Self { feeder, programs, workers: [first, second], .. } = self;
+        let all = || programs.iter().map(Program::handled).sum::<u64>();
+        let more = async || feeder.fed() >= until && all() >= handled;
+        meanwhile(&mut [first, second], eventually(&format!("events are fed and handled after {after}"), more)).await;
+    }
+
+    async fn end(self) {
+        let Self { scene, programs, workers: [mut first, second], feeder } = self;
+        let fed = feeder.stop().await;
+        scene.check(&programs[0], fed, &mut first).await;
+        stop(second).await;
+        stop(first).await;
+    }
+}
+
+/// Asks until there is an answer.
+async fn some(
+    cluster: &Arc<Cluster>,
+    ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>> + Clone + Send + 'static,
+) -> i32 {
+    loop {
+        let (cluster, ask) = (cluster.clone(), ask.clone());
+        if let Ok(Some(broker)) = tokio::task::spawn_blocking(move || ask(&cluster)).await.unwrap() {
+            return broker;
+        }
+        pause(50).await;
+    }
+}
+
+#[tokio::test]
+async fn every_count_is_exact_after_brokers_were_away() {
+    let cluster = cluster(ClusterConfig::three()).await;
+    let mut pair = Pair::start(&cluster).await;
+    let (group, id) = (pair.scene.app.clone(), format!("{}-first-0", pair.scene.app));
+
+    let coordinator = some(&cluster, move |cluster| cluster.group_coordinator(&group)).await;
+    to(&cluster, move |cluster| cluster.broker(coordinator).stop()).await;
+    pair.goes_on("the group's coordinator was stopped").await;
+    to(&cluster, move |cluster| cluster.broker(coordinator).start()).await;
+
+    let coordinator = some(&cluster, move |cluster| cluster.transaction_coordinator(&id)).await;
+    to(&cluster, move |cluster| cluster.broker(coordinator).kill()).await;
+    pair.goes_on("the first one's transactions' coordinator was killed").await;
+    to(&cluster, move |cluster| cluster.broker(coordinator).start()).await;
+
+    for id in 1..=3 {
+        to(&cluster, move |cluster| cluster.broker(id).kill()).await;
+        pause(AWAY).await;
+        to(&cluster, move |cluster| cluster.broker(id).start()).await;
+    }
+    pair.goes_on("each was killed").await;
+
+    to(&cluster, |cluster| [1, 3].into_iter().try_for_each(|id| cluster.broker(id).kill())).await;
+    pause(AWAY).await;
+    to(&cluster, Cluster::start_all).await;
+    pair.goes_on("most were killed").await;
+
+    to(&cluster, Cluster::stop_all).await;
+    pause(AWAY).await;
+    to(&cluster, Cluster::start_all).await;
+    pair.goes_on("all were stopped").await;
+
+    to(&cluster, |cluster| cluster.brokers().iter().try_for_each(|broker| broker.kill())).await;
+    pause(AWAY).await;
+    to(&cluster, Cluster::start_all).await;
+    pair.goes_on("all were killed").await;
+
+    pair.end().await;
+}

@@ -1,0 +1,130 @@
+//! A worker in a process of its own: what is to be stopped where it is, or killed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use marlowe::{Config, KafkaConfig};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::mpsc;
+
+use crate::program::Program;
+use crate::scene::{Scene, log, pause, within};
+
+/// What the process is told by its environment.
+const APP: &str = "MARLOWE_FAULTS_APP";
+const BROKERS: &str = "MARLOWE_FAULTS_BROKERS";
+const INSTANCE: &str = "MARLOWE_FAULTS_INSTANCE";
+const SESSION: &str = "MARLOWE_FAULTS_SESSION";
+const COMMIT: &str = "MARLOWE_FAULTS_COMMIT";
+
+/// A worker of a scene's program, in a process of its own. It dies with this.
+pub(crate) struct Worker {
+    child: Child,
+    /// The process stops when it hears something, and ends when this closes.
+    orders: ChildStdin,
+    lines: mpsc::UnboundedReceiver<String>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Worker {
+    /// Starts one with these settings, and waits until what it has got is open.
+    pub(crate) async fn start(scene: &Scene, config: &Config) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture", "process::a_worker"]);
+        command.env(APP, &scene.app).env(BROKERS, &scene.kafka.brokers);
+        command.env(SESSION, config.session_timeout.as_millis().to_string());
+        command.env(COMMIT, config.commit_interval.as_millis().to_string());
+        for (name, value) in &scene.kafka.settings {
+            command.env(format!("MARLOWE_KAFKA_{}", name.to_uppercase().replace('.', "_")), value);
+        }
+        if let Some(instance) = &config.instance {
+            command.env(INSTANCE, instance);
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let orders = child.stdin.take().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (said, lines) = mpsc::unbounded_channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        let mut worker = Self { child, orders, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        worker.address = worker.says("ready").await.parse().unwrap();
+        worker
+    }
+
+    /// Waits until it says this, and tells what comes after that.
+    async fn says(&mut self, what: &str) -> String {
+        within(async {
+            while let Some(line) = self.lines.recv().await {
+                assert!(what == "failed" || !line.starts_with("failed "), "the worker {line}");
+                if let Some((_, rest)) = line.split_once(&format!("{what} ")) {
+                    return rest.to_owned();
+                }
+            }
+            panic!("the worker ended without a word of `{what}`")
+        })
+        .await
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
+    }
+
+    /// Stops it where it is for so long, and lets it go on.
+    pub(crate) async fn freeze(&self, time: Duration) {
+        self.signal(Signal::STOP);
+        pause(time.as_millis() as u64).await;
+        self.signal(Signal::CONT);
+    }
+
+    /// Asks it to stop, and waits for its end.
+    pub(crate) async fn stop(mut self) {
+        writeln!(self.orders, "stop").unwrap();
+        self.says("stopped").await;
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It has ended, or ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Not a test, but the worker that others start.
+#[test]
+#[ignore = "the worker that tests start as a process"]
+fn a_worker() {
+    let Ok(app) = std::env::var(APP) else { return };
+    let setting = |name: &str| std::env::var(name).ok();
+    let millis = |name: &str| Duration::from_millis(setting(name).unwrap().parse().unwrap());
+    log();
+    let kafka = KafkaConfig::new(setting(BROKERS).unwrap()).read_environment().unwrap();
+    let mut config = Config::default().kafka(kafka).web(([127, 0, 0, 1], 0).into()).lanes(1);
+    (config.session_timeout, config.commit_interval) = (millis(SESSION), millis(COMMIT));
+    config.instance = setting(INSTANCE);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (order, mut ordered) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let mut heard = [0; 1];
+        match std::io::stdin().read(&mut heard) {
+            Ok(1) => order.send(()).unwrap_or_default(),
+            // Whoever started this is gone.
+            _ => std::process::exit(3),
+        }
+    });
+    runtime.block_on(async {
+        let mut running = Program::new(&app).app().start(config).await.unwrap();
+        if let Err(error) = running.ready().await {
+            println!("\nfailed {error}");
+            return;
+        }
+        println!("\nready {}", running.web_addresses()[0]);
+        let stop = async { ordered.recv().await.unwrap_or_default() };
+        match running.run_until(stop).await {
+            Ok(()) => println!("\nstopped well"),
+            Err(error) => println!("\nfailed {error}"),
+        }
+    });
+}

@@ -1,0 +1,68 @@
+//! Workers with a name that lasts: static membership.
+
+use std::time::Duration;
+
+use marlowe::Config;
+use rustix::process::Signal;
+
+use crate::audit::count;
+use crate::feeder::Feeder;
+use crate::process::Worker;
+use crate::scene::{Scene, crash, eventually, meanwhile, pause, stop, within};
+
+impl Scene {
+    /// Settings of a worker with a name that lasts, and with time for a restart.
+    fn called(&self, instance: &str) -> Config {
+        self.config().instance(instance).session_timeout(Duration::from_secs(25))
+    }
+}
+
+#[tokio::test]
+async fn a_restart_within_the_session_moves_nothing() {
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let mut stays = scene.start_with(&program, scene.called("stays")).await.unwrap();
+    let restarted = Worker::start(&scene, &scene.called("restarted")).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    let here = stays.web_addresses()[0];
+    let parted = async || count(here, "marlowe_shards").await == 2.0;
+    meanwhile(&mut [&mut stays], eventually("both have two", parted)).await;
+    feeder.more(300).await;
+    let opened = count(here, "marlowe_shards_opened_total").await;
+
+    restarted.stop().await;
+    pause(1000).await;
+    let restarted = Worker::start(&scene, &scene.called("restarted")).await;
+    meanwhile(&mut [&mut stays], feeder.more(300)).await;
+    restarted.signal(Signal::KILL);
+    drop(restarted);
+    pause(1000).await;
+    let restarted = Worker::start(&scene, &scene.called("restarted")).await;
+    meanwhile(&mut [&mut stays], feeder.more(300)).await;
+
+    assert_eq!(count(restarted.address, "marlowe_shards").await, 2.0, "it has what it had");
+    assert_eq!(count(here, "marlowe_shards").await, 2.0);
+    assert_eq!(count(here, "marlowe_shards_opened_total").await, opened, "none of the other's shards was closed");
+    assert_eq!(count(here, "marlowe_commits_dropped_total").await, 0.0, "and none of its commits refused");
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut stays).await;
+    restarted.stop().await;
+    stop(stays).await;
+}
+
+#[tokio::test]
+async fn of_two_workers_with_one_name_the_first_ends_and_says_why() {
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let mut first = scene.start_with(&program, scene.called("one")).await.unwrap();
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    feeder.more(300).await;
+    let mut second = scene.start_with(&program, scene.called("one")).await.unwrap();
+    let told = within(first.failed()).await.to_string();
+    assert!(told.contains("`one`") && told.contains("an instance of its own"), "{told}");
+    crash(first).await;
+    meanwhile(&mut [&mut second], feeder.more(300)).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut second).await;
+    stop(second).await;
+}

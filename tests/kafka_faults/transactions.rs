@@ -1,0 +1,58 @@
+//! Transactions that end otherwise than they should: by their time, or by another producer of their id.
+
+use std::time::Duration;
+
+use marlowe::KafkaConfig;
+
+use crate::audit::count;
+use crate::feeder::Feeder;
+use crate::process::Worker;
+use crate::scene::{Scene, eventually, meanwhile, stop};
+
+#[tokio::test]
+async fn work_whose_producer_is_fenced_is_begun_anew() {
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let mut worker = scene.start_with(&program, scene.config().instance("fenced")).await.unwrap();
+    let here = worker.web_addresses()[0];
+    let feeder = Feeder::start(&scene.broker, &program.events(), 400);
+    let id = format!("{}-fenced-0", scene.app);
+    for round in 1..=4 {
+        feeder.more(200).await;
+        let intruder = scene.broker.transactional_producer(&id).await.unwrap();
+        let dropped = async || count(here, "marlowe_commits_dropped_total").await >= f64::from(round);
+        meanwhile(&mut [&mut worker], eventually("a commit is refused", dropped)).await;
+        drop(intruder);
+    }
+    feeder.more(200).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut worker).await;
+    stop(worker).await;
+}
+
+#[tokio::test]
+async fn work_whose_transaction_timed_out_is_begun_anew() {
+    let shared = Scene::shared().await;
+    let scene = Scene::at(KafkaConfig::new(&shared.kafka.brokers).set("transaction.timeout.ms", "1500")).await;
+    let program = scene.program();
+    let mut config = scene.config();
+    // There is a transaction open nearly always.
+    config.commit_interval = Duration::from_millis(2);
+    let worker = Worker::start(&scene, &config).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 400);
+    let mut rounds = 0;
+    while count(worker.address, "marlowe_commits_dropped_total").await < 2.0 {
+        rounds += 1;
+        assert!(rounds < 15, "no transaction was open when the process stood still");
+        feeder.more(100).await;
+        // Longer than a transaction may take, and not as long as the session.
+        worker.freeze(Duration::from_millis(3500)).await;
+        feeder.more(200).await;
+    }
+    println!("{rounds} rounds");
+    worker.stop().await;
+    let fed = feeder.stop().await;
+    let mut last = scene.start(&program).await;
+    scene.check(&program, fed, &mut last).await;
+    stop(last).await;
+}

@@ -1,0 +1,38 @@
+//! A worker that stands still past its session, while another takes over, and then goes on as if nothing had been.
+
+use rustix::process::Signal;
+
+use crate::audit::{count, state};
+use crate::feeder::Feeder;
+use crate::process::Worker;
+use crate::scene::{Scene, eventually, meanwhile, stop};
+
+#[tokio::test]
+async fn what_a_zombie_writes_is_refused_and_it_comes_back() {
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let mut worker = scene.start(&program).await;
+    let zombie = Worker::start(&scene, &scene.config()).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 400);
+    let here = worker.web_addresses()[0];
+    let shares =
+        async || count(here, "marlowe_shards").await < 4.0 && count(zombie.address, "marlowe_shards").await > 0.0;
+    for round in 1..=2 {
+        meanwhile(&mut [&mut worker], eventually("both have a share", shares)).await;
+        feeder.more(400).await;
+        zombie.signal(Signal::STOP);
+        let all = async || count(here, "marlowe_shards").await == 4.0;
+        meanwhile(&mut [&mut worker], eventually("the other has all", all)).await;
+        // Its counts go on from where the zombie's ended.
+        feeder.more(400).await;
+        zombie.signal(Signal::CONT);
+        println!("round {round}: {}", state(zombie.address).await);
+    }
+    meanwhile(&mut [&mut worker], eventually("both have a share again", shares)).await;
+    feeder.more(400).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut worker).await;
+    assert_eq!(count(here, "marlowe_commits_dropped_total").await, 0.0, "who was always there is refused nothing");
+    zombie.stop().await;
+    stop(worker).await;
+}
