@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::Setting;
 use super::setting::place;
-use crate::{BrokerError, Cleanup, GroupConfig, Isolation, Offset, OffsetSpec, Partition, TopicConfig};
+use crate::{
+    BrokerError, Cleanup, GroupConfig, Isolation, Offset, OffsetSpec, Partition, TopicConfig, TopicDescription,
+};
 
 /// A topic is described as it was created, alone and in the list of all.
 pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
@@ -16,10 +18,13 @@ pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
     ];
     for (partitions, cleanup) in (1..).zip(kinds) {
         let name = setting.topic_with(partitions, cleanup).await;
-        let described = setting.broker.topic(&name).await.unwrap().unwrap();
-        assert_eq!((&described.name, described.partitions, described.cleanup), (&name, partitions, cleanup));
+        // A cluster's brokers learn of it one after the other.
+        let wanted = TopicDescription { name: name.clone(), partitions, cleanup };
+        let described = async || setting.broker.topic(&name).await.unwrap().as_ref() == Some(&wanted);
+        setting.until("it is described as it was created", described).await;
+        let listed = async || setting.broker.topics().await.unwrap().contains(&wanted);
+        setting.until("the list has every topic", listed).await;
         let all = setting.broker.topics().await.unwrap();
-        assert!(all.contains(&described), "the list has every topic");
         assert!(all.is_sorted_by(|one, next| one.name < next.name), "the list is by name");
     }
     assert!(setting.broker.topic(&setting.name("missing")).await.unwrap().is_none());
