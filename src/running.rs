@@ -14,8 +14,8 @@ use crate::program::Program;
 use crate::scope::WorkerWith;
 use crate::web::{Listeners, WebServer};
 use crate::worker::{
-    Drain, LaneLimits, Neighbours, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings,
-    prepare_topics,
+    Drain, LaneLimits, Logs, Neighbours, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings,
+    logs, prepare_topics,
 };
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
@@ -98,6 +98,10 @@ impl Running {
             return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
         }
         let topology = Arc::new(prepare_topics(&program, &*broker).await?);
+        let logs = match &config.data_dir {
+            Some(_) => logs(&program, &*broker).await?,
+            None => Logs::default(),
+        };
         let process = format!("{:08x}", config.entropy.next() as u32).into();
         let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
         let (routes, neighbours) = Neighbours::meet(process, &program, &topology, broker.clone(), clock, token).await?;
@@ -126,6 +130,7 @@ impl Running {
                     None => StateStore::Memory,
                     Some(data_dir) => StateStore::Folder(TablesFolder::path(data_dir, number)),
                 },
+                logs: logs.clone(),
                 limits: LaneLimits {
                     commit_interval: config.commit_interval,
                     commit_bytes: config.commit_bytes,

@@ -1,14 +1,21 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use marlowe_broker::Broker;
 
 use super::RunError;
+use crate::program::Program;
+use crate::topology::Topology;
 
 /// The folder of a worker's tables, held by this process alone.
 ///
 /// Its stores are locked each, but a store is open only while its shard is here: two processes in one folder would get into
 /// each other's way at the first rebalance only.
 pub(crate) struct TablesFolder {
+    path: PathBuf,
     /// The system lets the lock go when the process ends, also when it is killed.
     lock: File,
 }
@@ -24,10 +31,7 @@ impl TablesFolder {
     /// # Errors
     /// When another process has it, or the system refuses.
     pub(crate) fn take(path: &Path) -> Result<Self, RunError> {
-        let failed = |error: std::io::Error| RunError::System {
-            doing: format!("use the folder of tables {}", path.display()),
-            reason: error.to_string(),
-        };
+        let failed = failed(path);
         std::fs::create_dir_all(path).map_err(failed)?;
         let file = path.join("in-use");
         let mut lock =
@@ -51,7 +55,73 @@ impl TablesFolder {
             writeln!(lock, "{}", std::process::id())
         })();
         note.map_err(failed)?;
-        Ok(Self { lock })
+        Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// Removes the stores whose logs are others by now: a changelog of the same name that was made anew, or that is in
+    /// another cluster. A position in the one says nothing of the other.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn forget_strangers(&self, program: &Program, topology: &Topology, logs: &Logs) -> Result<(), RunError> {
+        let file = self.path.join("logs.json");
+        let known = match std::fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Logs::default(),
+            Err(error) => return Err(failed(&self.path)(error)),
+        };
+        if known == *logs {
+            return Ok(());
+        }
+        let mut strangers = BTreeSet::new();
+        for table in &program.tables {
+            let changelog = &*table.identity().changelog;
+            if known.get(changelog) != logs.get(changelog) {
+                let group = topology.groups.iter().find(|group| group.tables.contains(table.name()));
+                strangers.extend(group.map(|group| format!("{}-", group.name)));
+                strangers.insert(format!("{}-global", table.name()));
+            }
+        }
+        self.remove(&strangers).map_err(failed(&self.path))?;
+        let text = serde_json::to_vec(logs).map_err(std::io::Error::other).map_err(failed(&self.path))?;
+        // Written aside first: half of it would be taken for none.
+        let aside = self.path.join("logs.json.new");
+        std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &file)).map_err(failed(&self.path))
+    }
+
+    /// Removes the stores whose names are these, or these and a partition's number.
+    fn remove(&self, names: &BTreeSet<String>) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let group = name.trim_end_matches(|c: char| c.is_ascii_digit());
+            if entry.file_type()?.is_dir() && (names.contains(&name) || names.contains(group)) {
+                tracing::info!("{} is of another log than there is now: it is restored anew", entry.path().display());
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tables' changelogs, each with what tells it from others of its name.
+pub(crate) type Logs = BTreeMap<String, String>;
+
+/// Asks the broker for them.
+///
+/// # Errors
+/// When it cannot tell.
+pub(crate) async fn logs(program: &Program, broker: &dyn Broker) -> Result<Logs, RunError> {
+    let changelogs: Vec<Arc<str>> = program.tables.iter().map(|table| table.identity().changelog.clone()).collect();
+    let ids = broker.topic_ids(&changelogs).await.map_err(RunError::broker("looking up the changelogs"))?;
+    let log = |(changelog, id): (Arc<str>, Option<Arc<str>>)| Some((changelog.to_string(), id?.to_string()));
+    Ok(changelogs.into_iter().zip(ids).filter_map(log).collect())
+}
+
+fn failed(path: &Path) -> impl Fn(std::io::Error) -> RunError + Copy {
+    move |error| RunError::System {
+        doing: format!("use the folder of tables {}", path.display()),
+        reason: error.to_string(),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
-use super::folder::TablesFolder;
+use super::folder::{Logs, TablesFolder};
 use super::global::GlobalFollower;
 use super::lane::{Lane, LaneLimits, LaneSettings};
 use super::metrics::Metrics;
@@ -43,6 +43,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) url: Option<Arc<str>>,
     pub(crate) lanes: usize,
     pub(crate) stores: StateStore,
+    /// What the tables in a folder are restored from.
+    pub(crate) logs: Logs,
     pub(crate) limits: LaneLimits,
     /// How many workers stand by for a shard.
     pub(crate) standby_replicas: usize,
@@ -97,7 +99,11 @@ impl Worker {
         let (name, session_timeout) = (settings.name.clone(), settings.session_timeout);
         let folder = match &settings.stores {
             StateStore::Memory => None,
-            StateStore::Folder(path) => Some(TablesFolder::take(path)?),
+            StateStore::Folder(path) => {
+                let folder = TablesFolder::take(path)?;
+                folder.forget_strangers(&shared.program, &shared.topology, &settings.logs)?;
+                Some(folder)
+            }
         };
         let mut threads = Vec::new();
         let mut joins = Vec::new();

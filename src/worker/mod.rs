@@ -30,7 +30,7 @@ mod under_way;
 
 pub(crate) use drain::{Drain, Progress};
 pub use error::RunError;
-pub(crate) use folder::TablesFolder;
+pub(crate) use folder::{Logs, TablesFolder, logs};
 pub(crate) use lane::LaneLimits;
 pub(crate) use launch::{Shared, Worker, WorkerSettings};
 pub(crate) use metrics::Metrics;

@@ -67,6 +67,13 @@ impl Broker for Room {
         self.cluster.create_topic(TopicConfig { name, ..config })
     }
 
+    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> Answer<'a, Vec<Option<Arc<str>>>> {
+        Box::pin(async move {
+            let outside: Vec<Arc<str>> = topics.iter().map(|topic| self.name.outside(topic)).collect();
+            self.cluster.topic_ids(&outside).await
+        })
+    }
+
     fn delete_topic<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
         Box::pin(async move { self.cluster.delete_topic(&self.name.outside(topic)).await })
     }

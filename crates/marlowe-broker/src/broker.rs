@@ -43,6 +43,12 @@ pub trait Broker: Send + Sync + 'static {
     /// All topics, by name.
     fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>>;
 
+    /// What tells each of `topics` from others of its name, that were there before or are elsewhere; `None` for one that is
+    /// not there, and for all where topics have no such mark (which is what this gives if it is not implemented).
+    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<Arc<str>>>, BrokerError>> {
+        Box::pin(std::future::ready(Ok(vec![None; topics.len()])))
+    }
+
     /// The offset that `spec` says, in each of `partitions` of `topic`.
     ///
     /// # Errors

@@ -57,6 +57,10 @@ impl Broker for KafkaBroker {
         Box::pin(self.cluster.topics())
     }
 
+    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<Arc<str>>>, BrokerError>> {
+        Box::pin(self.cluster.topic_ids(topics))
+    }
+
     fn offsets<'a>(
         &'a self,
         topic: &'a str,

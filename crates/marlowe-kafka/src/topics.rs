@@ -211,6 +211,20 @@ impl Cluster {
         self.describe(topics).await
     }
 
+    /// The ids of topics, which the cluster gives and no other topic has.
+    pub(crate) async fn topic_ids(self: &Arc<Self>, topics: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, BrokerError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (cluster, names) = (self.clone(), topics.to_vec());
+        let ids = in_background("topics", move || {
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            cluster.retried("looking up topics' ids", |within| cluster.lookups.topic_ids(&names, within))
+        })
+        .await??;
+        Ok(topics.iter().map(|topic| ids.get(&**topic).map(|id| id.as_str().into())).collect())
+    }
+
     /// Adds how long topics keep their records. What was deleted meanwhile is left out.
     async fn describe(&self, topics: Vec<TopicMetadata>) -> Result<Vec<TopicDescription>, BrokerError> {
         if topics.is_empty() {

@@ -26,6 +26,7 @@ macro_rules! conformance_tests {
     ($setting:expr) => {
         $crate::conformance_tests! { @each $setting;
             topics::a_created_topic_is_described_and_listed,
+            topics::a_topic_that_is_made_anew_is_told_from_the_one_before,
             topics::a_topic_is_created_once,
             topics::a_bad_topic_is_refused,
             topics::a_deleted_topic_is_gone_with_its_positions,

@@ -30,6 +30,22 @@ pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
     assert!(setting.broker.topic(&setting.name("missing")).await.unwrap().is_none());
 }
 
+/// Where topics have marks of their own, one that is made anew has another.
+pub async fn a_topic_that_is_made_anew_is_told_from_the_one_before(setting: &Setting) {
+    let topics = [setting.topic(1).await, setting.topic(1).await, setting.name("missing")];
+    let ids = setting.broker.topic_ids(&topics).await.unwrap();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(ids[2], None, "a topic that is not there");
+    assert_eq!(setting.broker.topic_ids(&topics).await.unwrap(), ids, "it stays");
+    setting.broker.delete_topic(&topics[0]).await.unwrap();
+    setting.broker.create_topic(TopicConfig::new(topics[0].clone(), 1)).await.unwrap();
+    let anew = setting.broker.topic_ids(&topics[..1]).await.unwrap();
+    assert!(ids[0].is_none() == ids[1].is_none() && ids[0].is_none() == anew[0].is_none());
+    if ids[0].is_some() {
+        assert!(anew[0] != ids[0] && ids[0] != ids[1], "{ids:?} {anew:?}");
+    }
+}
+
 /// The second creation is refused, and the topic stays as it was.
 pub async fn a_topic_is_created_once(setting: &Setting) {
     let name = setting.topic(2).await;

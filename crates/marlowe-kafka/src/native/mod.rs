@@ -12,6 +12,7 @@ mod observer;
 mod partitions;
 mod queue;
 mod topic;
+mod topic_ids;
 mod transactions;
 
 pub(crate) use client::{Client, Kind, TopicMetadata};
