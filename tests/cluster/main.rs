@@ -5,6 +5,7 @@
 mod client;
 mod directory;
 mod forwarding;
+mod global_reports;
 mod moving;
 mod program;
 mod reads;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Partition, RunError, Running, Timestamp};
+use marlowe::{
+    App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Offset, Partition, RunError, Running, Sent, Timestamp,
+};
 use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, TopicPartition};
 
 use crate::client::Client;
@@ -43,6 +45,33 @@ impl Cluster {
         let mut config = self.config();
         config.session_timeout = Duration::from_secs(20);
         config
+    }
+
+    /// Puts a record into a topic as any producer could, of text.
+    pub(crate) async fn produce(&self, topic: &str, partition: Partition, key: &str, value: &str) -> Sent {
+        self.produce_many(topic, partition, [(key.to_owned(), value.to_owned())].into_iter()).await
+    }
+
+    /// The same with many, and where the last one is.
+    pub(crate) async fn produce_many(
+        &self,
+        topic: &str,
+        partition: Partition,
+        records: impl Iterator<Item = (String, String)>,
+    ) -> Sent {
+        let mut producer = self.broker.producer().unwrap();
+        let to = producer.destination(&TopicPartition::new(topic, partition)).unwrap();
+        let mut end = None;
+        let mut records = records.peekable();
+        while records.peek().is_some() {
+            for (key, value) in records.by_ref().take(10_000) {
+                let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+                let timestamp = Timestamp::from_millis(1000);
+                producer.send(to, NewRecord { timestamp, key, value, headers: &[] }).unwrap();
+            }
+            end = producer.flush().await.unwrap().end(to);
+        }
+        Sent { topic: topic.into(), partition, offset: Offset::new(end.unwrap().get() - 1) }
     }
 
     /// Puts a record into a changelog as an owner that works at least once does: with the input positions that it includes.
