@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use marlowe::{App, GlobalClient, GlobalTable, Partition, Running, Topic};
 
-use crate::scene::{Cluster, TestResult, client, drain, eventually, start, stop, within};
+use crate::held::Held;
+use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
 
 const PROCESSES: usize = 3;
 
@@ -157,7 +158,9 @@ async fn rh_716_every_worker_has_all_of_300_000_keys() -> TestResult {
     for _ in 0..PROCESSES - 1 {
         processes.push(start(build().0, cluster.calm()).await?);
     }
-    cluster.produce_many("codes", Partition::new(0), (0..KEYS).map(|key| (format!("upc-{key}"), key.to_string()))).await;
+    cluster
+        .produce_many("codes", Partition::new(0), (0..KEYS).map(|key| (format!("upc-{key}"), key.to_string())))
+        .await;
     // One was there from the start, one comes in the middle, and one when all is there.
     processes.push(build().0.start(cluster.calm()).await?);
     within(processes[PROCESSES - 1].ready()).await?;
@@ -193,18 +196,20 @@ async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> T
         for sent in &last {
             within(processes[0].open(greeted).wait_for(sent)).await;
         }
-        let mut restarted = greetings("fs-212").app.start(cluster.calm()).await?;
+        // It recovers slowly, and while it does more comes.
+        let slow = Held::over(cluster.broker.clone());
+        slow.changelogs.send_replace(true);
+        let mut restarted = greetings("fs-212").app.start(cluster.calm().broker(slow.clone())).await?;
         let web = client(&restarted);
-        // Not before its copy has what was there when it began may a worker say that it is ready, or answer from it.
-        loop {
-            let row = web.get("/tables/greeted/key-1?wait=0");
-            if web.get("/readyz").status == 200 {
-                break;
-            }
-            assert!([503, 200].contains(&row.status), "{}", row.text);
+        for _ in 0..20 {
+            assert_eq!(web.get("/readyz").status, 503, "it is not ready before it has what was there");
+            assert!(web.get("/tables/greeted/key-1?wait=0").error(503).contains("not up to date"));
             total += 1;
             processes[0].open(greeted).send(format!("key-{total}"), total).await?;
+            pause(10).await;
         }
+        slow.changelogs.send_replace(false);
+        eventually("it is ready", async || web.get("/readyz").status == 200).await;
         let copy = restarted.open(greeted);
         for key in 1..=before {
             assert_eq!(copy.get(format!("key-{key}")), Some(key), "round {round}, ready without key-{key}");
@@ -236,7 +241,9 @@ async fn fs_283_a_message_to_one_partition_updates_every_instance() -> TestResul
         for partition in 0..3 {
             let value = 10 * round + u64::from(partition);
             // The key's own partition in the topic does not matter: the table's owner of the key is who writes.
-            cluster.produce("greetings", Partition::new(partition), &format!("from-{partition}"), &value.to_string()).await;
+            cluster
+                .produce("greetings", Partition::new(partition), &format!("from-{partition}"), &value.to_string())
+                .await;
             for (worker, copy) in copies.iter().enumerate() {
                 let shows = async || copy.get(format!("from-{partition}")) == Some(value);
                 eventually(&format!("worker {worker} has {value} of partition {partition}"), shows).await;

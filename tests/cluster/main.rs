@@ -6,6 +6,7 @@ mod client;
 mod directory;
 mod forwarding;
 mod global_reports;
+mod held;
 mod moving;
 mod program;
 mod reads;

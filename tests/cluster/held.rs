@@ -1,0 +1,165 @@
+use std::sync::Arc;
+
+use marlowe::{Broker, BrokerError, Offset, Partition};
+use marlowe_broker::{
+    BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupEvent, GroupMetadata, Isolation, Membership, MetadataSource,
+    OffsetSpec, Producer, Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+};
+use tokio::sync::watch;
+
+/// A broker that holds some things up for those who go through it.
+pub(crate) struct Held {
+    inner: Arc<dyn Broker>,
+    /// Members say and hear nothing.
+    pub(crate) members: watch::Sender<bool>,
+    /// Nothing comes of changelogs.
+    pub(crate) changelogs: watch::Sender<bool>,
+}
+
+impl Held {
+    /// Nothing is held up yet.
+    pub(crate) fn over(inner: Arc<dyn Broker>) -> Arc<Self> {
+        Arc::new(Self { inner, members: watch::Sender::new(false), changelogs: watch::Sender::new(false) })
+    }
+}
+
+struct HeldReader {
+    inner: Box<dyn Reader>,
+    held: watch::Receiver<bool>,
+    reads_changelogs: bool,
+}
+
+impl Reader for HeldReader {
+    fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
+        self.reads_changelogs |= partition.topic.ends_with("-changelog");
+        self.inner.assign(partition, offset)
+    }
+
+    fn unassign(&mut self, source: Source) {
+        self.inner.unassign(source);
+    }
+
+    fn pause(&mut self, source: Source) {
+        self.inner.pause(source);
+    }
+
+    fn resume(&mut self, source: Source) {
+        self.inner.resume(source);
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
+        Box::pin(async move {
+            if self.reads_changelogs {
+                let _ = self.held.wait_for(|held| !held).await;
+            }
+            self.inner.poll().await
+        })
+    }
+}
+
+struct HeldMembership {
+    inner: Box<dyn Membership>,
+    held: watch::Receiver<bool>,
+}
+
+impl Membership for HeldMembership {
+    fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
+        Box::pin(async move {
+            loop {
+                let _ = self.held.wait_for(|held| !held).await;
+                tokio::select! {
+                    event = self.inner.next() => return event,
+                    _ = self.held.wait_for(|held| *held) => {}
+                }
+            }
+        })
+    }
+
+    fn acknowledge(&mut self, partitions: &[TopicPartition]) -> BoxFuture<'_, Result<(), BrokerError>> {
+        self.inner.acknowledge(partitions)
+    }
+
+    fn metadata(&self) -> Arc<dyn MetadataSource> {
+        self.inner.metadata()
+    }
+
+    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
+        self.inner.leave()
+    }
+}
+
+impl Broker for Held {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {
+        self.inner.create_topic(config)
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.inner.delete_topic(topic)
+    }
+
+    fn topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicDescription>, BrokerError>> {
+        self.inner.topic(topic)
+    }
+
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>> {
+        self.inner.topics()
+    }
+
+    fn offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: &'a [Partition],
+        spec: OffsetSpec,
+    ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>> {
+        self.inner.offsets(topic, partitions, spec)
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>> {
+        self.inner.committed(group, partitions)
+    }
+
+    fn commit_offsets<'a>(
+        &'a self,
+        group: &'a str,
+        member: Option<&'a GroupMetadata>,
+        offsets: &'a [(TopicPartition, CommittedOffset)],
+    ) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.inner.commit_offsets(group, member, offsets)
+    }
+
+    fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.inner.delete_group(group)
+    }
+
+    fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
+        let (inner, held) = (self.inner.reader(isolation)?, self.changelogs.subscribe());
+        Ok(Box::new(HeldReader { inner, held, reads_changelogs: false }))
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
+        self.inner.producer()
+    }
+
+    fn transactional_producer<'a>(
+        &'a self,
+        transactional_id: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn TransactionalProducer>, BrokerError>> {
+        self.inner.transactional_producer(transactional_id)
+    }
+
+    fn join(&self, config: GroupConfig) -> BoxFuture<'_, Result<Box<dyn Membership>, BrokerError>> {
+        Box::pin(async move {
+            let inner = self.inner.join(config).await?;
+            let membership: Box<dyn Membership> = Box::new(HeldMembership { inner, held: self.members.subscribe() });
+            Ok(membership)
+        })
+    }
+}
