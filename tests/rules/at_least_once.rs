@@ -1,13 +1,15 @@
 //! Rule 3 without transactions: output may be repeated, but a restored table never runs ahead of the committed input.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe::{App, Entropy, Partition, SeededEntropy, Table, Topic};
 use marlowe_broker::TopicPartition;
 
-use crate::scene::{Scene, TestResult, drain, pause_by_chance, start, stop};
+use crate::scene::{Scene, TestResult, drain, eventually, pause_by_chance, start, stop};
 use crate::stage::CRASHES;
+use crate::watched::WatchedBroker;
 
 fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
     let mut app = App::new("least");
@@ -57,6 +59,52 @@ async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_out
     outputs.sort();
     outputs.dedup();
     assert_eq!(outputs, (0..sent).collect::<Vec<u64>>());
+    stop(running).await?;
+    Ok(())
+}
+
+/// The changelog and the output are flushed, and the worker crashes before its positions are committed. What is restored is what
+/// the committed input comes to, and not one event more.
+#[tokio::test]
+async fn a_crash_between_the_flush_and_the_commit_of_the_positions_leaves_what_the_committed_input_comes_to()
+-> TestResult {
+    let scene = Scene::new().await;
+    let broker = WatchedBroker::new(&scene.broker);
+    let (app, numbers, _) = program();
+    let mut running = start(app, scene.config_for_crashes().broker(Arc::new(broker.clone()))).await?;
+    let to = running.open(numbers);
+    for number in 1..=10 {
+        to.send(&"ada".to_owned(), &number).await?;
+    }
+    drain(&mut running).await?;
+    broker.positions.close();
+    for number in 11..=20 {
+        to.send(&"ada".to_owned(), &number).await?;
+    }
+    let flushed = async || {
+        let records = scene.records("least-sums-changelog").await;
+        let last = records.last().and_then(|record| record.value.clone()).unwrap_or_default();
+        last.parse::<u64>().unwrap() > 55
+    };
+    eventually("the changelog runs ahead", flushed).await;
+    drop(running);
+
+    let (mut app, gate) = (App::new("least"), Arc::new(tokio::sync::Semaphore::new(0)));
+    app.partitions(2).at_least_once();
+    let numbers = app.topic::<String, u64>("numbers");
+    let sums = app.table::<String, u64>("sums");
+    let open = gate.clone();
+    app.agent("sum", numbers).with(sums).each_event(async move |sums, event| {
+        open.acquire().await?.forget();
+        sums.update(event.key, |sum| *sum += event.value);
+        Ok(())
+    });
+    let mut running = start(app, scene.config_for_crashes()).await?;
+    let view = running.open(sums.view());
+    assert_eq!(view.get("ada").await?, Some((1..=10).sum()), "what is restored");
+    gate.add_permits(10);
+    drain(&mut running).await?;
+    assert_eq!(view.get("ada").await?, Some((1..=20).sum()));
     stop(running).await?;
     Ok(())
 }

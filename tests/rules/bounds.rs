@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use marlowe::{App, Config};
 
-use crate::read_ahead::CountedBroker;
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop, within};
+use crate::watched::WatchedBroker;
 
 async fn count_in_a_small_cache(config: Config) -> TestResult {
     const ROWS: u64 = 2000;
@@ -64,7 +64,7 @@ async fn a_slow_consumer_pauses_its_partition_and_the_others_go_on() -> TestResu
         }
         Ok(())
     });
-    let broker = CountedBroker::new(scene.broker.clone(), "letters", 0);
+    let broker = WatchedBroker::new(&scene.broker).counts("letters", 0);
     let read = broker.read.clone();
     let mut config = scene.config().lanes(1).broker(Arc::new(broker));
     config.queue_bytes = 4000;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe::{App, Entropy, GlobalTable, Running, SeededEntropy, Table, Topic};
+use parking_lot::Mutex;
 
 use crate::scene::{Scene, TestResult, drain, pause_by_chance, start, stop, within};
 use crate::stage::CRASHES;
@@ -141,5 +142,38 @@ async fn what_a_crash_interrupted_is_not_seen_by_anyone() -> TestResult {
     assert_eq!(running.open(sums.view()).get("sum").await?, Some(55));
     assert_eq!(scene.values("outputs").await.len(), 10);
     stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_the_first_event_that_is_not_done() -> TestResult {
+    let scene = Scene::new().await;
+    let handled = Arc::new(Mutex::new(Vec::new()));
+    let build = || {
+        let mut app = App::new("restarted");
+        let numbers = app.topic::<String, u64>("numbers").partitions(1);
+        let noted = handled.clone();
+        app.agent("note", numbers).each(async move |(), number| {
+            noted.lock().push(number);
+            Ok(())
+        });
+        (app, numbers)
+    };
+    let mut next = 0;
+    for crashes in [false, true, true, false] {
+        let (app, numbers) = build();
+        let mut running = start(app, scene.config_for_crashes()).await?;
+        for _ in 0..next % 3 + 1 {
+            running.open(numbers).send(&"k".to_owned(), &next).await?;
+            next += 1;
+        }
+        drain(&mut running).await?;
+        if crashes {
+            drop(running);
+        } else {
+            stop(running).await?;
+        }
+    }
+    assert_eq!(*handled.lock(), (0..next).collect::<Vec<_>>());
     Ok(())
 }

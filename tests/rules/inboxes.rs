@@ -1,8 +1,12 @@
 //! Changes that are sent to a table: merged or replacing, and what becomes of those that cannot be applied.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use marlowe::{App, Partitioner, TopologyError, ViewError};
 
-use crate::scene::{Scene, TestResult, drain, stop};
+use crate::scene::{Scene, TestResult, drain, eventually, start, stop};
 
 #[tokio::test]
 async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResult {
@@ -28,6 +32,58 @@ async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResul
     assert_eq!((view.get("inside").await?, view.get("outside").await?), (Some(1001), Some(77)));
     // A replacement is one record: nobody can see the row gone in between.
     assert_eq!(scene.records("replacing-sums-inbox").await.len(), 3 + 1);
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_that_agents_timers_and_senders_from_outside_change_at_once_loses_no_change() -> TestResult {
+    const EVENTS: i64 = 60;
+    const SENT: i64 = 20;
+    let often = Duration::from_millis(5);
+    let scene = Scene::new().await;
+    let mut app = App::new("at-once");
+    let (near, far) = (app.topic::<String, i64>("near"), app.topic::<String, i64>("far").partitions(3));
+    // A sum, and how often a partition timer added to it.
+    let rows = app.table::<String, (i64, i64)>("rows").merge(|row, more| row.0 += more.0);
+    app.agent("near", near).with(rows).each_event(async |rows, event| {
+        let (sum, ticks) = rows.get(&event.key).unwrap_or_default();
+        tokio::task::yield_now().await;
+        rows.insert(event.key, (sum + event.value, ticks));
+        Ok(())
+    });
+    app.agent("far", far).with(rows.inbox()).each(async |rows, number| {
+        rows.send("one", (number, 0));
+        Ok(())
+    });
+    app.partition_timer("tick", often).with(rows).run(async move |rows| {
+        for (key, (sum, ticks)) in rows.iter() {
+            tokio::task::yield_now().await;
+            rows.insert(key, (sum + 1_000_000, ticks + 1));
+        }
+        Ok(())
+    });
+    let (begun, sent) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
+    let done = sent.clone();
+    app.timer("send", often).with(rows.inbox()).run(async move |rows| {
+        if begun.fetch_add(1, Ordering::Relaxed) < SENT {
+            rows.send("one", (1_000_000_000, 0)).await?;
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    let mut running = start(app, scene.config().workers(2)).await?;
+    let (to_near, to_far, client) = (running.open(near), running.open(far), running.open(rows.inbox()));
+    for number in 0..EVENTS {
+        to_near.send(&"one".to_owned(), &1).await?;
+        to_far.send(&number.to_string(), &1000).await?;
+        client.send("one", (1_000_000_000_000, 0)).await?;
+    }
+    eventually("the timer has sent", async || sent.load(Ordering::Relaxed) == SENT).await;
+    drain(&mut running).await?;
+    let (sum, ticks) = running.open(rows.view()).get("one").await?.unwrap_or_default();
+    assert!(ticks > 0);
+    assert_eq!(sum, EVENTS * (1 + 1000 + 1_000_000_000_000) + SENT * 1_000_000_000 + ticks * 1_000_000);
     stop(running).await?;
     Ok(())
 }

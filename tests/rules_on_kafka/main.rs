@@ -17,6 +17,8 @@ mod concurrency;
 mod copartition;
 #[path = "../rules/draining.rs"]
 mod draining;
+#[path = "../rules/editions.rs"]
+mod editions;
 #[path = "../rules/exactly_once.rs"]
 mod exactly_once;
 #[path = "../rules/handing_over.rs"]
@@ -29,8 +31,8 @@ mod instances;
 mod no_wipe;
 #[path = "../rules/ownership.rs"]
 mod ownership;
-#[path = "../rules/read_ahead.rs"]
-mod read_ahead;
+#[path = "../rules/restoring.rs"]
+mod restoring;
 mod room;
 #[path = "../rules/scene.rs"]
 mod scene;
@@ -45,3 +47,5 @@ mod tasks;
 mod time;
 #[path = "../rules/timers.rs"]
 mod timers;
+#[path = "../rules/watched.rs"]
+mod watched;

@@ -1,0 +1,105 @@
+//! Rule 7 for shards that are being restored: the others keep running, and one that moves on meanwhile is restored elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe::{App, Partition, Partitioner, Table, Topic};
+
+use crate::scene::{Scene, TestResult, drain, eventually, key_where, start, stop};
+use crate::watched::WatchedBroker;
+
+const PARTITIONS: u32 = 4;
+
+fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
+    let mut app = App::new("restoring");
+    app.partitions(PARTITIONS);
+    let numbers = app.topic::<String, u64>("numbers");
+    let sums = app.table::<String, u64>("sums");
+    app.agent("sum", numbers).with(sums).each_event(async |sums, event| {
+        sums.update(event.key, |sum| *sum += event.value);
+        Ok(())
+    });
+    (app, numbers, sums)
+}
+
+/// A key of each partition.
+fn keys() -> Vec<String> {
+    let home = |key: &[u8]| Partitioner::Murmur2.partition(key, PARTITIONS);
+    Partition::all(PARTITIONS).map(|partition| key_where("key", |key| home(key) == partition)).collect()
+}
+
+/// Processes a number for each partition, so that each has a row to restore.
+async fn fill(scene: &Scene) -> TestResult {
+    let (app, numbers, _) = program();
+    let mut running = scene.start(app).await?;
+    for key in keys() {
+        running.open(numbers).send(&key, &1).await?;
+    }
+    drain(&mut running).await?;
+    Ok(stop(running).await?)
+}
+
+#[tokio::test]
+async fn other_shards_are_at_work_while_one_is_restored() -> TestResult {
+    let scene = Scene::new().await;
+    fill(&scene).await?;
+    let broker = WatchedBroker::new(&scene.broker).may_hold("restoring-sums-changelog", [0]);
+    broker.reads.close();
+    let (app, numbers, sums) = program();
+    let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
+    for key in keys() {
+        running.open(numbers).send(&key, &10).await?;
+    }
+    let view = running.open(sums.view());
+    for key in &keys()[1..] {
+        eventually("the others go on", async || view.get(key).await.is_ok_and(|sum| sum == Some(11))).await;
+    }
+    let hurried = view.clone().within(Duration::from_millis(50));
+    assert!(hurried.get(&keys()[0]).await.is_err(), "nobody has restored it");
+    broker.reads.open();
+    drain(&mut running).await?;
+    assert_eq!(view.get(&keys()[0]).await?, Some(11));
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rebalance_in_the_middle_of_a_restore_loses_nothing() -> TestResult {
+    let scene = Scene::new().await;
+    fill(&scene).await?;
+    let folder = tempfile::tempdir()?;
+    let broker = WatchedBroker::new(&scene.broker).may_hold("restoring-sums-changelog", 0..PARTITIONS);
+    broker.reads.close();
+    let (app, numbers, sums) = program();
+    let held = scene.config().broker(Arc::new(broker.clone())).data_dir(folder.path());
+    let mut first = app.start(held).await?;
+    for key in keys() {
+        first.open(numbers).send(&key, &10).await?;
+    }
+    // It gets some of the shards that the first one is restoring, and restores them.
+    let (app, _, _) = program();
+    let second = start(app, scene.config()).await?;
+    let moved = second.open(sums.view()).within(Duration::from_millis(200));
+    let done = async |key: &String| moved.get(key).await.is_ok_and(|sum| sum == Some(11));
+    eventually("the second has a share", async || {
+        for key in &keys() {
+            if done(key).await {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+    broker.reads.open();
+    drain(&mut first).await?;
+    // And back again, to where some of it lies.
+    stop(second).await?;
+    for key in keys() {
+        first.open(numbers).send(&key, &100).await?;
+    }
+    drain(&mut first).await?;
+    let rows = first.open(sums.view()).iter().await?;
+    assert_eq!((rows.len(), rows.iter().all(|(_, sum)| *sum == 111)), (4, true), "{rows:?}");
+    stop(first).await?;
+    Ok(())
+}

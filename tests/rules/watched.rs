@@ -1,0 +1,193 @@
+//! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, holds up
+//! readers, and lets commits of positions come to nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use marlowe::{Broker, BrokerError, Offset, Partition};
+use marlowe_broker::{
+    BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, OffsetSpec, Producer,
+    Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+};
+use tokio::sync::watch;
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
+
+/// Something that passes, or waits.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    fn open_at_first() -> Self {
+        Self(Arc::new(watch::Sender::new(true)))
+    }
+
+    pub(crate) fn close(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct WatchedBroker {
+    broker: Arc<dyn Broker>,
+    counted: Option<TopicPartition>,
+    /// How many bytes were read of what is counted.
+    pub(crate) read: Arc<AtomicUsize>,
+    held: HashSet<TopicPartition>,
+    /// Where readers of what may be held pass.
+    pub(crate) reads: Gate,
+    /// Where commits of positions, outside transactions, pass.
+    pub(crate) positions: Gate,
+}
+
+impl WatchedBroker {
+    pub(crate) fn new(broker: &Arc<dyn Broker>) -> Self {
+        Self {
+            broker: broker.clone(),
+            counted: None,
+            read: Arc::default(),
+            held: HashSet::new(),
+            reads: Gate::open_at_first(),
+            positions: Gate::open_at_first(),
+        }
+    }
+
+    /// The same, with a partition of which it is counted how many bytes are read.
+    pub(crate) fn counts(mut self, topic: &str, partition: u32) -> Self {
+        self.counted = Some(TopicPartition::new(topic, Partition::new(partition)));
+        self
+    }
+
+    /// The same, with partitions whose readers can be held up.
+    pub(crate) fn may_hold(mut self, topic: &str, partitions: impl IntoIterator<Item = u32>) -> Self {
+        self.held = partitions.into_iter().map(|each| TopicPartition::new(topic, Partition::new(each))).collect();
+        self
+    }
+}
+
+struct WatchedReader {
+    reader: Box<dyn Reader>,
+    broker: WatchedBroker,
+    counted: Option<Source>,
+    held: HashSet<Source>,
+    /// What was read, and is held up.
+    waiting: Option<Vec<Fetched>>,
+}
+
+impl Reader for WatchedReader {
+    fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
+        let source = self.reader.assign(partition, offset)?;
+        if Some(partition) == self.broker.counted.as_ref() {
+            self.counted = Some(source);
+        }
+        if self.broker.held.contains(partition) {
+            self.held.insert(source);
+        }
+        Ok(source)
+    }
+
+    fn unassign(&mut self, source: Source) {
+        self.held.remove(&source);
+        self.reader.unassign(source);
+    }
+
+    fn pause(&mut self, source: Source) {
+        self.reader.pause(source);
+    }
+
+    fn resume(&mut self, source: Source) {
+        self.reader.resume(source);
+    }
+
+    fn poll(&mut self) -> Answer<'_, Vec<Fetched>> {
+        Box::pin(async {
+            if self.waiting.is_none() {
+                self.waiting = Some(self.reader.poll().await?);
+            }
+            let fetched = self.waiting.iter().flatten();
+            if fetched.clone().any(|fetched| self.held.contains(&fetched.source)) {
+                self.broker.reads.pass().await;
+            }
+            for fetched in fetched.filter(|fetched| Some(fetched.source) == self.counted) {
+                self.broker.read.fetch_add(fetched.batch.size(), Ordering::Relaxed);
+            }
+            Ok(self.waiting.take().unwrap_or_default())
+        })
+    }
+}
+
+impl Broker for WatchedBroker {
+    fn location(&self) -> String {
+        self.broker.location()
+    }
+
+    fn create_topic(&self, config: TopicConfig) -> Answer<'_, ()> {
+        self.broker.create_topic(config)
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
+        self.broker.delete_topic(topic)
+    }
+
+    fn topic<'a>(&'a self, topic: &'a str) -> Answer<'a, Option<TopicDescription>> {
+        self.broker.topic(topic)
+    }
+
+    fn topics(&self) -> Answer<'_, Vec<TopicDescription>> {
+        self.broker.topics()
+    }
+
+    fn offsets<'a>(&'a self, topic: &'a str, partitions: &'a [Partition], spec: OffsetSpec) -> Answer<'a, Vec<Offset>> {
+        self.broker.offsets(topic, partitions, spec)
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> Answer<'a, Vec<Option<CommittedOffset>>> {
+        self.broker.committed(group, partitions)
+    }
+
+    fn commit_offsets<'a>(
+        &'a self,
+        group: &'a str,
+        member: Option<&'a GroupMetadata>,
+        offsets: &'a [(TopicPartition, CommittedOffset)],
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.positions.pass().await;
+            self.broker.commit_offsets(group, member, offsets).await
+        })
+    }
+
+    fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()> {
+        self.broker.delete_group(group)
+    }
+
+    fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
+        let (reader, broker) = (self.broker.reader(isolation)?, self.clone());
+        Ok(Box::new(WatchedReader { reader, broker, counted: None, held: HashSet::new(), waiting: None }))
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
+        self.broker.producer()
+    }
+
+    fn transactional_producer<'a>(&'a self, id: &'a str) -> Answer<'a, Box<dyn TransactionalProducer>> {
+        self.broker.transactional_producer(id)
+    }
+
+    fn join(&self, config: GroupConfig) -> Answer<'_, Box<dyn Membership>> {
+        self.broker.join(config)
+    }
+}
