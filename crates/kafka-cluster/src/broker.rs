@@ -153,16 +153,26 @@ impl Broker {
     }
 
     pub(crate) fn wait_for_end(&self) -> Result<(), Error> {
-        let mut process = self.process();
-        let Some(running) = process.as_mut() else { return Ok(()) };
-        let ended = running.wait(PATIENCE).map_err(|source| self.failed("wait for", source))?;
-        // Kills it, if need be.
-        *process = None;
-        if ended.is_some() {
+        if self.ends_within(PATIENCE)? {
             return Ok(());
         }
         let (broker, waited) = (self.id(), PATIENCE);
         Err(Error::NotStopped { broker, waited, log: self.log(), tail: self.site.tail() })
+    }
+
+    /// Waits for its end so long, and then kills it.
+    pub(crate) fn wait_or_kill(&self, grace: Duration) -> Result<(), Error> {
+        self.ends_within(grace).map(drop)
+    }
+
+    /// Whether it ends within that time; it is killed if not.
+    fn ends_within(&self, time: Duration) -> Result<bool, Error> {
+        let mut process = self.process();
+        let Some(running) = process.as_mut() else { return Ok(true) };
+        let ended = running.wait(time).map_err(|source| self.failed("wait for", source))?;
+        // Kills it, if need be.
+        *process = None;
+        Ok(ended.is_some())
     }
 
     /// Kills it (SIGKILL), and waits until it is gone.

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::broker::{Broker, Site};
 use crate::config::ClusterConfig;
@@ -62,11 +63,15 @@ impl Cluster {
         self.wait()
     }
 
-    /// Stops all brokers that run, cleanly and at the same time.
+    /// Stops all brokers that run, at the same time and cleanly; of several, the last may have none left to hand over to, and
+    /// is killed when it has waited for one for a while.
     pub fn stop_all(&self) -> Result<(), Error> {
         let running: Vec<&Broker> = self.brokers.iter().filter(|broker| broker.is_running()).collect();
         running.iter().try_for_each(|broker| broker.ask_to_stop())?;
-        running.iter().try_for_each(|broker| broker.wait_for_end())
+        match running.as_slice() {
+            [alone] => alone.wait_for_end(),
+            several => several.iter().try_for_each(|broker| broker.wait_or_kill(GRACE)),
+        }
     }
 
     /// Waits until all brokers that were started, and not stopped since, answer and know each other. One that has ended by
@@ -184,6 +189,9 @@ fn plain_login(users: &[(String, String)]) -> String {
     }
     text + ";"
 }
+
+/// How long brokers that stop together may take to stop cleanly.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What fits tests: small, and quick to notice what is gone.
 const DEFAULTS: &[(&str, &str)] = &[
