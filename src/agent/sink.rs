@@ -53,7 +53,7 @@ impl<R: 'static> OpenSink<R> {
         let at = event.record();
         let headers = event.batch.headers(event.index);
         let record = NewRecord { timestamp: at.timestamp, key: at.key, value: Some(&value), headers: &headers };
-        turn.send(hand, self.out.topic, self.out.partition(at.key, turn), record);
+        self.out.send(turn, hand, record);
         Ok(())
     }
 }

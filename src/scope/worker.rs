@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use marlowe_broker::{Clock, Entropy};
+use marlowe_broker::{Clock, Entropy, RecordLimit};
 
 use crate::client::ClientProducer;
 use crate::table::{GlobalStore, Routes};
@@ -19,6 +19,8 @@ pub(crate) struct WorkerScope {
     /// How many partitions each topic of the program has.
     pub(crate) partitions: HashMap<Arc<str>, u32>,
     pub(crate) producer: ClientProducer,
+    /// What is larger fails the event that sends it.
+    pub(crate) record_limit: RecordLimit,
 }
 
 impl WorkerScope {

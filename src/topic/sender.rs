@@ -3,7 +3,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner, Timestamp};
+use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
+use marlowe_state::Hand;
 
 use super::declaration::TopicSettings;
 use crate::client::{ClientProducer, Outgoing, SendError, Sent};
@@ -12,15 +13,23 @@ use crate::scope::{ShardScope, WorkerScope};
 use crate::turn::{OutTopic, Turn};
 
 /// A topic as a shard writes to it, without its types.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct OutTopicSettings {
+    name: Arc<str>,
+    limit: RecordLimit,
     pub(crate) topic: OutTopic,
     pub(crate) partitions: u32,
     pub(crate) partitioner: Partitioner,
 }
 
 pub(crate) fn open_out_topic(name: &Arc<str>, partitioner: Partitioner, shard: &ShardScope) -> OutTopicSettings {
-    OutTopicSettings { topic: shard.out_topic(name), partitions: shard.worker.partitions(name), partitioner }
+    OutTopicSettings {
+        name: name.clone(),
+        limit: shard.worker.record_limit,
+        topic: shard.out_topic(name),
+        partitions: shard.worker.partitions(name),
+        partitioner,
+    }
 }
 
 impl OutTopicSettings {
@@ -29,6 +38,14 @@ impl OutTopicSettings {
         match key {
             Some(key) => self.partitioner.partition(key, self.partitions),
             None => turn.next_partition(self.partitions),
+        }
+    }
+
+    /// Sends a record of the event in hand, which fails if the broker takes none as large.
+    pub(crate) fn send(&self, turn: &Turn, hand: Hand, record: NewRecord<'_>) {
+        match self.limit.check(&self.name, &record) {
+            Ok(()) => turn.send(hand, self.topic, self.partition(record.key, turn), record),
+            Err(error) => turn.fail(hand, error.into()),
         }
     }
 }
@@ -79,7 +96,7 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
                 let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header { name, value }).collect();
                 let timestamp = turn.timestamp(hand);
                 let record = NewRecord { timestamp, key, value: Some(&value_bytes), headers: &headers };
-                turn.send(hand, out.topic, out.partition(key, turn), record);
+                out.send(turn, hand, record);
             }
             Err(error) => turn.fail(hand, format!("topic `{name}`: {error}").into()),
         }

@@ -147,6 +147,7 @@ impl Worker {
             globals,
             partitions: shared.topology.partitions.clone(),
             producer,
+            record_limit: shared.broker.record_limit(),
         });
 
         let (status_sender, status) = watch::channel(WorkerStatus::default());

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 
 use crate::{
-    BrokerError, CommittedOffset, GroupConfig, Isolation, Membership, Offset, Partition, Producer, Reader, Timestamp,
-    TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    BrokerError, CommittedOffset, GroupConfig, Isolation, Membership, Offset, Partition, Producer, Reader, RecordLimit,
+    Timestamp, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
 };
 
 /// A place in a partition, said without its number.
@@ -24,6 +24,12 @@ pub enum OffsetSpec {
 pub trait Broker: Send + Sync + 'static {
     /// Where it is, for people: `memory`, a folder, `kafka://127.0.0.1:9092`.
     fn location(&self) -> String;
+
+    /// The largest record that its producers take. What is larger is refused when it is sent; who knows before can say more
+    /// of where it came from.
+    fn record_limit(&self) -> RecordLimit {
+        RecordLimit { bytes: usize::MAX, setting: "nothing" }
+    }
 
     /// Creates a topic.
     ///

@@ -55,7 +55,7 @@ pub enum BrokerError {
         reason: String,
     },
     /// A record over the limit.
-    #[error("a record of {size} bytes for `{topic}` is over the limit of {limit} bytes: raise the limit, or send less")]
+    #[error("a record of {size} bytes for `{topic}` is over the limit of {limit} bytes: raise {setting}, or send less")]
     MessageTooLarge {
         /// The topic.
         topic: Arc<str>,
@@ -63,6 +63,17 @@ pub enum BrokerError {
         size: usize,
         /// The limit.
         limit: usize,
+        /// What is to be raised.
+        setting: &'static str,
+    },
+    /// Records that their topic does not take, being too large, alone or as a batch.
+    #[error(
+        "topic `{topic}` takes no batch of records as large as was sent: raise its max.message.bytes; or, where the records \
+         are small, have them sent in batches that fit (Kafka's client: batch.size)"
+    )]
+    TooLargeForTopic {
+        /// The topic.
+        topic: Arc<str>,
     },
     /// A group that still has members.
     #[error("group `{group}` still has {members} member(s): stop its workers first")]

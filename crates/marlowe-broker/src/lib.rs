@@ -53,6 +53,6 @@ pub use partition::{Partition, TopicPartition};
 pub use partitioner::Partitioner;
 pub use producer::{Destination, Producer, TransactionalProducer, Written};
 pub use reader::{Fetched, Isolation, Reader, RecordBatch, Source};
-pub use record::{Header, NewRecord, RecordRef};
+pub use record::{Header, NewRecord, RecordLimit, RecordRef};
 pub use timestamp::Timestamp;
 pub use topic::{Cleanup, TopicConfig, TopicDescription};

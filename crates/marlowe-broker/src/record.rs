@@ -1,4 +1,6 @@
-use crate::{Offset, Timestamp};
+use std::sync::Arc;
+
+use crate::{BrokerError, Offset, Timestamp};
 
 /// A header of a record: a name and bytes. A name may occur more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,4 +35,36 @@ pub struct NewRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// Its headers.
     pub headers: &'a [Header<'a>],
+}
+
+impl NewRecord<'_> {
+    /// How large it is, as brokers count it: its bytes, and what frames them.
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|header| header.name.len() + header.value.len() + 2 * 5).sum();
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers
+    }
+}
+
+/// The largest record that a broker's producers take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLimit {
+    /// How large it may be.
+    pub bytes: usize,
+    /// What is to be raised for larger ones.
+    pub setting: &'static str,
+}
+
+impl RecordLimit {
+    /// That a record for `topic` is not too large.
+    ///
+    /// # Errors
+    /// [`BrokerError::MessageTooLarge`].
+    #[inline]
+    pub fn check(&self, topic: &Arc<str>, record: &NewRecord<'_>) -> Result<(), BrokerError> {
+        let size = record.size();
+        if size <= self.bytes {
+            return Ok(());
+        }
+        Err(BrokerError::MessageTooLarge { topic: topic.clone(), size, limit: self.bytes, setting: self.setting })
+    }
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use marlowe_broker::{
     BoxFuture, Broker, BrokerError, CommittedOffset, GroupConfig, GroupMetadata, Isolation, Membership, Offset,
-    OffsetSpec, Partition as Number, Producer, Reader, RecordBatch, TopicConfig, TopicDescription, TopicPartition,
-    TransactionalProducer,
+    OffsetSpec, Partition as Number, Producer, Reader, RecordBatch, RecordLimit, TopicConfig, TopicDescription,
+    TopicPartition, TransactionalProducer,
 };
 use tokio::time::Instant;
 
@@ -106,6 +106,10 @@ impl std::fmt::Debug for EmbeddedBroker {
 impl Broker for EmbeddedBroker {
     fn location(&self) -> String {
         self.ledger().storage.location()
+    }
+
+    fn record_limit(&self) -> RecordLimit {
+        self.ledger().config.record_limit()
     }
 
     fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {

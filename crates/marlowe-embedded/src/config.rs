@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{Clock, Entropy, SystemClock, SystemEntropy};
+use marlowe_broker::{Clock, Entropy, RecordLimit, SystemClock, SystemEntropy};
 
 /// How an [`EmbeddedBroker`](crate::EmbeddedBroker) is set up.
 #[derive(Clone)]
@@ -27,8 +27,8 @@ pub struct EmbeddedConfig {
 
 impl EmbeddedConfig {
     /// The limit on a record, with what the format can hold.
-    pub(crate) fn record_limit(&self) -> usize {
-        self.max_message_bytes.min(1 << 30)
+    pub(crate) fn record_limit(&self) -> RecordLimit {
+        RecordLimit { bytes: self.max_message_bytes.min(1 << 30), setting: "EmbeddedConfig::max_message_bytes" }
     }
 }
 

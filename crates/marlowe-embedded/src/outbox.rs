@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, Cleanup, Destination, NewRecord, TopicPartition};
+use marlowe_broker::{BrokerError, Cleanup, Destination, NewRecord, RecordLimit, TopicPartition};
 
 use crate::handle::Handle;
 use crate::partition::Partition;
@@ -13,7 +13,7 @@ pub(crate) struct Outbox {
     handle: Arc<Handle>,
     names: HashMap<TopicPartition, Destination>,
     lines: Vec<Line>,
-    limit: usize,
+    limit: RecordLimit,
     bytes: usize,
 }
 
@@ -57,12 +57,9 @@ impl Outbox {
     #[inline]
     pub(crate) fn push(&mut self, to: Destination, record: &NewRecord<'_>) -> Result<(), BrokerError> {
         let Some(line) = self.lines.get_mut(to.0 as usize) else { return Err(unknown(to)) };
-        let mut size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-        for header in record.headers {
-            size += 8 + header.name.len() + header.value.len();
-        }
-        if size > self.limit || (line.compacted && record.key.is_none()) {
-            return Err(line.refuse(size, self.limit));
+        let size = record.size();
+        if size > self.limit.bytes || (line.compacted && record.key.is_none()) {
+            return Err(line.refuse(record, self.limit));
         }
         line.staging.push(record, size);
         self.bytes += size;
@@ -94,12 +91,12 @@ impl Outbox {
 
 impl Line {
     #[cold]
-    fn refuse(&self, size: usize, limit: usize) -> BrokerError {
-        let topic = self.partition.place.topic.clone();
-        if size > limit {
-            return BrokerError::MessageTooLarge { topic, size, limit };
-        }
-        BrokerError::InvalidState(format!("topic `{topic}` is compacted, by key: a record for it must have one"))
+    fn refuse(&self, record: &NewRecord<'_>, limit: RecordLimit) -> BrokerError {
+        let topic = &self.partition.place.topic;
+        let keyless = || {
+            BrokerError::InvalidState(format!("topic `{topic}` is compacted, by key: a record for it must have one"))
+        };
+        limit.check(topic, record).err().unwrap_or_else(keyless)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use marlowe_broker::{
     BoxFuture, Broker, BrokerError, CommittedOffset, GroupConfig, GroupMetadata, Isolation, Membership, Offset,
-    OffsetSpec, Partition, Producer, Reader, SharedBroker, TopicConfig, TopicDescription, TopicPartition,
+    OffsetSpec, Partition, Producer, Reader, RecordLimit, SharedBroker, TopicConfig, TopicDescription, TopicPartition,
     TransactionalProducer,
 };
 
@@ -13,6 +13,7 @@ use crate::membership::KafkaMembership;
 use crate::producer::KafkaProducer;
 use crate::reader::KafkaReader;
 use crate::transactional::KafkaTransactionalProducer;
+use crate::writer::Writer;
 
 /// A Kafka cluster.
 pub struct KafkaBroker {
@@ -39,6 +40,10 @@ impl fmt::Debug for KafkaBroker {
 impl Broker for KafkaBroker {
     fn location(&self) -> String {
         self.cluster.location()
+    }
+
+    fn record_limit(&self) -> RecordLimit {
+        Writer::record_limit(&self.cluster)
     }
 
     fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, Destination, Header, NewRecord, Timestamp, TopicPartition};
 
@@ -106,24 +105,5 @@ impl Outgoing {
             headers: &headers,
         };
         to(*destination as usize, &record)
-    }
-}
-
-/// A bound on records, checked when they are sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SizeLimit(pub(crate) usize);
-
-impl SizeLimit {
-    /// librdkafka's default of `message.max.bytes`, and what it counts for a record besides its bytes.
-    pub(crate) const DEFAULT: usize = 1_000_000;
-    const OVERHEAD: usize = 36;
-
-    pub(crate) fn check(self, topic: &Arc<str>, record: &NewRecord<'_>) -> Result<(), BrokerError> {
-        let headers: usize = record.headers.iter().map(|header| header.name.len() + header.value.len() + 2 * 5).sum();
-        let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers;
-        if size + Self::OVERHEAD > self.0 {
-            return Err(BrokerError::MessageTooLarge { topic: topic.clone(), size, limit: self.0 });
-        }
-        Ok(())
     }
 }

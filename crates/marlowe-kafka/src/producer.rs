@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Producer, TopicPartition, Written};
+use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Producer, RecordLimit, TopicPartition, Written};
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
 use crate::native::{Code, Configuration};
-use crate::outgoing::{Destinations, Outgoing, SizeLimit};
+use crate::outgoing::{Destinations, Outgoing};
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
 /// A producer without transactions; idempotent.
@@ -15,7 +15,7 @@ use crate::writer::{STEP, Wanted, Writer, undelivered};
 pub(crate) struct KafkaProducer {
     cluster: Arc<Cluster>,
     destinations: Destinations,
-    limit: SizeLimit,
+    limit: RecordLimit,
     configuration: Configuration,
     /// What the thread works with; away while it does.
     work: Option<Work>,
@@ -34,7 +34,7 @@ impl KafkaProducer {
         Ok(Self {
             cluster: cluster.clone(),
             destinations: Destinations::default(),
-            limit: Writer::size_limit(&configuration),
+            limit: Writer::record_limit(cluster),
             configuration,
             work: Some(Work { writer: Some(writer), outgoing: Outgoing::default() }),
         })
@@ -47,7 +47,6 @@ impl Work {
         cluster: &Cluster,
         configuration: &Configuration,
         destinations: &[TopicPartition],
-        limit: SizeLimit,
         wanted: &Wanted,
     ) -> Result<Written, BrokerError> {
         let mut writer = match self.writer.take() {
@@ -57,7 +56,7 @@ impl Work {
         let produced = writer.produce(&self.outgoing, 0, destinations, wanted);
         self.outgoing.clear();
         if let Err((failure, tag)) = produced {
-            return Err(undelivered(cluster, failure.code, &destinations[tag], limit));
+            return Err(undelivered(cluster, failure.code, &destinations[tag]));
         }
         // Each record is delivered or given up in the time that `message.timeout.ms` says.
         while let Err(failure) = writer.client.flush(STEP) {
@@ -65,7 +64,7 @@ impl Work {
                 return Err(cluster.trial("writing").failed(&failure));
             }
         }
-        let written = writer.written().map_err(|(code, tag)| undelivered(cluster, code, &destinations[tag], limit));
+        let written = writer.written().map_err(|(code, tag)| undelivered(cluster, code, &destinations[tag]));
         if writer.client.fatal().is_none() {
             self.writer = Some(writer);
         }
@@ -93,10 +92,10 @@ impl Producer for KafkaProducer {
                 return Ok(Written::default());
             }
             let (cluster, configuration) = (self.cluster.clone(), self.configuration.clone());
-            let (destinations, limit) = (self.destinations.all().to_vec(), self.limit);
+            let destinations = self.destinations.all().to_vec();
             let (wants, wanted) = Wanted::new();
             let (work, written) = in_background("flush", move || {
-                let written = work.flush(&cluster, &configuration, &destinations, limit, &wanted);
+                let written = work.flush(&cluster, &configuration, &destinations, &wanted);
                 (work, written)
             })
             .await?;

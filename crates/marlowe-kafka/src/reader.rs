@@ -3,14 +3,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{BoxFuture, BrokerError, Fetched, Isolation, Offset, OffsetSpec, Reader, Source, TopicPartition};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::batch::KafkaBatch;
 use crate::cluster::Cluster;
-use crate::native::{Client, Code, Configuration, Kind, Messages, Notice, Queue, Topic};
+use crate::native::{Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Topic};
 
 /// How many messages are taken of a source at a time.
 const OF_A_SOURCE: usize = 1000;
+
+/// How often, and how many times, it is looked whether a topic that went is there all the same.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 30;
 
 /// How many messages one poll hands out, about.
 const OF_A_POLL: usize = 16_000;
@@ -23,7 +28,10 @@ pub(crate) struct KafkaReader {
     by_partition: HashMap<TopicPartition, Source>,
     /// Which source is first the next time.
     turn: usize,
-    trouble: Option<Trouble>,
+    /// What is found out of a source that cannot be read on; whoever polls may stop waiting for it, and come back to it.
+    trouble: Option<(Source, BoxFuture<'static, Result<Again, BrokerError>>)>,
+    /// What librdkafka says while a source's messages are taken.
+    said: Arc<Said>,
     wake: Arc<Notify>,
     client: Arc<Client>,
 }
@@ -36,17 +44,37 @@ struct Feed {
     topic: Topic,
 }
 
-/// What is wrong with a source that was unassigned for it; the cluster has to be asked before it can be told.
-#[derive(Clone)]
+/// What is wrong with a source; the cluster has to be asked before it can be told.
 struct Trouble {
     at: TopicPartition,
     offset: Offset,
     code: Code,
 }
 
+/// It is there all the same, and read on from here.
+struct Again {
+    at: TopicPartition,
+    offset: Offset,
+}
+
+/// What is wrong with a source and comes beside its messages: its topic is not there any more.
+#[derive(Default)]
+struct Said(Mutex<Option<Code>>);
+
+impl Observer for Said {
+    fn error(&self, code: Code, reason: &str) {
+        tracing::debug!("reading: {reason}");
+        if !code.is_passing() {
+            self.0.lock().get_or_insert(code);
+        }
+    }
+}
+
 impl KafkaReader {
     pub(crate) fn open(cluster: &Arc<Cluster>, isolation: Isolation) -> Result<Self, BrokerError> {
-        const DEFAULTS: [(&str, &str); 5] = [
+        const DEFAULTS: [(&str, &str); 6] = [
+            // A topic was there when it was assigned: that it went is told sooner than after half a minute.
+            ("topic.metadata.propagation.max.ms", "5000"),
             // A source that was full is fetched again as soon as there is room, not a second later.
             ("fetch.queue.backoff.ms", "2"),
             ("fetch.error.backoff.ms", "50"),
@@ -65,14 +93,17 @@ impl KafkaReader {
             .set("isolation.level", isolation)
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true");
+        let said = Arc::new(Said::default());
+        let client = Client::observed(Kind::Consumer, &configuration, said.clone())?;
         Ok(Self {
             cluster: cluster.clone(),
             sources: Vec::new(),
             by_partition: HashMap::new(),
             turn: 0,
             trouble: None,
+            said,
             wake: Arc::new(Notify::new()),
-            client: Client::new(Kind::Consumer, &configuration)?,
+            client,
         })
     }
 
@@ -86,9 +117,14 @@ impl KafkaReader {
             if feed.is_paused {
                 continue;
             }
-            let Some(messages) = feed.queue.take(OF_A_SOURCE) else { continue };
-            count += messages.len();
-            let (batch, notice) = feed.advance(messages);
+            let taken = feed.queue.take(OF_A_SOURCE);
+            let said = self.said.0.lock().take();
+            if taken.is_none() && said.is_none() {
+                continue;
+            }
+            count += taken.as_ref().map_or(0, Messages::len);
+            let (batch, notice) = taken.map_or((None, None), |messages| feed.advance(messages));
+            let notice = notice.or(said);
             if let Some(batch) = batch {
                 fetched.push(Fetched { source: Source(number as u32), batch: Arc::new(batch) });
             }
@@ -98,8 +134,8 @@ impl KafkaReader {
                 if trouble.code.is_passing() {
                     tracing::debug!("reading {}: {}", trouble.at, trouble.code);
                 } else {
-                    self.unassign(Source(number as u32));
-                    self.trouble = Some(trouble);
+                    let explained = trouble.explain(self.cluster.clone());
+                    self.trouble = Some((Source(number as u32), Box::pin(explained)));
                     self.turn = number + 1;
                     return Some(fetched);
                 }
@@ -111,17 +147,18 @@ impl KafkaReader {
         }
         (count > 0).then_some(fetched)
     }
+}
 
+impl Trouble {
     /// Tells what is wrong, once it is known. A topic that its broker does not know may be there all the same: brokers that
     /// start anew learn of their topics.
-    async fn explain(&mut self, trouble: Trouble) -> Result<(), BrokerError> {
-        let Trouble { at, offset, code } = trouble;
+    async fn explain(self, cluster: Arc<Cluster>) -> Result<Again, BrokerError> {
+        let Trouble { at, offset, code } = self;
         let here = std::slice::from_ref(&at.partition);
         if code == Code::OFFSET_RESET {
-            let start = self.cluster.offsets(&at.topic, here, OffsetSpec::Earliest).await?;
-            let end = self.cluster.offsets(&at.topic, here, OffsetSpec::Latest).await?;
+            let start = cluster.offsets(&at.topic, here, OffsetSpec::Earliest).await?;
+            let end = cluster.offsets(&at.topic, here, OffsetSpec::Latest).await?;
             let (start, end) = (start.first().copied(), end.first().copied());
-            self.trouble = None;
             return Err(BrokerError::OffsetOutOfRange {
                 offset,
                 start: start.unwrap_or_default(),
@@ -130,16 +167,15 @@ impl KafkaReader {
             });
         }
         if code.is_unknown_topic() {
-            self.cluster.topics.forget(&at.topic);
-            if self.cluster.offsets(&at.topic, here, OffsetSpec::Latest).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                self.trouble = None;
-                self.assign(&at, offset)?;
-                return Ok(());
+            for _ in 0..LOOKS {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                cluster.topics.forget(&at.topic);
+                if cluster.offsets(&at.topic, here, OffsetSpec::Latest).await.is_ok() {
+                    return Ok(Again { at, offset });
+                }
             }
         }
-        self.trouble = None;
-        Err(self.cluster.trial("reading").failed_at(&code.into(), &at))
+        Err(cluster.trial("reading").failed_at(&code.into(), &at))
     }
 }
 
@@ -205,6 +241,7 @@ impl Reader for KafkaReader {
     fn unassign(&mut self, source: Source) {
         if let Some(feed) = self.sources.get_mut(source.0 as usize).and_then(Option::take) {
             self.by_partition.remove(&feed.at);
+            self.trouble.take_if(|(troubled, _)| *troubled == source);
             feed.topic.stop(feed.at.partition.get());
         }
     }
@@ -227,8 +264,15 @@ impl Reader for KafkaReader {
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
         Box::pin(async move {
             loop {
-                if let Some(trouble) = self.trouble.clone() {
-                    self.explain(trouble).await?;
+                if let Some((source, trouble)) = &mut self.trouble {
+                    let (source, found) = (*source, trouble.await);
+                    match found {
+                        Ok(Again { at, offset }) => self.assign(&at, offset)?,
+                        Err(error) => {
+                            self.unassign(source);
+                            return Err(error);
+                        }
+                    };
                 }
                 match self.take() {
                     // Messages that were no records, and moved nothing.

@@ -13,15 +13,20 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
+    const DEFAULTS: [(&str, &str); 2] = [
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        // The broker that is asked when the member joins may not have learnt of a topic yet: it is asked again soon.
+        ("topic.metadata.refresh.interval.ms", "5000"),
+    ];
+
     pub(crate) fn new(cluster: &Cluster, config: &GroupConfig) -> Self {
         let session = config.session_timeout.as_millis().max(1);
-        let mut configuration =
-            Configuration::of_member(&cluster.config, &[("partition.assignment.strategy", "cooperative-sticky")])
-                .set("group.id", &*config.group)
-                .set("enable.auto.commit", "false")
-                .set("auto.offset.reset", "latest")
-                // Nobody who asks for news for so long is there any more.
-                .set("max.poll.interval.ms", session.to_string());
+        let mut configuration = Configuration::of_member(&cluster.config, &Self::DEFAULTS)
+            .set("group.id", &*config.group)
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "latest")
+            // Nobody who asks for news for so long is there any more.
+            .set("max.poll.interval.ms", session.to_string());
         if configuration.value("group.protocol") == Some("consumer") {
             // Sessions and assignors are the broker's to set then (KIP-848).
             configuration = configuration.without("partition.assignment.strategy").without("session.timeout.ms");

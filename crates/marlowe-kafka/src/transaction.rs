@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::native::{Configuration, Failure, Identity, Place, Places, Remedy};
-use crate::outgoing::{Outgoing, SizeLimit};
+use crate::outgoing::Outgoing;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
 /// How long a coordinator may take to answer before it is asked again.
@@ -24,7 +24,6 @@ pub(crate) struct Transaction {
     cluster: Arc<Cluster>,
     writer: Writer,
     id: String,
-    limit: SizeLimit,
     pub(crate) outgoing: Outgoing,
     pub(crate) positions: Option<Positions>,
     /// How many of the outgoing records the client has; `None` while it has no transaction open.
@@ -65,7 +64,6 @@ impl Transaction {
     pub(crate) fn open(
         cluster: Arc<Cluster>,
         configuration: &Configuration,
-        limit: SizeLimit,
         id: String,
         wanted: &Wanted,
     ) -> Result<Self, BrokerError> {
@@ -86,7 +84,6 @@ impl Transaction {
                         cluster,
                         writer,
                         id,
-                        limit,
                         outgoing: Outgoing::default(),
                         positions: None,
                         given: None,
@@ -132,7 +129,7 @@ impl Transaction {
         }
         let deadline = Instant::now() + self.cluster.config.patience.max(Duration::from_secs(60));
         loop {
-            match self.attempt(destinations, wanted, deadline) {
+            match self.attempt(destinations, wanted, deadline).map_err(|failed| self.explained(failed, destinations)) {
                 Ok(written) => {
                     self.outgoing.clear();
                     self.positions = None;
@@ -203,6 +200,17 @@ impl Transaction {
         self.delivered(destinations)
     }
 
+    /// What came of an attempt, as it is told: a record that its topic does not take is no reason to make the same again.
+    fn explained(&self, failed: Failed, destinations: &[TopicPartition]) -> Failed {
+        match failed {
+            Failed::Again(failure) => match self.delivered(destinations) {
+                Err(told @ Failed::Told(_)) => told,
+                _ => Failed::Again(failure),
+            },
+            failed => failed,
+        }
+    }
+
     /// Hands the client what it does not have yet, in a transaction.
     fn give(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<(), Failed> {
         let from = match self.given {
@@ -217,7 +225,7 @@ impl Transaction {
         let produced = self.writer.produce(&self.outgoing, from, destinations, wanted);
         produced.map_err(|(failure, tag)| match self.writer.client.fatal() {
             Some(fatal) => self.failed(Failure { remedy: Remedy::Fatal, ..fatal }),
-            None => Failed::Told(undelivered(&self.cluster, failure.code, &destinations[tag], self.limit)),
+            None => Failed::Told(undelivered(&self.cluster, failure.code, &destinations[tag])),
         })?;
         self.given = Some(self.outgoing.len());
         Ok(())
@@ -227,7 +235,7 @@ impl Transaction {
         self.writer.written().map_err(|(code, tag)| {
             let failure = Failure::of(code);
             if code.is_too_large() || code.is_unknown_topic() || code.is_refused() {
-                return Failed::Told(undelivered(&self.cluster, code, &destinations[tag], self.limit));
+                return Failed::Told(undelivered(&self.cluster, code, &destinations[tag]));
             }
             match self.writer.client.fatal() {
                 Some(fatal) => self.failed(Failure { remedy: Remedy::Fatal, ..fatal }),
@@ -272,12 +280,7 @@ impl Transaction {
             _ if failure.code.is_old_generation() => Failed::Again(failure),
             _ if failure.code.is_fenced() => fenced(&failure.reason),
             _ if failure.code.is_refused() => Failed::Told(self.cluster.trial("committing").failed(&failure)),
-            Remedy::Abort => match self.writer.written() {
-                Err((code, _)) if code.is_too_large() || code.is_unknown_topic() || code.is_refused() => {
-                    Failed::Told(self.cluster.trial("committing").failed(&code.into()))
-                }
-                _ => Failed::Again(failure),
-            },
+            Remedy::Abort => Failed::Again(failure),
             _ => Failed::Told(self.cluster.trial("committing").failed(&failure)),
         }
     }

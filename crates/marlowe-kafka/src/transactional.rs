@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use marlowe_broker::{
-    BoxFuture, BrokerError, CommittedOffset, Destination, GroupMetadata, NewRecord, Producer, TopicPartition,
-    TransactionalProducer, Written,
+    BoxFuture, BrokerError, CommittedOffset, Destination, GroupMetadata, NewRecord, Producer, RecordLimit,
+    TopicPartition, TransactionalProducer, Written,
 };
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
 use crate::offsets::places_of;
-use crate::outgoing::{Destinations, SizeLimit};
+use crate::outgoing::Destinations;
 use crate::producer::given_up;
 use crate::transaction::{Positions, Transaction};
 use crate::writer::{Wanted, Writer};
@@ -17,7 +17,7 @@ use crate::writer::{Wanted, Writer};
 pub(crate) struct KafkaTransactionalProducer {
     cluster: Arc<Cluster>,
     destinations: Destinations,
-    limit: SizeLimit,
+    limit: RecordLimit,
     state: State,
     /// What the thread works with; away while it does.
     work: Option<Transaction>,
@@ -33,16 +33,14 @@ enum State {
 impl KafkaTransactionalProducer {
     pub(crate) async fn open(cluster: &Arc<Cluster>, id: &str) -> Result<Self, BrokerError> {
         let configuration = Transaction::configuration(cluster, id);
-        let limit = Writer::size_limit(&configuration);
         let (opening, id) = (cluster.clone(), id.to_owned());
         let (wants, wanted) = Wanted::new();
-        let work =
-            in_background("open", move || Transaction::open(opening, &configuration, limit, id, &wanted)).await??;
+        let work = in_background("open", move || Transaction::open(opening, &configuration, id, &wanted)).await??;
         drop(wants);
         Ok(Self {
             cluster: cluster.clone(),
             destinations: Destinations::default(),
-            limit,
+            limit: Writer::record_limit(cluster),
             state: State::Idle,
             work: Some(work),
         })

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use marlowe_broker::{BrokerError, Destination, Offset, TopicPartition, Written};
+use marlowe_broker::{BrokerError, Destination, Offset, RecordLimit, TopicPartition, Written};
 use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer, Topic};
-use crate::outgoing::{Outgoing, SizeLimit};
+use crate::outgoing::Outgoing;
 
 /// How long one wait of a writer is, before it looks whether anyone still wants it.
 pub(crate) const STEP: Duration = Duration::from_secs(1);
@@ -66,10 +66,14 @@ impl Writer {
         Ok(Self { client, deliveries, topics: HashMap::new(), by_destination: Vec::new() })
     }
 
-    /// The largest record that a producer of this configuration takes.
-    pub(crate) fn size_limit(configuration: &Configuration) -> SizeLimit {
-        let set = configuration.value("message.max.bytes").and_then(|limit| limit.parse().ok());
-        SizeLimit(set.unwrap_or(SizeLimit::DEFAULT))
+    /// The largest record that a producer of this cluster's configuration takes.
+    pub(crate) fn record_limit(cluster: &Cluster) -> RecordLimit {
+        /// librdkafka's default, and what it counts for a record besides its bytes.
+        const DEFAULT: usize = 1_000_000;
+        const OVERHEAD: usize = 36;
+        let set = cluster.config.settings.get("message.max.bytes").and_then(|limit| limit.parse().ok());
+        let bytes = set.unwrap_or(DEFAULT).saturating_sub(OVERHEAD);
+        RecordLimit { bytes, setting: "message.max.bytes, and max.message.bytes of the topic" }
     }
 
     /// Hands over the records of `outgoing` from `from` on.
@@ -154,10 +158,10 @@ impl Drop for Wants {
 }
 
 /// What a record that could not be written is told as.
-pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition, limit: SizeLimit) -> BrokerError {
+pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) -> BrokerError {
     if code.is_too_large() {
-        // The broker, or the topic, takes less than the client.
-        return BrokerError::MessageTooLarge { topic: at.topic.clone(), size: limit.0, limit: limit.0 };
+        // For the client it was not.
+        return BrokerError::TooLargeForTopic { topic: at.topic.clone() };
     }
     cluster.trial("writing").failed_at(&code.into(), at)
 }

@@ -27,16 +27,21 @@ impl Code {
         Self(unsafe { sys::rd_kafka_last_error() })
     }
 
-    /// The code of a number, of those that concern a whole client; the others are an unknown error.
+    /// The code of a number, of those that concern a whole client or a topic; the others are an unknown error.
     pub(super) fn numbered(number: i32) -> Self {
-        const KNOWN: [Raw; 7] = [
+        const KNOWN: [Raw; 12] = [
             Raw::RD_KAFKA_RESP_ERR__AUTHENTICATION,
             Raw::RD_KAFKA_RESP_ERR__SSL,
             Raw::RD_KAFKA_RESP_ERR__FATAL,
             Raw::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
             Raw::RD_KAFKA_RESP_ERR__TRANSPORT,
             Raw::RD_KAFKA_RESP_ERR__RESOLVE,
+            Raw::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+            Raw::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
             Raw::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+            Raw::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+            Raw::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID,
+            Raw::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
         ];
         Self(KNOWN.into_iter().find(|raw| *raw as i32 == number).unwrap_or(Raw::RD_KAFKA_RESP_ERR_UNKNOWN))
     }
