@@ -3,9 +3,15 @@
 mod audit;
 mod bounce;
 mod feeder;
+mod login;
+mod messages;
 mod process;
 mod program;
+mod rebalance;
+mod run;
 mod scene;
+mod start;
 mod statics;
+mod topics;
 mod transactions;
 mod zombie;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use marlowe::{App, Table};
+use marlowe::{App, Table, Topic};
 
 /// How many partitions all has.
 pub(crate) const PARTITIONS: u32 = 4;
@@ -10,18 +10,39 @@ pub(crate) const PARTITIONS: u32 = 4;
 #[derive(Clone)]
 pub(crate) struct Program {
     name: String,
+    /// How many rows the table has besides.
+    pub(crate) rows: u64,
+    /// Whether it has another topic.
+    has_passing: bool,
     /// How many events this one handled in each partition, committed or not.
     handled: Arc<[AtomicU64]>,
 }
 
 /// What is declared.
 pub(crate) struct Declared {
+    pub(crate) outputs: Topic<String, u64>,
     pub(crate) counts: Table<String, u64>,
 }
 
 impl Program {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), handled: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect() }
+        let handled = (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect();
+        Self { name: name.to_owned(), rows: 0, has_passing: false, handled }
+    }
+
+    /// The same, where the table has so many rows besides its counts.
+    pub(crate) fn with_rows(self, rows: u64) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// One of those rows.
+    pub(crate) fn row(number: u64) -> String {
+        format!("row-{number}")
+    }
+
+    /// The same, with an agent on another topic, which has nothing to do with this.
+    pub(crate) fn with_passing(self) -> Self {
+        Self { has_passing: true, ..self }
     }
 
     /// The app, to be started.
@@ -44,7 +65,11 @@ impl Program {
                 Ok(event.value)
             })
             .sink(outputs);
-        (app, Declared { counts })
+        if self.has_passing {
+            let passing = app.topic::<String, u64>(&self.passing());
+            app.agent("pass", passing).each(async |(), _| Ok(()));
+        }
+        (app, Declared { outputs, counts })
     }
 
     /// The input: keys, and numbers that are each there once.
@@ -55,6 +80,11 @@ impl Program {
     /// The output: the same numbers.
     pub(crate) fn outputs(&self) -> String {
         format!("{}-outputs", self.name)
+    }
+
+    /// The other topic.
+    pub(crate) fn passing(&self) -> String {
+        format!("{}-passing", self.name)
     }
 
     pub(crate) fn changelog(&self) -> String {

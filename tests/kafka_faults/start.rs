@@ -1,0 +1,68 @@
+//! A broker that is not there: at the start, for a while, or for good.
+
+use std::time::Duration;
+
+use kafka_cluster::ClusterConfig;
+use marlowe::KafkaConfig;
+
+use crate::feeder::Feeder;
+use crate::run::Run;
+use crate::scene::{Scene, cluster, crash, eventually, meanwhile, pause, stop, to, within};
+
+#[tokio::test]
+async fn a_broker_may_come_late_and_go_for_a_while_and_one_that_stays_away_is_told() {
+    let cluster = cluster(ClusterConfig::one()).await;
+    to(&cluster, |cluster| cluster.broker(1).stop()).await;
+    let broker = format!("kafka://{}", cluster.bootstrap());
+
+    // Nobody comes.
+    let mut run = Run::start(&["--broker", &broker, "--broker-patience", "2", "--web", "off"], &[]);
+    assert_eq!(run.end().await.code(), Some(1));
+    let said = run.said();
+    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error:")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(&cluster.bootstrap()) && errors[0].contains("waited 2s"), "{said}");
+
+    // It comes.
+    let mut run = Run::start(&["--broker", &broker, "--web", "off"], &[]);
+    run.says(&format!("waiting for {broker}")).await;
+    to(&cluster, |cluster| cluster.broker(1).start()).await;
+    run.says("ready after").await;
+    assert!(run.stop().await.success(), "{}", run.said());
+
+    // It goes for a while: cleanly, killed, and it stands still for longer than a transaction may take.
+    let kafka = KafkaConfig::new(cluster.bootstrap()).set("transaction.timeout.ms", "3000");
+    let scene = Scene::at(kafka.patience(Duration::from_secs(90))).await;
+    let program = scene.program();
+    let mut worker = scene.start(&program).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    feeder.more(200).await;
+    to(&cluster, |cluster| cluster.broker(1).stop()).await;
+    pause(1000).await;
+    to(&cluster, |cluster| cluster.broker(1).start()).await;
+    meanwhile(&mut [&mut worker], feeder.more(200)).await;
+    to(&cluster, |cluster| cluster.broker(1).kill()).await;
+    pause(1000).await;
+    to(&cluster, |cluster| cluster.broker(1).start()).await;
+    meanwhile(&mut [&mut worker], feeder.more(200)).await;
+    to(&cluster, |cluster| cluster.broker(1).pause()).await;
+    pause(5000).await;
+    to(&cluster, |cluster| cluster.broker(1).resume()).await;
+    meanwhile(&mut [&mut worker], feeder.more(200)).await;
+    let handled = async || program.handled() >= feeder.fed();
+    meanwhile(&mut [&mut worker], eventually("it catches up", handled)).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut worker).await;
+    stop(worker).await;
+
+    // It goes for good.
+    let scene = Scene::at(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(4))).await;
+    let program = scene.program();
+    let mut worker = scene.start(&program).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    feeder.more(200).await;
+    feeder.stop().await;
+    to(&cluster, |cluster| cluster.broker(1).kill()).await;
+    let told = within(worker.failed()).await.to_string();
+    assert!(told.contains("not reachable") && told.contains(&cluster.bootstrap()), "{told}");
+    crash(worker).await;
+}

@@ -1,0 +1,84 @@
+//! Topics that change under a program that reads them.
+
+use kafka_cluster::Size;
+use marlowe::RunError;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
+
+use crate::feeder::Feeder;
+use crate::program::PARTITIONS;
+use crate::run::Run;
+use crate::scene::{Scene, crash, eventually, meanwhile, stop, within};
+
+/// Does what no program of Marlowe does to a cluster.
+pub(crate) fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", &scene.kafka.brokers).create().unwrap()
+}
+
+#[tokio::test]
+async fn a_topic_that_is_deleted_while_it_is_read_is_named_and_nothing_of_the_others_is_lost() {
+    let scene = Scene::shared().await;
+    let program = scene.program().with_passing();
+    let mut worker = scene.start(&program).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    meanwhile(&mut [&mut worker], feeder.more(300)).await;
+    scene.broker.delete_topic(&program.passing()).await.unwrap();
+    let told = within(worker.failed()).await.to_string();
+    assert!(told.contains(&format!("no topic `{}`", program.passing())), "{told}");
+    crash(worker).await;
+
+    // The next start creates it.
+    let mut worker = scene.start(&program).await;
+    meanwhile(&mut [&mut worker], feeder.more(300)).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut worker).await;
+    stop(worker).await;
+}
+
+#[tokio::test]
+async fn partitions_that_are_added_are_told_at_the_next_start_and_disturb_nobody_before() {
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let mut worker = scene.start(&program).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    meanwhile(&mut [&mut worker], feeder.more(300)).await;
+    let more = PARTITIONS as usize + 2;
+    let (admin, events) = (admin(&scene), program.events());
+    let added = admin.create_partitions(&[NewPartitions::new(&events, more)], &AdminOptions::new()).await;
+    added.unwrap().remove(0).unwrap();
+    // Longer than librdkafka takes to learn of them.
+    meanwhile(&mut [&mut worker], feeder.more(300 * 5)).await;
+    let handled = async || program.handled() >= feeder.fed();
+    meanwhile(&mut [&mut worker], eventually("it catches up", handled)).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut worker).await;
+    stop(worker).await;
+
+    let refused = scene.start_with(&program, scene.config()).await.err().unwrap();
+    let told = refused.to_string();
+    assert!(matches!(refused, RunError::Topic { .. } | RunError::Topology(_)), "{refused:?}");
+    for words in [&format!("{more}"), &PARTITIONS.to_string(), "reset"] {
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_is_named_by_who_sends_to_it() {
+    let brokers = tokio::task::spawn_blocking(|| kafka_cluster::shared(Size::One)).await.unwrap().unwrap();
+    let broker = format!("kafka://{brokers}");
+    let mut run = Run::start(&["send", "wrods", "\"hello\"", "--broker", &broker], &[]);
+    assert_eq!(run.end().await.code(), Some(2));
+    assert!(run.said().contains("`wrods`") && run.said().contains("`words`"), "{}", run.said());
+
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let worker = scene.start(&program).await;
+    let (_, declared) = program.declare();
+    let outputs = worker.open(declared.outputs);
+    outputs.send(&"key".to_owned(), &1).await.unwrap();
+    scene.broker.delete_topic(&program.outputs()).await.unwrap();
+    let told = within(outputs.send(&"key".to_owned(), &2)).await.unwrap_err().to_string();
+    assert!(told.contains(&format!("no topic `{}`", program.outputs())), "{told}");
+    crash(worker).await;
+}
