@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use marlowe::{App, Config, Partition, RunError, Running};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::scene::{Scene, TestResult, drain, eventually, start, stop, within};
 
@@ -15,13 +16,19 @@ const PARTITIONS: u32 = 6;
 type Handled = Arc<Mutex<BTreeSet<Partition>>>;
 
 fn program(handled: &Handled) -> App {
+    waiting_program(handled, &watch::Sender::new(true))
+}
+
+/// The same, whose events do not end before they may.
+fn waiting_program(handled: &Handled, may_end: &watch::Sender<bool>) -> App {
     let mut app = App::new("instances");
     app.partitions(PARTITIONS);
     let numbers = app.topic::<String, u64>("numbers");
     let sums = app.table::<String, u64>("sums");
-    let handled = handled.clone();
+    let (handled, may_end) = (handled.clone(), may_end.clone());
     app.agent("sum", numbers).with(sums).each_event(async move |sums, event| {
         handled.lock().insert(event.partition);
+        let _ = may_end.subscribe().wait_for(|may| *may).await;
         sums.update(event.key, |sum| *sum += event.value);
         Ok(())
     });
@@ -74,6 +81,35 @@ async fn a_restart_within_the_session_moves_nothing() -> TestResult {
     drain(&mut back).await?;
     assert_eq!(*left.lock(), had, "it has what it had");
     assert_eq!(*right.lock(), others, "and nothing of it went to the other meanwhile");
+    stop(back).await?;
+    Ok(stop(second).await?)
+}
+
+/// A worker that is to give something up crashes before it has, and is back before the session is over. On Kafka the coordinator
+/// takes it for one that never was away, and shares nothing out anew: what it was to give up would be nobody's.
+#[tokio::test]
+async fn what_a_worker_was_to_give_up_when_it_crashed_is_somebodys_when_it_is_back() -> TestResult {
+    let scene = Scene::new().await;
+    let (begun, may_end) = (Handled::default(), watch::Sender::new(false));
+    let config = |instance: &str| scene.config().instance(instance);
+    let left = || waiting_program(&begun, &may_end);
+    let first = start(left(), config("left")).await?;
+    one_each(&scene).await;
+    eventually("it has an event of each partition in hand", async || begun.lock().len() == PARTITIONS as usize).await;
+    let right = Handled::default();
+    let mut second = program(&right).start(config("right")).await?;
+    // Meanwhile the first is told to give up some, and cannot yet.
+    tokio::time::sleep(crate::stage::MOMENT).await;
+    drop(first);
+    may_end.send_replace(true);
+    let back = left().start(config("left")).await?;
+    drain(&mut second).await?;
+    one_each(&scene).await;
+    drain(&mut second).await?;
+    let changelog = scene.records("instances-sums-changelog").await;
+    let twos = changelog.iter().filter(|record| record.value.as_deref() == Some("2")).count();
+    assert_eq!(twos, PARTITIONS as usize, "each event counts once: {changelog:?}");
+    assert!(!right.lock().is_empty(), "the second has a share");
     stop(back).await?;
     Ok(stop(second).await?)
 }

@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use marlowe_broker::{BrokerError, GroupEvent, Partition, TopicPartition};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::members::Member;
@@ -24,6 +26,9 @@ pub(crate) enum Command {
 /// How often it looks at once, when someone waits again.
 const CATCH_UP: u32 = 5;
 
+/// How soon it looks at the group again when it could not.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often it may find nobody waiting before it attends no more.
 const PATIENCE: u32 = 10;
 
@@ -44,6 +49,10 @@ pub(crate) struct Attendant {
     is_lost: bool,
     /// Whether it was told anything since it joined.
     told: bool,
+    /// When to look whether something is nobody's, and the generation in which that would be.
+    look: Option<(Instant, i32)>,
+    /// It leaves the group, to join anew.
+    is_leaving: bool,
 }
 
 impl Attendant {
@@ -68,6 +77,8 @@ impl Attendant {
             unacknowledged: BTreeSet::new(),
             is_lost: false,
             told: false,
+            look: None,
+            is_leaving: false,
         })
     }
 
@@ -113,17 +124,59 @@ impl Attendant {
                 self.decided(rebalanced, places);
             }
         }
+        self.see_whether_all_is_given();
         // While it waits for a revocation to be answered, the client does not tell that all is lost meanwhile.
         if !self.revoked.is_empty() && !self.client.is_member() {
             self.decided(Rebalanced::Lost, Vec::new());
         }
     }
 
+    /// One that came back under its name may have been about to give something up, which is nobody's now: the group shares out
+    /// all there is when someone joins whom it does not know.
+    fn see_whether_all_is_given(&mut self) {
+        if let Some((at, generation)) = self.look
+            && Instant::now() >= at
+        {
+            self.look = None;
+            // In a newer generation all was shared out.
+            if self.client.identity().is_none_or(|now| now.generation != generation) {
+                return;
+            }
+            match self.subscription.missing(&self.cluster) {
+                Ok(None) => {}
+                Ok(Some(place)) => {
+                    tracing::warn!(
+                        "nobody has {} [{}] since this member came back: it leaves the group, and joins anew",
+                        place.topic,
+                        place.partition
+                    );
+                    // What it has is taken from it, as in any rebalance.
+                    match self.client.unsubscribe() {
+                        Ok(()) => self.is_leaving = true,
+                        Err(failure) => self.tell(Err(self.failed(&failure))),
+                    }
+                }
+                Err(failure) => {
+                    tracing::debug!("looking at the group: {}; trying again", failure.reason);
+                    self.look = Some((Instant::now() + LOOK_AGAIN, generation));
+                }
+            }
+        }
+        if self.is_leaving && !self.is_lost && self.revoked.is_empty() && !self.client.is_member() {
+            self.join();
+        }
+    }
+
     /// After a loss nothing of the old client is worth keeping: what it believes to own may be others'.
     fn begin_anew(&mut self) {
-        if !std::mem::take(&mut self.is_lost) {
-            return;
+        if std::mem::take(&mut self.is_lost) {
+            self.join();
         }
+    }
+
+    /// Joins with a new client.
+    fn join(&mut self) {
+        (self.look, self.is_leaving) = (None, false);
         match self.subscription.begin(&self.cluster) {
             Ok((client, desk)) => {
                 self.member.is(&client);
@@ -141,6 +194,12 @@ impl Attendant {
                     places.iter().map(|place| Place { offset: Places::LATEST, ..place.clone() }).collect();
                 if let Err(failure) = self.client.take_up(&Places::of(&from_end)) {
                     self.tell(Err(self.failed(&failure)));
+                }
+                if !self.told
+                    && let Some(after) = self.subscription.look_after()
+                {
+                    let generation = self.client.identity().map_or(-1, |identity| identity.generation);
+                    self.look = Some((Instant::now() + after, generation));
                 }
                 // A member that has nothing is told so once.
                 if !places.is_empty() || !self.told {

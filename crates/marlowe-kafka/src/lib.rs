@@ -13,6 +13,7 @@
 
 #![deny(unsafe_code)]
 
+mod allotment;
 mod attendant;
 mod background;
 mod batch;

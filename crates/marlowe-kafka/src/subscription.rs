@@ -1,15 +1,22 @@
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use marlowe_broker::{BrokerError, GroupConfig};
 use parking_lot::Mutex;
 
+use crate::allotment::Allotment;
 use crate::cluster::Cluster;
-use crate::native::{Client, Configuration, Kind, Observer, Place, Places, Rebalanced};
+use crate::native::{Client, Configuration, Failure, Kind, Observer, Place, Places, Rebalanced};
+
+/// How long the look at a group may take: meanwhile the member hears nothing.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which group a member joins, for which topics, and how.
 pub(crate) struct Subscription {
     configuration: Configuration,
+    group: Arc<str>,
     topics: Vec<Arc<str>>,
+    session: Duration,
 }
 
 impl Subscription {
@@ -38,12 +45,35 @@ impl Subscription {
         if let Some(instance) = &config.instance {
             configuration = configuration.set("group.instance.id", &**instance);
         }
-        Self { configuration, topics: config.topics.clone() }
+        let (group, topics, session) = (config.group.clone(), config.topics.clone(), config.session_timeout);
+        Self { configuration, group, topics, session }
     }
 
     /// The member's name that lasts, if it has one.
     pub(crate) fn instance(&self) -> Option<&str> {
         self.configuration.value("group.instance.id")
+    }
+
+    /// When to look whether a member that has joined came back to a group in which something is nobody's: one that joins under
+    /// a name that lasts may. The members share out among themselves for a session at most; with KIP-848 the coordinator does.
+    pub(crate) fn look_after(&self) -> Option<Duration> {
+        let is_classic = self.configuration.value("group.protocol") != Some("consumer");
+        (is_classic && self.instance().is_some()).then_some(self.session)
+    }
+
+    /// What nobody in the group has, if there is something and the group is content with that. Blocks, for a moment.
+    pub(crate) fn missing(&self, cluster: &Cluster) -> Result<Option<Place>, Failure> {
+        let group = cluster.lookups.group(&self.group, LOOK_WITHIN)?;
+        let allotment = Allotment::read(group.assignments.iter().map(Vec::as_slice)).filter(|_| group.is_stable);
+        let Some(allotment) = allotment else { return Ok(None) };
+        for topic in &self.topics {
+            let metadata = cluster.lookups.metadata(Some(topic), LOOK_WITHIN)?;
+            let found = metadata.topics.iter().find(|found| found.name == **topic && found.error.is_none());
+            if let Some(missing) = found.and_then(|found| allotment.missing(topic, found.partitions)) {
+                return Ok(Some(Place::new(topic, missing.unsigned_abs(), 0)));
+            }
+        }
+        Ok(None)
     }
 
     /// Joins: a client, and the desk where it puts what the group decides.

@@ -278,9 +278,11 @@ impl Cluster {
             Ok(Some(Err((_, RDKafkaErrorCode::NonEmptyGroup)))) => {
                 let (cluster, name) = (self.clone(), group.to_owned());
                 let members = in_background("group", move || {
-                    cluster.retried("counting a group's members", |within| cluster.lookups.count_members(&name, within))
+                    cluster.retried("counting a group's members", |within| cluster.lookups.group(&name, within))
                 })
-                .await??;
+                .await??
+                .assignments
+                .len();
                 Err(BrokerError::GroupNotEmpty { group: group.into(), members })
             }
             Ok(Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) | Some(Ok(_)) | None) => Ok(()),

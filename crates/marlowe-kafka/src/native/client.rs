@@ -282,7 +282,7 @@ impl Drop for Client {
 
 /// # Safety
 /// `start` is null, or `count` elements are there for as long as `'a`.
-unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
+pub(super) unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
     if start.is_null() || count <= 0 {
         return &[];
     }

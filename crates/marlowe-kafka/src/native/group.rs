@@ -3,7 +3,7 @@ use std::ptr::NonNull;
 
 use rdkafka::bindings as sys;
 
-use super::client::Client;
+use super::client::{Client, slice};
 use super::code::Failure;
 use super::partitions::Places;
 
@@ -17,7 +17,16 @@ pub(crate) struct Identity {
     pub(crate) instance: Option<String>,
 }
 
-/// The same, in librdkafka's memory.
+/// How a group stands.
+#[derive(Debug, Default)]
+pub(crate) struct GroupState {
+    /// It is not about to share out anything.
+    pub(crate) is_stable: bool,
+    /// What each member has, as the group's protocol writes it.
+    pub(crate) assignments: Vec<Vec<u8>>,
+}
+
+/// Who a member is, in librdkafka's memory.
 pub(super) struct NativeIdentity(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
 
 impl NativeIdentity {
@@ -109,17 +118,29 @@ impl Client {
         super::Code::check(unsafe { sys::rd_kafka_commit(self.as_ptr(), places.as_ptr(), 0) })
     }
 
-    /// How many members a group has, as far as its coordinator tells.
-    pub(crate) fn count_members(&self, group: &str, within: std::time::Duration) -> Result<usize, Failure> {
-        let Ok(group) = CString::new(group) else { return Ok(0) };
+    /// Leaves the group, also one with an instance, when what it has is given up: that is asked for.
+    pub(crate) fn unsubscribe(&self) -> Result<(), Failure> {
+        // SAFETY: the client is alive.
+        super::Code::check(unsafe { sys::rd_kafka_unsubscribe(self.as_ptr()) })
+    }
+
+    /// How a group stands, as far as its coordinator tells.
+    pub(crate) fn group(&self, group: &str, within: std::time::Duration) -> Result<GroupState, Failure> {
+        let Ok(group) = CString::new(group) else { return Ok(GroupState::default()) };
         let mut list = std::ptr::null();
-        // SAFETY: the client is alive; what it answers is read before it is destroyed.
+        // SAFETY: the client is alive; what it answers is read before it is destroyed, and its arrays are as long as it says.
         unsafe {
             let millis = super::client::millis(within);
             super::Code::check(sys::rd_kafka_list_groups(self.as_ptr(), group.as_ptr(), &mut list, millis))?;
-            let count = if (*list).group_cnt > 0 { (*(*list).groups).member_cnt.max(0) as usize } else { 0 };
+            let assignment = |member: &sys::rd_kafka_group_member_info| {
+                slice(member.member_assignment.cast::<u8>(), member.member_assignment_size).to_vec()
+            };
+            let state = slice((*list).groups, (*list).group_cnt).first().map(|group| GroupState {
+                is_stable: !group.state.is_null() && CStr::from_ptr(group.state).to_bytes() == b"Stable",
+                assignments: slice(group.members, group.member_cnt).iter().map(assignment).collect(),
+            });
             sys::rd_kafka_group_list_destroy(list);
-            Ok(count)
+            Ok(state.unwrap_or_default())
         }
     }
 }

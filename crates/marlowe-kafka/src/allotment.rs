@@ -1,0 +1,67 @@
+use std::collections::BTreeSet;
+
+/// What the members of a group have, all of them together.
+///
+/// A member with an instance that restarts while the group takes something from it comes back to what it keeps, and nothing is
+/// shared out anew: the coordinator takes it for one that never was away. What it was to give up is nobody's then.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allotment(BTreeSet<(String, i32)>);
+
+impl Allotment {
+    /// Reads what each member has, as the classic protocol writes it (`ConsumerProtocolAssignment`); `None` if it is something
+    /// else.
+    pub(crate) fn read<'a>(assignments: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut given = BTreeSet::new();
+        // A member that has joined and was given nothing yet has no bytes.
+        for mut rest in assignments.into_iter().filter(|assignment| !assignment.is_empty()) {
+            let _version: [u8; 2] = take(&mut rest)?;
+            for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
+                let length = usize::try_from(i16::from_be_bytes(take(&mut rest)?)).ok()?;
+                let (topic, after) = rest.split_at_checked(length)?;
+                rest = after;
+                let topic = std::str::from_utf8(topic).ok()?;
+                for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
+                    given.insert((topic.to_owned(), i32::from_be_bytes(take(&mut rest)?)));
+                }
+            }
+        }
+        Some(Self(given))
+    }
+
+    /// The first of a topic's partitions that nobody has.
+    pub(crate) fn missing(&self, topic: &str, partitions: u32) -> Option<i32> {
+        (0..i32::try_from(partitions).ok()?).find(|partition| !self.0.contains(&(topic.to_owned(), *partition)))
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 1, `a` with partitions 0 and 2, `bc` with 1, and no user data.
+    const SOME: &[u8] =
+        b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x02\0\x02bc\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
+
+    #[test]
+    fn what_nobody_has_is_found() {
+        let one = Allotment::read([SOME, b""]).unwrap();
+        assert_eq!((one.missing("a", 3), one.missing("a", 1), one.missing("bc", 2)), (Some(1), None, Some(0)));
+        let other = b"\0\0\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
+        let both = Allotment::read([SOME, other]).unwrap();
+        assert_eq!((both.missing("a", 3), both.missing("d", 1)), (None, Some(0)));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_read() {
+        // What comes last is user data, which nobody reads.
+        for length in 1..SOME.len() - 4 {
+            assert_eq!(Allotment::read([&SOME[..length]]), None, "{length} bytes");
+        }
+    }
+}
