@@ -11,7 +11,7 @@ use marlowe::{App, Forwarded, Running, TableView, WebState};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::program::{Program, owners, program, settle};
+use crate::program::{Program, crash_an_owner, owners, program, settle};
 use crate::scene::{Cluster, TestResult, client, drain, eventually, start, stop};
 
 #[derive(Clone)]
@@ -51,10 +51,11 @@ async fn teapot(headers: HeaderMap) -> Response {
     (StatusCode::MISDIRECTED_REQUEST, headers, "the handler's own").into_response()
 }
 
-fn routes(program: &mut Program, deadline: Duration) {
+fn routes(program: &mut Program) {
     let pages = program.pages;
     program.app.web(move |worker: WebState| {
-        let to_owner = worker.owner_of(pages).within(deadline);
+        let to_owner = worker.owner_of(pages).within(Duration::from_secs(20));
+        let hasty = worker.owner_of(pages).within(Duration::from_millis(400));
         // A row that is asked for where it is has not to be waited for.
         let here = Here {
             worker: worker.worker().to_owned(),
@@ -71,6 +72,7 @@ fn routes(program: &mut Program, deadline: Duration) {
         Router::new()
             .nest("/echo", echoes)
             .route("/rows/{page}", get(row).route_layer(to_owner.clone().by_path("page")))
+            .route("/hasty/{page}", get(row).route_layer(hasty.by_path("page")))
             .route("/query", any(echo).layer(to_owner.clone().by_query("page")))
             .route("/teapot/{key}", any(teapot).layer(to_owner.clone().by_path("key")))
             .route("/small/{key}", any(echo).layer(to_owner.clone().body_limit(10).by_path("key")))
@@ -84,10 +86,10 @@ async fn processes(number: usize, name: &str, config: marlowe::Config) -> Vec<Ru
     let mut processes = Vec::new();
     for _ in 0..number {
         let mut program = program(name);
-        routes(&mut program, Duration::from_secs(20));
+        routes(&mut program);
         processes.push(start(program.app, config.clone()).await.unwrap());
+        settle(&processes).await;
     }
-    settle(&processes).await;
     processes
 }
 
@@ -97,7 +99,7 @@ fn worker(client: &Client) -> String {
 
 #[tokio::test]
 async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as_it_was() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = processes(3, "forward", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
     let mut answered_by = std::collections::BTreeSet::new();
@@ -157,7 +159,7 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
 
 #[tokio::test]
 async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let processes = processes(2, "once", cluster.calm().cluster_token("sesame")).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
     let owner = clients[0].get("/echo/k/more").expect(200)["worker"].clone();
@@ -185,22 +187,14 @@ async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestRe
 
 #[tokio::test]
 async fn while_a_key_has_no_owner_requests_wait_and_then_are_told_to_come_back() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut config = cluster.config();
     config.session_timeout = Duration::from_secs(3);
-    let mut processes = Vec::new();
-    for deadline in [400, 20_000] {
-        let mut program = program("come-back");
-        routes(&mut program, Duration::from_millis(deadline));
-        processes.push(start(program.app, config.clone()).await?);
-    }
-    // The third is the one that crashes.
-    processes.push(start(program("come-back").app, config).await?);
-    settle(&processes).await;
+    let mut processes = processes(3, "come-back", config).await;
+    crash_an_owner("pages", &mut processes);
     let clients: Vec<_> = processes.iter().map(client).collect();
-    drop(processes.pop());
     let keys: Vec<String> = (0..40).map(|number| format!("page-{number}")).collect();
-    let told: Vec<_> = keys.iter().map(|key| clients[0].get(&format!("/rows/{key}"))).collect();
+    let told: Vec<_> = keys.iter().map(|key| clients[0].get(&format!("/hasty/{key}"))).collect();
     let refused = told.iter().find(|answer| answer.status != 200).expect("some keys were the crashed one's");
     assert!(refused.error(503).contains("no worker has it open"), "{}", refused.text);
     assert_eq!(refused.header("retry-after"), "1");
@@ -210,10 +204,8 @@ async fn while_a_key_has_no_owner_requests_wait_and_then_are_told_to_come_back()
     let own: Vec<String> = processes.iter().map(|running| format!("http://{}", running.web_addresses()[0])).collect();
     eventually("the others have all", async || owners(&clients[0]) == own.iter().cloned().collect()).await;
     for key in &keys {
-        let workers: Vec<Value> = clients[..2]
-            .iter()
-            .map(|client| client.get(&format!("/rows/{key}")).expect(200)["worker"].clone())
-            .collect();
+        let workers: Vec<Value> =
+            clients.iter().map(|client| client.get(&format!("/rows/{key}")).expect(200)["worker"].clone()).collect();
         assert_eq!(workers[0], workers[1]);
     }
     for running in processes {
@@ -224,7 +216,7 @@ async fn while_a_key_has_no_owner_requests_wait_and_then_are_told_to_come_back()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_shards_move_every_request_is_answered_by_an_owner() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = processes(2, "on-the-move", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
     let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -246,7 +238,7 @@ async fn while_shards_move_every_request_is_answered_by_an_owner() -> TestResult
     }
     for _ in 0..3 {
         let mut third = program("on-the-move");
-        routes(&mut third, Duration::from_secs(20));
+        routes(&mut third);
         processes.push(start(third.app, cluster.calm()).await?);
         settle(&processes).await;
         stop(processes.pop().unwrap()).await?;
@@ -269,6 +261,6 @@ async fn a_table_whose_keys_have_no_owner_cannot_be_routed_by() {
     app.web(move |worker| {
         Router::new().route("/{key}", get(async || "x")).route_layer(worker.owner_of(here).by_path("key"))
     });
-    let error = app.start(Cluster::new().config()).await.err().unwrap().to_string();
+    let error = app.start(Cluster::new().await.config()).await.err().unwrap().to_string();
     assert!(error.contains("table `here`") && error.contains("no key has an owner"), "{error}");
 }

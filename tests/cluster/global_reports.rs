@@ -54,7 +54,7 @@ async fn stop_all(processes: Vec<Running>) -> TestResult {
 /// partitions, and an agent that writes its events into the table and then lists all of it.
 #[tokio::test]
 async fn rh_475_all_keys_are_in_all_of_more_than_two_workers() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = three(&cluster, "rh-475").await;
     let Greetings { greetings, greeted, .. } = greetings("rh-475");
     let keys: BTreeSet<String> = (0..90).map(|number| format!("key-{number}")).collect();
@@ -74,7 +74,7 @@ async fn rh_475_all_keys_are_in_all_of_more_than_two_workers() -> TestResult {
 /// producer, that knows nothing of the program but the topic's name, writes text keys and values.
 #[tokio::test]
 async fn rh_541_what_another_producer_writes_reaches_every_worker() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let processes = three(&cluster, "rh-541").await;
     let greeted = greetings("rh-541").greeted;
     let copies = copies(&processes, greeted);
@@ -96,7 +96,7 @@ async fn rh_541_what_another_producer_writes_reaches_every_worker() -> TestResul
 /// buffer fills, and each is waited for on every worker that is there.
 #[tokio::test]
 async fn rh_580_updates_are_neither_lost_nor_held_back_while_workers_join_and_leave() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let Greetings { greeted, .. } = greetings("rh-580");
     let mut processes = vec![start(greetings("rh-580").app, cluster.calm()).await?];
     let mut round = 0u64;
@@ -141,7 +141,7 @@ async fn rh_580_updates_are_neither_lost_nor_held_back_while_workers_join_and_le
 #[tokio::test]
 async fn rh_716_every_worker_has_all_of_300_000_keys() -> TestResult {
     const KEYS: u64 = 300_000;
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let build = || {
         let mut app = App::new("rh-716");
         app.partitions(1);
@@ -180,7 +180,7 @@ async fn rh_716_every_worker_has_all_of_300_000_keys() -> TestResult {
 /// the worker serves, and what comes after follows.
 #[tokio::test]
 async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let Greetings { greeted, .. } = greetings("fs-212");
     let mut processes = three(&cluster, "fs-212").await;
     let mut total = 0u64;
@@ -233,7 +233,7 @@ async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> T
 /// GlobalTable, whilst the other instance will not update its version." Every partition, and every instance.
 #[tokio::test]
 async fn fs_283_a_message_to_one_partition_updates_every_instance() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let processes = three(&cluster, "fs-283").await;
     let Greetings { greeted, .. } = greetings("fs-283");
     let copies = copies(&processes, greeted);
@@ -256,7 +256,7 @@ async fn fs_283_a_message_to_one_partition_updates_every_instance() -> TestResul
 /// What all the reports are about: counts from all workers on shared keys, exact on each of them, also through a crash.
 #[tokio::test]
 async fn counts_of_all_workers_on_shared_keys_are_exact_on_each_of_them_also_when_one_crashes() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let build = || {
         let mut app = App::new("exact");
         app.partitions(6);

@@ -4,6 +4,7 @@
 #[path = "../web/client.rs"]
 mod client;
 mod directory;
+mod folder;
 mod forwarding;
 mod global_reports;
 mod held;
@@ -11,6 +12,9 @@ mod moving;
 mod program;
 mod reads;
 mod scene;
+#[allow(dead_code, reason = "some of it is for the rules alone")]
+#[path = "../rules/stage.rs"]
+mod stage;
 mod stalled;
 mod standbys;
 mod token;

@@ -32,7 +32,7 @@ async fn read_on(view: TableView<String, u64>, keys: u64, done: Arc<AtomicBool>,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_join_and_leave_while_others_read_and_nothing_goes_back() -> TestResult {
     const KEYS: u64 = 24;
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "moving", cluster.calm()).await;
     let program = program("moving");
     let (done, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -75,7 +75,7 @@ async fn processes_join_and_leave_while_others_read_and_nothing_goes_back() -> T
 
 #[tokio::test]
 async fn a_read_waits_for_an_owner_that_restores_elsewhere() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "restoring", cluster.calm()).await;
     let program = program("restoring");
     let inbox = processes[0].open(program.squares.inbox());

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use marlowe::{App, Config, Running, Table, Topic};
 
@@ -34,13 +35,13 @@ pub(crate) fn program(name: &str) -> Program {
 }
 
 impl Cluster {
-    /// Starts so many processes of the program, and waits until each has a part of every table and knows who has the rest.
+    /// Starts so many processes of the program, one after the other, and waits until each has a share and knows who has the rest.
     pub(crate) async fn processes(&self, number: usize, name: &str, config: Config) -> Vec<Running> {
         let mut processes = Vec::new();
         for _ in 0..number {
             processes.push(start(program(name).app, config.clone()).await.unwrap());
+            settle(&processes).await;
         }
-        settle(&processes).await;
         processes
     }
 }
@@ -55,11 +56,23 @@ pub(crate) async fn settle(processes: &[Running]) {
     }
 }
 
-/// Where the partitions of `pages` and `squares` are, if all are open; nothing otherwise.
+/// Where the partitions of all tables are, if all are open; nothing otherwise.
 pub(crate) fn owners(client: &Client) -> BTreeSet<String> {
+    owners_where(client, |_| true)
+}
+
+/// Crashes a process that has a part of a table, and says where it was.
+pub(crate) fn crash_an_owner(table: &str, processes: &mut Vec<Running>) -> SocketAddr {
+    let owners = owners_where(&client(&processes[0]), |name| name == table);
+    let is_owner = |running: &Running| owners.contains(&format!("http://{}", running.web_addresses()[0]));
+    let at = processes.iter().rposition(is_owner).expect("somebody has the table");
+    processes.remove(at).web_addresses()[0]
+}
+
+fn owners_where(client: &Client, is_meant: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let tables = client.get("/tables").json();
     let mut owners = BTreeSet::new();
-    for table in tables.as_array().unwrap().iter().filter(|table| table["kind"] == "table") {
+    for table in tables.as_array().unwrap().iter().filter(|table| is_meant(table["name"].as_str().unwrap())) {
         for place in table["where"].as_array().unwrap() {
             match place["web"].as_str() {
                 Some(web) if place["open"] == true => owners.insert(web.to_owned()),

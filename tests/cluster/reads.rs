@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use marlowe::{Partition, ViewError};
 
-use crate::program::program;
+use crate::program::{crash_an_owner, program};
 use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
 
 #[tokio::test]
 async fn a_view_answers_for_every_key_whichever_process_it_is_in() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = cluster.processes(3, "views", cluster.calm()).await;
     let program = program("views");
     let (visits, squares) = (processes[0].open(program.visits), processes[1].open(program.squares.inbox()));
@@ -42,7 +42,7 @@ async fn a_view_answers_for_every_key_whichever_process_it_is_in() -> TestResult
 
 #[tokio::test]
 async fn what_one_process_sends_a_view_in_any_other_can_wait_for() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let processes = cluster.processes(3, "waits", cluster.calm()).await;
     let program = program("waits");
     for round in 0..30u64 {
@@ -71,7 +71,7 @@ async fn what_one_process_sends_a_view_in_any_other_can_wait_for() -> TestResult
 
 #[tokio::test]
 async fn a_table_larger_than_one_answer_comes_whole() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let build = || {
         let mut app = marlowe::App::new("large");
         app.partitions(2);
@@ -106,7 +106,7 @@ async fn a_table_larger_than_one_answer_comes_whole() -> TestResult {
 
 #[tokio::test]
 async fn a_process_without_a_web_server_cannot_be_asked_and_the_error_says_what_to_do() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let silent = start(program("no-web").app, cluster.calm().without_web()).await?;
     let second = start(program("no-web").app, cluster.calm()).await?;
     let program = program("no-web");
@@ -136,7 +136,7 @@ async fn a_process_without_a_web_server_cannot_be_asked_and_the_error_says_what_
 
 #[tokio::test]
 async fn rows_of_a_crashed_process_are_not_there_until_another_has_them_and_the_error_says_why() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut config = cluster.config();
     config.session_timeout = Duration::from_secs(3);
     let mut processes = cluster.processes(2, "crashed", config).await;
@@ -147,9 +147,7 @@ async fn rows_of_a_crashed_process_are_not_there_until_another_has_them_and_the_
         inbox.send(key, *key).await?;
     }
     drain(&mut processes[0]).await?;
-    let crashed = processes.pop().unwrap();
-    let address = crashed.web_addresses()[0].to_string();
-    drop(crashed);
+    let address = crash_an_owner("squares", &mut processes).to_string();
     let view = processes[0].open(program.squares.view());
     let hasty = view.clone().within(Duration::from_millis(300));
     let mut errors = Vec::new();

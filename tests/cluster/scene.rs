@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{
-    App, Broker, Config, EmbeddedBroker, EmbeddedConfig, Offset, Partition, RunError, Running, Sent, Timestamp,
-};
+use marlowe::{App, Broker, Config, Offset, Partition, RunError, Running, Sent, Timestamp};
 use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, TopicPartition};
 
 use crate::client::Client;
@@ -14,36 +12,31 @@ use crate::client::Client;
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
-pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST: Duration = crate::stage::LONGEST.saturating_mul(2);
 
-/// A cluster of processes to be. This is the one place that knows which broker they run on.
+/// A cluster of processes to be, on the broker that the stage says.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) broker: Arc<dyn Broker>,
-    /// How long a process may be silent before the broker takes it for dead.
-    pub(crate) session: Duration,
 }
 
 impl Cluster {
-    pub(crate) fn new() -> Self {
-        Self {
-            broker: Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default())),
-            session: Duration::from_millis(600),
-        }
+    pub(crate) async fn new() -> Self {
+        Self { broker: crate::stage::broker().await }
     }
 
     /// The settings of a process: on a web port of its own, and with frequent commits.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default().broker(self.broker.clone()).web(free()).lanes(1);
         config.commit_interval = Duration::from_millis(20);
-        config.session_timeout = self.session;
+        config.session_timeout = crate::stage::SESSION;
         config
     }
 
     /// The same, of processes that are not to be taken for dead, however busy the machine is.
     pub(crate) fn calm(&self) -> Config {
         let mut config = self.config();
-        config.session_timeout = Duration::from_secs(20);
+        config.session_timeout = crate::stage::CALM;
         config
     }
 

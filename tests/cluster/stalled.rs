@@ -6,7 +6,7 @@ use crate::scene::{Cluster, TestResult, client, eventually, start, stop, within}
 
 #[tokio::test]
 async fn a_process_taken_for_dead_reads_what_others_have_from_them_and_not_what_it_had() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let stalled = Held::over(cluster.broker.clone());
     let late = start(program("stalled").app, cluster.config().broker(stalled.clone())).await?;
     let second = start(program("stalled").app, cluster.config()).await?;

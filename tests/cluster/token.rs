@@ -10,7 +10,7 @@ const READ: &str = "/cluster/v1/read";
 
 #[tokio::test]
 async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let config = || cluster.calm().cluster_token("sesame");
     let processes = cluster.processes(2, "token", config()).await;
     let views: Vec<_> = processes.iter().map(|running| running.open(program("token").squares.view())).collect();
@@ -40,7 +40,7 @@ async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> Tes
 
 #[tokio::test]
 async fn a_worker_with_another_token_is_refused_and_told_what_to_do() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let first = start(program("wrong").app, cluster.calm().cluster_token("right")).await?;
     let second = start(program("wrong").app, cluster.calm().cluster_token("wrong")).await?;
     let view = second.open(program("wrong").squares.view());
@@ -77,7 +77,7 @@ async fn a_worker_with_another_token_is_refused_and_told_what_to_do() -> TestRes
 #[tokio::test]
 async fn a_token_that_cannot_be_said_is_refused_at_the_start_without_being_shown() {
     for token in ["", "open sesame", "sesäme"] {
-        let config = Cluster::new().config().cluster_token(token);
+        let config = Cluster::new().await.config().cluster_token(token);
         assert!(!format!("{config:?}").contains("sesa"));
         let error = program("refused").app.start(config).await.err().unwrap().to_string();
         assert!(error.contains("cluster token") && !error.contains("sesa") && !error.contains("sesä"), "{error}");
@@ -86,7 +86,7 @@ async fn a_token_that_cannot_be_said_is_refused_at_the_start_without_being_shown
 
 #[tokio::test]
 async fn workers_are_found_where_they_say() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let first = start(program("found").app, cluster.calm()).await?;
     let second = start(program("found").app, cluster.calm().advertise("http://localhost")).await?;
     let port = second.web_addresses()[0].port();

@@ -7,7 +7,7 @@ use crate::scene::{Cluster, TestResult, client, drain, stop};
 
 #[tokio::test]
 async fn every_process_answers_for_every_row_and_for_pages_of_all() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let mut processes = cluster.processes(3, "web", cluster.calm()).await;
     let program = program("web");
     let visits = processes[0].open(program.visits);
@@ -51,7 +51,7 @@ async fn every_process_answers_for_every_row_and_for_pages_of_all() -> TestResul
 
 #[tokio::test]
 async fn a_change_sent_to_any_process_is_waited_for_there_and_read_anywhere_from_its_position_on() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let processes = cluster.processes(3, "changes", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
     for number in 0..30usize {
@@ -87,7 +87,7 @@ pub(crate) fn how_many(table: &str, partition: u32, generation: u64) -> Vec<u8> 
 
 #[tokio::test]
 async fn who_is_asked_by_another_worker_answers_itself_or_says_that_it_does_not_own() -> TestResult {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let processes = cluster.processes(2, "asked", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
     let places = clients[0].get("/tables").json()[0]["where"].clone();
