@@ -9,6 +9,7 @@ mod scene;
 #[allow(dead_code)]
 #[path = "rules/stage.rs"]
 mod stage;
+mod waits;
 
 use std::path::Path;
 use std::process::Command;

@@ -226,7 +226,13 @@ async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> T
         eventually("all copies are alike", async || copy.len().unwrap() == total).await;
         assert!(copy.iter()?.iter().all(|(key, value)| *key == format!("key-{value}")));
     }
-    stop_all(processes).await
+    // After a restart of all, each has also what it wrote itself.
+    stop_all(processes).await?;
+    let again = three(&cluster, "fs-212").await;
+    for copy in copies(&again, greeted) {
+        assert_eq!(copy.len()?, total);
+    }
+    stop_all(again).await
 }
 
 /// "By pushing a message to one partition, the instance listening to that partition detects the message and updates the

@@ -14,13 +14,22 @@ pub(crate) struct Held {
     pub(crate) members: watch::Sender<bool>,
     /// Nothing comes of changelogs.
     pub(crate) changelogs: watch::Sender<bool>,
+    /// Nobody joins.
+    pub(crate) joins: watch::Sender<bool>,
+    /// Nobody learns how far a group is.
+    pub(crate) positions: watch::Sender<bool>,
 }
 
 impl Held {
     /// Nothing is held up yet.
     pub(crate) fn over(inner: Arc<dyn Broker>) -> Arc<Self> {
-        Arc::new(Self { inner, members: watch::Sender::new(false), changelogs: watch::Sender::new(false) })
+        let [members, changelogs, joins, positions] = std::array::from_fn(|_| watch::Sender::new(false));
+        Arc::new(Self { inner, members, changelogs, joins, positions })
     }
+}
+
+async fn until_let_go(held: &watch::Sender<bool>) {
+    let _ = held.subscribe().wait_for(|held| !held).await;
 }
 
 struct HeldReader {
@@ -123,7 +132,10 @@ impl Broker for Held {
         group: &'a str,
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>> {
-        self.inner.committed(group, partitions)
+        Box::pin(async move {
+            until_let_go(&self.positions).await;
+            self.inner.committed(group, partitions).await
+        })
     }
 
     fn commit_offsets<'a>(
@@ -157,6 +169,7 @@ impl Broker for Held {
 
     fn join(&self, config: GroupConfig) -> BoxFuture<'_, Result<Box<dyn Membership>, BrokerError>> {
         Box::pin(async move {
+            until_let_go(&self.joins).await;
             let inner = self.inner.join(config).await?;
             let membership: Box<dyn Membership> = Box::new(HeldMembership { inner, held: self.members.subscribe() });
             Ok(membership)

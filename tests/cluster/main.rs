@@ -18,4 +18,6 @@ mod stage;
 mod stalled;
 mod standbys;
 mod token;
+#[path = "../waits/mod.rs"]
+mod waits;
 mod web;

@@ -1,18 +1,17 @@
-//! Where several processes play: the broker that they share, and waits that end.
+//! Where several processes play: the broker that they share, and what lies in its topics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Broker, Config, Offset, Partition, RunError, Running, Sent, Timestamp};
+use marlowe::{Broker, Config, Offset, Partition, Running, Sent, Timestamp};
 use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, TopicPartition};
 
 use crate::client::Client;
+pub(crate) use crate::stage::LONGEST;
+pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
-pub(crate) const LONGEST: Duration = crate::stage::LONGEST.saturating_mul(2);
 
 /// A cluster of processes to be, on the broker that the stage says.
 #[derive(Clone)]
@@ -109,46 +108,4 @@ pub(crate) fn free() -> SocketAddr {
 /// A client of the process's first worker.
 pub(crate) fn client(running: &Running) -> Client {
     Client::new(running.web_addresses()[0])
-}
-
-/// Starts a process and waits until what it has got is open.
-pub(crate) async fn start(app: App, config: Config) -> Result<Running, RunError> {
-    within(async {
-        let mut running = app.start(config).await?;
-        running.ready().await?;
-        Ok(running)
-    })
-    .await
-}
-
-/// Processes all input to its end.
-pub(crate) async fn drain(running: &mut Running) -> Result<(), RunError> {
-    within(running.drain()).await
-}
-
-/// Stops, as a process does that is told to.
-pub(crate) async fn stop(running: Running) -> Result<(), RunError> {
-    within(running.stop()).await
-}
-
-/// Waits for something that must come.
-pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LONGEST, what).await {
-        Ok(done) => done,
-        Err(_) => panic!("it took longer than {LONGEST:?}"),
-    }
-}
-
-/// Waits until something holds.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(LONGEST, async {
-        while !holds().await {
-            pause(5).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within {LONGEST:?}: {what}");
-}
-
-pub(crate) async fn pause(millis: u64) {
-    tokio::time::sleep(Duration::from_millis(millis)).await;
 }

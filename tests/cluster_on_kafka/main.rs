@@ -30,5 +30,7 @@ mod stage;
 mod standbys;
 #[path = "../cluster/token.rs"]
 mod token;
+#[path = "../waits/mod.rs"]
+mod waits;
 #[path = "../cluster/web.rs"]
 mod web;

@@ -25,4 +25,6 @@ mod taken_for_dead;
 mod tasks;
 mod time;
 mod timers;
+#[path = "../waits/mod.rs"]
+mod waits;
 mod watched;

@@ -1,5 +1,4 @@
-//! Where a rule is played out: a broker with nothing on it, what lies in its topics, and waits that end. Which broker it is
-//! says the stage.
+//! Where a rule is played out: a broker with nothing on it, and what lies in its topics. Which broker it is says the stage.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,6 +10,7 @@ use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, Producer, RecordB
 
 pub(crate) use crate::stage::LONGEST;
 use crate::stage::SESSION;
+pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -157,48 +157,6 @@ impl Scene {
     pub(crate) async fn values(&self, topic: &str) -> Vec<String> {
         self.records(topic).await.into_iter().filter_map(|record| record.value).collect()
     }
-}
-
-/// Starts the program and waits until its shards are open.
-pub(crate) async fn start(app: App, config: Config) -> Result<Running, RunError> {
-    within(async {
-        let mut running = app.start(config).await?;
-        running.ready().await?;
-        Ok(running)
-    })
-    .await
-}
-
-/// Processes all input to its end.
-pub(crate) async fn drain(running: &mut Running) -> Result<(), RunError> {
-    within(running.drain()).await
-}
-
-/// Stops, as a program does that is told to.
-pub(crate) async fn stop(running: Running) -> Result<(), RunError> {
-    within(running.stop()).await
-}
-
-/// Waits for something that must come.
-pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LONGEST, what).await {
-        Ok(done) => done,
-        Err(_) => panic!("it took longer than {LONGEST:?}"),
-    }
-}
-
-/// Waits until something holds.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(LONGEST, async {
-        while !holds().await {
-            pause(5).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within {LONGEST:?}: {what}");
-}
-
-pub(crate) async fn pause(millis: u64) {
-    tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
 /// Waits for some time in which a worker that starts, after one that crashed, may get to work, or not.

@@ -47,5 +47,7 @@ mod tasks;
 mod time;
 #[path = "../rules/timers.rs"]
 mod timers;
+#[path = "../waits/mod.rs"]
+mod waits;
 #[path = "../rules/watched.rs"]
 mod watched;

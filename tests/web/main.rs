@@ -2,7 +2,8 @@
 
 mod changes;
 mod client;
-mod gate;
+#[path = "../cluster/held.rs"]
+mod held;
 mod numbers;
 mod pages;
 mod program;

@@ -1,12 +1,21 @@
 //! What a worker says before it is ready.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::Config;
+use marlowe::{Config, EmbeddedBroker, EmbeddedConfig};
 
 use crate::client::Client;
-use crate::gate::Gate;
+use crate::held::Held;
 use crate::program::{TestResult, free, program};
+
+/// A broker that lets a worker join, and look up where its shards were, only when it may.
+fn waiting() -> Arc<Held> {
+    let held = Held::over(Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default())));
+    held.joins.send_replace(true);
+    held.positions.send_replace(true);
+    held
+}
 
 async fn until_state(client: &Client, state: &str) {
     for _ in 0..500 {
@@ -20,8 +29,8 @@ async fn until_state(client: &Client, state: &str) {
 
 #[tokio::test]
 async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
-    let gate = Gate::closed();
-    let mut running = program().app.start(Config::default().web(free()).broker(gate.clone())).await?;
+    let held = waiting();
+    let mut running = program().app.start(Config::default().web(free()).broker(held.clone())).await?;
     let client = Client::new(running.web_addresses()[0]);
 
     let starting = client.get("/readyz");
@@ -36,7 +45,7 @@ async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
     assert!(client.get("/tables/pages?wait=0").error(503).contains("no worker has it open"));
     assert!(client.get("/").text.contains(">starting<"));
 
-    gate.joins.send_replace(true);
+    held.joins.send_replace(false);
     until_state(&client, "restoring").await;
     let restoring = client.get("/readyz").expect(503);
     assert!(restoring["restoring"].as_u64().unwrap() > 0, "{restoring}");
@@ -47,7 +56,7 @@ async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
     // A change is taken at once; it is applied when its owner is there.
     let sent = client.post("/tables/pages/early?wait=20", "1").expect(202);
 
-    gate.positions.send_replace(true);
+    held.positions.send_replace(false);
     running.ready().await?;
     let ready = client.get("/readyz").expect(200);
     assert_eq!((&ready["state"], &ready["restoring"], &ready["leader"]), (&"ready".into(), &0.into(), &true.into()));
@@ -59,15 +68,15 @@ async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
 
 #[tokio::test]
 async fn a_read_waits_for_a_worker_that_is_almost_ready() -> TestResult {
-    let gate = Gate::closed();
-    let mut running = program().app.start(Config::default().web(free()).broker(gate.clone())).await?;
+    let held = waiting();
+    let mut running = program().app.start(Config::default().web(free()).broker(held.clone())).await?;
     let client = Client::new(running.web_addresses()[0]);
     let asked = tokio::task::spawn_blocking(move || {
         (client.get("/tables/pages/x?wait=10000"), client.get("/tables/totals/x?wait=10000"))
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    gate.joins.send_replace(true);
-    gate.positions.send_replace(true);
+    held.joins.send_replace(false);
+    held.positions.send_replace(false);
     running.ready().await?;
     let (row, copy) = asked.await?;
     assert_eq!((row.status, copy.status), (404, 404), "{row:?} {copy:?}");
