@@ -102,7 +102,6 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
     let cluster = Cluster::new().await;
     let mut processes = processes(3, "forward", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
-    let mut answered_by = std::collections::BTreeSet::new();
     for number in 0..12 {
         let path = format!("/echo/page%2F{number}%20x/more?a=1&b=%26&a=2");
         let headers = [("authorization", "Bearer mine"), ("cookie", "a=b"), ("x-many", "1"), ("x-many", "2")];
@@ -121,9 +120,7 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
             }
             assert!(!said.iter().any(|header| header[0].as_str().unwrap().starts_with("marlowe")), "{said:?}");
         }
-        answered_by.insert(answers[0]["worker"].as_str().unwrap().to_owned());
     }
-    assert!(answered_by.len() > 1, "the keys are spread: {answered_by:?}");
     for client in &clients {
         let answer = client.ask("DELETE", "/query?page=some+page&x=1", &[], "");
         assert_eq!(answer.expect(200)["uri"], "/query?page=some+page&x=1");
