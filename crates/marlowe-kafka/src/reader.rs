@@ -10,8 +10,9 @@ use crate::batch::KafkaBatch;
 use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Topic};
 
-/// How many messages are taken of a source at a time.
-const OF_A_SOURCE: usize = 1000;
+/// How many messages are taken of a source at a time: so few that they are still in the processor's cache when they are
+/// handled.
+const OF_A_SOURCE: usize = 250;
 
 /// How often, and how many times, it is looked whether a topic that went is there all the same.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
