@@ -101,10 +101,8 @@ impl Kafka {
         // Interleaved, each in a process of its own: what else the machine does hits them alike.
         for _ in 0..self.rounds {
             for case in ["bare", "at-least-once", "exactly-once"] {
-                let line = output(Command::new(&program).args(["kafka", "count", "--case", case]).args(of_topic))?;
-                print!("{line}");
-                let measured: serde_json::Value = serde_json::from_str(&line)
-                    .map_err(|error| format!("case {case} printed no result ({error}): {line}"))?;
+                let measured =
+                    measured(Command::new(&program).args(["kafka", "count", "--case", case]).args(of_topic))?;
                 let speed = |name: &str| measured[name].as_f64().unwrap_or_default();
                 let speed = (speed("events_per_second"), speed("events_per_core_second"));
                 speeds.entry(case).or_default().push(speed);
@@ -123,9 +121,24 @@ impl Kafka {
             })
         };
         println!("{}", serde_json::json!({ "wall": ratios(|speed| speed.0), "cpu": ratios(|speed| speed.1) }));
-        let rate = (median("exactly-once", |speed| speed.0) / 2.0) as u64;
-        run(Command::new(&program).args(["kafka", "latency", "--brokers", &brokers, "--rate", &rate.to_string()]))
+        // Those who send, those who follow, and the broker work too, on this same machine: what all of them carry together is
+        // the whole load.
+        let latency = |rate: f64, seconds: &str| {
+            let rate = (rate as u64).to_string();
+            let of_load = ["latency", "--brokers", &brokers, "--rate", &rate, "--seconds", seconds];
+            measured(Command::new(&program).arg("kafka").args(of_load))
+        };
+        let full = latency(median("exactly-once", |speed| speed.0), "5")?;
+        let carried = full["events_per_second"].as_f64().unwrap_or_default();
+        latency(carried / 2.0, "15").map(drop)
     }
+}
+
+/// What a command prints, for people and as what it measured.
+fn measured(command: &mut Command) -> TaskResult<serde_json::Value> {
+    let line = output(command)?;
+    print!("{line}");
+    serde_json::from_str(&line).map_err(|error| format!("{command:?} printed no result ({error}): {line}"))
 }
 
 impl Restore {

@@ -48,6 +48,7 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
         move || crate::runtime()?.block_on(send(broker, input, rate, seconds, begun))
     });
     let mut latencies = follow(&broker, &output, rate * seconds / FOLLOWED, begun).await?;
+    let took = begun.elapsed();
     sender.join().map_err(|_| "the sender panicked")??;
     running.stop().await?;
     // What came while the caches were cold tells nothing.
@@ -57,6 +58,7 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
     let line = serde_json::json!({
         "case": "latency",
         "rate": rate,
+        "events_per_second": ((rate * seconds) as f64 / took.as_secs_f64()).round(),
         "followed": latencies.len(),
         "p50_ms": at(0.5),
         "p99_ms": at(0.99),
