@@ -42,9 +42,19 @@ impl Run {
             path,
             bootstrap: cluster.bootstrap(),
             folder: self.folder.clone(),
-            arguments: ["--web", "off", "--drain", "--lanes", "2", "--rate", &rate, "--session-timeout", &session]
-                .map(str::to_owned)
-                .into(),
+            arguments: [
+                "--web",
+                "127.0.0.1:0",
+                "--drain",
+                "--lanes",
+                "2",
+                "--rate",
+                &rate,
+                "--session-timeout",
+                &session,
+            ]
+            .map(str::to_owned)
+            .into(),
         };
         let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&program, number)).collect();
         for worker in &mut workers {
