@@ -66,6 +66,8 @@
 //! | [`GlobalTable`] | [`GlobalCopy`]: local reads, changes to any key | [`GlobalClient`] |
 //! | [`Topic`] | [`TopicSender`] | [`TopicClient`] |
 //! | [`Agent`] | [`AgentSender`] | [`AgentClient`] |
+//! | [agent that answers](Agent::answers) | [`AgentSender`] | [`AskClient`]: asks and waits |
+//! | [`agent.reply_to(topic)`](AnsweringAgent::reply_to) | [`RequestSender`] | [`RequestClient`] |
 //!
 //! What the middle column sends is part of the event's transaction. What the right one sends is on its own, and a view
 //! can [wait for it](TableView::wait_for).
@@ -80,6 +82,9 @@
 //!   they read at.
 //! - **Global tables** are tables of which every worker has a read-only copy besides. One writer per key, so counts are
 //!   exact.
+//! - **Asking.** What a handler returns is its reply. From outside of shards an agent that [answers](Agent::answers) is
+//!   asked with a deadline; an agent has the reply [sent to a topic](AnsweringAgent::reply_to). Another program asks, sends and
+//!   reads with a [`Client`].
 //! - **Timers.** A [`partition_timer`](App::partition_timer) runs in every shard of its tables and may write. A
 //!   [`timer`](App::timer) or [`crontab`](App::crontab) runs on every worker, or on the leader; it reads and sends. A
 //!   [`task`](App::task) runs once; a [`source`](App::source) feeds a topic and resumes where it was.
@@ -109,6 +114,7 @@ mod cluster;
 pub mod codec;
 mod config;
 mod interrupt;
+mod outsider;
 mod peer;
 mod program;
 mod running;
@@ -123,11 +129,12 @@ mod web;
 mod worker;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentClient, AgentSender, Enumerate, Event, EventFailure, Events, Filtered, Items, WholeEvents,
+    Agent, AgentBuilder, AgentClient, AgentSender, AnsweringAgent, AskClient, Enumerate, Event, EventFailure, Events,
+    Filtered, Items, PendingReply, Replies, ReplyTo, RequestClient, RequestSender, WholeEvents,
 };
 pub use app::App;
 pub use axum;
-pub use client::{SendError, Sent};
+pub use client::{AskError, SendError, Sent};
 pub use cluster::ClusterToken;
 pub use config::{BrokerChoice, Config};
 pub use marlowe_broker::{
@@ -136,9 +143,10 @@ pub use marlowe_broker::{
 pub use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 #[cfg(feature = "kafka")]
 pub use marlowe_kafka::{KafkaBroker, KafkaConfig, KafkaConfigError, KafkaSetting};
+pub use outsider::Client;
 pub use program::Guarantee;
 pub use running::Running;
-pub use scope::{ShardWith, WorkerWith};
+pub use scope::{ClientWith, ShardWith, WorkerWith};
 pub use table::{
     AsKey, ForeignKey, GlobalClient, GlobalCopy, GlobalReader, GlobalTable, Inbox, InboxClient, InboxSender, Position,
     Read, SliceIter, Table, TableKind, TableSlice, TableView, View, ViewError,

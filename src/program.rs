@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use marlowe_broker::Cleanup;
 
@@ -44,6 +45,9 @@ pub enum Guarantee {
     /// never runs ahead of the committed input.
     AtLeastOnce,
 }
+
+/// How long answers are kept: nobody waits for longer, and who was away for longer finds its deadlines passed.
+const REPLIES_KEPT: Duration = Duration::from_secs(60 * 60);
 
 impl Program {
     pub(crate) fn new(app: &str) -> Self {
@@ -120,6 +124,9 @@ impl Program {
             }
         }
         add(&self.workers_topic(), TopicRole::Workers, Some(1), Cleanup::Compact);
+        if self.answers() {
+            add(&self.replies_topic(), TopicRole::Replies, None, Cleanup::Delete { retention: Some(REPLIES_KEPT) });
+        }
         Graph {
             app: self.app.clone(),
             default_partitions: self.default_partitions,
@@ -153,6 +160,16 @@ impl Program {
     /// The topic in which each worker says what it has.
     pub(crate) fn workers_topic(&self) -> Arc<str> {
         format!("{}-workers", self.app).into()
+    }
+
+    /// The topic of agents' answers to those who wait for them.
+    pub(crate) fn replies_topic(&self) -> Arc<str> {
+        format!("{}-replies", self.app).into()
+    }
+
+    /// Whether some agent can be asked.
+    pub(crate) fn answers(&self) -> bool {
+        self.agents.iter().any(|agent| agent.node().answers)
     }
 
     pub(crate) fn table(&self, name: &str) -> Option<&'static dyn AnyTable> {

@@ -97,7 +97,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self
     }
 
-    /// Passes over events that failed every time, instead of stopping the worker.
+    /// Passes over events that failed every time, instead of stopping the worker. Whoever [asked](crate::AskClient) is told.
     pub fn skip(mut self) -> Self {
         self.policy.then = Then::Skip;
         self
@@ -105,14 +105,15 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
 
     /// Sends events that failed every time to `topic`, instead of stopping the worker: the original key, value and
     /// headers, with the headers `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and
-    /// `marlowe-offset` besides. They are spread by murmur2 of the key, whatever the topic's own partitioner is.
+    /// `marlowe-offset` besides. They are spread by murmur2 of the key, whatever the topic's own partitioner is. Whoever
+    /// [asked](crate::AskClient) is told.
     pub fn dead_letter<K2: TopicKey, V2: 'static>(mut self, topic: Topic<K2, V2>) -> Self {
         self.policy.then = Then::DeadLetter(topic.0.name.clone(), topic.0.settings().partitioner);
         self
     }
 
     /// Handles each value. What the handler does applies, all together, when it returns `Ok`; its value is the reply,
-    /// which goes to the agent's [`sink`](Agent::sink)s.
+    /// which goes to the agent's [`sink`](Agent::sink)s, and to whoever asked if the agent [answers](Agent::answers).
     ///
     /// ```
     /// # let mut app = marlowe::App::new("weather");
@@ -163,9 +164,9 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         F: AsyncFn(W::Opened, Events<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
     {
         self.concurrency = 1;
-        self.finish(|settings, _, reader, with| {
+        self.finish(|settings, shared, reader, with| {
             let agent = StreamAgent { settings, reader, with, handler };
-            Box::leak(Box::new(KeyedStreamAgent(agent, PhantomData)))
+            Box::leak(Box::new(KeyedStreamAgent(agent, shared)))
         })
     }
 
@@ -177,7 +178,8 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         let reads = program.repartition(&name, &stream.source, &policy);
         let mut uses = Uses::default();
         with.declare(&mut uses);
-        let shared = &*Box::leak(Box::new(AgentShared::new(name.clone(), reads.clone(), &stream)));
+        let shared =
+            &*Box::leak(Box::new(AgentShared::new(name.clone(), reads.clone(), program.replies_topic(), &stream)));
         let settings = AgentSettings { name, role: AgentRole::Declared, reads, concurrency, policy, uses };
         let reader = ValueReader { codec: stream.codec, filters: stream.filters };
         program.agents.push(agent(settings, shared, reader, with));

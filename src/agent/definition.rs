@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use marlowe_broker::RecordRef;
 
+use super::answers::{Answering, OpenAnswers};
 use super::concurrent::concurrent;
 use super::counters::Counters;
 use super::event::Event;
@@ -72,6 +73,7 @@ impl AgentSettings {
             role: self.role,
             reads: self.reads.clone(),
             concurrency: self.concurrency,
+            answers: false,
             edges,
         }
     }
@@ -80,6 +82,7 @@ impl AgentSettings {
     pub(crate) fn open(
         &self,
         opening: Opening<'_>,
+        answers: Option<Rc<OpenAnswers>>,
         work: impl FnOnce(Runner) -> LocalBoxFuture<'static, ()>,
     ) -> OpenAgent {
         let Opening { scope, who, input, link } = opening;
@@ -99,6 +102,7 @@ impl AgentSettings {
             counters: counters.clone(),
             policy: self.policy.clone(),
             dead_letter,
+            answers,
             asks: asks.clone(),
             in_hand: in_hand.clone(),
         };
@@ -127,15 +131,23 @@ struct EachHandler<V: 'static, R, O, F: 'static, M> {
     opened: O,
     reader: ValueReader<V>,
     sinks: Vec<OpenSink<R>>,
+    answering: Option<Answering<R>>,
     link: Rc<ShardLink>,
     input: Rc<Input>,
     mode: std::marker::PhantomData<M>,
 }
 
 impl<V, R: 'static, O, F, M> EachHandler<V, R, O, F, M> {
+    fn has_use_for_replies(&self) -> bool {
+        !self.sinks.is_empty() || self.answering.is_some()
+    }
+
     fn send_reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
         for sink in &self.sinks {
             sink.send(&self.link.turn, record, &reply)?;
+        }
+        if let Some(answering) = &self.answering {
+            answering.send(record, &reply)?;
         }
         Ok(())
     }
@@ -159,7 +171,7 @@ where
     }
 
     fn replies(&self) -> bool {
-        !self.sinks.is_empty()
+        self.has_use_for_replies()
     }
 
     fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
@@ -182,7 +194,7 @@ where
     }
 
     fn replies(&self) -> bool {
-        !self.sinks.is_empty()
+        self.has_use_for_replies()
     }
 
     fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
@@ -201,7 +213,10 @@ where
     EachHandler<V, R, W::Opened, F, KeyedMode<K, M>>: Handler,
 {
     fn node(&self) -> AgentNode {
-        self.settings.node(self.shared.sink_topics())
+        AgentNode {
+            answers: self.shared.answers(),
+            ..self.settings.node([self.shared.sink_topics(), self.shared.target_topics()].concat())
+        }
     }
 
     fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
@@ -210,11 +225,13 @@ where
             opened: self.with.open_in_shard(opening.scope),
             reader: self.reader.clone(),
             sinks: self.shared.open_sinks(opening.scope),
+            answering: self.shared.open_answering(opening.scope),
             link: opening.link.clone(),
             input: opening.input.clone(),
             mode: std::marker::PhantomData::<KeyedMode<K, M>>,
         };
-        self.settings.open(opening, |runner| match self.settings.concurrency {
+        let answers = handler.answering.as_ref().map(|answering| answering.open.clone());
+        self.settings.open(opening, answers, |runner| match self.settings.concurrency {
             0 | 1 => Box::pin(serial(runner, handler)),
             limit => Box::pin(concurrent(runner, handler, limit as usize)),
         })
@@ -230,9 +247,9 @@ pub(crate) struct StreamAgent<V: 'static, W, F> {
 }
 
 /// The same, knowing the key.
-pub(crate) struct KeyedStreamAgent<K, V: 'static, W, F>(
+pub(crate) struct KeyedStreamAgent<K: 'static, V: 'static, W, F>(
     pub(crate) StreamAgent<V, W, F>,
-    pub(crate) std::marker::PhantomData<fn() -> K>,
+    pub(crate) &'static AgentShared<K, V, ()>,
 );
 
 impl<K, V, W, F> AnyAgent for KeyedStreamAgent<K, V, W, F>
@@ -243,16 +260,18 @@ where
     F: AsyncFn(W::Opened, Events<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
     fn node(&self) -> AgentNode {
-        self.0.settings.node(Vec::new())
+        AgentNode { answers: self.1.answers(), ..self.0.settings.node(self.1.target_topics()) }
     }
 
     fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
         let agent = &self.0;
         let opened = agent.with.open_in_shard(opening.scope);
         let reader = agent.reader.clone();
-        agent.settings.open(opening, |runner| {
+        let answering = self.1.open_answering(opening.scope);
+        let answers = answering.as_ref().map(|answering| answering.open.clone());
+        agent.settings.open(opening, answers, |runner| {
             Box::pin(async move {
-                stream(runner, reader, |events| (agent.handler)(opened.clone(), events)).await;
+                stream(runner, reader, answering, |events| (agent.handler)(opened.clone(), events)).await;
             })
         })
     }

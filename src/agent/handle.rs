@@ -1,13 +1,20 @@
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{Cleanup, Timestamp};
 use parking_lot::RwLock;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::answering::AnsweringAgent;
+use super::answers::{Answering, OpenAnswers};
+use super::ask_client::AskClient;
 use super::sink::{OpenSink, Sink};
 use crate::client::{SendError, Sent};
-use crate::codec::TopicKey;
-use crate::scope::{ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
+use crate::codec::{Codec, Json, TopicKey};
+use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::{Stream, Topic, TopicClient, TopicSender, TopicSettings};
 
 /// An agent: a handler of the events of a stream. Made by [`App::agent`](crate::App::agent).
@@ -17,19 +24,26 @@ use crate::topic::{Stream, Topic, TopicClient, TopicSender, TopicSettings};
 pub struct Agent<K: 'static, V: 'static, R: 'static = ()>(pub(crate) &'static AgentShared<K, V, R>);
 
 pub(crate) struct AgentShared<K, V, R> {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// The topic it reads.
-    topic: Arc<str>,
+    pub(crate) topic: Arc<str>,
+    /// The topic of replies to those who wait for them.
+    replies: Arc<str>,
     settings: TopicSettings<V>,
     sinks: RwLock<Vec<Sink<R>>>,
+    /// How replies become bytes for those who ask, if the agent answers.
+    answers: RwLock<Option<Arc<dyn Codec<R>>>>,
+    /// Topics that requests may ask to have the reply sent to.
+    targets: RwLock<Vec<Sink<R>>>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
 impl<K, V, R> AgentShared<K, V, R> {
-    pub(crate) fn new(name: Arc<str>, topic: Arc<str>, stream: &Stream<K, V>) -> Self {
+    pub(crate) fn new(name: Arc<str>, topic: Arc<str>, replies: Arc<str>, stream: &Stream<K, V>) -> Self {
         Self {
             name,
             topic,
+            replies,
             settings: TopicSettings {
                 codec: stream.codec.clone(),
                 partitioner: stream.partitioner,
@@ -37,6 +51,8 @@ impl<K, V, R> AgentShared<K, V, R> {
                 cleanup: Cleanup::Delete { retention: None },
             },
             sinks: RwLock::default(),
+            answers: RwLock::default(),
+            targets: RwLock::default(),
             key: std::marker::PhantomData,
         }
     }
@@ -49,6 +65,51 @@ impl<K, V, R: 'static> AgentShared<K, V, R> {
 
     pub(crate) fn open_sinks(&self, shard: &ShardScope) -> Vec<OpenSink<R>> {
         self.sinks.read().iter().map(|sink| sink.open(shard)).collect()
+    }
+
+    /// Whether it can be asked.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers.read().is_some()
+    }
+
+    pub(crate) fn answer_with(&self, codec: Arc<dyn Codec<R>>) {
+        *self.answers.write() = Some(codec);
+    }
+
+    pub(crate) fn answer_codec(&self) -> Arc<dyn Codec<R>> {
+        match &*self.answers.read() {
+            Some(codec) => codec.clone(),
+            None => unreachable!("agent `{}` was declared to answer", self.name),
+        }
+    }
+
+    /// Lets requests ask for the reply to be sent to a topic.
+    pub(crate) fn add_target(&self, target: Sink<R>) {
+        let mut targets = self.targets.write();
+        if !targets.iter().any(|known| known.topic == target.topic) {
+            targets.push(target);
+        }
+    }
+
+    pub(crate) fn target_topics(&self) -> Vec<Arc<str>> {
+        self.targets.read().iter().map(|target| target.topic.clone()).collect()
+    }
+
+    pub(crate) fn open_answering(&self, shard: &ShardScope) -> Option<Answering<R>> {
+        let codec = self.answers.read().clone()?;
+        let open = OpenAnswers::new(self.name.clone(), self.replies.clone(), shard);
+        let targets = self.targets.read().iter().map(|target| (target.topic.clone(), target.open(shard))).collect();
+        Some(Answering { open: Rc::new(open), codec, targets, buffer: RefCell::default() })
+    }
+}
+
+impl<K: TopicKey, V: 'static, R: 'static> AgentShared<K, V, R> {
+    pub(crate) fn sender(&self, shard: &ShardScope) -> TopicSender<K, V> {
+        TopicSender::new(self.topic.clone(), self.settings.clone(), shard)
+    }
+
+    pub(crate) fn client(&self, worker: &WorkerScope) -> TopicClient<K, V> {
+        TopicClient::new(self.topic.clone(), self.settings.clone(), worker)
     }
 }
 
@@ -83,10 +144,37 @@ impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
         self.0.sinks.write().push(Sink::to(topic));
         self
     }
+
+    /// Lets the agent be asked: what its handler returns for a request goes to whoever asked for it. An agent that does not
+    /// say so answers nobody, and looks at no headers. (The agent of a [`stream`](crate::AgentBuilder::stream) answers `()`,
+    /// when it has acknowledged the request.)
+    ///
+    /// [`AnsweringAgent`] tells who can ask and what is guaranteed.
+    pub fn answers(self) -> AnsweringAgent<K, V, R>
+    where
+        R: Serialize + DeserializeOwned + Send,
+    {
+        self.0.answer_with(Arc::new(Json));
+        AnsweringAgent(self.0)
+    }
 }
 
+/// What can ask an agent and wait for the answer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot ask an agent and wait for its answer",
+    label = "nobody answers here",
+    note = "inside an event: what it sends is sent with its commit, so no answer can come before; declare `.with(agent.reply_to(topic))`, and let an agent attend to the answers",
+    note = "outside of shards: an agent answers that was declared with `.answers()`"
+)]
+pub trait WaitsForAnswers {}
+
+impl<K, V, R> WaitsForAnswers for AskClient<K, V, R> {}
+
 /// Casts events to an agent from inside an event, in its transaction.
-pub struct AgentSender<K, V>(TopicSender<K, V>);
+///
+/// It cannot ask: what an event sends is sent with its commit, so it would wait for an answer to what nobody has got. The
+/// answer is an event of its own, to which another agent attends: see [`AnsweringAgent::reply_to`].
+pub struct AgentSender<K, V>(pub(crate) TopicSender<K, V>);
 
 impl<K, V> Clone for AgentSender<K, V> {
     fn clone(&self) -> Self {
@@ -103,6 +191,14 @@ impl<K: TopicKey, V: 'static> AgentSender<K, V> {
     /// The same, under the name that topics have for it.
     pub fn send(&self, key: &K, value: &V) {
         self.0.send(key, value);
+    }
+
+    /// What the compiler says more of than that it is not there.
+    #[doc(hidden)]
+    pub fn ask(&self, _: &K, _: &V)
+    where
+        Self: WaitsForAnswers,
+    {
     }
 }
 
@@ -139,6 +235,14 @@ impl<K: TopicKey, V: 'static> AgentClient<K, V> {
     pub async fn cast_at(&self, key: &K, value: &V, timestamp: Timestamp) -> Result<Sent, SendError> {
         self.0.send_at(key, value, timestamp).await
     }
+
+    /// What the compiler says more of than that it is not there.
+    #[doc(hidden)]
+    pub fn ask(&self, _: &K, _: &V)
+    where
+        Self: WaitsForAnswers,
+    {
+    }
 }
 
 impl<K: TopicKey, V: 'static, R: 'static> ShardWith for Agent<K, V, R> {
@@ -150,9 +254,11 @@ impl<K: TopicKey, V: 'static, R: 'static> ShardWith for Agent<K, V, R> {
 
     #[allow(private_interfaces)]
     fn open_in_shard(&self, shard: &ShardScope) -> AgentSender<K, V> {
-        AgentSender(TopicSender::new(self.0.topic.clone(), self.0.settings.clone(), shard))
+        AgentSender(self.0.sender(shard))
     }
 }
+
+impl<K: TopicKey, V: 'static, R: 'static> ClientWith for Agent<K, V, R> {}
 
 impl<K: TopicKey, V: 'static, R: 'static> WorkerWith for Agent<K, V, R> {
     type Opened = AgentClient<K, V>;
@@ -163,6 +269,6 @@ impl<K: TopicKey, V: 'static, R: 'static> WorkerWith for Agent<K, V, R> {
 
     #[allow(private_interfaces)]
     fn open_on_worker(&self, worker: &WorkerScope) -> AgentClient<K, V> {
-        AgentClient(TopicClient::new(self.0.topic.clone(), self.0.settings.clone(), worker))
+        AgentClient(self.0.client(worker))
     }
 }

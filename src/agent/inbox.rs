@@ -72,6 +72,6 @@ impl<K: Key, V: Clone + 'static> AnyAgent for InboxAgent<K, V> {
             codec: table.codec,
             merge: table.merge,
         };
-        self.settings().open(opening, |runner| Box::pin(serial(runner, handler)))
+        self.settings().open(opening, None, |runner| Box::pin(serial(runner, handler)))
     }
 }

@@ -58,6 +58,6 @@ impl AnyAgent for RepartitionAgent {
             key: RefCell::default(),
             link: opening.link.clone(),
         };
-        self.settings.open(opening, |runner| Box::pin(serial(runner, handler)))
+        self.settings.open(opening, None, |runner| Box::pin(serial(runner, handler)))
     }
 }

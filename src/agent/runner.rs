@@ -7,12 +7,14 @@ use futures_util::FutureExt;
 use marlowe_broker::{Header, NewRecord, RecordRef};
 use marlowe_state::Hand;
 
+use super::answers::OpenAnswers;
 use super::counters::{Counters, count};
 use super::failure::{EventFailure, FailurePolicy, Then, panic_text};
 use super::handler::{Handler, Unhandled};
 use super::input::{Cursor, Input};
 use super::link::ShardLink;
 use crate::HandlerError;
+use crate::client::ask_headers::is_about_a_request;
 use crate::topic::OutTopicSettings;
 use crate::turn::Participant;
 
@@ -27,6 +29,8 @@ pub(crate) struct Runner {
     pub(crate) counters: Rc<Counters>,
     pub(crate) policy: FailurePolicy,
     pub(crate) dead_letter: Option<OutTopicSettings>,
+    /// Where requests are answered, if the agent answers any.
+    pub(crate) answers: Option<Rc<OpenAnswers>>,
     /// Set while it would take the turn if there were something to do.
     pub(crate) asks: Rc<Cell<bool>>,
     /// How many events it has in hand beside whoever has the turn.
@@ -76,7 +80,10 @@ impl Runner {
         outcome: Tried<H::Reply>,
     ) -> Result<bool, Failed> {
         let outcome = match outcome {
-            Ok(Ok(None)) => Ok(Ok(false)),
+            Ok(Ok(None)) => {
+                self.refuse(hand, record, "it does not pass the filters of what the agent reads");
+                Ok(Ok(false))
+            }
             Ok(Ok(Some(reply))) => self.reply(handler, record, reply),
             Ok(Err(error)) => Ok(Err(error)),
             Err(panic) => Err(panic),
@@ -168,7 +175,15 @@ impl Runner {
                 self.send_dead_letter(failed, hand, record);
             }
         }
+        self.refuse(hand, record, &failed.error.to_string());
         Ok(())
+    }
+
+    /// Tells whoever asked for this event, if somebody did, that there will be no answer.
+    fn refuse(&self, hand: Hand, record: &Cursor, reason: &str) {
+        if let Some(answers) = &self.answers {
+            answers.refuse(hand, record, reason);
+        }
     }
 
     fn send_dead_letter(&self, failed: &Failed, hand: Hand, record: &Cursor) {
@@ -185,6 +200,8 @@ impl Runner {
             ("marlowe-partition", &partition),
             ("marlowe-offset", &offset),
         ];
+        // Whoever asked is told; the letter asks nobody.
+        headers.retain(|header| !is_about_a_request(header));
         headers.extend(ours.map(|(name, value)| Header { name, value: value.as_bytes() }));
         let turn = &self.link.turn;
         turn.begin(hand, at.timestamp);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use marlowe_broker::{NewRecord, Partitioner};
 
 use super::input::Cursor;
+use crate::client::ask_headers::is_about_a_request;
 use crate::codec::{Codec, CodecError, TopicKey};
 use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, Topic, open_out_topic};
@@ -46,14 +47,26 @@ pub(crate) struct OpenSink<R> {
 impl<R: 'static> OpenSink<R> {
     /// Sends a reply on, with the key, headers and timestamp of the event it answers.
     pub(crate) fn send(&self, turn: &Turn, event: &Cursor, reply: &R) -> Result<(), CodecError> {
+        self.send_keyed(turn, event, event.record().key, reply)
+    }
+
+    /// The same under another key.
+    pub(crate) fn send_keyed(
+        &self,
+        turn: &Turn,
+        event: &Cursor,
+        key: Option<&[u8]>,
+        reply: &R,
+    ) -> Result<(), CodecError> {
         let hand = turn.hand(|| "a sink".into());
         let mut value = self.buffer.borrow_mut();
         value.clear();
         self.codec.encode(reply, &mut value)?;
-        let at = event.record();
-        let headers = event.batch.headers(event.index);
-        let record = NewRecord { timestamp: at.timestamp, key: at.key, value: Some(&value), headers: &headers };
-        self.out.send(turn, hand, record);
+        let mut headers = event.batch.headers(event.index);
+        // What is sent on asks nobody.
+        headers.retain(|header| !is_about_a_request(header));
+        let timestamp = event.record().timestamp;
+        self.out.send(turn, hand, NewRecord { timestamp, key, value: Some(&value), headers: &headers });
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use marlowe_broker::Timestamp;
 
+use super::answers::Answering;
 use super::counters::count;
 use super::event::Event;
 use super::failure::{EventFailure, panic_text};
@@ -29,6 +30,8 @@ pub struct Events<K, V> {
 struct Shared<V> {
     runner: Runner,
     reader: ValueReader<V>,
+    /// Tells whoever asked that the event was acknowledged, if the agent answers.
+    answering: Option<Answering<()>>,
     /// How many of the input's first records are in hand.
     in_hand: Cell<usize>,
     /// How many more events may be taken before the turn is given back, and up to what time.
@@ -227,6 +230,7 @@ impl<V: 'static> Shared<V> {
         match read(self, record) {
             Ok(Some(value)) => Some(value),
             Ok(None) => {
+                self.answer(record);
                 self.finish_first(record);
                 None
             }
@@ -251,6 +255,11 @@ impl<V: 'static> Shared<V> {
         if self.in_hand.get() == 0 {
             return;
         }
+        if self.answering.is_some() {
+            (0..self.in_hand.get())
+                .filter_map(|ahead| self.runner.input.peek(ahead))
+                .for_each(|event| self.answer(&event));
+        }
         if let Some(error) = self.runner.link.turn.take_failure(ALONE) {
             self.failed.replace(Some(Failed::of(error)));
             // The driver sees it and begins the handler anew.
@@ -263,6 +272,15 @@ impl<V: 'static> Shared<V> {
             if let Some(record) = self.runner.input.peek(0) {
                 self.runner.input.finish(record.record().offset);
             }
+        }
+    }
+
+    /// Answers with nothing but that it is done.
+    fn answer(&self, record: &Cursor) {
+        if let Some(answering) = &self.answering
+            && let Err(error) = answering.send(record, &())
+        {
+            self.runner.link.turn.fail(ALONE, error.into());
         }
     }
 
@@ -289,11 +307,13 @@ impl<V: 'static> Shared<V> {
 pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<(), HandlerError>>>(
     runner: Runner,
     reader: ValueReader<V>,
+    answering: Option<Answering<()>>,
     begin: impl Fn(Events<K, V>) -> Fut,
 ) {
     let shared = Rc::new(Shared {
         runner,
         reader,
+        answering,
         in_hand: Cell::new(0),
         turn: Cell::new(None),
         failed: RefCell::new(None),

@@ -153,6 +153,7 @@ pub(crate) fn topics(program: &Program, topology: &Topology, scope: Scope, conso
                 TopicRole::Inbox => "inbox",
                 TopicRole::Changelog => "changelog",
                 TopicRole::Workers => "workers",
+                TopicRole::Replies => "replies",
             };
             let codec = row.codec.unwrap_or("-").to_owned();
             grid.row([row.name.to_string(), role.into(), row.partitions.to_string(), codec, list(&row.read_by)]);

@@ -54,8 +54,8 @@ pub enum SendError {
         /// Why.
         source: CodecError,
     },
-    /// The worker has stopped.
-    #[error("topic `{topic}`: the worker has stopped")]
+    /// The worker or client has stopped.
+    #[error("topic `{topic}`: the worker or client that sends has stopped")]
     Stopped {
         /// The topic.
         topic: Arc<str>,

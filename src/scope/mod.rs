@@ -5,6 +5,6 @@ mod with;
 mod worker;
 
 pub(crate) use shard::{Opened, ShardScope};
-pub use with::{ShardWith, WorkerWith};
+pub use with::{ClientWith, ShardWith, WorkerWith};
 pub(crate) use with::{Use, Uses};
 pub(crate) use worker::WorkerScope;

@@ -43,6 +43,14 @@ pub trait WorkerWith: Copy + Send + Sync + 'static {
     fn open_on_worker(&self, worker: &WorkerScope) -> Self::Opened;
 }
 
+/// What a [`Client`](crate::Client) can open: views, inboxes, topics, agents, and tuples of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used by a client",
+    label = "a client has no such thing",
+    note = "a client has no shards, and no copies of global tables: read a table through `.view()`, and change it through `.inbox()`"
+)]
+pub trait ClientWith: WorkerWith {}
+
 /// What something declared that it uses: the edges of the dataflow graph.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]
@@ -98,6 +106,8 @@ macro_rules! tuples {
                 ($(self.$index.open_in_shard(shard),)*)
             }
         }
+
+        impl<$($name: ClientWith),*> ClientWith for ($($name,)*) {}
 
         impl<$($name: WorkerWith),*> WorkerWith for ($($name,)*) {
             type Opened = ($($name::Opened,)*);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use marlowe_broker::{Clock, Entropy, RecordLimit};
 
-use crate::client::ClientProducer;
+use crate::client::{Asker, ClientProducer};
 use crate::table::{GlobalStore, Routes};
 
 /// What a worker has that its shards, timers and web handlers use alike.
@@ -19,6 +19,8 @@ pub(crate) struct WorkerScope {
     /// How many partitions each topic of the program has.
     pub(crate) partitions: HashMap<Arc<str>, u32>,
     pub(crate) producer: ClientProducer,
+    /// Asks agents, if the program has any that answer.
+    pub(crate) asker: Option<Asker>,
     /// What is larger fails the event that sends it.
     pub(crate) record_limit: RecordLimit,
 }
@@ -32,6 +34,17 @@ impl WorkerScope {
         match self.partitions.get(topic) {
             Some(partitions) => *partitions,
             None => unreachable!("topic `{topic}` is part of the program"),
+        }
+    }
+
+    /// What asks agents.
+    ///
+    /// # Panics
+    /// When no agent of the program answers.
+    pub(crate) fn asker(&self) -> Asker {
+        match &self.asker {
+            Some(asker) => asker.clone(),
+            None => unreachable!("an agent that answers is part of the program"),
         }
     }
 

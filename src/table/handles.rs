@@ -11,7 +11,7 @@ use super::inbox::{InboxSender, OpenInbox};
 use super::slice::{OpenTable, TableSlice};
 use super::{ForeignKey, InboxClient, TableView};
 use crate::codec::{Codec, Key, TopicKey};
-use crate::scope::{Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
+use crate::scope::{ClientWith, Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::Topic;
 
 /// A table: keyed state, sliced by partition, kept by its changelog. Made by [`App::table`](crate::App::table).
@@ -323,6 +323,8 @@ impl<K: Key, V: 'static> ShardWith for View<K, V> {
     }
 }
 
+impl<K: Key, V: 'static> ClientWith for View<K, V> {}
+
 impl<K: Key, V: 'static> WorkerWith for View<K, V> {
     type Opened = TableView<K, V>;
 
@@ -348,6 +350,8 @@ impl<K: Key, V: 'static> ShardWith for Inbox<K, V> {
         InboxSender::new(self.0.open_inbox(shard))
     }
 }
+
+impl<K: Key, V: 'static> ClientWith for Inbox<K, V> {}
 
 impl<K: Key, V: 'static> WorkerWith for Inbox<K, V> {
     type Opened = InboxClient<K, V>;

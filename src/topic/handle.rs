@@ -7,7 +7,7 @@ use super::declaration::TopicDeclaration;
 use super::sender::{TopicClient, TopicSender};
 use super::stream::{IntoStream, Stream};
 use crate::codec::{Codec, TopicKey};
-use crate::scope::{ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
+use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 
 /// A topic: a log of keyed records in partitions. Made by [`App::topic`](crate::App::topic).
 ///
@@ -95,6 +95,8 @@ impl<K: TopicKey, V: 'static> ShardWith for Topic<K, V> {
         TopicSender::new(self.0.name.clone(), self.0.settings(), shard)
     }
 }
+
+impl<K: TopicKey, V: 'static> ClientWith for Topic<K, V> {}
 
 impl<K: TopicKey, V: 'static> WorkerWith for Topic<K, V> {
     type Opened = TopicClient<K, V>;

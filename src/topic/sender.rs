@@ -43,8 +43,13 @@ impl OutTopicSettings {
 
     /// Sends a record of the event in hand, which fails if the broker takes none as large.
     pub(crate) fn send(&self, turn: &Turn, hand: Hand, record: NewRecord<'_>) {
+        self.send_to(turn, hand, self.partition(record.key, turn), record);
+    }
+
+    /// The same to a partition, whatever the key is.
+    pub(crate) fn send_to(&self, turn: &Turn, hand: Hand, partition: Partition, record: NewRecord<'_>) {
         match self.limit.check(&self.name, &record) {
-            Ok(()) => turn.send(hand, self.topic, self.partition(record.key, turn), record),
+            Ok(()) => turn.send(hand, self.topic, partition, record),
             Err(error) => turn.fail(hand, error.into()),
         }
     }
@@ -159,7 +164,16 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
     /// As [`send`](Self::send).
     pub async fn send_at(&self, key: &K, value: &V, timestamp: Timestamp) -> Result<Sent, SendError> {
         let record = self.encode(key, value, timestamp)?;
+        self.produce(record).await
+    }
+
+    pub(crate) async fn produce(&self, record: Outgoing) -> Result<Sent, SendError> {
         self.producer.send(record).await
+    }
+
+    /// A record stamped now.
+    pub(crate) fn encode_now(&self, key: &K, value: &V) -> Result<Outgoing, SendError> {
+        self.encode(key, value, self.clock.now())
     }
 
     pub(crate) fn encode(&self, key: &K, value: &V, timestamp: Timestamp) -> Result<Outgoing, SendError> {

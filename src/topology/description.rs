@@ -39,6 +39,8 @@ struct Agent {
     role: AgentRole,
     reads: Arc<str>,
     concurrency: u32,
+    /// Whether it can be asked.
+    answers: bool,
     #[serde(flatten)]
     edges: Edges,
 }
@@ -84,6 +86,7 @@ impl Topology {
                     role: agent.role,
                     reads: agent.reads.clone(),
                     concurrency: agent.concurrency,
+                    answers: agent.answers,
                     edges: agent.edges.clone(),
                 })
                 .collect(),

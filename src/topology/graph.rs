@@ -39,6 +39,8 @@ pub(crate) enum TopicRole {
     Changelog,
     /// What each worker has.
     Workers,
+    /// Answers of agents to those who asked them.
+    Replies,
 }
 
 /// A table.
@@ -74,6 +76,8 @@ pub(crate) struct AgentNode {
     pub(crate) role: AgentRole,
     pub(crate) reads: Arc<str>,
     pub(crate) concurrency: u32,
+    /// Whether it can be asked.
+    pub(crate) answers: bool,
     pub(crate) edges: Edges,
 }
 

@@ -21,7 +21,7 @@ use super::thread::Thread;
 use super::timers::{TasksLeft, start_timers};
 use super::under_way::UnderWay;
 use super::{RunError, WorkerState};
-use crate::client::ClientProducer;
+use crate::client::{Asker, ClientProducer};
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::table::{Routes, TableKind};
@@ -123,6 +123,16 @@ impl Worker {
         let producer = shared.broker.producer().map_err(RunError::broker("opening a producer"))?;
         let (producer, sending) = ClientProducer::new(producer);
         background.run(move || sending);
+        let metrics = Metrics::new();
+        let asker = shared.program.answers().then(|| {
+            let replies = shared.program.replies_topic();
+            let partitions = shared.topology.partitions.get(&replies).copied().unwrap_or(1);
+            let (producer, broker) = (producer.clone(), shared.broker.clone());
+            let (asker, listening) =
+                Asker::new(replies, partitions, &*shared.entropy, producer, metrics.asks(), broker);
+            background.run(move || listening);
+            asker
+        });
 
         let mut globals = HashMap::new();
         let mut caught_up = Vec::new();
@@ -147,6 +157,7 @@ impl Worker {
             globals,
             partitions: shared.topology.partitions.clone(),
             producer,
+            asker,
             record_limit: shared.broker.record_limit(),
         });
 
@@ -154,7 +165,6 @@ impl Worker {
         let (leader, leads) = watch::channel(false);
         let (commands, waiting) = mpsc::unbounded_channel();
         let progress = Arc::new(RestoreProgress::default());
-        let metrics = Metrics::new();
         let kept = metrics.clone();
         background.run(move || kept.keep());
         let restorer = Arc::new(Restorer {

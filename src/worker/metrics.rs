@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use parking_lot::Mutex;
 
 use super::restore::Had;
+use crate::client::AskCounters;
 use crate::shard::{Shard, ShardId};
 
 /// A worker's metrics. Each worker has its own, so that several in one process do not mix.
@@ -28,7 +29,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
 
 /// Every counter and what it counts.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("marlowe_events_total", "Events taken in, by agent"),
     ("marlowe_events_handled_total", "Events handled with success, by agent"),
     ("marlowe_events_failed_total", "Tries that failed, by agent"),
@@ -42,6 +43,8 @@ const COUNTERS: [(&str, &str); 14] = [
     ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
     ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
     ("marlowe_commits_dropped_total", "Commits that did not go through, whose work was begun anew, by lane"),
+    ("marlowe_replies_late_total", "Answers of agents that nobody waited for any more"),
+    ("marlowe_asks_timed_out_total", "Requests to agents that were not answered in time"),
     (
         "marlowe_shards_taken_total",
         "Shards taken, by what was here of them, and whether their last owner died or gave them up (or there was none)",
@@ -96,6 +99,14 @@ impl Metrics {
         let labels = vec![Label::new("after", after), Label::new("had", had.text())];
         let key = Key::from_parts("marlowe_shards_taken_total", labels);
         self.recorder.register_counter(&key, &DESCRIPTION).increment(1);
+    }
+
+    /// What is counted of requests to agents.
+    pub(crate) fn asks(&self) -> AskCounters {
+        AskCounters {
+            late: self.counter("marlowe_replies_late_total", Vec::new()),
+            timed_out: self.counter("marlowe_asks_timed_out_total", Vec::new()),
+        }
     }
 
     pub(crate) fn lane(&self, number: usize) -> LaneMetrics {

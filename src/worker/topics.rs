@@ -95,7 +95,7 @@ fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
         let need = match topic.role {
             TopicRole::Declared => Need::Own,
             TopicRole::Changelog | TopicRole::Workers => Need::LastOfEachKey,
-            TopicRole::Repartition | TopicRole::Inbox => Need::EveryRecord,
+            TopicRole::Repartition | TopicRole::Inbox | TopicRole::Replies => Need::EveryRecord,
         };
         let partitions = topology.partitions.get(&topic.name).copied().unwrap_or(program.default_partitions);
         needed.push((need, TopicConfig::new(topic.name.clone(), partitions).cleanup(topic.cleanup)));

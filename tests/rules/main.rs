@@ -1,9 +1,14 @@
 //! The rules of the design, each with tests that fail without what upholds it, on the embedded broker.
 
+mod answering;
+mod asking;
 mod at_least_once;
 mod atomic_events;
 mod bad_input;
 mod bounds;
+#[allow(dead_code, reason = "these tests only get")]
+#[path = "../web/client.rs"]
+mod client;
 mod committed_reads;
 mod concurrency;
 mod copartition;

@@ -3,12 +3,19 @@
 //! These stay out: `bad_input`, which is about the embedded broker's folder; `taken_for_dead`, with sessions that are shorter
 //! than Kafka lets one have (there a worker is stopped by a signal instead); and `system_clock`, which reads sources.
 
+#[path = "../rules/answering.rs"]
+mod answering;
+#[path = "../rules/asking.rs"]
+mod asking;
 #[path = "../rules/at_least_once.rs"]
 mod at_least_once;
 #[path = "../rules/atomic_events.rs"]
 mod atomic_events;
 #[path = "../rules/bounds.rs"]
 mod bounds;
+#[allow(dead_code, reason = "these tests only get")]
+#[path = "../web/client.rs"]
+mod client;
 #[path = "../rules/committed_reads.rs"]
 mod committed_reads;
 #[path = "../rules/concurrency.rs"]
