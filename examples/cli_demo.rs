@@ -10,6 +10,9 @@ struct Options {
     /// How many numbers are fed
     #[arg(long, value_name = "N", default_value_t = 0)]
     feed: u64,
+    /// The stock begins with that of the Faust app ID
+    #[arg(long, value_name = "ID")]
+    take_over: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -27,6 +30,9 @@ fn main() {
     let numbers = app.topic::<(), u64>("numbers");
     let counts = app.table::<String, u64>("counts");
     let stock = app.table::<u64, u64>("stock");
+    if let Some(faust) = &options.take_over {
+        stock.take_over(faust);
+    }
     let total = app.global_table::<String, u64>("total").merge(|total, more| *total += more);
 
     app.agent("count", words.group_by(|word| word.clone())).with((counts, total)).each(

@@ -1,6 +1,6 @@
 //! Marlowe is a stream-processing library with the model of Python's Faust: *agents* process *topics*, keep state in
-//! *tables* that survive failure, run *timers*, and answer questions about that state over the web. It runs on an
-//! embedded broker, in memory or in a folder. Kafka is meant to be its distributed engine, and is not built yet.
+//! *tables* that survive failure, run *timers*, and answer questions about that state over the web. It runs on
+//! Kafka, and on an embedded broker, in memory or in a folder, with nothing to install.
 //!
 //! # A program
 //!
@@ -160,7 +160,16 @@ pub use worker::RunError;
 /// Why a handler failed: any error; `?` makes one of most.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The examples of the README, as tests.
+// The examples of the README, as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+// The programs of the guides, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/sharing-a-table.md")]
+struct SharingATable;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-faust.md")]
+struct FromFaust;

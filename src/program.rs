@@ -176,6 +176,11 @@ impl Program {
         self.tables.iter().copied().find(|table| &**table.name() == name)
     }
 
+    /// The Faust app that tables are taken over from, if any is.
+    pub(crate) fn takes_over(&self) -> Option<Arc<str>> {
+        self.tables.iter().find_map(|table| table.takes_over())
+    }
+
     fn has_inbox(&self, tables: &[Arc<str>]) -> bool {
         tables.iter().all(|name| self.table(name).is_some_and(|table| inbox(table).is_some()))
     }

@@ -15,7 +15,7 @@ use crate::scope::WorkerWith;
 use crate::web::{Listeners, WebServer};
 use crate::worker::{
     Drain, LaneLimits, Logs, Neighbours, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings,
-    logs, prepare_topics,
+    logs, prepare_topics, take_over,
 };
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
@@ -98,6 +98,7 @@ impl Running {
             return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
         }
         let topology = Arc::new(prepare_topics(&program, &*broker).await?);
+        take_over(&program, &topology, &*broker).await?;
         let logs = match &config.data_dir {
             Some(_) => logs(&program, &*broker).await?,
             None => Logs::default(),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, CommittedOffset, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
+use marlowe_broker::{BrokerError, CommittedOffset, Offset, Partition, SharedBroker, TopicPartition};
 use serde::Serialize;
 
 use super::arguments::ResetArguments;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::topology::{TopicRole, Topology};
-use crate::worker::{RunError, TablesFolder};
+use crate::worker::{RunError, TablesFolder, beginnings};
 
 /// What a reset deletes, and what it leaves.
 #[derive(Debug, Serialize)]
@@ -63,7 +63,7 @@ pub(crate) async fn reset(
     }
     if asked.yes {
         if let Some(broker) = &broker {
-            plan.delete_topics(broker).await?;
+            plan.delete_topics(program, broker).await?;
         }
         for folder in &plan.folders {
             let removed = std::fs::remove_dir_all(folder);
@@ -131,7 +131,7 @@ impl Plan {
         Ok(())
     }
 
-    async fn delete_topics(&self, broker: &SharedBroker) -> Result<(), RunError> {
+    async fn delete_topics(&self, program: &Program, broker: &SharedBroker) -> Result<(), RunError> {
         if self.topics.contains(&self.leader_anchor) {
             // A group's positions are an administrator's to set only when it has no members. This one means nothing.
             let anchor = TopicPartition::new(self.leader_anchor.clone(), Partition::new(0));
@@ -151,7 +151,8 @@ impl Plan {
             let failed = || RunError::broker(format!("setting the positions in `{topic}` to its start"));
             let description = broker.topic(topic).await.map_err(failed())?;
             let all: Vec<Partition> = Partition::all(description.map_or(0, |topic| topic.partitions)).collect();
-            let starts = broker.offsets(topic, &all, OffsetSpec::Earliest).await.map_err(failed())?;
+            // Tables that were taken over from a Faust app will be again, and go on from there.
+            let starts = beginnings(program.takes_over().as_deref(), &**broker, topic, &all).await?;
             let start = |(partition, offset): (Partition, Offset)| {
                 (TopicPartition { topic: topic.clone(), partition }, CommittedOffset::from(offset))
             };

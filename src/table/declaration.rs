@@ -52,6 +52,8 @@ pub(crate) struct TableSettings<V> {
     pub(crate) cache_rows: usize,
     pub(crate) partitions: Option<u32>,
     pub(crate) inbox_failures: InboxFailures,
+    /// The Faust app from whose table of the same name this one begins.
+    pub(crate) takes_over: Option<Arc<str>>,
 }
 
 /// What becomes of a change in a table's inbox that cannot be applied.
@@ -72,6 +74,7 @@ impl<V> Clone for TableSettings<V> {
             cache_rows: self.cache_rows,
             partitions: self.partitions,
             inbox_failures: self.inbox_failures.clone(),
+            takes_over: self.takes_over.clone(),
         }
     }
 }
@@ -93,6 +96,7 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
                 cache_rows: SliceConfig::DEFAULT_CACHE_ROWS,
                 partitions: None,
                 inbox_failures: InboxFailures::Stop,
+                takes_over: None,
             }),
             key: std::marker::PhantomData,
         }

@@ -4,7 +4,7 @@ use marlowe_broker::{Partition, Partitioner};
 
 use super::declaration::Keyspace;
 use super::{TableDeclaration, TableIdentity};
-use crate::codec::{CodecError, Key};
+use crate::codec::{CodecError, Key, short_type_name};
 
 /// A table without its types: what restore, the web and the command line need of it.
 pub(crate) trait AnyTable: Send + Sync {
@@ -34,6 +34,12 @@ pub(crate) trait AnyTable: Send + Sync {
 
     /// The bytes of a value from people.
     fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError>;
+
+    /// The Faust app from whose table of the same name this one begins, if it does.
+    fn takes_over(&self) -> Option<Arc<str>>;
+
+    /// The topic's form of a key that came as JSON.
+    fn key_from_json(&self, json: &serde_json::Value) -> Result<Vec<u8>, CodecError>;
 
     /// The home of a topic's key.
     fn home(&self, topic_key: &[u8], partitions: u32) -> Partition {
@@ -88,5 +94,55 @@ impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
         let mut bytes = Vec::new();
         self.settings().codec.encode_json(json, &mut bytes)?;
         Ok(bytes)
+    }
+
+    fn takes_over(&self) -> Option<Arc<str>> {
+        self.settings.read().takes_over.clone()
+    }
+
+    fn key_from_json(&self, json: &serde_json::Value) -> Result<Vec<u8>, CodecError> {
+        key_from_json::<K>(json)
+    }
+}
+
+/// A key is as JSON writes it, text without its quotes. Text is taken for a number and a number for text, for Python's
+/// tables have either under keys that are the same to their producers; nothing else is taken for what it is not.
+fn key_from_json<K: Key>(json: &serde_json::Value) -> Result<Vec<u8>, CodecError> {
+    use serde_json::Value;
+
+    let plain = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let text = plain(json).unwrap_or_else(|| json.to_string());
+    let key = K::decode(text.as_bytes())?.to_json();
+    if key == *json || plain(&key).is_some_and(|key| plain(json) == Some(key)) {
+        return Ok(text.into_bytes());
+    }
+    let expected = format!("a key of type {} in JSON", short_type_name::<K>());
+    Err(CodecError::new(expected, "it is of another type").with_input(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_in_json_is_the_topics_form_of_it_or_refused() {
+        let text = |json| key_from_json::<String>(&json).ok().map(|key| String::from_utf8(key).unwrap());
+        assert_eq!(text(json!("user1")).as_deref(), Some("user1"));
+        assert_eq!(text(json!("Zürich \"x\"")).as_deref(), Some("Zürich \"x\""));
+        assert_eq!(text(json!(12)).as_deref(), Some("12"));
+        assert_eq!(text(json!(["user1", [0.0, 9.9]])), None);
+        assert_eq!(text(json!(null)), None);
+        let number = |json| key_from_json::<i64>(&json).ok();
+        assert_eq!((number(json!(-12)), number(json!("12"))), (Some(b"-12".to_vec()), Some(b"12".to_vec())));
+        assert_eq!((number(json!("x")), number(json!(1.5)), number(json!(true))), (None, None, None));
+        let pair = |json| key_from_json::<(String, u32)>(&json).ok();
+        assert_eq!(pair(json!(["a", 1])), Some(br#"["a",1]"#.to_vec()));
+        assert_eq!((pair(json!(["a"])), pair(json!("a"))), (None, None));
     }
 }

@@ -152,6 +152,22 @@ macro_rules! table_settings {
                 self
             }
 
+            /// Begins with the rows of the table of the same name in the Faust app `faust_app` (its `id`, with `-v2` and so on
+            /// where it has a `version`). Stop that app first, and leave it stopped.
+            ///
+            /// Before anything else runs, the rows of `{faust_app}-{table}-changelog` are copied into this table's own
+            /// changelog, a partition in a transaction: once, and never into a table that has records of its own. The
+            /// Faust app's topic is only read. Inputs that this app has no position in begin where the Faust app's group
+            /// was, so no event is counted twice or missed.
+            ///
+            /// Keys and values must be the JSON that Faust writes by default, each row in its key's home, and the tables must
+            /// have the same number of partitions. Otherwise the app does not start, says which record does not fit, and
+            /// nothing is taken over. Tables with windows and of sets cannot be taken over.
+            pub fn take_over(self, faust_app: &str) -> Self {
+                self.0.settings.write().takes_over = Some(faust_app.into());
+                self
+            }
+
             /// How many partitions the table has, where no topic says so (default: the app's).
             pub fn partitions(self, partitions: u32) -> Self {
                 self.0.settings.write().partitions = Some(partitions);

@@ -52,3 +52,7 @@ pub(crate) const INBOX_HEADER: &str = "marlowe-inbox";
 
 /// The key of a record that says so where no row changed: a tombstone of no row.
 pub(crate) const INBOX_KEY: &[u8] = b"\0marlowe-inbox";
+
+/// The key of the record that a changelog begins with when the table was taken over from a Faust app: no row, but the mark
+/// that it is done. Compaction keeps it.
+pub(crate) const TAKEN_OVER_KEY: &[u8] = b"\0marlowe-taken-over";

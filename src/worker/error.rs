@@ -63,6 +63,16 @@ pub enum RunError {
         /// What to do.
         mend: String,
     },
+    /// A table cannot begin with the rows of a Faust app's.
+    #[error("table `{table}` cannot be taken over from `{from}`: {reason}")]
+    TakeOver {
+        /// The table.
+        table: Arc<str>,
+        /// The Faust app's topic, or the app.
+        from: Arc<str>,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A task or source failed.
     #[error("{name} failed: {reason}")]
     Task {

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::RunError;
 use super::replay::Replay;
 use super::tail::{LogPlan, Skip};
+use super::take_over::beginnings;
 use crate::program::{Guarantee, Program};
 use crate::shard::{InputPositions, InputStart, ShardId, ShardPlan, runs_ahead};
 use crate::table::{INCLUDES_HEADER, Owner};
@@ -235,7 +236,7 @@ impl Restorer {
             if inputs.contains_key(topic) {
                 continue;
             }
-            let earliest = self.offset(topic, partition, OffsetSpec::Earliest).await?;
+            let mut earliest = self.offset(topic, partition, OffsetSpec::Earliest).await?;
             let source = TopicPartition { topic: topic.clone(), partition };
             let committed = self
                 .broker
@@ -248,6 +249,10 @@ impl Restorer {
             {
                 tracing::warn!("{source}: retention removed records from {} to {earliest} unread", position.offset);
                 position.offset = earliest;
+            }
+            if let (None, Some(faust)) = (&committed, self.program.takes_over()) {
+                let begin = beginnings(Some(&faust), &*self.broker, topic, &[partition]).await?;
+                earliest = begin.first().copied().unwrap_or(earliest);
             }
             inputs.insert(topic.clone(), InputStart { committed, earliest });
         }

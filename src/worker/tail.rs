@@ -6,7 +6,7 @@ use marlowe_broker::{Offset, Partition, RecordBatch, Source};
 use marlowe_state::{PositionSlot, Rows, SlicePosition, Store, TableIndex};
 
 use super::RunError;
-use crate::table::{AnyTable, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TableKind};
+use crate::table::{AnyTable, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TAKEN_OVER_KEY, TableKind};
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
 /// A slice that fits into one is written from its first row to its last, page after page.
@@ -104,6 +104,9 @@ impl<'a> Tail<'a> {
             let record = batch.get(index);
             // What has no key is no row.
             let Some(topic_key) = record.key else { continue };
+            if topic_key == TAKEN_OVER_KEY {
+                continue;
+            }
             if log.table.identity().kind == TableKind::Global || self.skip.is_some() {
                 let headers = batch.headers(index);
                 let find = |name| headers.iter().find(|header| header.name == name).map(|header| header.value);

@@ -7,6 +7,7 @@ use marlowe_broker::{Broker, BrokerError, Cleanup, TopicConfig, TopicDescription
 use tokio::time::Instant;
 
 use super::RunError;
+use super::take_over::may_be_taken_over;
 use crate::program::Program;
 use crate::topology::{TopicRole, Topology};
 
@@ -32,6 +33,8 @@ pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Re
     let others = needed.iter().map(|(_, config)| &config.name).filter(|name| !existing.contains_key(*name));
     let others = topics(broker, others).await?;
     existing.extend(others);
+
+    may_be_taken_over(program, &topology, broker, |changelog| existing.contains_key(changelog)).await?;
 
     let mut missing = Vec::new();
     for (need, config) in needed {

@@ -1,5 +1,7 @@
 //! `reset`.
 
+use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Offset, Partitioner, Timestamp};
+use marlowe_broker::{Cleanup, NewRecord, TopicConfig, TopicPartition};
 use serde_json::json;
 
 use crate::program::{Worker, run, succeed};
@@ -66,5 +68,39 @@ fn a_folder_that_is_not_there_is_not_made() -> TestResult {
     let said = succeed(&["reset", "--yes", "--data-dir", data.to_str().ok_or("a path of text")?]);
     assert!(said.out.contains("nothing to reset"), "{said:?}");
     assert!(!data.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_taken_over_is_taken_over_again_and_its_events_are_not_read_twice() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().to_str().ok_or("a path of text")?;
+    // A Faust app that has seen the first of two orders.
+    let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
+    broker.create_topic(TopicConfig::new("orders", 2)).await?;
+    broker.create_topic(TopicConfig::new("old-stock-changelog", 2).cleanup(Cleanup::Compact)).await?;
+    let mut producer = broker.producer()?;
+    let home = Partitioner::Murmur2.partition(b"7", 2);
+    let mut send = |topic: &str, value: &str| {
+        let to = producer.destination(&TopicPartition::new(topic, home))?;
+        let (key, value) = (Some("7".as_bytes()), Some(value.as_bytes()));
+        producer.send(to, NewRecord { timestamp: Timestamp::default(), key, value, headers: &[] })
+    };
+    send("orders", r#"{"item":"tea","pieces":3}"#)?;
+    send("old-stock-changelog", "103")?;
+    send("orders", r#"{"item":"tea","pieces":2}"#)?;
+    producer.flush().await?;
+    broker.commit_offsets("old", None, &[(TopicPartition::new("orders", home), Offset::new(1).into())]).await?;
+    drop((producer, broker));
+
+    for _ in 0..2 {
+        let worker = Worker::start(&["--take-over", "old", "--data-dir", data]);
+        worker.wait_for_row("stock", "7", &json!(105));
+        worker.stop();
+        let drained = Worker::start(&["--take-over", "old", "--data-dir", data]);
+        assert_eq!(drained.row("stock", "7"), Some(json!(105)), "a restart takes nothing");
+        drained.stop();
+        succeed(&["reset", "--yes", "--take-over", "old", "--data-dir", data]);
+    }
     Ok(())
 }

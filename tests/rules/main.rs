@@ -26,6 +26,7 @@ mod sending;
 mod stage;
 mod streams;
 mod system_clock;
+mod take_over;
 mod taken_for_dead;
 mod tasks;
 mod time;

@@ -48,6 +48,8 @@ mod sending;
 mod stage;
 #[path = "../rules/streams.rs"]
 mod streams;
+#[path = "../rules/take_over.rs"]
+mod take_over;
 #[path = "../rules/tasks.rs"]
 mod tasks;
 #[path = "../rules/time.rs"]
