@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::fmt;
+use std::future::{Pending, pending};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::answering::AnsweringAgent;
 use super::answers::{Answering, OpenAnswers};
 use super::ask_client::AskClient;
 use super::sink::{OpenSink, Sink};
-use crate::client::{SendError, Sent};
+use crate::client::{AskError, SendError, Sent};
 use crate::codec::{Codec, Json, TopicKey};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::{Stream, Topic, TopicClient, TopicSender, TopicSettings};
@@ -195,10 +196,11 @@ impl<K: TopicKey, V: 'static> AgentSender<K, V> {
 
     /// What the compiler says more of than that it is not there.
     #[doc(hidden)]
-    pub fn ask(&self, _: &K, _: &V)
+    pub fn ask(&self, _: &K, _: &V) -> Pending<Result<(), AskError>>
     where
         Self: WaitsForAnswers,
     {
+        pending()
     }
 }
 
@@ -238,10 +240,11 @@ impl<K: TopicKey, V: 'static> AgentClient<K, V> {
 
     /// What the compiler says more of than that it is not there.
     #[doc(hidden)]
-    pub fn ask(&self, _: &K, _: &V)
+    pub fn ask(&self, _: &K, _: &V) -> Pending<Result<(), AskError>>
     where
         Self: WaitsForAnswers,
     {
+        pending()
     }
 }
 

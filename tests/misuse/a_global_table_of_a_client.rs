@@ -1,0 +1,8 @@
+use marlowe::{App, Client};
+
+fn open(client: &Client, app: &mut App) {
+    let users = app.global_table::<String, u64>("users");
+    client.open(users);
+}
+
+fn main() {}
