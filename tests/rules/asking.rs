@@ -46,9 +46,11 @@ fn keys_apart() -> [String; 2] {
 
 #[tokio::test]
 async fn each_ask_gets_one_answer_and_it_is_that_of_its_own_request() -> TestResult {
-    for at_least_once in [false, true] {
+    // With one partition, what both ask is answered in the same place.
+    for (partitions, at_least_once) in [(1, false), (8, false), (8, true)] {
         let scene = Scene::new().await;
         let mut app = App::new("own");
+        app.partitions(partitions);
         if at_least_once {
             app.at_least_once();
         }
