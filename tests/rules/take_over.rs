@@ -7,7 +7,7 @@ use marlowe::{App, GlobalTable, Offset, Partition, Partitioner, RunError, Table,
 use marlowe_broker::{Cleanup, CommittedOffset, TopicConfig, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use crate::scene::{Scene, TestResult, drain, key_where, start, stop, within};
+use crate::scene::{Scene, TestResult, drain, eventually, key_where, start, stop, within};
 use crate::watched::WatchedBroker;
 
 const PARTITIONS: u32 = 4;
@@ -217,6 +217,39 @@ async fn processes_that_start_at_once_or_break_off_take_over_once() -> TestResul
         assert!(!keys.any(mark), "and has no other");
     }
     assert_eq!(taken.iter().filter(|record| record.value.as_deref() == Some("1")).count(), users().len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_was_overtaken_by_another_writes_nothing() -> TestResult {
+    let scene = Scene::new().await;
+    faust_that_counted_one_each(&scene).await?;
+    let broker = WatchedBroker::new(&scene.broker).may_hold("faustapp-counts-changelog", 0..PARTITIONS);
+    broker.producers.close();
+    let slow = async {
+        let (app, _) = successor("faustapp");
+        stop(within(app.start(scene.config().broker(Arc::new(broker.clone())))).await?).await
+    };
+    let fast = async {
+        eventually("it is ready to write", async || broker.producers.is_waited_at()).await;
+        broker.reads.close();
+        broker.producers.open();
+        eventually("it has seen that nothing is taken over yet", async || broker.reads.is_waited_at()).await;
+        let (app, _) = successor("faustapp");
+        let mut running = start(app, scene.config()).await?;
+        drain(&mut running).await?;
+        stop(running).await?;
+        broker.reads.open();
+        Ok::<_, RunError>(())
+    };
+    let (slow, fast) = tokio::join!(slow, fast);
+    slow?;
+    fast?;
+    let (app, places) = successor("faustapp");
+    let mut running = start(app, scene.config()).await?;
+    drain(&mut running).await?;
+    assert_eq!(counts(&running, &places).await?, each_user_has(2), "what came of the table in the meantime stands");
+    stop(running).await?;
     Ok(())
 }
 

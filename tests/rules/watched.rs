@@ -1,5 +1,5 @@
 //! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, holds up
-//! readers, and lets commits of positions come to nothing.
+//! readers and who opens a producer, and lets commits of positions come to nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,6 +31,11 @@ impl Gate {
         self.0.send_replace(true);
     }
 
+    /// Whether somebody waits there.
+    pub(crate) fn is_waited_at(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     async fn pass(&self) {
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
@@ -47,6 +52,8 @@ pub(crate) struct WatchedBroker {
     pub(crate) reads: Gate,
     /// Where commits of positions, outside transactions, pass.
     pub(crate) positions: Gate,
+    /// Where those pass who have opened a producer with transactions.
+    pub(crate) producers: Gate,
 }
 
 impl WatchedBroker {
@@ -58,6 +65,7 @@ impl WatchedBroker {
             held: HashSet::new(),
             reads: Gate::open_at_first(),
             positions: Gate::open_at_first(),
+            producers: Gate::open_at_first(),
         }
     }
 
@@ -184,7 +192,11 @@ impl Broker for WatchedBroker {
     }
 
     fn transactional_producer<'a>(&'a self, id: &'a str) -> Answer<'a, Box<dyn TransactionalProducer>> {
-        self.broker.transactional_producer(id)
+        Box::pin(async move {
+            let opened = self.broker.transactional_producer(id).await;
+            self.producers.pass().await;
+            opened
+        })
     }
 
     fn join(&self, config: GroupConfig) -> Answer<'_, Box<dyn Membership>> {
