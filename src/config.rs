@@ -6,6 +6,7 @@ use std::time::Duration;
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
 use crate::cluster::ClusterToken;
+use crate::surroundings::Surroundings;
 use crate::worker::RunError;
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
@@ -65,6 +66,7 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from (default: the system).
     pub entropy: Arc<dyn Entropy>,
+    pub(crate) surroundings: Surroundings,
 }
 
 /// Which broker a program runs on.
@@ -100,6 +102,7 @@ impl Default for Config {
             standby_replicas: 0,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            surroundings: Surroundings::default(),
         }
     }
 }
@@ -120,7 +123,7 @@ impl std::fmt::Debug for Config {
 impl Config {
     /// How many lanes each worker has.
     pub(crate) fn lanes_per_worker(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let cores = self.surroundings.cores();
         self.lanes.unwrap_or(cores / self.workers.max(1)).max(1)
     }
 

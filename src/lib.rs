@@ -120,11 +120,15 @@ mod program;
 mod running;
 mod scope;
 mod shard;
+#[cfg(feature = "sim")]
+pub mod sim;
+mod surroundings;
 mod table;
 mod timer;
 mod topic;
 mod topology;
 mod turn;
+mod watch;
 mod web;
 mod worker;
 

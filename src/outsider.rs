@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::App;
@@ -6,7 +6,7 @@ use crate::client::{AskCounters, Asker, ClientProducer};
 use crate::config::Config;
 use crate::running::open_broker;
 use crate::scope::{ClientWith, WorkerScope};
-use crate::worker::{Neighbours, RunError, Thread, prepare_topics};
+use crate::worker::{Join, Neighbours, RunError, Thread, prepare_topics};
 
 /// A program that is no worker of an app, and sends to its topics and inboxes, casts to and asks its agents, and reads its
 /// tables through views.
@@ -46,7 +46,7 @@ use crate::worker::{Neighbours, RunError, Thread, prepare_topics};
 /// `marlowe_replies_late_total`.
 pub struct Client {
     scope: Arc<WorkerScope>,
-    thread: Option<(Thread, std::thread::JoinHandle<()>)>,
+    thread: Option<(Thread, Join)>,
     /// Let go last: what is under way may need to ask others.
     _neighbours: Neighbours,
 }
@@ -71,9 +71,10 @@ impl Client {
         let topology = prepare_topics(program, &*broker).await?;
         let name: Arc<str> = format!("client-{:08x}", config.entropy.next() as u32).into();
         let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
-        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, token);
+        let surroundings = &config.surroundings;
+        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, token, surroundings);
         let (routes, neighbours) = met.await?;
-        let (thread, join) = Thread::start(&name)?;
+        let (thread, join) = Thread::start(&name, surroundings)?;
         let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;
         let (producer, sending) = ClientProducer::new(producer);
         thread.run(move || sending);
@@ -95,7 +96,7 @@ impl Client {
             clock: config.clock,
             entropy: config.entropy,
             routes,
-            globals: HashMap::new(),
+            globals: BTreeMap::new(),
             partitions: topology.partitions,
             producer,
             asker,
@@ -115,7 +116,7 @@ impl Drop for Client {
         if let Some((thread, join)) = self.thread.take() {
             drop(thread);
             // What it has of the broker is let go when it has ended.
-            let _ = join.join();
+            join.now();
         }
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use marlowe_broker::SharedBroker;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 #[cfg(feature = "kafka")]
 use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::program::Program;
 use crate::scope::WorkerWith;
+use crate::watch;
 use crate::web::{Listeners, WebServer};
 use crate::worker::{
     Drain, LaneLimits, Logs, Neighbours, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings,
@@ -105,7 +106,9 @@ impl Running {
         };
         let process = format!("{:08x}", config.entropy.next() as u32).into();
         let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
-        let (routes, neighbours) = Neighbours::meet(process, &program, &topology, broker.clone(), clock, token).await?;
+        let surroundings = &config.surroundings;
+        let (routes, neighbours) =
+            Neighbours::meet(process, &program, &topology, broker.clone(), clock, token, surroundings).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
@@ -115,6 +118,7 @@ impl Running {
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
             stopping: stopping.subscribe(),
+            surroundings: surroundings.clone(),
         };
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
@@ -187,6 +191,12 @@ impl Running {
         }
     }
 
+    /// What failed, if something has and was not told.
+    #[cfg(feature = "sim")]
+    pub(crate) fn failure(&mut self) -> Option<RunError> {
+        self.failures.try_recv().ok()
+    }
+
     /// Where the workers' web servers listen, in the workers' order; empty [without](Config::without_web) them.
     pub fn web_addresses(&self) -> Vec<SocketAddr> {
         self.web.iter().map(|server| server.address).collect()
@@ -237,6 +247,7 @@ impl Running {
     /// Why it failed.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let error = tokio::select! {
+            biased;
             error = self.failed() => Some(error),
             () = stop => None,
         };

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, SharedBroker};
@@ -29,7 +29,7 @@ pub(crate) fn is_in_use(error: &RunError) -> bool {
 }
 
 /// How many partitions the topics have that are there.
-pub(crate) async fn partitions(broker: &SharedBroker) -> Result<HashMap<Arc<str>, u32>, RunError> {
+pub(crate) async fn partitions(broker: &SharedBroker) -> Result<BTreeMap<Arc<str>, u32>, RunError> {
     let topics = broker.topics().await.map_err(RunError::broker("looking up the topics"))?;
     Ok(topics.into_iter().map(|topic| (topic.name, topic.partitions)).collect())
 }
@@ -39,7 +39,7 @@ pub(crate) async fn topology(program: &Program, config: &Config) -> Result<Topol
     if let Some(error) = program.errors.first() {
         return Err(error.clone().into());
     }
-    let mut existing = HashMap::new();
+    let mut existing = BTreeMap::new();
     if has_broker(config) {
         match open_broker(config).await {
             Ok(broker) => existing = partitions(&broker).await?,

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,9 @@ use marlowe_broker::{
 };
 use metrics::Counter;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
+
+use crate::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::ask_headers::{ASKS, CORRELATION, REPLY_ERROR, REPLY_TO, find};
@@ -28,7 +30,7 @@ struct Shared {
     run: Arc<str>,
     replies: TopicPartition,
     producer: ClientProducer,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Reply>>>,
     next: AtomicU64,
     ear: watch::Sender<Ear>,
     counters: AskCounters,

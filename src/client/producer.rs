@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{
@@ -82,7 +82,7 @@ impl ClientProducer {
 }
 
 async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Request>) {
-    let mut destinations: HashMap<TopicPartition, Destination> = HashMap::new();
+    let mut destinations: BTreeMap<TopicPartition, Destination> = BTreeMap::new();
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, WAITING).await > 0 {
         let mut sent = Vec::with_capacity(batch.len());
@@ -116,7 +116,7 @@ async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Reques
 
 fn send(
     producer: &mut dyn Producer,
-    destinations: &mut HashMap<TopicPartition, Destination>,
+    destinations: &mut BTreeMap<TopicPartition, Destination>,
     record: &Outgoing,
 ) -> Result<(TopicPartition, Destination), BrokerError> {
     let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use marlowe_broker::Partition;
 use parking_lot::RwLock;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Candidate, Entry};
+use crate::watch;
 
 /// The workers of the app, as this process knows them.
 ///

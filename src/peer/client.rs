@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::wire::{decode_answer, encode_question};
 use super::{Answer, Asked, PeerError, READ_PATH};
 use crate::cluster::ClusterToken;
+use crate::surroundings::Surroundings;
 
 /// How long it may take to connect to another worker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -34,8 +35,48 @@ const MAX_ANSWER: usize = 64 << 20;
 #[derive(Clone)]
 pub(crate) struct Peers {
     runtime: Handle,
-    client: Client<HttpConnector, Full<Bytes>>,
+    wire: Wire,
     token: Option<ClusterToken>,
+}
+
+/// How requests travel.
+#[derive(Clone)]
+enum Wire {
+    Http(Client<HttpConnector, Full<Bytes>>),
+    #[cfg(feature = "sim")]
+    Simulated(std::sync::Arc<crate::sim::Process>),
+}
+
+impl Wire {
+    fn new(surroundings: &Surroundings) -> Self {
+        match surroundings {
+            Surroundings::System => {
+                let mut connector = HttpConnector::new();
+                connector.set_connect_timeout(Some(CONNECT_WITHIN));
+                connector.set_nodelay(true);
+                let client = Client::builder(TokioExecutor::new())
+                    .pool_timer(TokioTimer::new())
+                    .pool_idle_timeout(KEEP_IDLE)
+                    .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                    .build(connector);
+                Self::Http(client)
+            }
+            #[cfg(feature = "sim")]
+            Surroundings::Simulated(process) => Self::Simulated(process.clone()),
+        }
+    }
+
+    async fn carry(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+        match self {
+            Self::Http(client) => match client.request(request).await {
+                Ok(response) => Ok(response.map(Body::new)),
+                Err(error) if error.is_connect() => Err(Lost::Unsent(chain(&error))),
+                Err(error) => Err(Lost::Unanswered(chain(&error))),
+            },
+            #[cfg(feature = "sim")]
+            Self::Simulated(process) => process.request(request).await,
+        }
+    }
 }
 
 /// What a worker says that does not answer.
@@ -54,14 +95,8 @@ struct RefusalPosition {
 impl Peers {
     /// Hands a request on to the worker that its URI names. The answer's body comes as it is read.
     pub(crate) async fn forward(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
-        let client = self.client.clone();
-        let mut answering = Answering(self.runtime.spawn(async move {
-            let response = client.request(request).await.map_err(|error| match error.is_connect() {
-                true => Lost::Unsent(chain(&error)),
-                false => Lost::Unanswered(chain(&error)),
-            })?;
-            Ok(response.map(Body::new))
-        }));
+        let wire = self.wire.clone();
+        let mut answering = Answering(self.runtime.spawn(async move { wire.carry(request).await }));
         (&mut answering.0).await.unwrap_or_else(|_| Err(Lost::Unsent("this process is stopping".into())))
     }
 
@@ -71,16 +106,8 @@ impl Peers {
     }
 
     /// Keeps its connections on `runtime`, and says the token if there is one.
-    pub(crate) fn new(runtime: Handle, token: Option<ClusterToken>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(connector);
-        Self { runtime, client, token }
+    pub(crate) fn new(runtime: Handle, surroundings: &Surroundings, token: Option<ClusterToken>) -> Self {
+        Self { runtime, wire: Wire::new(surroundings), token }
     }
 
     /// Asks the worker at `url`. Dropping the future takes the question back.
@@ -92,9 +119,9 @@ impl Peers {
             request = request.header(header::AUTHORIZATION, bearer);
         }
         let request = request.body(Full::new(body)).map_err(|error| refused(&error))?;
-        let client = self.client.clone();
+        let wire = self.wire.clone();
         let mut answering = Answering(self.runtime.spawn(async move {
-            let response = client.request(request).await.map_err(|error| unreachable(&error))?;
+            let response = wire.carry(request).await.map_err(|lost| PeerError::Unreachable(lost.reason()))?;
             let status = response.status();
             let body =
                 Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| unreachable(&*error))?;
@@ -117,6 +144,14 @@ pub(crate) enum Lost {
     Unsent(String),
     /// It was sent, and nobody knows whether it was obeyed.
     Unanswered(String),
+}
+
+impl Lost {
+    fn reason(self) -> String {
+        match self {
+            Self::Unsent(reason) | Self::Unanswered(reason) => reason,
+        }
+    }
 }
 
 /// A question under way, which is taken back when nobody waits for the answer any more.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{Clock, Entropy, RecordLimit};
@@ -15,9 +15,9 @@ pub(crate) struct WorkerScope {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// The ways to every partition of every table.
     pub(crate) routes: Arc<Routes>,
-    pub(crate) globals: HashMap<Arc<str>, GlobalStore>,
+    pub(crate) globals: BTreeMap<Arc<str>, GlobalStore>,
     /// How many partitions each topic of the program has.
-    pub(crate) partitions: HashMap<Arc<str>, u32>,
+    pub(crate) partitions: BTreeMap<Arc<str>, u32>,
     pub(crate) producer: ClientProducer,
     /// Asks agents, if the program has any that answer.
     pub(crate) asker: Option<Asker>,

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use marlowe_broker::{Offset, Partition, TopicPartition};
 use marlowe_state::{PositionSlot, SlicePosition, Store, TableIndex};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::agent::{Counters, Input, ShardLink};
 use crate::table::Owner;
 use crate::turn::{OutTopic, Participant};
+use crate::watch;
 
 pub(crate) use open::{InputStart, ShardPlan};
 pub(crate) use positions::{InputPositions, includes, runs_ahead, to_commit};

@@ -1,11 +1,11 @@
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 use marlowe_state::{PositionSlot, SliceIsolation, Store, TableIndex};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::positions::InputPositions;
 use super::task::{TaskAgent, TaskTimer};
@@ -16,6 +16,7 @@ use crate::scope::{ShardScope, WorkerScope};
 use crate::table::Owner;
 use crate::topology::Topology;
 use crate::turn::OutTopics;
+use crate::watch;
 
 /// A shard that is ready to be opened in a lane: its store is restored, and its inputs' positions are known.
 pub(crate) struct ShardPlan {
@@ -23,7 +24,7 @@ pub(crate) struct ShardPlan {
     pub(crate) owner: Owner,
     pub(crate) store: Arc<dyn Store>,
     /// The group's committed positions in the shard's inputs, and where each input starts.
-    pub(crate) inputs: HashMap<Arc<str>, InputStart>,
+    pub(crate) inputs: BTreeMap<Arc<str>, InputStart>,
 }
 
 /// Where the agents of one input partition go on.

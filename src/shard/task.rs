@@ -242,7 +242,11 @@ impl Future for ShardTask {
             // Its queues may be short enough to be read on, and much may wait for a commit.
             this.link.wake_lane();
         }
-        this.set_alarm(context);
+        // A timer that is due while it cannot run has the next turn after that; what ends it wakes the shard.
+        let may_run = this.link.turn.holder().is_none() && !this.control.paused.get() && !this.link.closing.get();
+        if may_run {
+            this.set_alarm(context);
+        }
         Poll::Pending
     }
 }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use marlowe_state::{PositionSlot, SlicePosition, Store, StoreError, TableIndex};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::peer::{Answer, AsOf, Found, Question, Wanted};
+use crate::watch;
 
 /// One partition of a table's committed rows, open in this process: its owner's slice, or a part of a global table's copy.
 #[derive(Clone)]

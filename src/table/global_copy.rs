@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use marlowe_broker::{Partition, Partitioner};
 use marlowe_state::{KeyRange, PositionSlot, Store, TableIndex};
-use tokio::sync::watch;
 
 use super::inbox::{InboxSender, OpenInbox};
 use super::key_range::ordered_range;
 use super::{AsKey, InboxClient, Position, TableIdentity, ViewError};
 use crate::client::{SendError, Sent};
 use crate::codec::{Codec, CodecError, Key};
+use crate::watch;
 
 /// A worker's own copy of a whole global table: committed rows, a produce and a fetch behind their owners.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::Partition;
 use parking_lot::RwLock;
-use tokio::sync::watch;
 
 use super::{CommittedSlice, StandbySlice};
+use crate::watch;
 
 /// The slices that are open in this process: committed state only, published by their owners.
 ///
@@ -13,7 +13,7 @@ use super::{CommittedSlice, StandbySlice};
 /// [directory of workers](crate::cluster::Directory).
 #[derive(Default)]
 pub(crate) struct OpenSlices {
-    tables: RwLock<HashMap<Arc<str>, TableEntry>>,
+    tables: RwLock<BTreeMap<Arc<str>, TableEntry>>,
     changed: watch::Sender<()>,
 }
 

@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::Partition;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::open_slices::Published;
 use super::routes::Routes;
 use crate::cluster::{Claim, ClaimPlace};
+use crate::watch;
 
 /// How soon to look again where nothing tells of a change; it doubles up to the longest.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -141,6 +141,7 @@ impl News {
     pub(super) async fn come(&mut self) {
         // Their senders live as long as the routes.
         tokio::select! {
+            biased;
             _ = self.slices.changed() => {}
             _ = self.directory.changed() => {}
         }

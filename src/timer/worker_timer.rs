@@ -4,13 +4,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use marlowe_broker::{MetadataSource, SharedBroker, TopicPartition};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::Schedule;
 use crate::HandlerError;
 use crate::agent::panic_text;
 use crate::scope::{Uses, WorkerScope, WorkerWith};
 use crate::topology::{Place, TimerKind, TimerNode};
+use crate::watch;
 
 /// A timer, crontab, task or source of a worker, without its types.
 pub(crate) trait AnyWorkerTimer: Send + Sync {

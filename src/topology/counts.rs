@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::TopologyError;
@@ -19,7 +19,7 @@ struct Count {
 }
 
 impl Counts {
-    pub(super) fn of(topics: &[&TopicNode], tables: &[&TableNode], existing: &HashMap<Arc<str>, u32>) -> Self {
+    pub(super) fn of(topics: &[&TopicNode], tables: &[&TableNode], existing: &BTreeMap<Arc<str>, u32>) -> Self {
         let (mut wanted, mut kept) = (Vec::new(), Vec::new());
         for topic in topics {
             let of = format!("`{}`", topic.name);

@@ -6,7 +6,7 @@ mod error;
 mod graph;
 mod resolve;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use description::TopologyDescription;
@@ -21,7 +21,7 @@ pub(crate) struct Topology {
     pub(crate) graph: Graph,
     pub(crate) groups: Vec<Group>,
     /// How many partitions each topic has.
-    pub(crate) partitions: HashMap<Arc<str>, u32>,
+    pub(crate) partitions: BTreeMap<Arc<str>, u32>,
 }
 
 /// A co-partition group: topics, and the tables their agents share by partition. Partition *p* of all of them is one shard.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::counts::Counts;
@@ -11,7 +11,7 @@ impl Topology {
     ///
     /// # Errors
     /// When the program cannot run as declared; see [`TopologyError`].
-    pub(crate) fn resolve(graph: Graph, existing: &HashMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
+    pub(crate) fn resolve(graph: Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
         check_names(&graph)?;
         check_inboxes(&graph)?;
         let mut sets = DisjointSets::default();
@@ -40,13 +40,13 @@ impl Topology {
         }
         let mut groups = Vec::new();
         for nodes in members.into_values() {
-            let nodes: HashSet<String> = nodes.into_iter().collect();
+            let nodes: BTreeSet<String> = nodes.into_iter().collect();
             groups.push(group(&graph, &nodes, existing)?);
         }
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         check_declared(&graph, existing)?;
 
-        let mut partitions: HashMap<Arc<str>, u32> = HashMap::new();
+        let mut partitions: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for group in &groups {
             for topic in &group.topics {
                 partitions.insert(topic.clone(), group.partitions);
@@ -70,7 +70,7 @@ fn table_node(name: &str) -> String {
     format!("table {name}")
 }
 
-fn group(graph: &Graph, nodes: &HashSet<String>, existing: &HashMap<Arc<str>, u32>) -> Result<Group, TopologyError> {
+fn group(graph: &Graph, nodes: &BTreeSet<String>, existing: &BTreeMap<Arc<str>, u32>) -> Result<Group, TopologyError> {
     let topics: Vec<_> = graph.topics.iter().filter(|topic| nodes.contains(&topic_node(&topic.name))).collect();
     let tables: Vec<_> = graph.tables.iter().filter(|table| nodes.contains(&table_node(&table.name))).collect();
     let agents: Vec<Arc<str>> = graph
@@ -113,7 +113,7 @@ fn group(graph: &Graph, nodes: &HashSet<String>, existing: &HashMap<Arc<str>, u3
 }
 
 /// Refuses topics that are there with another number than they are declared with.
-fn check_declared(graph: &Graph, existing: &HashMap<Arc<str>, u32>) -> Result<(), TopologyError> {
+fn check_declared(graph: &Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<(), TopologyError> {
     for topic in graph.topics.iter().filter(|topic| topic.role == TopicRole::Declared) {
         if let (Some(declared), Some(has)) = (topic.partitions, existing.get(&topic.name).copied())
             && declared != has
@@ -152,7 +152,7 @@ fn check_names(graph: &Graph) -> Result<(), TopologyError> {
         ("agent", graph.agents.iter().map(|agent| &agent.name).collect()),
         ("timer", graph.timers.iter().map(|timer| &timer.name).collect()),
     ] {
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for name in names {
             valid(kind, name)?;
             if !seen.insert(name) {

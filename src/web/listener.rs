@@ -4,15 +4,24 @@ use std::sync::Arc;
 
 use super::advertise::Advertised;
 use crate::config::Config;
+#[cfg(feature = "sim")]
+use crate::surroundings::Surroundings;
 use crate::worker::RunError;
 
 /// The sockets that the workers of a process will serve on, one each. They are taken before anything is started, so that a
 /// port in use costs nothing.
 pub(crate) struct Listeners(std::vec::IntoIter<Listener>);
 
+/// What is served on.
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    #[cfg(feature = "sim")]
+    Simulated(Arc<crate::sim::Process>),
+}
+
 /// A socket that a worker will serve on.
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Socket,
     pub(crate) address: SocketAddr,
     /// Where other workers find it.
     pub(crate) url: Arc<str>,
@@ -23,11 +32,20 @@ impl Listeners {
     pub(crate) fn bind(config: &Config) -> Result<Self, RunError> {
         let mut listeners = Vec::new();
         let advertised = Advertised::parse(config.advertise.as_deref())?;
+        #[cfg(feature = "sim")]
+        if let Surroundings::Simulated(process) = &config.surroundings {
+            let (socket, address) = (Socket::Simulated(process.clone()), SocketAddr::from(([127, 0, 0, 1], 0)));
+            return Ok(Self(vec![Listener { socket, address, url: process.url() }].into_iter()));
+        }
         match config.web {
             Some(first) => {
                 for number in 0..config.workers {
                     let (socket, address) = bind(address_of(first, number)?)?;
-                    listeners.push(Listener { socket, address, url: advertised.url(number, address)? });
+                    listeners.push(Listener {
+                        socket: Socket::Tcp(socket),
+                        address,
+                        url: advertised.url(number, address)?,
+                    });
                 }
             }
             None if config.advertise.is_some() => {

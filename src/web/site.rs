@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::problem::Problem;
 use crate::scope::WorkerScope;
 use crate::table::AnyTable;
+use crate::watch;
 use crate::worker::{Metrics, RestoreProgress, Shared, Standbys, Worker, WorkerState, WorkerStatus};
 
 /// What a worker's built-in routes answer from.

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{Clock, Partition};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::standby::Followed;
 use super::status::WorkerStatus;
 use super::timers::TasksLeft;
 use crate::client::{ClientProducer, Outgoing};
 use crate::cluster::{Directory, Entry, ShardClaim};
+use crate::watch;
 
 /// How long changes are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(20);
@@ -61,6 +62,7 @@ impl Announcer {
     async fn run(mut self, mut leaving: oneshot::Receiver<oneshot::Sender<()>>) {
         let started = self.clock.now().millis();
         let left = tokio::select! {
+            biased;
             _ = self.status.wait_for(|status| status.joined) => None,
             left = &mut leaving => Some(left),
         };
@@ -72,6 +74,7 @@ impl Announcer {
                 let entry = watch::Sender::new(first);
                 let (write, look) = (self.write_entries(entry.subscribe()), self.follow_status(started, entry));
                 tokio::select! {
+                    biased;
                     left = &mut leaving => left,
                     () = async { tokio::join!(write, look); } => return,
                 }
@@ -97,6 +100,7 @@ impl Announcer {
         };
         loop {
             tokio::select! {
+                biased;
                 changed = status.changed() => if changed.is_err() {
                     // The worker has stopped: what it said last holds until its farewell.
                     return std::future::pending().await;
@@ -132,6 +136,7 @@ impl Announcer {
                 self.forget_the_silent().await;
             }
             tokio::select! {
+                biased;
                 changed = entry.changed() => if changed.is_err() {
                     return;
                 },

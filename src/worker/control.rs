@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{GroupEvent, Membership, MetadataSource, TopicPartition};
 use marlowe_state::Store;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::RunError;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
@@ -18,6 +18,7 @@ use super::taking::{Occasion, Takings, close};
 use crate::shard::ShardId;
 use crate::table::Owner;
 use crate::topology::Topology;
+use crate::watch;
 
 /// What a worker is asked to do by its process.
 pub(crate) enum ControlCommand {
@@ -41,7 +42,7 @@ pub(crate) struct Control {
     pub(crate) takings: Takings,
     pub(crate) leader: watch::Sender<bool>,
     pub(crate) status: watch::Sender<WorkerStatus>,
-    pub(crate) owned: HashMap<ShardId, Owned>,
+    pub(crate) owned: BTreeMap<ShardId, Owned>,
     pub(crate) openings: u64,
     pub(crate) pending: FuturesUnordered<BoxFuture<'static, Step>>,
 }
@@ -293,7 +294,7 @@ impl Control {
 
     /// Has shards closed. The future is done when they are; what is left of them is their stores.
     fn close(&mut self, shards: Vec<ShardId>) -> (Vec<Gone>, BoxFuture<'static, ()>) {
-        let mut by_lane: HashMap<usize, Vec<ShardId>> = HashMap::new();
+        let mut by_lane: BTreeMap<usize, Vec<ShardId>> = BTreeMap::new();
         let mut gone = Vec::new();
         for id in shards {
             match self.owned.remove(&id) {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use marlowe_broker::{BrokerError, Fetched, Offset, Reader, Source};
@@ -9,7 +9,7 @@ use crate::agent::Input;
 /// What a lane reads: its shards' input partitions, each for the agents that read it.
 pub(crate) struct Feeds {
     reader: Box<dyn Reader>,
-    feeds: HashMap<Source, Feed>,
+    feeds: BTreeMap<Source, Feed>,
 }
 
 /// A partition that is being read, and the agents that read it.
@@ -20,7 +20,7 @@ struct Feed {
 
 impl Feeds {
     pub(crate) fn new(reader: Box<dyn Reader>) -> Self {
-        Self { reader, feeds: HashMap::new() }
+        Self { reader, feeds: BTreeMap::new() }
     }
 
     /// Begins to read a shard's inputs, each partition from where the agent goes on that is least far.

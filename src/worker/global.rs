@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use marlowe_broker::{Isolation, Offset, OffsetSpec, Partition, SharedBroker};
 use marlowe_state::{PositionSlot, Store, StoreLayout};
-use tokio::sync::watch;
 
 use super::RunError;
 use super::replay::Replay;
@@ -10,6 +9,7 @@ use super::restore::StateStore;
 use super::tail::LogPlan;
 use crate::table::{AnyTable, GlobalStore};
 use crate::topology::Topology;
+use crate::watch;
 
 /// A worker's copy of a global table, that follows the table's changelog.
 pub(crate) struct GlobalFollower {

@@ -362,6 +362,7 @@ impl Lane {
             for (shard, mut ended) in tasks {
                 let closed = async {
                     tokio::select! {
+                        biased;
                         _ = &mut ended => {}
                         // A shard that failed does not end; its failure is told after.
                         () = failed(&shard) => {}

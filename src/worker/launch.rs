@@ -1,10 +1,10 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
@@ -17,15 +17,17 @@ use super::standby::Standbys;
 use super::standby_keeper::StandbyKeeper;
 use super::status::WorkerStatus;
 use super::taking::Takings;
-use super::thread::Thread;
+use super::thread::{Join, Thread};
 use super::timers::{TasksLeft, start_timers};
 use super::under_way::UnderWay;
 use super::{RunError, WorkerState};
 use crate::client::{Asker, ClientProducer};
 use crate::program::Program;
 use crate::scope::WorkerScope;
+use crate::surroundings::Surroundings;
 use crate::table::{Routes, TableKind};
 use crate::topology::Topology;
+use crate::watch;
 
 /// How long the broker may take to learn that a worker has left.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
@@ -62,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) surroundings: Surroundings,
 }
 
 /// A worker at work, for its process.
@@ -84,7 +87,7 @@ pub(crate) struct Worker {
     /// What it stands by for, if it does.
     pub(crate) standbys: Option<Standbys>,
     threads: Vec<Thread>,
-    joins: Vec<std::thread::JoinHandle<()>>,
+    joins: Vec<Join>,
     /// Let go when the threads have ended.
     folder: Option<TablesFolder>,
 }
@@ -108,13 +111,13 @@ impl Worker {
         let mut threads = Vec::new();
         let mut joins = Vec::new();
         let mut thread = |what: &str| -> Result<Thread, RunError> {
-            let (thread, join) = Thread::start(&format!("{name}-{what}"))?;
+            let (thread, join) = Thread::start(&format!("{name}-{what}"), &shared.surroundings)?;
             threads.push(thread.clone());
             joins.push(join);
             Ok(thread)
         };
         let background = thread("background")?;
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let cores = shared.surroundings.cores();
         let restoring = (0..cores.min(RESTORES_AT_A_TIME)).map(|number| thread(&format!("restore-{number}")));
         let restoring = restoring.collect::<Result<Vec<_>, _>>()?;
         let control = thread("control")?;
@@ -134,7 +137,7 @@ impl Worker {
             asker
         });
 
-        let mut globals = HashMap::new();
+        let mut globals = BTreeMap::new();
         let mut caught_up = Vec::new();
         for table in shared.program.tables.iter().filter(|table| table.identity().kind == TableKind::Global) {
             let follower = GlobalFollower::open(*table, &shared.topology, &settings.stores)?;
@@ -302,10 +305,8 @@ impl Worker {
         let _ = wait.await;
         self.farewell.say(FAREWELL_WITHIN).await;
         drop(self.threads);
-        let joins = self.joins;
         // Threads end when nothing is left to do there; their runtimes end with them.
-        let joined = tokio::task::spawn_blocking(move || joins.into_iter().for_each(|join| drop(join.join())));
-        let _ = joined.await;
+        Join::all(self.joins).await;
         drop(self.folder);
     }
 }
@@ -318,7 +319,7 @@ impl Worker {
         drop(commands);
         drop(farewell);
         drop(threads);
-        joins.into_iter().for_each(|join| drop(join.join()));
+        joins.into_iter().for_each(Join::now);
         drop(folder);
     }
 }
@@ -395,7 +396,7 @@ impl Head {
             takings: self.takings,
             leader: self.leader,
             status: self.status,
-            owned: HashMap::new(),
+            owned: BTreeMap::new(),
             openings: 0,
             pending: FuturesUnordered::new(),
         };

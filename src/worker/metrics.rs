@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,9 +132,9 @@ pub(crate) struct LaneMetrics {
     shards: Gauge,
     opened: Counter,
     dropped: Counter,
-    counters: RefCell<HashMap<(&'static str, Arc<str>), Counter>>,
+    counters: RefCell<BTreeMap<(&'static str, Arc<str>), Counter>>,
     /// What each slice's cache had counted the last time.
-    caches: RefCell<HashMap<(ShardId, Arc<str>), CacheStats>>,
+    caches: RefCell<BTreeMap<(ShardId, Arc<str>), CacheStats>>,
 }
 
 impl LaneMetrics {

@@ -40,5 +40,5 @@ pub(crate) use restore::{RestoreProgress, StateStore};
 pub(crate) use standby::Standbys;
 pub(crate) use status::{WorkerState, WorkerStatus};
 pub(crate) use take_over::{beginnings, take_over};
-pub(crate) use thread::Thread;
+pub(crate) use thread::{Join, Thread};
 pub(crate) use topics::prepare_topics;

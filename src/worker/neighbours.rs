@@ -4,17 +4,18 @@ use marlowe_broker::{Clock, SharedBroker};
 use tokio::runtime::Handle;
 
 use super::RunError;
-use super::thread::Thread;
+use super::thread::{Join, Thread};
 use crate::cluster::{ClusterToken, Directory, follow};
 use crate::peer::Peers;
 use crate::program::Program;
+use crate::surroundings::Surroundings;
 use crate::table::{OpenSlices, Routes};
 use crate::topology::Topology;
 
 /// What a process needs to know and ask the workers of others: it follows the directory of workers, and keeps the
 /// connections, on a thread of its own.
 pub(crate) struct Neighbours {
-    thread: Option<(Thread, std::thread::JoinHandle<()>)>,
+    thread: Option<(Thread, Join)>,
 }
 
 impl Neighbours {
@@ -26,18 +27,19 @@ impl Neighbours {
         broker: SharedBroker,
         clock: Arc<dyn Clock>,
         token: Option<ClusterToken>,
+        surroundings: &Surroundings,
     ) -> Result<(Arc<Routes>, Self), RunError> {
         let slices = Arc::new(OpenSlices::default());
         for group in &topology.groups {
             group.tables.iter().for_each(|table| slices.declare(table, &group.name, group.partitions));
         }
         let directory = Arc::new(Directory::new(process));
-        let (thread, join) = Thread::start("cluster")?;
+        let (thread, join) = Thread::start("cluster", surroundings)?;
         let runtime = thread.run(|| async { Handle::current() }).await.map_err(|_| RunError::System {
             doing: "start thread cluster".into(),
             reason: "it ended at once".into(),
         })?;
-        let routes = Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, token)));
+        let routes = Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, surroundings, token)));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
         thread.run(move || follow(broker, topic, directory, clock));
         thread.run(move || yielding);
@@ -50,7 +52,7 @@ impl Drop for Neighbours {
         if let Some((thread, join)) = self.thread.take() {
             drop(thread);
             // What it follows is let go when it has ended.
-            let _ = join.join();
+            join.now();
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -80,6 +80,10 @@ pub(crate) enum Restored {
     /// It was cancelled. The store has what was read.
     Cancelled(Option<Arc<dyn Store>>),
 }
+
+/// How often a repair is tried again, and how soon.
+const REPAIRS: u32 = 10;
+const REPAIR_AGAIN: Duration = Duration::from_millis(500);
 
 /// What restores need.
 pub(crate) struct Restorer {
@@ -228,10 +232,10 @@ impl Restorer {
     }
 
     /// The committed positions of a shard's inputs, and where they start.
-    pub(crate) async fn inputs(&self, id: ShardId) -> Result<HashMap<Arc<str>, InputStart>, RunError> {
+    pub(crate) async fn inputs(&self, id: ShardId) -> Result<BTreeMap<Arc<str>, InputStart>, RunError> {
         let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let agents = &self.topology.graph.agents;
-        let mut inputs = HashMap::new();
+        let mut inputs = BTreeMap::new();
         for topic in agents.iter().filter(|agent| group.agents.contains(&agent.name)).map(|agent| &agent.reads) {
             if inputs.contains_key(topic) {
                 continue;
@@ -269,13 +273,33 @@ impl Restorer {
     }
 
     /// Writes the rows again whose changelog ran ahead of the committed input (at least once, after a crash): from here on
-    /// the log says what the store says.
+    /// the log says what the store says. If nobody knows whether they were written, they are written once more.
     async fn repair(
         &self,
         replay: &Replay<'_>,
         store: &dyn Store,
         partition: Partition,
-        inputs: &HashMap<Arc<str>, InputStart>,
+        inputs: &BTreeMap<Arc<str>, InputStart>,
+    ) -> Result<(), RunError> {
+        let mut tries = 0;
+        loop {
+            match self.write_again(replay, store, partition, inputs).await {
+                Err(RunError::Broker { source, .. }) if source.calls_for_a_new_beginning() && tries < REPAIRS => {
+                    tracing::warn!("repairing a changelog, and trying again: {source}");
+                    tries += 1;
+                    tokio::time::sleep(REPAIR_AGAIN).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn write_again(
+        &self,
+        replay: &Replay<'_>,
+        store: &dyn Store,
+        partition: Partition,
+        inputs: &BTreeMap<Arc<str>, InputStart>,
     ) -> Result<(), RunError> {
         let broker = || RunError::broker("repairing a changelog");
         let mut producer = self.broker.producer().map_err(broker())?;

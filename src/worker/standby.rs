@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use marlowe_state::Store;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::shard::ShardId;
 use crate::table::Freshness;
+use crate::watch;
 
 /// What a worker stands by for: shards that others own, whose tables it follows into stores of its own.
 #[derive(Clone)]

@@ -1,21 +1,21 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use marlowe_broker::{Offset, RecordBatch, Source, TopicPartition};
 use marlowe_state::{PositionSlot, Store, TableIndex};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::RunError;
 use super::tail::{LogPlan, Tail};
 use crate::table::{CommittedSlice, Freshness};
+use crate::watch;
 
 /// A shard that is followed into a store.
 pub(crate) struct Follower {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tail: Tail<'static>,
-    pub(crate) logs: HashMap<Source, TopicPartition>,
+    pub(crate) logs: BTreeMap<Source, TopicPartition>,
     tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
     pub(crate) freshness: Freshness,
     pub(crate) lag: Arc<AtomicU64>,
@@ -31,7 +31,7 @@ impl Follower {
         Self {
             tail: Tail::new(store.clone(), None),
             store,
-            logs: HashMap::new(),
+            logs: BTreeMap::new(),
             tables: Vec::new(),
             freshness: Freshness::default(),
             lag: Arc::default(),

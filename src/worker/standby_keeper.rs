@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use marlowe_broker::{Fetched, Isolation, Offset, OffsetSpec, Partition, Reader, RecordBatch, Source, TopicPartition};
 use marlowe_state::{Store, StoreError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::RunError;
@@ -18,6 +18,7 @@ use crate::cluster::stand_by;
 use crate::program::Guarantee;
 use crate::shard::{InputPositions, ShardId, runs_ahead};
 use crate::table::{INCLUDES_HEADER, Routes, StandbySlice};
+use crate::watch;
 
 /// How often the ends of the logs are looked up, and whether others are to be followed.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -47,11 +48,11 @@ struct Keeping {
     keeper: StandbyKeeper,
     reader: Box<dyn Reader>,
     /// Those that this worker owns, or is about to.
-    own: HashSet<ShardId>,
+    own: BTreeSet<ShardId>,
     /// Stores of shards that left, until it is known whether they are stood by for.
-    kept: HashMap<ShardId, (Arc<dyn Store>, Instant)>,
-    followers: HashMap<ShardId, Follower>,
-    sources: HashMap<Source, ShardId>,
+    kept: BTreeMap<ShardId, (Arc<dyn Store>, Instant)>,
+    followers: BTreeMap<ShardId, Follower>,
+    sources: BTreeMap<Source, ShardId>,
     look_at: Instant,
 }
 
@@ -78,8 +79,8 @@ impl StandbyKeeper {
 
 impl Keeping {
     fn new(keeper: StandbyKeeper, reader: Box<dyn Reader>) -> Self {
-        let (own, kept, look_at) = (HashSet::new(), HashMap::new(), Instant::now());
-        Self { keeper, reader, own, kept, followers: HashMap::new(), sources: HashMap::new(), look_at }
+        let (own, kept, look_at) = (BTreeSet::new(), BTreeMap::new(), Instant::now());
+        Self { keeper, reader, own, kept, followers: BTreeMap::new(), sources: BTreeMap::new(), look_at }
     }
 
     async fn run(mut self) {
@@ -150,14 +151,14 @@ impl Keeping {
         self.look_at = Instant::now() + LOOK_EVERY;
         self.settle().await?;
         let looked_at = Instant::now();
-        let mut logs: HashMap<Arc<str>, Vec<(ShardId, Source, Partition)>> = HashMap::new();
+        let mut logs: BTreeMap<Arc<str>, Vec<(ShardId, Source, Partition)>> = BTreeMap::new();
         for (shard, follower) in &self.followers {
             for (source, partition) in &follower.logs {
                 let log = (*shard, *source, partition.partition);
                 logs.entry(partition.topic.clone()).or_default().push(log);
             }
         }
-        let mut ends: HashMap<ShardId, Vec<(Source, Offset)>> = HashMap::new();
+        let mut ends: BTreeMap<ShardId, Vec<(Source, Offset)>> = BTreeMap::new();
         for (topic, logs) in logs {
             let partitions: Vec<Partition> = logs.iter().map(|(.., partition)| *partition).collect();
             let looked_up = self.keeper.restorer.broker.offsets(&topic, &partitions, OffsetSpec::Latest).await;
@@ -340,7 +341,7 @@ impl Keeping {
 
     /// After an error: with a new reader, each from what it has written.
     async fn begin_anew(&mut self) {
-        for (shard, follower) in self.followers.drain() {
+        for (shard, follower) in std::mem::take(&mut self.followers) {
             for table in &self.keeper.restorer.topology.groups[shard.group].tables {
                 self.keeper.routes.slices.stand_by(table, shard.partition, None);
             }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const CHUNK_BYTES: usize = 64 << 20;
 /// Changelog records on their way into a store.
 pub(crate) struct Tail<'a> {
     store: Arc<dyn Store>,
-    logs: HashMap<Source, Log>,
+    logs: BTreeMap<Source, Log>,
     chunk: Vec<(TableIndex, Rows)>,
     bytes: usize,
     records: usize,
@@ -56,7 +56,7 @@ pub(crate) struct LogPlan {
 impl<'a> Tail<'a> {
     /// Nothing yet. Records that `skip` says are passed over, if any may have to be.
     pub(crate) fn new(store: Arc<dyn Store>, skip: Option<Skip<'a>>) -> Self {
-        let (logs, chunk, key) = (HashMap::new(), Vec::new(), Vec::new());
+        let (logs, chunk, key) = (BTreeMap::new(), Vec::new(), Vec::new());
         Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, skip }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
@@ -189,7 +189,7 @@ impl Taking {
 
     /// The Faust table's rows in a partition, in this table's form, and the end up to which they were read.
     async fn read(&self, broker: &dyn Broker, partition: Partition) -> Result<(Rows, Offset), RunError> {
-        let mut lasts: HashMap<Vec<u8>, Last> = HashMap::new();
+        let mut lasts: BTreeMap<Vec<u8>, Last> = BTreeMap::new();
         let log = Log { broker, at: TopicPartition { topic: self.from.clone(), partition } };
         let take = |record: RecordRef<'_>| {
             // What has no key is no row.

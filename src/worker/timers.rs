@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use marlowe_broker::MetadataSource;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::RunError;
 use super::launch::Shared;
@@ -10,6 +10,7 @@ use super::thread::Thread;
 use crate::scope::WorkerScope;
 use crate::timer::{Outcome, WorkerTimerContext};
 use crate::topology::{Place, TimerKind};
+use crate::watch;
 
 /// How many tasks and sources are not done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Re
 async fn topics(
     broker: &dyn Broker,
     names: impl Iterator<Item = &Arc<str>>,
-) -> Result<HashMap<Arc<str>, TopicDescription>, RunError> {
+) -> Result<BTreeMap<Arc<str>, TopicDescription>, RunError> {
     let found = try_join_all(names.map(|name| broker.topic(name))).await;
     let found = found.map_err(RunError::broker("looking up the topics"))?;
     Ok(found.into_iter().flatten().map(|topic| (topic.name.clone(), topic)).collect())
@@ -107,7 +107,7 @@ fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
     let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
     let empty = anchors.chain([(topology.leader_anchor(), 1)]).chain(positions.map(|position| (position.topic, 1)));
     needed.extend(empty.map(|(topic, partitions)| (Need::None, TopicConfig::new(topic, partitions))));
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     needed.retain(|(_, config)| seen.insert(config.name.clone()));
     needed
 }

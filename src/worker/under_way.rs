@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::watch;
+use crate::watch;
 
 /// A lane's commits that are under way. What the broker has committed is in the local stores a moment later: whoever saw
 /// it there, and then reads a view, waits for that moment.

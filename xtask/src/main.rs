@@ -4,6 +4,8 @@ mod bench;
 mod cargo;
 mod chaos;
 mod kafka;
+mod mutants;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -32,6 +34,10 @@ enum Task {
     Bench(bench::Bench),
     /// Kill workers and brokers while a program counts on Kafka, and tell whether every count is exact.
     Chaos(chaos::Chaos),
+    /// Run simulated clusters under seeds, and check every way to share a table in them.
+    Sim(sim::Sim),
+    /// Break each rule on purpose, and see that the simulation finds it.
+    Mutants(mutants::Mutants),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         Task::Kafka(kafka) => kafka.run(),
         Task::Bench(bench) => bench.run(),
         Task::Chaos(chaos) => chaos.run(),
+        Task::Sim(sim) => sim.run(),
+        Task::Mutants(mutants) => mutants.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

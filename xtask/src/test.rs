@@ -4,7 +4,11 @@ use kafka_cluster::{Cluster, ClusterConfig};
 use crate::TaskResult;
 use crate::cargo::{cargo, run};
 
-/// Runs all tests: unit and integration tests, examples and the snippets of the documents.
+/// How many seeds of the simulation belong to all tests: some minutes.
+const SEEDS: u64 = 10_000;
+
+/// Runs all tests: unit and integration tests, examples, the snippets of the documents, and seeds of the
+/// simulation.
 #[derive(Args)]
 pub(crate) struct Test {
     /// What cargo test is given besides, as `-- --nocapture`.
@@ -22,6 +26,11 @@ impl Test {
         run(cargo().args(["build", "--workspace", "--all-targets"]))?;
         let mut test = cargo();
         test.args(["test", "--workspace", "--no-fail-fast"]).args(&self.more);
-        run(test.env("MARLOWE_TEST_KAFKA_1", kafka.bootstrap()))
+        run(test.env("MARLOWE_TEST_KAFKA_1", kafka.bootstrap()))?;
+        drop(kafka);
+        match self.more.as_slice() {
+            [] => crate::sim::seeds(SEEDS),
+            _ => Ok(()),
+        }
     }
 }

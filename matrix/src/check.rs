@@ -1,0 +1,227 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use marlowe::Position;
+use marlowe::sim::Simulation;
+
+use crate::program::{ALWAYS, APP, Declared, Input, List};
+use crate::shape::Shape;
+
+/// Who read: a worker, by its number and how often it was started, or someone outside.
+pub(crate) type Who = Option<(usize, u64)>;
+
+/// What was read in the course of a run.
+#[derive(Default)]
+pub(crate) struct Seen {
+    rows: Vec<(String, List)>,
+    copies: Vec<(String, List)>,
+    latest: BTreeMap<(Who, String), (Position, usize)>,
+}
+
+impl Seen {
+    /// A row that a view gave.
+    pub(crate) fn row(&mut self, who: Who, key: &str, list: List, position: Position) {
+        let list = without_ticks(list);
+        let latest = self.latest.entry((who, key.to_owned())).or_insert((position, 0));
+        assert!(latest.0 <= position, "{who:?} read `{key}` at {position:?} after {:?}", latest.0);
+        assert!(latest.1 <= list.len(), "{who:?} read `{key}` as it was before: {list:?}");
+        *latest = (position, list.len());
+        self.rows.push((key.to_owned(), list));
+    }
+
+    /// A row of a global table's copy.
+    pub(crate) fn copy(&mut self, key: &str, list: List) {
+        self.copies.push((key.to_owned(), list));
+    }
+}
+
+/// A row without the marks of the partition timer.
+fn without_ticks(list: List) -> List {
+    list.into_iter().filter(|entry| entry != "t").collect()
+}
+
+type Rows = BTreeMap<String, List>;
+
+/// What there is at the end.
+pub(crate) struct Truth {
+    /// The inputs by key, in their order.
+    inputs: BTreeMap<String, Vec<Input>>,
+    table: Rows,
+    others: Rows,
+    groups: Rows,
+    copies: Vec<Rows>,
+    outputs: Vec<u64>,
+    dead: Vec<u64>,
+    logged: Rows,
+}
+
+impl Truth {
+    pub(crate) async fn collect(
+        sim: &Simulation,
+        shape: &Shape,
+        declared: &Declared,
+        fed: Vec<(String, Input)>,
+    ) -> Self {
+        let rows = async |table: marlowe::Table<String, List>| -> Rows {
+            let rows = sim.open(table.view()).iter().await.unwrap_or_else(|error| panic!("a view: {error}"));
+            rows.into_iter().collect()
+        };
+        let mut inputs: BTreeMap<String, Vec<Input>> = BTreeMap::new();
+        for (key, input) in fed {
+            inputs.entry(key).or_default().push(input);
+        }
+        let mut copies = Vec::new();
+        for number in 0..shape.workers {
+            let copy = sim.open_on(number, declared.global);
+            let copy = copy.unwrap_or_else(|| panic!("worker {number} does not run"));
+            copies.push(copy.iter().unwrap_or_else(|error| panic!("a copy: {error}")).into_iter().collect());
+        }
+        let ids = async |topic: &str| -> Vec<u64> {
+            let records = sim.records(topic).await;
+            let id = |value: &[u8]| match serde_json::from_slice::<serde_json::Value>(value) {
+                Ok(serde_json::Value::Number(number)) => number.as_u64().unwrap_or_default(),
+                Ok(input) => input["id"].as_u64().unwrap_or_default(),
+                Err(error) => panic!("{topic}: {error}"),
+            };
+            records.iter().map(|record| id(record.value.as_deref().unwrap_or_default())).collect()
+        };
+        let mut logged = Rows::new();
+        for record in sim.records(&format!("{APP}-table-changelog")).await {
+            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+            match record.value {
+                Some(value) => {
+                    let list = serde_json::from_slice(&value).unwrap_or_else(|error| panic!("the changelog: {error}"));
+                    logged.insert(key, list);
+                }
+                None => drop(logged.remove(&key)),
+            }
+        }
+        Self {
+            inputs,
+            table: rows(declared.table).await,
+            others: rows(declared.others).await,
+            groups: if shape.regroups { rows(declared.groups).await } else { Rows::new() },
+            copies,
+            outputs: ids("outputs").await,
+            dead: if shape.has_failures { ids("dead").await } else { Vec::new() },
+            logged,
+        }
+    }
+
+    /// That all is as it must be.
+    pub(crate) fn check(mut self, shape: &Shape, sent: &BTreeSet<String>, seen: &Seen) {
+        let once = Once(shape.exactly_once);
+        let good = |input: &&Input| input.fails < ALWAYS;
+        let all = || self.inputs.values().flatten();
+        let ids = |prefix: &str, inputs: &mut dyn Iterator<Item = &Input>| -> List {
+            inputs.map(|input| format!("{prefix}{}", input.id)).collect()
+        };
+
+        // What was passed on is counted in any case.
+        let outputs: List = self.outputs.iter().map(u64::to_string).collect();
+        once.in_any_order("the outputs", outputs, ids("", &mut all().filter(good)));
+        let dead: List = self.dead.iter().map(u64::to_string).collect();
+        once.in_any_order("the dead letters", dead, ids("", &mut all().filter(|input| input.fails >= ALWAYS)));
+        if shape.has_unfenced_zombies() {
+            return;
+        }
+
+        assert_eq!(self.logged, self.table, "the changelog and the table");
+        let table: Rows = self
+            .table
+            .iter()
+            .map(|(key, list)| (key.clone(), without_ticks(list.clone())))
+            .filter(|(_, list)| !list.is_empty())
+            .collect();
+        let mut expected: BTreeSet<&String> = BTreeSet::new();
+        for (key, inputs) in &self.inputs {
+            let list = table.get(key).cloned().unwrap_or_default();
+            if !list.is_empty() {
+                expected.insert(key);
+            }
+            for (prefix, runs) in [("a", true), ("b", shape.has_second_agent)] {
+                let of_agent: List = list.iter().filter(|entry| entry.starts_with(prefix)).cloned().collect();
+                let wanted = if runs { ids(prefix, &mut inputs.iter().filter(good)) } else { List::new() };
+                once.in_order(&format!("row `{key}`"), &of_agent, &wanted);
+            }
+        }
+        assert!(table.keys().all(|key| expected.contains(key)), "rows of no events: {table:?}");
+
+        if shape.regroups {
+            let groups: List = self.groups.values().flatten().cloned().collect();
+            once.in_any_order("the groups", groups, ids("r", &mut all()));
+            for (key, list) in &self.groups {
+                let wanted = |id: &str| all().any(|input| &input.other == key && format!("r{}", input.id) == *id);
+                assert!(list.iter().all(|id| wanted(id)), "group `{key}` has what is not its own: {list:?}");
+            }
+        }
+
+        let global = self.copies.pop().unwrap_or_default();
+        for (number, copy) in self.copies.iter().enumerate() {
+            assert_eq!(copy, &global, "the copies of worker {number} and of the last");
+        }
+        for (what, rows, prefix, runs) in
+            [("others", &self.others, "o", shape.sends_to_others), ("global", &global, "g", shape.changes_global)]
+        {
+            for (key, list) in rows.iter().filter(|(key, _)| *key != "timers") {
+                let of_key = |input: &&Input| &input.other == key && input.fails < ALWAYS;
+                let wanted = if runs { ids(prefix, &mut all().filter(of_key)) } else { List::new() };
+                once.in_any_order(&format!("{what} `{key}`"), list.clone(), wanted);
+            }
+            let found: usize = rows.iter().filter(|(key, _)| *key != "timers").map(|(_, list)| list.len()).sum();
+            let wanted = if runs { all().filter(good).count() } else { 0 };
+            assert!(found >= wanted, "{what}: {found} of {wanted} changes");
+
+            let mut of_timers = rows.get("timers").cloned().unwrap_or_default();
+            of_timers.sort();
+            let certain: Vec<&str> =
+                sent.iter().filter_map(|entry| entry.strip_prefix(what)?.strip_prefix(' ')).collect();
+            for id in &certain {
+                let times = of_timers.iter().filter(|found| found == id).count();
+                assert!(
+                    times == 1 || (times > 1 && !shape.exactly_once),
+                    "{what}: {id} of a timer is there {times} times"
+                );
+            }
+            // One that was cut off when its worker crashed is in doubt too.
+            let mut twice: Vec<_> = of_timers.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+            twice.dedup();
+            assert!(twice.is_empty() || !shape.exactly_once, "{what}: twice {twice:?}");
+        }
+
+        if shape.exactly_once {
+            for (key, list) in &seen.rows {
+                let last = table.get(key).map_or(&[][..], Vec::as_slice);
+                assert!(last.starts_with(list), "`{key}` was seen as {list:?}, which is no beginning of {last:?}");
+            }
+            for (key, list) in &seen.copies {
+                let last = global.get(key).map_or(&[][..], Vec::as_slice);
+                assert!(last.starts_with(list), "a copy had `{key}` as {list:?}, which is no beginning of {last:?}");
+            }
+        }
+    }
+}
+
+/// How often each must be there: once, or at least once.
+struct Once(bool);
+
+impl Once {
+    /// That nothing is lost, all is in order, and nothing there twice that must not be.
+    fn in_order(&self, what: &str, found: &[String], wanted: &[String]) {
+        if self.0 {
+            assert_eq!(found, wanted, "{what}");
+            return;
+        }
+        let mut known = BTreeSet::new();
+        let first: Vec<&String> = found.iter().filter(|entry| known.insert(*entry)).collect();
+        assert_eq!(first, wanted.iter().collect::<Vec<_>>(), "{what}, each for the first time, of {found:?}");
+    }
+
+    fn in_any_order(&self, what: &str, mut found: List, mut wanted: List) {
+        found.sort();
+        wanted.sort();
+        if !self.0 {
+            found.dedup();
+        }
+        assert_eq!(found, wanted, "{what}");
+    }
+}

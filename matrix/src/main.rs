@@ -1,0 +1,92 @@
+//! Runs seeds of the matrix, and tells which of them fail.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use marlowe_matrix::{Shape, run};
+
+#[derive(Parser)]
+#[command(about = "Runs simulated clusters under seeds, and checks that every way to share a table is right in them")]
+struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first one.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Goes on after a seed that failed.
+    #[arg(long)]
+    keep_going: bool,
+    /// Prints each seed that passed.
+    #[arg(long)]
+    progress: bool,
+    /// Prints all that happens.
+    #[arg(long)]
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // `RUST_LOG=marlowe::sim=debug` tells what happens as it does.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .without_time()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    let begun = now();
+    let (next, done, simulated) = (AtomicU64::new(arguments.from), AtomicU64::new(0), AtomicU64::new(0));
+    let failed = std::sync::Mutex::new(Vec::new());
+    let end = arguments.from + arguments.seeds;
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || (!arguments.keep_going && failed.lock().is_ok_and(|failed| !failed.is_empty())) {
+                return;
+            }
+            let shape = Shape::of(seed);
+            match catch_unwind(AssertUnwindSafe(|| run(&shape))) {
+                Ok(ran) => {
+                    done.fetch_add(1, Ordering::Relaxed);
+                    simulated.fetch_add(ran.simulated.as_secs(), Ordering::Relaxed);
+                    if arguments.progress {
+                        println!("passed {seed}");
+                    }
+                    if arguments.trace {
+                        println!("{}", ran.trace.lines().join("\n"));
+                    }
+                }
+                Err(_) => {
+                    eprintln!("{shape:#?}\nrun it again: cargo xtask sim --seeds 1 --from {seed}");
+                    if let Ok(mut failed) = failed.lock() {
+                        failed.push(seed);
+                    }
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        (0..cores).for_each(|_| drop(scope.spawn(work)));
+    });
+    let took = begun.elapsed().max(Duration::from_millis(1)).as_secs_f64();
+    let (done, hours) = (done.into_inner(), simulated.into_inner() as f64 / 3600.0);
+    let failed = failed.into_inner().unwrap_or_default();
+    println!(
+        "{done} seeds passed, {} failed {failed:?}; {took:.1} s, {:.1} seeds/s, {hours:.1} simulated hours",
+        failed.len(),
+        done as f64 / took
+    );
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How long the seeds take is for people, and part of no run.
+#[allow(clippy::disallowed_methods)]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use marlowe::sim::{Chance, Faults};
+
+/// What of the matrix a seed tries.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// The seed.
+    pub seed: u64,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Whether tables are kept in folders.
+    pub on_disk: bool,
+    /// Whether each event counts once, whatever happens, or at least once.
+    pub exactly_once: bool,
+    /// What goes wrong.
+    pub faults: FaultKind,
+    /// How many partitions there are.
+    pub partitions: u32,
+    /// How many lanes each worker has.
+    pub lanes: usize,
+    /// How many workers stand by for a shard.
+    pub standbys: usize,
+    /// How many rows of a slice are kept at hand.
+    pub cache_rows: usize,
+    /// The time between commits.
+    pub commit_interval: Duration,
+    /// How many keys the events have.
+    pub keys: u64,
+    /// How many events there are.
+    pub events: u64,
+    /// How the agent takes its events.
+    pub reading: Reading,
+    /// A second agent on the same topic writes to the same table.
+    pub has_second_agent: bool,
+    /// Events change rows of other keys, through the inbox.
+    pub sends_to_others: bool,
+    /// Events change a global table.
+    pub changes_global: bool,
+    /// A third agent reads the events by another key.
+    pub regroups: bool,
+    /// A partition timer shares the table.
+    pub has_partition_timer: bool,
+    /// Timers of the workers, of the leader and of a crontab send changes.
+    pub has_timers: bool,
+    /// Some events fail at first, and some always: those become dead letters.
+    pub has_failures: bool,
+    /// Views are read meanwhile.
+    pub has_readers: bool,
+}
+
+/// How an agent takes its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// One by one.
+    Each,
+    /// As a stream.
+    Stream,
+    /// Several at a time.
+    Concurrent,
+}
+
+/// What goes wrong in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Nothing.
+    None,
+    /// Workers crash.
+    Crashes,
+    /// Workers stand still.
+    Pauses,
+    /// Workers stop and start.
+    Rebalances,
+    /// The network and the broker.
+    Network,
+    /// All of this.
+    All,
+}
+
+impl FaultKind {
+    const ALL: [Self; 6] = [Self::None, Self::Crashes, Self::Pauses, Self::Rebalances, Self::Network, Self::All];
+
+    pub(crate) fn faults(self) -> Faults {
+        match self {
+            Self::None => Faults::NONE,
+            Self::Crashes => Faults::CRASHES,
+            Self::Pauses => Faults::PAUSES,
+            Self::Rebalances => Faults::REBALANCES,
+            Self::Network => Faults::NETWORK,
+            Self::All => Faults::ALL,
+        }
+    }
+}
+
+impl Shape {
+    /// At least once, nothing fences the changelog records of a worker that was taken for dead and goes on: an older row may
+    /// come after a newer one.
+    pub(crate) fn has_unfenced_zombies(&self) -> bool {
+        !self.exactly_once && matches!(self.faults, FaultKind::Pauses | FaultKind::All)
+    }
+
+    /// What follows from the seed.
+    pub fn of(seed: u64) -> Self {
+        let chance = Chance::of_seed(seed);
+        let has = |per_mille| chance.happens(per_mille);
+        Self {
+            seed,
+            workers: *chance.one_of(&[1, 3, 5]),
+            on_disk: has(300),
+            exactly_once: has(750),
+            faults: *chance.one_of(&FaultKind::ALL),
+            partitions: chance.number(1..7) as u32,
+            lanes: chance.number(1..3) as usize,
+            standbys: usize::from(has(250)),
+            cache_rows: *chance.one_of(&[2, 8, 100_000]),
+            commit_interval: Duration::from_millis(*chance.one_of(&[20, 100, 400])),
+            keys: chance.number(1..20),
+            events: chance.number(20..250),
+            reading: *chance.one_of(&[Reading::Each, Reading::Stream, Reading::Concurrent]),
+            has_second_agent: has(400),
+            sends_to_others: has(500),
+            changes_global: has(500),
+            regroups: has(400),
+            has_partition_timer: has(400),
+            has_timers: has(400),
+            has_failures: has(500),
+            has_readers: has(600),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+use std::sync::Arc;
+
+use marlowe_broker::{
+    BoxFuture, Broker, BrokerError, CommittedOffset, Destination, Fetched, GroupConfig, GroupEvent, GroupMetadata,
+    Isolation, Membership, MetadataSource, NewRecord, Offset, OffsetSpec, Partition, Producer, Reader, RecordLimit,
+    SharedBroker, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer, Written,
+};
+
+use super::network::Process;
+
+/// The broker as one process has it: over the network.
+pub(crate) struct Link {
+    broker: SharedBroker,
+    process: Arc<Process>,
+}
+
+impl Link {
+    pub(crate) fn new(broker: SharedBroker, process: Arc<Process>) -> Self {
+        Self { broker, process }
+    }
+
+    fn ask<'a, T: Send + 'a>(&'a self, ask: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
+        Box::pin(self.process.network.to_broker(ask))
+    }
+}
+
+impl Broker for Link {
+    fn location(&self) -> String {
+        self.broker.location()
+    }
+
+    fn record_limit(&self) -> RecordLimit {
+        self.broker.record_limit()
+    }
+
+    fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {
+        self.ask(self.broker.create_topic(config))
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.ask(self.broker.delete_topic(topic))
+    }
+
+    fn topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicDescription>, BrokerError>> {
+        self.ask(self.broker.topic(topic))
+    }
+
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>> {
+        self.ask(self.broker.topics())
+    }
+
+    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<Arc<str>>>, BrokerError>> {
+        self.ask(self.broker.topic_ids(topics))
+    }
+
+    fn offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: &'a [Partition],
+        spec: OffsetSpec,
+    ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>> {
+        self.ask(self.broker.offsets(topic, partitions, spec))
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>> {
+        self.ask(self.broker.committed(group, partitions))
+    }
+
+    fn commit_offsets<'a>(
+        &'a self,
+        group: &'a str,
+        member: Option<&'a GroupMetadata>,
+        offsets: &'a [(TopicPartition, CommittedOffset)],
+    ) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let asked = async move { self.broker.commit_offsets(group, member, offsets).await };
+        Box::pin(self.process.network.write_to_broker(self.process.name(), "committing positions", asked))
+    }
+
+    fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.ask(self.broker.delete_group(group))
+    }
+
+    fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
+        let reader = self.broker.reader(isolation)?;
+        Ok(Box::new(LinkedReader { reader, process: self.process.clone() }))
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
+        let producer = self.broker.producer()?;
+        Ok(Box::new(LinkedProducer { producer, process: self.process.clone() }))
+    }
+
+    fn transactional_producer<'a>(
+        &'a self,
+        transactional_id: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn TransactionalProducer>, BrokerError>> {
+        Box::pin(async move {
+            let producer = self.ask(self.broker.transactional_producer(transactional_id)).await?;
+            let linked = LinkedProducer { producer, process: self.process.clone() };
+            Ok(Box::new(linked) as Box<dyn TransactionalProducer>)
+        })
+    }
+
+    fn join(&self, config: GroupConfig) -> BoxFuture<'_, Result<Box<dyn Membership>, BrokerError>> {
+        Box::pin(async move {
+            let membership = self.ask(self.broker.join(config)).await?;
+            let linked = LinkedMembership { membership, process: self.process.clone() };
+            Ok(Box::new(linked) as Box<dyn Membership>)
+        })
+    }
+}
+
+struct LinkedReader {
+    reader: Box<dyn Reader>,
+    process: Arc<Process>,
+}
+
+impl Reader for LinkedReader {
+    fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
+        self.reader.assign(partition, offset)
+    }
+
+    fn unassign(&mut self, source: Source) {
+        self.reader.unassign(source);
+    }
+
+    fn pause(&mut self, source: Source) {
+        self.reader.pause(source);
+    }
+
+    fn resume(&mut self, source: Source) {
+        self.reader.resume(source);
+    }
+
+    fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
+        Box::pin(async {
+            // Before it is fetched: a poll that is dropped must lose nothing.
+            self.process.network.to_reach_broker().await;
+            self.reader.poll().await
+        })
+    }
+}
+
+struct LinkedProducer<P: ?Sized> {
+    process: Arc<Process>,
+    producer: Box<P>,
+}
+
+impl<P: Producer + ?Sized> Producer for LinkedProducer<P> {
+    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
+        self.producer.destination(partition)
+    }
+
+    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
+        self.producer.send(to, record)
+    }
+
+    fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
+        let Self { process, producer } = self;
+        Box::pin(process.network.write_to_broker(process.name(), "writing", async { producer.flush().await }))
+    }
+}
+
+impl<P: TransactionalProducer + ?Sized> TransactionalProducer for LinkedProducer<P> {
+    fn begin(&mut self) -> Result<(), BrokerError> {
+        self.producer.begin()
+    }
+
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+    ) -> Result<(), BrokerError> {
+        self.producer.send_offsets(offsets, group)
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
+        let Self { process, producer } = self;
+        Box::pin(process.network.write_to_broker(process.name(), "committing", async { producer.commit().await }))
+    }
+
+    fn abort(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        let Self { process, producer } = self;
+        Box::pin(process.network.to_broker(async { producer.abort().await }))
+    }
+}
+
+struct LinkedMembership {
+    membership: Box<dyn Membership>,
+    process: Arc<Process>,
+}
+
+impl Membership for LinkedMembership {
+    fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
+        Box::pin(async {
+            let event = self.membership.next().await?;
+            self.process.network.trace.note(self.process.name(), format_args!("the group: {}", said(&event)));
+            Ok(event)
+        })
+    }
+
+    fn acknowledge(&mut self, partitions: &[TopicPartition]) -> BoxFuture<'_, Result<(), BrokerError>> {
+        let acknowledged = self.membership.acknowledge(partitions);
+        Box::pin(async {
+            let answer = acknowledged.await;
+            self.process.network.way().await;
+            answer
+        })
+    }
+
+    fn metadata(&self) -> Arc<dyn MetadataSource> {
+        self.membership.metadata()
+    }
+
+    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.process.network.trace.note(self.process.name(), "leaves the group");
+            self.membership.leave().await
+        })
+    }
+}
+
+fn said(event: &GroupEvent) -> String {
+    let (what, places) = match event {
+        GroupEvent::Assigned(places) => ("assigned", places),
+        GroupEvent::Revoked(places) => ("revoked", places),
+        GroupEvent::Lost(places) => ("lost", places),
+    };
+    let places: Vec<String> = places.iter().map(TopicPartition::to_string).collect();
+    format!("{what} {}", places.join(" "))
+}

@@ -1,0 +1,241 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response};
+use http_body_util::Full;
+use marlowe_broker::BrokerError;
+use parking_lot::Mutex;
+use tower_service::Service;
+
+use super::chance::Chance;
+use super::trace::Trace;
+use crate::peer::Lost;
+use crate::watch;
+use crate::worker::Thread;
+
+/// How the network is at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weather {
+    Calm,
+    /// What is sent may take long, be lost, or be done without an answer.
+    Rough,
+}
+
+/// What lies between workers, and between workers and the broker.
+pub(crate) struct Network {
+    chance: Chance,
+    weather: Mutex<Weather>,
+    /// Whether the broker answers.
+    broker: watch::Sender<bool>,
+    sites: Mutex<BTreeMap<String, (Thread, Router)>>,
+    pub(crate) trace: Trace,
+}
+
+/// What becomes of something that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Arrives,
+    /// It does not arrive.
+    Lost,
+    /// It arrives, and its answer does not.
+    Unanswered,
+}
+
+/// How long one waits for an answer that does not come.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
+
+impl Network {
+    pub(crate) fn new(chance: Chance, trace: Trace) -> Self {
+        let broker = watch::Sender::new(true);
+        Self { chance, weather: Mutex::new(Weather::Calm), broker, sites: Mutex::default(), trace }
+    }
+
+    pub(crate) fn set_weather(&self, weather: Weather) {
+        *self.weather.lock() = weather;
+    }
+
+    /// The broker goes away, or comes back with all it had.
+    pub(crate) fn set_broker(&self, is_there: bool) {
+        self.broker.send_replace(is_there);
+    }
+
+    fn is_rough(&self) -> bool {
+        *self.weather.lock() == Weather::Rough
+    }
+
+    /// What becomes of something that may be lost.
+    fn fate(&self) -> Fate {
+        match self.is_rough().then(|| self.chance.number(0..100)) {
+            Some(0..4) => Fate::Lost,
+            Some(4..8) => Fate::Unanswered,
+            _ => Fate::Arrives,
+        }
+    }
+
+    /// How long something is on its way.
+    pub(crate) async fn way(&self) {
+        let micros = Duration::from_micros;
+        let time = match self.is_rough() && self.chance.happens(200) {
+            true => self.chance.time(micros(1000)..micros(300_000)),
+            false => self.chance.time(micros(20)..micros(400)),
+        };
+        tokio::time::sleep(time).await;
+    }
+
+    /// Waits for a broker that is away, and for one way to it.
+    pub(crate) async fn to_reach_broker(&self) {
+        // The sender is here.
+        let _ = self.broker.subscribe().wait_for(|is_there| *is_there).await;
+        self.way().await;
+    }
+
+    /// Carries a request to the broker and its answer back. It waits for a broker that is away.
+    pub(crate) async fn to_broker<T>(&self, ask: impl Future<Output = T>) -> T {
+        self.to_reach_broker().await;
+        let answer = ask.await;
+        self.way().await;
+        answer
+    }
+
+    /// The same for what changes something, and is given up if no answer comes.
+    pub(crate) async fn write_to_broker<T>(
+        &self,
+        who: &str,
+        operation: &'static str,
+        ask: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
+        let fate = self.fate();
+        self.to_reach_broker().await;
+        let answer = match fate {
+            Fate::Lost => None,
+            Fate::Unanswered => {
+                let _ = ask.await;
+                None
+            }
+            Fate::Arrives => Some(ask.await),
+        };
+        self.way().await;
+        match answer {
+            Some(answer) => {
+                let outcome = answer.as_ref().err().map_or_else(|| "done".to_owned(), BrokerError::to_string);
+                self.trace.note(who, format_args!("{operation}: {outcome}"));
+                answer
+            }
+            None => {
+                tokio::time::sleep(GIVE_UP_AFTER).await;
+                self.trace.note(who, format_args!("{operation}: no answer, {fate:?}"));
+                Err(BrokerError::Unknown { operation, reason: "the network lost it, or the answer".into() })
+            }
+        }
+    }
+
+    /// Serves at a name until it is served no more.
+    pub(crate) fn serve(&self, host: &str, thread: Thread, router: Router) {
+        self.sites.lock().insert(host.to_owned(), (thread, router));
+    }
+
+    pub(crate) fn serve_no_more(&self, host: &str) {
+        let gone = self.sites.lock().remove(host);
+        drop(gone);
+    }
+
+    /// Carries a request to whoever serves at its host.
+    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        self.way().await;
+        let Some((thread, mut router)) = self.sites.lock().get(&host).cloned() else {
+            return Err(Lost::Unsent(format!("nobody serves at {host}")));
+        };
+        match self.fate() {
+            Fate::Lost => {
+                tokio::time::sleep(GIVE_UP_AFTER).await;
+                return Err(Lost::Unsent("the network lost it".into()));
+            }
+            Fate::Unanswered => {
+                let request = request.map(Body::new);
+                drop(thread.run(move || async move { router.call(request).await }).await);
+                tokio::time::sleep(GIVE_UP_AFTER).await;
+                return Err(Lost::Unanswered("the network lost the answer".into()));
+            }
+            Fate::Arrives => {}
+        }
+        let request = request.map(Body::new);
+        let answered = thread.run(move || async move { router.call(request).await });
+        drop(thread);
+        let response = match answered.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => return Err(Lost::Unanswered(format!("{host} broke the connection"))),
+        };
+        self.way().await;
+        Ok(response)
+    }
+}
+
+/// One process of a simulation: what it is called, and what lies between it and the others.
+pub(crate) struct Process {
+    name: Arc<str>,
+    gate: Arc<super::gate::Gate>,
+    /// One for each thread that is not at its end.
+    threads: Arc<()>,
+    pub(crate) network: Arc<Network>,
+}
+
+impl Process {
+    pub(crate) fn new(name: &str, network: Arc<Network>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), gate: Arc::default(), threads: Arc::default(), network })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where others find it.
+    pub(crate) fn url(&self) -> Arc<str> {
+        format!("http://{}", self.name).into()
+    }
+
+    /// Work of this process, which rests while that is paused.
+    pub(crate) fn pausable<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        let thread = self.threads.clone();
+        super::gate::Behind::new(self.gate.clone(), async move {
+            let ended = work.await;
+            drop(thread);
+            ended
+        })
+    }
+
+    /// Waits until all its threads have ended.
+    pub(crate) async fn ended(&self) {
+        while Arc::strong_count(&self.threads) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn pause(&self) {
+        self.gate.shut();
+    }
+
+    pub(crate) fn resume(&self) {
+        self.gate.open();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.gate.is_shut()
+    }
+
+    pub(crate) fn serve(&self, thread: Thread, router: Router) {
+        self.network.serve(&self.name, thread, router);
+    }
+
+    pub(crate) fn serve_no_more(&self) {
+        self.network.serve_no_more(&self.name);
+    }
+
+    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+        self.network.request(request).await
+    }
+}

@@ -1,0 +1,133 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::TaskResult;
+use crate::cargo::{cargo, run, target};
+
+/// Breaks each rule on purpose, one at a time in a copy of the sources, and tells how many seeds of the simulation it took to
+/// see it. The list is `matrix/mutants.json`.
+#[derive(Args)]
+pub(crate) struct Mutants {
+    /// How many seeds a mutant may survive before it counts as not caught.
+    #[arg(long, default_value_t = 2000)]
+    seeds: u64,
+    /// Only the mutants whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// One way to break a rule: some text of a file becomes another.
+#[derive(Deserialize)]
+struct Mutant {
+    name: String,
+    /// Of the design's.
+    rule: u32,
+    file: PathBuf,
+    from: String,
+    to: String,
+}
+
+/// How long a seed may take: one that goes on for ever is caught too.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+impl Mutants {
+    pub(crate) fn run(&self) -> TaskResult {
+        let list = read(Path::new("matrix/mutants.json"))?;
+        let mutants: Vec<Mutant> =
+            serde_json::from_str(&list).map_err(|error| format!("matrix/mutants.json: {error}"))?;
+        let copy = target().join("mutants");
+        copy_sources(&copy)?;
+        let mut survivors = Vec::new();
+        for mutant in &mutants {
+            if self.only.as_ref().is_some_and(|only| !mutant.name.contains(only.as_str())) {
+                continue;
+            }
+            let path = copy.join(&mutant.file);
+            let sound = read(&path)?;
+            if sound.matches(&mutant.from).count() != 1 {
+                return Err(format!(
+                    "mutant `{}`: its text is not once in {}; bring matrix/mutants.json up to date",
+                    mutant.name,
+                    mutant.file.display()
+                ));
+            }
+            write(&path, &sound.replace(&mutant.from, &mutant.to))?;
+            let caught = self.try_seeds(&copy);
+            write(&path, &sound)?;
+            match caught? {
+                Some(how) => println!("rule {}: {}: caught {how}", mutant.rule, mutant.name),
+                None => {
+                    println!("rule {}: {}: NOT caught by {} seeds", mutant.rule, mutant.name, self.seeds);
+                    survivors.push(mutant.name.as_str());
+                }
+            }
+        }
+        match survivors.as_slice() {
+            [] => Ok(()),
+            survivors => Err(format!("{} mutant(s) not caught: {}", survivors.len(), survivors.join("; "))),
+        }
+    }
+
+    /// How it was caught, if it was.
+    #[allow(clippy::disallowed_methods)] // another program is waited for
+    fn try_seeds(&self, copy: &Path) -> TaskResult<Option<String>> {
+        run(cargo().current_dir(copy).args(["build", "--quiet", "--profile", "sim", "--package", "marlowe-matrix"]))?;
+        let program = copy.join("target").join("sim").join("marlowe-matrix");
+        let seeds = self.seeds.to_string();
+        let output = copy.join("output");
+        let file = fs::File::create(&output).map_err(|error| format!("{}: {error}", output.display()))?;
+        let mut command = Command::new(program);
+        command.args(["--seeds", &seeds, "--progress"]).stdout(file).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| format!("the seeds do not run: {error}"))?;
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+                let said = read(&output)?;
+                let passed = said.lines().filter(|line| line.starts_with("passed ")).count();
+                return Ok((!status.success()).then(|| format!("after {passed} seeds that passed")));
+            }
+            let length = fs::metadata(&output).map_or(0, |file| file.len());
+            if length != seen {
+                (seen, since) = (length, Instant::now());
+            } else if since.elapsed() > STUCK_AFTER {
+                let _ = child.kill();
+                let _ = child.wait();
+                let passed = read(&output)?.lines().filter(|line| line.starts_with("passed ")).count();
+                return Ok(Some(format!("after {passed} seeds that passed, by one that does not end")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Copies what is tracked, and what is not committed yet, without what was built.
+fn copy_sources(copy: &Path) -> TaskResult {
+    let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).output();
+    let listed = listed.map_err(|error| format!("git does not run: {error}"))?;
+    for file in String::from_utf8_lossy(&listed.stdout).lines() {
+        let (from, to) = (Path::new(file), copy.join(file));
+        let Ok(bytes) = fs::read(from) else { continue };
+        // One that is as it was is not built again.
+        if fs::read(&to).is_ok_and(|there| there == bytes) {
+            continue;
+        }
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        fs::write(&to, bytes).map_err(|error| format!("{}: {error}", to.display()))?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> TaskResult<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> TaskResult {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,31 @@
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Args;
+
+use crate::TaskResult;
+use crate::cargo::{cargo, run, target};
+
+/// Runs simulated clusters under seeds: generated programs, faults, and a check of all that came of it.
+#[derive(Args)]
+pub(crate) struct Sim {
+    /// What it is given: `--seeds N`, `--from S`, `--keep-going`, `--trace`, or `--help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
+}
+
+impl Sim {
+    pub(crate) fn run(&self) -> TaskResult {
+        run(Command::new(build()?).args(&self.options))
+    }
+}
+
+/// Runs the first `count` seeds.
+pub(crate) fn seeds(count: u64) -> TaskResult {
+    run(Command::new(build()?).args(["--seeds", &count.to_string()]))
+}
+
+fn build() -> TaskResult<PathBuf> {
+    run(cargo().args(["build", "--quiet", "--profile", "sim", "--package", "marlowe-matrix"]))?;
+    Ok(target().join("sim").join("marlowe-matrix"))
+}
