@@ -87,16 +87,6 @@ pub(crate) async fn count(address: SocketAddr, name: &str) -> f64 {
     samples.sum()
 }
 
-/// What a worker is called, which its transactional ids have in them.
-pub(crate) async fn name_of(address: SocketAddr) -> String {
-    let asked = tokio::task::spawn_blocking(move || {
-        let mut answer = ureq::get(format!("http://{address}/readyz")).call().unwrap();
-        answer.body_mut().read_to_string().unwrap()
-    });
-    let condition: serde_json::Value = serde_json::from_str(&asked.await.unwrap()).unwrap();
-    condition["worker"].as_str().unwrap().to_owned()
-}
-
 /// A worker's page of metrics.
 async fn metrics(address: SocketAddr) -> String {
     let asked = tokio::task::spawn_blocking(move || {

@@ -43,7 +43,7 @@ async fn work_whose_transaction_timed_out_is_begun_anew() {
     let mut rounds = 0;
     while count(worker.address, "marlowe_commits_dropped_total").await < 2.0 {
         rounds += 1;
-        assert!(rounds < 40, "no transaction was open when the process stood still");
+        assert!(rounds < 15, "no transaction was open when the process stood still");
         feeder.more(100).await;
         // Longer than a transaction may take, and not as long as the session.
         worker.freeze(Duration::from_millis(3500)).await;
