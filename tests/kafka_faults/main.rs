@@ -14,4 +14,7 @@ mod start;
 mod statics;
 mod topics;
 mod transactions;
+#[allow(dead_code, reason = "its workers start and stop in other ways")]
+#[path = "../waits/mod.rs"]
+mod waits;
 mod zombie;

@@ -9,6 +9,7 @@ use marlowe::{Config, KafkaBroker, KafkaConfig, RunError, Running};
 use marlowe_broker::SharedBroker;
 
 use crate::program::Program;
+pub(crate) use crate::waits::{eventually, pause, within};
 
 /// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
@@ -112,26 +113,4 @@ pub(crate) async fn meanwhile<T>(workers: &mut [&mut Running], what: impl Future
         (error, number, _) = failed => panic!("worker {number}: {error}"),
         done = what => done,
     }
-}
-
-/// Waits for something that must come.
-pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LONGEST, what).await {
-        Ok(done) => done,
-        Err(_) => panic!("it took longer than {LONGEST:?}"),
-    }
-}
-
-/// Waits until something holds.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(LONGEST, async {
-        while !holds().await {
-            pause(20).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within {LONGEST:?}: {what}");
-}
-
-pub(crate) async fn pause(millis: u64) {
-    tokio::time::sleep(Duration::from_millis(millis)).await;
 }
