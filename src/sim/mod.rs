@@ -47,6 +47,7 @@
 mod chance;
 mod clock;
 mod cluster;
+mod committed;
 mod faults;
 mod gate;
 mod link;
@@ -56,7 +57,8 @@ mod trace;
 
 pub use chance::Chance;
 pub use cluster::Cluster;
+pub use committed::Committed;
 pub use faults::Faults;
 pub(crate) use network::Process;
-pub use simulation::{Committed, Simulation};
+pub use simulation::Simulation;
 pub use trace::Trace;
