@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use marlowe::Config;
+use marlowe_broker::GroupConfig;
 use rustix::process::Signal;
 
 use crate::audit::count;
@@ -48,6 +49,32 @@ async fn a_restart_within_the_session_moves_nothing() {
     scene.check(&program, fed, &mut stays).await;
     restarted.stop().await;
     stop(stays).await;
+}
+
+/// As when a coordinator forgets a joining: the member goes on with a name that another holds, who never comes back.
+#[tokio::test]
+async fn a_worker_whose_name_was_another_s_for_a_moment_goes_on() {
+    let scene = Scene::shared().await;
+    let program = scene.program();
+    let mut worker = scene.start_with(&program, scene.called("one")).await.unwrap();
+    let here = worker.web_addresses()[0];
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    let topics = scene.broker.topics().await.unwrap().into_iter().map(|topic| topic.name);
+    let anchors = topics.filter(|topic| topic.starts_with(&scene.app) && topic.ends_with("-anchor"));
+    let mut group = GroupConfig::new(&*scene.app, anchors);
+    group.instance = Some("one".into());
+    for round in 1..=2 {
+        feeder.more(200).await;
+        let opened = count(here, "marlowe_shards_opened_total").await;
+        let other = scene.broker.join(group.clone()).await.unwrap();
+        let taken_back = async || count(here, "marlowe_shards_opened_total").await > opened;
+        meanwhile(&mut [&mut worker], eventually(&format!("it is back for the {round}. time"), taken_back)).await;
+        drop(other);
+    }
+    meanwhile(&mut [&mut worker], feeder.more(200)).await;
+    let fed = feeder.stop().await;
+    scene.check(&program, fed, &mut worker).await;
+    stop(worker).await;
 }
 
 #[tokio::test]

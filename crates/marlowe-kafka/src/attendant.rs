@@ -7,6 +7,7 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::fencings::Fencings;
 use crate::members::Member;
 use crate::membership::{Attention, LOOK_EVERY};
 use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
@@ -53,6 +54,7 @@ pub(crate) struct Attendant {
     look: Option<(Instant, i32)>,
     /// It leaves the group, to join anew.
     is_leaving: bool,
+    fencings: Fencings,
 }
 
 impl Attendant {
@@ -64,6 +66,7 @@ impl Attendant {
         news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
     ) -> Result<Self, BrokerError> {
         let (client, desk) = subscription.begin(&cluster)?;
+        let fencings = Fencings::within(subscription.session());
         member.is(&client);
         Ok(Self {
             cluster,
@@ -79,6 +82,7 @@ impl Attendant {
             told: false,
             look: None,
             is_leaving: false,
+            fencings,
         })
     }
 
@@ -169,8 +173,17 @@ impl Attendant {
 
     /// After a loss nothing of the old client is worth keeping: what it believes to own may be others'.
     fn begin_anew(&mut self) {
-        if std::mem::take(&mut self.is_lost) {
-            self.join();
+        if !self.is_lost {
+            return;
+        }
+        match self.client.fatal() {
+            Some(failure) if failure.code == Code::FENCED_INSTANCE && self.fencings.are_too_many() => {
+                self.tell(Err(self.failed(&failure)));
+            }
+            _ => {
+                self.is_lost = false;
+                self.join();
+            }
         }
     }
 
@@ -256,6 +269,13 @@ impl Attendant {
     fn troubled(&mut self, code: Code) {
         if code == Code::FATAL {
             let failure = self.client.fatal().unwrap_or_else(|| Failure::of(code));
+            if failure.code == Code::FENCED_INSTANCE {
+                // Its loss may have been told before.
+                if !self.is_lost {
+                    self.decided(Rebalanced::Lost, Vec::new());
+                }
+                return;
+            }
             return self.tell(Err(self.failed(&failure)));
         }
         if code.is_refused() {

@@ -21,6 +21,7 @@ mod broker;
 mod cluster;
 mod config;
 mod error;
+mod fencings;
 mod members;
 mod membership;
 #[allow(unsafe_code)]

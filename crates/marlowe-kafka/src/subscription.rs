@@ -54,6 +54,11 @@ impl Subscription {
         self.configuration.value("group.instance.id")
     }
 
+    /// How long the member may say nothing.
+    pub(crate) fn session(&self) -> Duration {
+        self.session
+    }
+
     /// When to look whether a member that has joined came back to a group in which something is nobody's: one that joins under
     /// a name that lasts may. The members share out among themselves for a session at most; with KIP-848 the coordinator does.
     pub(crate) fn look_after(&self) -> Option<Duration> {
