@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
 use crate::program::Program;
-use crate::scene::{Scene, log, pause, within};
+use crate::scene::{Scene, log, within};
 
 /// What the process is told by its environment.
 const APP: &str = "MARLOWE_FAULTS_APP";
@@ -68,13 +68,6 @@ impl Worker {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
-    }
-
-    /// Stops it where it is for so long, and lets it go on.
-    pub(crate) async fn freeze(&self, time: Duration) {
-        self.signal(Signal::STOP);
-        pause(time.as_millis() as u64).await;
-        self.signal(Signal::CONT);
     }
 
     /// Asks it to stop, and waits for its end.
