@@ -74,6 +74,7 @@ impl AgentSettings {
             reads: self.reads.clone(),
             concurrency: self.concurrency,
             answers: false,
+            unfed_sink: None,
             edges,
         }
     }
@@ -260,7 +261,11 @@ where
     F: AsyncFn(W::Opened, Events<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
     fn node(&self) -> AgentNode {
-        AgentNode { answers: self.1.answers(), ..self.0.settings.node(self.1.target_topics()) }
+        AgentNode {
+            answers: self.1.answers(),
+            unfed_sink: self.1.sink_topics().into_iter().next(),
+            ..self.0.settings.node(self.1.target_topics())
+        }
     }
 
     fn open(&'static self, opening: Opening<'_>) -> OpenAgent {

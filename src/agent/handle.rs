@@ -140,7 +140,8 @@ impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
     }
 
     /// Sends each reply, which is what the handler returns, to `topic`, with the event's key, headers and timestamp, in
-    /// the event's transaction. An agent may have several sinks.
+    /// the event's transaction. An agent may have several sinks; that of a [`stream`](crate::AgentBuilder::stream) has
+    /// nothing to send to one, and is refused at the start: it sends what it likes to topics it was declared `with`.
     pub fn sink<K2: TopicKey>(self, topic: Topic<K2, R>) -> Self {
         self.0.sinks.write().push(Sink::to(topic));
         self

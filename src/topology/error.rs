@@ -105,6 +105,17 @@ pub enum TopologyError {
         /// The table.
         table: Arc<str>,
     },
+    /// A sink of an agent that handles the stream itself.
+    #[error(
+        "agent `{agent}` handles the stream itself, so it returns nothing that could go to its sink, topic `{topic}`: declare \
+         `.with(topic)` and send from the handler, or use `.each(...)`"
+    )]
+    UnfedSink {
+        /// The agent.
+        agent: Arc<str>,
+        /// The sink.
+        topic: Arc<str>,
+    },
     /// A crontab that cannot be read.
     #[error("crontab `{name}`: {reason}")]
     Crontab {

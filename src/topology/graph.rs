@@ -78,6 +78,8 @@ pub(crate) struct AgentNode {
     pub(crate) concurrency: u32,
     /// Whether it can be asked.
     pub(crate) answers: bool,
+    /// A sink of an agent that returns nothing to pass on.
+    pub(crate) unfed_sink: Option<Arc<str>>,
     pub(crate) edges: Edges,
 }
 

@@ -14,6 +14,7 @@ impl Topology {
     pub(crate) fn resolve(graph: Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
         check_names(&graph)?;
         check_inboxes(&graph)?;
+        check_sinks(&graph)?;
         let mut sets = DisjointSets::default();
         for table in &graph.tables {
             sets.unite(&table_node(&table.name), &topic_node(&table.changelog));
@@ -136,6 +137,15 @@ fn check_inboxes(graph: &Graph) -> Result<(), TopologyError> {
         }
     }
     Ok(())
+}
+
+/// Refuses sinks that nothing would come into.
+fn check_sinks(graph: &Graph) -> Result<(), TopologyError> {
+    let unfed = graph.agents.iter().find_map(|agent| Some((agent.name.clone(), agent.unfed_sink.clone()?)));
+    match unfed {
+        Some((agent, topic)) => Err(TopologyError::UnfedSink { agent, topic }),
+        None => Ok(()),
+    }
 }
 
 fn check_names(graph: &Graph) -> Result<(), TopologyError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, RunError};
+use marlowe::{App, RunError, TopologyError};
 use parking_lot::Mutex;
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause, stop, within};
@@ -249,4 +249,22 @@ async fn filters_numbers_items_and_whole_events_see_what_they_say() -> TestResul
     assert_eq!(seen, wanted);
     stop(running).await?;
     Ok(())
+}
+
+#[test]
+fn a_sink_that_a_stream_would_never_feed_is_refused() {
+    let mut app = App::new("unfed");
+    let numbers = app.topic::<String, u64>("numbers");
+    let done = app.topic::<String, ()>("done");
+    app.agent("walk", numbers)
+        .stream(async |(), mut numbers| {
+            while numbers.next().await.is_some() {}
+            Ok(())
+        })
+        .sink(done);
+    let error = app.topology().unwrap_err();
+    assert!(matches!(error, TopologyError::UnfedSink { .. }), "{error}");
+    for part in ["agent `walk`", "topic `done`", ".with(topic)"] {
+        assert!(error.to_string().contains(part), "{part} is not in: {error}");
+    }
 }
