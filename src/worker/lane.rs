@@ -2,7 +2,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, SharedBroker, Source};
@@ -12,8 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::RunError;
+use super::closings::Closings;
 use super::commit::Commit;
 use super::feeds::Feeds;
+use super::firings::Firings;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::lane_producer::{LaneProducer, Reopening};
 use super::metrics::LaneMetrics;
@@ -66,8 +67,8 @@ pub(crate) struct Lane {
     reopening: Option<Reopening>,
     last_commit: Instant,
     spare: Vec<Rows>,
-    firing: Vec<Firing>,
-    closing: Vec<Closing>,
+    firings: Firings,
+    closings: Closings,
 }
 
 struct Running {
@@ -76,19 +77,6 @@ struct Running {
     /// Ends with the task.
     ended: Option<oneshot::Receiver<()>>,
     sources: Vec<Source>,
-}
-
-/// Shards that finish what they have in hand, and who waits for them. The others go on meanwhile.
-struct Closing {
-    shards: Vec<ShardId>,
-    finished: futures_util::future::LocalBoxFuture<'static, ()>,
-    closed: oneshot::Sender<()>,
-}
-
-/// Timers that fire once more, and who waits for them.
-struct Firing {
-    fired: futures_util::future::LocalBoxFuture<'static, ()>,
-    done: Option<oneshot::Sender<()>>,
 }
 
 /// Why a lane's loop goes round.
@@ -119,8 +107,8 @@ impl Lane {
             reopening: None,
             last_commit: Instant::now(),
             spare: Vec::new(),
-            firing: Vec::new(),
-            closing: Vec::new(),
+            firings: Firings::default(),
+            closings: Closings::default(),
         })
     }
 
@@ -147,15 +135,15 @@ impl Lane {
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {
         let next_commit = self.last_commit + self.settings.limits.commit_interval;
         let (feeds, committing, reopening) = (&mut self.feeds, &mut self.committing, &mut self.reopening);
-        let (firing, closing) = (&mut self.firing, &mut self.closing);
+        let (firings, closings) = (&mut self.firings, &mut self.closings);
         let can_commit = committing.is_none() && reopening.is_none() && !self.shards.is_empty();
         let wake = tokio::select! {
             biased;
             command = commands.recv() => Wake::Command(command),
             () = done(committing) => Wake::Committed,
             () = reopened(reopening) => Wake::Reopened,
-            () = fired(firing) => Wake::Fired,
-            () = finished(closing) => Wake::Finished,
+            () = firings.fired() => Wake::Fired,
+            () = closings.finished() => Wake::Finished,
             () = self.notify.notified() => Wake::Noticed,
             () = tokio::time::sleep_until(next_commit), if can_commit => Wake::Tick,
             fetched = feeds.next() => Wake::Fetched(fetched),
@@ -171,7 +159,7 @@ impl Lane {
             Wake::Finished => self.close_finished().await?,
             Wake::Fired => {
                 self.commit_now().await?;
-                self.answer_fired();
+                self.firings.answer();
             }
         }
         self.look_after_shards().await?;
@@ -199,13 +187,7 @@ impl Lane {
                     running.shard.link.wake();
                     waiting.push(wait);
                 }
-                let fired = Box::pin(async move {
-                    for wait in waiting {
-                        // A shard that was closed meanwhile fires no more.
-                        let _ = wait.await;
-                    }
-                });
-                self.firing.push(Firing { fired, done: Some(done) });
+                self.firings.begin(waiting, done);
             }
         }
         Ok(())
@@ -357,36 +339,12 @@ impl Lane {
                 tasks.extend(running.ended.take().map(|ended| (running.shard.clone(), ended)));
             }
         }
-        let deadline = Instant::now() + self.settings.limits.close_within;
-        let finished = Box::pin(async move {
-            for (shard, mut ended) in tasks {
-                let closed = async {
-                    tokio::select! {
-                        biased;
-                        _ = &mut ended => {}
-                        // A shard that failed does not end; its failure is told after.
-                        () = failed(&shard) => {}
-                    }
-                };
-                if tokio::time::timeout_at(deadline, closed).await.is_err() {
-                    tracing::warn!(partition = %shard.id.partition, "an event in hand did not finish in time; it is begun again elsewhere");
-                }
-            }
-        });
-        self.closing.push(Closing { shards: ids, finished, closed });
+        self.closings.begin(ids, tasks, self.settings.limits.close_within, closed);
     }
 
     /// Commits for the shards that have finished, lets go of them, and tells who waits.
     async fn close_finished(&mut self) -> Result<(), RunError> {
-        let mut closed = Vec::new();
-        let mut index = 0;
-        while index < self.closing.len() {
-            if futures_util::FutureExt::now_or_never(&mut self.closing[index].finished).is_some() {
-                closed.push(self.closing.swap_remove(index));
-            } else {
-                index += 1;
-            }
-        }
+        let closed = self.closings.take_finished();
         // What did not finish in time is not begun any more.
         for id in closed.iter().flat_map(|closing| &closing.shards) {
             if let Some(running) = self.shards.get(id) {
@@ -394,9 +352,9 @@ impl Lane {
             }
         }
         self.commit_now().await?;
-        for Closing { shards, closed, .. } in closed {
-            shards.iter().for_each(|id| self.drop_shard(*id));
-            let _ = closed.send(());
+        for closing in closed {
+            closing.shards.iter().for_each(|id| self.drop_shard(*id));
+            closing.tell();
         }
         Ok(())
     }
@@ -420,16 +378,6 @@ impl Lane {
         let ids: Vec<ShardId> = self.shards.keys().copied().collect();
         ids.into_iter().for_each(|id| self.drop_shard(id));
     }
-
-    fn answer_fired(&mut self) {
-        self.firing.retain_mut(|firing| {
-            let fired = futures_util::FutureExt::now_or_never(&mut firing.fired).is_some();
-            if fired && let Some(done) = firing.done.take() {
-                let _ = done.send(());
-            }
-            firing.done.is_some()
-        });
-    }
 }
 
 impl Drop for Lane {
@@ -451,36 +399,5 @@ async fn reopened(reopening: &mut Option<Reopening>) {
     match reopening {
         Some(reopening) => reopening.done().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits until the timers of some firing have fired.
-async fn fired(firing: &mut [Firing]) {
-    match firing.first_mut() {
-        Some(firing) => {
-            (&mut firing.fired).await;
-            firing.fired = Box::pin(std::future::ready(()));
-        }
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until some of the shards that close have finished.
-async fn finished(closing: &mut [Closing]) {
-    std::future::poll_fn(|context| {
-        for closing in closing.iter_mut() {
-            if closing.finished.as_mut().poll(context).is_ready() {
-                closing.finished = Box::pin(std::future::ready(()));
-                return Poll::Ready(());
-            }
-        }
-        Poll::Pending
-    })
-    .await;
-}
-
-async fn failed(shard: &Shard) {
-    while !shard.link.has_failed() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,11 +1,13 @@
 //! Workers: lanes, membership of the group, restore, global copies, and how a process starts and stops them.
 
 mod announce;
+mod closings;
 mod commit;
 mod control;
 mod drain;
 mod error;
 mod feeds;
+mod firings;
 mod folder;
 mod global;
 mod lane;

@@ -1,0 +1,82 @@
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::shard::{Shard, ShardId};
+
+/// Shards of a lane that finish what they have in hand. The others go on meanwhile.
+#[derive(Default)]
+pub(crate) struct Closings(Vec<Closing>);
+
+/// Some that close together, and who waits for them.
+pub(crate) struct Closing {
+    pub(crate) shards: Vec<ShardId>,
+    finished: LocalBoxFuture<'static, ()>,
+    closed: oneshot::Sender<()>,
+}
+
+impl Closings {
+    /// Waits for the ends of `tasks`, for so long at most.
+    pub(crate) fn begin(
+        &mut self,
+        shards: Vec<ShardId>,
+        tasks: Vec<(Rc<Shard>, oneshot::Receiver<()>)>,
+        within: Duration,
+        closed: oneshot::Sender<()>,
+    ) {
+        let deadline = Instant::now() + within;
+        let finished = Box::pin(async move {
+            for (shard, mut ended) in tasks {
+                let ends = async {
+                    tokio::select! {
+                        biased;
+                        _ = &mut ended => {}
+                        // A shard that failed does not end; its failure is told after.
+                        () = failed(&shard) => {}
+                    }
+                };
+                if tokio::time::timeout_at(deadline, ends).await.is_err() {
+                    tracing::warn!(partition = %shard.id.partition, "an event in hand did not finish in time; it is begun again elsewhere");
+                }
+            }
+        });
+        self.0.push(Closing { shards, finished, closed });
+    }
+
+    /// Waits until some have finished; for ever when none close.
+    pub(crate) async fn finished(&mut self) {
+        std::future::poll_fn(|context| {
+            for closing in &mut self.0 {
+                if closing.finished.as_mut().poll(context).is_ready() {
+                    closing.finished = Box::pin(std::future::ready(()));
+                    return Poll::Ready(());
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Those that have finished.
+    pub(crate) fn take_finished(&mut self) -> Vec<Closing> {
+        self.0.extract_if(.., |closing| (&mut closing.finished).now_or_never().is_some()).collect()
+    }
+}
+
+impl Closing {
+    /// Tells who waits that the shards are closed.
+    pub(crate) fn tell(self) {
+        let _ = self.closed.send(());
+    }
+}
+
+async fn failed(shard: &Shard) {
+    while !shard.link.has_failed() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
