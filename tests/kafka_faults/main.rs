@@ -1,5 +1,6 @@
 //! Faults, on real Kafka: each ends in recovery or in one clear error; nothing is lost, and nothing is there twice.
 
+mod aborted;
 mod audit;
 mod bounce;
 mod feeder;

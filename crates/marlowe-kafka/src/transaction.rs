@@ -22,7 +22,11 @@ const LEARN_TRIES: u32 = 300;
 /// coordinator that moves, a generation that went by while it was on its way) is aborted and made again.
 pub(crate) struct Transaction {
     cluster: Arc<Cluster>,
+    configuration: Configuration,
     writer: Writer,
+    /// The writer's client aborted records of which it is not known whether the brokers have them. It would number the next
+    /// ones as it numbered those, and a broker that has those takes the next ones for the same, and drops them.
+    is_spent: bool,
     id: String,
     pub(crate) outgoing: Outgoing,
     pub(crate) positions: Option<Positions>,
@@ -63,10 +67,16 @@ impl Transaction {
     /// Makes this the one producer of its id. Waits for the cluster as long as its patience lasts.
     pub(crate) fn open(
         cluster: Arc<Cluster>,
-        configuration: &Configuration,
+        configuration: Configuration,
         id: String,
         wanted: &Wanted,
     ) -> Result<Self, BrokerError> {
+        let writer = Self::begin(&cluster, &configuration, wanted)?;
+        let (outgoing, positions) = (Outgoing::default(), None);
+        Ok(Self { cluster, configuration, writer, is_spent: false, id, outgoing, positions, given: None, fenced: None })
+    }
+
+    fn begin(cluster: &Cluster, configuration: &Configuration, wanted: &Wanted) -> Result<Writer, BrokerError> {
         let deadline = Instant::now() + cluster.config.patience;
         loop {
             let writer = Writer::open(configuration)?;
@@ -79,17 +89,7 @@ impl Transaction {
                 opened = writer.client.init_transactions(ANSWER);
             }
             match opened {
-                Ok(()) => {
-                    return Ok(Self {
-                        cluster,
-                        writer,
-                        id,
-                        outgoing: Outgoing::default(),
-                        positions: None,
-                        given: None,
-                        fenced: None,
-                    });
-                }
+                Ok(()) => return Ok(writer),
                 // Its open may have met the end of a transaction of the same id.
                 Err(failure) if failure.code.is_passing() && wanted.is_wanted() && Instant::now() < deadline => {}
                 Err(failure) => return Err(cluster.trial("opening a transactional producer").failed(&failure)),
@@ -216,6 +216,10 @@ impl Transaction {
         let from = match self.given {
             Some(given) => given,
             None => {
+                if self.is_spent {
+                    self.writer = Self::begin(&self.cluster, &self.configuration, wanted).map_err(Failed::Told)?;
+                    self.is_spent = false;
+                }
                 let begun = self.writer.client.begin_transaction();
                 begun.map_err(|failure| self.failed(failure))?;
                 self.given = Some(0);
@@ -307,6 +311,7 @@ impl Transaction {
         if self.given.take().is_none() {
             return Ok(());
         }
+        self.is_spent = true;
         loop {
             match self.writer.client.abort_transaction(ANSWER) {
                 Ok(()) => return Ok(()),

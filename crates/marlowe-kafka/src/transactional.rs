@@ -35,7 +35,7 @@ impl KafkaTransactionalProducer {
         let configuration = Transaction::configuration(cluster, id);
         let (opening, id) = (cluster.clone(), id.to_owned());
         let (wants, wanted) = Wanted::new();
-        let work = in_background("open", move || Transaction::open(opening, &configuration, id, &wanted)).await??;
+        let work = in_background("open", move || Transaction::open(opening, configuration, id, &wanted)).await??;
         drop(wants);
         Ok(Self {
             cluster: cluster.clone(),

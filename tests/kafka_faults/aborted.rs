@@ -1,0 +1,105 @@
+//! What is sent after an abort is not taken for what was aborted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kafka_cluster::{Cluster, ClusterConfig};
+use marlowe::KafkaConfig;
+use marlowe_broker::{
+    BrokerError, Clock, CommittedOffset, GroupMetadata, NewRecord, Offset, Partition, SystemClock, TopicConfig,
+    TopicPartition, TransactionalProducer,
+};
+
+use crate::audit::records;
+use crate::scene::{Scene, cluster, eventually, pause, to, within};
+
+/// So many that each order of the three brokers is some partition's.
+const PARTITIONS: u32 = 36;
+
+/// Sends each of the partitions one record, whose value is `what`.
+fn send(producer: &mut dyn TransactionalProducer, partitions: &[TopicPartition], what: &str) {
+    for partition in partitions {
+        let to = producer.destination(partition).unwrap();
+        let (key, value) = (Some(b"".as_slice()), Some(what.as_bytes()));
+        producer.send(to, NewRecord { timestamp: SystemClock.now(), key, value, headers: &[] }).unwrap();
+    }
+}
+
+/// Which broker leads a partition, or sees to a group or an id, once there is one.
+async fn seen_to(cluster: &Arc<Cluster>, ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>>) -> i32 {
+    let mut found = None;
+    eventually("a broker is known", async || {
+        found = ask(cluster).ok().flatten();
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+/// A broker appends records, and is killed before it says so; the transaction is aborted while they wait to be sent again. With the
+/// same client the next records would have their numbers, and the new leader, which has them, would think it has these.
+#[tokio::test]
+async fn records_after_an_abort_are_not_taken_for_those_that_were_aborted() {
+    let cluster = cluster(ClusterConfig::three()).await;
+    let scene = Scene::at(KafkaConfig::new(cluster.bootstrap())).await;
+    let topic = format!("{}-records", scene.app);
+    scene.broker.create_topic(TopicConfig::new(&*topic, PARTITIONS)).await.unwrap();
+    let id = format!("{}-aborts", scene.app);
+    let mut producer = scene.broker.transactional_producer(&id).await.unwrap();
+
+    // One broker sees to the transaction, another to the group; the third is killed.
+    let transactions = seen_to(&cluster, |cluster| cluster.transaction_coordinator(&id)).await;
+    let (mut group, mut groups) = (String::new(), transactions);
+    for number in 0.. {
+        if groups != transactions {
+            break;
+        }
+        group = format!("{}-group-{number}", scene.app);
+        groups = seen_to(&cluster, |cluster| cluster.group_coordinator(&group)).await;
+    }
+    let killed = (1..=3).find(|id| ![transactions, groups].contains(id)).unwrap();
+
+    let mut led = Vec::new();
+    for partition in Partition::all(PARTITIONS) {
+        if seen_to(&cluster, |cluster| cluster.leader(&topic, partition.get() as i32)).await == killed {
+            led.push(TopicPartition::new(&*topic, partition));
+        }
+    }
+
+    // All partitions are part of the transaction; from here on nothing is acknowledged, for one replica is silent. It is the one that
+    // would see to the positions.
+    producer.begin().unwrap();
+    send(&mut *producer, &led, "aborted");
+    within(producer.flush()).await.unwrap();
+    to(&cluster, move |cluster| cluster.broker(groups).pause()).await;
+    send(&mut *producer, &led, "aborted");
+    let nobody = GroupMetadata { group: group.as_str().into(), member: "nobody".into(), generation: 1 };
+    let input = (TopicPartition::new(&*topic, Partition::new(0)), CommittedOffset::from(Offset::new(1)));
+    producer.send_offsets(&[input], &nobody).unwrap();
+    let refused = async {
+        let refused = within(producer.commit()).await;
+        assert!(matches!(refused, Err(BrokerError::Fenced { .. })), "{refused:?}");
+    };
+    let disturbed = async {
+        pause(2000).await;
+        to(&cluster, move |cluster| cluster.broker(killed).kill()).await;
+        to(&cluster, move |cluster| cluster.broker(groups).resume()).await;
+    };
+    tokio::join!(refused, disturbed);
+
+    producer.begin().unwrap();
+    send(&mut *producer, &led, "second");
+    within(producer.commit()).await.unwrap();
+
+    to(&cluster, move |cluster| cluster.broker(killed).start()).await;
+    let mut second = BTreeSet::new();
+    for record in records(&scene.broker, &topic).await {
+        let value = record.value.unwrap();
+        assert_ne!(value, "aborted");
+        if value == "second" {
+            assert!(second.insert(record.partition), "{} has it twice", record.partition);
+        }
+    }
+    let lost: Vec<_> = led.iter().filter(|led| !second.contains(&led.partition)).collect();
+    assert!(lost.is_empty(), "of {} partitions, what was sent after the abort is not there in {lost:?}", led.len());
+}
