@@ -133,7 +133,7 @@ impl Running {
                 lanes: config.lanes_per_worker(),
                 stores: match &config.data_dir {
                     None => StateStore::Memory,
-                    Some(data_dir) => StateStore::Folder(TablesFolder::path(data_dir, number)),
+                    Some(data_dir) => StateStore::Folder(TablesFolder::path(data_dir, number), surroundings.clone()),
                 },
                 logs: logs.clone(),
                 limits: LaneLimits {

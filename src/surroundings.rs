@@ -1,3 +1,8 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use marlowe_state::{LmdbOptions, LmdbStore, Store, StoreError, StoreLayout};
+
 /// What a process runs in.
 #[derive(Clone, Default)]
 pub(crate) enum Surroundings {
@@ -6,10 +11,19 @@ pub(crate) enum Surroundings {
     System,
     /// A simulation, in which it is one process of many.
     #[cfg(feature = "sim")]
-    Simulated(std::sync::Arc<crate::sim::Process>),
+    Simulated(Arc<crate::sim::Process>),
 }
 
 impl Surroundings {
+    /// Opens a store in a folder.
+    pub(crate) fn open_store(&self, path: &Path, layout: StoreLayout) -> Result<Arc<dyn Store>, StoreError> {
+        match self {
+            Self::System => Ok(Arc::new(LmdbStore::open(path, layout, LmdbOptions::default())?)),
+            #[cfg(feature = "sim")]
+            Self::Simulated(process) => process.open_store(path, layout),
+        }
+    }
+
     /// How many threads may be at work at a time.
     pub(crate) fn cores(&self) -> usize {
         match self {

@@ -63,11 +63,15 @@ fn the_same_seed_gives_the_same_run_line_by_line() {
 #[test]
 fn each_kind_of_fault_happens_and_harms_no_count() {
     let happens = |faults: Faults, what: &str| {
-        let happened = (0..5).any(|seed| run(cluster(seed), faults).lines().iter().any(|line| line.contains(what)));
+        let runs = (0..5).map(|seed| run(cluster(seed).on_disk(), faults).lines());
+        let happened = runs.into_iter().any(|lines| lines.iter().any(|line| line.contains(what)));
         assert!(happened, "`{what}` does not happen with {faults:?}");
     };
     happens(Faults::CRASHES, "crashes");
+    happens(Faults::CRASHES, "loses its store");
+    happens(Faults::CRASHES, "its machine lost power");
     happens(Faults::PAUSES, "goes on");
+    happens(Faults::PAUSES, "its disk is slow");
     happens(Faults::PAUSES, "was fenced");
     happens(Faults::REBALANCES, "has stopped");
     happens(Faults::NETWORK, "no answer, Unanswered");

@@ -14,6 +14,7 @@ pub struct Cluster {
     pub(crate) app: Rc<dyn Fn() -> App>,
     pub(crate) workers: usize,
     pub(crate) is_on_disk: bool,
+    reports: bool,
     pub(crate) configure: Rc<dyn Fn(Config) -> Config>,
 }
 
@@ -23,7 +24,14 @@ const LAST_LINES: usize = 4000;
 impl Cluster {
     /// A cluster of one worker. `app` declares the program; it is asked at each start of a worker.
     pub fn new(seed: u64, app: impl Fn() -> App + 'static) -> Self {
-        Self { seed, app: Rc::new(app), workers: 1, is_on_disk: false, configure: Rc::new(|config| config) }
+        Self {
+            seed,
+            app: Rc::new(app),
+            workers: 1,
+            is_on_disk: false,
+            reports: true,
+            configure: Rc::new(|config| config),
+        }
     }
 
     /// Has so many workers, each a process of its own.
@@ -36,6 +44,12 @@ impl Cluster {
         Self { is_on_disk: true, ..self }
     }
 
+    /// Says nothing on standard error when the test panics: for those who run a seed again that failed, to look for a smaller
+    /// test.
+    pub fn without_report(self) -> Self {
+        Self { reports: false, ..self }
+    }
+
     /// Changes the settings of the workers. A simulation's own are: one lane, commits every 100 ms, sessions of 3 s.
     pub fn configure(self, configure: impl Fn(Config) -> Config + 'static) -> Self {
         Self { configure: Rc::new(configure), ..self }
@@ -46,7 +60,7 @@ impl Cluster {
     /// # Panics
     /// When the test does, or a worker does not start: with the seed, and the last of what happened on standard error.
     pub fn run<T>(self, test: impl AsyncFnOnce(&Simulation) -> T) -> T {
-        let seed = self.seed;
+        let (seed, reports) = (self.seed, self.reports);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.unwrap_or_else(|error| panic!("a runtime cannot be made: {error}"));
         let local = LocalSet::new();
@@ -62,9 +76,12 @@ impl Cluster {
                     tested
                 }
                 Err(panic) => {
-                    let lines = sim.trace().lines();
-                    let from = lines.len().saturating_sub(LAST_LINES);
-                    eprintln!("{}\nseed {seed} failed (the last of {} lines)", lines[from..].join("\n"), lines.len());
+                    if reports {
+                        let lines = sim.trace().lines();
+                        let from = lines.len().saturating_sub(LAST_LINES);
+                        let count = lines.len();
+                        eprintln!("{}\nseed {seed} failed (the last of {count} lines)", lines[from..].join("\n"));
+                    }
                     std::panic::resume_unwind(panic)
                 }
             }

@@ -5,10 +5,16 @@ pub struct Faults {
     pub crashes: bool,
     /// Of those that crash, some come back without what they had stored.
     pub lost_stores: bool,
+    /// Of those that crash, some do so since their machine loses power: of what their stores had not synced yet, parts are
+    /// gone. Only where stores are [on disk](super::Cluster::on_disk).
+    pub lost_power: bool,
     /// Workers stand still, for longer than their session too, and go on as if nothing had been.
     pub pauses: bool,
     /// Workers stop as they should, and come back.
     pub rebalances: bool,
+    /// A worker's disk is slow for some time: what writes to a store there, or syncs one, stands still. Only where stores are
+    /// [on disk](super::Cluster::on_disk).
+    pub slow_disks: bool,
     /// The network delays and reorders what it carries, loses it, or loses the answer.
     pub network: bool,
     /// The broker is away for some time.
@@ -17,17 +23,33 @@ pub struct Faults {
 
 impl Faults {
     /// Nothing goes wrong.
-    pub const NONE: Self =
-        Self { crashes: false, lost_stores: false, pauses: false, rebalances: false, network: false, broker: false };
-    /// Workers crash, with their stores and without.
-    pub const CRASHES: Self = Self { crashes: true, lost_stores: true, ..Self::NONE };
-    /// Workers stand still.
-    pub const PAUSES: Self = Self { pauses: true, ..Self::NONE };
+    pub const NONE: Self = Self {
+        crashes: false,
+        lost_stores: false,
+        lost_power: false,
+        pauses: false,
+        rebalances: false,
+        slow_disks: false,
+        network: false,
+        broker: false,
+    };
+    /// Workers crash, with their stores, without, and with what of them was synced.
+    pub const CRASHES: Self = Self { crashes: true, lost_stores: true, lost_power: true, ..Self::NONE };
+    /// Workers stand still, or wait for their disks.
+    pub const PAUSES: Self = Self { pauses: true, slow_disks: true, ..Self::NONE };
     /// Workers stop and start.
     pub const REBALANCES: Self = Self { rebalances: true, ..Self::NONE };
     /// The network and the broker are unreliable.
     pub const NETWORK: Self = Self { network: true, broker: true, ..Self::NONE };
     /// Everything goes wrong.
-    pub const ALL: Self =
-        Self { crashes: true, lost_stores: true, pauses: true, rebalances: true, network: true, broker: true };
+    pub const ALL: Self = Self {
+        crashes: true,
+        lost_stores: true,
+        lost_power: true,
+        pauses: true,
+        rebalances: true,
+        slow_disks: true,
+        network: true,
+        broker: true,
+    };
 }

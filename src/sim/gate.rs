@@ -1,7 +1,11 @@
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
+use tokio::time::Sleep;
+
+use super::disk::Standstill;
 
 /// What stands before a process's work: while it is shut, nothing of it goes on, as with a process that is stopped
 /// (SIGSTOP). Time passes meanwhile.
@@ -42,15 +46,17 @@ impl Gate {
     }
 }
 
-/// Work behind a gate.
+/// A thread's work behind a gate. It also rests for as long as the disk has it wait.
 pub(crate) struct Behind<F> {
-    gate: std::sync::Arc<Gate>,
+    gate: Arc<Gate>,
+    standstill: Arc<Standstill>,
+    rest: Option<Pin<Box<Sleep>>>,
     work: Pin<Box<F>>,
 }
 
 impl<F: Future> Behind<F> {
-    pub(crate) fn new(gate: std::sync::Arc<Gate>, work: F) -> Self {
-        Self { gate, work: Box::pin(work) }
+    pub(crate) fn new(gate: Arc<Gate>, standstill: Arc<Standstill>, work: F) -> Self {
+        Self { gate, standstill, rest: None, work: Box::pin(work) }
     }
 }
 
@@ -58,9 +64,23 @@ impl<F: Future> Future for Behind<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        match self.gate.pass(context) {
-            true => self.work.as_mut().poll(context),
-            false => Poll::Pending,
+        if !self.gate.pass(context) {
+            return Poll::Pending;
         }
+        if let Some(rest) = &mut self.rest {
+            ready!(rest.as_mut().poll(context));
+            self.rest = None;
+        }
+        let ended = self.work.as_mut().poll(context);
+        if let Some(time) = self.standstill.take()
+            && ended.is_pending()
+        {
+            let rest = self.rest.insert(Box::pin(tokio::time::sleep(time)));
+            // It has passed already only if it is no time at all, and then there is another poll.
+            if rest.as_mut().poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
+        ended
     }
 }

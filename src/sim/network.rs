@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,12 @@ use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use http_body_util::Full;
 use marlowe_broker::BrokerError;
+use marlowe_state::{Store, StoreError, StoreLayout};
 use parking_lot::Mutex;
 use tower_service::Service;
 
 use super::chance::Chance;
+use super::disk::{Disk, DiskStore, Standstill};
 use super::trace::Trace;
 use crate::peer::Lost;
 use crate::watch;
@@ -181,12 +184,22 @@ pub(crate) struct Process {
     gate: Arc<super::gate::Gate>,
     /// One for each thread that is not at its end.
     threads: Arc<()>,
+    standstill: Arc<Standstill>,
+    /// The disk of its machine, if it stores anything.
+    disk: Option<Arc<Disk>>,
     pub(crate) network: Arc<Network>,
 }
 
 impl Process {
-    pub(crate) fn new(name: &str, network: Arc<Network>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), gate: Arc::default(), threads: Arc::default(), network })
+    pub(crate) fn new(name: &str, network: Arc<Network>, disk: Option<Arc<Disk>>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            gate: Arc::default(),
+            threads: Arc::default(),
+            standstill: Arc::default(),
+            disk,
+            network,
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -201,11 +214,20 @@ impl Process {
     /// Work of this process, which rests while that is paused.
     pub(crate) fn pausable<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let thread = self.threads.clone();
-        super::gate::Behind::new(self.gate.clone(), async move {
+        super::gate::Behind::new(self.gate.clone(), self.standstill.clone(), async move {
             let ended = work.await;
             drop(thread);
             ended
         })
+    }
+
+    /// Opens a store on its machine's disk.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub(crate) fn open_store(&self, path: &Path, layout: StoreLayout) -> Result<Arc<dyn Store>, StoreError> {
+        let disk = self.disk.clone().unwrap_or_else(|| panic!("{} has no disk", self.name));
+        Ok(Arc::new(DiskStore::open(path, layout, disk, self.standstill.clone())?))
     }
 
     /// Waits until all its threads have ended.

@@ -2,16 +2,14 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{LocalBoxFuture, join_all, select};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::{join_all, select};
 use marlowe_broker::SharedBroker;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
-use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::clock::SimulatedClock;
 use super::cluster::{Cluster, settings};
-use super::faults::Faults;
+use super::disk::Disk;
 use super::link::Link;
 use super::network::{Network, Process, Weather};
 use super::trace::Trace;
@@ -21,46 +19,24 @@ use crate::{App, Client, Config, RunError, Running};
 
 /// A simulation that runs.
 pub struct Simulation {
-    cluster: Cluster,
+    pub(super) cluster: Cluster,
     pub(super) broker: SharedBroker,
-    network: Arc<Network>,
-    chance: Chance,
-    base: Config,
+    pub(super) network: Arc<Network>,
+    pub(super) chance: Chance,
+    pub(super) base: Config,
     members: RefCell<Vec<Member>>,
     starts: Cell<u64>,
     outside: Client,
-    trace: Trace,
+    pub(super) trace: Trace,
 }
 
-/// A worker: its name and folder last, its process may not.
+/// A worker: its name and disk last, its process may not.
 struct Member {
     name: String,
-    folder: Option<tempfile::TempDir>,
+    disk: Option<Arc<Disk>>,
     process: Option<Arc<Process>>,
     starts: u64,
     running: Option<Running>,
-}
-
-/// What goes wrong.
-enum Wrong {
-    /// For some time.
-    For(Duration, Repair),
-    /// A worker stops, which takes as long as it takes.
-    Stops(usize),
-}
-
-/// What puts an end to a fault.
-enum Repair {
-    Start(usize),
-    Resume(usize),
-    Calm,
-    Broker,
-}
-
-/// A folder for what a worker stores: in memory, where the system has such.
-fn new_folder() -> tempfile::TempDir {
-    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    made.unwrap_or_else(|error| panic!("a folder cannot be made: {error}"))
 }
 
 impl Simulation {
@@ -75,17 +51,16 @@ impl Simulation {
         let mut base = (cluster.configure)(settings());
         base.clock = clock;
         base.entropy = chance(3).entropy();
-        let process = Process::new("outside", network.clone());
+        let process = Process::new("outside", network.clone(), None);
         let mut config = base.clone().broker(broker.clone());
         config.surroundings = Surroundings::Simulated(process);
         let outside = Client::connect(&(cluster.app)(), config).await;
         let outside = outside.unwrap_or_else(|error| panic!("the program cannot run: {error}"));
-        let members = (0..cluster.workers).map(|number| Member {
-            name: format!("w{number}"),
-            folder: cluster.is_on_disk.then(new_folder),
-            process: None,
-            starts: 0,
-            running: None,
+        let members = (0..cluster.workers).map(|number| {
+            let name = format!("w{number}");
+            let disk = |name: &str| Arc::new(Disk::new(name, chance(100 + number as u64), trace.clone()));
+            let disk = cluster.is_on_disk.then(|| disk(&name));
+            Member { name, disk, process: None, starts: 0, running: None }
         });
         Self {
             members: RefCell::new(members.collect()),
@@ -146,26 +121,30 @@ impl Simulation {
         self.members.borrow()[number].starts
     }
 
+    pub(super) fn name_of(&self, number: usize) -> String {
+        self.members.borrow()[number].name.clone()
+    }
+
     /// Starts worker `number`, unless it runs.
     ///
     /// # Panics
     /// When it does not start.
     pub async fn start(&self, number: usize) {
-        let (name, folder) = {
+        let (name, disk) = {
             let members = self.members.borrow();
             let member = &members[number];
             if member.running.is_some() {
                 return;
             }
-            (member.name.clone(), member.folder.as_ref().map(|folder| folder.path().to_owned()))
+            (member.name.clone(), member.disk.clone())
         };
         self.trace.note(&name, "starts");
         let nth = self.starts.replace(self.starts.get() + 1);
-        let process = Process::new(&name, self.network.clone());
+        let process = Process::new(&name, self.network.clone(), disk.clone());
         let mut config = self.base.clone().broker(Arc::new(Link::new(self.broker.clone(), process.clone())));
         config.entropy = Chance::new(self.cluster.seed, 1000 + nth).entropy();
         config.surroundings = Surroundings::Simulated(process.clone());
-        config.data_dir = folder;
+        config.data_dir = disk.map(|disk| disk.folder().to_owned());
         let app: App = (self.cluster.app)();
         match app.start(config).await {
             Ok(running) => {
@@ -193,9 +172,34 @@ impl Simulation {
         self.crash(number).await;
         let mut members = self.members.borrow_mut();
         let member = &mut members[number];
-        if let Some(folder) = &mut member.folder {
+        if let Some(disk) = &mut member.disk {
             self.trace.note(&member.name, "loses its store");
-            *folder = new_folder();
+            let chance = Chance::of_seed(self.chance.number(0..u64::MAX));
+            *disk = Arc::new(Disk::new(&member.name, chance, self.trace.clone()));
+        }
+    }
+
+    /// The same as its machine loses power: of what was written to its stores and not synced, only parts reached the disk.
+    pub async fn lose_power(&self, number: usize) {
+        self.crash(number).await;
+        if let Some(disk) = &self.members.borrow()[number].disk {
+            disk.lose_power();
+        }
+    }
+
+    /// Has the disk of worker `number` be slow: now and then a write to a store, or its sync, takes up to a second.
+    pub fn slow_disk(&self, number: usize) {
+        self.set_slow(number, true);
+    }
+
+    /// The disk of worker `number` is as fast as it was again.
+    pub fn fast_disk(&self, number: usize) {
+        self.set_slow(number, false);
+    }
+
+    fn set_slow(&self, number: usize, is_slow: bool) {
+        if let Some(disk) = &self.members.borrow()[number].disk {
+            disk.set_slow(is_slow);
         }
     }
 
@@ -235,6 +239,12 @@ impl Simulation {
         }
     }
 
+    /// Whether worker `number` is there, and does not stand still.
+    pub(super) fn is_up(&self, number: usize) -> bool {
+        let members = self.members.borrow();
+        members[number].process.as_ref().is_some_and(|process| !process.is_paused())
+    }
+
     fn take(&self, number: usize) -> Option<(String, Arc<Process>, Running)> {
         let mut members = self.members.borrow_mut();
         let member = &mut members[number];
@@ -246,107 +256,8 @@ impl Simulation {
         panic!("worker {name} failed: {error}");
     }
 
-    /// Lets things go wrong at random for some time. Afterwards some may still be wrong: [`settle`](Self::settle) mends it.
-    pub async fn disturb(&self, faults: Faults, time: Duration) {
-        let until = Instant::now() + time;
-        let session = self.base.session_timeout;
-        let mut repairs: Vec<(Instant, Repair)> = Vec::new();
-        // Workers that start, and workers that stop: those are started later.
-        let mut moving: FuturesUnordered<LocalBoxFuture<'_, Option<usize>>> = FuturesUnordered::new();
-        loop {
-            let next = Instant::now() + self.chance.time(Duration::from_millis(20)..Duration::from_millis(1500));
-            repairs.sort_by_key(|(at, _)| *at);
-            let due = repairs.first().map_or(next, |(at, _)| *at);
-            tokio::select! {
-                biased;
-                Some(moved) = moving.next() => {
-                    if let Some(number) = moved {
-                        let after = self.chance.time(Duration::from_millis(1)..session);
-                        repairs.push((Instant::now() + after, Repair::Start(number)));
-                    }
-                    continue;
-                }
-                () = tokio::time::sleep_until(due.min(next).min(until)) => {}
-            }
-            if Instant::now() >= until {
-                break;
-            }
-            self.look_after_failed();
-            if due <= Instant::now() && !repairs.is_empty() {
-                match repairs.remove(0).1 {
-                    Repair::Start(number) => moving.push(Box::pin(async move {
-                        self.start(number).await;
-                        None
-                    })),
-                    Repair::Resume(number) => self.resume(number),
-                    Repair::Calm => self.network.set_weather(Weather::Calm),
-                    Repair::Broker => self.network.set_broker(true),
-                }
-                continue;
-            }
-            match self.wrong(faults, session).await {
-                Some(Wrong::For(after, repair)) => repairs.push((Instant::now() + after, repair)),
-                Some(Wrong::Stops(number)) => moving.push(Box::pin(async move {
-                    self.stop(number).await;
-                    Some(number)
-                })),
-                None => {}
-            }
-        }
-        // Who starts or stops needs the broker for it.
-        self.network.set_weather(Weather::Calm);
-        self.network.set_broker(true);
-        while moving.next().await.is_some() {}
-    }
-
-    /// Something goes wrong.
-    async fn wrong(&self, faults: Faults, session: Duration) -> Option<Wrong> {
-        let kinds = [
-            (faults.crashes, 'c'),
-            (faults.pauses, 'p'),
-            (faults.rebalances, 'r'),
-            (faults.network, 'n'),
-            (faults.broker, 'b'),
-        ];
-        let kinds: Vec<char> = kinds.into_iter().filter(|(may, _)| *may).map(|(_, kind)| kind).collect();
-        if kinds.is_empty() {
-            return None;
-        }
-        let number = self.chance.number(0..self.cluster.workers as u64) as usize;
-        let is_up = {
-            let members = self.members.borrow();
-            members[number].process.as_ref().is_some_and(|process| !process.is_paused())
-        };
-        let millis = Duration::from_millis;
-        match *self.chance.one_of(&kinds) {
-            'c' if is_up => {
-                match faults.lost_stores && self.chance.happens(400) {
-                    true => self.crash_without_store(number).await,
-                    false => self.crash(number).await,
-                }
-                Some(Wrong::For(self.chance.time(millis(1)..session * 2), Repair::Start(number)))
-            }
-            'p' if is_up => {
-                self.pause(number);
-                Some(Wrong::For(self.chance.time(millis(10)..session * 3), Repair::Resume(number)))
-            }
-            'r' if is_up => Some(Wrong::Stops(number)),
-            'n' => {
-                self.trace.note("network", "is rough");
-                self.network.set_weather(Weather::Rough);
-                Some(Wrong::For(self.chance.time(millis(100)..millis(3000)), Repair::Calm))
-            }
-            'b' => {
-                self.trace.note("broker", "is away");
-                self.network.set_broker(false);
-                Some(Wrong::For(self.chance.time(millis(50)..session), Repair::Broker))
-            }
-            _ => None,
-        }
-    }
-
     /// No fault of a simulation is a worker's end.
-    fn look_after_failed(&self) {
+    pub(super) fn look_after_failed(&self) {
         for member in self.members.borrow_mut().iter_mut() {
             if let Some(error) = member.running.as_mut().and_then(Running::failure) {
                 self.failed(&member.name, &error);
@@ -365,6 +276,7 @@ impl Simulation {
         self.network.set_weather(Weather::Calm);
         self.network.set_broker(true);
         for number in 0..self.cluster.workers {
+            self.fast_disk(number);
             self.resume(number);
             self.start(number).await;
         }

@@ -102,7 +102,7 @@ impl Worker {
         let (name, session_timeout) = (settings.name.clone(), settings.session_timeout);
         let folder = match &settings.stores {
             StateStore::Memory => None,
-            StateStore::Folder(path) => {
+            StateStore::Folder(path, _) => {
                 let folder = TablesFolder::take(path)?;
                 folder.forget_strangers(&shared.program, &shared.topology, &settings.logs)?;
                 Some(folder)

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use marlowe_broker::{Header, Isolation, NewRecord, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
-use marlowe_state::{
-    LmdbOptions, LmdbStore, MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex,
-};
+use marlowe_state::{MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex};
 
 use tokio::sync::Semaphore;
 
@@ -17,16 +15,17 @@ use super::tail::{LogPlan, Skip};
 use super::take_over::beginnings;
 use crate::program::{Guarantee, Program};
 use crate::shard::{InputPositions, InputStart, ShardId, ShardPlan, runs_ahead};
+use crate::surroundings::Surroundings;
 use crate::table::{INCLUDES_HEADER, Owner};
 use crate::topology::Topology;
 
 /// Where a worker's tables are kept between restarts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum StateStore {
     /// In memory: a restart reads the whole changelog.
     Memory,
     /// In a folder, in LMDB: a restart reads the changelog's tail.
-    Folder(PathBuf),
+    Folder(PathBuf, Surroundings),
 }
 
 impl StateStore {
@@ -34,9 +33,9 @@ impl StateStore {
     pub(crate) fn open(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
         Ok(match self {
             StateStore::Memory => Arc::new(MemoryStore::new(layout)),
-            StateStore::Folder(folder) => {
-                let store = LmdbStore::open(&folder.join(name), layout, LmdbOptions::default());
-                Arc::new(store.map_err(RunError::store(format!("opening the state of {name}")))?)
+            StateStore::Folder(folder, surroundings) => {
+                let store = surroundings.open_store(&folder.join(name), layout);
+                store.map_err(RunError::store(format!("opening the state of {name}")))?
             }
         })
     }

@@ -1,0 +1,258 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use marlowe_state::{
+    KeyRange, LmdbOptions, LmdbStore, PositionSlot, Rows, Scan, SlicePosition, Store, StoreError, StoreLayout,
+    TableIndex,
+};
+use parking_lot::Mutex;
+
+use super::chance::Chance;
+use super::trace::Trace;
+
+/// The disk of a worker's machine: its folder, and what of the stores in it is safe against a loss of power.
+pub(crate) struct Disk {
+    owner: String,
+    folder: tempfile::TempDir,
+    chance: Chance,
+    trace: Trace,
+    /// How often the machine was started.
+    boots: AtomicU64,
+    is_slow: AtomicBool,
+    /// Each store's file as it was when it was last synced, by the store's folder.
+    synced: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+}
+
+/// How large a simulated store's map is at first. The file looks as large, and is copied.
+const MAP_SIZE: usize = 1 << 20;
+
+/// What reaches a disk at a time.
+const PAGE: usize = 4096;
+
+/// LMDB's file in a store's folder.
+const DATA: &str = "data.mdb";
+
+impl Disk {
+    /// In memory, where the system has such a folder.
+    pub(crate) fn new(owner: &str, chance: Chance, trace: Trace) -> Self {
+        let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let folder = made.unwrap_or_else(|error| panic!("a folder cannot be made: {error}"));
+        Self {
+            owner: owner.to_owned(),
+            folder,
+            chance,
+            trace,
+            boots: AtomicU64::new(1),
+            is_slow: AtomicBool::new(false),
+            synced: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn set_slow(&self, is_slow: bool) {
+        if self.is_slow.swap(is_slow, Ordering::Relaxed) != is_slow {
+            let what = if is_slow { "is slow" } else { "is fast again" };
+            self.trace.note(&self.owner, format_args!("its disk {what}"));
+        }
+    }
+
+    /// The machine goes down and comes back. Of what was written to the stores since they were synced, each page is there or
+    /// not.
+    ///
+    /// Nothing may have the stores open.
+    pub(crate) fn lose_power(&self) {
+        self.boots.fetch_add(1, Ordering::Relaxed);
+        // A chance of its own: how many pages there are says nothing of what happens next.
+        let chance = Chance::of_seed(self.chance.number(0..u64::MAX));
+        for store in self.stores() {
+            let data = store.join(DATA);
+            let Ok(mut now) = std::fs::read(&data) else { continue };
+            let synced = self.synced.lock().get(&store).cloned().unwrap_or_default();
+            for (number, page) in now.chunks_mut(PAGE).enumerate() {
+                let before = synced.get(number * PAGE..).unwrap_or_default();
+                let before = &before[..before.len().min(page.len())];
+                let differs = !page.starts_with(before) || page[before.len()..].iter().any(|byte| *byte != 0);
+                if differs && chance.happens(500) {
+                    page.fill(0);
+                    page[..before.len()].copy_from_slice(before);
+                }
+            }
+            // Another file, as whoever still looks at the old one is of the time before.
+            let written = std::fs::remove_file(&data).and_then(|()| std::fs::write(&data, &now));
+            written.unwrap_or_else(|error| panic!("{}: {error}", data.display()));
+            self.synced.lock().insert(store, now);
+        }
+        self.trace.note(&self.owner, "its machine lost power");
+    }
+
+    /// The stores' folders, in order.
+    fn stores(&self) -> Vec<PathBuf> {
+        let folders = |folder: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+        };
+        let mut stores: Vec<PathBuf> = folders(self.folder()).iter().flat_map(|tables| folders(tables)).collect();
+        stores.sort();
+        stores
+    }
+
+    /// How long the disk takes for a write, or for a sync.
+    fn takes(&self, longest: Duration) -> Duration {
+        match self.is_slow.load(Ordering::Relaxed) && self.chance.happens(400) {
+            true => self.chance.time(Duration::from_millis(1)..longest),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn synced(&self, store: &Path) {
+        if let Ok(data) = std::fs::read(store.join(DATA)) {
+            self.synced.lock().insert(store.to_owned(), data);
+        }
+    }
+}
+
+/// Time that the thread at work stands still for, since it waits for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Standstill(AtomicU64);
+
+impl Standstill {
+    fn add(&self, time: Duration) {
+        self.0.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take(&self) -> Option<Duration> {
+        let micros = self.0.swap(0, Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+}
+
+/// A store on such a disk.
+pub(crate) struct DiskStore {
+    store: LmdbStore,
+    path: PathBuf,
+    disk: Arc<Disk>,
+    standstill: Arc<Standstill>,
+}
+
+impl DiskStore {
+    pub(crate) fn open(
+        path: &Path,
+        layout: StoreLayout,
+        disk: Arc<Disk>,
+        standstill: Arc<Standstill>,
+    ) -> Result<Self, StoreError> {
+        let boot = format!("{}-{}", disk.owner, disk.boots.load(Ordering::Relaxed));
+        let options = LmdbOptions { map_size: MAP_SIZE, boot_id: Some(boot), ..LmdbOptions::default() };
+        Ok(Self { store: LmdbStore::open(path, layout, options)?, path: path.to_owned(), disk, standstill })
+    }
+
+    fn writes(&self) {
+        self.standstill.add(self.disk.takes(Duration::from_millis(300)));
+    }
+}
+
+impl Store for DiskStore {
+    fn layout(&self) -> &StoreLayout {
+        self.store.layout()
+    }
+
+    fn get(&self, table: TableIndex, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StoreError> {
+        self.store.get(table, key, out)
+    }
+
+    fn get_at(
+        &self,
+        table: TableIndex,
+        key: &[u8],
+        slot: PositionSlot,
+        out: &mut Vec<u8>,
+    ) -> Result<(bool, SlicePosition), StoreError> {
+        self.store.get_at(table, key, slot, out)
+    }
+
+    fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError> {
+        self.store.scan(table, range, limit, slot)
+    }
+
+    fn count(&self, table: TableIndex) -> Result<u64, StoreError> {
+        self.store.count(table)
+    }
+
+    fn bytes(&self, table: TableIndex) -> Result<u64, StoreError> {
+        self.store.bytes(table)
+    }
+
+    fn position(&self, slot: PositionSlot) -> SlicePosition {
+        self.store.position(slot)
+    }
+
+    fn apply(
+        &self,
+        changes: &mut [(TableIndex, Rows)],
+        positions: &[(PositionSlot, SlicePosition)],
+    ) -> Result<(), StoreError> {
+        self.writes();
+        self.store.apply(changes, positions)
+    }
+
+    fn clear(&self) -> Result<(), StoreError> {
+        self.writes();
+        self.store.clear()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.standstill.add(self.disk.takes(Duration::from_millis(1000)));
+        self.store.close()?;
+        self.disk.synced(&self.path);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marlowe_broker::Offset;
+
+    fn position(store: &dyn Store) -> u64 {
+        store.position(PositionSlot(0)).changelog.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_synced_when_the_power_went_is_not_to_be_trusted() {
+        let disk = Arc::new(Disk::new("w0", Chance::of_seed(7), Trace::begin()));
+        let path = disk.folder().join("tables-0").join("shard-0");
+        let open = || {
+            let layout = StoreLayout { tables: vec!["table".into()], slots: 1 };
+            DiskStore::open(&path, layout, disk.clone(), Arc::default()).unwrap()
+        };
+        let write = |store: &DiskStore, until: u64| {
+            let mut rows = Rows::new();
+            (0..until).for_each(|number| rows.push(format!("{number:04}").as_bytes(), Some(&[7; 100])));
+            let at = SlicePosition { changelog: Offset::new(until), ..SlicePosition::default() };
+            store.apply(&mut [(TableIndex(0), rows)], &[(PositionSlot(0), at)]).unwrap();
+        };
+        let store = open();
+        write(&store, 100);
+        drop(store);
+        let store = open();
+        assert_eq!(position(&store), 100, "after a crash of the process all is there");
+        store.close().unwrap();
+        drop(store);
+        disk.lose_power();
+        let store = open();
+        assert_eq!(position(&store), 100, "and what was synced is there after a loss of power");
+        write(&store, 200);
+        drop(store);
+        let before = std::fs::read(path.join(DATA)).unwrap();
+        disk.lose_power();
+        assert_ne!(std::fs::read(path.join(DATA)).unwrap(), before, "parts of what was not synced are gone");
+        let store = open();
+        assert_eq!((position(&store), store.count(TableIndex(0)).unwrap()), (0, 0), "so nothing of it is believed");
+    }
+}

@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
+
+use super::faults::Faults;
+use super::network::Weather;
+use super::simulation::Simulation;
+
+/// What goes wrong.
+enum Wrong {
+    /// For some time.
+    For(Duration, Repair),
+    /// A worker stops, which takes as long as it takes.
+    Stops(usize),
+}
+
+/// What puts an end to a fault.
+enum Repair {
+    Start(usize),
+    Resume(usize),
+    Calm,
+    Broker,
+    Disk(usize),
+}
+
+impl Simulation {
+    /// Lets things go wrong at random for some time. Afterwards some may still be wrong: [`settle`](Self::settle) mends it.
+    pub async fn disturb(&self, faults: Faults, time: Duration) {
+        let until = Instant::now() + time;
+        let session = self.base.session_timeout;
+        let mut repairs: Vec<(Instant, Repair)> = Vec::new();
+        // Workers that start, and workers that stop: those are started later.
+        let mut moving: FuturesUnordered<LocalBoxFuture<'_, Option<usize>>> = FuturesUnordered::new();
+        loop {
+            let next = Instant::now() + self.chance.time(Duration::from_millis(20)..Duration::from_millis(1500));
+            repairs.sort_by_key(|(at, _)| *at);
+            let due = repairs.first().map_or(next, |(at, _)| *at);
+            tokio::select! {
+                biased;
+                Some(moved) = moving.next() => {
+                    if let Some(number) = moved {
+                        let after = self.chance.time(Duration::from_millis(1)..session);
+                        repairs.push((Instant::now() + after, Repair::Start(number)));
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(due.min(next).min(until)) => {}
+            }
+            if Instant::now() >= until {
+                break;
+            }
+            self.look_after_failed();
+            if due <= Instant::now() && !repairs.is_empty() {
+                match repairs.remove(0).1 {
+                    Repair::Start(number) => moving.push(Box::pin(async move {
+                        self.start(number).await;
+                        None
+                    })),
+                    Repair::Resume(number) => self.resume(number),
+                    Repair::Calm => self.network.set_weather(Weather::Calm),
+                    Repair::Broker => self.network.set_broker(true),
+                    Repair::Disk(number) => self.fast_disk(number),
+                }
+                continue;
+            }
+            match self.wrong(faults, session).await {
+                Some(Wrong::For(after, repair)) => repairs.push((Instant::now() + after, repair)),
+                Some(Wrong::Stops(number)) => moving.push(Box::pin(async move {
+                    self.stop(number).await;
+                    Some(number)
+                })),
+                None => {}
+            }
+        }
+        // Who starts or stops needs the broker for it.
+        self.network.set_weather(Weather::Calm);
+        self.network.set_broker(true);
+        while moving.next().await.is_some() {}
+    }
+
+    /// Something goes wrong.
+    async fn wrong(&self, faults: Faults, session: Duration) -> Option<Wrong> {
+        let kinds = [
+            (faults.crashes, 'c'),
+            (faults.pauses, 'p'),
+            (faults.rebalances, 'r'),
+            (faults.slow_disks && self.cluster.is_on_disk, 'd'),
+            (faults.network, 'n'),
+            (faults.broker, 'b'),
+        ];
+        let kinds: Vec<char> = kinds.into_iter().filter(|(may, _)| *may).map(|(_, kind)| kind).collect();
+        if kinds.is_empty() {
+            return None;
+        }
+        let number = self.chance.number(0..self.cluster.workers as u64) as usize;
+        let is_up = self.is_up(number);
+        let millis = Duration::from_millis;
+        match *self.chance.one_of(&kinds) {
+            'c' if is_up => {
+                match self.chance.number(0..100) {
+                    0..30 if faults.lost_stores => self.crash_without_store(number).await,
+                    30..60 if faults.lost_power => self.lose_power(number).await,
+                    _ => self.crash(number).await,
+                }
+                Some(Wrong::For(self.chance.time(millis(1)..session * 2), Repair::Start(number)))
+            }
+            'p' if is_up => {
+                self.pause(number);
+                Some(Wrong::For(self.chance.time(millis(10)..session * 3), Repair::Resume(number)))
+            }
+            'r' if is_up => Some(Wrong::Stops(number)),
+            'd' => {
+                self.slow_disk(number);
+                Some(Wrong::For(self.chance.time(millis(500)..millis(5000)), Repair::Disk(number)))
+            }
+            'n' => {
+                self.trace.note("network", "is rough");
+                self.network.set_weather(Weather::Rough);
+                Some(Wrong::For(self.chance.time(millis(100)..millis(3000)), Repair::Calm))
+            }
+            'b' => {
+                self.trace.note("broker", "is away");
+                self.network.set_broker(false);
+                Some(Wrong::For(self.chance.time(millis(50)..session), Repair::Broker))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use axum::body::Bytes;
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+
+use super::simulation::Simulation;
+use crate::peer::Lost;
+
+/// Why a simulated request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It did not arrive: nothing came of it.
+    #[error("the request did not arrive: {0}")]
+    Unsent(String),
+    /// It may have arrived: nobody knows whether it was obeyed.
+    #[error("the request was not answered, and may have been obeyed: {0}")]
+    Unanswered(String),
+}
+
+impl From<Lost> for NoAnswer {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Unsent(reason) => Self::Unsent(reason),
+            Lost::Unanswered(reason) => Self::Unanswered(reason),
+        }
+    }
+}
+
+impl Simulation {
+    /// Sends a request to the web server of worker `number`, over the simulated network, and reads the whole answer: from the
+    /// built-in routes (`/tables/NAME/KEY` and so on), and from the program's own. The URI needs a path only.
+    ///
+    /// ```
+    /// use marlowe::App;
+    /// use marlowe::axum::http::{Request, StatusCode};
+    /// use marlowe::sim::Cluster;
+    ///
+    /// fn program() -> App {
+    ///     let mut app = App::new("sums");
+    ///     app.table::<String, u64>("sums").merge(|sum, more| *sum += more);
+    ///     app
+    /// }
+    ///
+    /// Cluster::new(1, program).workers(2).run(async |sim| {
+    ///     let add = Request::post("/tables/sums/ada?wait=1000").body("7").unwrap();
+    ///     assert_eq!(sim.request(0, add).await.unwrap().status(), StatusCode::OK);
+    ///     let read = Request::get("/tables/sums/ada").body("").unwrap();
+    ///     let row: serde_json::Value = serde_json::from_slice(sim.request(1, read).await.unwrap().body()).unwrap();
+    ///     assert_eq!(row["value"], 7);
+    /// });
+    /// ```
+    ///
+    /// A worker that [stands still](Self::pause) answers when it goes on.
+    ///
+    /// # Errors
+    /// When the worker does not run, crashes before it has answered, or the network loses the request or the answer.
+    ///
+    /// # Panics
+    /// When there is no such worker.
+    pub async fn request<B: Into<Bytes>>(
+        &self,
+        number: usize,
+        request: Request<B>,
+    ) -> Result<Response<Bytes>, NoAnswer> {
+        let host = self.name_of(number);
+        let mut request = request.map(|body| Full::new(body.into()));
+        let mut uri = std::mem::take(request.uri_mut()).into_parts();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Authority::try_from(host.as_str()).ok();
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        let (head, body) = self.network.request(request).await?.into_parts();
+        let body = body.collect().await.map_err(|error| NoAnswer::Unanswered(format!("{host}: {error}")))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
