@@ -2,6 +2,8 @@
 //! three, and after a row of kills.
 
 mod browser;
+#[cfg(feature = "sim")]
+mod in_simulation;
 mod recount;
 
 #[path = "../../examples/flights/program/mod.rs"]
