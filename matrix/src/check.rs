@@ -1,10 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use marlowe::Position;
 use marlowe::sim::Simulation;
 
+use crate::calls::{self, Answer};
+use crate::notes::Notes;
 use crate::program::{ALWAYS, APP, Declared, Input, List};
-use crate::shape::Shape;
+use crate::shape::{FaultKind, Shape};
+use crate::writer::Written;
 
 /// Who read: a worker, by its number and how often it was started, or someone outside.
 pub(crate) type Who = Option<(usize, u64)>;
@@ -52,6 +56,8 @@ pub(crate) struct Truth {
     outputs: Vec<u64>,
     dead: Vec<u64>,
     logged: Rows,
+    accounts: Rows,
+    answers: Vec<(String, Answer)>,
 }
 
 impl Truth {
@@ -95,6 +101,15 @@ impl Truth {
                 None => drop(logged.remove(&key)),
             }
         }
+        let (mut accounts, mut answers) = (Rows::new(), Vec::new());
+        if let Some(calls) = declared.calls {
+            accounts = rows(calls.accounts).await;
+            for record in sim.records("answers").await {
+                let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+                let answer = serde_json::from_slice(record.value.as_deref().unwrap_or_default());
+                answers.push((key, answer.unwrap_or_else(|error| panic!("no answer: {error}"))));
+            }
+        }
         Self {
             inputs,
             table: rows(declared.table).await,
@@ -104,11 +119,13 @@ impl Truth {
             outputs: ids("outputs").await,
             dead: if shape.has_failures { ids("dead").await } else { Vec::new() },
             logged,
+            accounts,
+            answers,
         }
     }
 
     /// That all is as it must be.
-    pub(crate) fn check(mut self, shape: &Shape, sent: &BTreeSet<String>, seen: &Seen) {
+    pub(crate) fn check(mut self, shape: &Shape, notes: &Notes, written: &[Written], seen: &Seen) {
         let once = Once(shape.exactly_once);
         let good = |input: &&Input| input.fails < ALWAYS;
         let all = || self.inputs.values().flatten();
@@ -121,8 +138,13 @@ impl Truth {
         once.in_any_order("the outputs", outputs, ids("", &mut all().filter(good)));
         let dead: List = self.dead.iter().map(u64::to_string).collect();
         once.in_any_order("the dead letters", dead, ids("", &mut all().filter(|input| input.fails >= ALWAYS)));
+        check_chimes(shape, &notes.chimes());
         if shape.has_unfenced_zombies() {
             return;
+        }
+        if shape.has_calls {
+            let sent = all().map(|input| format!("e{}", input.id)).collect();
+            calls::check(shape, &notes.asked(), sent, &self.accounts, &self.answers);
         }
 
         assert_eq!(self.logged, self.table, "the changelog and the table");
@@ -156,6 +178,7 @@ impl Truth {
             }
         }
 
+        let sent = notes.acknowledged();
         let global = self.copies.pop().unwrap_or_default();
         for (number, copy) in self.copies.iter().enumerate() {
             assert_eq!(copy, &global, "the copies of worker {number} and of the last");
@@ -163,12 +186,18 @@ impl Truth {
         for (what, rows, prefix, runs) in
             [("others", &self.others, "o", shape.sends_to_others), ("global", &global, "g", shape.changes_global)]
         {
-            for (key, list) in rows.iter().filter(|(key, _)| *key != "timers") {
+            let of_writers: Rows = of_writers(rows.clone());
+            for Written { key, may_be, .. } in written.iter().filter(|written| written.table == what) {
+                let found = of_writers.get(key).cloned();
+                assert!(may_be.contains(&found), "{what} `{key}` is {found:?}, and not one of {may_be:?}");
+            }
+            let of_events: Rows = of_events(rows.clone());
+            for (key, list) in &of_events {
                 let of_key = |input: &&Input| &input.other == key && input.fails < ALWAYS;
                 let wanted = if runs { ids(prefix, &mut all().filter(of_key)) } else { List::new() };
                 once.in_any_order(&format!("{what} `{key}`"), list.clone(), wanted);
             }
-            let found: usize = rows.iter().filter(|(key, _)| *key != "timers").map(|(_, list)| list.len()).sum();
+            let found: usize = of_events.values().map(Vec::len).sum();
             let wanted = if runs { all().filter(good).count() } else { 0 };
             assert!(found >= wanted, "{what}: {found} of {wanted} changes");
 
@@ -199,6 +228,31 @@ impl Truth {
                 assert!(last.starts_with(list), "a copy had `{key}` as {list:?}, which is no beginning of {last:?}");
             }
         }
+    }
+}
+
+/// The rows that writers changed, of a table with others.
+fn of_writers(mut rows: Rows) -> Rows {
+    rows.retain(|key, _| key.starts_with('w'));
+    rows
+}
+
+/// The rows that events changed.
+fn of_events(mut rows: Rows) -> Rows {
+    rows.retain(|key, _| !key.starts_with('w') && key != "timers");
+    rows
+}
+
+/// That the leader's crontab fired at each of its times, and at no other. A leader that ends, or that stands still, may miss
+/// one.
+fn check_chimes(shape: &Shape, chimes: &[Duration]) {
+    if shape.has_timers && shape.faults == FaultKind::None {
+        let every = Duration::from_secs(2);
+        let wanted: Vec<Duration> = (1..).map(|nth| every * nth).take(chimes.len()).collect();
+        let late = |(found, wanted): (&Duration, &Duration)| found.checked_sub(*wanted);
+        let late: Vec<Option<Duration>> = chimes.iter().zip(&wanted).map(late).collect();
+        let is_in_time = |late: &Option<Duration>| late.is_some_and(|late| late < Duration::from_millis(50));
+        assert!(chimes.len() >= 5 && late.iter().all(is_in_time), "the crontab fired at {chimes:?}");
     }
 }
 

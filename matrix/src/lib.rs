@@ -2,10 +2,15 @@
 //! what must come of them.
 #![forbid(unsafe_code)]
 
+mod calls;
 mod check;
+mod draw;
+mod notes;
 mod program;
 mod run;
 mod shape;
+mod writer;
 
-pub use run::{Ran, run};
-pub use shape::{FaultKind, Shape};
+pub use draw::Drawn;
+pub use run::{Ran, run, run_silently};
+pub use shape::{FaultKind, Reading, Shape};

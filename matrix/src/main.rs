@@ -1,12 +1,14 @@
 //! Runs seeds of the matrix, and tells which of them fail.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use marlowe_matrix::{Shape, run};
+use marlowe_matrix::{Drawn, Shape, run, run_silently};
 
 #[derive(Parser)]
 #[command(about = "Runs simulated clusters under seeds, and checks that every way to share a table is right in them")]
@@ -17,6 +19,12 @@ struct Arguments {
     /// The first one.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Only this shape, as a seed that failed was shrunk to: JSON.
+    #[arg(long, value_parser = |text: &str| serde_json::from_str::<Shape>(text))]
+    shape: Option<Shape>,
+    /// How often to try a smaller shape of a seed that failed.
+    #[arg(long, default_value_t = 200)]
+    shrink: u32,
     /// Goes on after a seed that failed.
     #[arg(long)]
     keep_going: bool,
@@ -39,37 +47,48 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
+    hide_panics_of_silent_runs();
     let begun = now();
     let (next, done, simulated) = (AtomicU64::new(arguments.from), AtomicU64::new(0), AtomicU64::new(0));
-    let failed = std::sync::Mutex::new(Vec::new());
+    let failed = Mutex::new(Vec::new());
     let end = arguments.from + arguments.seeds;
+    let one = |shape: &Shape| match catch_unwind(AssertUnwindSafe(|| run(shape))) {
+        Ok(ran) => {
+            done.fetch_add(1, Ordering::Relaxed);
+            simulated.fetch_add(ran.simulated.as_secs(), Ordering::Relaxed);
+            if arguments.progress {
+                println!("passed {}", shape.seed);
+            }
+            if arguments.trace {
+                println!("{}", ran.trace.lines().join("\n"));
+            }
+            true
+        }
+        Err(_) => {
+            eprintln!("{shape:#?}");
+            if let Ok(mut failed) = failed.lock() {
+                failed.push(shape.seed);
+            }
+            false
+        }
+    };
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= end || (!arguments.keep_going && failed.lock().is_ok_and(|failed| !failed.is_empty())) {
                 return;
             }
-            let shape = Shape::of(seed);
-            match catch_unwind(AssertUnwindSafe(|| run(&shape))) {
-                Ok(ran) => {
-                    done.fetch_add(1, Ordering::Relaxed);
-                    simulated.fetch_add(ran.simulated.as_secs(), Ordering::Relaxed);
-                    if arguments.progress {
-                        println!("passed {seed}");
-                    }
-                    if arguments.trace {
-                        println!("{}", ran.trace.lines().join("\n"));
-                    }
-                }
-                Err(_) => {
-                    eprintln!("{shape:#?}\nrun it again: cargo xtask sim --seeds 1 --from {seed}");
-                    if let Ok(mut failed) = failed.lock() {
-                        failed.push(seed);
-                    }
-                }
+            let drawn = Drawn::of(seed);
+            if !one(&drawn.shape()) {
+                eprintln!("run it again: cargo xtask sim --seeds 1 --from {seed}");
+                say_smaller(drawn, arguments.shrink);
             }
         }
     };
+    if let Some(shape) = &arguments.shape {
+        one(shape);
+        next.store(end, Ordering::Relaxed);
+    }
     std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         (0..cores).for_each(|_| drop(scope.spawn(work)));
@@ -83,6 +102,34 @@ fn main() -> ExitCode {
         done as f64 / took
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Looks for a smaller shape that fails, and says how to run it.
+fn say_smaller(drawn: Drawn, tries: u32) {
+    let first = drawn.shape();
+    let shape = drawn.shrink(tries, |shape| {
+        IS_SILENT.set(true);
+        let failed = catch_unwind(AssertUnwindSafe(|| run_silently(shape))).is_err();
+        IS_SILENT.set(false);
+        failed
+    });
+    if shape != first {
+        let json = serde_json::to_string(&shape).unwrap_or_else(|error| format!("{shape:?}: {error}"));
+        eprintln!("a smaller one that fails too: cargo xtask sim --shape '{json}'");
+    }
+}
+
+thread_local! {
+    static IS_SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+fn hide_panics_of_silent_runs() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !IS_SILENT.get() {
+            tell(panic);
+        }
+    }));
 }
 
 /// How long the seeds take is for people, and part of no run.

@@ -1,11 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use marlowe::{App, GlobalTable, Table, TableSlice, Topic};
 use serde::{Deserialize, Serialize};
 
+use crate::calls::{Answer, Ask, Calls, call};
+use crate::notes::Notes;
 use crate::shape::{Reading, Shape};
 
 /// What is fed.
@@ -33,6 +34,7 @@ pub(crate) struct Declared {
     pub(crate) others: Table<String, List>,
     pub(crate) global: GlobalTable<String, List>,
     pub(crate) groups: Table<String, List>,
+    pub(crate) calls: Option<Calls>,
 }
 
 /// What the first agent uses.
@@ -45,39 +47,22 @@ type Used = (
 
 pub(crate) const APP: &str = "matrix";
 
-/// What the processes of a run have in common: what timers sent, and was taken.
-#[derive(Default)]
-pub(crate) struct Notes {
-    acknowledged: Mutex<BTreeSet<String>>,
-    next: AtomicU64,
-    is_over: AtomicBool,
-}
-
-impl Notes {
-    /// Timers send nothing any more: otherwise there may be no moment at which all is processed.
-    pub(crate) fn no_more(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-
-    /// What timers have sent, each with the table's name before it.
-    pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
-        self.acknowledged.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
-    }
-}
-
 fn append(list: &mut List, more: List) {
     list.extend(more);
 }
 
+/// How often an agent has tried each event that is to fail, by its id.
+type Tries = Mutex<BTreeMap<String, u32>>;
+
 /// Whether a try of an event fails: the first `fails` do.
-fn fails(input: &Input, tries: &Mutex<BTreeMap<(char, u64), u32>>, agent: char) -> bool {
-    if input.fails == 0 {
+fn fails(id: impl ToString, fails: u32, tries: &Tries) -> bool {
+    if fails == 0 {
         return false;
     }
     let mut tries = tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let tried = tries.entry((agent, input.id)).or_default();
+    let tried = tries.entry(id.to_string()).or_default();
     *tried += 1;
-    *tried <= input.fails
+    *tried <= fails
 }
 
 pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
@@ -93,10 +78,11 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
     let others = app.table::<String, List>("others").merge(append).cache_rows(shape.cache_rows);
     let global = app.global_table::<String, List>("global").merge(append);
     let groups = app.table::<String, List>("groups").cache_rows(shape.cache_rows);
-    let declared = Declared { inputs, table, others, global, groups };
+    let calls = shape.has_calls.then(|| declare_calls(&mut app, shape, inputs, notes));
+    let declared = Declared { inputs, table, others, global, groups, calls };
 
     let (sends_to_others, changes_global) = (shape.sends_to_others, shape.changes_global);
-    let tries = Arc::new(Mutex::default());
+    let tries = Arc::new(Tries::default());
     let agent = app.agent("first", inputs).retries(3).backoff(Duration::from_millis(5)).dead_letter(dead);
     let first = move |(table, others, global, outputs): &mut Used, key: &str, input: &Input| {
         let mut list = table.get(key).unwrap_or_default();
@@ -123,7 +109,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
                 if before != after {
                     return Err("a row changed while an event was in hand".into());
                 }
-                if fails(&event.value, &tries, 'a') {
+                if fails(event.value.id, event.value.fails, &tries) {
                     return Err("it is to fail".into());
                 }
                 Ok(())
@@ -134,7 +120,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
                 let mut events = events.events();
                 while let Some(event) = events.next().await {
                     first(&mut with, &event.key, &event.value);
-                    if fails(&event.value, &tries, 'a') {
+                    if fails(event.value.id, event.value.fails, &tries) {
                         return Err("it is to fail".into());
                     }
                 }
@@ -144,11 +130,11 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
     }
 
     if shape.has_second_agent {
-        let tries = Arc::new(Mutex::default());
+        let tries = Arc::new(Tries::default());
         let agent = app.agent("second", inputs).retries(3).backoff(Duration::from_millis(5)).skip();
         agent.with(table).each_event(async move |table, event| {
             table.update(event.key, |list| list.push(format!("b{}", event.value.id)));
-            match fails(&event.value, &tries, 'b') {
+            match fails(event.value.id, event.value.fails, &tries) {
                 true => Err("it is to fail".into()),
                 false => Ok(()),
             }
@@ -172,26 +158,75 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
         });
     }
     if shape.has_timers {
-        for (name, on_leader) in [("beat", false), ("chief", true)] {
-            let notes = notes.clone();
-            let timer = app.timer(name, Duration::from_millis(300)).with((others.inbox(), global.inbox()));
-            let timer = if on_leader { timer.on_leader() } else { timer };
-            timer.run(async move |(others, global)| {
-                if notes.is_over.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                let id = format!("{name}{}", notes.next.fetch_add(1, Ordering::Relaxed));
-                let sent = [
-                    others.send("timers", vec![id.clone()]).await.is_ok(),
-                    global.send("timers", vec![id.clone()]).await.is_ok(),
-                ];
-                for (_, prefix) in sent.into_iter().zip(["others", "global"]).filter(|(sent, _)| *sent) {
-                    let mut acknowledged = notes.acknowledged.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    acknowledged.insert(format!("{prefix} {id}"));
-                }
-                Ok(())
-            });
-        }
+        declare_timers(&mut app, &declared, notes);
     }
     (app, declared)
+}
+
+/// Timers of the workers and of the leader, and a crontab, which send to tables.
+fn declare_timers(app: &mut App, declared: &Declared, notes: &Arc<Notes>) {
+    let with = (declared.others.inbox(), declared.global.inbox());
+    let every = Duration::from_millis(300);
+    for (name, on_leader) in [("beat", false), ("chief", true), ("chime", true)] {
+        let notes = notes.clone();
+        let timer = match name {
+            "chime" => app.crontab(name, CHIMES, "UTC").with(with),
+            _ => app.timer(name, every).with(with),
+        };
+        let timer = if on_leader { timer.on_leader() } else { timer };
+        timer.run(async move |(others, global)| {
+            if notes.is_over() {
+                return Ok(());
+            }
+            if name == "chime" {
+                notes.chimed();
+            }
+            let id = format!("{name}{}", notes.number());
+            let sent = [
+                others.send("timers", vec![id.clone()]).await.is_ok(),
+                global.send("timers", vec![id.clone()]).await.is_ok(),
+            ];
+            for (_, table) in sent.into_iter().zip(["others", "global"]).filter(|(sent, _)| *sent) {
+                notes.has_sent(table, &id);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// When the crontab fires: every other second, from the minute on at which a simulation begins.
+const CHIMES: &str = "*/2 * * * * *";
+
+/// An agent that answers, another that has answers sent to a topic, and a timer that asks.
+fn declare_calls(app: &mut App, shape: &Shape, inputs: Topic<String, Input>, notes: &Arc<Notes>) -> Calls {
+    let requests = app.topic::<String, Ask>("requests");
+    let answers = app.topic::<String, Answer>("answers");
+    let accounts = app.table::<String, List>("accounts").cache_rows(shape.cache_rows);
+    let tries = Arc::new(Tries::default());
+    let teller = app.agent("teller", requests).retries(3).backoff(Duration::from_millis(5)).skip();
+    let teller = teller.with(accounts).each_event(async move |accounts, request| {
+        let Ask { id, fails: times } = request.value;
+        let mut list = accounts.get(&request.key).unwrap_or_default();
+        list.push(id.clone());
+        let place = list.len();
+        accounts.insert(request.key, list);
+        match fails(&id, times, &tries) {
+            true => Err("it is to fail".into()),
+            false => Ok(Answer { id, place }),
+        }
+    });
+    let teller = teller.answers();
+    app.agent("caller", inputs).with(teller.reply_to(answers)).each_event(async |teller, event| {
+        let key = format!("c{}", event.value.id % 4);
+        teller.send(&key, &Ask { id: format!("e{}", event.value.id), fails: 0 }, &key);
+        Ok(())
+    });
+    let (notes, of_timer) = (notes.clone(), shape.clone());
+    app.timer("asks", Duration::from_millis(700)).with(teller).run(async move |teller| {
+        if !notes.is_over() {
+            call(teller, &notes, &of_timer).await;
+        }
+        Ok(())
+    });
+    Calls { teller, accounts }
 }

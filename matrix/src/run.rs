@@ -1,12 +1,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::Read;
-use marlowe::sim::{Cluster, Simulation, Trace};
+use marlowe::axum::http::{Request, StatusCode};
+use marlowe::sim::{Chance, Cluster, Simulation, Trace};
+use marlowe::{Position, Read};
+use serde_json::Value;
+use tokio::time::Instant;
 
+use crate::calls::keep_asking;
 use crate::check::{Seen, Truth};
-use crate::program::{ALWAYS, Declared, Input, List, Notes, declare};
+use crate::notes::Notes;
+use crate::program::{ALWAYS, Declared, Input, List, declare};
 use crate::shape::Shape;
+use crate::writer::Writer;
 
 /// What a run was.
 pub struct Ran {
@@ -24,6 +30,18 @@ const DISTURBED: Duration = Duration::from_secs(12);
 /// # Panics
 /// When something is not as it must be.
 pub fn run(shape: &Shape) -> Ran {
+    run_in(shape, |cluster| cluster)
+}
+
+/// The same, and says nothing of what happened when something is not as it must be.
+///
+/// # Panics
+/// As [`run`] does.
+pub fn run_silently(shape: &Shape) -> Ran {
+    run_in(shape, Cluster::without_report)
+}
+
+fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
     let notes = Arc::new(Notes::default());
     let (of_app, of_notes) = (shape.clone(), notes.clone());
     let cluster = Cluster::new(shape.seed, move || declare(&of_app, &of_notes).0).workers(shape.workers);
@@ -31,21 +49,33 @@ pub fn run(shape: &Shape) -> Ran {
     let cluster =
         cluster.configure(move |config| config.lanes(lanes).commit_interval(interval).standby_replicas(standbys));
     let cluster = if shape.on_disk { cluster.on_disk() } else { cluster };
-    cluster.run(async |sim| {
+    report(cluster).run(async |sim| {
+        notes.begun(Instant::now() - sim.elapsed());
         let (_, declared) = declare(shape, &notes);
         let reading = read_on(sim, shape, &declared);
-        let work = async { tokio::join!(feed(sim, shape, &declared), sim.disturb(shape.faults.faults(), DISTURBED)).0 };
+        let ask = async {
+            if let Some(calls) = declared.calls {
+                keep_asking(sim, shape, calls, &notes, DISTURBED).await;
+            }
+        };
+        let write = async {
+            let writer = Writer::new(sim, shape, &declared);
+            if shape.has_writers { writer.write_on(DISTURBED).await } else { Vec::new() }
+        };
+        let work = async {
+            let disturb = sim.disturb(shape.faults.faults(), DISTURBED);
+            tokio::join!(feed(sim, shape, &declared), write, ask, disturb)
+        };
         let mut seen = Seen::default();
-        let fed = tokio::select! {
+        let (fed, written, (), ()) = tokio::select! {
             biased;
             fed = work => fed,
             never = reading.run(&mut seen) => match never {},
         };
         notes.no_more();
         sim.settle().await;
-        let sent = notes.acknowledged();
         let truth = Truth::collect(sim, shape, &declared, fed).await;
-        truth.check(shape, &sent, &seen);
+        truth.check(shape, &notes, &written, &seen);
         Ran { trace: sim.trace().clone(), simulated: sim.elapsed() }
     })
 }
@@ -89,7 +119,7 @@ impl Reading<'_> {
         if !self.shape.has_readers {
             std::future::pending::<()>().await;
         }
-        let chance = marlowe::sim::Chance::of_seed(self.shape.seed ^ 0x5eed);
+        let chance = Chance::of_seed(self.shape.seed ^ 0x5eed);
         let outside = self.sim.open(self.declared.table.view()).within(Duration::from_secs(2));
         loop {
             self.sim.elapse(chance.time(Duration::from_millis(5)..Duration::from_millis(200))).await;
@@ -104,11 +134,56 @@ impl Reading<'_> {
             {
                 seen.row(who, &key, value.unwrap_or_default(), position);
             }
+            if chance.happens(300) {
+                self.read_web(number, &key, seen, &chance).await;
+            }
             if let Some(global) = self.sim.open_on(number, self.declared.global)
                 && let Ok(value) = global.try_get(&*key)
             {
                 seen.copy(&key, value.unwrap_or_default() as List);
             }
+        }
+    }
+
+    /// Reads a row, or a page of them, from a worker's web server.
+    async fn read_web(&self, number: usize, key: &str, seen: &mut Seen, chance: &Chance) {
+        let is_page = chance.happens(300);
+        let uri = match is_page {
+            true => "/tables/table?limit=1000&wait=2000".to_owned(),
+            false => format!("/tables/table/{key}?wait=2000"),
+        };
+        let who = Some((number, self.sim.starts_of(number)));
+        let request = Request::get(uri).body(String::new()).unwrap_or_else(|error| panic!("no request: {error}"));
+        let answer = tokio::time::timeout(Duration::from_secs(3), self.sim.request(number, request)).await;
+        let Ok(Ok(response)) = answer else { return };
+        if self.shape.has_unfenced_zombies() {
+            return;
+        }
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("no JSON: {error}"));
+        let position = |of: &Value| -> Position {
+            let number = |name: &str| of["position"][name].as_u64().unwrap_or_else(|| panic!("no position: {body}"));
+            Position { changelog: number("changelog"), inbox: number("inbox") }
+        };
+        let list = |of: &Value| -> List {
+            serde_json::from_value(of.clone()).unwrap_or_else(|error| panic!("no row: {error} in {body}"))
+        };
+        match response.status() {
+            StatusCode::OK if is_page => {
+                let rows = body["rows"].as_array().map_or(&[][..], Vec::as_slice);
+                let keys: Vec<&str> = rows.iter().filter_map(|row| row["key"].as_str()).collect();
+                assert!(keys.is_sorted_by(|one, next| one < next), "a page in no order: {keys:?}");
+                let positions = body["positions"].as_array().map_or(&[][..], Vec::as_slice);
+                for row in rows {
+                    let of_row = positions.iter().find(|position| position["partition"] == row["partition"]);
+                    let of_row = of_row.unwrap_or_else(|| panic!("no position of {row}"));
+                    seen.row(who, row["key"].as_str().unwrap_or_default(), list(&row["value"]), position(of_row));
+                }
+            }
+            StatusCode::OK => seen.row(who, key, list(&body["value"]), position(&body)),
+            StatusCode::NOT_FOUND => seen.row(who, key, List::new(), position(&body)),
+            // Nobody may have the row at the moment.
+            StatusCode::SERVICE_UNAVAILABLE => {}
+            _ => panic!("a read was answered with {response:?}"),
         }
     }
 }

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
-use marlowe::sim::{Chance, Faults};
+use marlowe::sim::Faults;
+use serde::{Deserialize, Serialize};
+
+use crate::draw::Drawn;
 
 /// What of the matrix a seed tries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// The seed.
     pub seed: u64,
@@ -45,12 +48,16 @@ pub struct Shape {
     pub has_timers: bool,
     /// Some events fail at first, and some always: those become dead letters.
     pub has_failures: bool,
-    /// Views are read meanwhile.
+    /// Views are read meanwhile, and rows and pages over the web.
     pub has_readers: bool,
+    /// An agent answers: to timers and outsiders that ask, and to events that have the answers sent to a topic.
+    pub has_calls: bool,
+    /// Rows are changed from outside, on workers and over the web, and looked at after each change.
+    pub has_writers: bool,
 }
 
 /// How an agent takes its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reading {
     /// One by one.
     Each,
@@ -61,7 +68,7 @@ pub enum Reading {
 }
 
 /// What goes wrong in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
     /// Nothing.
     None,
@@ -78,7 +85,8 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    const ALL: [Self; 6] = [Self::None, Self::Crashes, Self::Pauses, Self::Rebalances, Self::Network, Self::All];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::None, Self::Crashes, Self::Pauses, Self::Rebalances, Self::Network, Self::All];
 
     pub(crate) fn faults(self) -> Faults {
         match self {
@@ -101,30 +109,6 @@ impl Shape {
 
     /// What follows from the seed.
     pub fn of(seed: u64) -> Self {
-        let chance = Chance::of_seed(seed);
-        let has = |per_mille| chance.happens(per_mille);
-        Self {
-            seed,
-            workers: *chance.one_of(&[1, 3, 5]),
-            on_disk: has(300),
-            exactly_once: has(750),
-            faults: *chance.one_of(&FaultKind::ALL),
-            partitions: chance.number(1..7) as u32,
-            lanes: chance.number(1..3) as usize,
-            standbys: usize::from(has(250)),
-            cache_rows: *chance.one_of(&[2, 8, 100_000]),
-            commit_interval: Duration::from_millis(*chance.one_of(&[20, 100, 400])),
-            keys: chance.number(1..20),
-            events: chance.number(20..250),
-            reading: *chance.one_of(&[Reading::Each, Reading::Stream, Reading::Concurrent]),
-            has_second_agent: has(400),
-            sends_to_others: has(500),
-            changes_global: has(500),
-            regroups: has(400),
-            has_partition_timer: has(400),
-            has_timers: has(400),
-            has_failures: has(500),
-            has_readers: has(600),
-        }
+        Drawn::of(seed).shape()
     }
 }

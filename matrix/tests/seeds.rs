@@ -1,6 +1,8 @@
 //! Some seeds of the matrix, with every test run. `cargo xtask sim` runs more.
 
-use marlowe_matrix::{Shape, run};
+use std::time::Duration;
+
+use marlowe_matrix::{FaultKind, Reading, Shape, run};
 
 fn seeds(all: std::ops::Range<u64>) {
     for seed in all {
@@ -29,9 +31,48 @@ fn the_same_seed_gives_the_same_run() {
 
 /// Each of these once failed.
 #[test]
-fn seeds_that_failed_once() {
+fn shapes_that_failed_once() {
+    let calm = Shape {
+        seed: 0,
+        workers: 1,
+        on_disk: false,
+        exactly_once: true,
+        faults: FaultKind::None,
+        partitions: 6,
+        lanes: 2,
+        standbys: 0,
+        cache_rows: 100_000,
+        commit_interval: Duration::from_millis(400),
+        keys: 15,
+        events: 248,
+        reading: Reading::Each,
+        has_second_agent: false,
+        sends_to_others: false,
+        changes_global: true,
+        regroups: true,
+        has_partition_timer: true,
+        has_timers: false,
+        has_failures: false,
+        has_readers: false,
+        has_calls: false,
+        has_writers: false,
+    };
     // A partition timer that was due while an event was in hand kept its thread busy: no time passed.
-    run(&Shape::of(0));
+    run(&calm);
     // Nobody knew whether a changelog was repaired, and the worker ended.
-    run(&Shape::of(27));
+    run(&Shape {
+        seed: 27,
+        on_disk: true,
+        exactly_once: false,
+        faults: FaultKind::Network,
+        partitions: 4,
+        lanes: 1,
+        standbys: 1,
+        cache_rows: 2,
+        commit_interval: Duration::from_millis(20),
+        events: 155,
+        reading: Reading::Concurrent,
+        regroups: false,
+        ..calm
+    });
 }

@@ -82,7 +82,7 @@ impl Mutants {
         let output = copy.join("output");
         let file = fs::File::create(&output).map_err(|error| format!("{}: {error}", output.display()))?;
         let mut command = Command::new(program);
-        command.args(["--seeds", &seeds, "--progress"]).stdout(file).stderr(Stdio::null());
+        command.args(["--seeds", &seeds, "--progress", "--shrink", "0"]).stdout(file).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("the seeds do not run: {error}"))?;
         let (mut seen, mut since) = (0, Instant::now());
         loop {

@@ -9,7 +9,7 @@ use crate::cargo::{cargo, run, target};
 /// Runs simulated clusters under seeds: generated programs, faults, and a check of all that came of it.
 #[derive(Args)]
 pub(crate) struct Sim {
-    /// What it is given: `--seeds N`, `--from S`, `--keep-going`, `--trace`, or `--help`.
+    /// What it is given: `--seeds N`, `--from S`, `--shape JSON`, `--keep-going`, `--trace`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
