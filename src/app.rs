@@ -54,7 +54,8 @@ impl App {
     /// For brokers without transactions: after a crash, what was sent may be there twice.
     ///
     /// That includes changes sent to tables' inboxes and records on their way through a `group_by`. The rows that a
-    /// handler wrote in its own slice stay exact: restored state never runs ahead of the input it was made from. A
+    /// handler wrote in its own slice stay exact: restored state never runs ahead of the input it was made from, and what a
+    /// worker writes that was taken for dead and goes on is passed over by all who read the table's changelog. A
     /// [`source`](Self::source) needs transactions all the same.
     pub fn at_least_once(&mut self) -> &mut Self {
         self.program.guarantee = Guarantee::AtLeastOnce;

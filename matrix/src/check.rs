@@ -91,7 +91,23 @@ impl Truth {
             records.iter().map(|record| id(record.value.as_deref().unwrap_or_default())).collect()
         };
         let mut logged = Rows::new();
+        let mut epochs = BTreeMap::new();
         for record in sim.records(&format!("{APP}-table-changelog")).await {
+            // At least once, what a worker wrote that was taken for dead counts for nothing.
+            let epoch = record.headers.iter().find(|(name, _)| name == "marlowe-epoch");
+            if let Some((_, epoch)) = epoch {
+                let epoch: u64 =
+                    String::from_utf8_lossy(epoch).parse().unwrap_or_else(|_| panic!("an epoch: {epoch:?}"));
+                let latest = epochs.entry(record.partition).or_insert(epoch);
+                if epoch < *latest {
+                    continue;
+                }
+                *latest = epoch;
+            }
+            // No row.
+            if record.key.as_deref() == Some(b"\0marlowe-epoch") {
+                continue;
+            }
             let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
             match record.value {
                 Some(value) => {
@@ -139,9 +155,6 @@ impl Truth {
         let dead: List = self.dead.iter().map(u64::to_string).collect();
         once.in_any_order("the dead letters", dead, ids("", &mut all().filter(|input| input.fails >= ALWAYS)));
         check_chimes(shape, &notes.chimes());
-        if shape.has_unfenced_zombies() {
-            return;
-        }
         if shape.has_calls {
             let sent = all().map(|input| format!("e{}", input.id)).collect();
             calls::check(shape, &notes.asked(), sent, &self.accounts, &self.answers);

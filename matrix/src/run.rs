@@ -129,9 +129,7 @@ impl Reading<'_> {
             let who = there.is_some().then(|| (number, self.sim.starts_of(number)));
             let view = there.map_or_else(|| outside.clone(), |view| view.within(Duration::from_secs(2)));
             // Nobody may have the row at the moment.
-            if let Ok(Read { value, position, .. }) = view.read(&*key).await
-                && !self.shape.has_unfenced_zombies()
-            {
+            if let Ok(Read { value, position, .. }) = view.read(&*key).await {
                 seen.row(who, &key, value.unwrap_or_default(), position);
             }
             if chance.happens(300) {
@@ -156,9 +154,6 @@ impl Reading<'_> {
         let request = Request::get(uri).body(String::new()).unwrap_or_else(|error| panic!("no request: {error}"));
         let answer = tokio::time::timeout(Duration::from_secs(3), self.sim.request(number, request)).await;
         let Ok(Ok(response)) = answer else { return };
-        if self.shape.has_unfenced_zombies() {
-            return;
-        }
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("no JSON: {error}"));
         let position = |of: &Value| -> Position {
             let number = |name: &str| of["position"][name].as_u64().unwrap_or_else(|| panic!("no position: {body}"));

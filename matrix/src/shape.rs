@@ -101,12 +101,6 @@ impl FaultKind {
 }
 
 impl Shape {
-    /// At least once, nothing fences the changelog records of a worker that was taken for dead and goes on: an older row may
-    /// come after a newer one.
-    pub(crate) fn has_unfenced_zombies(&self) -> bool {
-        !self.exactly_once && matches!(self.faults, FaultKind::Pauses | FaultKind::All)
-    }
-
     /// What follows from the seed.
     pub fn of(seed: u64) -> Self {
         Drawn::of(seed).shape()

@@ -261,9 +261,6 @@ impl<'a> Writer<'a> {
 
     /// That a row that may be stale is as it was at some time, and not older than it is said to be.
     fn is_fresh(&self, row: &Row, found: &Option<List>, stale: Option<Duration>, asked: Instant, bound: Duration) {
-        if self.shape.has_unfenced_zombies() {
-            return;
-        }
         assert!(row.states.contains(found), "`{}` never was {found:?}, but {:?}", row.key, row.states);
         let stale = stale.unwrap_or_default();
         assert!(stale <= bound + PATIENCE, "{stale:?} is more than {bound:?}");

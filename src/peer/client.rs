@@ -178,6 +178,7 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
             position: refusal.position.map(|position| SlicePosition {
                 changelog: Offset::new(position.changelog),
                 inbox: Offset::new(position.inbox),
+                ..SlicePosition::default()
             }),
         },
         StatusCode::UNAUTHORIZED => PeerError::Refused(

@@ -152,7 +152,11 @@ pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, postcard::Error> {
     let wire: WireAnswer<'_> = postcard::from_bytes(body)?;
     Ok(Answer {
         as_of: AsOf {
-            position: SlicePosition { changelog: Offset::new(wire.changelog), inbox: Offset::new(wire.inbox) },
+            position: SlicePosition {
+                changelog: Offset::new(wire.changelog),
+                inbox: Offset::new(wire.inbox),
+                ..SlicePosition::default()
+            },
             stale: wire.stale.map(Duration::from_millis),
         },
         found: match wire.found {
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_bounded_and_says_that_there_is_more() {
-        let position = SlicePosition { changelog: Offset::new(9), inbox: Offset::new(3) };
+        let position = SlicePosition { changelog: Offset::new(9), inbox: Offset::new(3), epoch: 0 };
         let answer = |sizes: &[usize]| {
             let mut rows = Rows::new();
             for (number, size) in sizes.iter().enumerate() {

@@ -63,9 +63,10 @@ pub(crate) struct ShardTable {
 }
 
 impl ShardTable {
-    /// How far the table is, once a commit that ended its changelog at `changelog` is done.
-    pub(crate) fn position(&self, changelog: Offset) -> SlicePosition {
-        SlicePosition { changelog, inbox: self.inbox.as_ref().map_or(Offset::ZERO, |input| input.position()) }
+    /// How far the table will be when what is finished now is committed, but for the changelog's end, which the broker tells.
+    pub(crate) fn position(&self, store: &dyn Store) -> SlicePosition {
+        let inbox = self.inbox.as_ref().map_or(Offset::ZERO, |input| input.position());
+        SlicePosition { inbox, ..store.position(self.slot) }
     }
 }
 

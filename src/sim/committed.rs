@@ -14,6 +14,8 @@ pub struct Committed {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Its headers.
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Simulation {
@@ -57,10 +59,14 @@ impl Simulation {
             while at < end {
                 for fetched in reader.poll().await.unwrap_or_else(|error| panic!("{error}")) {
                     let batch = &fetched.batch;
-                    records.extend((0..batch.len()).map(|index| batch.get(index)).map(|record| Committed {
-                        partition,
-                        key: record.key.map(<[u8]>::to_vec),
-                        value: record.value.map(<[u8]>::to_vec),
+                    records.extend((0..batch.len()).map(|index| {
+                        let (record, headers) = (batch.get(index), batch.headers(index).into_iter());
+                        Committed {
+                            partition,
+                            key: record.key.map(<[u8]>::to_vec),
+                            value: record.value.map(<[u8]>::to_vec),
+                            headers: headers.map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
+                        }
                     }));
                     at = batch.next_offset();
                 }

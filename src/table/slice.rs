@@ -186,18 +186,25 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
                 into.rows.len() - 1
             }
         };
-        let Flush { producer, topics, now, rows, inboxes, includes, .. } = into;
+        let Flush { producer, topics, now, rows, positions, includes, logged, .. } = into;
         let rows = &mut rows[place].1;
         let destination = topics.destination(&mut **producer, self.changelog, self.turn.partition())?;
-        let inbox = inboxes.iter().find(|(table, _)| *table == self.index && self.kind == TableKind::Global);
-        let inbox = inbox.map(|(_, offset)| *offset);
-        let text = inbox.map(|offset| offset.to_string());
-        let header = text.as_ref().map(|text| Header { name: super::INBOX_HEADER, value: text.as_bytes() });
-        let includes = includes.map(|value| Header { name: super::INCLUDES_HEADER, value });
-        let headers: Vec<Header<'_>> = header.into_iter().chain(includes).collect();
-        let mut told = false;
+        let position = positions.iter().find(|(table, _)| *table == self.index).map(|(_, position)| *position);
+        let position = position.unwrap_or_default();
+        let inbox = (self.kind == TableKind::Global).then_some(position.inbox);
+        let inbox_text = inbox.map(|offset| offset.to_string());
+        let epoch_text = includes.map(|_| position.epoch.to_string());
+        let headers: Vec<Header<'_>> = [
+            (super::INBOX_HEADER, inbox_text.as_ref().map(String::as_bytes)),
+            (super::INCLUDES_HEADER, *includes),
+            (super::EPOCH_HEADER, epoch_text.as_ref().map(String::as_bytes)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some(Header { name, value: value? }))
+        .collect();
+        let mut told = 0;
         self.slice.flush(&mut |row| {
-            told = true;
+            told += 1;
             rows.push(row.store_key, row.value);
             let record = NewRecord { timestamp: *now, key: Some(row.topic_key), value: row.value, headers: &headers };
             if let Err(error) = producer.send(destination, record) {
@@ -207,11 +214,13 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         // Changes that left every row as it was are waited for too.
         if let Some(inbox) = inbox
             && self.told.replace(inbox) < inbox
-            && !told
+            && told == 0
         {
             let key = Some(super::INBOX_KEY);
             producer.send(destination, NewRecord { timestamp: *now, key, value: None, headers: &headers })?;
+            told = 1;
         }
+        logged.push((self.index, told));
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 

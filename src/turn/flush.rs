@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, Destination, NewRecord, Offset, Partition, Producer, Timestamp, TopicPartition};
-use marlowe_state::{Rows, TableIndex};
+use marlowe_broker::{BrokerError, Destination, NewRecord, Partition, Producer, Timestamp, TopicPartition};
+use marlowe_state::{Rows, SlicePosition, TableIndex};
 
 use super::OutTopic;
 
@@ -66,10 +66,12 @@ pub(crate) struct Flush<'a> {
     pub(crate) rows: &'a mut Vec<(TableIndex, Rows)>,
     /// Emptied rows of earlier commits, whose memory serves again.
     pub(crate) spare: &'a mut Vec<Rows>,
-    /// How far each table's inbox is applied.
-    pub(crate) inboxes: &'a [(TableIndex, Offset)],
+    /// How far each table will be.
+    pub(crate) positions: &'a [(TableIndex, SlicePosition)],
     /// The inputs' positions that this commit includes, for changelogs that may run ahead of them (at least once).
     pub(crate) includes: Option<&'a [u8]>,
+    /// How many records go to each table's changelog.
+    pub(crate) logged: Vec<(TableIndex, u64)>,
 }
 
 impl Flush<'_> {

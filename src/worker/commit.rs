@@ -30,7 +30,9 @@ struct Part {
     shard: Rc<Shard>,
     rows: Vec<(TableIndex, Rows)>,
     /// Each table's position after the commit; the changelog's end is the broker's to tell.
-    positions: Vec<SlicePosition>,
+    positions: Vec<(TableIndex, SlicePosition)>,
+    /// How many records went to each table's changelog.
+    logged: Vec<(TableIndex, u64)>,
     offsets: Vec<(TopicPartition, CommittedOffset)>,
 }
 
@@ -53,9 +55,8 @@ impl Commit {
                 continue;
             }
             shard.link.finished.set(0);
-            let positions =
-                shard.tables.iter().map(|table| table.position(shard.store.position(table.slot).changelog)).collect();
-            parts.push(Part { shard, rows: Vec::new(), positions, offsets });
+            let positions = shard.tables.iter().map(|table| (table.index, table.position(&*shard.store))).collect();
+            parts.push(Part { shard, rows: Vec::new(), positions, logged: Vec::new(), offsets });
         }
         if parts.is_empty() {
             return Ok(None);
@@ -77,11 +78,9 @@ impl Commit {
                 LaneProducer::Plain(producer) => producer.as_mut(),
                 LaneProducer::Away => return Ok(None),
             };
-            let inboxes: Vec<_> =
-                part.shard.tables.iter().zip(&part.positions).map(|(table, at)| (table.index, at.inbox)).collect();
             let includes = included.as_deref();
-            let rows = &mut part.rows;
-            let mut flush = Flush { producer, topics, now, rows, spare, inboxes: &inboxes, includes };
+            let (rows, positions) = (&mut part.rows, part.positions.as_slice());
+            let mut flush = Flush { producer, topics, now, rows, spare, positions, includes, logged: Vec::new() };
             for participant in &part.shard.participants {
                 participant.flush(&mut flush).map_err(|error| match error.downcast::<BrokerError>() {
                     Ok(source) => RunError::Broker { doing: "committing".into(), source: *source },
@@ -94,6 +93,7 @@ impl Commit {
                 .borrow_mut()
                 .drain(|topic, partition, record| flush.send(topic, partition, record).map(|_| ()))
                 .map_err(broker())?;
+            part.logged = flush.logged;
         }
         let offsets: Vec<_> = parts.iter().flat_map(|part| part.offsets.iter().cloned()).collect();
         let group = settings.metadata.current();
@@ -146,12 +146,20 @@ impl Commit {
         let Some((returned, written)) = self.answered else { return Ok(()) };
         *producer = returned;
         let written = written.map_err(RunError::broker("committing"))?;
+        let mut strangers = None;
         for mut part in self.parts {
             let shard = &part.shard;
             let mut positions: Vec<(PositionSlot, SlicePosition)> = Vec::new();
-            for (table, mut position) in shard.tables.iter().zip(part.positions) {
+            for (table, (_, mut position)) in shard.tables.iter().zip(part.positions) {
                 if let Some(end) = changelog_end(&written, producer, topics, shard, table.changelog) {
-                    position.changelog = end;
+                    let logged = part.logged.iter().filter(|(index, _)| *index == table.index).map(|(_, count)| count);
+                    let is_ours = Offset::new(position.changelog.get() + logged.sum::<u64>()) == end;
+                    if settings.program.guarantee == Guarantee::AtLeastOnce && !is_ours {
+                        // The position stays: what came between is read, and mended, when the shard begins anew.
+                        strangers = Some((table.name.clone(), shard.id.partition));
+                    } else {
+                        position.changelog = end;
+                    }
                 }
                 positions.push((table.slot, position));
             }
@@ -170,7 +178,13 @@ impl Commit {
             shard.committed.send_replace(());
         }
         settings.metrics.committed(self.began.elapsed());
-        Ok(())
+        match strangers {
+            None => Ok(()),
+            Some((table, partition)) => Err(RunError::broker("committing")(BrokerError::Fenced {
+                who: format!("a worker that owned `{table}` [{partition}] before"),
+                reason: "it wrote to the changelog among this owner's records, which are written again".into(),
+            })),
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -11,6 +10,8 @@ use marlowe_state::Store;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RunError;
+use super::cancellation::Cancellation;
+use super::epoch::Taker;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::restore::Restored;
 use super::status::{WorkerState, WorkerStatus};
@@ -59,7 +60,7 @@ pub(crate) struct Owned {
 }
 
 enum OwnedState {
-    Restoring(Arc<AtomicBool>),
+    Restoring(Cancellation),
     Opening,
     Open,
 }
@@ -192,9 +193,8 @@ impl Control {
                 let mut dropping = Vec::new();
                 for shard in self.shards(&partitions) {
                     match self.owned.remove(&shard) {
-                        Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => {
-                            cancelled.store(true, Ordering::Relaxed);
-                        }
+                        // It can write nothing in the name of a member that is none any more.
+                        Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => cancellation.cancel(),
                         Some(Owned { lane, store, .. }) => {
                             let (dropped, wait) = oneshot::channel();
                             self.tell(lane, LaneCommand::Drop(vec![shard], dropped));
@@ -228,14 +228,14 @@ impl Control {
         let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
         self.openings += 1;
         let opening = self.openings;
-        let cancelled = Arc::new(AtomicBool::new(false));
         let owner = Owner { worker: self.worker.clone(), opening, generation };
-        let restored = self.takings.take(id, owner, occasion, cancelled.clone());
+        let (taker, cancellation) = (Taker::now(&self.metadata), Cancellation::default());
+        let restored = self.takings.take(id, owner, taker, occasion, cancellation.clone());
         self.pending.push(Box::pin(async move {
             // A thread that is gone is a worker that stops.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(Restored::Cancelled(None))))
         }));
-        let state = OwnedState::Restoring(cancelled);
+        let state = OwnedState::Restoring(cancellation);
         self.owned.insert(id, Owned { lane, opening, generation, state, store: None });
     }
 
@@ -295,10 +295,13 @@ impl Control {
     /// Has shards closed. The future is done when they are; what is left of them is their stores.
     fn close(&mut self, shards: Vec<ShardId>) -> (Vec<Gone>, BoxFuture<'static, ()>) {
         let mut by_lane: BTreeMap<usize, Vec<ShardId>> = BTreeMap::new();
-        let mut gone = Vec::new();
+        let (mut gone, mut cancelled, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for id in shards {
             match self.owned.remove(&id) {
-                Some(Owned { state: OwnedState::Restoring(cancelled), .. }) => cancelled.store(true, Ordering::Relaxed),
+                Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => {
+                    cancellation.cancel();
+                    cancelled.push(cancellation);
+                }
                 Some(Owned { lane, store, .. }) => {
                     by_lane.entry(lane).or_default().push(id);
                     gone.push((id, store));
@@ -306,13 +309,15 @@ impl Control {
                 None => {}
             }
         }
-        let mut waiting = Vec::new();
         for (lane, shards) in by_lane {
             let (closed, wait) = oneshot::channel();
             self.tell(lane, LaneCommand::Close(shards, closed));
             waiting.push(wait);
         }
         let closed = Box::pin(async move {
+            for cancellation in cancelled {
+                cancellation.over().await;
+            }
             for wait in waiting {
                 // A lane that is gone has closed all it had.
                 let _ = wait.await;

@@ -7,6 +7,7 @@ use super::RunError;
 use super::replay::Replay;
 use super::restore::StateStore;
 use super::tail::LogPlan;
+use crate::program::Guarantee;
 use crate::table::{AnyTable, GlobalStore};
 use crate::topology::Topology;
 use crate::watch;
@@ -16,6 +17,7 @@ pub(crate) struct GlobalFollower {
     table: &'static dyn AnyTable,
     store: Arc<dyn Store>,
     partitions: u32,
+    guarantee: Guarantee,
     moved: watch::Sender<()>,
 }
 
@@ -24,13 +26,14 @@ impl GlobalFollower {
     pub(crate) fn open(
         table: &'static dyn AnyTable,
         topology: &Topology,
+        guarantee: Guarantee,
         stores: &StateStore,
     ) -> Result<Self, RunError> {
         let name = table.name();
         let partitions = topology.partitions.get(&table.identity().changelog).copied().unwrap_or(1);
         let layout = StoreLayout { tables: vec![name.to_string()], slots: partitions };
         let store = stores.open(&format!("{name}-global"), layout)?;
-        Ok(Self { table, store, partitions, moved: watch::Sender::new(()) })
+        Ok(Self { table, store, partitions, guarantee, moved: watch::Sender::new(()) })
     }
 
     /// The copy, for readers.
@@ -59,7 +62,7 @@ impl GlobalFollower {
         }
         let reader = broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("following a global table"))?;
         // Records that ran ahead (at least once) are followed too: their owner writes what is right after them.
-        let mut replay = Replay::new(self.store.clone(), reader, None);
+        let mut replay = Replay::new(self.store.clone(), reader, self.guarantee, None);
         for (partition, (earliest, end)) in all.iter().zip(earliest.into_iter().zip(latest)) {
             replay.add(LogPlan {
                 table: self.table,

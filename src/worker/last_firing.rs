@@ -62,10 +62,15 @@ impl LastFiring<'_> {
             return Ok(());
         }
         let Some(metadata) = worker.metadata.borrow().clone() else { return Ok(()) };
-        let fired = |(shard, at): (&ShardId, &u64)| {
-            (self.anchor(*shard), CommittedOffset { offset: Offset::ZERO, metadata: format!("{FIRED}{at}") })
+        let here: Vec<_> = self.shards.iter().filter(|(shard, _)| open.contains(shard)).collect();
+        let anchors: Vec<TopicPartition> = here.iter().map(|(shard, _)| self.anchor(**shard)).collect();
+        let noted = self.drain.committed(&anchors).await?;
+        let note = |((anchor, noted), (_, at)): ((TopicPartition, Option<CommittedOffset>), (_, &u64))| {
+            // The offset is the shard's epoch.
+            let offset = noted.map_or(Offset::ZERO, |noted| noted.offset);
+            (anchor, CommittedOffset { offset, metadata: format!("{FIRED}{at}") })
         };
-        let notes: Vec<_> = self.shards.iter().filter(|(shard, _)| open.contains(shard)).map(fired).collect();
+        let notes: Vec<_> = anchors.into_iter().zip(noted).zip(here).map(note).collect();
         let shared = self.drain.shared;
         match shared.broker.commit_offsets(&shared.program.app, Some(&metadata.current()), &notes).await {
             // Shards moved at this moment; it is done again.

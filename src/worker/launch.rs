@@ -140,7 +140,7 @@ impl Worker {
         let mut globals = BTreeMap::new();
         let mut caught_up = Vec::new();
         for table in shared.program.tables.iter().filter(|table| table.identity().kind == TableKind::Global) {
-            let follower = GlobalFollower::open(*table, &shared.topology, &settings.stores)?;
+            let follower = GlobalFollower::open(*table, &shared.topology, shared.program.guarantee, &settings.stores)?;
             globals.insert(table.name().clone(), follower.copy());
             let (ready, reached) = watch::channel(false);
             caught_up.push(reached);

@@ -1,10 +1,12 @@
 //! Workers: lanes, membership of the group, restore, global copies, and how a process starts and stops them.
 
 mod announce;
+mod cancellation;
 mod closings;
 mod commit;
 mod control;
 mod drain;
+mod epoch;
 mod error;
 mod feeds;
 mod firings;

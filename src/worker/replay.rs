@@ -5,6 +5,7 @@ use marlowe_state::Store;
 
 use super::RunError;
 use super::tail::{LogPlan, Skip, Tail};
+use crate::program::Guarantee;
 
 /// Reads changelogs into a store.
 pub(crate) struct Replay<'a> {
@@ -14,8 +15,13 @@ pub(crate) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     /// A replay that passes over the records that `skip` says, if any may have to be.
-    pub(crate) fn new(store: Arc<dyn Store>, reader: Box<dyn Reader>, skip: Option<Skip<'a>>) -> Self {
-        Self { tail: Tail::new(store, skip), reader }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        reader: Box<dyn Reader>,
+        guarantee: Guarantee,
+        skip: Option<Skip<'a>>,
+    ) -> Self {
+        Self { tail: Tail::new(store, guarantee, skip), reader }
     }
 
     pub(crate) fn add(&mut self, log: LogPlan) -> Result<(), RunError> {

@@ -1,22 +1,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe_broker::{Header, Isolation, NewRecord, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
+use marlowe_broker::{Isolation, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
 use marlowe_state::{MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex};
 
 use tokio::sync::Semaphore;
 
 use super::RunError;
+use super::cancellation::Cancellation;
+use super::epoch::{Opening, Taker};
 use super::replay::Replay;
 use super::tail::{LogPlan, Skip};
 use super::take_over::beginnings;
 use crate::program::{Guarantee, Program};
 use crate::shard::{InputPositions, InputStart, ShardId, ShardPlan, runs_ahead};
 use crate::surroundings::Surroundings;
-use crate::table::{INCLUDES_HEADER, Owner};
+use crate::table::Owner;
 use crate::topology::Topology;
 
 /// Where a worker's tables are kept between restarts.
@@ -80,10 +82,6 @@ pub(crate) enum Restored {
     Cancelled(Option<Arc<dyn Store>>),
 }
 
-/// How often a repair is tried again, and how soon.
-const REPAIRS: u32 = 10;
-const REPAIR_AGAIN: Duration = Duration::from_millis(500);
-
 /// What restores need.
 pub(crate) struct Restorer {
     pub(crate) program: Arc<Program>,
@@ -101,12 +99,13 @@ impl Restorer {
         &self,
         id: ShardId,
         owner: Owner,
-        cancelled: &AtomicBool,
+        taker: &Taker,
+        cancellation: &Cancellation,
         basis: Basis,
     ) -> Result<Restored, RunError> {
         // It is never closed.
         let _turn = self.turns.acquire().await;
-        if cancelled.load(Ordering::Relaxed) {
+        if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(match basis {
                 Basis::Kept => None,
                 Basis::Open(store) | Basis::Standby(store) => Some(store),
@@ -133,32 +132,35 @@ impl Restorer {
             Guarantee::ExactlyOnce => None,
             Guarantee::AtLeastOnce => Some(Box::new(|includes| runs_ahead(includes, committed))),
         };
-        let mut replay = Replay::new(store.clone(), reader, skip);
+        let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, skip);
         for log in self.logs(id, &*store).await? {
             replay.add(log)?;
         }
-        let mut remaining = replay.tail.remaining();
-        self.progress.remaining.fetch_add(remaining, Ordering::Relaxed);
-        while !replay.tail.is_done() && !cancelled.load(Ordering::Relaxed) {
-            replay.step().await?;
-            let left = replay.tail.remaining();
-            self.progress.remaining.fetch_sub(remaining - left, Ordering::Relaxed);
-            self.progress.restored.fetch_add(remaining - left, Ordering::Relaxed);
-            if had == Had::Standby {
-                self.progress.promoted.fetch_add(remaining - left, Ordering::Relaxed);
+        self.read(&mut replay, had, cancellation).await?;
+        if self.program.guarantee == Guarantee::AtLeastOnce
+            && let Some(_writing) = cancellation.writing().await
+        {
+            let opening = Opening { id, taker, inputs: &inputs, store: &*store, cancellation };
+            if let Some(epoch) = self.begin_epoch(&opening, replay.tail.epoch()).await? {
+                // Until the log, up to this owner's own records, says what the store says.
+                let mut is_new = true;
+                loop {
+                    let passed_over = replay.tail.take_skipped();
+                    if !is_new && passed_over.iter().all(|(.., keys)| keys.is_empty()) {
+                        break;
+                    }
+                    for (table, end) in self.write_again(&opening, epoch, passed_over).await? {
+                        replay.tail.read_to(table, end);
+                    }
+                    is_new = false;
+                    self.read(&mut replay, had, cancellation).await?;
+                }
             }
-            remaining = left;
-        }
-        self.progress.remaining.fetch_sub(remaining, Ordering::Relaxed);
-        // What was read is kept also when it was cancelled: the next time goes on there.
-        replay.tail.write()?;
-        if cancelled.load(Ordering::Relaxed) {
-            return Ok(Restored::Cancelled(Some(store)));
-        }
-        if self.program.guarantee == Guarantee::AtLeastOnce {
-            self.repair(&replay, &*store, id.partition, &inputs).await?;
         }
         drop(replay);
+        if cancellation.is_cancelled() {
+            return Ok(Restored::Cancelled(Some(store)));
+        }
         let positions: Vec<_> = group
             .tables
             .iter()
@@ -174,6 +176,24 @@ impl Restorer {
             .collect();
         store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
         Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs }), had))
+    }
+
+    /// Reads the logs to their ends. What was read is kept also when it was cancelled: the next time goes on there.
+    async fn read(&self, replay: &mut Replay<'_>, had: Had, cancellation: &Cancellation) -> Result<(), RunError> {
+        let mut remaining = replay.tail.remaining();
+        self.progress.remaining.fetch_add(remaining, Ordering::Relaxed);
+        while !replay.tail.is_done() && !cancellation.is_cancelled() {
+            replay.step().await?;
+            let left = replay.tail.remaining();
+            self.progress.remaining.fetch_sub(remaining - left, Ordering::Relaxed);
+            self.progress.restored.fetch_add(remaining - left, Ordering::Relaxed);
+            if had == Had::Standby {
+                self.progress.promoted.fetch_add(remaining - left, Ordering::Relaxed);
+            }
+            remaining = left;
+        }
+        self.progress.remaining.fetch_sub(remaining, Ordering::Relaxed);
+        replay.tail.write()
     }
 
     /// Opens a shard's store.
@@ -269,75 +289,5 @@ impl Restorer {
             .await
             .map_err(RunError::broker(format!("looking up the offsets of {topic}[{partition}]")))?;
         Ok(offsets.first().copied().unwrap_or(Offset::ZERO))
-    }
-
-    /// Writes the rows again whose changelog ran ahead of the committed input (at least once, after a crash): from here on
-    /// the log says what the store says. If nobody knows whether they were written, they are written once more.
-    async fn repair(
-        &self,
-        replay: &Replay<'_>,
-        store: &dyn Store,
-        partition: Partition,
-        inputs: &BTreeMap<Arc<str>, InputStart>,
-    ) -> Result<(), RunError> {
-        let mut tries = 0;
-        loop {
-            match self.write_again(replay, store, partition, inputs).await {
-                Err(RunError::Broker { source, .. }) if source.calls_for_a_new_beginning() && tries < REPAIRS => {
-                    tracing::warn!("repairing a changelog, and trying again: {source}");
-                    tries += 1;
-                    tokio::time::sleep(REPAIR_AGAIN).await;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    async fn write_again(
-        &self,
-        replay: &Replay<'_>,
-        store: &dyn Store,
-        partition: Partition,
-        inputs: &BTreeMap<Arc<str>, InputStart>,
-    ) -> Result<(), RunError> {
-        let broker = || RunError::broker("repairing a changelog");
-        let mut producer = self.broker.producer().map_err(broker())?;
-        let includes: Vec<String> = inputs
-            .iter()
-            .filter_map(|(topic, start)| Some(format!("{topic}/={}", start.committed.as_ref()?.offset)))
-            .collect();
-        let includes = includes.join(";");
-        let headers = [Header { name: INCLUDES_HEADER, value: includes.as_bytes() }];
-        let mut repaired = Vec::new();
-        for (table, index, keys) in replay.tail.skipped() {
-            let to = TopicPartition { topic: table.identity().changelog.clone(), partition };
-            let destination = producer.destination(&to).map_err(broker())?;
-            for key in keys {
-                let (mut ordered, mut value) = (Vec::new(), Vec::new());
-                table.ordered_key(key, &mut ordered).map_err(|error| RunError::Codec {
-                    doing: format!("repairing the changelog of `{}`", table.name()),
-                    reason: error.to_string(),
-                })?;
-                let found = store.get(index, &ordered, &mut value).map_err(RunError::store("repairing a changelog"))?;
-                let record = NewRecord {
-                    timestamp: marlowe_broker::Timestamp::default(),
-                    key: Some(key),
-                    value: found.then_some(value.as_slice()),
-                    headers: &headers,
-                };
-                producer.send(destination, record).map_err(broker())?;
-            }
-            if !keys.is_empty() {
-                repaired.push((PositionSlot(u32::from(index.0)), destination));
-            }
-        }
-        let written = producer.flush().await.map_err(broker())?;
-        let positions: Vec<_> = repaired
-            .into_iter()
-            .filter_map(|(slot, destination)| {
-                Some((slot, SlicePosition { changelog: written.end(destination)?, ..store.position(slot) }))
-            })
-            .collect();
-        store.apply(&mut [], &positions).map_err(RunError::store("repairing a changelog"))
     }
 }

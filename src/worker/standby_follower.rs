@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::RunError;
 use super::tail::{LogPlan, Tail};
+use crate::program::Guarantee;
 use crate::table::{CommittedSlice, Freshness};
 use crate::watch;
 
@@ -27,9 +28,9 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, guarantee: Guarantee) -> Self {
         Self {
-            tail: Tail::new(store.clone(), None),
+            tail: Tail::new(store.clone(), guarantee, None),
             store,
             logs: BTreeMap::new(),
             tables: Vec::new(),

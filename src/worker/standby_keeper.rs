@@ -231,7 +231,7 @@ impl Keeping {
                 return Err(error);
             }
         };
-        let mut follower = Follower::new(store);
+        let mut follower = Follower::new(store, restorer.program.guarantee);
         for log in logs {
             let partition = TopicPartition::new(log.table.identity().changelog.clone(), log.partition);
             let doing = format!("standing by at {partition} from {}", log.from);

@@ -6,7 +6,10 @@ use marlowe_broker::{Offset, Partition, RecordBatch, Source};
 use marlowe_state::{PositionSlot, Rows, SlicePosition, Store, TableIndex};
 
 use super::RunError;
-use crate::table::{AnyTable, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TAKEN_OVER_KEY, TableKind};
+use crate::program::Guarantee;
+use crate::table::{
+    AnyTable, EPOCH_HEADER, EPOCH_KEY, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TAKEN_OVER_KEY, TableKind,
+};
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
 /// A slice that fits into one is written from its first row to its last, page after page.
@@ -23,6 +26,8 @@ pub(crate) struct Tail<'a> {
     /// Whether something was read that is not written.
     unwritten: bool,
     key: Vec<u8>,
+    /// Whether records tell in which epoch they were written, and what they include.
+    guarantee: Guarantee,
     skip: Option<Skip<'a>>,
 }
 
@@ -38,6 +43,8 @@ struct Log {
     end: Offset,
     /// The position in the table's inbox that the last record told, where they tell it.
     inbox: Option<Offset>,
+    /// The latest epoch that a record told.
+    epoch: u64,
     /// Keys of records that were passed over.
     skipped: Vec<Vec<u8>>,
 }
@@ -55,15 +62,16 @@ pub(crate) struct LogPlan {
 
 impl<'a> Tail<'a> {
     /// Nothing yet. Records that `skip` says are passed over, if any may have to be.
-    pub(crate) fn new(store: Arc<dyn Store>, skip: Option<Skip<'a>>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, guarantee: Guarantee, skip: Option<Skip<'a>>) -> Self {
         let (logs, chunk, key) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, skip }
+        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, guarantee, skip }
     }
 
     /// Takes in the records of a log, which come from `source`.
     pub(crate) fn add(&mut self, source: Source, log: LogPlan) {
         let LogPlan { table, index, slot, from, end, .. } = log;
-        let log = Log { table, index, slot, position: from, end, inbox: None, skipped: Vec::new() };
+        let epoch = self.store.position(slot).epoch;
+        let log = Log { table, index, slot, position: from, end, inbox: None, epoch, skipped: Vec::new() };
         self.logs.insert(source, log);
         if !self.chunk.iter().any(|(known, _)| *known == index) {
             self.chunk.push((index, Rows::new()));
@@ -107,16 +115,26 @@ impl<'a> Tail<'a> {
             if topic_key == TAKEN_OVER_KEY {
                 continue;
             }
-            if log.table.identity().kind == TableKind::Global || self.skip.is_some() {
+            if log.table.identity().kind == TableKind::Global || self.guarantee == Guarantee::AtLeastOnce {
                 let headers = batch.headers(index);
                 let find = |name| headers.iter().find(|header| header.name == name).map(|header| header.value);
+                if let Some(epoch) = find(EPOCH_HEADER).and_then(read_number) {
+                    if epoch < log.epoch {
+                        log.skipped.push(topic_key.to_vec());
+                        continue;
+                    }
+                    log.epoch = epoch;
+                }
+                if topic_key == EPOCH_KEY {
+                    continue;
+                }
                 if let (Some(skip), Some(includes)) = (&self.skip, find(INCLUDES_HEADER))
                     && skip(includes)
                 {
                     log.skipped.push(topic_key.to_vec());
                     continue;
                 }
-                if let Some(inbox) = find(INBOX_HEADER).and_then(read_inbox) {
+                if let Some(inbox) = find(INBOX_HEADER).and_then(read_number).map(Offset::new) {
                     log.inbox = log.inbox.max(Some(inbox));
                 }
                 if topic_key == INBOX_KEY && record.value.is_none() {
@@ -163,7 +181,7 @@ impl<'a> Tail<'a> {
             .values()
             .map(|log| {
                 let inbox = log.inbox.unwrap_or(self.store.position(log.slot).inbox);
-                (log.slot, SlicePosition { changelog: log.position, inbox })
+                (log.slot, SlicePosition { changelog: log.position, inbox, epoch: log.epoch })
             })
             .collect();
         self.store.apply(&mut self.chunk, &positions).map_err(RunError::store("restoring a store"))?;
@@ -174,12 +192,22 @@ impl<'a> Tail<'a> {
         Ok(())
     }
 
-    /// The keys of records that were passed over, by table.
-    pub(crate) fn skipped(&self) -> impl Iterator<Item = (&'static dyn AnyTable, TableIndex, &[Vec<u8>])> {
-        self.logs.values().map(|log| (log.table, log.index, log.skipped.as_slice()))
+    /// The latest epoch that any record told.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.logs.values().map(|log| log.epoch).max().unwrap_or_default()
+    }
+
+    /// The tables, and the keys of records that were passed over since the last time.
+    pub(crate) fn take_skipped(&mut self) -> Vec<(&'static dyn AnyTable, TableIndex, Vec<Vec<u8>>)> {
+        self.logs.values_mut().map(|log| (log.table, log.index, std::mem::take(&mut log.skipped))).collect()
+    }
+
+    /// Reads a table's log further, to what is its end by now.
+    pub(crate) fn read_to(&mut self, table: TableIndex, end: Offset) {
+        self.logs.values_mut().filter(|log| log.index == table).for_each(|log| log.end = log.end.max(end));
     }
 }
 
-fn read_inbox(value: &[u8]) -> Option<Offset> {
-    std::str::from_utf8(value).ok()?.parse().ok().map(Offset::new)
+fn read_number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }

@@ -1,11 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use marlowe_state::Store;
 use tokio::sync::oneshot;
 
 use super::RunError;
+use super::cancellation::Cancellation;
+use super::epoch::Taker;
 use super::metrics::Metrics;
 use super::restore::{Basis, Had, Restored, Restorer};
 use super::standby::Standbys;
@@ -40,13 +41,14 @@ pub(crate) enum Occasion {
 }
 
 impl Takings {
-    /// Restores a shard, from what the worker has of it.
+    /// Restores a shard for `taker`, from what the worker has of it.
     pub(crate) fn take(
         &self,
         id: ShardId,
         owner: Owner,
+        taker: Taker,
         occasion: Occasion,
-        cancelled: Arc<AtomicBool>,
+        cancellation: Cancellation,
     ) -> oneshot::Receiver<Result<Restored, RunError>> {
         let group = self.groups[id.group].clone();
         let previous = self.directory.owner(&group, id.partition).filter(|claim| claim.worker != self.worker);
@@ -61,7 +63,7 @@ impl Takings {
                 }
                 (Occasion::Assigned, None) => (Basis::Kept, true),
             };
-            let restored = restorer.restore(id, owner, &cancelled, basis).await;
+            let restored = restorer.restore(id, owner, &taker, &cancellation, basis).await;
             if let (true, Ok(Restored::Ready(_, had))) = (is_new, &restored) {
                 let had = *had;
                 tokio::task::spawn_local(async move {

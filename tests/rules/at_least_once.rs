@@ -159,3 +159,56 @@ async fn a_changelog_that_runs_ahead_of_the_committed_input_is_passed_over_and_m
     stop(running).await?;
     Ok(())
 }
+
+/// A worker that was taken for dead may have records on their way, which come into the changelog when another has the shard. Here
+/// they are written by hand.
+#[tokio::test]
+async fn what_an_earlier_owner_writes_too_late_is_passed_over_and_mended() -> TestResult {
+    let scene = Scene::new().await;
+    let changelog = "least-sums-changelog";
+    let last = async |key: &str| {
+        let records = scene.records(changelog).await;
+        records.iter().rfind(|record| record.key.as_deref() == Some(key)).and_then(|record| record.value.clone())
+    };
+    let (app, numbers, sums) = program();
+    let mut running = start(app, scene.config()).await?;
+    for number in 1..=4 {
+        running.open(numbers).send(&"ada".to_owned(), &number).await?;
+    }
+    drain(&mut running).await?;
+    let home = running.open(sums.view()).read("ada").await?.partition.get();
+    let records = scene.records(changelog).await;
+    let early = records.iter().rfind(|record| record.key.as_deref() == Some("ada")).unwrap();
+    let header = |name| early.header(name).unwrap().to_owned();
+    let (epoch, includes) = (header("marlowe-epoch"), header("marlowe-includes"));
+    let early = [("marlowe-epoch", epoch.as_bytes()), ("marlowe-includes", includes.as_bytes())];
+    stop(running).await?;
+
+    // The next owner works, and then come the rows of the one before.
+    let (app, numbers, sums) = program();
+    let mut running = start(app, scene.config()).await?;
+    running.open(numbers).send(&"ada".to_owned(), &100).await?;
+    drain(&mut running).await?;
+    scene.produce_with(changelog, home, Some(b"ada"), Some(b"10"), &early).await;
+    scene.produce_with(changelog, home, Some(b"never"), Some(b"7"), &early).await;
+    assert_eq!(last("ada").await.as_deref(), Some("10"), "compaction would keep only this");
+
+    // It sees at its next commit that it was not alone, and puts it right.
+    running.open(numbers).send(&"ada".to_owned(), &200).await?;
+    drain(&mut running).await?;
+    eventually("the log says what the table says", async || last("never").await.is_none()).await;
+    assert_eq!(last("ada").await.as_deref(), Some("310"));
+    assert_eq!(running.open(sums.view()).get("ada").await?, Some(310));
+
+    // Once more, and the owner writes nothing after it.
+    scene.produce_with(changelog, home, Some(b"ada"), Some(b"10"), &early).await;
+    stop(running).await?;
+    let (app, _, sums) = program();
+    let mut running = start(app, scene.config()).await?;
+    drain(&mut running).await?;
+    let view = running.open(sums.view());
+    assert_eq!((view.get("ada").await?, view.get("never").await?), (Some(310), None));
+    assert_eq!(last("ada").await.as_deref(), Some("310"), "and the log says so");
+    stop(running).await?;
+    Ok(())
+}

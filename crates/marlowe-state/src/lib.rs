@@ -70,7 +70,7 @@
 //! // A commit: each changed row once to the changelog, and, when the broker has it, to the store.
 //! let mut rows = Rows::new();
 //! views.flush(&mut |row| rows.push(row.store_key, row.value))?;
-//! let position = SlicePosition { changelog: Offset::new(1), inbox: Offset::ZERO };
+//! let position = SlicePosition { changelog: Offset::new(1), ..SlicePosition::default() };
 //! store.apply(&mut [(table, rows)], &[(slot, position)])?;
 //! views.flushed();
 //! assert_eq!(store.count(table)?, 1);

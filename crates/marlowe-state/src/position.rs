@@ -7,6 +7,8 @@ pub struct SlicePosition {
     pub changelog: Offset,
     /// The next offset of the table's inbox: everything before it is in the state.
     pub inbox: Offset,
+    /// The epoch of the latest owner whose changelog records are in the state, where they tell it; otherwise 0.
+    pub epoch: u64,
 }
 
 /// A table of a store: its place in [`StoreLayout::tables`](crate::StoreLayout::tables).

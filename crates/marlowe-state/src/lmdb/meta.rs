@@ -10,7 +10,7 @@ use crate::{SlicePosition, StoreLayout};
 pub(super) const META: &str = "meta";
 
 /// What the format below is called. A store of another one is rebuilt.
-const FORMAT: &[u8] = b"marlowe-state 1";
+const FORMAT: &[u8] = b"marlowe-state 2";
 
 const FORMAT_KEY: &[u8] = b"format";
 const LAYOUT_KEY: &[u8] = b"layout";
@@ -39,10 +39,9 @@ impl Meta {
     }
 
     pub(super) fn put_position(&self, txn: &mut RwTxn<'_>, slot: u32, position: SlicePosition) -> heed::Result<()> {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&position.changelog.get().to_be_bytes());
-        bytes[8..].copy_from_slice(&position.inbox.get().to_be_bytes());
-        self.0.put(txn, &position_key(slot), &bytes)
+        let SlicePosition { changelog, inbox, epoch } = position;
+        let numbers = [changelog.get(), inbox.get(), epoch].map(u64::to_be_bytes);
+        self.0.put(txn, &position_key(slot), numbers.as_flattened())
     }
 
     pub(super) fn bytes(&self, txn: &RoTxn<'_>, table: &str) -> heed::Result<u64> {
@@ -65,10 +64,13 @@ fn bytes_key(table: &str) -> Vec<u8> {
 }
 
 fn decode_position(bytes: &[u8]) -> Option<SlicePosition> {
-    let (changelog, inbox) = bytes.split_first_chunk::<8>()?;
+    let (numbers, []) = bytes.as_chunks::<8>() else { return None };
+    let [changelog, inbox, epoch] = *<&[[u8; 8]; 3]>::try_from(numbers).ok()?;
+    let number = u64::from_be_bytes;
     Some(SlicePosition {
-        changelog: Offset::new(u64::from_be_bytes(*changelog)),
-        inbox: Offset::new(u64::from_be_bytes(inbox.try_into().ok()?)),
+        changelog: Offset::new(number(changelog)),
+        inbox: Offset::new(number(inbox)),
+        epoch: number(epoch),
     })
 }
 

@@ -1,0 +1,151 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{
+    BrokerError, CommittedOffset, GroupMetadata, Header, MetadataSource, NewRecord, Offset, Timestamp, TopicPartition,
+};
+use marlowe_state::{Store, TableIndex};
+
+use super::RunError;
+use super::cancellation::Cancellation;
+use super::restore::Restorer;
+use crate::shard::{InputStart, ShardId};
+use crate::table::{AnyTable, EPOCH_HEADER, EPOCH_KEY, INCLUDES_HEADER};
+
+/// The member of the group that a shard was given to.
+#[derive(Clone)]
+pub(crate) struct Taker {
+    metadata: Arc<dyn MetadataSource>,
+    member: Arc<str>,
+}
+
+impl Taker {
+    /// Who it is now.
+    pub(crate) fn now(metadata: &Arc<dyn MetadataSource>) -> Self {
+        Self { metadata: metadata.clone(), member: metadata.current().member }
+    }
+
+    /// The member as it is by now, unless the group took it for dead meanwhile.
+    fn current(&self) -> Option<GroupMetadata> {
+        let current = self.metadata.current();
+        (current.member == self.member).then_some(current)
+    }
+}
+
+/// A shard that is about to be opened.
+pub(crate) struct Opening<'a> {
+    pub(crate) id: ShardId,
+    pub(crate) taker: &'a Taker,
+    pub(crate) inputs: &'a BTreeMap<Arc<str>, InputStart>,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) cancellation: &'a Cancellation,
+}
+
+/// How often what the broker did not answer is tried again, and how soon.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// At least once, nothing keeps a worker that was taken for dead from its changelogs. So each opening of a shard is an *epoch*,
+/// which its records tell, and whoever reads them passes over those of an earlier one than he has seen: see
+/// [`EPOCH_HEADER`].
+impl Restorer {
+    /// Begins an epoch, later than any before. It is noted with the group, beside the shard's anchor, which the group refuses to
+    /// who is no member any more: so the latest is the shard's owner's. `None` when the opening is cancelled.
+    pub(crate) async fn begin_epoch(&self, opening: &Opening<'_>, seen: u64) -> Result<Option<u64>, RunError> {
+        let group = &self.topology.groups[opening.id.group];
+        let anchor = TopicPartition { topic: self.topology.anchor(group), partition: opening.id.partition };
+        let mut tries = 0;
+        while !opening.cancellation.is_cancelled() {
+            match self.note_epoch(opening.taker, &anchor, seen).await {
+                // It is about to be told that it lost the shard, or is in a newer generation the next time.
+                Ok(None) | Err(BrokerError::Fenced { .. }) => {}
+                Ok(epoch) => return Ok(epoch),
+                Err(error) if error.calls_for_a_new_beginning() && tries < TRIES => {
+                    tracing::warn!("noting who owns {anchor}, and trying again: {error}");
+                    tries += 1;
+                }
+                Err(error) => return Err(RunError::broker(format!("noting who owns {anchor}"))(error)),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(None)
+    }
+
+    async fn note_epoch(&self, taker: &Taker, anchor: &TopicPartition, seen: u64) -> Result<Option<u64>, BrokerError> {
+        let noted = self.broker.committed(&self.program.app, std::slice::from_ref(anchor)).await?;
+        let noted = noted.into_iter().next().flatten().unwrap_or(Offset::ZERO.into());
+        let epoch = noted.offset.get().max(seen) + 1;
+        let note = CommittedOffset { offset: Offset::new(epoch), ..noted };
+        let Some(member) = taker.current() else { return Ok(None) };
+        self.broker.commit_offsets(&self.program.app, Some(&member), &[(anchor.clone(), note)]).await?;
+        Ok(Some(epoch))
+    }
+
+    /// Says in the changelogs that the epoch has begun, and writes the rows again whose records were passed over: what ran ahead of
+    /// the committed input, and what owners of earlier epochs wrote too late. Returns the logs' ends. If nobody knows whether it was
+    /// written, it is written once more.
+    pub(crate) async fn write_again(
+        &self,
+        opening: &Opening<'_>,
+        epoch: u64,
+        passed_over: Vec<(&'static dyn AnyTable, TableIndex, Vec<Vec<u8>>)>,
+    ) -> Result<Vec<(TableIndex, Offset)>, RunError> {
+        let mut tries = 0;
+        loop {
+            match self.try_to_write_again(opening, epoch, &passed_over).await {
+                Err(RunError::Broker { source, .. }) if source.calls_for_a_new_beginning() && tries < TRIES => {
+                    tracing::warn!("repairing a changelog, and trying again: {source}");
+                    tries += 1;
+                    tokio::time::sleep(AGAIN).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_to_write_again(
+        &self,
+        opening: &Opening<'_>,
+        epoch: u64,
+        passed_over: &[(&'static dyn AnyTable, TableIndex, Vec<Vec<u8>>)],
+    ) -> Result<Vec<(TableIndex, Offset)>, RunError> {
+        let broker = || RunError::broker("repairing a changelog");
+        let mut producer = self.broker.producer().map_err(broker())?;
+        let includes: Vec<String> = opening
+            .inputs
+            .iter()
+            .filter_map(|(topic, start)| Some(format!("{topic}/={}", start.committed.as_ref()?.offset)))
+            .collect();
+        let (includes, epoch) = (includes.join(";"), epoch.to_string());
+        let headers = [
+            Header { name: INCLUDES_HEADER, value: includes.as_bytes() },
+            Header { name: EPOCH_HEADER, value: epoch.as_bytes() },
+        ];
+        let owner = opening.taker.member.as_bytes();
+        let mut destinations = Vec::new();
+        for (table, index, keys) in passed_over {
+            let to = TopicPartition { topic: table.identity().changelog.clone(), partition: opening.id.partition };
+            let destination = producer.destination(&to).map_err(broker())?;
+            destinations.push((*index, destination));
+            let mut send = |key: &[u8], value: Option<&[u8]>| {
+                let timestamp = Timestamp::default();
+                producer.send(destination, NewRecord { timestamp, key: Some(key), value, headers: &headers })
+            };
+            send(EPOCH_KEY, Some(owner)).map_err(broker())?;
+            for key in keys.iter().filter(|key| **key != EPOCH_KEY) {
+                let (mut ordered, mut value) = (Vec::new(), Vec::new());
+                table.ordered_key(key, &mut ordered).map_err(|error| RunError::Codec {
+                    doing: format!("repairing the changelog of `{}`", table.name()),
+                    reason: error.to_string(),
+                })?;
+                let found = opening.store.get(*index, &ordered, &mut value);
+                let found = found.map_err(RunError::store("repairing a changelog"))?;
+                send(key, found.then_some(value.as_slice())).map_err(broker())?;
+            }
+        }
+        let written = producer.flush().await.map_err(broker())?;
+        let end = |(index, destination)| Some((index, written.end(destination)?));
+        Ok(destinations.into_iter().filter_map(end).collect())
+    }
+}
