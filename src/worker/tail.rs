@@ -115,6 +115,10 @@ impl<'a> Tail<'a> {
             if topic_key == TAKEN_OVER_KEY {
                 continue;
             }
+            // Of a time when the program was at least once, perhaps.
+            if topic_key == EPOCH_KEY && self.guarantee == Guarantee::ExactlyOnce {
+                continue;
+            }
             if log.table.identity().kind == TableKind::Global || self.guarantee == Guarantee::AtLeastOnce {
                 let headers = batch.headers(index);
                 let find = |name| headers.iter().find(|header| header.name == name).map(|header| header.value);

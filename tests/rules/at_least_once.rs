@@ -12,8 +12,15 @@ use crate::stage::CRASHES;
 use crate::watched::WatchedBroker;
 
 fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
+    let (mut app, numbers, sums) = exact_program();
+    app.at_least_once();
+    (app, numbers, sums)
+}
+
+/// The same, exactly once.
+fn exact_program() -> (App, Topic<String, u64>, Table<String, u64>) {
     let mut app = App::new("least");
-    app.partitions(2).at_least_once();
+    app.partitions(2);
     let numbers = app.topic::<String, u64>("numbers");
     let outputs = app.topic::<String, u64>("outputs");
     let sums = app.table::<String, u64>("sums");
@@ -210,5 +217,21 @@ async fn what_an_earlier_owner_writes_too_late_is_passed_over_and_mended() -> Te
     assert_eq!((view.get("ada").await?, view.get("never").await?), (Some(310), None));
     assert_eq!(last("ada").await.as_deref(), Some("310"), "and the log says so");
     stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_that_becomes_exact_and_is_not_again_keeps_its_rows() -> TestResult {
+    let scene = Scene::new().await;
+    let mut sum = 0;
+    for (number, program) in [(1, program as fn() -> _), (2, exact_program), (4, program), (8, exact_program)] {
+        let (app, numbers, sums) = program();
+        let mut running = start(app, scene.config()).await?;
+        running.open(numbers).send(&"\u{1}odd".to_owned(), &number).await?;
+        drain(&mut running).await?;
+        sum += number;
+        assert_eq!(running.open(sums.view()).iter().await?, [("\u{1}odd".to_owned(), sum)]);
+        stop(running).await?;
+    }
     Ok(())
 }
