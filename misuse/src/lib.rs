@@ -1,0 +1,1 @@
+//! What must not compile in a program on Marlowe: see the tests.
