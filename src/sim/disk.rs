@@ -117,18 +117,28 @@ impl Disk {
     }
 }
 
-/// Time that the thread at work stands still for, since it waits for the disk.
+/// What there is between a process and its disk.
 #[derive(Debug, Default)]
-pub(crate) struct Standstill(AtomicU64);
+pub(crate) struct DiskUse {
+    /// The microseconds that the thread at work stands still for, since it waits for the disk.
+    waits: AtomicU64,
+    /// The process has crashed. What is dropped of it does nothing to the disk any more.
+    has_crashed: AtomicBool,
+}
 
-impl Standstill {
-    fn add(&self, time: Duration) {
-        self.0.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+impl DiskUse {
+    fn wait(&self, time: Duration) {
+        self.waits.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn take(&self) -> Option<Duration> {
-        let micros = self.0.swap(0, Ordering::Relaxed);
+    /// How long the thread at work is to stand still.
+    pub(crate) fn take_wait(&self) -> Option<Duration> {
+        let micros = self.waits.swap(0, Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    pub(crate) fn crash(&self) {
+        self.has_crashed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -137,7 +147,7 @@ pub(crate) struct DiskStore {
     store: LmdbStore,
     path: PathBuf,
     disk: Arc<Disk>,
-    standstill: Arc<Standstill>,
+    used: Arc<DiskUse>,
 }
 
 impl DiskStore {
@@ -145,15 +155,15 @@ impl DiskStore {
         path: &Path,
         layout: StoreLayout,
         disk: Arc<Disk>,
-        standstill: Arc<Standstill>,
+        used: Arc<DiskUse>,
     ) -> Result<Self, StoreError> {
         let boot = format!("{}-{}", disk.owner, disk.boots.load(Ordering::Relaxed));
         let options = LmdbOptions { map_size: MAP_SIZE, boot_id: Some(boot), ..LmdbOptions::default() };
-        Ok(Self { store: LmdbStore::open(path, layout, options)?, path: path.to_owned(), disk, standstill })
+        Ok(Self { store: LmdbStore::open(path, layout, options)?, path: path.to_owned(), disk, used })
     }
 
     fn writes(&self) {
-        self.standstill.add(self.disk.takes(Duration::from_millis(300)));
+        self.used.wait(self.disk.takes(Duration::from_millis(300)));
     }
 }
 
@@ -207,7 +217,10 @@ impl Store for DiskStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.standstill.add(self.disk.takes(Duration::from_millis(1000)));
+        if self.used.has_crashed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.used.wait(self.disk.takes(Duration::from_millis(1000)));
         self.store.close()?;
         self.disk.synced(&self.path);
         Ok(())

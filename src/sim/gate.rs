@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 use tokio::time::Sleep;
 
-use super::disk::Standstill;
+use super::disk::DiskUse;
 
 /// What stands before a process's work: while it is shut, nothing of it goes on, as with a process that is stopped
 /// (SIGSTOP). Time passes meanwhile.
@@ -49,14 +49,14 @@ impl Gate {
 /// A thread's work behind a gate. It also rests for as long as the disk has it wait.
 pub(crate) struct Behind<F> {
     gate: Arc<Gate>,
-    standstill: Arc<Standstill>,
+    used: Arc<DiskUse>,
     rest: Option<Pin<Box<Sleep>>>,
     work: Pin<Box<F>>,
 }
 
 impl<F: Future> Behind<F> {
-    pub(crate) fn new(gate: Arc<Gate>, standstill: Arc<Standstill>, work: F) -> Self {
-        Self { gate, standstill, rest: None, work: Box::pin(work) }
+    pub(crate) fn new(gate: Arc<Gate>, used: Arc<DiskUse>, work: F) -> Self {
+        Self { gate, used, rest: None, work: Box::pin(work) }
     }
 }
 
@@ -72,7 +72,7 @@ impl<F: Future> Future for Behind<F> {
             self.rest = None;
         }
         let ended = self.work.as_mut().poll(context);
-        if let Some(time) = self.standstill.take()
+        if let Some(time) = self.used.take_wait()
             && ended.is_pending()
         {
             let rest = self.rest.insert(Box::pin(tokio::time::sleep(time)));

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tower_service::Service;
 
 use super::chance::Chance;
-use super::disk::{Disk, DiskStore, Standstill};
+use super::disk::{Disk, DiskStore, DiskUse};
 use super::trace::Trace;
 use crate::peer::Lost;
 use crate::watch;
@@ -184,7 +184,7 @@ pub(crate) struct Process {
     gate: Arc<super::gate::Gate>,
     /// One for each thread that is not at its end.
     threads: Arc<()>,
-    standstill: Arc<Standstill>,
+    used: Arc<DiskUse>,
     /// The disk of its machine, if it stores anything.
     disk: Option<Arc<Disk>>,
     pub(crate) network: Arc<Network>,
@@ -196,7 +196,7 @@ impl Process {
             name: name.into(),
             gate: Arc::default(),
             threads: Arc::default(),
-            standstill: Arc::default(),
+            used: Arc::default(),
             disk,
             network,
         })
@@ -214,7 +214,7 @@ impl Process {
     /// Work of this process, which rests while that is paused.
     pub(crate) fn pausable<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let thread = self.threads.clone();
-        super::gate::Behind::new(self.gate.clone(), self.standstill.clone(), async move {
+        super::gate::Behind::new(self.gate.clone(), self.used.clone(), async move {
             let ended = work.await;
             drop(thread);
             ended
@@ -227,7 +227,14 @@ impl Process {
     /// When it has none.
     pub(crate) fn open_store(&self, path: &Path, layout: StoreLayout) -> Result<Arc<dyn Store>, StoreError> {
         let disk = self.disk.clone().unwrap_or_else(|| panic!("{} has no disk", self.name));
-        Ok(Arc::new(DiskStore::open(path, layout, disk, self.standstill.clone())?))
+        Ok(Arc::new(DiskStore::open(path, layout, disk, self.used.clone())?))
+    }
+
+    /// It ends at once: what is dropped of it leaves nothing behind on its disk, or for others.
+    pub(crate) fn crash(&self) {
+        self.used.crash();
+        self.serve_no_more();
+        self.resume();
     }
 
     /// Waits until all its threads have ended.

@@ -161,8 +161,7 @@ impl Simulation {
     pub async fn crash(&self, number: usize) {
         let Some((name, process, running)) = self.take(number) else { return };
         self.trace.note(&name, "crashes");
-        process.serve_no_more();
-        process.resume();
+        process.crash();
         drop(running);
         process.ended().await;
     }
