@@ -14,6 +14,8 @@ use crate::watch;
 pub(crate) struct Directory {
     process: Arc<str>,
     workers: RwLock<BTreeMap<Arc<str>, Known>>,
+    /// The newest generation at which each shard was taken, by group and partition, as far as it was ever heard.
+    taken: RwLock<BTreeMap<Arc<str>, BTreeMap<u32, u64>>>,
     changed: watch::Sender<()>,
     /// Marked when the topic says something else of a worker of this process than the worker does.
     disputed: watch::Sender<()>,
@@ -49,7 +51,7 @@ impl Directory {
     /// An empty directory of the process called `process`.
     pub(crate) fn new(process: Arc<str>) -> Self {
         let (changed, disputed) = (watch::Sender::new(()), watch::Sender::new(()));
-        Self { process, workers: RwLock::default(), changed, disputed }
+        Self { process, workers: RwLock::default(), taken: RwLock::default(), changed, disputed }
     }
 
     /// The name of this process.
@@ -87,6 +89,11 @@ impl Directory {
     }
 
     fn set(&self, worker: &Arc<str>, entry: Option<Entry>, heard: Instant) {
+        if let Some(entry) = &entry
+            && (entry.process == self.process || heard.elapsed() <= entry.silent_after())
+        {
+            self.note_taken(entry);
+        }
         let mut workers = self.workers.write();
         let changed = match (entry, workers.get_mut(worker)) {
             (None, _) => workers.remove(worker).is_some(),
@@ -106,16 +113,29 @@ impl Directory {
         }
     }
 
+    fn note_taken(&self, entry: &Entry) {
+        let mut taken = self.taken.write();
+        for (group, claims) in &entry.shards {
+            let of_group = taken.entry(group.clone()).or_default();
+            for claim in claims {
+                let newest = of_group.entry(claim.partition).or_default();
+                *newest = claim.generation.max(*newest);
+            }
+        }
+    }
+
     /// Marked when something changes. That a worker is silent for too long does not mark it.
     pub(crate) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Who has a group's partition: of all that say so, the one who took it last.
+    /// Who has a group's partition: of all that say so, the one who took it last. Whoever took it before one that has given it
+    /// back since was taken for dead, and does not know it yet.
     pub(crate) fn owner(&self, group: &str, partition: Partition) -> Option<Claim> {
+        let taken = self.taken.read().get(group).and_then(|of_group| of_group.get(&partition.get()).copied());
         let workers = self.workers.read();
         let claims = workers.iter().filter(|(_, known)| self.counts(known)).filter_map(|(worker, known)| {
-            let claim = known.entry.claim(group, partition.get())?;
+            let claim = known.entry.claim(group, partition.get()).filter(|claim| Some(claim.generation) >= taken)?;
             Some((claim, worker, &known.entry))
         });
         let (claim, worker, entry) = claims.max_by_key(|(claim, ..)| claim.generation)?;
@@ -225,6 +245,8 @@ mod tests {
         assert_eq!(directory.taken_here("g", Partition::new(0)), Some(8));
         directory.withdraw(&"c".into());
         directory.hear(&"b".into(), None, Instant::now());
+        assert_eq!(owner(&directory, 0), None, "`a` took it before others did, and so has it no more");
+        directory.hear(&"a".into(), Some(entry("p", 0, 9)), Instant::now());
         assert_eq!(owner(&directory, 0).as_deref(), Some("a"));
         assert_eq!(owner(&directory, 1), None);
     }
