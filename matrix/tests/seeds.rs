@@ -75,4 +75,88 @@ fn shapes_that_failed_once() {
         regroups: false,
         ..calm
     });
+    // A restore that passed over what ran ahead of positions that were old by then kept its place behind it.
+    run(&Shape {
+        seed: 74633,
+        workers: 3,
+        on_disk: true,
+        exactly_once: false,
+        faults: FaultKind::All,
+        partitions: 5,
+        lanes: 1,
+        standbys: 0,
+        commit_interval: Duration::from_millis(100),
+        keys: 7,
+        events: 135,
+        reading: Reading::Each,
+        changes_global: false,
+        regroups: false,
+        has_partition_timer: false,
+        has_failures: true,
+        ..calm
+    });
+    // A worker that was taken for dead was asked again, once its successor had given the shard back.
+    run(&Shape {
+        seed: 36703,
+        workers: 3,
+        on_disk: true,
+        exactly_once: true,
+        faults: FaultKind::Pauses,
+        partitions: 3,
+        lanes: 1,
+        standbys: 0,
+        commit_interval: Duration::from_millis(100),
+        keys: 1,
+        events: 34,
+        reading: Reading::Each,
+        changes_global: false,
+        regroups: false,
+        has_partition_timer: false,
+        has_timers: true,
+        has_readers: true,
+        ..calm
+    });
+    // The same, of a view that waits for a change.
+    run(&Shape {
+        seed: 33000,
+        workers: 3,
+        on_disk: false,
+        exactly_once: true,
+        faults: FaultKind::All,
+        partitions: 1,
+        lanes: 1,
+        standbys: 1,
+        commit_interval: Duration::from_millis(400),
+        keys: 1,
+        events: 20,
+        reading: Reading::Each,
+        changes_global: false,
+        regroups: false,
+        has_partition_timer: false,
+        has_writers: true,
+        ..calm
+    });
+    // A worker came back while a reader of its last life had a copy of a global table open.
+    run(&Shape {
+        seed: 35541,
+        workers: 3,
+        on_disk: true,
+        exactly_once: true,
+        faults: FaultKind::All,
+        partitions: 3,
+        lanes: 2,
+        standbys: 0,
+        commit_interval: Duration::from_millis(20),
+        keys: 16,
+        events: 23,
+        reading: Reading::Stream,
+        changes_global: true,
+        regroups: false,
+        has_partition_timer: false,
+        sends_to_others: true,
+        has_timers: true,
+        has_failures: true,
+        has_readers: true,
+        ..calm
+    });
 }

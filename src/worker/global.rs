@@ -23,7 +23,7 @@ pub(crate) struct GlobalFollower {
 
 impl GlobalFollower {
     /// Opens the copy; it has what it had the last time.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         table: &'static dyn AnyTable,
         topology: &Topology,
         guarantee: Guarantee,
@@ -32,7 +32,7 @@ impl GlobalFollower {
         let name = table.name();
         let partitions = topology.partitions.get(&table.identity().changelog).copied().unwrap_or(1);
         let layout = StoreLayout { tables: vec![name.to_string()], slots: partitions };
-        let store = stores.open(&format!("{name}-global"), layout)?;
+        let store = stores.open_in_time(&format!("{name}-global"), layout).await?;
         Ok(Self { table, store, partitions, guarantee, moved: watch::Sender::new(()) })
     }
 

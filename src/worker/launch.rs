@@ -140,7 +140,8 @@ impl Worker {
         let mut globals = BTreeMap::new();
         let mut caught_up = Vec::new();
         for table in shared.program.tables.iter().filter(|table| table.identity().kind == TableKind::Global) {
-            let follower = GlobalFollower::open(*table, &shared.topology, shared.program.guarantee, &settings.stores)?;
+            let follower =
+                GlobalFollower::open(*table, &shared.topology, shared.program.guarantee, &settings.stores).await?;
             globals.insert(table.name().clone(), follower.copy());
             let (ready, reached) = watch::channel(false);
             caught_up.push(reached);

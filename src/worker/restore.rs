@@ -41,6 +41,20 @@ impl StateStore {
             }
         })
     }
+
+    /// The same of a store that was open just before, and a reader of which may not be done with it yet.
+    pub(crate) async fn open_in_time(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
+        let mut tries = 100;
+        loop {
+            match self.open(name, layout.clone()) {
+                Err(RunError::Store { source, .. }) if tries > 0 && matches!(*source, StoreError::InUse { .. }) => {
+                    tries -= 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
 }
 
 /// How much is left to restore, for those who watch.
@@ -82,6 +96,9 @@ pub(crate) enum Restored {
     Cancelled(Option<Arc<dyn Store>>),
 }
 
+/// How soon it is looked again whether it was told that a shard is another's.
+const LOST_SOON: Duration = Duration::from_millis(100);
+
 /// What restores need.
 pub(crate) struct Restorer {
     pub(crate) program: Arc<Program>,
@@ -115,7 +132,10 @@ impl Restorer {
         let (store, had) = match basis {
             Basis::Standby(store) => (store, Some(Had::Standby)),
             Basis::Open(store) => (store, None),
-            Basis::Kept => (self.open_in_time(id).await?, None),
+            Basis::Kept => {
+                let (name, layout) = self.store_of(id);
+                (self.stores.open_in_time(&name, layout).await?, None)
+            }
         };
         let had = had.unwrap_or_else(|| {
             let slots = (0..group.tables.len() as u32).map(PositionSlot);
@@ -144,9 +164,11 @@ impl Restorer {
             if let Some(epoch) = self.begin_epoch(&opening, replay.tail.epoch()).await? {
                 // Until the log, up to this owner's own records, says what the store says.
                 let mut is_new = true;
-                loop {
+                while replay.tail.epoch() <= epoch && !cancellation.is_cancelled() {
                     let passed_over = replay.tail.take_skipped();
                     if !is_new && passed_over.iter().all(|(.., keys)| keys.is_empty()) {
+                        replay.tail.release();
+                        replay.tail.write()?;
                         break;
                     }
                     for (table, end) in self.write_again(&opening, epoch, passed_over).await? {
@@ -154,6 +176,10 @@ impl Restorer {
                     }
                     is_new = false;
                     self.read(&mut replay, had, cancellation).await?;
+                }
+                // Another has the shard by now, and it is about to be told.
+                while replay.tail.epoch() > epoch && !cancellation.is_cancelled() {
+                    tokio::time::sleep(LOST_SOON).await;
                 }
             }
         }
@@ -198,26 +224,17 @@ impl Restorer {
 
     /// Opens a shard's store.
     pub(crate) fn open(&self, id: ShardId) -> Result<Arc<dyn Store>, RunError> {
+        let (name, layout) = self.store_of(id);
+        self.stores.open(&name, layout)
+    }
+
+    fn store_of(&self, id: ShardId) -> (String, StoreLayout) {
         let group = &self.topology.groups[id.group];
         let layout = StoreLayout {
             tables: group.tables.iter().map(|table| table.to_string()).collect(),
             slots: group.tables.len() as u32,
         };
-        self.stores.open(&format!("{}-{}", group.name, id.partition), layout)
-    }
-
-    /// Opens a store that this worker may have had open just before, and a reader of which may not be done with it yet.
-    async fn open_in_time(&self, id: ShardId) -> Result<Arc<dyn Store>, RunError> {
-        let mut tries = 100;
-        loop {
-            match self.open(id) {
-                Err(RunError::Store { source, .. }) if tries > 0 && matches!(*source, StoreError::InUse { .. }) => {
-                    tries -= 1;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                opened => return opened,
-            }
-        }
+        (format!("{}-{}", group.name, id.partition), layout)
     }
 
     /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,

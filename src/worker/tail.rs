@@ -45,6 +45,9 @@ struct Log {
     inbox: Option<Offset>,
     /// The latest epoch that a record told.
     epoch: u64,
+    /// Where the first record is that was passed over for what it includes, and the epoch there: the store's position stays before
+    /// it, until it is certain that the row is written again.
+    held: Option<(Offset, u64)>,
     /// Keys of records that were passed over.
     skipped: Vec<Vec<u8>>,
 }
@@ -71,7 +74,7 @@ impl<'a> Tail<'a> {
     pub(crate) fn add(&mut self, source: Source, log: LogPlan) {
         let LogPlan { table, index, slot, from, end, .. } = log;
         let epoch = self.store.position(slot).epoch;
-        let log = Log { table, index, slot, position: from, end, inbox: None, epoch, skipped: Vec::new() };
+        let log = Log { table, index, slot, position: from, end, inbox: None, epoch, held: None, skipped: Vec::new() };
         self.logs.insert(source, log);
         if !self.chunk.iter().any(|(known, _)| *known == index) {
             self.chunk.push((index, Rows::new()));
@@ -135,6 +138,7 @@ impl<'a> Tail<'a> {
                 if let (Some(skip), Some(includes)) = (&self.skip, find(INCLUDES_HEADER))
                     && skip(includes)
                 {
+                    log.held.get_or_insert((record.offset, log.epoch));
                     log.skipped.push(topic_key.to_vec());
                     continue;
                 }
@@ -185,7 +189,8 @@ impl<'a> Tail<'a> {
             .values()
             .map(|log| {
                 let inbox = log.inbox.unwrap_or(self.store.position(log.slot).inbox);
-                (log.slot, SlicePosition { changelog: log.position, inbox, epoch: log.epoch })
+                let (changelog, epoch) = log.held.unwrap_or((log.position, log.epoch));
+                (log.slot, SlicePosition { changelog, inbox, epoch })
             })
             .collect();
         self.store.apply(&mut self.chunk, &positions).map_err(RunError::store("restoring a store"))?;
@@ -204,6 +209,12 @@ impl<'a> Tail<'a> {
     /// The tables, and the keys of records that were passed over since the last time.
     pub(crate) fn take_skipped(&mut self) -> Vec<(&'static dyn AnyTable, TableIndex, Vec<Vec<u8>>)> {
         self.logs.values_mut().map(|log| (log.table, log.index, std::mem::take(&mut log.skipped))).collect()
+    }
+
+    /// The rows of records that were passed over are written again, and read: positions are what they are.
+    pub(crate) fn release(&mut self) {
+        self.logs.values_mut().for_each(|log| log.held = None);
+        self.unwritten = true;
     }
 
     /// Reads a table's log further, to what is its end by now.
