@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use marlowe::sim::{Cluster, Faults, Simulation, Trace};
-use marlowe::{App, Table, Topic};
+use marlowe::{App, RunError, Table, Topic, TopologyError};
 
 fn lists() -> (App, Topic<String, u64>, Table<String, Vec<u64>>) {
     let mut app = App::new("lists");
@@ -165,4 +165,25 @@ fn time_passes_while_a_timer_is_due_and_an_event_is_in_hand() {
     });
     // It takes milliseconds, or for ever.
     ended.recv_timeout(Duration::from_secs(60)).expect("no time passes, or it is not done");
+}
+
+#[test]
+fn an_edition_whose_counts_disagree_does_not_start_and_the_one_before_goes_on() {
+    let (_, numbers, table) = lists();
+    cluster(7).workers(3).run(async |sim| {
+        let edition = || {
+            let (mut app, _, table) = lists();
+            let more = app.topic::<String, u64>("more").partitions(5);
+            app.agent("more", more).with(table).each(async |_, _| Ok(()));
+            app
+        };
+        sim.stop(0).await;
+        let refused = sim.start_with(0, edition()).await;
+        assert!(matches!(refused, Err(RunError::Topology(TopologyError::NotCopartitioned { .. }))), "{refused:?}");
+        assert_eq!(sim.running(), 2);
+        sim.open(numbers).send(&"k".to_owned(), &7).await.unwrap();
+        sim.settle().await;
+        assert_eq!(sim.running(), 3);
+        assert_eq!(sim.open(table.view()).get("k").await.unwrap(), Some(vec![7]));
+    });
 }

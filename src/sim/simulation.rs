@@ -130,11 +130,22 @@ impl Simulation {
     /// # Panics
     /// When it does not start.
     pub async fn start(&self, number: usize) {
+        if let Err(error) = self.start_with(number, (self.cluster.app)()).await {
+            panic!("worker {} does not start: {error}", self.name_of(number));
+        }
+    }
+
+    /// Starts worker `number` with a program of its own, unless it runs: another edition of the cluster's, as in a deployment
+    /// that has come so far. When it is started again it has the cluster's.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_with(&self, number: usize, app: App) -> Result<(), RunError> {
         let (name, disk) = {
             let members = self.members.borrow();
             let member = &members[number];
             if member.running.is_some() {
-                return;
+                return Ok(());
             }
             (member.name.clone(), member.disk.clone())
         };
@@ -145,16 +156,12 @@ impl Simulation {
         config.entropy = Chance::new(self.cluster.seed, 1000 + nth).entropy();
         config.surroundings = Surroundings::Simulated(process.clone());
         config.data_dir = disk.map(|disk| disk.folder().to_owned());
-        let app: App = (self.cluster.app)();
-        match app.start(config).await {
-            Ok(running) => {
-                let mut members = self.members.borrow_mut();
-                let member = &mut members[number];
-                member.starts += 1;
-                (member.process, member.running) = (Some(process), Some(running));
-            }
-            Err(error) => panic!("worker {name} does not start: {error}"),
-        }
+        let running = app.start(config).await?;
+        let mut members = self.members.borrow_mut();
+        let member = &mut members[number];
+        member.starts += 1;
+        (member.process, member.running) = (Some(process), Some(running));
+        Ok(())
     }
 
     /// Ends worker `number` at once, as a crash does.
