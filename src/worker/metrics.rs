@@ -61,6 +61,11 @@ impl Metrics {
             recorder.describe_counter(name.into(), None, description.into());
         }
         recorder.describe_gauge("marlowe_shards".into(), None, "Open shards, by lane".into());
+        recorder.describe_gauge(
+            "marlowe_table_cached_rows".into(),
+            None,
+            "Rows at hand in the worker's shards, known absences included, by table".into(),
+        );
         recorder.describe_histogram(
             "marlowe_commit_seconds".into(),
             Some(metrics::Unit::Seconds),
@@ -119,6 +124,7 @@ impl Metrics {
             opened: self.counter("marlowe_shards_opened_total", lane.clone()),
             dropped: self.counter("marlowe_commits_dropped_total", lane),
             counters: RefCell::default(),
+            cached: RefCell::default(),
             caches: RefCell::default(),
         }
     }
@@ -133,6 +139,8 @@ pub(crate) struct LaneMetrics {
     opened: Counter,
     dropped: Counter,
     counters: RefCell<BTreeMap<(&'static str, Arc<str>), Counter>>,
+    /// How many rows of each table are at hand.
+    cached: RefCell<BTreeMap<Arc<str>, Gauge>>,
     /// What each slice's cache had counted the last time.
     caches: RefCell<BTreeMap<(ShardId, Arc<str>), CacheStats>>,
 }
@@ -145,7 +153,13 @@ impl LaneMetrics {
 
     pub(crate) fn close(&self, shard: &Rc<Shard>) {
         self.count(std::slice::from_ref(shard));
-        self.caches.borrow_mut().retain(|(id, _), _| *id != shard.id);
+        self.caches.borrow_mut().retain(|(id, table), last| {
+            let stays = *id != shard.id;
+            if !stays {
+                self.cached(table).decrement(last.rows as f64);
+            }
+            stays
+        });
         self.shards.decrement(1.0);
     }
 
@@ -184,8 +198,14 @@ impl LaneMetrics {
                 let before = self.caches.borrow_mut().insert((shard.id, table.clone()), now).unwrap_or_default();
                 self.add("marlowe_table_cache_hits_total", "table", table, now.hits - before.hits);
                 self.add("marlowe_table_cache_misses_total", "table", table, now.misses - before.misses);
+                self.cached(table).increment(now.rows as f64 - before.rows as f64);
             }
         }
+    }
+
+    fn cached(&self, table: &Arc<str>) -> Gauge {
+        let gauge = || self.metrics.gauge("marlowe_table_cached_rows", vec![Label::new("table", table.to_string())]);
+        self.cached.borrow_mut().entry(table.clone()).or_insert_with(gauge).clone()
     }
 
     fn add(&self, name: &'static str, label: &'static str, value: &Arc<str>, count: u64) {

@@ -46,6 +46,7 @@ async fn the_numbers_are_right_after_a_drain() -> TestResult {
     assert_eq!(total("marlowe_events_failed_total{agent=\"count\"}"), 0.0);
     assert_eq!(total("marlowe_table_rows{table=\"pages\"}"), 200.0);
     assert!(total("marlowe_table_bytes{table=\"pages\"}") > 200.0 * 9.0);
+    assert_eq!(total("marlowe_table_cached_rows{table=\"pages\"}"), 200.0);
     assert_eq!(total("marlowe_worker_leader"), 1.0);
     assert_eq!(total("marlowe_lag_records{topic=\"visits\""), 0.0);
     let lags =
