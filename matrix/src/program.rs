@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use marlowe::{App, GlobalTable, Table, TableSlice, Topic};
+use marlowe::{App, GlobalTable, Partitioner, Table, TableSlice, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{Answer, Ask, Calls, call};
@@ -18,6 +18,13 @@ pub(crate) struct Input {
     pub(crate) other: String,
     /// How many tries fail.
     pub(crate) fails: u32,
+}
+
+impl Input {
+    /// Whether the first agent, where it is to fail, writes a row that is another partition's and says that all is well.
+    fn trespasses(&self) -> bool {
+        self.fails == ALWAYS && self.id.is_multiple_of(2)
+    }
 }
 
 /// Fails each time.
@@ -65,6 +72,12 @@ fn fails(id: impl ToString, fails: u32, tries: &Tries) -> bool {
     *tried <= fails
 }
 
+/// A key whose home is not that of `key`, if there is more than one partition.
+fn foreign_to(key: &str, partitions: u32) -> Option<String> {
+    let home = |key: &str| Partitioner::default().partition(key.as_bytes(), partitions);
+    (0..100).map(|number| format!("k{number}")).find(|other| home(other) != home(key))
+}
+
 pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
     let mut app = App::new(APP);
     app.partitions(shape.partitions);
@@ -96,6 +109,19 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
         }
         outputs.send(&key.to_owned(), &input.id);
     };
+    let partitions = shape.partitions;
+    let fails_first = move |table: &TableSlice<String, List>, key: &str, input: &Input| {
+        if !fails(input.id, input.fails, &tries) {
+            return false;
+        }
+        match foreign_to(key, partitions).filter(|_| input.trespasses()) {
+            Some(foreign) => {
+                table.insert(foreign, vec![format!("a{}", input.id)]);
+                false
+            }
+            None => true,
+        }
+    };
     let with = (table, others.inbox(), global.inbox(), outputs);
     match shape.reading {
         Reading::Each | Reading::Concurrent => {
@@ -109,10 +135,10 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
                 if before != after {
                     return Err("a row changed while an event was in hand".into());
                 }
-                if fails(event.value.id, event.value.fails, &tries) {
-                    return Err("it is to fail".into());
+                match fails_first(&with.0, &event.key, &event.value) {
+                    true => Err("it is to fail".into()),
+                    false => Ok(()),
                 }
-                Ok(())
             });
         }
         Reading::Stream => {
@@ -120,7 +146,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
                 let mut events = events.events();
                 while let Some(event) = events.next().await {
                     first(&mut with, &event.key, &event.value);
-                    if fails(event.value.id, event.value.fails, &tries) {
+                    if fails_first(&with.0, &event.key, &event.value) {
                         return Err("it is to fail".into());
                     }
                 }
@@ -161,6 +187,14 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
         declare_timers(&mut app, &declared, notes);
     }
     (app, declared)
+}
+
+/// The program with one agent more, whose topic has another number of partitions than the table that it uses.
+pub(crate) fn declare_with_other_counts(shape: &Shape, notes: &Arc<Notes>) -> App {
+    let (mut app, declared) = declare(shape, notes);
+    let late = app.topic::<String, Input>("late").partitions(shape.partitions + 1);
+    app.agent("late", late).with(declared.table).each(async |_, _| Ok(()));
+    app
 }
 
 /// Timers of the workers and of the leader, and a crontab, which send to tables.

@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use marlowe::axum::http::{Request, StatusCode};
 use marlowe::sim::{Chance, Cluster, Simulation, Trace};
-use marlowe::{Position, Read};
+use marlowe::{Position, Read, RunError, TopologyError};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::calls::keep_asking;
 use crate::check::{Seen, Truth};
 use crate::notes::Notes;
-use crate::program::{ALWAYS, Declared, Input, List, declare};
+use crate::program::{ALWAYS, Declared, Input, List, declare, declare_with_other_counts};
 use crate::shape::Shape;
 use crate::writer::Writer;
 
@@ -76,8 +76,40 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
         sim.settle().await;
         let truth = Truth::collect(sim, shape, &declared, fed).await;
         truth.check(shape, &notes, &written, &seen);
+        check_bounds(sim, shape).await;
+        check_counts(sim, shape, &notes).await;
         Ran { trace: sim.trace().clone(), simulated: sim.elapsed() }
     })
+}
+
+/// That no worker has more rows at hand than it may.
+async fn check_bounds(sim: &Simulation, shape: &Shape) {
+    // Rows that are not committed stay at hand in any case, and the timer changes all again and again.
+    if shape.has_partition_timer {
+        return;
+    }
+    sim.elapse(3 * shape.commit_interval).await;
+    for number in 0..shape.workers {
+        let request = Request::get("/metrics").body("").unwrap_or_else(|error| panic!("no request: {error}"));
+        let answer = sim.request(number, request).await.unwrap_or_else(|error| panic!("no metrics: {error}"));
+        let page = String::from_utf8_lossy(answer.body()).into_owned();
+        let sample = |name: &str| -> Option<f64> {
+            page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+        };
+        let bound = (shape.cache_rows * shape.partitions as usize) as f64;
+        for table in ["table", "others", "groups"] {
+            let rows = sample(&format!("marlowe_table_cached_rows{{table=\"{table}\"}}"));
+            assert!(rows.is_none_or(|rows| rows <= bound), "worker {number} has {rows:?} rows of {table} at hand");
+        }
+    }
+}
+
+/// That an edition of the program whose counts of partitions disagree is refused at the start.
+async fn check_counts(sim: &Simulation, shape: &Shape, notes: &Arc<Notes>) {
+    sim.stop(0).await;
+    let refused = sim.start_with(0, declare_with_other_counts(shape, notes)).await;
+    let is_told = matches!(refused, Err(RunError::Topology(TopologyError::NotCopartitioned { .. })));
+    assert!(is_told, "a topic of other partitions than its table's: {refused:?}");
 }
 
 /// Feeds the events; returns them with their keys, in order.
