@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use marlowe_broker::{Broker, Isolation, OffsetSpec, Partition, Partitioner, TopicPartition};
+use marlowe_broker::{Broker, Isolation, Offset, OffsetSpec, Partition, Partitioner, TopicPartition};
 use serde_json::Value;
 
 use crate::Result;
@@ -16,6 +16,8 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(90);
 pub struct Record {
     /// Its partition.
     pub partition: Partition,
+    /// Its offset.
+    pub offset: Offset,
     /// Its key.
     pub key: Vec<u8>,
     /// Its value, unless it says that the key is gone.
@@ -53,7 +55,8 @@ pub async fn records(broker: &dyn Broker, topic: &str) -> Result<Vec<Record>> {
                 let record = fetched.batch.get(index);
                 if record.offset < end {
                     let key = record.key.unwrap_or_default().to_vec();
-                    records.push(Record { partition, key, value: record.value.map(<[u8]>::to_vec) });
+                    let value = record.value.map(<[u8]>::to_vec);
+                    records.push(Record { partition, offset: record.offset, key, value });
                 }
             }
             if fetched.batch.next_offset() >= end {

@@ -53,6 +53,24 @@ pub async fn connect(cluster: &Cluster) -> Result<SharedBroker, BrokerError> {
 }
 
 impl Run {
+    /// Keeps what the brokers have, beside the workers' logs: it tells which transactions were committed.
+    async fn keep(&self, cluster: &Arc<Cluster>) -> Result {
+        let (cluster, folder) = (cluster.clone(), self.folder.clone());
+        spawn_blocking(move || {
+            cluster.stop_all()?;
+            for broker in cluster.brokers() {
+                let place = folder.join(format!("broker-{}", broker.id()));
+                let copied = std::process::Command::new("cp").arg("-r").arg(broker.data()).arg(&place).status()?;
+                if !copied.success() {
+                    return Err(format!("cannot copy {} to {}", broker.data().display(), place.display()).into());
+                }
+                std::fs::copy(broker.log(), place.with_extension("log"))?;
+            }
+            Ok(())
+        })
+        .await?
+    }
+
     /// The program of all shapes, with faults of all kinds.
     ///
     /// # Errors
@@ -109,6 +127,9 @@ impl Run {
                 let expected = &recount.tables[table.as_str()];
                 verdict.table(&format!("{table} as worker {worker} has it"), table, expected, rows);
             }
+        }
+        if !verdict.is_good() {
+            self.keep(&cluster).await?;
         }
         Ok(verdict)
     }

@@ -83,20 +83,20 @@ impl Verdict {
     }
 
     fn receipts(&mut self, recount: &Recount, found: Vec<Record>) -> Result {
-        let mut counts: BTreeMap<u64, u64> = recount.receipts.keys().map(|id| (*id, 0)).collect();
+        let mut places: BTreeMap<u64, Vec<String>> = recount.receipts.keys().map(|id| (*id, Vec::new())).collect();
         for record in found {
             let account = String::from_utf8(record.key)?;
             let Receipt { id, amount } = serde_json::from_slice(record.value.as_deref().unwrap_or_default())?;
-            *counts.entry(id).or_default() += 1;
+            places.entry(id).or_default().push(format!("{}@{}", record.partition, record.offset));
             if recount.receipts.get(&id) != Some(&(account.clone(), amount)) {
                 self.wrong(format!("receipt {id} of {account} says {amount}"));
             }
         }
-        for (id, count) in counts {
-            match count {
+        for (id, places) in places {
+            match places.len() {
                 0 => self.lost(format!("event {id} left no receipt")),
                 1 => {}
-                more => self.duplicated(format!("event {id} left {more} receipts")),
+                more => self.duplicated(format!("event {id} left {more} receipts, at {}", places.join(" and "))),
             }
         }
         Ok(())

@@ -146,6 +146,7 @@ impl Commit {
         let Some((returned, written)) = self.answered else { return Ok(()) };
         *producer = returned;
         let written = written.map_err(RunError::broker("committing"))?;
+        tracing::trace!("committed {:?}", self.parts.iter().flat_map(|part| &part.offsets).collect::<Vec<_>>());
         let mut strangers = None;
         for mut part in self.parts {
             let shard = &part.shard;

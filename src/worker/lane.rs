@@ -361,6 +361,7 @@ impl Lane {
 
     fn drop_shard(&mut self, id: ShardId) {
         let Some(running) = self.shards.remove(&id) else { return };
+        tracing::debug!(group = id.group, partition = %id.partition, "let go of");
         running.task.abort();
         running.sources.into_iter().for_each(|source| self.feeds.close(source));
         let shard = running.shard;
