@@ -3,6 +3,7 @@
 mod aborted;
 mod audit;
 mod bounce;
+mod expelled;
 mod feeder;
 mod login;
 mod messages;

@@ -48,12 +48,15 @@ pub(crate) struct Attendant {
     unacknowledged: BTreeSet<TopicPartition>,
     /// Its loss was told, and its work may not be dropped yet.
     is_lost: bool,
+    /// Its client is a member all the same, another one, that claims what was lost.
+    is_another: bool,
     /// Whether it was told anything since it joined.
     told: bool,
     /// When to look whether something is nobody's, and the generation in which that would be.
     look: Option<(Instant, i32)>,
-    /// It leaves the group, to join anew.
+    /// It leaves the group, to join anew, not before some time.
     is_leaving: bool,
+    absent_until: Option<Instant>,
     fencings: Fencings,
 }
 
@@ -79,9 +82,11 @@ impl Attendant {
             revoked: Vec::new(),
             unacknowledged: BTreeSet::new(),
             is_lost: false,
+            is_another: false,
             told: false,
             look: None,
             is_leaving: false,
+            absent_until: None,
             fencings,
         })
     }
@@ -121,11 +126,17 @@ impl Attendant {
         if let Err(code) = self.client.serve_member(LOOK_EVERY) {
             self.troubled(code);
         }
+        if !self.is_lost && !self.is_leaving && self.member.is_lost() {
+            self.is_another = true;
+            self.decided(Rebalanced::Lost, Vec::new());
+        }
         for (rebalanced, places) in self.desk.take() {
             tracing::debug!("the group: {rebalanced:?} {:?}", partitions_of(&places).collect::<Vec<_>>());
             // What a client decides after a loss is void.
-            if !self.is_lost {
-                self.decided(rebalanced, places);
+            match self.is_lost {
+                false => self.decided(rebalanced, places),
+                true if self.is_another => self.answer_for_nothing(rebalanced, &places),
+                true => {}
             }
         }
         self.see_whether_all_is_given();
@@ -166,8 +177,35 @@ impl Attendant {
                 }
             }
         }
-        if self.is_leaving && !self.is_lost && self.revoked.is_empty() && !self.client.is_member() {
+        let is_absent = self.absent_until.is_some_and(|until| Instant::now() < until);
+        if self.is_leaving && !is_absent && !self.is_lost && self.revoked.is_empty() && !self.client.is_member() {
             self.join();
+        }
+    }
+
+    /// Lets a client go on of which nothing is wanted any more but that it leaves.
+    fn answer_for_nothing(&self, rebalanced: Rebalanced, places: &[Place]) {
+        let places = Places::of(places);
+        let answered = match rebalanced {
+            Rebalanced::Assigned => self.client.take_up(&places),
+            Rebalanced::Revoked | Rebalanced::Lost => self.client.give_up(&places),
+        };
+        if let Err(failure) = answered {
+            tracing::debug!("leaving the group: {}", failure.reason);
+        }
+    }
+
+    /// Has a client leave that became another member, for what it claims is others'. One with a name that lasts does not say
+    /// that it leaves: the group is to see that it is gone, and share out what it claimed.
+    fn leave_to_join_anew(&mut self) {
+        self.desk.leave(&self.client);
+        for (rebalanced, places) in self.desk.take() {
+            self.answer_for_nothing(rebalanced, &places);
+        }
+        self.absent_until = self.subscription.instance().map(|_| Instant::now() + self.subscription.session());
+        match self.client.unsubscribe() {
+            Ok(()) => self.is_leaving = true,
+            Err(failure) => self.tell(Err(self.failed(&failure))),
         }
     }
 
@@ -182,14 +220,17 @@ impl Attendant {
             }
             _ => {
                 self.is_lost = false;
-                self.join();
+                match std::mem::take(&mut self.is_another) {
+                    true => self.leave_to_join_anew(),
+                    false => self.join(),
+                }
             }
         }
     }
 
     /// Joins with a new client.
     fn join(&mut self) {
-        (self.look, self.is_leaving) = (None, false);
+        (self.look, self.is_leaving, self.absent_until) = (None, false, None);
         match self.subscription.begin(&self.cluster) {
             Ok((client, desk)) => {
                 self.member.is(&client);

@@ -51,6 +51,8 @@ struct Standing {
     client: Weak<Client>,
     /// It was taken for dead, and has not joined again.
     is_lost: bool,
+    /// The name that its client has had since it joined.
+    name: Option<String>,
     last: Option<Identity>,
     /// The name that was its own when it was taken for dead the last time.
     over: Option<String>,
@@ -64,7 +66,7 @@ impl Member {
     /// Says by which client it is a member, or will be.
     pub(crate) fn is(&self, client: &Arc<Client>) {
         let mut standing = self.standing.lock();
-        (standing.client, standing.is_lost) = (Arc::downgrade(client), false);
+        (standing.client, standing.is_lost, standing.name) = (Arc::downgrade(client), false, None);
     }
 
     pub(crate) fn client(&self) -> Option<Arc<Client>> {
@@ -72,15 +74,21 @@ impl Member {
     }
 
     /// Who it is, while it is a member.
+    ///
+    /// A client that hears too late that it was taken for dead, for it had something to give up just then, joins again by itself:
+    /// under another name, and with all that it believes to own. For this one that is a loss.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let identity = self.client()?.identity()?;
         if identity.generation < 0 || identity.member.is_empty() {
             return None;
         }
         let mut standing = self.standing.lock();
-        if standing.is_lost {
+        let has_other_name = standing.name.as_ref().is_some_and(|name| *name != identity.member);
+        if standing.is_lost || has_other_name {
+            standing.is_lost = true;
             return None;
         }
+        standing.name = Some(identity.member.clone());
         standing.last = Some(identity.clone());
         Some(identity)
     }
@@ -90,6 +98,11 @@ impl Member {
         self.identity().is_some_and(|now| {
             *now.member == *metadata.member && i64::from(now.generation) >= metadata.generation as i64
         })
+    }
+
+    /// Whether it was taken for dead, or is another member than it was.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.identity().is_none() && self.standing.lock().is_lost
     }
 
     pub(crate) fn lost(&self) {

@@ -1,0 +1,122 @@
+//! Members that the group takes for dead while they have something to give up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{GroupConfig, GroupEvent, Membership, TopicConfig, TopicPartition};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::scene::{Scene, eventually, within};
+
+const PARTITIONS: u32 = 6;
+
+/// A member that gives up at once what it is asked for.
+struct Willing {
+    owned: Arc<Mutex<BTreeSet<TopicPartition>>>,
+    task: AbortHandle,
+}
+
+impl Willing {
+    fn attend(mut member: Box<dyn Membership>) -> Self {
+        let owned: Arc<Mutex<BTreeSet<TopicPartition>>> = Arc::default();
+        let known = owned.clone();
+        let task = tokio::spawn(async move {
+            while let Ok(event) = member.next().await {
+                match event {
+                    GroupEvent::Assigned(places) => known.lock().extend(places),
+                    GroupEvent::Revoked(places) => {
+                        known.lock().retain(|place| !places.contains(place));
+                        // Refused, it is told of a loss.
+                        let _ = member.acknowledge(&places).await;
+                    }
+                    GroupEvent::Lost(_) => known.lock().clear(),
+                }
+            }
+        });
+        Self { owned, task: task.abort_handle() }
+    }
+
+    fn owned(&self) -> BTreeSet<TopicPartition> {
+        self.owned.lock().clone()
+    }
+}
+
+impl Drop for Willing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The group waits for it no longer than a session, and gives all it has to others. If it acknowledges just then, before it has
+/// heard of that, its client joins anew by itself, with what it believes to own: it could commit what is others' by now.
+#[tokio::test]
+async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_lost() {
+    let scene = Scene::shared().await;
+    for round in 0..4 {
+        let anchor = format!("{}-late-{round}", scene.app);
+        scene.broker.create_topic(TopicConfig::new(anchor.as_str(), PARTITIONS)).await.unwrap();
+        let mut config = GroupConfig::new(&*anchor, [anchor.as_str().into()]);
+        config.session_timeout = Duration::from_secs(4);
+        let join = async || scene.broker.join(config.clone()).await.unwrap();
+
+        let mut late = join().await;
+        let mut owned = BTreeSet::new();
+        while owned.len() < PARTITIONS as usize {
+            match within(late.next()).await.unwrap() {
+                GroupEvent::Assigned(places) => owned.extend(places),
+                other => panic!("it is alone, and was told {other:?}"),
+            }
+        }
+        let two = Willing::attend(join().await);
+        let revoked = match within(late.next()).await.unwrap() {
+            GroupEvent::Revoked(places) => places,
+            other => panic!("half of it has to move, and it was told {other:?}"),
+        };
+        let three = Willing::attend(join().await);
+        let mut told = None;
+        let all_is_theirs = async || {
+            // It is alive, and hears what there is to hear.
+            if told.is_none()
+                && let Ok(event) = tokio::time::timeout(Duration::from_millis(5), late.next()).await
+            {
+                told = Some(event.unwrap());
+            }
+            two.owned().len() + three.owned().len() == PARTITIONS as usize
+        };
+        within(async {
+            let mut all_is_theirs = all_is_theirs;
+            while !all_is_theirs().await {}
+        })
+        .await;
+        let kept: BTreeSet<_> = owned.into_iter().filter(|place| !revoked.contains(place)).collect();
+        if told.is_none() {
+            // Refused, if it is known by now.
+            let _ = late.acknowledge(&revoked).await;
+            let metadata = late.metadata();
+            let name = metadata.current().member;
+            let named = async {
+                loop {
+                    assert_eq!(metadata.current().member, name, "round {round}: its work is another member's now");
+                    tokio::task::yield_now().await;
+                }
+            };
+            told = tokio::select! {
+                event = within(late.next()) => Some(event.unwrap()),
+                never = named => never,
+            };
+        }
+        match told {
+            Some(GroupEvent::Lost(lost)) => assert!(kept.is_subset(&lost.into_iter().collect())),
+            other => panic!("round {round}: others have all, and it was told {other:?}"),
+        }
+        let late = Willing::attend(late);
+        eventually("each has a share again, and no two the same", async || {
+            let shares = [late.owned(), two.owned(), three.owned()];
+            let all: BTreeSet<_> = shares.iter().flatten().collect();
+            all.len() == PARTITIONS as usize && shares.iter().all(|share| share.len() == 2)
+        })
+        .await;
+    }
+}
