@@ -76,7 +76,7 @@ async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_
         };
         let three = Willing::attend(join().await);
         let mut told = None;
-        let all_is_theirs = async || {
+        eventually("others have all", async || {
             // It is alive, and hears what there is to hear.
             if told.is_none()
                 && let Ok(event) = tokio::time::timeout(Duration::from_millis(5), late.next()).await
@@ -84,10 +84,6 @@ async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_
                 told = Some(event.unwrap());
             }
             two.owned().len() + three.owned().len() == PARTITIONS as usize
-        };
-        within(async {
-            let mut all_is_theirs = all_is_theirs;
-            while !all_is_theirs().await {}
         })
         .await;
         let kept: BTreeSet<_> = owned.into_iter().filter(|place| !revoked.contains(place)).collect();
@@ -99,7 +95,7 @@ async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_
             let named = async {
                 loop {
                     assert_eq!(metadata.current().member, name, "round {round}: its work is another member's now");
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };
             told = tokio::select! {
