@@ -89,6 +89,7 @@ async fn check_bounds(sim: &Simulation, shape: &Shape) {
         return;
     }
     sim.elapse(3 * shape.commit_interval).await;
+    let mut told = false;
     for number in 0..shape.workers {
         let request = Request::get("/metrics").body("").unwrap_or_else(|error| panic!("no request: {error}"));
         let answer = sim.request(number, request).await.unwrap_or_else(|error| panic!("no metrics: {error}"));
@@ -100,8 +101,10 @@ async fn check_bounds(sim: &Simulation, shape: &Shape) {
         for table in ["table", "others", "groups"] {
             let rows = sample(&format!("marlowe_table_cached_rows{{table=\"{table}\"}}"));
             assert!(rows.is_none_or(|rows| rows <= bound), "worker {number} has {rows:?} rows of {table} at hand");
+            told |= rows.is_some();
         }
     }
+    assert!(told, "no worker tells how many rows it has at hand");
 }
 
 /// That an edition of the program whose counts of partitions disagree is refused at the start.

@@ -202,10 +202,9 @@ impl Restorer {
             .collect();
         store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
         let at = |start: &InputStart| start.committed.as_ref().map(|position| position.offset);
-        let inputs_at: Vec<_> = inputs.iter().map(|(topic, start)| (topic, at(start))).collect();
         tracing::debug!(
             group = %group.name, partition = %id.partition, opening = owner.opening, generation = owner.generation,
-            "restored, and goes on at {inputs_at:?}"
+            "restored, and goes on at {:?}", inputs.iter().map(|(topic, start)| (topic, at(start))).collect::<Vec<_>>()
         );
         Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs }), had))
     }

@@ -54,8 +54,9 @@ pub(crate) struct Attendant {
     told: bool,
     /// When to look whether something is nobody's, and the generation in which that would be.
     look: Option<(Instant, i32)>,
-    /// It leaves the group, to join anew, not before some time.
+    /// It leaves the group, to join anew.
     is_leaving: bool,
+    /// When it may join anew at the earliest.
     absent_until: Option<Instant>,
     fencings: Fencings,
 }
@@ -205,7 +206,8 @@ impl Attendant {
         self.absent_until = self.subscription.instance().map(|_| Instant::now() + self.subscription.session());
         match self.client.unsubscribe() {
             Ok(()) => self.is_leaving = true,
-            Err(failure) => self.tell(Err(self.failed(&failure))),
+            // It is a member no more: another has its name, and what it claimed.
+            Err(_) => self.join(),
         }
     }
 

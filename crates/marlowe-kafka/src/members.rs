@@ -51,9 +51,9 @@ struct Standing {
     client: Weak<Client>,
     /// It was taken for dead, and has not joined again.
     is_lost: bool,
-    /// The name that its client has had since it joined.
-    name: Option<String>,
     last: Option<Identity>,
+    /// Its client has joined: it has the name of the last one.
+    has_joined: bool,
     /// The name that was its own when it was taken for dead the last time.
     over: Option<String>,
 }
@@ -66,7 +66,7 @@ impl Member {
     /// Says by which client it is a member, or will be.
     pub(crate) fn is(&self, client: &Arc<Client>) {
         let mut standing = self.standing.lock();
-        (standing.client, standing.is_lost, standing.name) = (Arc::downgrade(client), false, None);
+        (standing.client, standing.is_lost, standing.has_joined) = (Arc::downgrade(client), false, false);
     }
 
     pub(crate) fn client(&self) -> Option<Arc<Client>> {
@@ -83,12 +83,12 @@ impl Member {
             return None;
         }
         let mut standing = self.standing.lock();
-        let has_other_name = standing.name.as_ref().is_some_and(|name| *name != identity.member);
-        if standing.is_lost || has_other_name {
-            standing.is_lost = true;
+        let has_other_name = standing.last.as_ref().is_some_and(|last| last.member != identity.member);
+        standing.is_lost |= standing.has_joined && has_other_name;
+        if standing.is_lost {
             return None;
         }
-        standing.name = Some(identity.member.clone());
+        standing.has_joined = true;
         standing.last = Some(identity.clone());
         Some(identity)
     }
