@@ -38,12 +38,24 @@ impl Members {
 ///
 /// A generation may pass between the moment when a commit begins and when it reaches the group. What the member still
 /// owns is its own in the new generation too, for nothing is taken from it before it acknowledges; so the commit is made
-/// in the new one. A member that was taken for dead has another name afterwards, or is none: its commits are refused.
+/// in the new one. A member that was taken for dead has another name afterwards, or is none: its commits are refused. One that
+/// was passed over has its name still; it knows by the generations, of which it never was in one.
 pub(crate) struct Member {
     group: Arc<str>,
     /// What it subscribes to.
     topics: Vec<Arc<str>>,
+    lateness: Lateness,
     standing: Mutex<Standing>,
+}
+
+/// What becomes of a member that does not join a new generation in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lateness {
+    /// It is taken for dead, and is a member no more.
+    Ends,
+    /// It stays a member, for its name lasts (KIP-345), and others may be given what it has: the group knows only what it said
+    /// when it joined the last time.
+    IsPassedOver,
 }
 
 #[derive(Default)]
@@ -58,9 +70,28 @@ struct Standing {
     over: Option<String>,
 }
 
+impl Standing {
+    /// Takes note of who its client says that it is, unless that one has lost what this one had: it has another name, or was not
+    /// in each generation.
+    fn see(&mut self, identity: Identity, lateness: Lateness) -> Option<Identity> {
+        if self.has_joined
+            && let Some(last) = &self.last
+        {
+            let was_passed_over = lateness == Lateness::IsPassedOver && identity.generation > last.generation + 1;
+            self.is_lost |= last.member != identity.member || was_passed_over;
+        }
+        if self.is_lost {
+            return None;
+        }
+        self.has_joined = true;
+        self.last = Some(identity.clone());
+        Some(identity)
+    }
+}
+
 impl Member {
-    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>) -> Self {
-        Self { group, topics, standing: Mutex::default() }
+    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>, lateness: Lateness) -> Self {
+        Self { group, topics, lateness, standing: Mutex::default() }
     }
 
     /// Says by which client it is a member, or will be.
@@ -76,21 +107,14 @@ impl Member {
     /// Who it is, while it is a member.
     ///
     /// A client that hears too late that it was taken for dead, for it had something to give up just then, joins again by itself:
-    /// under another name, and with all that it believes to own. For this one that is a loss.
+    /// under another name, and with all that it believes to own. For this one that is a loss. So it is when the group went on
+    /// without it for a generation: in that one others could be given what it had, and it does not hear of that.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let identity = self.client()?.identity()?;
         if identity.generation < 0 || identity.member.is_empty() {
             return None;
         }
-        let mut standing = self.standing.lock();
-        let has_other_name = standing.last.as_ref().is_some_and(|last| last.member != identity.member);
-        standing.is_lost |= standing.has_joined && has_other_name;
-        if standing.is_lost {
-            return None;
-        }
-        standing.has_joined = true;
-        standing.last = Some(identity.clone());
-        Some(identity)
+        self.standing.lock().see(identity, self.lateness)
     }
 
     /// Whether what began in the name of `metadata` may be committed in its name as it is now.
@@ -129,6 +153,40 @@ impl MetadataSource for Member {
                 generation: u64::try_from(identity.generation).unwrap_or(0),
             },
             None => GroupMetadata { group: self.group.clone(), member: "".into(), generation: 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(member: &str, generation: i32) -> Identity {
+        Identity { group: "group".into(), member: member.into(), generation, instance: None }
+    }
+
+    /// The generations in which a member that was in the first knows itself to be one.
+    fn seen(generations: &[i32], lateness: Lateness) -> Vec<i32> {
+        let mut standing = Standing::default();
+        let seen = generations.iter().filter_map(|generation| standing.see(identity("one", *generation), lateness));
+        seen.map(|identity| identity.generation).collect()
+    }
+
+    #[test]
+    fn one_that_was_passed_over_is_no_member_any_more_until_it_joins_anew() {
+        assert_eq!(seen(&[7, 7, 8, 9, 9], Lateness::IsPassedOver), [7, 7, 8, 9, 9]);
+        assert_eq!(seen(&[7, 9, 10], Lateness::IsPassedOver), [7]);
+        // Of one that the group takes for dead instead, it was not looked at often enough.
+        assert_eq!(seen(&[7, 9, 10], Lateness::Ends), [7, 9, 10]);
+    }
+
+    #[test]
+    fn one_that_came_back_under_another_name_is_another() {
+        for lateness in [Lateness::Ends, Lateness::IsPassedOver] {
+            let mut standing = Standing::default();
+            assert!(standing.see(identity("one", 3), lateness).is_some());
+            assert!(standing.see(identity("two", 4), lateness).is_none());
+            assert!(standing.see(identity("one", 4), lateness).is_none(), "what is lost stays lost");
         }
     }
 }

@@ -69,12 +69,12 @@ impl KafkaMembership {
         for topic in &config.topics {
             cluster.check_partitions(topic, &[Partition::new(0)]).await?;
         }
-        let member = Arc::new(Member::new(config.group.clone(), config.topics.clone()));
+        let subscription = Subscription::new(cluster, &config);
+        let member = Arc::new(Member::new(config.group.clone(), config.topics.clone(), subscription.lateness()));
         cluster.members.add(&member);
         let (commands, waiting) = mpsc::channel();
         let (told, news) = tokio_mpsc::unbounded_channel();
         let attention = Arc::new(Attention::default());
-        let subscription = Subscription::new(cluster, &config);
         let attendant = Attendant::new(cluster.clone(), subscription, member.clone(), attention.clone(), told)?;
         std::thread::Builder::new()
             .name("kafka-member".into())

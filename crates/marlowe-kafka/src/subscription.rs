@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::allotment::Allotment;
 use crate::cluster::Cluster;
+use crate::members::Lateness;
 use crate::native::{Client, Configuration, Failure, Kind, Observer, Place, Places, Rebalanced};
 
 /// How long the look at a group may take: meanwhile the member hears nothing.
@@ -59,11 +60,18 @@ impl Subscription {
         self.session
     }
 
+    /// What becomes of the member when it is late. With KIP-848 the coordinator itself knows who has what.
+    pub(crate) fn lateness(&self) -> Lateness {
+        match (self.configuration.value("group.protocol"), self.instance()) {
+            (Some("consumer"), _) | (_, None) => Lateness::Ends,
+            (_, Some(_)) => Lateness::IsPassedOver,
+        }
+    }
+
     /// When to look whether a member that has joined came back to a group in which something is nobody's: one that joins under
-    /// a name that lasts may. The members share out among themselves for a session at most; with KIP-848 the coordinator does.
+    /// a name that lasts may. The members share out among themselves for a session at most.
     pub(crate) fn look_after(&self) -> Option<Duration> {
-        let is_classic = self.configuration.value("group.protocol") != Some("consumer");
-        (is_classic && self.instance().is_some()).then_some(self.session)
+        (self.lateness() == Lateness::IsPassedOver).then_some(self.session)
     }
 
     /// What nobody in the group has, if there is something and the group is content with that. Blocks, for a moment.
