@@ -18,6 +18,7 @@ const BROKERS: &str = "MARLOWE_FAULTS_BROKERS";
 const INSTANCE: &str = "MARLOWE_FAULTS_INSTANCE";
 const SESSION: &str = "MARLOWE_FAULTS_SESSION";
 const COMMIT: &str = "MARLOWE_FAULTS_COMMIT";
+const FOLDER: &str = "MARLOWE_FAULTS_FOLDER";
 
 /// A worker of a scene's program, in a process of its own. It dies with this.
 pub(crate) struct Worker {
@@ -41,6 +42,9 @@ impl Worker {
         }
         if let Some(instance) = &config.instance {
             command.env(INSTANCE, instance);
+        }
+        if let Some(folder) = &config.data_dir {
+            command.env(FOLDER, folder);
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let orders = child.stdin.take().unwrap();
@@ -96,7 +100,7 @@ fn a_worker() {
     let kafka = KafkaConfig::new(setting(BROKERS).unwrap()).read_environment().unwrap();
     let mut config = Config::default().kafka(kafka).web(([127, 0, 0, 1], 0).into()).lanes(1);
     (config.session_timeout, config.commit_interval) = (millis(SESSION), millis(COMMIT));
-    config.instance = setting(INSTANCE);
+    (config.instance, config.data_dir) = (setting(INSTANCE), setting(FOLDER).map(Into::into));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (order, mut ordered) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

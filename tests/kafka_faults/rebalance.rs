@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use marlowe::{KafkaConfig, Running};
-use marlowe_broker::{Cleanup, NewRecord, Partition, Partitioner, SystemClock, TopicConfig, TopicPartition};
-use marlowe_broker::{Clock, Destination};
 use rustix::process::Signal;
 
 use crate::audit::count;
@@ -97,9 +95,7 @@ const ROWS: u64 = 300_000;
 async fn a_restore_that_a_rebalance_interrupts_goes_on_or_ends() {
     let scene = Scene::shared().await;
     let program = scene.program().with_rows(ROWS);
-    let log = TopicConfig::new(program.changelog(), PARTITIONS).cleanup(Cleanup::Compact);
-    scene.broker.create_topic(log).await.unwrap();
-    write_rows(&scene, &program.changelog()).await;
+    scene.write_rows(&program).await;
     let folder = tempfile::tempdir().unwrap();
     let config = || scene.config().data_dir(folder.path());
 
@@ -138,21 +134,6 @@ async fn a_restore_that_a_rebalance_interrupts_goes_on_or_ends() {
     assert!(again.restored() < ROWS / 100, "the folder has what was restored: {} records were read", again.restored());
     scene.check(&program, fed, &mut again).await;
     stop(again).await;
-}
-
-/// Rows as an earlier run may have left them.
-async fn write_rows(scene: &Scene, changelog: &str) {
-    let mut producer = scene.broker.producer().unwrap();
-    let place = |partition| TopicPartition::new(changelog, partition);
-    let homes: Vec<Destination> =
-        Partition::all(PARTITIONS).map(|partition| producer.destination(&place(partition)).unwrap()).collect();
-    for number in 0..ROWS {
-        let (key, value) = (Program::row(number), number.to_string());
-        let home = homes[Partitioner::Murmur2.partition(key.as_bytes(), PARTITIONS).get() as usize];
-        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        producer.send(home, NewRecord { timestamp: SystemClock.now(), key, value, headers: &[] }).unwrap();
-    }
-    producer.flush().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! A worker that stands still past its session, while another takes over, and then goes on as if nothing had been.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use crate::audit::{count, state};
 use crate::feeder::Feeder;
 use crate::process::Worker;
-use crate::scene::{Scene, eventually, meanwhile, stop};
+use crate::scene::{Scene, eventually, meanwhile, pause, stop};
 
-#[tokio::test]
-async fn what_a_zombie_writes_is_refused_and_it_comes_back() {
+/// A worker stands still, again and again, until the other has all and `longer` is over.
+async fn stand_still(rounds: u64, longer: Duration) {
     let scene = Scene::shared().await;
     let program = scene.program();
     let mut worker = scene.start(&program).await;
@@ -17,12 +19,13 @@ async fn what_a_zombie_writes_is_refused_and_it_comes_back() {
     let here = worker.web_addresses()[0];
     let shares =
         async || count(here, "marlowe_shards").await < 4.0 && count(zombie.address, "marlowe_shards").await > 0.0;
-    for round in 1..=2 {
+    for round in 1..=rounds {
         meanwhile(&mut [&mut worker], eventually("both have a share", shares)).await;
         feeder.more(400).await;
         zombie.signal(Signal::STOP);
         let all = async || count(here, "marlowe_shards").await == 4.0;
         meanwhile(&mut [&mut worker], eventually("the other has all", all)).await;
+        meanwhile(&mut [&mut worker], pause(longer.as_millis() as u64)).await;
         // Its counts go on from where the zombie's ended.
         feeder.more(400).await;
         zombie.signal(Signal::CONT);
@@ -35,4 +38,15 @@ async fn what_a_zombie_writes_is_refused_and_it_comes_back() {
     assert_eq!(count(here, "marlowe_commits_dropped_total").await, 0.0, "who was always there is refused nothing");
     zombie.stop().await;
     stop(worker).await;
+}
+
+#[tokio::test]
+async fn what_a_zombie_writes_is_refused_and_it_comes_back() {
+    stand_still(2, Duration::ZERO).await;
+}
+
+/// Longer than its transactions may take: the broker has ended them, and its producer's epoch is over too.
+#[tokio::test]
+async fn a_zombie_of_a_minute_is_refused_as_well() {
+    stand_still(1, Duration::from_secs(60)).await;
 }

@@ -1,0 +1,179 @@
+//! Members whose names last, and without whom the group goes on: they stay members, and what they have may be others'.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use marlowe::{KafkaBroker, KafkaConfig};
+use marlowe_broker::{GroupConfig, GroupEvent, Membership, TopicConfig};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::scene::{SESSION, Scene, eventually, pause, within};
+
+/// What the process is told by its environment.
+const BROKERS: &str = "MARLOWE_FAULTS_MEMBER_BROKERS";
+const GROUP: &str = "MARLOWE_FAULTS_MEMBER_GROUP";
+
+const PARTITIONS: u32 = 12;
+
+fn config(group: &str) -> GroupConfig {
+    let mut config = GroupConfig::new(group, [group.into()]);
+    config.session_timeout = SESSION;
+    config
+}
+
+/// Gives up at once what it is asked for, and tells all that happens.
+async fn attend(mut member: Box<dyn Membership>, mut tell: impl FnMut(&GroupEvent, u64)) {
+    while let Ok(event) = member.next().await {
+        tell(&event, member.metadata().current().generation);
+        if let GroupEvent::Revoked(places) = &event {
+            // Refused, it is told of a loss.
+            let _ = member.acknowledge(places).await;
+        }
+    }
+}
+
+/// A member in this process. Dropped, it goes without a word.
+struct Other {
+    told: mpsc::UnboundedReceiver<u64>,
+    task: JoinHandle<()>,
+}
+
+impl Other {
+    async fn join(scene: &Scene, group: &str) -> Self {
+        let member = scene.broker.join(config(group)).await.unwrap();
+        let (tell, told) = mpsc::unbounded_channel();
+        let task = tokio::spawn(attend(member, move |_, generation| tell.send(generation).unwrap_or_default()));
+        Self { told, task }
+    }
+
+    /// Waits until it is told something in a generation after this one.
+    async fn is_after(&mut self, generation: u64) -> u64 {
+        within(async {
+            loop {
+                match self.told.recv().await {
+                    Some(now) if now > generation => return now,
+                    Some(_) => {}
+                    None => panic!("it is no member any more"),
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A member whose name lasts, in a process of its own. It dies with this.
+struct Late {
+    child: Child,
+    lines: mpsc::UnboundedReceiver<String>,
+}
+
+impl Late {
+    fn start(scene: &Scene, group: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture", "passed_over::a_member"]);
+        command.env(BROKERS, &scene.kafka.brokers).env(GROUP, group);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (said, lines) = mpsc::unbounded_channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        Self { child, lines }
+    }
+
+    /// What it is told next, and in which generation; nothing that says nothing.
+    async fn told(&mut self) -> (String, u64) {
+        within(async {
+            loop {
+                let line = self.lines.recv().await.expect("the member ended");
+                let said: Vec<&str> = line.split(' ').collect();
+                if let ["told", what, generation] = said[..] {
+                    return (what.to_owned(), generation.parse().unwrap());
+                }
+            }
+        })
+        .await
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        // It has ended, or ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Not a test, but the member that others start.
+#[test]
+#[ignore = "the member that tests start as a process"]
+fn a_member() {
+    let (Ok(brokers), Ok(group)) = (std::env::var(BROKERS), std::env::var(GROUP)) else { return };
+    std::thread::spawn(|| {
+        // Whoever started this is gone.
+        let _ = std::io::stdin().read_line(&mut String::new());
+        std::process::exit(3);
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await.unwrap();
+        let mut config = config(&group);
+        config.instance = Some("late".into());
+        let member = broker.join(config).await.unwrap();
+        println!();
+        attend(member, |event, generation| match event {
+            GroupEvent::Assigned(places) if places.is_empty() => println!("told nothing {generation}"),
+            GroupEvent::Assigned(_) => println!("told assigned {generation}"),
+            GroupEvent::Revoked(_) => println!("told revoked {generation}"),
+            GroupEvent::Lost(_) => println!("told lost {generation}"),
+        })
+        .await;
+    });
+}
+
+/// One that has just got its share hears that a rebalance is on, and stands still before it joins. The group waits for it no
+/// longer than a session, and shares out what it has, for it had nothing yet when it joined the last time.
+async fn is_passed_over(scene: &Scene, after: u64) {
+    let group = format!("{}-passed-{after}", scene.app);
+    scene.broker.create_topic(TopicConfig::new(group.as_str(), PARTITIONS)).await.unwrap();
+    let mut first = Other::join(scene, &group).await;
+    first.is_after(0).await;
+    let mut late = Late::start(scene, &group);
+    let own = loop {
+        if let (what, generation) = late.told().await
+            && what == "assigned"
+        {
+            break generation;
+        }
+    };
+    let mut third = Other::join(scene, &group).await;
+    pause(after).await;
+    late.signal(Signal::STOP);
+    let now = third.is_after(own).await;
+    late.signal(Signal::CONT);
+    let (what, generation) = late.told().await;
+    println!("{after} ms: in {own} it stood still, the group went on to {now}; it was told {what} in {generation}");
+    if what == "lost" {
+        eventually("it joins anew, and has a share", async || late.told().await.0 == "assigned").await;
+    } else {
+        assert!(generation <= own + 1, "after {after} ms: it was not in {}, and was told {what}", own + 1);
+    }
+}
+
+#[tokio::test]
+async fn who_was_passed_over_is_told_that_all_is_lost_before_it_is_told_anything_else() {
+    let scene = Scene::shared().await;
+    // It hears of the rebalance with its next sign of life, and joins a second after it joined the last time: the point is between.
+    let moments = [500, 600, 700, 800, 900].map(|after| is_passed_over(&scene, after));
+    futures_util::future::join_all(moments).await;
+}
