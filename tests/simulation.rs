@@ -136,6 +136,46 @@ fn hours_pass_in_no_time_and_timers_fire_when_they_are_due() {
     });
 }
 
+/// As Kafka Streams' punctuators by the wall clock: after a gap there is one firing, and the next is where it would have been.
+#[test]
+fn after_a_long_standstill_a_timer_fires_once_and_goes_on_in_its_rhythm() {
+    let build = || {
+        let mut app = App::new("standstill");
+        app.partitions(1);
+        let ticks = app.table::<String, u64>("ticks");
+        let told = app.global_table::<String, u64>("told").merge(|all, one| *all += one);
+        app.partition_timer("tick", Duration::from_secs(60)).with(ticks).run(async |ticks| {
+            ticks.update("tick", |count| *count += 1);
+            Ok(())
+        });
+        app.timer("tell", Duration::from_secs(60)).with(told.inbox()).run(async |told| {
+            told.send("tell", 1).await?;
+            Ok(())
+        });
+        (app, ticks, told)
+    };
+    let minute = Duration::from_secs(60);
+    // Nobody takes the worker for dead, however long it stands still.
+    let cluster = Cluster::new(0, move || build().0).configure(move |config| config.session_timeout(600 * minute));
+    cluster.run(async |sim: &Simulation| {
+        let (_, ticks, told) = build();
+        let fired = async || {
+            let ticks = sim.open(ticks.view()).get("tick").await.unwrap().unwrap_or_default();
+            (ticks, sim.open_on(0, told).unwrap().get("tell").unwrap_or_default())
+        };
+        sim.elapse(10 * minute + minute / 2).await;
+        let before = fired().await;
+        assert_eq!(before, (10, 10));
+        sim.pause(0);
+        sim.elapse(100 * minute).await;
+        sim.resume(0);
+        sim.elapse(Duration::from_secs(10)).await;
+        assert_eq!(fired().await, (11, 11), "one firing for a hundred that were missed");
+        sim.elapse(3 * minute).await;
+        assert_eq!(fired().await, (14, 14));
+    });
+}
+
 /// Found by the simulation: a partition timer that was due while an event was in hand kept the thread busy until its end. In a
 /// simulation no time passes then.
 #[test]

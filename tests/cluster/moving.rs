@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use marlowe::{Partition, Position, TableView};
 
+use crate::client::Client;
 use crate::program::{program, settle};
-use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
+use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
 
 /// Reads all keys over and over, and checks that neither a partition's position nor a row goes back.
 async fn read_on(view: TableView<String, u64>, keys: u64, done: Arc<AtomicBool>, rounds: Arc<AtomicU64>) {
@@ -66,6 +67,72 @@ async fn processes_join_and_leave_while_others_read_and_nothing_goes_back() -> T
         let rows = running.open(program.pages.view()).iter().await?;
         assert_eq!(rows.len() as u64, KEYS);
         assert_eq!(rows.iter().map(|(_, sum)| sum).sum::<u64>(), 900);
+    }
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
+/// Asks a process for all rows over HTTP, over and over: each answer is as new as the one before, or says when to come back.
+fn ask_on(client: &Client, keys: u64, done: &AtomicBool, rounds: &AtomicU64) {
+    let mut positions: HashMap<u64, u64> = HashMap::new();
+    let mut values: HashMap<u64, u64> = HashMap::new();
+    while !done.load(Ordering::Relaxed) {
+        for key in 0..keys {
+            let answer = client.get(&format!("/tables/pages/page-{key}"));
+            match answer.status {
+                200 => {
+                    let row = answer.json();
+                    let (partition, at) = (row["partition"].as_u64(), row["position"]["changelog"].as_u64());
+                    let (partition, at) = (partition.unwrap(), at.unwrap());
+                    let before = positions.insert(partition, at).unwrap_or_default();
+                    assert!(at >= before, "partition {partition}: {before}, then {at}");
+                    let value = row["value"].as_u64().unwrap();
+                    let before = values.insert(key, value).unwrap_or_default();
+                    assert!(value >= before, "page-{key}: {before}, then {value}");
+                }
+                404 => assert!(!values.contains_key(&key), "page-{key} was there: {}", answer.text),
+                503 => assert_eq!(answer.header("retry-after"), "1", "{}", answer.text),
+                other => panic!("{other}: {}", answer.text),
+            }
+        }
+        rounds.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_asked_for_over_http_while_shards_move_and_no_answer_is_older_than_the_one_before() -> TestResult {
+    const KEYS: u64 = 24;
+    let cluster = Cluster::new().await;
+    let mut processes = cluster.processes(2, "asked-on", cluster.calm()).await;
+    let program = program("asked-on");
+    let (done, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut asking = Vec::new();
+    for client in processes.iter().map(client) {
+        let (done, rounds) = (done.clone(), rounds.clone());
+        asking.push(tokio::task::spawn_blocking(move || ask_on(&client, KEYS, &done, &rounds)));
+    }
+    let visits = processes[0].open(program.visits);
+    for _ in 0..3 {
+        let before = rounds.load(Ordering::Relaxed);
+        processes.push(start(crate::program::program("asked-on").app, cluster.calm()).await?);
+        for number in 0..150 {
+            visits.send(&format!("page-{}", number % KEYS), &1).await?;
+        }
+        settle(&processes).await;
+        stop(processes.pop().unwrap()).await?;
+        let asked = async || rounds.load(Ordering::Relaxed) > before + 4 || asking.iter().any(|one| one.is_finished());
+        eventually("they are asked on", asked).await;
+    }
+    drain(&mut processes[0]).await?;
+    done.store(true, Ordering::Relaxed);
+    for asking in asking {
+        within(asking).await?;
+    }
+    for client in processes.iter().map(client) {
+        let value = |key| client.get(&format!("/tables/pages/page-{key}")).expect(200)["value"].as_u64().unwrap();
+        assert_eq!((0..KEYS).map(value).sum::<u64>(), 450);
     }
     for running in processes {
         stop(running).await?;

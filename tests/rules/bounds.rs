@@ -115,3 +115,48 @@ async fn much_that_waits_is_committed_before_its_time() -> TestResult {
     assert_eq!(scene.values("copies").await.len(), 30);
     Ok(())
 }
+
+#[tokio::test]
+async fn while_an_output_is_slow_no_more_is_taken_in_than_the_bounds_say() -> TestResult {
+    let scene = Scene::new().await;
+    let mut app = App::new("slow-output");
+    let letters = app.topic::<String, String>("letters").partitions(1);
+    let copies = app.topic::<String, String>("copies").partitions(1);
+    let handled = Arc::new(AtomicU64::new(0));
+    let count = handled.clone();
+    app.agent("copy", letters)
+        .each(async move |(), letter: String| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(letter)
+        })
+        .sink(copies);
+    let broker = WatchedBroker::new(&scene.broker).counts("letters", 0);
+    let (read, outputs) = (broker.read.clone(), broker.outputs.clone());
+    let mut config = scene.config().lanes(1).broker(Arc::new(broker));
+    (config.queue_bytes, config.commit_bytes) = (4000, 10_000);
+    let mut running = start(app, config).await?;
+    outputs.close();
+    let letter = format!("\"{}\"", "x".repeat(1000));
+    for _ in 0..800 {
+        scene.produce("letters", 0, Some(b"k"), Some(letter.as_bytes())).await;
+    }
+    eventually("the output is waited for", async || outputs.is_waited_at()).await;
+    // Until nothing comes any more.
+    let taken_in = || (read.load(Ordering::Relaxed), handled.load(Ordering::Relaxed));
+    let mut before = taken_in();
+    eventually("nothing more is taken in", async || {
+        pause(300).await;
+        let now = taken_in();
+        std::mem::replace(&mut before, now) == now
+    })
+    .await;
+    let (read, handled) = before;
+    // What was in hand when a bound was reached is finished: some tens of letters more than 10,000 bytes are.
+    assert!(read < 300_000 && handled < 200, "{read} of 800,000 bytes were read, {handled} of 800 letters handled");
+    assert_eq!(scene.values("copies").await.len(), 0, "nothing is committed");
+    outputs.open();
+    drain(&mut running).await?;
+    stop(running).await?;
+    assert_eq!(scene.values("copies").await.len(), 800);
+    Ok(())
+}

@@ -19,6 +19,7 @@ mod handing_over;
 mod inboxes;
 mod instances;
 mod no_wipe;
+mod one_row;
 mod ownership;
 mod restoring;
 mod scene;

@@ -1,5 +1,6 @@
 //! Rule 2 for agents that take the stream itself: an event is acknowledged when the next one is asked for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use marlowe::{App, RunError, TopologyError};
 use parking_lot::Mutex;
 
-use crate::scene::{Scene, TestResult, drain, eventually, pause, stop, within};
+use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop, within};
 
 const SOON: Duration = Duration::from_millis(2);
 
@@ -74,6 +75,43 @@ async fn a_batch_of_take_is_one_transaction_with_its_table_writes() -> TestResul
     assert_eq!(sizes.iter().sum::<usize>(), 25, "{sizes:?}");
     assert!(sizes.iter().all(|size| (1..=10).contains(size)) && sizes.contains(&10), "{sizes:?}");
     assert_eq!(view.get("batches").await?, Some(sizes.len() as u64), "the batch that failed left nothing");
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_batch_of_take_sends_to_rows_of_other_partitions_is_applied_once_by_their_owners() -> TestResult {
+    const ROWS: u64 = 12;
+    let scene = Scene::new().await;
+    let mut app = App::new("batched-sends");
+    app.partitions(4);
+    let numbers = app.topic::<String, u64>("numbers");
+    let sums = app.table::<String, u64>("sums").merge(|sum, more| *sum += more);
+    let failed = Arc::new(AtomicU32::new(0));
+    let once = failed.clone();
+    app.agent("spread", numbers).with(sums.inbox()).backoff(SOON).stream(async move |sums, mut events| {
+        loop {
+            for number in events.take(10, Duration::from_millis(50)).await {
+                for row in 0..ROWS {
+                    sums.send(format!("row-{row}"), number);
+                }
+                if number == 15 && once.fetch_add(1, Ordering::Relaxed) == 0 {
+                    return Err("the batch fails once".into());
+                }
+            }
+        }
+    });
+    let mut running = start(app, scene.config().workers(2)).await?;
+    // All come on one partition; the rows are at home in all four.
+    produce_numbers(&scene, "numbers", 0..25).await;
+    drain(&mut running).await?;
+    let rows = running.open(sums.view()).iter().await?;
+    let wanted: Vec<u64> = vec![(0..25).sum(); ROWS as usize];
+    assert_eq!(rows.into_iter().map(|(_, sum)| sum).collect::<Vec<_>>(), wanted);
+    assert_eq!(failed.load(Ordering::Relaxed), 2, "the batch failed, and was handled again");
+    let homes: HashSet<u32> =
+        scene.records("batched-sends-sums-changelog").await.into_iter().map(|record| record.partition).collect();
+    assert!(homes.len() > 1, "they are all in {homes:?}");
     stop(running).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, holds up
-//! readers and who opens a producer, and lets commits of positions come to nothing.
+//! readers, who opens a producer and what is sent, and lets commits of positions come to nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use marlowe::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
-    BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, OffsetSpec, Producer,
-    Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    BoxFuture, CommittedOffset, Destination, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, NewRecord,
+    OffsetSpec, Producer, Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    Written,
 };
 use tokio::sync::watch;
 
@@ -54,6 +55,8 @@ pub(crate) struct WatchedBroker {
     pub(crate) positions: Gate,
     /// Where those pass who have opened a producer with transactions.
     pub(crate) producers: Gate,
+    /// Where those pass who wait for what they sent in a transaction.
+    pub(crate) outputs: Gate,
 }
 
 impl WatchedBroker {
@@ -66,6 +69,7 @@ impl WatchedBroker {
             reads: Gate::open_at_first(),
             positions: Gate::open_at_first(),
             producers: Gate::open_at_first(),
+            outputs: Gate::open_at_first(),
         }
     }
 
@@ -133,6 +137,53 @@ impl Reader for WatchedReader {
     }
 }
 
+struct WatchedProducer {
+    producer: Box<dyn TransactionalProducer>,
+    outputs: Gate,
+}
+
+impl Producer for WatchedProducer {
+    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
+        self.producer.destination(partition)
+    }
+
+    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
+        self.producer.send(to, record)
+    }
+
+    fn flush(&mut self) -> Answer<'_, Written> {
+        Box::pin(async {
+            self.outputs.pass().await;
+            self.producer.flush().await
+        })
+    }
+}
+
+impl TransactionalProducer for WatchedProducer {
+    fn begin(&mut self) -> Result<(), BrokerError> {
+        self.producer.begin()
+    }
+
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+    ) -> Result<(), BrokerError> {
+        self.producer.send_offsets(offsets, group)
+    }
+
+    fn commit(&mut self) -> Answer<'_, Written> {
+        Box::pin(async {
+            self.outputs.pass().await;
+            self.producer.commit().await
+        })
+    }
+
+    fn abort(&mut self) -> Answer<'_, ()> {
+        self.producer.abort()
+    }
+}
+
 impl Broker for WatchedBroker {
     fn location(&self) -> String {
         self.broker.location()
@@ -195,7 +246,8 @@ impl Broker for WatchedBroker {
         Box::pin(async move {
             let opened = self.broker.transactional_producer(id).await;
             self.producers.pass().await;
-            opened
+            let watched = |producer| Box::new(WatchedProducer { producer, outputs: self.outputs.clone() });
+            opened.map(|producer| watched(producer) as Box<dyn TransactionalProducer>)
         })
     }
 

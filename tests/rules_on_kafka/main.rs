@@ -36,6 +36,8 @@ mod inboxes;
 mod instances;
 #[path = "../rules/no_wipe.rs"]
 mod no_wipe;
+#[path = "../rules/one_row.rs"]
+mod one_row;
 #[path = "../rules/ownership.rs"]
 mod ownership;
 #[path = "../rules/restoring.rs"]
