@@ -15,7 +15,8 @@ pub(crate) enum Bench {
     Embedded(Embedded),
     /// Kafka: an agent at least once and exactly once, beside librdkafka and a `HashMap`; then latencies at half load.
     Kafka(Kafka),
-    /// Restore on Kafka: a worker without its tables, and with them, beside a consumer that reads the same changelog.
+    /// Restore on Kafka: a worker without its tables, and with them, beside a consumer that reads the same changelog; then how
+    /// long the events of another agent take while a table is restored.
     Restore(Restore),
 }
 
@@ -163,6 +164,7 @@ impl Restore {
             run(kafka("restore").arg("--data-dir").arg(&folder))?;
             run(&mut kafka("restore"))?;
         }
+        run(&mut kafka("restore-beside"))?;
         std::fs::remove_dir_all(&folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))
     }
 }

@@ -1,6 +1,7 @@
 //! What Marlowe costs on Kafka, beside librdkafka and a `HashMap`.
 
 mod bare;
+mod beside;
 mod latency;
 mod restore;
 mod visit;
@@ -49,6 +50,12 @@ pub(crate) enum Kafka {
         /// The folder for the tables.
         #[arg(long)]
         data_dir: Option<std::path::PathBuf>,
+    },
+    /// Start a worker with that table, and tell how long events of another agent take meanwhile, and afterwards.
+    RestoreBeside {
+        /// The brokers.
+        #[arg(long)]
+        brokers: String,
     },
     /// Tell how long it takes from an event to its output, at a steady load.
     Latency {
@@ -135,6 +142,7 @@ impl Kafka {
             Kafka::LoadChangelog { brokers, keys } => runtime()?.block_on(restore::load(&brokers, keys)),
             Kafka::ReadChangelog { brokers } => runtime()?.block_on(restore::read(&brokers)),
             Kafka::Restore { brokers, data_dir } => runtime()?.block_on(restore::restore(&brokers, data_dir)),
+            Kafka::RestoreBeside { brokers } => runtime()?.block_on(beside::measure(&brokers)),
             Kafka::Latency { brokers, rate, seconds } => runtime()?.block_on(latency::measure(&brokers, rate, seconds)),
         }
     }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use marlowe::{App, Config, KafkaBroker, KafkaConfig};
+use marlowe::{App, Config, KafkaBroker, KafkaConfig, Table};
 use marlowe_broker::{Cleanup, NewRecord, OffsetSpec, Partition, Partitioner, Timestamp, TopicConfig, TopicPartition};
 use serde::Serialize;
 
@@ -72,8 +72,8 @@ pub(crate) async fn read(brokers: &str) -> BenchResult<()> {
     Measured::tell("bare", records, watch.seconds())
 }
 
-/// Starts a worker whose table has that changelog, and waits until it is ready.
-pub(crate) async fn restore(brokers: &str, folder: Option<PathBuf>) -> BenchResult<()> {
+/// The program whose table has that changelog.
+pub(crate) fn program() -> (App, Table<String, u64>) {
     let mut app = App::new(APP);
     let visits = app.topic::<String, u64>("restore-visits").partitions(PARTITIONS);
     let counts = app.table::<String, u64>("counts");
@@ -81,6 +81,12 @@ pub(crate) async fn restore(brokers: &str, folder: Option<PathBuf>) -> BenchResu
         counts.update(event.key, |count| *count += 1);
         Ok(())
     });
+    (app, counts)
+}
+
+/// Starts a worker of it, and waits until it is ready.
+pub(crate) async fn restore(brokers: &str, folder: Option<PathBuf>) -> BenchResult<()> {
+    let (app, counts) = program();
     let config = Config::default().kafka(KafkaConfig::new(brokers)).without_web().lanes(1);
     let case = match &folder {
         None => "memory",

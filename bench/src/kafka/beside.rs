@@ -1,0 +1,124 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use marlowe::{Config, KafkaBroker, KafkaConfig};
+use marlowe_broker::{
+    Isolation, NewRecord, Offset, Partition, Partitioner, SharedBroker, Timestamp, TopicConfig, TopicPartition,
+};
+use tokio::time::Instant;
+
+use super::restore;
+use super::visit::PARTITIONS;
+use crate::BenchResult;
+
+const PINGS: &str = "restore-pings";
+const PONGS: &str = "restore-pongs";
+
+/// How often a ping is sent: 500 a second.
+const EVERY: Duration = Duration::from_millis(2);
+
+/// For how long they are followed after the restore.
+const AFTER: Duration = Duration::from_secs(15);
+
+/// When a ping was sent, and how long it took until its pong could be read; in microseconds.
+struct Ping {
+    sent: u64,
+    took: u64,
+}
+
+/// Sends pings through an agent of a worker that restores a table beside, and tells how long they took during the restore and
+/// after it.
+pub(crate) async fn measure(brokers: &str) -> BenchResult<()> {
+    let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await?;
+    for topic in [PINGS, PONGS] {
+        broker.create_topic(TopicConfig::new(topic, PARTITIONS)).await?;
+    }
+    let (mut app, _) = restore::program();
+    let (pings, pongs) = (app.topic::<String, u64>(PINGS), app.topic::<String, u64>(PONGS));
+    app.agent("echo", pings).each(async |(), at| Ok(at)).sink(pongs);
+    let config = Config::default().kafka(KafkaConfig::new(brokers)).without_web().lanes(1);
+    let mut running = app.start(config).await?;
+
+    let (begun, done) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+    let pinging = std::thread::spawn({
+        let (broker, done) = (broker.clone(), done.clone());
+        move || crate::runtime()?.block_on(ping(broker, begun, done))
+    });
+    let following = std::thread::spawn({
+        let done = done.clone();
+        move || crate::runtime()?.block_on(follow(broker, begun, done))
+    });
+    tokio::time::timeout(Duration::from_secs(600), running.ready()).await??;
+    let ready = begun.elapsed().as_micros() as u64;
+    tokio::time::sleep(AFTER).await;
+    done.store(true, Ordering::Relaxed);
+    pinging.join().map_err(|_| "the sender panicked")??;
+    let pings = following.join().map_err(|_| "the reader panicked")??;
+    let restored = running.restored();
+    running.stop().await?;
+
+    // Those sent before the agent was open have waited for the group.
+    let first = pings.first().map_or(0, |ping| ping.sent + ping.took);
+    let (during, after): (Vec<_>, Vec<_>) =
+        pings.iter().filter(|ping| ping.sent > first).partition(|ping| ping.sent < ready);
+    for (case, pings) in [("while a table is restored", during), ("afterwards", after)] {
+        let mut took: Vec<u64> = pings.iter().map(|ping| ping.took).collect();
+        took.sort_unstable();
+        let at = |share: f64| {
+            let index = (took.len().saturating_sub(1) as f64 * share) as usize;
+            took.get(index).map(|took| *took as f64 / 1000.0)
+        };
+        let line = serde_json::json!({
+            "case": case,
+            "restored": restored,
+            "restore_seconds": ready.saturating_sub(first) as f64 / 1e6,
+            "pings": took.len(),
+            "p50_ms": at(0.5),
+            "p99_ms": at(0.99),
+            "max_ms": at(1.0),
+        });
+        println!("{line}");
+    }
+    Ok(())
+}
+
+async fn ping(broker: SharedBroker, begun: Instant, done: Arc<AtomicBool>) -> BenchResult<()> {
+    let mut producer = broker.producer()?;
+    let destinations: Vec<_> = Partition::all(PARTITIONS)
+        .map(|partition| producer.destination(&TopicPartition::new(PINGS, partition)))
+        .collect::<Result<_, _>>()?;
+    let mut tick = tokio::time::interval(EVERY);
+    let mut number = 0u64;
+    while !done.load(Ordering::Relaxed) {
+        tick.tick().await;
+        number += 1;
+        let (key, value) = (format!("page-{number:010}"), begun.elapsed().as_micros().to_string());
+        let partition = Partitioner::Murmur2.partition(key.as_bytes(), PARTITIONS);
+        let timestamp = Timestamp::from_millis(1_700_000_000_000);
+        let record = NewRecord { timestamp, key: Some(key.as_bytes()), value: Some(value.as_bytes()), headers: &[] };
+        producer.send(destinations[partition.index()], record)?;
+    }
+    producer.flush().await?;
+    Ok(())
+}
+
+/// Reads pongs as they are committed.
+async fn follow(broker: SharedBroker, begun: Instant, done: Arc<AtomicBool>) -> BenchResult<Vec<Ping>> {
+    let mut reader = broker.reader(Isolation::ReadCommitted)?;
+    for partition in Partition::all(PARTITIONS) {
+        reader.assign(&TopicPartition::new(PONGS, partition), Offset::ZERO)?;
+    }
+    let mut pings = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let Ok(fetched) = tokio::time::timeout(Duration::from_millis(200), reader.poll()).await else { continue };
+        let now = begun.elapsed().as_micros() as u64;
+        for batch in fetched?.iter().map(|fetched| &fetched.batch) {
+            for index in 0..batch.len() {
+                let sent: u64 = serde_json::from_slice(batch.get(index).value.unwrap_or_default())?;
+                pings.push(Ping { sent, took: now.saturating_sub(sent) });
+            }
+        }
+    }
+    Ok(pings)
+}
