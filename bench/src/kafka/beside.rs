@@ -1,10 +1,11 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use marlowe::{Config, KafkaBroker, KafkaConfig};
 use marlowe_broker::{
-    Isolation, NewRecord, Offset, Partition, Partitioner, SharedBroker, Timestamp, TopicConfig, TopicPartition,
+    Fetched, Isolation, NewRecord, Offset, Partition, Partitioner, SharedBroker, Timestamp, TopicConfig, TopicPartition,
 };
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ const AFTER: Duration = Duration::from_secs(15);
 
 /// When a ping was sent, and how long it took until its pong could be read; in microseconds.
 struct Ping {
+    partition: usize,
     sent: u64,
     took: u64,
 }
@@ -58,10 +60,13 @@ pub(crate) async fn measure(brokers: &str) -> BenchResult<()> {
     let restored = running.restored();
     running.stop().await?;
 
-    // Those sent before the agent was open have waited for the group.
-    let first = pings.first().map_or(0, |ping| ping.sent + ping.took);
-    let (during, after): (Vec<_>, Vec<_>) =
-        pings.iter().filter(|ping| ping.sent > first).partition(|ping| ping.sent < ready);
+    // A partition is at work when its first pong is there; those sent before have waited for that.
+    let mut opened = [None; PARTITIONS as usize];
+    for ping in &pings {
+        opened[ping.partition].get_or_insert(ping.sent + ping.took);
+    }
+    let is_at_work = |ping: &&Ping| opened[ping.partition].is_some_and(|opened| ping.sent > opened);
+    let (during, after): (Vec<_>, Vec<_>) = pings.iter().filter(is_at_work).partition(|ping| ping.sent < ready);
     for (case, pings) in [("while a table is restored", during), ("afterwards", after)] {
         let mut took: Vec<u64> = pings.iter().map(|ping| ping.took).collect();
         took.sort_unstable();
@@ -72,7 +77,8 @@ pub(crate) async fn measure(brokers: &str) -> BenchResult<()> {
         let line = serde_json::json!({
             "case": case,
             "restored": restored,
-            "restore_seconds": ready.saturating_sub(first) as f64 / 1e6,
+            "restore_seconds": ready as f64 / 1e6,
+            "opened_seconds": opened.map(|opened| opened.map(|opened| opened as f64 / 1e6)),
             "pings": took.len(),
             "p50_ms": at(0.5),
             "p99_ms": at(0.99),
@@ -98,25 +104,28 @@ async fn ping(broker: SharedBroker, begun: Instant, done: Arc<AtomicBool>) -> Be
         let timestamp = Timestamp::from_millis(1_700_000_000_000);
         let record = NewRecord { timestamp, key: Some(key.as_bytes()), value: Some(value.as_bytes()), headers: &[] };
         producer.send(destinations[partition.index()], record)?;
+        producer.flush().await?;
     }
-    producer.flush().await?;
     Ok(())
 }
 
 /// Reads pongs as they are committed.
 async fn follow(broker: SharedBroker, begun: Instant, done: Arc<AtomicBool>) -> BenchResult<Vec<Ping>> {
     let mut reader = broker.reader(Isolation::ReadCommitted)?;
+    let mut partitions = HashMap::new();
     for partition in Partition::all(PARTITIONS) {
-        reader.assign(&TopicPartition::new(PONGS, partition), Offset::ZERO)?;
+        let source = reader.assign(&TopicPartition::new(PONGS, partition), Offset::ZERO)?;
+        partitions.insert(source, partition.index());
     }
     let mut pings = Vec::new();
     while !done.load(Ordering::Relaxed) {
         let Ok(fetched) = tokio::time::timeout(Duration::from_millis(200), reader.poll()).await else { continue };
         let now = begun.elapsed().as_micros() as u64;
-        for batch in fetched?.iter().map(|fetched| &fetched.batch) {
+        for Fetched { source, batch } in fetched? {
+            let partition = partitions[&source];
             for index in 0..batch.len() {
                 let sent: u64 = serde_json::from_slice(batch.get(index).value.unwrap_or_default())?;
-                pings.push(Ping { sent, took: now.saturating_sub(sent) });
+                pings.push(Ping { partition, sent, took: now.saturating_sub(sent) });
             }
         }
     }
