@@ -10,7 +10,7 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.TopicExistsException;
 
-/** The topic that carries the total to every instance. A global table reads a topic that exists: Kafka Streams makes none for it. */
+/** The topic that carries the total to every instance. A global table wants one that exists: Kafka Streams makes none for it. */
 final class Totals {
     private Totals() {}
 
