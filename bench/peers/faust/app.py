@@ -161,7 +161,7 @@ JOBS = {
 def main() -> None:
     args = arguments()
     if args.guarantee == "exactly-once":
-        refuse("Faust's exactly_once gives wrong rows even when nothing fails: 7 and 63 of 40,000 events were missing in two tries")
+        refuse("Faust's exactly_once gives wrong rows even when nothing fails: 7 and 64 of 40,000 events were missing in two tries")
     if args.threads > 1:
         refuse("a Faust worker has one thread: start more workers")
     if args.job == "serve" and args.http is None:
