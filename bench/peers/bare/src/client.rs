@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::PeerResult;
+use crate::arguments::Arguments;
+
+/// How long Kafka may take to answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The settings of a consumer that is told what to read, and commits by hand.
+pub(crate) fn consumer(arguments: &Arguments) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &arguments.brokers)
+        .set("group.id", &arguments.group)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        // How soon it fetches again after its queue was full.
+        .set("fetch.queue.backoff.ms", "2");
+    config
+}
+
+/// How many partitions the input has.
+pub(crate) fn partitions(arguments: &Arguments) -> PeerResult<i32> {
+    let consumer: BaseConsumer = consumer(arguments).create()?;
+    let metadata = consumer.fetch_metadata(Some(&arguments.events), PATIENCE)?;
+    match metadata.topics().first().map(|topic| topic.partitions().len()) {
+        Some(partitions) if partitions > 0 => Ok(partitions as i32),
+        _ => Err(format!("there is no topic `{}`: create it first", arguments.events).into()),
+    }
+}

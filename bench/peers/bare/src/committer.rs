@@ -1,0 +1,144 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+use crate::PeerResult;
+use crate::arguments::{Arguments, Guarantee};
+use crate::batch::Batch;
+use crate::client::PATIENCE;
+
+/// Commits batches, one at a time, in a thread of its own: the loop goes on meanwhile.
+pub(crate) struct Committer {
+    busy: Arc<AtomicBool>,
+    batches: Option<SyncSender<Batch>>,
+    thread: Option<JoinHandle<PeerResult<()>>>,
+}
+
+impl Committer {
+    /// Opens the one of thread `number`, which commits for `consumer`'s group.
+    pub(crate) fn open(arguments: Arc<Arguments>, number: usize, consumer: Arc<BaseConsumer>) -> PeerResult<Self> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &arguments.brokers)
+            .set("enable.idempotence", "true")
+            .set("queue.buffering.max.messages", "0")
+            .set("queue.buffering.max.kbytes", "1048576")
+            .set("linger.ms", "5");
+        if arguments.guarantee == Guarantee::ExactlyOnce {
+            config.set("transactional.id", format!("{}-{number}", arguments.group));
+        }
+        let producer: ThreadedProducer<Deliveries> = config.create_with_context(Deliveries)?;
+        if arguments.guarantee == Guarantee::ExactlyOnce {
+            producer.init_transactions(PATIENCE)?;
+        }
+        let (batches, taken) = sync_channel(1);
+        let busy = Arc::new(AtomicBool::new(false));
+        let at_work = busy.clone();
+        let thread = std::thread::spawn(move || commit_all(&arguments, &producer, &consumer, &taken, &at_work));
+        Ok(Self { busy, batches: Some(batches), thread: Some(thread) })
+    }
+
+    /// Whether the last batch is not committed yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// Has the batch committed, when the last one is done.
+    pub(crate) fn give(&mut self, batch: Batch) -> PeerResult<()> {
+        self.busy.store(true, Ordering::Release);
+        match self.batches.as_ref().map(|batches| batches.send(batch)) {
+            Some(Ok(())) => Ok(()),
+            _ => self.failed(),
+        }
+    }
+
+    /// Waits until all is committed.
+    pub(crate) fn close(mut self) -> PeerResult<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> PeerResult<()> {
+        self.batches = None;
+        match self.thread.take() {
+            Some(thread) => thread.join().map_err(|_| "the committing thread panicked")?,
+            None => Ok(()),
+        }
+    }
+
+    /// Why the thread has ended.
+    fn failed(&mut self) -> PeerResult<()> {
+        self.join()?;
+        Err("the committing thread has ended".into())
+    }
+}
+
+fn commit_all(
+    arguments: &Arguments,
+    producer: &ThreadedProducer<Deliveries>,
+    consumer: &BaseConsumer,
+    batches: &Receiver<Batch>,
+    busy: &AtomicBool,
+) -> PeerResult<()> {
+    let (topics, output) = (arguments.inputs(), arguments.output());
+    for batch in batches {
+        let mut positions = TopicPartitionList::new();
+        for (topic, partition, next) in &batch.positions {
+            positions.add_partition_offset(topics[*topic], *partition, Offset::Offset(*next))?;
+        }
+        match arguments.guarantee {
+            Guarantee::ExactlyOnce => {
+                let group = consumer.group_metadata().ok_or("the consumer has no group")?;
+                producer.begin_transaction()?;
+                send(producer, &output, &batch)?;
+                producer.send_offsets_to_transaction(&positions, &group, PATIENCE)?;
+                // A record that was not delivered has the transaction fail.
+                producer.commit_transaction(PATIENCE)?;
+            }
+            Guarantee::AtLeastOnce => {
+                send(producer, &output, &batch)?;
+                producer.flush(PATIENCE)?;
+                consumer.commit(&positions, CommitMode::Sync)?;
+            }
+        }
+        busy.store(false, Ordering::Release);
+    }
+    Ok(())
+}
+
+fn send(producer: &ThreadedProducer<Deliveries>, topic: &str, batch: &Batch) -> PeerResult<()> {
+    for (partition, key, value) in batch.records() {
+        let mut record = BaseRecord::to(topic).partition(partition).key(key).payload(value);
+        while let Err((error, again)) = producer.send(record) {
+            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+                return Err(error.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            record = again;
+        }
+    }
+    Ok(())
+}
+
+/// Hears what became of each record.
+struct Deliveries;
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            // At least once, what is committed after this would be lost. Nothing is, if it stops here.
+            eprintln!("error: a record was not delivered: {error}");
+            std::process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use marlowe::axum::Router;
+use marlowe::axum::extract::{Path, State};
+use marlowe::axum::http::StatusCode;
+use marlowe::axum::routing::get;
+use marlowe::{App, Table, TableView, Topic};
+
+use crate::arguments::{Arguments, Guarantee, Job};
+use crate::event::Event;
+
+/// Declares what the job asks for.
+pub(crate) fn declare(app: &mut App, arguments: &Arguments) {
+    if arguments.guarantee == Guarantee::AtLeastOnce {
+        app.at_least_once();
+    }
+    let events = app.topic::<String, Event>(&arguments.events);
+    match arguments.job {
+        Job::Pass => pass(app, events, &arguments.out()),
+        Job::Total => total(app, events),
+        job => {
+            let counts = app.table::<String, u64>("counts").cache_rows(arguments.cache_rows());
+            match job {
+                Job::Regroup => regroup(app, events, counts),
+                Job::Shared => shared(app, events, &arguments.others, counts),
+                Job::Serve => serve(app, events, counts),
+                _ => count(app, events, counts),
+            }
+        }
+    }
+}
+
+fn pass(app: &mut App, events: Topic<String, Event>, out: &str) {
+    let out = app.topic::<String, Event>(out);
+    app.agent("pass", events).with(out).each_event(async |out, event| {
+        out.send(&event.key, &event.value);
+        Ok(())
+    });
+}
+
+fn count(app: &mut App, events: Topic<String, Event>, counts: Table<String, u64>) {
+    app.agent("count", events).with(counts).each(async |counts, event| {
+        counts.update(event.page, |count| *count += 1);
+        Ok(())
+    });
+}
+
+fn regroup(app: &mut App, events: Topic<String, Event>, counts: Table<String, u64>) {
+    app.agent("count", events.group_by(|event| event.user.clone())).with(counts).each(async |counts, event| {
+        counts.update(event.user, |count| *count += 1);
+        Ok(())
+    });
+}
+
+fn shared(app: &mut App, events: Topic<String, Event>, others: &str, counts: Table<String, u64>) {
+    let others = app.topic::<String, Event>(others);
+    count(app, events, counts);
+    app.agent("count-others", others).with(counts).each(async |counts, event| {
+        counts.update(event.page, |count| *count += 1);
+        Ok(())
+    });
+    app.partition_timer("sum", Duration::from_secs(1)).with(counts).run(async |counts| {
+        println!("sum {}", counts.iter().map(|(_, count)| count).sum::<u64>());
+        Ok(())
+    });
+}
+
+fn total(app: &mut App, events: Topic<String, Event>) {
+    let total = app.global_table::<String, u64>("total").merge(|total, more| *total += more);
+    app.agent("count", events).with(total).each(async |total, _| {
+        total.send("all", 1);
+        Ok(())
+    });
+}
+
+fn serve(app: &mut App, events: Topic<String, Event>, counts: Table<String, u64>) {
+    count(app, events, counts);
+    app.web(move |worker| Router::new().route("/counts/{page}", get(row)).with_state(worker.open(counts.view())));
+}
+
+async fn row(State(counts): State<TableView<String, u64>>, Path(page): Path<String>) -> (StatusCode, String) {
+    match counts.get(page).await {
+        Ok(Some(count)) => (StatusCode::OK, count.to_string()),
+        Ok(None) => (StatusCode::NOT_FOUND, "no such page\n".into()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}
