@@ -1,3 +1,5 @@
+mod peers;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +20,8 @@ pub(crate) enum Bench {
     /// Restore on Kafka: a worker without its tables, and with them, beside a consumer that reads the same changelog; then how
     /// long the events of another agent take while a table is restored.
     Restore(Restore),
+    /// Kafka Streams, Goka, Faust, Quix Streams, Marlowe and a bare loop, beside each other.
+    Peers(peers::Peers),
 }
 
 #[derive(Args)]
@@ -62,6 +66,7 @@ impl Bench {
             Bench::Embedded(embedded) => embedded.run(),
             Bench::Kafka(kafka) => kafka.run(),
             Bench::Restore(restore) => restore.run(),
+            Bench::Peers(peers) => peers.run(),
         }
     }
 }

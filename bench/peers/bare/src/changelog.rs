@@ -34,7 +34,9 @@ pub(crate) fn create(arguments: &Arguments, partitions: i32) -> PeerResult<()> {
 /// Reads the rows of these partitions from their changelog.
 pub(crate) fn restore(arguments: &Arguments, tables: &mut BTreeMap<i32, Table>) -> PeerResult<()> {
     let name = arguments.output();
-    let consumer: BaseConsumer = client::consumer(arguments).set("enable.partition.eof", "true").create()?;
+    // The end shows in a fetch that brings nothing: it should not be held back for long.
+    let mut config = client::consumer(arguments);
+    let consumer: BaseConsumer = config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10").create()?;
     let mut partitions = TopicPartitionList::new();
     for partition in tables.keys() {
         partitions.add_partition_offset(&name, *partition, Offset::Beginning)?;

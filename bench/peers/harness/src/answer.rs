@@ -1,0 +1,138 @@
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::PeersResult;
+use crate::changelog::{self, Counts};
+use crate::event::{Event, Events, USERS};
+use crate::feed::Feed;
+use crate::kafka::Kafka;
+use crate::system::System;
+use crate::work::{Guarantee, Job};
+
+/// What must have been counted of `feeds` at the end of a job.
+pub(crate) fn truth(job: Job, feeds: &[Feed]) -> Counts {
+    if job == Job::Total {
+        return [("all".to_owned(), feeds.iter().map(|feed| feed.count).sum())].into();
+    }
+    let pages = feeds.iter().map(|feed| feed.keys).max().unwrap_or_default();
+    let mut counted = vec![0u64; if job == Job::Regroup { USERS } else { pages } as usize];
+    for feed in feeds {
+        for event in Events::new(feed.keys, feed.seed).take(feed.count as usize) {
+            counted[if job == Job::Regroup { event.user } else { event.page } as usize] += 1;
+        }
+    }
+    let key = |number| if job == Job::Regroup { Event::user_key(number) } else { Event::page_key(number) };
+    (0..).zip(counted).filter(|(_, count)| *count > 0).map(|(number, count)| (key(number), count)).collect()
+}
+
+/// What a system has counted, as it stands in Kafka.
+pub(crate) fn given(kafka: &Kafka, system: System, group: &str, job: Job, out: &str) -> PeersResult<Counts> {
+    if job.of_program() == "pass" { passed(kafka, out) } else { changelog::read(kafka, system, group, job) }
+}
+
+/// How many events of each page came through; each is looked at.
+fn passed(kafka: &Kafka, out: &str) -> PeersResult<Counts> {
+    let mut counts = Counts::new();
+    let mut wrong = None;
+    kafka.read(
+        out,
+        |_| 0,
+        |partition, offset, key, value| {
+            let event: Option<Value> = serde_json::from_slice(value).ok();
+            let field = |name| event.as_ref().and_then(|event| event.get(name));
+            let page = field("page").and_then(Value::as_str);
+            let whole = field("user").is_some() && field("at").is_some() && field("agent").is_some();
+            match page {
+                Some(page) if page.as_bytes() == key && whole => *counts.entry(page.to_owned()).or_default() += 1,
+                _ => wrong = Some(format!("`{out}`[{partition}] at {offset} is no event")),
+            }
+        },
+    )?;
+    wrong.map_or(Ok(counts), |reason| Err(reason.into()))
+}
+
+/// How what was counted differs from the truth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Events that were not counted.
+    pub(crate) lost: u64,
+    /// Events that were counted once more.
+    pub(crate) over: u64,
+    /// Rows that are not right.
+    pub(crate) rows: u64,
+    example: Option<String>,
+}
+
+impl Difference {
+    /// Between what should be and what is.
+    pub(crate) fn between(truth: &Counts, given: &Counts) -> Self {
+        let mut difference = Self::default();
+        for (key, should) in truth {
+            difference.add(key, *should, given.get(key).copied().unwrap_or_default());
+        }
+        for (key, is) in given.iter().filter(|(key, _)| !truth.contains_key(*key)) {
+            difference.add(key, 0, *is);
+        }
+        difference
+    }
+
+    fn add(&mut self, key: &str, should: u64, is: u64) {
+        self.lost += should.saturating_sub(is);
+        self.over += is.saturating_sub(should);
+        if should != is {
+            self.rows += 1;
+            self.example.get_or_insert_with(|| format!("{key} is {is} instead of {should}"));
+        }
+    }
+
+    /// Whether it is more than the guarantee allows: at least once, events may be counted once more, and none lost.
+    pub(crate) fn breaks(&self, guarantee: Guarantee) -> bool {
+        self.lost > 0 || (guarantee == Guarantee::ExactlyOnce && self.over > 0)
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, over, rows, example } = self;
+        write!(f, "{lost} lost, {over} too many, in {rows} rows")?;
+        example.as_ref().map_or(Ok(()), |example| write!(f, " ({example})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Difference, truth};
+    use crate::changelog::Counts;
+    use crate::feed::Feed;
+    use crate::work::{Guarantee, Job};
+
+    fn counts<const N: usize>(rows: [(&str, u64); N]) -> Counts {
+        rows.into_iter().map(|(key, count)| (key.to_owned(), count)).collect()
+    }
+
+    #[test]
+    fn each_event_is_in_the_truth_of_each_job() {
+        let feeds = [Feed { keys: 50, seed: 0, count: 1000 }, Feed { keys: 50, seed: 1, count: 500 }];
+        for job in [Job::Count, Job::Regroup, Job::Shared, Job::Total] {
+            assert_eq!(truth(job, &feeds).values().sum::<u64>(), 1500, "{job:?}");
+        }
+        assert_eq!(truth(Job::Count, &feeds).len(), 50);
+    }
+
+    #[test]
+    fn what_is_lost_is_told_from_what_is_too_many() {
+        let difference =
+            Difference::between(&counts([("a", 3), ("b", 2), ("c", 1)]), &counts([("a", 1), ("b", 5), ("d", 1)]));
+        assert_eq!((difference.lost, difference.over, difference.rows), (3, 4, 4));
+        assert!(difference.breaks(Guarantee::AtLeastOnce));
+    }
+
+    #[test]
+    fn too_many_break_exactly_once_only() {
+        let difference = Difference::between(&counts([("a", 1)]), &counts([("a", 2)]));
+        assert!(difference.breaks(Guarantee::ExactlyOnce));
+        assert!(!difference.breaks(Guarantee::AtLeastOnce));
+        assert!(!Difference::default().breaks(Guarantee::ExactlyOnce));
+    }
+}

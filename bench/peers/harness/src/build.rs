@@ -1,0 +1,130 @@
+use std::path::Path;
+use std::process::Command;
+
+use crate::PeersResult;
+use crate::arguments::Arguments;
+use crate::system::System;
+
+/// Builds a system's program. The Rust ones are built with this one.
+pub(crate) fn build(arguments: &Arguments, system: System) -> PeersResult<()> {
+    let folder = arguments.folder(system);
+    if !folder.is_dir() {
+        let (title, folder) = (system.title(), folder.display());
+        return Err(format!("there is no program of {title} at {folder}: leave it out with --systems").into());
+    }
+    let workshop = arguments.workshop();
+    std::fs::create_dir_all(&workshop).map_err(|error| format!("cannot create {}: {error}", workshop.display()))?;
+    match system {
+        System::Bare | System::Marlowe => Ok(()),
+        System::KafkaStreams => {
+            needs("java", "-version", "a JDK, 17 or later (Debian: `openjdk-17-jdk-headless`)", system)?;
+            needs("mvn", "-version", "Maven (Debian: `maven`)", system)?;
+            run(Command::new("mvn").args(["-q", "package"]).current_dir(&folder))
+        }
+        System::Goka => {
+            needs("go", "version", "Go (https://go.dev/dl)", system)?;
+            let program = workshop.join("goka-peer");
+            run(Command::new("go").args(["build", "-o"]).arg(program).arg(".").current_dir(&folder))
+        }
+        System::Faust | System::Quix => {
+            needs("python3", "--version", "Python, 3.10 or later (Debian: `python3-venv`)", system)?;
+            environment(&folder, &workshop.join(system.name()))
+        }
+    }
+}
+
+/// Makes a virtual environment with what a program requires, unless it is there.
+fn environment(folder: &Path, environment: &Path) -> PeersResult<()> {
+    let requirements = folder.join("requirements.txt");
+    let wanted = std::fs::read(&requirements);
+    let wanted = wanted.map_err(|error| format!("cannot read {}: {error}", requirements.display()))?;
+    let stamp = environment.join("requirements.txt");
+    if std::fs::read(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    let pip = environment.join("bin").join("pip");
+    run(Command::new(pip).args(["install", "--quiet", "--requirement"]).arg(&requirements))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()).into())
+}
+
+/// The command that starts a system's program, so far without the contract's arguments.
+pub(crate) fn program(arguments: &Arguments, system: System) -> Command {
+    let (folder, workshop) = (arguments.folder(system), arguments.workshop());
+    match system {
+        System::Bare | System::Marlowe => Command::new(arguments.programs().join(format!("{}-peer", system.name()))),
+        System::KafkaStreams => {
+            let built = folder.join("target");
+            let mut command = Command::new("java");
+            let path = format!("{}:{}/*", built.join("classes").display(), built.join("lib").display());
+            command.args(["-cp", &path, "peers.Main"]);
+            command
+        }
+        System::Goka => Command::new(workshop.join("goka-peer")),
+        System::Faust | System::Quix => {
+            let mut command = Command::new(workshop.join(system.name()).join("bin").join("python"));
+            command.arg(folder.join("app.py"));
+            command
+        }
+    }
+}
+
+/// Which version of a system is measured.
+pub(crate) fn version(arguments: &Arguments, system: System) -> PeersResult<String> {
+    let Some((file, before)) = system.version_at() else {
+        return match system {
+            System::Marlowe => {
+                let manifest = std::fs::read_to_string(arguments.workspace.join("Cargo.toml")).unwrap_or_default();
+                let version = version_in(&manifest, "version = \"").unwrap_or_default();
+                Ok(format!("{version}, commit {}", commit(&arguments.workspace)))
+            }
+            _ => Ok(format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1)),
+        };
+    };
+    let path = arguments.folder(system).join(file);
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let version = version_in(&text, before);
+    version.ok_or_else(|| format!("{} does not say which version: there is no `{before}`", path.display()).into())
+}
+
+fn version_in(text: &str, before: &str) -> Option<String> {
+    let (_, rest) = text.split_once(before)?;
+    Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect())
+}
+
+/// The commit that is checked out.
+fn commit(workspace: &Path) -> String {
+    let output = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(workspace).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    if text.is_empty() { "unknown".into() } else { text }
+}
+
+/// That a tool is there.
+fn needs(tool: &str, question: &str, what: &str, system: System) -> PeersResult<()> {
+    let there = Command::new(tool).arg(question).output().is_ok_and(|output| output.status.success());
+    if there {
+        return Ok(());
+    }
+    let title = system.title();
+    Err(format!("{title} needs {what}, and `{tool}` does not run: install it, or leave {title} out with --systems")
+        .into())
+}
+
+fn run(command: &mut Command) -> PeersResult<()> {
+    let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_in;
+
+    #[test]
+    fn a_version_is_read_from_what_a_program_requires() {
+        let pom = "<properties>\n  <kafka.version>4.1.2</kafka.version>\n";
+        assert_eq!(version_in(pom, "<kafka.version>").as_deref(), Some("4.1.2"));
+        let requirements = "quixstreams==3.28.1\norjson==3.0\n";
+        assert_eq!(version_in(requirements, "quixstreams==").as_deref(), Some("3.28.1"));
+        assert_eq!(version_in(requirements, "faust-streaming=="), None);
+    }
+}

@@ -1,0 +1,71 @@
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::feed::{Feed, Steady, touch};
+use crate::figures::Figures;
+use crate::kafka::{Cleanup, Isolation, PATIENCE, consumer};
+use crate::outcome::{Outcome, Setback};
+use crate::progress::{self, Progress};
+use crate::team::Team;
+use crate::trial::{LOOK, Trial};
+
+/// For so long the group must have had both members before one is killed.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// The seed of what is sent.
+const SEED: u64 = 7;
+
+/// Kills one of two workers under a steady load, and takes the time until, in every partition, an event is committed that was
+/// sent after that.
+pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
+    let (kafka, keys, rate) = (trial.kafka, trial.work.keys, trial.system().easy_rate());
+    let inputs = [format!("{}-in", trial.group)];
+    kafka.create(&inputs[0], Cleanup::Delete)?;
+    let mut first = touch(kafka, &inputs[0], keys)?;
+    let progress = Progress::of(kafka, &trial.group, &inputs)?;
+    let worker = |number| trial.worker(number, 1, &trial.machine.cores(number, 1), &inputs, None);
+    let mut team = Team::of(vec![worker(0)?, worker(1)?]);
+    trial.wait_for(&mut team, &progress, &progress::ends(kafka, &inputs)?, "before all partitions were worked on")?;
+    wait_for_members(trial, &mut team)?;
+    let steady = Steady::start(kafka, &inputs[0], keys, SEED, rate)?;
+    let killed = kill(trial, &mut team, &progress, &inputs);
+    let sent = steady.stop()?;
+    let seconds = killed?;
+    first.extend(touch(kafka, &inputs[0], keys)?);
+    trial.wait_for(&mut team, &progress, &progress::ends(kafka, &inputs)?, "before all was counted")?;
+    team.stop()?;
+    let over = trial.check(&[Feed { keys, seed: SEED, count: sent }], &first)?;
+    Ok(Figures { seconds: Some(seconds), sent_per_second: Some(rate as f64), over, ..Figures::default() })
+}
+
+fn kill(trial: &Trial<'_>, team: &mut Team, progress: &Progress, inputs: &[String]) -> Result<f64, Setback> {
+    // The load runs for a while with both.
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLED {
+        team.usage()?;
+        std::thread::sleep(LOOK);
+    }
+    team.kill_first();
+    let killed = Instant::now();
+    let wanted = progress::ends(trial.kafka, inputs)?.into_iter().map(|(place, end)| (place, end + 1)).collect();
+    let again = trial.wait_for(team, progress, &wanted, "before all partitions made progress again")?;
+    Ok((again - killed).as_secs_f64())
+}
+
+/// Waits until two members have shared the partitions out, for a while.
+fn wait_for_members(trial: &Trial<'_>, team: &mut Team) -> Result<(), Setback> {
+    let asker: BaseConsumer = consumer(&trial.kafka.brokers(), "peers", Isolation::Uncommitted).create()?;
+    let mut since = Instant::now();
+    while since.elapsed() < SETTLED {
+        let groups = asker.fetch_group_list(Some(&trial.group), PATIENCE)?;
+        let settled = groups.groups().iter().any(|group| group.state() == "Stable" && group.members().len() > 1);
+        if !settled {
+            since = Instant::now();
+        }
+        team.usage()?;
+        trial.check_patience("before the group had two members")?;
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+use serde::Serialize;
+
+/// What was measured in one run; each where it applies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Figures {
+    /// Events, in a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events_per_second: Option<f64>,
+    /// The processor's seconds, of all threads, user and system, for a million events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu_seconds_per_million: Option<f64>,
+    /// The most memory of its own that the processes had, in megabytes (10^6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_memory_mb: Option<f64>,
+    /// The most memory that was resident, with files that are mapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_resident_mb: Option<f64>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seconds: Option<f64>,
+    /// Half of them were faster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) p50_ms: Option<f64>,
+    /// 99 of 100 were faster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) p99_ms: Option<f64>,
+    /// Reads, in a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reads_per_second: Option<f64>,
+    /// Events a second that were sent, where that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_per_second: Option<f64>,
+    /// Events that were counted once more, which at least once allows.
+    pub(crate) over: u64,
+    /// What a reader should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+}
+
+impl Figures {
+    /// Of each figure the median, of all runs. Nothing of no runs.
+    pub(crate) fn median(runs: &[&Figures]) -> Option<Figures> {
+        let first = runs.first()?;
+        let of = |figure: fn(&Figures) -> Option<f64>| median(runs.iter().filter_map(|run| figure(run)).collect());
+        Some(Figures {
+            events_per_second: of(|run| run.events_per_second),
+            cpu_seconds_per_million: of(|run| run.cpu_seconds_per_million),
+            peak_memory_mb: of(|run| run.peak_memory_mb),
+            peak_resident_mb: of(|run| run.peak_resident_mb),
+            seconds: of(|run| run.seconds),
+            p50_ms: of(|run| run.p50_ms),
+            p99_ms: of(|run| run.p99_ms),
+            reads_per_second: of(|run| run.reads_per_second),
+            sent_per_second: of(|run| run.sent_per_second),
+            over: runs.iter().map(|run| run.over).max().unwrap_or_default(),
+            note: first.note.clone(),
+        })
+    }
+}
+
+/// The one in the middle, or the mean of the two there.
+pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(figures[middle]),
+        _ => Some(f64::midpoint(figures[middle - 1], figures[middle])),
+    }
+}
+
+/// The least and the most.
+pub(crate) fn spread(figures: &[f64]) -> Option<(f64, f64)> {
+    let least = figures.iter().copied().min_by(f64::total_cmp)?;
+    let most = figures.iter().copied().max_by(f64::total_cmp)?;
+    Some((least, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Figures, median, spread};
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some((1.0, 3.0)));
+    }
+
+    #[test]
+    fn each_figure_has_its_own_median() {
+        let run = |speed, memory| Figures {
+            events_per_second: Some(speed),
+            peak_memory_mb: Some(memory),
+            ..Figures::default()
+        };
+        let (a, b, c) = (run(1.0, 30.0), run(2.0, 10.0), run(3.0, 20.0));
+        let median = Figures::median(&[&a, &b, &c]);
+        assert_eq!(median, Some(run(2.0, 20.0)));
+    }
+}

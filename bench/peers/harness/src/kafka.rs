@@ -1,0 +1,244 @@
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures_executor::block_on;
+use kafka_cluster::{Cluster, ClusterConfig, Release};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use crate::PeersResult;
+
+/// How many partitions all topics have.
+pub(crate) const PARTITIONS: i32 = 4;
+
+/// How long Kafka may take to answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The Kafka that all systems work on.
+pub(crate) struct Kafka {
+    cluster: Cluster,
+    admin: AdminClient<DefaultClientContext>,
+    all: BaseConsumer,
+    committed: BaseConsumer,
+}
+
+/// What a topic's records are kept for.
+#[derive(Clone, Copy)]
+pub(crate) enum Cleanup {
+    /// All are kept.
+    Delete,
+    /// The last of each key is kept.
+    Compact,
+}
+
+/// Which records a reader sees.
+#[derive(Clone, Copy)]
+pub(crate) enum Isolation {
+    Committed,
+    Uncommitted,
+}
+
+impl Kafka {
+    /// Starts one broker on the loopback.
+    pub(crate) fn start() -> PeersResult<Self> {
+        let cluster = Cluster::start(ClusterConfig::one().long_running())
+            .map_err(|error| format!("Kafka does not start: {error}"))?;
+        let brokers = cluster.bootstrap();
+        Ok(Self {
+            admin: ClientConfig::new().set("bootstrap.servers", &brokers).create()?,
+            all: consumer(&brokers, "peers", Isolation::Uncommitted).create()?,
+            committed: consumer(&brokers, "peers", Isolation::Committed).create()?,
+            cluster,
+        })
+    }
+
+    /// Its version.
+    pub(crate) fn version() -> &'static str {
+        Release::version()
+    }
+
+    /// Where it is.
+    pub(crate) fn brokers(&self) -> String {
+        self.cluster.bootstrap()
+    }
+
+    /// The broker's process.
+    pub(crate) fn process_id(&self) -> Option<i32> {
+        self.cluster.brokers().first()?.process_id()
+    }
+
+    /// Creates a topic.
+    pub(crate) fn create(&self, topic: &str, cleanup: Cleanup) -> PeersResult<()> {
+        let policy = match cleanup {
+            Cleanup::Delete => "delete",
+            Cleanup::Compact => "compact",
+        };
+        let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
+        match block_on(self.admin.create_topics([&new], &AdminOptions::new()))?.into_iter().next() {
+            Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
+                Err(format!("cannot create the topic `{topic}`: {error}").into())
+            }
+            // It is there when each partition has a leader.
+            _ => self.ends(topic).map(drop),
+        }
+    }
+
+    /// The topics whose names have `group` in them.
+    pub(crate) fn topics_of(&self, group: &str) -> PeersResult<Vec<String>> {
+        let metadata = self.all.fetch_metadata(None, PATIENCE)?;
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        Ok(names.filter(|name| name.contains(group)).collect())
+    }
+
+    /// How many partitions a topic has; one that was just made is waited for.
+    pub(crate) fn partitions(&self, topic: &str) -> PeersResult<i32> {
+        patiently(|| {
+            let metadata = self.all.fetch_metadata(Some(topic), PATIENCE)?;
+            let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len() as i32);
+            let missing = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
+            if partitions > 0 { Ok(partitions) } else { Err(missing) }
+        })
+    }
+
+    /// Deletes all that a group left, so that the disk does not fill.
+    pub(crate) fn delete_topics_of(&self, group: &str) -> PeersResult<()> {
+        let topics = self.topics_of(group)?;
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        if !topics.is_empty() {
+            block_on(self.admin.delete_topics(&topics, &AdminOptions::new()))?;
+        }
+        Ok(())
+    }
+
+    /// The end of each partition of a topic, open transactions included.
+    pub(crate) fn ends(&self, topic: &str) -> PeersResult<Vec<i64>> {
+        (0..self.partitions(topic)?).map(|partition| end(&self.all, topic, partition)).collect()
+    }
+
+    /// Reads what is committed in a topic, from `starts` to its end, once no transaction is open in it.
+    pub(crate) fn read(
+        &self,
+        topic: &str,
+        starts: impl Fn(i64) -> i64,
+        mut each: impl FnMut(i32, i64, &[u8], &[u8]),
+    ) -> PeersResult<()> {
+        self.wait_for_transactions(topic)?;
+        let reader: BaseConsumer = consumer(&self.brokers(), "peers", Isolation::Committed).create()?;
+        let mut partitions = TopicPartitionList::new();
+        let mut left = BTreeSet::new();
+        for (partition, end) in (0..).zip(self.ends(topic)?) {
+            if end > 0 {
+                partitions.add_partition_offset(topic, partition, Offset::Offset(starts(end)))?;
+                left.insert(partition);
+            }
+        }
+        reader.assign(&partitions)?;
+        while !left.is_empty() {
+            match reader.poll(PATIENCE) {
+                Some(Ok(message)) => each(
+                    message.partition(),
+                    message.offset(),
+                    message.key().unwrap_or_default(),
+                    message.payload().unwrap_or_default(),
+                ),
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(left.remove(&partition)),
+                Some(Err(error)) => return Err(format!("reading `{topic}`: {error}").into()),
+                None => return Err(format!("reading `{topic}`: nothing came for {PATIENCE:?}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Who was killed may have left a transaction open: the broker ends it after its time-out.
+    fn wait_for_transactions(&self, topic: &str) -> PeersResult<()> {
+        let begun = Instant::now();
+        for partition in 0..self.partitions(topic)? {
+            loop {
+                let all = end(&self.all, topic, partition)?;
+                let committed = end(&self.committed, topic, partition)?;
+                if committed >= all {
+                    break;
+                }
+                if begun.elapsed() > 3 * PATIENCE {
+                    return Err(format!("a transaction in `{topic}`[{partition}] stays open").into());
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The end of a partition, as the consumer sees it.
+fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> PeersResult<i64> {
+    patiently(|| Ok(consumer.fetch_watermarks(topic, partition, PATIENCE)?.1))
+}
+
+/// Asks again where the answer is that a topic has no leaders yet: it was just made.
+fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> PeersResult<T> {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownTopic, UnknownTopicOrPartition};
+    let begun = Instant::now();
+    loop {
+        let answer = ask();
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let passes = [LeaderNotAvailable, NotLeaderForPartition, UnknownTopic, UnknownTopicOrPartition];
+        if !code.is_some_and(|code| passes.contains(&code)) || begun.elapsed() > PATIENCE {
+            return Ok(answer?);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The settings of a consumer that belongs to a group by name only: it never joins.
+pub(crate) fn consumer(brokers: &str, group: &str, isolation: Isolation) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("group.id", group)
+        .set(
+            "isolation.level",
+            match isolation {
+                Isolation::Committed => "read_committed",
+                Isolation::Uncommitted => "read_uncommitted",
+            },
+        )
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true")
+        .set("fetch.queue.backoff.ms", "2");
+    config
+}
+
+/// The harness's producer: with Kafka's own partitioner.
+pub(crate) fn producer(brokers: &str) -> PeersResult<BaseProducer> {
+    Ok(ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("partitioner", "murmur2_random")
+        .set("enable.idempotence", "true")
+        .set("queue.buffering.max.messages", "500000")
+        .set("linger.ms", "1")
+        .create()?)
+}
+
+/// Sends a record, when there is room.
+pub(crate) fn send(producer: &BaseProducer, record: BaseRecord<'_, [u8], [u8]>) -> PeersResult<()> {
+    let mut record = record;
+    while let Err((error, again)) = producer.send(record) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            return Err(error.into());
+        }
+        producer.poll(Duration::from_millis(5));
+        record = again;
+    }
+    Ok(())
+}
+
+/// Waits until all that was sent is there.
+pub(crate) fn flush(producer: &BaseProducer) -> PeersResult<()> {
+    Ok(producer.flush(PATIENCE)?)
+}

@@ -1,0 +1,67 @@
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use procfs::Current;
+use serde::Serialize;
+
+use crate::PeersResult;
+
+/// The machine that all is measured on.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gb: f64,
+    pub(crate) kernel: String,
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn this() -> PeersResult<Self> {
+        let cpus = procfs::CpuInfo::current()?;
+        let kernel = procfs::sys::kernel::Version::current()?;
+        Ok(Self {
+            processor: cpus.model_name(0).unwrap_or("unknown").to_owned(),
+            cores: available_parallelism()?.get(),
+            memory_gb: procfs::Meminfo::current()?.mem_total as f64 / 1e9,
+            kernel: format!("Linux {}.{}.{}", kernel.major, kernel.minor, kernel.patch),
+        })
+    }
+
+    /// The cores from `first`, as `taskset` has them; the last ones where there are not so many.
+    pub(crate) fn cores(&self, first: usize, count: usize) -> String {
+        let last = (first + count).min(self.cores).max(1) - 1;
+        format!("{}-{last}", first.min(last))
+    }
+
+    /// The cores that are left when a system has the first `taken`; all where none are.
+    pub(crate) fn other_cores(&self, taken: usize) -> String {
+        let first = if taken < self.cores { taken } else { 0 };
+        format!("{first}-{}", self.cores - 1)
+    }
+
+    /// Keeps a process on some cores, with all its threads.
+    pub(crate) fn keep(id: i32, cores: &str) -> PeersResult<()> {
+        let output = Command::new("taskset").args(["-a", "-c", "-p", cores, &id.to_string()]).output();
+        let output = output.map_err(|error| format!("cannot start taskset ({error}): install `util-linux`"))?;
+        // A thread that ended meanwhile is not an error.
+        if output.stdout.is_empty() {
+            return Err(format!("taskset: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Machine;
+
+    #[test]
+    fn a_system_has_the_first_cores_and_the_rest_has_the_others() {
+        let machine = |cores| Machine { processor: String::new(), cores, memory_gb: 1.0, kernel: String::new() };
+        assert_eq!((machine(2).cores(0, 1), machine(2).other_cores(1)), ("0-0".into(), "1-1".into()));
+        assert_eq!((machine(2).cores(0, 2), machine(2).other_cores(2)), ("0-1".into(), "0-1".into()));
+        assert_eq!((machine(8).cores(1, 1), machine(8).other_cores(2)), ("1-1".into(), "2-7".into()));
+        assert_eq!((machine(1).cores(1, 1), machine(1).other_cores(2)), ("0-0".into(), "0-0".into()));
+    }
+}

@@ -1,0 +1,241 @@
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::PeersResult;
+use crate::arguments::Arguments;
+use crate::chart::chart;
+use crate::kafka::{Kafka, PARTITIONS};
+use crate::machine::Machine;
+use crate::results::{Results, Summary, is_speed};
+use crate::system::System;
+use crate::trial::{COMMIT_MS, SESSION_MS};
+use crate::work::{Job, Work};
+
+/// What is told of a contest: as a page, as data, and as a chart.
+pub(crate) struct Report<'a> {
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) machine: &'a Machine,
+    pub(crate) versions: &'a [(System, String)],
+    pub(crate) rounds: u32,
+    pub(crate) results: &'a Results,
+}
+
+/// The data.
+#[derive(Serialize)]
+struct Data<'a> {
+    machine: &'a Machine,
+    kafka: &'static str,
+    versions: &'a [(System, String)],
+    rounds: u32,
+    scale: f64,
+    partitions: i32,
+    commit_ms: u32,
+    session_ms: u32,
+    summaries: Vec<Summary>,
+    runs: &'a Results,
+}
+
+impl Report<'_> {
+    /// Writes `peers.md`, `peers.json` and `peers.svg`.
+    pub(crate) fn write(&self, folder: &Path) -> PeersResult<()> {
+        std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+        let data = Data {
+            machine: self.machine,
+            kafka: Kafka::version(),
+            versions: self.versions,
+            rounds: self.rounds,
+            scale: self.arguments.scale,
+            partitions: PARTITIONS,
+            commit_ms: COMMIT_MS,
+            session_ms: SESSION_MS,
+            summaries: self.results.works().iter().flat_map(|work| self.results.summaries(work)).collect(),
+            runs: self.results,
+        };
+        let files = [
+            ("peers.md", self.page()),
+            ("peers.json", serde_json::to_string_pretty(&data)? + "\n"),
+            ("peers.svg", chart(self.results)),
+        ];
+        for (name, text) in files {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn page(&self) -> String {
+        let mut page = String::from("# Marlowe beside its peers\n\n");
+        page.push_str(&self.terms());
+        let mut last = None;
+        for work in self.results.works() {
+            let part = (work.guarantee, work.cores);
+            if last.replace(part) != Some(part) {
+                let cores = if work.cores == 1 { "one core".into() } else { format!("{} cores", work.cores) };
+                let _ = writeln!(page, "\n## {}, {cores}", capital(work.guarantee.name()).replace('-', " "));
+            }
+            let _ = writeln!(page, "\n### {}\n", capital(&work.title()));
+            page.push_str(&table(&work, &self.results.summaries(&work)));
+        }
+        page
+    }
+
+    /// On what, with what, and how it was measured.
+    fn terms(&self) -> String {
+        let Machine { processor, cores, memory_gb, kernel } = self.machine;
+        let mut text = String::new();
+        let scale = self.arguments.scale;
+        let _ = writeln!(
+            text,
+            "Written by `cargo xtask bench peers`; the programs are in `bench/peers`, all runs in `peers.json`.\n\n\
+             - Machine: {processor}, {cores} cores, {memory_gb:.0} GB, {kernel}. Kafka {}, one broker, on the same machine: \
+             on the cores that the system does not have, if there are some.\n\
+             - Rounds: {}, the systems in turn; figures are medians, in brackets the least and the most. Share of the full \
+             number of events and keys: {scale}.\n\
+             - The same for all: {PARTITIONS} partitions, a commit every {COMMIT_MS} ms, a session of {SESSION_MS} ms, a cache \
+             of 10 MB (Kafka Streams also without one: the better of both is shown).\n\
+             - Events a second are from the first twentieth of the events to the last, by the positions that are committed; after \
+             regrouping and for one count of all, to when all is done. CPU is that of the system's processes, memory the most \
+             that was their own (without mapped files).\n\
+             - Every answer was compared with what was sent. At least once, events that were counted once more are told; one that \
+             is lost is an error.",
+            Kafka::version(),
+            self.rounds,
+        );
+        for (system, version) in self.versions {
+            let events = system.events(scale);
+            let _ = writeln!(text, "- {}: {version}; {} events.", system.title(), thousands(events as f64));
+        }
+        text
+    }
+}
+
+fn table(work: &Work, summaries: &[Summary]) -> String {
+    let mut text = match work.job {
+        Job::Restore | Job::Failover => String::from("| system | seconds |"),
+        Job::Latency => String::from("| system | events/s sent | p50 ms | p99 ms |"),
+        Job::Serve => String::from("| system | events/s | reads/s | p50 ms | p99 ms |"),
+        _ => String::from("| system | events/s |"),
+    };
+    text.push_str(" CPU-s per million | memory MB | to the limit | to Marlowe | remarks |\n|---|");
+    text.push_str(&"---:|".repeat(text.matches('|').count() - 4));
+    text.push_str("---|\n");
+    let find = |system| summaries.iter().find(|summary| summary.system == system);
+    for summary in summaries {
+        let ratio = |system| {
+            let ratio = find(system).and_then(|other| summary.ratio_to(other));
+            ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"))
+        };
+        text.push_str(&row(summary, &ratio(System::Bare), &ratio(System::Marlowe)));
+    }
+    text
+}
+
+fn row(summary: &Summary, to_bare: &str, to_marlowe: &str) -> String {
+    let job = summary.work.job;
+    let figures = summary.figures.clone().unwrap_or_default();
+    let number = |figure: Option<f64>, digits: usize| {
+        figure.map_or_else(
+            || "–".into(),
+            |figure| if digits == 0 { thousands(figure) } else { format!("{figure:.digits$}") },
+        )
+    };
+    let digits = if is_speed(job) { 0 } else { 1 };
+    let subject = match summary.spread {
+        Some((least, most)) if summary.rounds > 1 => {
+            let (least, most) = (number(Some(least), digits), number(Some(most), digits));
+            format!("{} ({least}–{most})", number(summary.subject(), digits))
+        }
+        _ => number(summary.subject(), digits),
+    };
+    let mut cells = vec![summary.system.title().to_owned()];
+    match job {
+        Job::Latency => cells.extend([number(figures.sent_per_second, 0), number(figures.p50_ms, 1), subject]),
+        Job::Serve => cells.extend([
+            subject,
+            number(figures.reads_per_second, 0),
+            number(figures.p50_ms, 2),
+            number(figures.p99_ms, 2),
+        ]),
+        _ => cells.push(subject),
+    }
+    cells.extend([
+        number(figures.cpu_seconds_per_million, 2),
+        number(figures.peak_memory_mb, 0),
+        to_bare.to_owned(),
+        to_marlowe.to_owned(),
+        remarks(summary, figures.over, figures.note),
+    ]);
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn remarks(summary: &Summary, over: u64, note: Option<String>) -> String {
+    let mut remarks = Vec::new();
+    if let Some(setback) = &summary.setback {
+        remarks.push(setback.to_string().replace('|', "\\|"));
+    }
+    if over > 0 {
+        remarks.push(format!("{over} events counted once more"));
+    }
+    remarks.extend(note);
+    if summary.cache_mb != 10 {
+        remarks.push(format!("cache of {} MB", summary.cache_mb));
+    }
+    remarks.join("; ")
+}
+
+/// A number with commas.
+pub(crate) fn thousands(number: f64) -> String {
+    let digits = format!("{:.0}", number.abs());
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{table, thousands};
+    use crate::figures::Figures;
+    use crate::outcome::Setback;
+    use crate::results::Results;
+    use crate::system::System;
+    use crate::trial::Contestant;
+    use crate::work::{Guarantee, Job, Store, Work};
+
+    #[test]
+    fn numbers_have_commas() {
+        assert_eq!(thousands(1_234_567.4), "1,234,567");
+        assert_eq!((thousands(999.0), thousands(0.0)), ("999".into(), "0".into()));
+    }
+
+    #[test]
+    fn a_table_has_all_systems_with_ratios_and_reasons() {
+        let work =
+            Work { guarantee: Guarantee::ExactlyOnce, cores: 1, job: Job::Count, keys: 10_000, store: Store::Memory };
+        let mut results = Results::default();
+        let mut add = |system, outcome| results.add(1, Contestant { system, cache_mb: 10 }, work, outcome);
+        let speed =
+            |events_per_second| Ok(Figures { events_per_second: Some(events_per_second), ..Figures::default() });
+        add(System::Bare, speed(1000.0));
+        add(System::Marlowe, speed(500.0));
+        add(System::Goka, Err(Setback::NotPossible("no transactions".into())));
+        let expected = "\
+            | system | events/s | CPU-s per million | memory MB | to the limit | to Marlowe | remarks |\n\
+            |---|---:|---:|---:|---:|---:|---|\n\
+            | bare loop | 1,000 | – | – | 1.00 | 2.00 |  |\n\
+            | Marlowe | 500 | – | – | 0.50 | 1.00 |  |\n\
+            | Goka | – | – | – | – | – | not possible: no transactions |\n";
+        assert_eq!(table(&work, &results.summaries(&work)), expected);
+    }
+}

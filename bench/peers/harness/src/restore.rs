@@ -1,0 +1,58 @@
+use std::time::Instant;
+
+use crate::changelog::{self, Counts, made_count};
+use crate::event::Event;
+use crate::feed::touch;
+use crate::figures::Figures;
+use crate::kafka::Cleanup;
+use crate::outcome::{Outcome, Setback};
+use crate::progress::{self, Progress};
+use crate::trial::Trial;
+use crate::work::{Guarantee, Job};
+
+/// Starts a system without its table, whose changelog it has, and takes the time until it has counted an event in every
+/// partition. So those that restore rows when they are asked for are measured by the same.
+pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
+    let (kafka, system, keys) = (trial.kafka, trial.system(), trial.work.keys);
+    let inputs = [format!("{}-in", trial.group)];
+    kafka.create(&inputs[0], Cleanup::Delete)?;
+    // Events that were counted before: the made changelog has them.
+    touch(kafka, &inputs[0], keys)?;
+    let progress = Progress::of(kafka, &trial.group, &inputs)?;
+    progress.set(&progress::ends(kafka, &inputs)?)?;
+    let changelog = system.changelog(&trial.group, &inputs[0]);
+    changelog::make(kafka, system, &changelog, keys)?;
+    let made = kafka.ends(&changelog)?.into_iter().min().unwrap_or_default();
+
+    let begun = Instant::now();
+    let mut team = trial.start(&inputs, None)?;
+    let before = team.usage()?.cpu_seconds;
+    let sent = touch(kafka, &inputs[0], keys)?;
+    let wanted = progress::ends(kafka, &inputs)?;
+    let restored = trial.wait_for(&mut team, &progress, &wanted, "before the table was restored")?;
+    let cpu_seconds = team.usage()?.cpu_seconds - before;
+    let (peak_memory, peak_resident) = team.peak_mb();
+    team.stop()?;
+
+    let mut counts = Counts::new();
+    // What it has written itself, after what was made; some of that is read along.
+    changelog::read_from(kafka, system, &changelog, Job::Restore, |_| made, &mut counts)?;
+    let mut over = 0;
+    for event in &sent {
+        let key = Event::page_key(event.page);
+        let events = sent.iter().filter(|other| other.page == event.page).count() as u64;
+        let (should, is) = (made_count(event.page) + events, counts.get(&key).copied().unwrap_or_default());
+        over += is.saturating_sub(should);
+        if is < should || (is > should && trial.work.guarantee == Guarantee::ExactlyOnce) {
+            return Err(Setback::Wrong(format!("after the restore {key} is {is} instead of {should}")));
+        }
+    }
+    Ok(Figures {
+        seconds: Some((restored - begun).as_secs_f64()),
+        cpu_seconds_per_million: Some(cpu_seconds / keys as f64 * 1e6),
+        peak_memory_mb: Some(peak_memory),
+        peak_resident_mb: Some(peak_resident),
+        over,
+        ..Figures::default()
+    })
+}

@@ -1,0 +1,193 @@
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::figures::{Figures, median, spread};
+use crate::outcome::{Outcome, Setback};
+use crate::system::System;
+use crate::trial::Contestant;
+use crate::work::{Guarantee, Job, Work};
+
+/// All runs so far.
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Results {
+    runs: Vec<Run>,
+}
+
+/// One run, and what came of it.
+#[derive(Serialize)]
+struct Run {
+    round: u32,
+    contestant: Contestant,
+    work: Work,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    figures: Option<Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setback: Option<Setback>,
+}
+
+/// A system at a work, over all rounds.
+#[derive(Serialize)]
+pub(crate) struct Summary {
+    pub(crate) system: System,
+    pub(crate) work: Work,
+    /// The size of the cache with which it was at its best.
+    pub(crate) cache_mb: u32,
+    /// How many rounds were measured.
+    pub(crate) rounds: usize,
+    /// The medians.
+    pub(crate) figures: Option<Figures>,
+    /// The least and the most of what the report is about: events a second, seconds, or p99.
+    pub(crate) spread: Option<(f64, f64)>,
+    /// What went wrong in some round; the worst of it.
+    pub(crate) setback: Option<Setback>,
+}
+
+impl Results {
+    pub(crate) fn add(&mut self, round: u32, contestant: Contestant, work: Work, outcome: Outcome) {
+        let (figures, setback) = match outcome {
+            Ok(figures) => (Some(figures), None),
+            Err(setback) => (None, Some(setback)),
+        };
+        self.runs.push(Run { round, contestant, work, figures, setback });
+    }
+
+    /// Whether it need not be tried again.
+    pub(crate) fn is_settled(&self, contestant: Contestant, work: &Work) -> bool {
+        let of = |run: &&Run| run.contestant == contestant && run.work == *work;
+        self.runs
+            .iter()
+            .filter(of)
+            .any(|run| matches!(run.setback, Some(Setback::NotPossible(_) | Setback::TookTooLong(_))))
+    }
+
+    /// How many events a second a system passes through on one core, by what was measured so far.
+    pub(crate) fn pass_speed(&self, system: System, guarantee: Guarantee) -> Option<f64> {
+        let of = |run: &&Run| {
+            let Work { job, guarantee: run_guarantee, cores, .. } = run.work;
+            (run.contestant.system, job, run_guarantee, cores) == (system, Job::Pass, guarantee, 1)
+        };
+        median(self.runs.iter().filter(of).filter_map(|run| run.figures.as_ref()?.events_per_second).collect())
+    }
+
+    /// The works, in the order of the report.
+    pub(crate) fn works(&self) -> Vec<Work> {
+        self.runs.iter().map(|run| run.work).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// All that there is of a work: one of each system, with the cache that suited it better.
+    pub(crate) fn summaries(&self, work: &Work) -> Vec<Summary> {
+        let mut summaries: Vec<Summary> = Vec::new();
+        let contestants: BTreeSet<Contestant> =
+            self.runs.iter().filter(|run| run.work == *work).map(|run| run.contestant).collect();
+        for contestant in contestants {
+            let summary = self.summary(contestant, work);
+            match summaries.iter_mut().find(|other| other.system == contestant.system) {
+                Some(other) if summary.goodness() > other.goodness() => *other = summary,
+                Some(_) => {}
+                None => summaries.push(summary),
+            }
+        }
+        summaries
+    }
+
+    fn summary(&self, contestant: Contestant, work: &Work) -> Summary {
+        let runs: Vec<&Run> =
+            self.runs.iter().filter(|run| run.contestant == contestant && run.work == *work).collect();
+        let measured: Vec<&Figures> = runs.iter().filter_map(|run| run.figures.as_ref()).collect();
+        let all: Vec<f64> = measured.iter().filter_map(|figures| subject(work.job, figures)).collect();
+        let setbacks = || runs.iter().filter_map(|run| run.setback.as_ref());
+        let wrong = setbacks().find(|setback| matches!(setback, Setback::Wrong(_)));
+        Summary {
+            system: contestant.system,
+            work: *work,
+            cache_mb: contestant.cache_mb,
+            rounds: measured.len(),
+            figures: Figures::median(&measured),
+            spread: spread(&all),
+            setback: wrong.or_else(|| setbacks().next()).cloned(),
+        }
+    }
+
+    /// How many runs gave a wrong answer.
+    pub(crate) fn wrong(&self) -> usize {
+        self.runs.iter().filter(|run| matches!(run.setback, Some(Setback::Wrong(_)))).count()
+    }
+}
+
+impl Summary {
+    /// The figure that the work is about.
+    pub(crate) fn subject(&self) -> Option<f64> {
+        subject(self.work.job, self.figures.as_ref()?)
+    }
+
+    /// By how many times this is better than `other`, in what the work is about.
+    pub(crate) fn ratio_to(&self, other: &Summary) -> Option<f64> {
+        let (own, other) = (self.subject()?, other.subject()?);
+        Some(if is_speed(self.work.job) { own / other } else { other / own })
+    }
+
+    /// More is better; none is worst.
+    fn goodness(&self) -> f64 {
+        match self.subject() {
+            None => f64::NEG_INFINITY,
+            Some(figure) if is_speed(self.work.job) => figure,
+            Some(figure) => -figure,
+        }
+    }
+}
+
+/// Whether a work is about events a second; else it is about time.
+pub(crate) fn is_speed(job: Job) -> bool {
+    !matches!(job, Job::Restore | Job::Failover | Job::Latency)
+}
+
+fn subject(job: Job, figures: &Figures) -> Option<f64> {
+    match job {
+        Job::Restore | Job::Failover => figures.seconds,
+        Job::Latency => figures.p99_ms,
+        _ => figures.events_per_second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Results;
+    use crate::figures::Figures;
+    use crate::outcome::Setback;
+    use crate::system::System;
+    use crate::trial::Contestant;
+    use crate::work::{Guarantee, Job, Store, Work};
+
+    const WORK: Work =
+        Work { guarantee: Guarantee::ExactlyOnce, cores: 1, job: Job::Count, keys: 10_000, store: Store::Memory };
+
+    fn speed(events_per_second: f64) -> Figures {
+        Figures { events_per_second: Some(events_per_second), ..Figures::default() }
+    }
+
+    #[test]
+    fn of_two_caches_the_better_one_counts() {
+        let mut results = Results::default();
+        for (cache_mb, speeds) in [(0, [5.0, 7.0, 6.0]), (10, [9.0, 1.0, 2.0])] {
+            for figure in speeds {
+                results.add(1, Contestant { system: System::KafkaStreams, cache_mb }, WORK, Ok(speed(figure)));
+            }
+        }
+        let summaries = results.summaries(&WORK);
+        assert_eq!(summaries.len(), 1);
+        assert_eq!((summaries[0].cache_mb, summaries[0].subject()), (0, Some(6.0)));
+        assert_eq!(summaries[0].spread, Some((5.0, 7.0)));
+    }
+
+    #[test]
+    fn one_wrong_round_shows() {
+        let mut results = Results::default();
+        let contestant = Contestant { system: System::Marlowe, cache_mb: 10 };
+        results.add(1, contestant, WORK, Ok(speed(1.0)));
+        results.add(2, contestant, WORK, Err(Setback::Wrong("1 lost".into())));
+        assert_eq!(results.summaries(&WORK)[0].setback, Some(Setback::Wrong("1 lost".into())));
+        assert_eq!(results.wrong(), 1);
+    }
+}

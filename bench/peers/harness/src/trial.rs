@@ -1,0 +1,178 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::PeersResult;
+use crate::answer::{Difference, given, truth};
+use crate::arguments::Arguments;
+use crate::build;
+use crate::event::Event;
+use crate::feed::Feed;
+use crate::kafka::{Cleanup, Kafka};
+use crate::machine::Machine;
+use crate::outcome::Setback;
+use crate::progress::{Places, Progress, is_past};
+use crate::system::System;
+use crate::team::Team;
+use crate::work::Work;
+use crate::worker::Worker;
+
+/// The time between two commits of all systems.
+pub(crate) const COMMIT_MS: u32 = 100;
+
+/// The session of all groups.
+pub(crate) const SESSION_MS: u32 = 10_000;
+
+/// How often it is looked how far a group is.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
+/// A system, with the size of its cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Contestant {
+    pub(crate) system: System,
+    pub(crate) cache_mb: u32,
+}
+
+/// One run: a system at a work, as a group of its own.
+pub(crate) struct Trial<'a> {
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) kafka: &'a Kafka,
+    pub(crate) machine: &'a Machine,
+    pub(crate) contestant: Contestant,
+    pub(crate) work: Work,
+    /// Its group, which no other run has.
+    pub(crate) group: String,
+    begun: Instant,
+}
+
+impl<'a> Trial<'a> {
+    /// The run of this number. The system has the first cores; Kafka and the harness have the others, if there are some.
+    pub(crate) fn new(
+        arguments: &'a Arguments,
+        kafka: &'a Kafka,
+        machine: &'a Machine,
+        contestant: Contestant,
+        work: Work,
+        number: usize,
+    ) -> PeersResult<Self> {
+        let others = machine.other_cores(work.cores);
+        Machine::keep(std::process::id() as i32, &others)?;
+        if let Some(broker) = kafka.process_id() {
+            Machine::keep(broker, &others)?;
+        }
+        let group = format!("p{number:04}-{}", contestant.system.name());
+        let trial = Self { arguments, kafka, machine, contestant, work, group, begun: Instant::now() };
+        kafka.create(&trial.out(), Cleanup::Delete)?;
+        Ok(trial)
+    }
+
+    pub(crate) fn system(&self) -> System {
+        self.contestant.system
+    }
+
+    /// The topic that `pass` writes.
+    pub(crate) fn out(&self) -> String {
+        format!("{}-out", self.group)
+    }
+
+    /// The folder that this run's workers write to.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.arguments.workshop().join("runs").join(&self.group)
+    }
+
+    /// Starts the system's processes, as many as it takes for the cores of the work.
+    pub(crate) fn start(&self, inputs: &[String], http: Option<u16>) -> PeersResult<Team> {
+        let (processes, threads) = self.system().processes(self.work.cores);
+        let cores = self.machine.cores(0, self.work.cores);
+        let workers: PeersResult<_> =
+            (0..processes).map(|number| self.worker(number, threads, &cores, inputs, http)).collect();
+        workers.map(Team::of)
+    }
+
+    /// Starts worker `number`, with a folder of its own.
+    pub(crate) fn worker(
+        &self,
+        number: usize,
+        threads: usize,
+        cores: &str,
+        inputs: &[String],
+        http: Option<u16>,
+    ) -> PeersResult<Worker> {
+        let folder = self.folder().join(number.to_string());
+        let mut program = build::program(self.arguments, self.system());
+        program
+            .arg(self.work.job.of_program())
+            .args(["--brokers", &self.kafka.brokers()])
+            .args(["--group", &self.group])
+            .args(["--guarantee", self.work.guarantee.name()])
+            .args(["--store", self.work.store.name()])
+            .arg("--dir")
+            .arg(folder.join("state"))
+            .args(["--threads", &threads.to_string()])
+            .args(["--commit-ms", &COMMIT_MS.to_string()])
+            .args(["--cache-mb", &self.contestant.cache_mb.to_string()])
+            .args(["--session-ms", &SESSION_MS.to_string()])
+            .args(["--out", &self.out()]);
+        for (name, topic) in ["--events", "--others"].iter().zip(inputs) {
+            program.args([name, topic.as_str()]);
+        }
+        if let Some(port) = http {
+            program.args(["--http", &port.to_string()]);
+        }
+        Worker::start(&program, cores, &folder)
+    }
+
+    /// Waits until the group's commits have reached all of `wanted`, and gives when.
+    pub(crate) fn wait_for(
+        &self,
+        team: &mut Team,
+        progress: &Progress,
+        wanted: &Places,
+        what: &str,
+    ) -> Result<Instant, Setback> {
+        loop {
+            let places = progress.now()?;
+            let now = Instant::now();
+            if is_past(&places, wanted) {
+                return Ok(now);
+            }
+            team.usage()?;
+            self.check_patience(what)?;
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// # Errors
+    /// When the run has taken too long.
+    pub(crate) fn check_patience(&self, what: &str) -> Result<(), Setback> {
+        let patience = self.arguments.patience();
+        if self.begun.elapsed() > patience { Err(Setback::late(patience, what)) } else { Ok(()) }
+    }
+
+    /// Compares what stands in Kafka with what is in the feeds, and `extra` events besides. What is left of a system that had
+    /// it right: how many events it counted once more.
+    pub(crate) fn check(&self, feeds: &[Feed], extra: &[Event]) -> Result<u64, Setback> {
+        let mut truth = truth(self.work.job, feeds);
+        for event in extra {
+            *truth.entry(Event::page_key(event.page)).or_default() += 1;
+        }
+        let given = given(self.kafka, self.system(), &self.group, self.work.job, &self.out())?;
+        let difference = Difference::between(&truth, &given);
+        if difference.breaks(self.work.guarantee) {
+            return Err(Setback::Wrong(difference.to_string()));
+        }
+        Ok(difference.over)
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        // What is left over costs room on the disk and nothing else.
+        let _ = self.kafka.delete_topics_of(&self.group);
+        let state = |number: usize| self.folder().join(number.to_string()).join("state");
+        for number in 0..self.work.cores.max(2) {
+            let _ = std::fs::remove_dir_all(state(number));
+        }
+    }
+}
