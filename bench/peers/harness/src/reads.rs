@@ -26,8 +26,15 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Readers {
     port: u16,
     keys: u64,
-    reading: Option<(Instant, Arc<AtomicBool>, Vec<JoinHandle<PeersResult<Histogram<u64>>>>)>,
+    reading: Option<Reading>,
     read: Option<(Duration, Histogram<u64>)>,
+}
+
+/// Readers that are at it.
+struct Reading {
+    begun: Instant,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<PeersResult<Histogram<u64>>>>,
 }
 
 /// What reads took, in microseconds.
@@ -43,7 +50,10 @@ impl Readers {
     }
 
     /// Has them begin or end, the first time each.
-    pub(crate) fn let_read(&mut self, now: bool) {
+    ///
+    /// # Errors
+    /// When a read was not answered.
+    pub(crate) fn let_read(&mut self, now: bool) -> PeersResult<()> {
         if now && self.reading.is_none() && self.read.is_none() {
             let stop = Arc::new(AtomicBool::new(false));
             let threads = (0..READERS)
@@ -52,15 +62,15 @@ impl Readers {
                     std::thread::spawn(move || read_on(port, keys, number, &stop))
                 })
                 .collect();
-            self.reading = Some((Instant::now(), stop, threads));
+            self.reading = Some(Reading { begun: Instant::now(), stop, threads });
         } else if !now {
-            // A reader that failed tells at the end.
-            let _ = self.end();
+            self.end()?;
         }
+        Ok(())
     }
 
     fn end(&mut self) -> PeersResult<()> {
-        if let Some((begun, stop, threads)) = self.reading.take() {
+        if let Some(Reading { begun, stop, threads }) = self.reading.take() {
             stop.store(true, Ordering::Relaxed);
             let mut all = histogram()?;
             for thread in threads {

@@ -96,7 +96,7 @@ impl Report<'_> {
              - The same for all: {PARTITIONS} partitions, a commit every {COMMIT_MS} ms, a session of {SESSION_MS} ms, a cache \
              of 10 MB (Kafka Streams also without one: the better of both is shown).\n\
              - Events a second are from the first twentieth of the events to the last, by the positions that are committed; after \
-             regrouping and for one count of all, to when all is done. CPU is that of the system's processes, memory the most \
+             regrouping and for one count of all, to when all is done. CPU is that of the system's processes, for a million events (restore: rows), memory the most \
              that was their own (without mapped files).\n\
              - Every answer was compared with what was sent. At least once, events that were counted once more are told; one that \
              is lost is an error.",
@@ -119,7 +119,7 @@ fn table(work: &Work, summaries: &[Summary]) -> String {
         _ => String::from("| system | events/s |"),
     };
     text.push_str(" CPU-s per million | memory MB | to the limit | to Marlowe | remarks |\n|---|");
-    text.push_str(&"---:|".repeat(text.matches('|').count() - 4));
+    text.push_str(&"---:|".repeat(text.matches('|').count() - 5));
     text.push_str("---|\n");
     let find = |system| summaries.iter().find(|summary| summary.system == system);
     for summary in summaries {

@@ -28,7 +28,7 @@ pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outco
         stretch.note(mark);
         if let Some(readers) = &mut readers {
             // Reads are measured in the same stretch.
-            readers.let_read(stretch.is_running());
+            readers.let_read(stretch.is_running())?;
         }
         if is_past(&places, &wanted) {
             break;
