@@ -30,7 +30,7 @@ pub(crate) enum Encoding {
     BigEndian,
     /// The key in quotes, the count in decimal digits.
     Quoted,
-    /// The key, with or without quotes, then `|"count"`; the count in decimal digits.
+    /// The key in quotes, then `|"count"`; the count in decimal digits.
     Family,
 }
 
@@ -197,7 +197,7 @@ impl Encoding {
         match self {
             Encoding::Plain | Encoding::BigEndian => key.as_bytes().to_vec(),
             Encoding::Quoted => format!("\"{key}\"").into_bytes(),
-            Encoding::Family => format!("{key}|\"count\"").into_bytes(),
+            Encoding::Family => format!("\"{key}\"|\"count\"").into_bytes(),
         }
     }
 
@@ -232,10 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_families_come_with_quotes_and_without() {
-        for key in ["\"user-0001\"|\"count\"", "user-0001|\"count\""] {
-            assert_eq!(Encoding::Family.decode_key(key.as_bytes()).as_deref(), Some("user-0001"));
-        }
+    fn only_rows_of_families_are_rows() {
+        assert_eq!(Encoding::Family.decode_key(b"\"user-0001\"|\"count\"").as_deref(), Some("user-0001"));
         assert_eq!(Encoding::Family.decode_key(b"__offset"), None);
     }
 
