@@ -48,8 +48,8 @@ pub(crate) struct Attendant {
     unacknowledged: BTreeSet<TopicPartition>,
     /// Its loss was told, and its work may not be dropped yet.
     is_lost: bool,
-    /// Its client is a member all the same, another one, that claims what was lost.
-    is_another: bool,
+    /// Its client is a member all the same, and claims what was lost: it came back under another name, or was passed over.
+    still_claims: bool,
     /// Whether it was told anything since it joined.
     told: bool,
     /// When to look whether something is nobody's, and the generation in which that would be.
@@ -83,7 +83,7 @@ impl Attendant {
             revoked: Vec::new(),
             unacknowledged: BTreeSet::new(),
             is_lost: false,
-            is_another: false,
+            still_claims: false,
             told: false,
             look: None,
             is_leaving: false,
@@ -128,7 +128,7 @@ impl Attendant {
             self.troubled(code);
         }
         if !self.is_lost && !self.is_leaving && self.member.is_lost() {
-            self.is_another = true;
+            self.still_claims = true;
             self.decided(Rebalanced::Lost, Vec::new());
         }
         for (rebalanced, places) in self.desk.take() {
@@ -136,7 +136,7 @@ impl Attendant {
             // What a client decides after a loss is void.
             match self.is_lost {
                 false => self.decided(rebalanced, places),
-                true if self.is_another => self.answer_for_nothing(rebalanced, &places),
+                true if self.still_claims => self.answer_for_nothing(rebalanced, &places),
                 true => {}
             }
         }
@@ -196,7 +196,7 @@ impl Attendant {
         }
     }
 
-    /// Has a client leave that became another member, for what it claims is others'. One with a name that lasts does not say
+    /// Has a client leave that still claims what was lost, for that is others'. One with a name that lasts does not say
     /// that it leaves: the group is to see that it is gone, and share out what it claimed.
     fn leave_to_join_anew(&mut self) {
         self.desk.leave(&self.client);
@@ -222,7 +222,7 @@ impl Attendant {
             }
             _ => {
                 self.is_lost = false;
-                match std::mem::take(&mut self.is_another) {
+                match std::mem::take(&mut self.still_claims) {
                     true => self.leave_to_join_anew(),
                     false => self.join(),
                 }

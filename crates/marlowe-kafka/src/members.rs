@@ -124,7 +124,7 @@ impl Member {
         })
     }
 
-    /// Whether it was taken for dead, or is another member than it was.
+    /// Whether it was taken for dead or passed over, or is another member than it was.
     pub(crate) fn is_lost(&self) -> bool {
         self.identity().is_none() && self.standing.lock().is_lost
     }
