@@ -121,8 +121,9 @@ mod tests {
 
     #[test]
     fn a_version_is_read_from_what_a_program_requires() {
-        let pom = "<properties>\n  <kafka.version>4.1.2</kafka.version>\n";
-        assert_eq!(version_in(pom, "<kafka.version>").as_deref(), Some("4.1.2"));
+        let pom = "<artifactId>kafka-streams</artifactId>\n      <version>4.1.2</version>\n";
+        let before = "<artifactId>kafka-streams</artifactId>\n      <version>";
+        assert_eq!(version_in(pom, before).as_deref(), Some("4.1.2"));
         let requirements = "quixstreams==3.28.1\norjson==3.0\n";
         assert_eq!(version_in(requirements, "quixstreams==").as_deref(), Some("3.28.1"));
         assert_eq!(version_in(requirements, "faust-streaming=="), None);

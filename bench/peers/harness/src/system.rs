@@ -161,7 +161,7 @@ impl System {
     pub(crate) fn version_at(self) -> Option<(&'static str, &'static str)> {
         match self {
             System::Bare | System::Marlowe => None,
-            System::KafkaStreams => Some(("pom.xml", "<kafka.version>")),
+            System::KafkaStreams => Some(("pom.xml", "<artifactId>kafka-streams</artifactId>\n      <version>")),
             System::Goka => Some(("go.mod", "github.com/lovoo/goka v")),
             System::Faust => Some(("requirements.txt", "faust-streaming==")),
             System::Quix => Some(("requirements.txt", "quixstreams==")),
