@@ -94,10 +94,9 @@ impl Truth {
         let mut epochs = BTreeMap::new();
         for record in sim.records(&format!("{APP}-table-changelog")).await {
             // At least once, what a worker wrote that was taken for dead counts for nothing.
-            let epoch = record.headers.iter().find(|(name, _)| name == "marlowe-epoch");
-            if let Some((_, epoch)) = epoch {
-                let epoch: u64 =
-                    String::from_utf8_lossy(epoch).parse().unwrap_or_else(|_| panic!("an epoch: {epoch:?}"));
+            let stamp = record.headers.iter().find(|(name, _)| name == "stamp");
+            if let Some((_, stamp)) = stamp {
+                let epoch = epoch_of(stamp);
                 let latest = epochs.entry(record.partition).or_insert(epoch);
                 if epoch < *latest {
                     continue;
@@ -245,6 +244,12 @@ impl Truth {
 }
 
 /// The rows that writers changed, of a table with others.
+/// The epoch of which a changelog record tells: what its stamp begins with, seven bits a byte.
+fn epoch_of(stamp: &[u8]) -> u64 {
+    let end = stamp.iter().position(|byte| *byte < 0x80).unwrap_or_else(|| panic!("no stamp: {stamp:?}"));
+    stamp[..=end].iter().rev().fold(0, |epoch, byte| epoch << 7 | u64::from(byte & 0x7f))
+}
+
 fn of_writers(mut rows: Rows) -> Rows {
     rows.retain(|key, _| key.starts_with('w'));
     rows

@@ -18,7 +18,7 @@ use crate::turn::{OutTopic, Participant};
 use crate::watch;
 
 pub(crate) use open::{InputStart, ShardPlan};
-pub(crate) use positions::{InputPositions, includes, runs_ahead, to_commit};
+pub(crate) use positions::{CommittedInputs, InputPositions, includes, to_commit};
 pub(crate) use task::ShardTask;
 
 /// Which shard: a co-partition group, by its number in the topology, and a partition.

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 
-use super::ShardAgent;
+use super::{InputStart, ShardAgent};
+use crate::turn::{Includes, InputId, Stamp};
 
 /// Where each agent of a shard is in each of its topics.
 ///
@@ -65,23 +66,38 @@ pub(crate) fn to_commit(agents: &[ShardAgent]) -> Vec<(TopicPartition, Committed
         .collect()
 }
 
-/// The positions as a changelog record carries them (at least once): `topic/agent=offset` for each agent. A restore compares
-/// them with what was committed, and passes over records that run ahead of it.
-pub(crate) fn includes(agents: &[ShardAgent]) -> Vec<u8> {
-    let entries: Vec<String> = agents
-        .iter()
-        .map(|agent| format!("{}/{}={}", agent.input.source.topic, agent.name, agent.input.position()))
-        .collect();
-    entries.join(";").into_bytes()
+/// The positions as a changelog record carries them (at least once), of each agent. A restore compares them with what was
+/// committed, and passes over records that run ahead of it.
+pub(crate) fn includes(agents: &[ShardAgent]) -> Includes {
+    let mut includes = Includes::default();
+    for agent in agents {
+        includes.add(InputId::of(&agent.input.source.topic, &agent.name), agent.input.position());
+    }
+    includes
 }
 
-/// Whether a changelog record that includes these positions runs ahead of what was committed.
-pub(crate) fn runs_ahead(includes: &[u8], committed: impl Fn(&str, &str) -> Offset) -> bool {
-    let text = std::str::from_utf8(includes).unwrap_or_default();
-    text.split(';').filter_map(|entry| entry.rsplit_once('=')).any(|(input, offset)| {
-        let Some((topic, agent)) = input.split_once('/') else { return false };
-        offset.parse().is_ok_and(|offset| Offset::new(offset) > committed(topic, agent))
-    })
+/// What is committed of a shard's inputs, to compare stamps with.
+pub(crate) struct CommittedInputs(BTreeMap<InputId, Offset>);
+
+impl CommittedInputs {
+    /// Of agents, each with the topic that it reads.
+    pub(crate) fn of<'a>(
+        agents: impl Iterator<Item = (&'a str, &'a str)>,
+        inputs: &BTreeMap<Arc<str>, InputStart>,
+    ) -> Self {
+        let position = |(topic, agent)| {
+            let start: Option<&InputStart> = inputs.get(topic);
+            let positions = InputPositions::parse(start.and_then(|start| start.committed.as_ref()));
+            (InputId::of(topic, agent), positions.of(agent, Offset::ZERO))
+        };
+        Self(agents.map(position).collect())
+    }
+
+    /// Whether a changelog record with this stamp runs ahead of what was committed. An input that no agent reads any more is not
+    /// read again, so nothing runs ahead of it.
+    pub(crate) fn are_behind(&self, stamp: Stamp<'_>) -> bool {
+        stamp.includes().any(|(input, position)| self.0.get(&input).is_some_and(|committed| position > *committed))
+    }
 }
 
 #[cfg(test)]
@@ -116,11 +132,20 @@ mod tests {
 
     #[test]
     fn a_record_ahead_of_what_was_committed_is_known() {
-        let bytes = includes(&[agent("a", "t", 7), agent("c", "u", 9)]);
-        let committed = |t: u64, u: u64| move |topic: &str, _: &str| Offset::new(if topic == "t" { t } else { u });
-        assert!(!runs_ahead(&bytes, committed(7, 9)));
-        assert!(!runs_ahead(&bytes, committed(8, 10)));
-        assert!(runs_ahead(&bytes, committed(7, 8)));
-        assert!(runs_ahead(&bytes, committed(6, 9)));
+        let bytes = Stamp::written(1, &includes(&[agent("a", "t", 7), agent("c", "u", 9)]));
+        let runs_ahead = |places: &[(&str, &str, u64)]| {
+            let start = |offset| InputStart {
+                committed: Some(CommittedOffset { offset: Offset::new(offset), metadata: String::new() }),
+                earliest: Offset::ZERO,
+            };
+            let inputs = places.iter().map(|(topic, _, offset)| ((*topic).into(), start(*offset))).collect();
+            let agents = places.iter().map(|(topic, agent, _)| (*topic, *agent));
+            CommittedInputs::of(agents, &inputs).are_behind(Stamp::read(&bytes).expect("it is a stamp"))
+        };
+        assert!(!runs_ahead(&[("t", "a", 7), ("u", "c", 9)]));
+        assert!(!runs_ahead(&[("t", "a", 8), ("u", "c", 10)]));
+        assert!(runs_ahead(&[("t", "a", 7), ("u", "c", 8)]));
+        assert!(runs_ahead(&[("t", "a", 6), ("u", "c", 9)]));
+        assert!(!runs_ahead(&[("u", "c", 9)]), "nobody reads the other one any more");
     }
 }

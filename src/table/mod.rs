@@ -41,15 +41,7 @@ pub(crate) use standby_slice::{Freshness, StandbySlice};
 pub use view::TableView;
 pub use view_error::ViewError;
 
-/// The header in which a changelog record says which input positions it includes (at least once only).
-pub(crate) const INCLUDES_HEADER: &str = "marlowe-includes";
-
-/// The header in which a changelog record says in which epoch of its shard it was written (at least once only). Each opening of a
-/// shard is one, later than those before it. A record of an earlier epoch than one before it in the log is of a worker that
-/// was taken for dead and went on: it is passed over.
-pub(crate) const EPOCH_HEADER: &str = "marlowe-epoch";
-
-/// The key of the record that begins an epoch: no row.
+/// The key of the record that begins an epoch (see [`Stamp`](crate::turn::Stamp)): no row.
 pub(crate) const EPOCH_KEY: &[u8] = b"\0marlowe-epoch";
 
 /// The header of a change that replaces the row, also where changes merge.

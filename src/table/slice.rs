@@ -11,7 +11,7 @@ use super::key_range::ordered_range;
 use super::{AsKey, TableKind};
 use crate::HandlerError;
 use crate::codec::Key;
-use crate::turn::{Flush, OutTopic, Participant, Turn};
+use crate::turn::{Flush, OutTopic, Participant, Stamp, Turn};
 
 /// A table's slice, as an agent or partition timer gets it: read and written at once, in the event's transaction.
 ///
@@ -193,15 +193,12 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         let position = position.unwrap_or_default();
         let inbox = (self.kind == TableKind::Global).then_some(position.inbox);
         let inbox_text = inbox.map(|offset| offset.to_string());
-        let epoch_text = includes.map(|_| position.epoch.to_string());
-        let headers: Vec<Header<'_>> = [
-            (super::INBOX_HEADER, inbox_text.as_ref().map(String::as_bytes)),
-            (super::INCLUDES_HEADER, *includes),
-            (super::EPOCH_HEADER, epoch_text.as_ref().map(String::as_bytes)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some(Header { name, value: value? }))
-        .collect();
+        let stamp = includes.map(|includes| Stamp::written(position.epoch, includes));
+        let headers: Vec<Header<'_>> =
+            [(super::INBOX_HEADER, inbox_text.as_ref().map(String::as_bytes)), (Stamp::HEADER, stamp.as_deref())]
+                .into_iter()
+                .filter_map(|(name, value)| Some(Header { name, value: value? }))
+                .collect();
         let mut told = 0;
         self.slice.flush(&mut |row| {
             told += 1;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use marlowe_broker::{BrokerError, Destination, NewRecord, Partition, Producer, Timestamp, TopicPartition};
 use marlowe_state::{Rows, SlicePosition, TableIndex};
 
-use super::OutTopic;
+use super::{Includes, OutTopic};
 
 /// The topics a lane writes to, and its producer's names for their partitions.
 #[derive(Default)]
@@ -69,7 +69,7 @@ pub(crate) struct Flush<'a> {
     /// How far each table will be.
     pub(crate) positions: &'a [(TableIndex, SlicePosition)],
     /// The inputs' positions that this commit includes, for changelogs that may run ahead of them (at least once).
-    pub(crate) includes: Option<&'a [u8]>,
+    pub(crate) includes: Option<&'a Includes>,
     /// How many records go to each table's changelog.
     pub(crate) logged: Vec<(TableIndex, u64)>,
 }

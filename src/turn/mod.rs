@@ -3,6 +3,7 @@
 mod flush;
 mod outbox;
 mod participant;
+mod stamp;
 
 use std::cell::{Cell, RefCell};
 
@@ -12,6 +13,7 @@ use marlowe_state::Hand;
 pub(crate) use flush::{Flush, OutTopics};
 pub(crate) use outbox::{OutTopic, Outbox};
 pub(crate) use participant::Participant;
+pub(crate) use stamp::{Includes, InputId, Stamp};
 
 use crate::HandlerError;
 

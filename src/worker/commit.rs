@@ -78,7 +78,7 @@ impl Commit {
                 LaneProducer::Plain(producer) => producer.as_mut(),
                 LaneProducer::Away => return Ok(None),
             };
-            let includes = included.as_deref();
+            let includes = included.as_ref();
             let (rows, positions) = (&mut part.rows, part.positions.as_slice());
             let mut flush = Flush { producer, topics, now, rows, spare, positions, includes, logged: Vec::new() };
             for participant in &part.shard.participants {

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,9 @@ use marlowe_state::{Store, TableIndex};
 use super::RunError;
 use super::cancellation::Cancellation;
 use super::restore::Restorer;
-use crate::shard::{InputStart, ShardId};
-use crate::table::{AnyTable, EPOCH_HEADER, EPOCH_KEY, INCLUDES_HEADER};
+use crate::shard::ShardId;
+use crate::table::{AnyTable, EPOCH_KEY};
+use crate::turn::{Includes, Stamp};
 
 /// The member of the group that a shard was given to.
 #[derive(Clone)]
@@ -37,7 +37,6 @@ impl Taker {
 pub(crate) struct Opening<'a> {
     pub(crate) id: ShardId,
     pub(crate) taker: &'a Taker,
-    pub(crate) inputs: &'a BTreeMap<Arc<str>, InputStart>,
     pub(crate) store: &'a dyn Store,
     pub(crate) cancellation: &'a Cancellation,
 }
@@ -48,7 +47,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// At least once, nothing keeps a worker that was taken for dead from its changelogs. So each opening of a shard is an *epoch*,
 /// which its records tell, and whoever reads them passes over those of an earlier one than he has seen: see
-/// [`EPOCH_HEADER`].
+/// [`Stamp`].
 impl Restorer {
     /// Begins an epoch, later than any before. It is noted with the group, beside the shard's anchor, which the group refuses to
     /// who is no member any more: so the latest is the shard's owner's. `None` when the opening is cancelled.
@@ -112,16 +111,9 @@ impl Restorer {
     ) -> Result<Vec<(TableIndex, Offset)>, RunError> {
         let broker = || RunError::broker("repairing a changelog");
         let mut producer = self.broker.producer().map_err(broker())?;
-        let includes: Vec<String> = opening
-            .inputs
-            .iter()
-            .filter_map(|(topic, start)| Some(format!("{topic}/={}", start.committed.as_ref()?.offset)))
-            .collect();
-        let (includes, epoch) = (includes.join(";"), epoch.to_string());
-        let headers = [
-            Header { name: INCLUDES_HEADER, value: includes.as_bytes() },
-            Header { name: EPOCH_HEADER, value: epoch.as_bytes() },
-        ];
+        // What is committed includes nothing that runs ahead of it.
+        let stamp = Stamp::written(epoch, &Includes::default());
+        let headers = [Header { name: Stamp::HEADER, value: &stamp }];
         let owner = opening.taker.member.as_bytes();
         let mut destinations = Vec::new();
         for (table, index, keys) in passed_over {

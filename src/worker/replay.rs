@@ -4,24 +4,25 @@ use marlowe_broker::{Reader, TopicPartition};
 use marlowe_state::Store;
 
 use super::RunError;
-use super::tail::{LogPlan, Skip, Tail};
+use super::tail::{LogPlan, Tail};
 use crate::program::Guarantee;
+use crate::shard::CommittedInputs;
 
 /// Reads changelogs into a store.
-pub(crate) struct Replay<'a> {
-    pub(crate) tail: Tail<'a>,
+pub(crate) struct Replay {
+    pub(crate) tail: Tail,
     reader: Box<dyn Reader>,
 }
 
-impl<'a> Replay<'a> {
-    /// A replay that passes over the records that `skip` says, if any may have to be.
+impl Replay {
+    /// A replay that passes over the records that run ahead of what is committed, if any may.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         reader: Box<dyn Reader>,
         guarantee: Guarantee,
-        skip: Option<Skip<'a>>,
+        committed: Option<CommittedInputs>,
     ) -> Self {
-        Self { tail: Tail::new(store, guarantee, skip), reader }
+        Self { tail: Tail::new(store, guarantee, committed), reader }
     }
 
     pub(crate) fn add(&mut self, log: LogPlan) -> Result<(), RunError> {

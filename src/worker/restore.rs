@@ -13,10 +13,10 @@ use super::RunError;
 use super::cancellation::Cancellation;
 use super::epoch::{Opening, Taker};
 use super::replay::Replay;
-use super::tail::{LogPlan, Skip};
+use super::tail::LogPlan;
 use super::take_over::beginnings;
 use crate::program::{Guarantee, Program};
-use crate::shard::{InputPositions, InputStart, ShardId, ShardPlan, runs_ahead};
+use crate::shard::{CommittedInputs, InputPositions, InputStart, ShardId, ShardPlan};
 use crate::surroundings::Surroundings;
 use crate::table::Owner;
 use crate::topology::Topology;
@@ -148,11 +148,11 @@ impl Restorer {
             positions.of(agent, Offset::ZERO)
         };
         let reader = self.broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("restoring"))?;
-        let skip: Option<Skip<'_>> = match self.program.guarantee {
+        let committed_inputs = match self.program.guarantee {
             Guarantee::ExactlyOnce => None,
-            Guarantee::AtLeastOnce => Some(Box::new(|includes| runs_ahead(includes, committed))),
+            Guarantee::AtLeastOnce => Some(self.committed_inputs(id, &inputs)),
         };
-        let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, skip);
+        let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, committed_inputs);
         for log in self.logs(id, &*store).await? {
             replay.add(log)?;
         }
@@ -160,7 +160,7 @@ impl Restorer {
         if self.program.guarantee == Guarantee::AtLeastOnce
             && let Some(_writing) = cancellation.writing().await
         {
-            let opening = Opening { id, taker, inputs: &inputs, store: &*store, cancellation };
+            let opening = Opening { id, taker, store: &*store, cancellation };
             if let Some(epoch) = self.begin_epoch(&opening, replay.tail.epoch()).await? {
                 // Until the log, up to this owner's own records, says what the store says.
                 let mut is_new = true;
@@ -210,7 +210,7 @@ impl Restorer {
     }
 
     /// Reads the logs to their ends. What was read is kept also when it was cancelled: the next time goes on there.
-    async fn read(&self, replay: &mut Replay<'_>, had: Had, cancellation: &Cancellation) -> Result<(), RunError> {
+    async fn read(&self, replay: &mut Replay, had: Had, cancellation: &Cancellation) -> Result<(), RunError> {
         let mut remaining = replay.tail.remaining();
         self.progress.remaining.fetch_add(remaining, Ordering::Relaxed);
         while !replay.tail.is_done() && !cancellation.is_cancelled() {
@@ -302,6 +302,13 @@ impl Restorer {
             inputs.insert(topic.clone(), InputStart { committed, earliest });
         }
         Ok(inputs)
+    }
+
+    /// The same, to compare the stamps of changelog records with.
+    pub(crate) fn committed_inputs(&self, id: ShardId, inputs: &BTreeMap<Arc<str>, InputStart>) -> CommittedInputs {
+        let group = &self.topology.groups[id.group];
+        let agents = self.topology.graph.agents.iter().filter(|agent| group.agents.contains(&agent.name));
+        CommittedInputs::of(agents.map(|agent| (&*agent.reads, &*agent.name)), inputs)
     }
 
     async fn offset(&self, topic: &str, partition: Partition, spec: OffsetSpec) -> Result<Offset, RunError> {

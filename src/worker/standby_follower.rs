@@ -15,7 +15,7 @@ use crate::watch;
 /// A shard that is followed into a store.
 pub(crate) struct Follower {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) tail: Tail<'static>,
+    pub(crate) tail: Tail,
     pub(crate) logs: BTreeMap<Source, TopicPartition>,
     tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
     pub(crate) freshness: Freshness,

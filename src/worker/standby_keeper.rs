@@ -16,8 +16,9 @@ use super::standby_follower::Follower;
 use super::taking::close;
 use crate::cluster::stand_by;
 use crate::program::Guarantee;
-use crate::shard::{InputPositions, ShardId, runs_ahead};
-use crate::table::{INCLUDES_HEADER, Routes, StandbySlice};
+use crate::shard::ShardId;
+use crate::table::{Routes, StandbySlice};
+use crate::turn::Stamp;
 use crate::watch;
 
 /// How often the ends of the logs are looked up, and whether others are to be followed.
@@ -312,14 +313,11 @@ impl Keeping {
             self.followers.iter().filter(|(_, follower)| !follower.held.is_empty()).map(|(shard, _)| *shard).collect();
         for shard in holding {
             let inputs = self.keeper.restorer.inputs(shard).await?;
-            let committed = |topic: &str, agent: &str| {
-                let start = inputs.get(topic).and_then(|start| start.committed.as_ref());
-                InputPositions::parse(start).of(agent, Offset::ZERO)
-            };
+            let committed = self.keeper.restorer.committed_inputs(shard, &inputs);
             let is_ahead = |batch: &dyn RecordBatch, index: usize| {
                 let headers = batch.headers(index);
-                let includes = headers.iter().find(|header| header.name == INCLUDES_HEADER);
-                includes.is_some_and(|header| runs_ahead(header.value, committed))
+                let stamp = headers.iter().find(|header| header.name == Stamp::HEADER);
+                stamp.and_then(|header| Stamp::read(header.value)).is_some_and(|stamp| committed.are_behind(stamp))
             };
             let Some(follower) = self.followers.get_mut(&shard) else { continue };
             for (source, batch, from) in std::mem::take(&mut follower.held) {

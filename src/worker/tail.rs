@@ -7,9 +7,9 @@ use marlowe_state::{PositionSlot, Rows, SlicePosition, Store, TableIndex};
 
 use super::RunError;
 use crate::program::Guarantee;
-use crate::table::{
-    AnyTable, EPOCH_HEADER, EPOCH_KEY, INBOX_HEADER, INBOX_KEY, INCLUDES_HEADER, TAKEN_OVER_KEY, TableKind,
-};
+use crate::shard::CommittedInputs;
+use crate::table::{AnyTable, EPOCH_KEY, INBOX_HEADER, INBOX_KEY, TAKEN_OVER_KEY, TableKind};
+use crate::turn::Stamp;
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
 /// A slice that fits into one is written from its first row to its last, page after page.
@@ -17,7 +17,7 @@ const CHUNK_RECORDS: usize = 4_000_000;
 const CHUNK_BYTES: usize = 64 << 20;
 
 /// Changelog records on their way into a store.
-pub(crate) struct Tail<'a> {
+pub(crate) struct Tail {
     store: Arc<dyn Store>,
     logs: BTreeMap<Source, Log>,
     chunk: Vec<(TableIndex, Rows)>,
@@ -28,11 +28,9 @@ pub(crate) struct Tail<'a> {
     key: Vec<u8>,
     /// Whether records tell in which epoch they were written, and what they include.
     guarantee: Guarantee,
-    skip: Option<Skip<'a>>,
+    /// What is committed: records that run ahead of it are passed over.
+    committed: Option<CommittedInputs>,
 }
-
-/// Whether a changelog record, by the input positions it includes, is passed over.
-pub(crate) type Skip<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
 
 /// One changelog partition.
 struct Log {
@@ -63,11 +61,11 @@ pub(crate) struct LogPlan {
     pub(crate) end: Offset,
 }
 
-impl<'a> Tail<'a> {
-    /// Nothing yet. Records that `skip` says are passed over, if any may have to be.
-    pub(crate) fn new(store: Arc<dyn Store>, guarantee: Guarantee, skip: Option<Skip<'a>>) -> Self {
+impl Tail {
+    /// Nothing yet. Records that run ahead of what is committed are passed over, if any may.
+    pub(crate) fn new(store: Arc<dyn Store>, guarantee: Guarantee, committed: Option<CommittedInputs>) -> Self {
         let (logs, chunk, key) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, guarantee, skip }
+        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, guarantee, committed }
     }
 
     /// Takes in the records of a log, which come from `source`.
@@ -125,18 +123,19 @@ impl<'a> Tail<'a> {
             if log.table.identity().kind == TableKind::Global || self.guarantee == Guarantee::AtLeastOnce {
                 let headers = batch.headers(index);
                 let find = |name| headers.iter().find(|header| header.name == name).map(|header| header.value);
-                if let Some(epoch) = find(EPOCH_HEADER).and_then(read_number) {
-                    if epoch < log.epoch {
+                let stamp = find(Stamp::HEADER).and_then(Stamp::read);
+                if let Some(stamp) = stamp {
+                    if stamp.epoch < log.epoch {
                         log.skipped.push(topic_key.to_vec());
                         continue;
                     }
-                    log.epoch = epoch;
+                    log.epoch = stamp.epoch;
                 }
                 if topic_key == EPOCH_KEY {
                     continue;
                 }
-                if let (Some(skip), Some(includes)) = (&self.skip, find(INCLUDES_HEADER))
-                    && skip(includes)
+                if let (Some(committed), Some(stamp)) = (&self.committed, stamp)
+                    && committed.are_behind(stamp)
                 {
                     log.held.get_or_insert((record.offset, log.epoch));
                     log.skipped.push(topic_key.to_vec());

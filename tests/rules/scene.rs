@@ -29,7 +29,7 @@ pub(crate) struct Seen {
     pub(crate) timestamp: i64,
     pub(crate) key: Option<String>,
     pub(crate) value: Option<String>,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Seen {
@@ -43,12 +43,16 @@ impl Seen {
             timestamp: record.timestamp.millis(),
             key: record.key.map(text),
             value: record.value.map(text),
-            headers: headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect(),
+            headers: headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
         }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        self.header_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    pub(crate) fn header_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_slice())
     }
 }
 

@@ -24,7 +24,7 @@ async fn sinks_keep_key_headers_and_timestamp_and_an_agent_may_have_several() ->
         assert_eq!(records.len(), 2);
         let keyed = records.iter().find(|record| record.key.is_some()).unwrap();
         assert_eq!((keyed.key.as_deref(), keyed.value.as_deref(), keyed.timestamp), (Some("ada"), Some("42"), 1000));
-        let pair = |value: &str| ("trace".to_owned(), value.to_owned());
+        let pair = |value: &str| ("trace".to_owned(), value.as_bytes().to_vec());
         assert_eq!(keyed.headers, [pair("abc"), pair("def")]);
         assert!(records.iter().any(|record| record.key.is_none() && record.value.as_deref() == Some("8")));
     }

@@ -52,19 +52,34 @@ struct Record {
 
 impl Outgoing {
     pub(crate) fn push(&mut self, to: Destination, record: &NewRecord<'_>) {
-        let first = self.headers.len();
-        for header in record.headers {
-            let pair = (self.keep(header.name.as_bytes()), self.keep(header.value));
-            self.headers.push(pair);
-        }
+        let headers = self.keep_headers(record.headers);
         let record = Record {
             to: to.0,
             timestamp: record.timestamp,
             key: record.key.map(|key| self.keep(key)),
             value: record.value.map(|value| self.keep(value)),
-            headers: first..self.headers.len(),
+            headers,
         };
         self.records.push(record);
+    }
+
+    /// A table's records have all the same headers in a commit: they are kept once.
+    fn keep_headers(&mut self, headers: &[Header<'_>]) -> Range<usize> {
+        if let Some(last) = self.records.last() {
+            let known = &self.headers[last.headers.clone()];
+            let is_same = |(header, (name, value)): (&Header<'_>, &(Range<usize>, Range<usize>))| {
+                header.name.as_bytes() == &self.bytes[name.clone()] && header.value == &self.bytes[value.clone()]
+            };
+            if known.len() == headers.len() && headers.iter().zip(known).all(is_same) {
+                return last.headers.clone();
+            }
+        }
+        let first = self.headers.len();
+        for header in headers {
+            let pair = (self.keep(header.name.as_bytes()), self.keep(header.value));
+            self.headers.push(pair);
+        }
+        first..self.headers.len()
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
