@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Which jobs, with commas between (default: all).
     #[arg(long, value_delimiter = ',')]
     jobs: Vec<Job>,
+    /// Only what the report calls so, or a part of it: "count, 10k keys, memory".
+    #[arg(long)]
+    only: Option<String>,
     /// Which guarantees, with commas between (default: both).
     #[arg(long, value_delimiter = ',')]
     guarantees: Vec<Guarantee>,
@@ -51,6 +54,11 @@ impl Arguments {
     /// Whether this job is asked for.
     pub(crate) fn wants(&self, job: Job) -> bool {
         self.jobs.is_empty() || self.jobs.contains(&job)
+    }
+
+    /// Whether what the report calls by this title is asked for.
+    pub(crate) fn wants_title(&self, title: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| title.contains(only.as_str()))
     }
 
     /// The guarantees, each once.

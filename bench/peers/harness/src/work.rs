@@ -136,6 +136,7 @@ impl Work {
                 }
             }
         }
+        all.retain(|work| arguments.wants_title(&work.title()));
         all
     }
 
