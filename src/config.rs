@@ -43,7 +43,8 @@ pub struct Config {
     /// A lane commits before its time when so many bytes wait for it (default: 16 MiB). If twice as many wait while a
     /// commit is under way, its shards begin no new event until that is done.
     pub commit_bytes: usize,
-    /// A partition is read ahead by at most about so many bytes (default: 4 MiB).
+    /// A partition is read ahead by at most about so many bytes (default: 256 KiB, for what waits should still be in the
+    /// processor's cache when its turn comes; the Kafka client reads ahead besides).
     pub queue_bytes: usize,
     /// How long events in hand may take to finish when the worker stops or a shard goes to another (default: 10 s).
     pub close_within: Duration,
@@ -93,7 +94,7 @@ impl Default for Config {
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6066))),
             commit_interval: Duration::from_millis(100),
             commit_bytes: 16 << 20,
-            queue_bytes: 4 << 20,
+            queue_bytes: 256 << 10,
             close_within: Duration::from_secs(10),
             session_timeout: Duration::from_secs(45),
             instance: None,

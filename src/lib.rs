@@ -140,6 +140,8 @@ pub use app::App;
 pub use axum;
 pub use client::{AskError, SendError, Sent};
 pub use cluster::ClusterToken;
+#[cfg(feature = "compact_str")]
+pub use compact_str;
 pub use config::{BrokerChoice, Config};
 pub use marlowe_broker::{
     Broker, BrokerError, Clock, Entropy, Offset, Partition, Partitioner, SeededEntropy, Timestamp,

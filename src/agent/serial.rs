@@ -27,6 +27,12 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 }
                 left -= 1;
                 count(&counters.events);
+                // What the next event asks for comes from memory while this one is handled.
+                if record.index + 1 < end
+                    && let Some(key) = batch.get(record.index + 1).key
+                {
+                    participants.iter().for_each(|participant| participant.expect(key));
+                }
                 link.turn.begin(ALONE, at.timestamp);
                 let outcome = AssertUnwindSafe(handler.handle(&at, &record)).catch_unwind().await;
                 // Most events succeed, and send nothing: their outcome is looked at where it lies.

@@ -1,5 +1,5 @@
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use serde_json::Value as JsonValue;
 
@@ -11,8 +11,8 @@ use super::{CodecError, short_type_name};
 /// URL: text is its UTF-8 bytes, a number its decimal digits, a tuple a JSON array. Its *ordered form* is what a store
 /// keeps: bytes that sort as the keys do, text in byte order and integers in numeric order.
 ///
-/// The forms of `String` are those of Kafka's `StringSerializer` and of Faust's raw keys, so a table's home partition
-/// is the one any producer with Kafka's partitioner would choose.
+/// The forms of `String`, and of `CompactString` (feature `compact_str`), are those of Kafka's `StringSerializer` and of
+/// Faust's raw keys, so a table's home partition is the one any producer with Kafka's partitioner would choose.
 pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Whether the two forms are always the same bytes.
     const ORDERED_AS_TOPIC: bool;
@@ -37,6 +37,12 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
 
     /// The key in JSON.
     fn to_json(&self) -> JsonValue;
+
+    /// Hashes the key that has this topic form, as its [`Hash`] does, and says whether it did. By this a table has rows at hand
+    /// before the events that ask for them are decoded; where the key would have to be decoded for it (the default), it has not.
+    fn hash_topic_form<H: Hasher>(_bytes: &[u8], _state: &mut H) -> bool {
+        false
+    }
 }
 
 impl Key for String {
@@ -47,10 +53,7 @@ impl Key for String {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(CodecError::new("a key of UTF-8 text", error).with_input(bytes)),
-        }
+        text(bytes).map(str::to_owned)
     }
 
     fn encode_ordered(&self, out: &mut Vec<u8>) {
@@ -64,6 +67,23 @@ impl Key for String {
     fn to_json(&self) -> JsonValue {
         JsonValue::from(self.as_str())
     }
+
+    fn hash_topic_form<H: Hasher>(bytes: &[u8], state: &mut H) -> bool {
+        hash_text(bytes, state)
+    }
+}
+
+/// Hashes a key of text that has this topic form.
+pub(super) fn hash_text<H: Hasher>(bytes: &[u8], state: &mut H) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
+        text.hash(state);
+        true
+    })
+}
+
+/// The text that a key of text is.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
+    std::str::from_utf8(bytes).map_err(|error| CodecError::new("a key of UTF-8 text", error).with_input(bytes))
 }
 
 impl Key for Vec<u8> {
@@ -90,6 +110,11 @@ impl Key for Vec<u8> {
             Ok(text) => JsonValue::from(text),
             Err(_) => JsonValue::from(self.clone()),
         }
+    }
+
+    fn hash_topic_form<H: Hasher>(bytes: &[u8], state: &mut H) -> bool {
+        bytes.hash(state);
+        true
     }
 }
 
@@ -140,6 +165,13 @@ macro_rules! integer_keys {
                     .map_err(|reason| {
                         CodecError::new(concat!("a key of type ", stringify!($integer)), reason).with_input(bytes)
                     })
+            }
+
+            fn hash_topic_form<H: Hasher>(bytes: &[u8], state: &mut H) -> bool {
+                Self::decode(bytes).is_ok_and(|key| {
+                    key.hash(state);
+                    true
+                })
             }
 
             fn encode_ordered(&self, out: &mut Vec<u8>) {
@@ -312,6 +344,8 @@ impl TopicKey for () {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::DefaultHasher;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -328,6 +362,24 @@ mod tests {
         assert_eq!(&K::decode(&topic).unwrap(), key);
         assert_eq!(&K::decode_ordered(&ordered(key)).unwrap(), key);
         assert!(!K::ORDERED_AS_TOPIC || topic == ordered(key));
+        let mut hashed = DefaultHasher::new();
+        if K::hash_topic_form(&topic, &mut hashed) {
+            let mut expected = DefaultHasher::new();
+            key.hash(&mut expected);
+            assert_eq!(hashed.finish(), expected.finish(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_text_bytes_and_numbers_are_hashed_as_records_have_them() {
+        fn is_hashed<K: Key>(key: &K) -> bool {
+            round_trip(key);
+            let mut topic = Vec::new();
+            key.encode(&mut topic);
+            K::hash_topic_form(&topic, &mut DefaultHasher::new())
+        }
+        assert!(is_hashed(&"ada".to_owned()) && is_hashed(&b"ada".to_vec()) && is_hashed(&-7i32) && is_hashed(&7u64));
+        assert!(!String::hash_topic_form(&[0xff], &mut DefaultHasher::new()));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 use crate::codec::Key;
 
-/// What can be given where a key is asked for: the key itself, a reference to it, or `&str` for a `String`.
+/// What can be given where a key is asked for: the key itself, a reference to it, or `&str` for a `String` (or a
+/// `CompactString`, feature `compact_str`).
 pub trait AsKey<K> {
     /// Lends the key, without a copy where there is one to lend.
     fn lend<R>(self, to: impl FnOnce(&K) -> R) -> R;
@@ -36,5 +37,16 @@ impl AsKey<String> for &str {
 
     fn into_key(self) -> String {
         self.to_owned()
+    }
+}
+
+#[cfg(feature = "compact_str")]
+impl AsKey<compact_str::CompactString> for &str {
+    fn lend<R>(self, to: impl FnOnce(&compact_str::CompactString) -> R) -> R {
+        to(&compact_str::CompactString::new(self))
+    }
+
+    fn into_key(self) -> compact_str::CompactString {
+        compact_str::CompactString::new(self)
     }
 }

@@ -161,6 +161,10 @@ impl<K: Key, V: Clone + 'static> OpenTable<K, V> {
 }
 
 impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
+    fn expect(&self, key: &[u8]) {
+        self.slice.expect(|state| K::hash_topic_form(key, state));
+    }
+
     fn is_current(&self, hand: Hand) -> bool {
         self.slice.is_current(hand)
     }

@@ -8,6 +8,9 @@ use crate::HandlerError;
 /// Something a handler changes: a table's slice, or the changes it sends to other owners. It takes part in each event's
 /// transaction, and in the lane's commit.
 pub(crate) trait Participant {
+    /// An event with this key is next: rows of that key may be asked for.
+    fn expect(&self, _key: &[u8]) {}
+
     /// Whether what `hand` read is still so.
     fn is_current(&self, hand: Hand) -> bool;
 

@@ -1,8 +1,10 @@
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::{Index, IndexMut};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+
+use crate::prefetch::prefetch;
 
 /// A row's place in the cache. It stays the row's own as long as somebody pins it or it is not clean.
 pub(crate) type Slot = u32;
@@ -113,6 +115,20 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         let hash = self.hash(key);
         let same = |place: &Place| place.hash == hash && self[place.slot].key.as_ref() == Some(key);
         self.index.find(spread(hash), same).map(|place| place.slot)
+    }
+
+    /// The row at a key may be asked for soon: it begins to come into the processor's cache. `write` hashes the key, and says
+    /// whether it could.
+    #[inline]
+    pub(crate) fn expect(&self, write: impl FnOnce(&mut <RandomState as BuildHasher>::Hasher) -> bool) {
+        let mut hasher = self.hasher.build_hasher();
+        if !write(&mut hasher) {
+            return;
+        }
+        let hash = hasher.finish() as u32;
+        if let Some(place) = self.index.find(spread(hash), |place| place.hash == hash) {
+            prefetch(&self[place.slot]);
+        }
     }
 
     /// Puts a row into the cache that is not there; clean rows make room for it.

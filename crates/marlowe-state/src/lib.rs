@@ -92,6 +92,7 @@ mod memory;
 mod memory_table;
 mod overlay;
 mod position;
+mod prefetch;
 mod range;
 mod row_size;
 mod rows;

@@ -94,6 +94,13 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         Ok(layers.read(hand, slot).is_some())
     }
 
+    /// An event is next that may ask for the row at a key, which `write` hashes as [`Hash`](std::hash::Hash) does; or says that
+    /// it cannot.
+    #[inline]
+    pub fn expect(&self, write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>) -> bool) {
+        self.layers.borrow().cache.expect(write);
+    }
+
     /// Puts `value` at `key`, and returns what was there.
     pub fn insert(&self, hand: Hand, key: K, value: V) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate_owned(key)?;

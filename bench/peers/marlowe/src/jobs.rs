@@ -4,6 +4,7 @@ use marlowe::axum::Router;
 use marlowe::axum::extract::{Path, State};
 use marlowe::axum::http::StatusCode;
 use marlowe::axum::routing::get;
+use marlowe::compact_str::CompactString;
 use marlowe::{App, Table, TableView, Topic};
 
 use crate::arguments::{Arguments, Guarantee, Job};
@@ -14,12 +15,12 @@ pub(crate) fn declare(app: &mut App, arguments: &Arguments) {
     if arguments.guarantee == Guarantee::AtLeastOnce {
         app.at_least_once();
     }
-    let events = app.topic::<String, Event>(&arguments.events);
+    let events = app.topic::<CompactString, Event>(&arguments.events);
     match arguments.job {
         Job::Pass => pass(app, events, &arguments.out()),
         Job::Total => total(app, events),
         job => {
-            let counts = app.table::<String, u64>("counts").cache_rows(arguments.cache_rows());
+            let counts = app.table::<CompactString, u64>("counts").cache_rows(arguments.cache_rows());
             match job {
                 Job::Regroup => regroup(app, events, counts),
                 Job::Shared => shared(app, events, &arguments.others, counts),
@@ -30,30 +31,30 @@ pub(crate) fn declare(app: &mut App, arguments: &Arguments) {
     }
 }
 
-fn pass(app: &mut App, events: Topic<String, Event>, out: &str) {
-    let out = app.topic::<String, Event>(out);
+fn pass(app: &mut App, events: Topic<CompactString, Event>, out: &str) {
+    let out = app.topic::<CompactString, Event>(out);
     app.agent("pass", events).with(out).each_event(async |out, event| {
         out.send(&event.key, &event.value);
         Ok(())
     });
 }
 
-fn count(app: &mut App, events: Topic<String, Event>, counts: Table<String, u64>) {
+fn count(app: &mut App, events: Topic<CompactString, Event>, counts: Table<CompactString, u64>) {
     app.agent("count", events).with(counts).each(async |counts, event| {
         counts.update(event.page, |count| *count += 1);
         Ok(())
     });
 }
 
-fn regroup(app: &mut App, events: Topic<String, Event>, counts: Table<String, u64>) {
+fn regroup(app: &mut App, events: Topic<CompactString, Event>, counts: Table<CompactString, u64>) {
     app.agent("count", events.group_by(|event| event.user.clone())).with(counts).each(async |counts, event| {
         counts.update(event.user, |count| *count += 1);
         Ok(())
     });
 }
 
-fn shared(app: &mut App, events: Topic<String, Event>, others: &str, counts: Table<String, u64>) {
-    let others = app.topic::<String, Event>(others);
+fn shared(app: &mut App, events: Topic<CompactString, Event>, others: &str, counts: Table<CompactString, u64>) {
+    let others = app.topic::<CompactString, Event>(others);
     count(app, events, counts);
     app.agent("count-others", others).with(counts).each(async |counts, event| {
         counts.update(event.page, |count| *count += 1);
@@ -65,7 +66,7 @@ fn shared(app: &mut App, events: Topic<String, Event>, others: &str, counts: Tab
     });
 }
 
-fn total(app: &mut App, events: Topic<String, Event>) {
+fn total(app: &mut App, events: Topic<CompactString, Event>) {
     let total = app.global_table::<String, u64>("total").merge(|total, more| *total += more);
     app.agent("count", events).with(total).each(async |total, _| {
         total.send("all", 1);
@@ -73,12 +74,15 @@ fn total(app: &mut App, events: Topic<String, Event>) {
     });
 }
 
-fn serve(app: &mut App, events: Topic<String, Event>, counts: Table<String, u64>) {
+fn serve(app: &mut App, events: Topic<CompactString, Event>, counts: Table<CompactString, u64>) {
     count(app, events, counts);
     app.web(move |worker| Router::new().route("/counts/{page}", get(row)).with_state(worker.open(counts.view())));
 }
 
-async fn row(State(counts): State<TableView<String, u64>>, Path(page): Path<String>) -> (StatusCode, String) {
+async fn row(
+    State(counts): State<TableView<CompactString, u64>>,
+    Path(page): Path<CompactString>,
+) -> (StatusCode, String) {
     match counts.get(page).await {
         Ok(Some(count)) => (StatusCode::OK, count.to_string()),
         Ok(None) => (StatusCode::NOT_FOUND, "no such page\n".into()),
