@@ -70,7 +70,14 @@ impl Contest<'_> {
             return;
         }
         let begun = Instant::now();
-        let outcome = self.measure(contestant, work);
+        let mut outcome = self.measure(contestant, work);
+        if let Ok(figures) = &mut outcome
+            && contestant.system.store(&work) != work.store
+            && figures.note.is_none()
+            && work.job.of_program() != "pass"
+        {
+            figures.note = Some("its rows are on disk: it has no other store".into());
+        }
         let Contestant { system, cache_mb } = contestant;
         let shown = match &outcome {
             Ok(figures) => serde_json::to_string(figures).unwrap_or_default(),
@@ -90,6 +97,9 @@ impl Contest<'_> {
     fn measure(&mut self, contestant: Contestant, work: Work) -> Outcome {
         if let Some(reason) = contestant.system.not_possible(&work) {
             return Err(Setback::NotPossible(reason.into()));
+        }
+        if let Some(refusal) = self.results.refusal(contestant.system, &work) {
+            return Err(refusal);
         }
         match work.job {
             Job::Restore => restore::run(&self.trial(contestant, work)?),
@@ -128,7 +138,7 @@ impl Contest<'_> {
 
 /// What a system reads in a work: as many events in two topics as in one.
 fn feeds(system: System, work: &Work, scale: f64) -> Vec<Feed> {
-    let (keys, count) = (work.keys, system.events(scale));
+    let (keys, count) = (work.keys, system.events(work.job, scale));
     match work.job {
         Job::Shared => (0..2).map(|seed| Feed { keys, seed, count: count / 2 }).collect(),
         _ => vec![Feed { keys, seed: 0, count }],

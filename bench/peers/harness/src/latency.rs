@@ -18,14 +18,14 @@ use crate::reads::histogram;
 use crate::trial::{LOOK, Trial};
 
 /// For how long events are sent before it counts, and while it counts.
-const WARM_UP: Duration = Duration::from_secs(5);
-const MEASURED: Duration = Duration::from_secs(15);
+const WARM_UP: Duration = Duration::from_secs(4);
+const MEASURED: Duration = Duration::from_secs(12);
 
 /// The seed of what is sent.
 const SEED: u64 = 11;
 
 /// What the harness, which is on this machine too, sends and follows at most.
-pub(crate) const MOST_PER_SECOND: u64 = 50_000;
+pub(crate) const MOST_PER_SECOND: u64 = 100_000;
 
 /// Sends `rate` events a second through `pass`, and takes the time from when each was sent to when it is read, committed.
 pub(crate) fn run(trial: &Trial<'_>, rate: u64) -> Outcome {

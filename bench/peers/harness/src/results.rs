@@ -53,13 +53,24 @@ impl Results {
         self.runs.push(Run { round, contestant, work, figures, setback });
     }
 
-    /// Whether it need not be tried again.
+    /// Whether it need not be tried again: it is not possible, or once is as often as patience allows.
     pub(crate) fn is_settled(&self, contestant: Contestant, work: &Work) -> bool {
+        /// What takes more seconds is not repeated.
+        const LONG: f64 = 90.0;
         let of = |run: &&Run| run.contestant == contestant && run.work == *work;
-        self.runs
-            .iter()
-            .filter(of)
-            .any(|run| matches!(run.setback, Some(Setback::NotPossible(_) | Setback::TookTooLong(_))))
+        self.runs.iter().filter(of).any(|run| {
+            let seconds = run.figures.as_ref().and_then(|figures| figures.seconds);
+            matches!(run.setback, Some(Setback::NotPossible(_) | Setback::TookTooLong(_)))
+                || seconds.is_some_and(|seconds| seconds > LONG)
+        })
+    }
+
+    /// What a system's program answered when it was asked for the same with as many other events: it refuses once and for all.
+    pub(crate) fn refusal(&self, system: System, work: &Work) -> Option<Setback> {
+        let asked = |work: &Work| (work.guarantee, work.job.of_program(), system.store(work));
+        let of = |run: &&Run| run.contestant.system == system && asked(&run.work) == asked(work);
+        let refused = |run: &Run| run.setback.clone().filter(|setback| matches!(setback, Setback::NotPossible(_)));
+        self.runs.iter().filter(of).find_map(refused)
     }
 
     /// How many events a second a system passes through on one core, by what was measured so far.
@@ -128,6 +139,12 @@ impl Summary {
         Some(if is_speed(self.work.job) { own / other } else { other / own })
     }
 
+    /// How many times the CPU of `other` this takes for as many events.
+    pub(crate) fn cpu_ratio_to(&self, other: &Summary) -> Option<f64> {
+        let cpu = |summary: &Summary| summary.figures.as_ref()?.cpu_seconds_per_million.filter(|cpu| *cpu > 0.0);
+        Some(cpu(self)? / cpu(other)?)
+    }
+
     /// More is better; none is worst.
     fn goodness(&self) -> f64 {
         match self.subject() {
@@ -179,6 +196,29 @@ mod tests {
         assert_eq!(summaries.len(), 1);
         assert_eq!((summaries[0].cache_mb, summaries[0].subject()), (0, Some(6.0)));
         assert_eq!(summaries[0].spread, Some((5.0, 7.0)));
+    }
+
+    #[test]
+    fn what_a_program_refuses_it_refuses_in_each_job_that_asks_for_the_same() {
+        let mut results = Results::default();
+        let goka = Contestant { system: System::Goka, cache_mb: 10 };
+        results.add(1, goka, WORK, Err(Setback::NotPossible("no transactions".into())));
+        let restore = Work { job: Job::Restore, keys: 5_000_000, ..WORK };
+        assert!(results.refusal(System::Goka, &restore).is_some());
+        assert!(results.refusal(System::Goka, &Work { store: Store::Disk, ..restore }).is_none());
+        assert!(results.refusal(System::Goka, &Work { job: Job::Pass, ..WORK }).is_none());
+        assert!(results.refusal(System::Faust, &restore).is_none());
+    }
+
+    #[test]
+    fn a_long_restore_is_not_repeated() {
+        let mut results = Results::default();
+        let faust = Contestant { system: System::Faust, cache_mb: 10 };
+        let figures = |seconds| Figures { seconds: Some(seconds), ..Figures::default() };
+        results.add(1, faust, WORK, Ok(figures(80.0)));
+        assert!(!results.is_settled(faust, &WORK));
+        results.add(2, faust, WORK, Ok(figures(100.0)));
+        assert!(results.is_settled(faust, &WORK));
     }
 
     #[test]

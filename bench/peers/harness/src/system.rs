@@ -1,7 +1,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::work::{Job, Work};
+use crate::work::{Job, Store, Work};
 
 /// A system that takes part. What the harness knows of each is here; how its program is built is in `build`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -71,14 +71,17 @@ impl System {
         }
     }
 
-    /// How many events it is given: some seconds' work for the fast ones, half a minute's for the slow one.
-    pub(crate) fn events(self, scale: f64) -> u64 {
+    /// How many events it is given in a job: some seconds' work. On the JVM many of them go by before its code is compiled.
+    pub(crate) fn events(self, job: Job, scale: f64) -> u64 {
         let all = match self {
             System::Bare | System::Marlowe => 6_000_000,
-            System::Faust => 40_000,
-            _ => 2_000_000,
+            System::KafkaStreams => 3_000_000,
+            System::Goka => 1_500_000,
+            System::Quix => 600_000,
+            System::Faust => 30_000,
         };
-        (all as f64 * scale) as u64
+        let share = if job.has_second_stage() { 3 } else { 1 };
+        (all as f64 * scale) as u64 / share
     }
 
     /// Events a second that any of its workers carries easily, for trials at a steady rate.
@@ -93,7 +96,7 @@ impl System {
     pub(crate) fn caches(self, job: Job) -> &'static [u32] {
         match self {
             // A large cache costs it more than it saves where most keys are new.
-            System::KafkaStreams if job.has_table() => &[0, 10],
+            System::KafkaStreams if job == Job::Count => &[0, 10],
             _ => &[10],
         }
     }
@@ -103,6 +106,14 @@ impl System {
         match self {
             System::Faust | System::Quix => (cores, 1),
             _ => (1, cores),
+        }
+    }
+
+    /// Where its rows are in a work: what is not about stores is done with the one that it has.
+    pub(crate) fn store(self, work: &Work) -> Store {
+        match self {
+            System::Quix if !work.job.is_about_stores() => Store::Disk,
+            _ => work.store,
         }
     }
 

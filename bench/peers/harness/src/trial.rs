@@ -106,7 +106,7 @@ impl<'a> Trial<'a> {
             .args(["--brokers", &self.kafka.brokers()])
             .args(["--group", &self.group])
             .args(["--guarantee", self.work.guarantee.name()])
-            .args(["--store", self.work.store.name()])
+            .args(["--store", self.system().store(&self.work).name()])
             .arg("--dir")
             .arg(folder.join("state"))
             .args(["--threads", &threads.to_string()])

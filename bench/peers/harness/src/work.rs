@@ -74,9 +74,9 @@ impl Job {
         }
     }
 
-    /// Whether it has a table, whose cache has a size.
-    pub(crate) fn has_table(self) -> bool {
-        !matches!(self, Job::Pass | Job::Latency)
+    /// Whether it is measured once with each store.
+    pub(crate) fn is_about_stores(self) -> bool {
+        matches!(self, Job::Count | Job::Restore)
     }
 
     /// Whether events go through a second topic on their way.
