@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
@@ -12,7 +12,7 @@ use super::folder::{Logs, TablesFolder};
 use super::global::GlobalFollower;
 use super::lane::{Lane, LaneLimits, LaneSettings};
 use super::metrics::Metrics;
-use super::restore::{RestoreProgress, Restorer, StateStore};
+use super::restore::{RestoreProgress, RestoreTurns, Restorer, StateStore};
 use super::standby::Standbys;
 use super::standby_keeper::StandbyKeeper;
 use super::status::WorkerStatus;
@@ -32,7 +32,7 @@ use crate::watch;
 /// How long the broker may take to learn that a worker has left.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
-/// How many shards a worker restores at a time: each has a reader and a chunk of records of its own.
+/// How many shards a worker restores at a time, of those with much to read and of the others: each has a reader and a chunk of records of its own.
 const RESTORES_AT_A_TIME: usize = 4;
 
 /// How a worker is set up.
@@ -177,7 +177,7 @@ impl Worker {
             broker: shared.broker.clone(),
             stores: settings.stores.clone(),
             progress: progress.clone(),
-            turns: Semaphore::new(RESTORES_AT_A_TIME),
+            turns: RestoreTurns::new(RESTORES_AT_A_TIME),
         });
 
         let standbys = match settings.standby_replicas {

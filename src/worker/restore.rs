@@ -88,6 +88,9 @@ pub(crate) enum Had {
     Nothing,
 }
 
+/// The positions of a shard's inputs, by topic.
+type Inputs = BTreeMap<Arc<str>, InputStart>;
+
 /// How a restore ended.
 pub(crate) enum Restored {
     /// It is ready to be opened in a lane.
@@ -99,6 +102,22 @@ pub(crate) enum Restored {
 /// How soon it is looked again whether it was told that a shard is another's.
 const LOST_SOON: Duration = Duration::from_millis(100);
 
+/// Who restores at a time. Those who have much to read wait for each other only: who has little is at work soon.
+pub(crate) struct RestoreTurns {
+    short: Semaphore,
+    long: Semaphore,
+}
+
+impl RestoreTurns {
+    /// So many records are read within the blink of an eye.
+    const MUCH: u64 = 10_000;
+
+    /// So many of each kind at a time.
+    pub(crate) fn new(at_a_time: usize) -> Self {
+        Self { short: Semaphore::new(at_a_time), long: Semaphore::new(at_a_time) }
+    }
+}
+
 /// What restores need.
 pub(crate) struct Restorer {
     pub(crate) program: Arc<Program>,
@@ -106,8 +125,7 @@ pub(crate) struct Restorer {
     pub(crate) broker: SharedBroker,
     pub(crate) stores: StateStore,
     pub(crate) progress: Arc<RestoreProgress>,
-    /// Who restores at a time.
-    pub(crate) turns: Semaphore,
+    pub(crate) turns: RestoreTurns,
 }
 
 impl Restorer {
@@ -120,8 +138,8 @@ impl Restorer {
         cancellation: &Cancellation,
         basis: Basis,
     ) -> Result<Restored, RunError> {
-        // It is never closed.
-        let _turn = self.turns.acquire().await;
+        // Both are never closed.
+        let mut turn = self.turns.short.acquire().await;
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(match basis {
                 Basis::Kept => None,
@@ -142,7 +160,16 @@ impl Restorer {
             let is_new = slots.map(|slot| store.position(slot).changelog).all(|at| at == Offset::ZERO);
             if is_new { Had::Nothing } else { Had::Store }
         });
-        let inputs = self.inputs(id).await?;
+        let (mut inputs, mut logs) = self.look(id, &*store).await?;
+        if logs.iter().map(|log| log.from.distance_to(log.end)).sum::<u64>() > RestoreTurns::MUCH {
+            drop(turn);
+            turn = self.turns.long.acquire().await;
+            if cancellation.is_cancelled() {
+                return Ok(Restored::Cancelled(Some(store)));
+            }
+            (inputs, logs) = self.look(id, &*store).await?;
+        }
+        let _turn = turn;
         let committed = |topic: &str, agent: &str| {
             let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
             positions.of(agent, Offset::ZERO)
@@ -153,7 +180,7 @@ impl Restorer {
             Guarantee::AtLeastOnce => Some(self.committed_inputs(id, &inputs)),
         };
         let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, committed_inputs);
-        for log in self.logs(id, &*store).await? {
+        for log in logs {
             replay.add(log)?;
         }
         self.read(&mut replay, had, cancellation).await?;
@@ -222,6 +249,8 @@ impl Restorer {
                 self.progress.promoted.fetch_add(remaining - left, Ordering::Relaxed);
             }
             remaining = left;
+            // Others restore on this thread.
+            tokio::task::yield_now().await;
         }
         self.progress.remaining.fetch_sub(remaining, Ordering::Relaxed);
         replay.tail.write()
@@ -240,6 +269,12 @@ impl Restorer {
             slots: group.tables.len() as u32,
         };
         (format!("{}-{}", group.name, id.partition), layout)
+    }
+
+    /// Where the inputs are, and then what there is to read: what is committed of the inputs is in the logs by then.
+    async fn look(&self, id: ShardId, store: &dyn Store) -> Result<(Inputs, Vec<LogPlan>), RunError> {
+        let inputs = self.inputs(id).await?;
+        Ok((inputs, self.logs(id, store).await?))
     }
 
     /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,
@@ -273,7 +308,7 @@ impl Restorer {
     }
 
     /// The committed positions of a shard's inputs, and where they start.
-    pub(crate) async fn inputs(&self, id: ShardId) -> Result<BTreeMap<Arc<str>, InputStart>, RunError> {
+    pub(crate) async fn inputs(&self, id: ShardId) -> Result<Inputs, RunError> {
         let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let agents = &self.topology.graph.agents;
         let mut inputs = BTreeMap::new();
@@ -305,7 +340,7 @@ impl Restorer {
     }
 
     /// The same, to compare the stamps of changelog records with.
-    pub(crate) fn committed_inputs(&self, id: ShardId, inputs: &BTreeMap<Arc<str>, InputStart>) -> CommittedInputs {
+    pub(crate) fn committed_inputs(&self, id: ShardId, inputs: &Inputs) -> CommittedInputs {
         let group = &self.topology.groups[id.group];
         let agents = self.topology.graph.agents.iter().filter(|agent| group.agents.contains(&agent.name));
         CommittedInputs::of(agents.map(|agent| (&*agent.reads, &*agent.name)), inputs)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Partition, Partitioner, Table, Topic};
+use marlowe::{App, Partition, Partitioner, Table, Timestamp, Topic};
+use marlowe_broker::{NewRecord, TopicPartition};
 
 use crate::scene::{Scene, TestResult, drain, eventually, key_where, start, stop};
 use crate::watched::WatchedBroker;
@@ -59,6 +60,62 @@ async fn other_shards_are_at_work_while_one_is_restored() -> TestResult {
     broker.reads.open();
     drain(&mut running).await?;
     assert_eq!(view.get(&keys()[0]).await?, Some(11));
+    stop(running).await?;
+    Ok(())
+}
+
+/// Eight shards have much to restore, and none of them comes to an end. Those that have nothing to restore are at work.
+#[tokio::test]
+async fn who_has_little_to_restore_does_not_wait_for_those_who_have_much() -> TestResult {
+    const MUCH: u64 = 10_001;
+    let program = || {
+        let mut app = App::new("much");
+        app.partitions(8);
+        let (numbers, words) = (app.topic::<String, u64>("numbers"), app.topic::<String, u64>("words"));
+        let sums = app.table::<String, u64>("sums");
+        app.agent("sum", numbers).with(sums).each_event(async |sums, event| {
+            sums.update(event.key, |sum| *sum += event.value);
+            Ok(())
+        });
+        let done = app.topic::<String, u64>("done");
+        app.agent("word", words).with(done).each_event(async |done, event| {
+            done.send(&event.key, &event.value);
+            Ok(())
+        });
+        (app, words, sums)
+    };
+    let scene = Scene::new().await;
+    let mut running = scene.start(program().0).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    let key = |partition| key_where("key", |key: &[u8]| Partitioner::Murmur2.partition(key, 8) == partition);
+    let mut producer = scene.broker.producer()?;
+    for partition in Partition::all(8) {
+        let changelog = producer.destination(&TopicPartition::new("much-sums-changelog", partition))?;
+        let key = key(partition);
+        for number in 1..=MUCH {
+            let (value, timestamp) = (number.to_string(), Timestamp::from_millis(1000));
+            let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+            producer.send(changelog, NewRecord { timestamp, key, value, headers: &[] })?;
+        }
+    }
+    producer.flush().await?;
+
+    let broker = WatchedBroker::new(&scene.broker).may_hold("much-sums-changelog", 0..8);
+    broker.reads.close();
+    let (app, words, sums) = program();
+    let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
+    for partition in Partition::all(8) {
+        running.open(words).send(&key(partition), &1).await?;
+    }
+    eventually("who has nothing to restore is at work", async || scene.values("done").await.len() == 8).await;
+    let view = running.open(sums.view());
+    assert!(view.clone().within(Duration::from_millis(50)).get(&key(Partition::new(0))).await.is_err());
+    broker.reads.open();
+    drain(&mut running).await?;
+    for partition in Partition::all(8) {
+        assert_eq!(view.get(&key(partition)).await?, Some(MUCH));
+    }
     stop(running).await?;
     Ok(())
 }
