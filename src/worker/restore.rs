@@ -174,43 +174,11 @@ impl Restorer {
             let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
             positions.of(agent, Offset::ZERO)
         };
-        let reader = self.broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("restoring"))?;
-        let committed_inputs = match self.program.guarantee {
-            Guarantee::ExactlyOnce => None,
-            Guarantee::AtLeastOnce => Some(self.committed_inputs(id, &inputs)),
-        };
-        let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, committed_inputs);
-        for log in logs {
-            replay.add(log)?;
+        // Most shards of an app that begins, or comes back to its folder, have nothing to read: they need no reader.
+        let is_there = |log: &LogPlan| log.from == log.end && store.position(log.slot).changelog == log.end;
+        if self.program.guarantee == Guarantee::AtLeastOnce || !logs.iter().all(is_there) {
+            self.catch_up(id, (&store, had), taker, (&inputs, logs), cancellation).await?;
         }
-        self.read(&mut replay, had, cancellation).await?;
-        if self.program.guarantee == Guarantee::AtLeastOnce
-            && let Some(_writing) = cancellation.writing().await
-        {
-            let opening = Opening { id, taker, store: &*store, cancellation };
-            if let Some(epoch) = self.begin_epoch(&opening, replay.tail.epoch()).await? {
-                // Until the log, up to this owner's own records, says what the store says.
-                let mut is_new = true;
-                while replay.tail.epoch() <= epoch && !cancellation.is_cancelled() {
-                    let passed_over = replay.tail.take_skipped();
-                    if !is_new && passed_over.iter().all(|(.., keys)| keys.is_empty()) {
-                        replay.tail.release();
-                        replay.tail.write()?;
-                        break;
-                    }
-                    for (table, end) in self.write_again(&opening, epoch, passed_over).await? {
-                        replay.tail.read_to(table, end);
-                    }
-                    is_new = false;
-                    self.read(&mut replay, had, cancellation).await?;
-                }
-                // Another has the shard by now, and it is about to be told.
-                while replay.tail.epoch() > epoch && !cancellation.is_cancelled() {
-                    tokio::time::sleep(LOST_SOON).await;
-                }
-            }
-        }
-        drop(replay);
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(Some(store)));
         }
@@ -234,6 +202,54 @@ impl Restorer {
             "restored, and goes on at {:?}", inputs.iter().map(|(topic, start)| (topic, at(start))).collect::<Vec<_>>()
         );
         Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs }), had))
+    }
+
+    /// Reads what the store has not yet, and at least once begins an epoch.
+    async fn catch_up(
+        &self,
+        id: ShardId,
+        (store, had): (&Arc<dyn Store>, Had),
+        taker: &Taker,
+        (inputs, logs): (&Inputs, Vec<LogPlan>),
+        cancellation: &Cancellation,
+    ) -> Result<(), RunError> {
+        let reader = self.broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("restoring"))?;
+        let committed_inputs = match self.program.guarantee {
+            Guarantee::ExactlyOnce => None,
+            Guarantee::AtLeastOnce => Some(self.committed_inputs(id, inputs)),
+        };
+        let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, committed_inputs);
+        for log in logs {
+            replay.add(log)?;
+        }
+        self.read(&mut replay, had, cancellation).await?;
+        if self.program.guarantee == Guarantee::AtLeastOnce
+            && let Some(_writing) = cancellation.writing().await
+        {
+            let opening = Opening { id, taker, store: &**store, cancellation };
+            if let Some(epoch) = self.begin_epoch(&opening, replay.tail.epoch()).await? {
+                // Until the log, up to this owner's own records, says what the store says.
+                let mut is_new = true;
+                while replay.tail.epoch() <= epoch && !cancellation.is_cancelled() {
+                    let passed_over = replay.tail.take_skipped();
+                    if !is_new && passed_over.iter().all(|(.., keys)| keys.is_empty()) {
+                        replay.tail.release();
+                        replay.tail.write()?;
+                        break;
+                    }
+                    for (table, end) in self.write_again(&opening, epoch, passed_over).await? {
+                        replay.tail.read_to(table, end);
+                    }
+                    is_new = false;
+                    self.read(&mut replay, had, cancellation).await?;
+                }
+                // Another has the shard by now, and it is about to be told.
+                while replay.tail.epoch() > epoch && !cancellation.is_cancelled() {
+                    tokio::time::sleep(LOST_SOON).await;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads the logs to their ends. What was read is kept also when it was cancelled: the next time goes on there.
