@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Marlowe's program for `cargo xtask bench peers`.
+/// Marlowe's program for `cargo xtask bench peers` and `cargo xtask bench growth`.
 #[derive(Parser)]
 pub(crate) struct Arguments {
     /// What to do.
@@ -41,9 +41,9 @@ pub(crate) struct Arguments {
     /// The topic of events.
     #[arg(long, default_value = "events")]
     pub(crate) events: String,
-    /// The other topic of events.
+    /// The other topics of events, with commas between; none if it is empty.
     #[arg(long, default_value = "others")]
-    pub(crate) others: String,
+    others: String,
     /// The topic that `pass` writes (default: the group's name with `-out`).
     #[arg(long)]
     out: Option<String>,
@@ -87,6 +87,11 @@ impl Arguments {
     /// The topic that `pass` writes.
     pub(crate) fn out(&self) -> String {
         self.out.clone().unwrap_or_else(|| format!("{}-out", self.group))
+    }
+
+    /// The other topics of events.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &str> {
+        self.others.split(',').filter(|topic| !topic.is_empty())
     }
 
     /// The folder for tables on disk.

@@ -23,7 +23,7 @@ pub(crate) fn declare(app: &mut App, arguments: &Arguments) {
             let counts = app.table::<CompactString, u64>("counts").cache_rows(arguments.cache_rows());
             match job {
                 Job::Regroup => regroup(app, events, counts),
-                Job::Shared => shared(app, events, &arguments.others, counts),
+                Job::Shared => shared(app, events, arguments.others(), counts),
                 Job::Serve => serve(app, events, counts),
                 _ => count(app, events, counts),
             }
@@ -40,7 +40,11 @@ fn pass(app: &mut App, events: Topic<CompactString, Event>, out: &str) {
 }
 
 fn count(app: &mut App, events: Topic<CompactString, Event>, counts: Table<CompactString, u64>) {
-    app.agent("count", events).with(counts).each(async |counts, event| {
+    count_as("count", app, events, counts);
+}
+
+fn count_as(name: &str, app: &mut App, events: Topic<CompactString, Event>, counts: Table<CompactString, u64>) {
+    app.agent(name, events).with(counts).each(async |counts, event| {
         counts.update(event.page, |count| *count += 1);
         Ok(())
     });
@@ -53,13 +57,17 @@ fn regroup(app: &mut App, events: Topic<CompactString, Event>, counts: Table<Com
     });
 }
 
-fn shared(app: &mut App, events: Topic<CompactString, Event>, others: &str, counts: Table<CompactString, u64>) {
-    let others = app.topic::<CompactString, Event>(others);
+fn shared<'a>(
+    app: &mut App,
+    events: Topic<CompactString, Event>,
+    others: impl Iterator<Item = &'a str>,
+    counts: Table<CompactString, u64>,
+) {
     count(app, events, counts);
-    app.agent("count-others", others).with(counts).each(async |counts, event| {
-        counts.update(event.page, |count| *count += 1);
-        Ok(())
-    });
+    for topic in others {
+        let others = app.topic::<CompactString, Event>(topic);
+        count_as(&format!("count-{topic}"), app, others, counts);
+    }
     app.partition_timer("sum", Duration::from_secs(1)).with(counts).run(async |counts| {
         println!("sum {}", counts.iter().map(|(_, count)| count).sum::<u64>());
         Ok(())

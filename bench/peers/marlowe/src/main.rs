@@ -1,4 +1,4 @@
-//! Marlowe's program for `cargo xtask bench peers`: what the contract in `bench/peers/README.md` asks for.
+//! Marlowe's program for `cargo xtask bench peers` and `cargo xtask bench growth`: what the contract in `bench/peers/README.md` asks for.
 
 mod arguments;
 mod event;
