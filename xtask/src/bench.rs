@@ -1,3 +1,5 @@
+mod growth;
+mod harness;
 mod peers;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ pub(crate) enum Bench {
     Restore(Restore),
     /// Kafka Streams, Goka, Faust, Quix Streams, Marlowe and a bare loop, beside each other.
     Peers(peers::Peers),
+    /// How what an event costs Marlowe on Kafka grows: with partitions, keys, agents and workers.
+    Growth(growth::Growth),
 }
 
 #[derive(Args)]
@@ -67,6 +71,7 @@ impl Bench {
             Bench::Kafka(kafka) => kafka.run(),
             Bench::Restore(restore) => restore.run(),
             Bench::Peers(peers) => peers.run(),
+            Bench::Growth(growth) => growth.run(),
         }
     }
 }

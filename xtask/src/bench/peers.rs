@@ -1,9 +1,7 @@
-use std::process::Command;
-
 use clap::Args;
 
+use super::harness::measure;
 use crate::TaskResult;
-use crate::cargo::{cargo, root, run, target};
 
 /// Measures Kafka Streams, Goka, Faust, Quix Streams, Marlowe and a bare loop in turn.
 #[derive(Args)]
@@ -16,12 +14,6 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn run(&self) -> TaskResult {
-        // Each by itself, as its user would: what one needs of a crate is not built into the other.
-        for package in ["marlowe-peer", "bare-peer", "peers"] {
-            run(cargo().args(["build", "--quiet", "--profile", "bench", "--package", package]))?;
-        }
-        // The bench profile builds into the folder of the release profile.
-        let program = target().join("release").join("peers");
-        run(Command::new(program).arg("--workspace").arg(root()).arg("--target").arg(target()).args(&self.options))
+        measure("peers", &["marlowe-peer", "bare-peer"], &self.options)
     }
 }

@@ -3,8 +3,9 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::PeersResult;
-use crate::changelog::{self, Counts};
-use crate::event::{Event, Events, USERS};
+use crate::changelog;
+use crate::counts::{Counts, Key};
+use crate::event::{Event, USERS};
 use crate::feed::Feed;
 use crate::kafka::Kafka;
 use crate::system::System;
@@ -12,18 +13,17 @@ use crate::work::{Guarantee, Job};
 
 /// What must have been counted of `feeds` at the end of a job.
 pub(crate) fn truth(job: Job, feeds: &[Feed]) -> Counts {
-    if job == Job::Total {
-        return [("all".to_owned(), feeds.iter().map(|feed| feed.count).sum())].into();
-    }
-    let pages = feeds.iter().map(|feed| feed.keys).max().unwrap_or_default();
-    let mut counted = vec![0u64; if job == Job::Regroup { USERS } else { pages } as usize];
-    for feed in feeds {
-        for event in Events::new(feed.keys, feed.seed).take(feed.count as usize) {
-            counted[if job == Job::Regroup { event.user } else { event.page } as usize] += 1;
+    let mut counts = Counts::default();
+    let events = feeds.iter().flat_map(Feed::events);
+    match job {
+        Job::Total => *counts.get_mut("all".into()) = feeds.iter().map(|feed| feed.count).sum(),
+        Job::Regroup => {
+            let users: Vec<String> = (0..USERS).map(Event::user_key).collect();
+            events.for_each(|event| *counts.get_mut(Key::Other(&users[event.user as usize])) += 1);
         }
+        _ => events.for_each(|event| *counts.get_mut(Key::Page(event.page)) += 1),
     }
-    let key = |number| if job == Job::Regroup { Event::user_key(number) } else { Event::page_key(number) };
-    (0..).zip(counted).filter(|(_, count)| *count > 0).map(|(number, count)| (key(number), count)).collect()
+    counts
 }
 
 /// What a system has counted, as it stands in Kafka.
@@ -33,7 +33,7 @@ pub(crate) fn given(kafka: &Kafka, system: System, group: &str, job: Job, out: &
 
 /// How many events of each page came through; each is looked at.
 fn passed(kafka: &Kafka, out: &str) -> PeersResult<Counts> {
-    let mut counts = Counts::new();
+    let mut counts = Counts::default();
     let mut wrong = None;
     kafka.read(
         out,
@@ -44,7 +44,7 @@ fn passed(kafka: &Kafka, out: &str) -> PeersResult<Counts> {
             let page = field("page").and_then(Value::as_str);
             let whole = field("user").is_some() && field("at").is_some() && field("agent").is_some();
             match page {
-                Some(page) if page.as_bytes() == key && whole => *counts.entry(page.to_owned()).or_default() += 1,
+                Some(page) if page.as_bytes() == key && whole => *counts.get_mut(page.into()) += 1,
                 _ => wrong = Some(format!("`{out}`[{partition}] at {offset} is no event")),
             }
         },
@@ -68,16 +68,16 @@ impl Difference {
     /// Between what should be and what is.
     pub(crate) fn between(truth: &Counts, given: &Counts) -> Self {
         let mut difference = Self::default();
-        for (key, should) in truth {
-            difference.add(key, *should, given.get(key).copied().unwrap_or_default());
+        for (key, should) in truth.rows() {
+            difference.add(key, should, given.get(key));
         }
-        for (key, is) in given.iter().filter(|(key, _)| !truth.contains_key(*key)) {
-            difference.add(key, 0, *is);
+        for (key, is) in given.rows().filter(|(key, _)| truth.get(*key) == 0) {
+            difference.add(key, 0, is);
         }
         difference
     }
 
-    fn add(&mut self, key: &str, should: u64, is: u64) {
+    fn add(&mut self, key: Key<'_>, should: u64, is: u64) {
         self.lost += should.saturating_sub(is);
         self.over += is.saturating_sub(should);
         if should != is {
@@ -103,21 +103,23 @@ impl fmt::Display for Difference {
 #[cfg(test)]
 mod tests {
     use super::{Difference, truth};
-    use crate::changelog::Counts;
+    use crate::counts::Counts;
     use crate::feed::Feed;
     use crate::work::{Guarantee, Job};
 
     fn counts<const N: usize>(rows: [(&str, u64); N]) -> Counts {
-        rows.into_iter().map(|(key, count)| (key.to_owned(), count)).collect()
+        let mut counts = Counts::default();
+        rows.into_iter().for_each(|(key, count)| *counts.get_mut(key.into()) = count);
+        counts
     }
 
     #[test]
     fn each_event_is_in_the_truth_of_each_job() {
-        let feeds = [Feed { keys: 50, seed: 0, count: 1000 }, Feed { keys: 50, seed: 1, count: 500 }];
+        let feeds = [Feed::new(50, 0, 1000), Feed::new(50, 1, 500)];
         for job in [Job::Count, Job::Regroup, Job::Shared, Job::Total] {
-            assert_eq!(truth(job, &feeds).values().sum::<u64>(), 1500, "{job:?}");
+            assert_eq!(truth(job, &feeds).rows().map(|(_, count)| count).sum::<u64>(), 1500, "{job:?}");
         }
-        assert_eq!(truth(Job::Count, &feeds).len(), 50);
+        assert_eq!(truth(Job::Count, &feeds).rows().count(), 50);
     }
 
     #[test]

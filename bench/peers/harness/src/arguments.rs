@@ -1,18 +1,12 @@
-use std::path::PathBuf;
-use std::time::Duration;
+use clap::Args;
 
-use clap::Parser;
-
+use crate::setting::Setting;
 use crate::system::System;
 use crate::work::{Guarantee, Job};
 
 /// Measures stream-processing systems beside each other on one Kafka.
-#[derive(Parser)]
-#[command(name = "cargo xtask bench peers")]
+#[derive(Args)]
 pub(crate) struct Arguments {
-    /// How many rounds; the figures are medians.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) rounds: u32,
     /// Which systems, with commas between (default: all).
     #[arg(long, value_delimiter = ',')]
     systems: Vec<System>,
@@ -28,21 +22,8 @@ pub(crate) struct Arguments {
     /// On how many cores each, with commas between.
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     pub(crate) cores: Vec<usize>,
-    /// The share of events and keys: 0.05 for a quick trial.
-    #[arg(long, default_value_t = 1.0, value_parser = share)]
-    pub(crate) scale: f64,
-    /// A run that takes more seconds is given up, and the report says so.
-    #[arg(long, default_value_t = 600)]
-    patience: u64,
-    /// Where the results go (default: `bench/results`; those of a trial below the target folder).
-    #[arg(long)]
-    results: Option<PathBuf>,
-    /// The workspace's folder.
-    #[arg(long, hide = true)]
-    pub(crate) workspace: PathBuf,
-    /// Where cargo builds.
-    #[arg(long, hide = true)]
-    target: PathBuf,
+    #[command(flatten)]
+    pub(crate) setting: Setting,
 }
 
 impl Arguments {
@@ -65,42 +46,5 @@ impl Arguments {
     pub(crate) fn guarantees(&self) -> Vec<Guarantee> {
         let all = [Guarantee::ExactlyOnce, Guarantee::AtLeastOnce];
         all.into_iter().filter(|one| self.guarantees.is_empty() || self.guarantees.contains(one)).collect()
-    }
-
-    /// When a run is given up.
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.patience)
-    }
-
-    /// The folder for what is built and written on the way.
-    pub(crate) fn workshop(&self) -> PathBuf {
-        self.target.join("peers")
-    }
-
-    /// Where cargo puts its programs.
-    pub(crate) fn programs(&self) -> PathBuf {
-        // The bench profile builds into the folder of the release profile.
-        self.target.join("release")
-    }
-
-    /// The folder of one system's program.
-    pub(crate) fn folder(&self, system: System) -> PathBuf {
-        self.workspace.join("bench").join("peers").join(system.name())
-    }
-
-    /// Where the results go. A trial does not replace what was measured.
-    pub(crate) fn results(&self) -> PathBuf {
-        match &self.results {
-            Some(folder) => folder.clone(),
-            None if self.scale < 1.0 => self.workshop().join("results"),
-            None => self.workspace.join("bench").join("results"),
-        }
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err("a share is above 0 and at most 1".into()),
     }
 }

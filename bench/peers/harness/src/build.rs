@@ -2,17 +2,17 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::PeersResult;
-use crate::arguments::Arguments;
+use crate::setting::Setting;
 use crate::system::System;
 
 /// Builds a system's program. The Rust ones are built with this one.
-pub(crate) fn build(arguments: &Arguments, system: System) -> PeersResult<()> {
-    let folder = arguments.folder(system);
+pub(crate) fn build(setting: &Setting, system: System) -> PeersResult<()> {
+    let folder = setting.folder(system);
     if !folder.is_dir() {
         let (title, folder) = (system.title(), folder.display());
         return Err(format!("there is no program of {title} at {folder}: leave it out with --systems").into());
     }
-    let workshop = arguments.workshop();
+    let workshop = setting.workshop();
     std::fs::create_dir_all(&workshop).map_err(|error| format!("cannot create {}: {error}", workshop.display()))?;
     match system {
         System::Bare | System::Marlowe => Ok(()),
@@ -48,11 +48,11 @@ fn environment(folder: &Path, environment: &Path) -> PeersResult<()> {
     std::fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()).into())
 }
 
-/// The command that starts a system's program, so far without the contract's arguments.
-pub(crate) fn program(arguments: &Arguments, system: System) -> Command {
-    let (folder, workshop) = (arguments.folder(system), arguments.workshop());
+/// The command that starts a system's program, so far without the contract's setting.
+pub(crate) fn program(setting: &Setting, system: System) -> Command {
+    let (folder, workshop) = (setting.folder(system), setting.workshop());
     match system {
-        System::Bare | System::Marlowe => Command::new(arguments.programs().join(format!("{}-peer", system.name()))),
+        System::Bare | System::Marlowe => Command::new(setting.programs().join(format!("{}-peer", system.name()))),
         System::KafkaStreams => {
             let built = folder.join("target");
             let mut command = Command::new("java");
@@ -70,18 +70,18 @@ pub(crate) fn program(arguments: &Arguments, system: System) -> Command {
 }
 
 /// Which version of a system is measured.
-pub(crate) fn version(arguments: &Arguments, system: System) -> PeersResult<String> {
+pub(crate) fn version(setting: &Setting, system: System) -> PeersResult<String> {
     let Some((file, before)) = system.version_at() else {
         return match system {
             System::Marlowe => {
-                let manifest = std::fs::read_to_string(arguments.workspace.join("Cargo.toml")).unwrap_or_default();
+                let manifest = std::fs::read_to_string(setting.workspace.join("Cargo.toml")).unwrap_or_default();
                 let version = version_in(&manifest, "version = \"").unwrap_or_default();
-                Ok(format!("{version}, commit {}", commit(&arguments.workspace)))
+                Ok(format!("{version}, commit {}", commit(&setting.workspace)))
             }
             _ => Ok(format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1)),
         };
     };
-    let path = arguments.folder(system).join(file);
+    let path = setting.folder(system).join(file);
     let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let version = version_in(&text, before);
     version.ok_or_else(|| format!("{} does not say which version: there is no `{before}`", path.display()).into())

@@ -1,16 +1,12 @@
-use std::collections::HashMap;
-
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
 use crate::PeersResult;
-use crate::event::Event;
-use crate::kafka::{Cleanup, Kafka, flush, producer, send};
+use crate::counts::Counts;
+use crate::event::{Event, scattered};
+use crate::kafka::{Batches, Cleanup, Kafka, PARTITIONS, flush, producer, send};
 use crate::system::{System, Winner};
 use crate::work::Job;
-
-/// Counts, by key.
-pub(crate) type Counts = HashMap<String, u64>;
 
 /// The rows that a system's changelog of `group` has: what is committed, of each key.
 pub(crate) fn read(kafka: &Kafka, system: System, group: &str, job: Job) -> PeersResult<Counts> {
@@ -19,7 +15,7 @@ pub(crate) fn read(kafka: &Kafka, system: System, group: &str, job: Job) -> Peer
     if changelogs.peek().is_none() {
         return Err(format!("{} has written no changelog; the topics of {group}: {topics:?}", system.title()).into());
     }
-    let mut counts = Counts::new();
+    let mut counts = Counts::default();
     for changelog in changelogs {
         read_from(kafka, system, changelog, job, |_| 0, &mut counts)?;
     }
@@ -41,12 +37,12 @@ pub(crate) fn read_from(
         let Some(key) = encoding.decode_key(key) else { return };
         match encoding.decode_count(value) {
             Some(count) if winner == Winner::Highest => {
-                let highest = counts.entry(key).or_default();
+                let highest = counts.get_mut(key.as_str().into());
                 *highest = count.max(*highest);
             }
-            Some(count) => drop(counts.insert(key, count)),
+            Some(count) => *counts.get_mut(key.as_str().into()) = count,
             // A row that was removed.
-            None if value.is_empty() => drop(counts.remove(&key)),
+            None if value.is_empty() => *counts.get_mut(key.as_str().into()) = 0,
             None => unreadable = Some(format!("`{changelog}`[{partition}] at {offset}: no count of {key}: {value:?}")),
         }
     })?;
@@ -60,18 +56,15 @@ pub(crate) fn made_count(page: u64) -> u64 {
 
 /// Writes the changelog that the system would have written itself for a table of so many pages, in no order.
 pub(crate) fn make(kafka: &Kafka, system: System, changelog: &str, keys: u64) -> PeersResult<()> {
-    // A prime: it meets each page once.
-    const STEP: u64 = 7_368_787;
-    kafka.create(changelog, Cleanup::Compact)?;
-    let (producer, encoding) = (producer(&kafka.brokers())?, system.encoding());
-    // Rows are where the partitioner puts the page itself, whatever a changelog's key looks like.
-    let places = crate::kafka::PARTITIONS;
+    kafka.create(changelog, PARTITIONS, Cleanup::Compact)?;
+    let (producer, encoding) = (producer(&kafka.brokers(), Batches::Early)?, system.encoding());
     for number in 0..keys {
-        let page = number * STEP % keys;
+        let page = scattered(number, keys);
         let text = Event::page_key(page);
         let (key, value) = (encoding.encode_key(&text), encoding.encode_count(made_count(page)));
-        let mut record =
-            BaseRecord::to(changelog).partition(partition(text.as_bytes(), places)).key(&key[..]).payload(&value[..]);
+        // Rows are where the partitioner puts the page itself, whatever a changelog's key looks like.
+        let place = partition(text.as_bytes(), PARTITIONS);
+        let mut record = BaseRecord::to(changelog).partition(place).key(&key[..]).payload(&value[..]);
         if let Some((name, value)) = encoding.header() {
             record = record.headers(OwnedHeaders::new().insert(Header { key: name, value: Some(value) }));
         }

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::feed::{Feed, Topics};
-use crate::kafka::Kafka;
+use crate::kafka::{Batches, Kafka};
 use crate::latency::MOST_PER_SECOND;
 use crate::machine::Machine;
 use crate::outcome::{Outcome, Setback};
@@ -27,19 +27,19 @@ struct Contest<'a> {
 pub(crate) fn run(arguments: &Arguments) -> PeersResult<()> {
     let mut versions = Vec::new();
     for system in arguments.systems() {
-        build::build(arguments, system)?;
-        versions.push((system, build::version(arguments, system)?));
+        build::build(&arguments.setting, system)?;
+        versions.push((system, build::version(&arguments.setting, system)?));
     }
     let kafka = Kafka::start()?;
     let mut contest = Contest {
         arguments,
         kafka: &kafka,
         machine: Machine::this()?,
-        topics: Topics::default(),
+        topics: Topics::new(Batches::Early),
         results: Results::default(),
         runs: 0,
     };
-    for round in 1..=arguments.rounds {
+    for round in 1..=arguments.setting.rounds {
         for work in Work::all(arguments) {
             // In turn: what else the machine does hits them alike.
             for system in arguments.systems() {
@@ -55,9 +55,9 @@ pub(crate) fn run(arguments: &Arguments) -> PeersResult<()> {
             rounds: round,
             results: &contest.results,
         };
-        report.write(&arguments.results())?;
+        report.write()?;
     }
-    println!("the results are in {}", arguments.results().display());
+    println!("the results are in {}", arguments.setting.results().display());
     match contest.results.wrong() {
         0 => Ok(()),
         wrong => Err(format!("{wrong} runs gave a wrong answer: see the report").into()),
@@ -120,7 +120,7 @@ impl Contest<'_> {
                 outcome
             }
             _ => {
-                let feeds = feeds(contestant.system, &work, self.arguments.scale);
+                let feeds = feeds(contestant.system, &work, self.arguments.setting.scale);
                 let mut inputs = Vec::new();
                 for feed in &feeds {
                     inputs.push(self.topics.of(self.kafka, *feed)?);
@@ -132,7 +132,7 @@ impl Contest<'_> {
 
     fn trial(&mut self, contestant: Contestant, work: Work) -> PeersResult<Trial<'_>> {
         self.runs += 1;
-        Trial::new(self.arguments, self.kafka, &self.machine, contestant, work, self.runs)
+        Trial::new(&self.arguments.setting, self.kafka, &self.machine, contestant, work, self.runs)
     }
 }
 
@@ -140,8 +140,8 @@ impl Contest<'_> {
 fn feeds(system: System, work: &Work, scale: f64) -> Vec<Feed> {
     let (keys, count) = (work.keys, system.events(work.job, scale));
     match work.job {
-        Job::Shared => (0..2).map(|seed| Feed { keys, seed, count: count / 2 }).collect(),
-        _ => vec![Feed { keys, seed: 0, count }],
+        Job::Shared => (0..2).map(|seed| Feed::new(keys, seed, count / 2)).collect(),
+        _ => vec![Feed::new(keys, 0, count)],
     }
 }
 

@@ -1,5 +1,9 @@
 use std::io::Write;
 
+use serde::Serialize;
+
+use crate::zipf::Zipf;
+
 /// How many users there are.
 pub(crate) const USERS: u64 = 1000;
 
@@ -38,16 +42,41 @@ impl Event {
     }
 }
 
-/// Events with uniformly random keys, the same each time.
+/// How often a key is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Draw {
+    /// As often as any other.
+    Uniform,
+    /// Some very often, most seldom, as real keys are: the k-th 1/k times as often as the first.
+    Zipf,
+}
+
+impl Draw {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Draw::Uniform => "uniform",
+            Draw::Zipf => "zipf",
+        }
+    }
+}
+
+/// Events with random keys, the same each time.
 pub(crate) struct Events {
-    state: u64,
+    random: Random,
     keys: u64,
+    zipf: Option<Zipf>,
 }
 
 impl Events {
-    /// Those with so many keys; `seed` chooses which.
+    /// Those with so many keys, each as often; `seed` chooses which.
     pub(crate) fn new(keys: u64, seed: u64) -> Self {
-        Self { state: 0x9e37_79b9_7f4a_7c15 ^ seed.wrapping_mul(0xd134_2543_de82_ef95), keys }
+        Self::drawn(Draw::Uniform, keys, seed)
+    }
+
+    /// Those with so many keys, of which some may come more often.
+    pub(crate) fn drawn(draw: Draw, keys: u64, seed: u64) -> Self {
+        Self { random: Random::new(seed), keys, zipf: (draw == Draw::Zipf).then(|| Zipf::of(keys)) }
     }
 }
 
@@ -55,19 +84,51 @@ impl Iterator for Events {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        // xorshift64*
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        let random = self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16;
+        let random = self.random.bits();
+        let page = match self.zipf {
+            // Those that come often are no neighbours.
+            Some(zipf) => scattered(zipf.draw(|| self.random.unit()) - 1, self.keys),
+            None => random % self.keys,
+        };
         // Of other bits than the page: else each page would have few users.
-        Some(Event { page: random % self.keys, user: (random >> 24) % USERS, agent: random % 1_000_003 })
+        Some(Event { page, user: (random >> 24) % USERS, agent: random % 1_000_003 })
+    }
+}
+
+/// Of each number below `keys` another page, in no order.
+pub(crate) fn scattered(number: u64, keys: u64) -> u64 {
+    // A prime: it meets each page once.
+    const STEP: u64 = 7_368_787;
+    number * STEP % keys
+}
+
+/// Random numbers: xorshift64*.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(0x9e37_79b9_7f4a_7c15 ^ seed.wrapping_mul(0xd134_2543_de82_ef95))
+    }
+
+    /// 48 random bits.
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    /// A number from 0 to 1, without 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        self.bits() as f64 / (1u64 << 48) as f64
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Events;
+    use std::collections::BTreeSet;
+
+    use super::{Draw, Events, scattered};
 
     #[test]
     fn an_event_is_what_the_contract_says() {
@@ -84,8 +145,15 @@ mod tests {
 
     #[test]
     fn they_are_the_same_each_time_and_others_with_another_seed() {
-        let draw = |seed| Events::new(100, seed).take(50).collect::<Vec<_>>();
-        assert_eq!(draw(0), draw(0));
-        assert_ne!(draw(0), draw(1));
+        for draw in [Draw::Uniform, Draw::Zipf] {
+            let events = |seed| Events::drawn(draw, 100, seed).take(50).collect::<Vec<_>>();
+            assert_eq!(events(0), events(0));
+            assert_ne!(events(0), events(1));
+        }
+    }
+
+    #[test]
+    fn scattered_pages_are_all_pages() {
+        assert_eq!((0..1000).map(|number| scattered(number, 1000)).collect::<BTreeSet<_>>(), (0..1000).collect());
     }
 }

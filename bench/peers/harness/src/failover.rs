@@ -1,10 +1,9 @@
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-
 use crate::feed::{Feed, Steady, touch};
 use crate::figures::Figures;
-use crate::kafka::{Cleanup, Isolation, PATIENCE, consumer};
+use crate::gathering::Gathering;
+use crate::kafka::{Cleanup, PARTITIONS};
 use crate::outcome::{Outcome, Setback};
 use crate::progress::{self, Progress};
 use crate::team::Team;
@@ -21,7 +20,7 @@ const SEED: u64 = 7;
 pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     let (kafka, keys, rate) = (trial.kafka, trial.work.keys, trial.system().easy_rate());
     let inputs = [format!("{}-in", trial.group)];
-    kafka.create(&inputs[0], Cleanup::Delete)?;
+    kafka.create(&inputs[0], PARTITIONS, Cleanup::Delete)?;
     let mut first = touch(kafka, &inputs[0], keys)?;
     let progress = Progress::of(kafka, &trial.group, &inputs)?;
     let worker = |number| trial.worker(number, 1, &trial.machine.cores(number, 1), &inputs, None);
@@ -35,7 +34,7 @@ pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     first.extend(touch(kafka, &inputs[0], keys)?);
     trial.wait_for(&mut team, &progress, &progress::ends(kafka, &inputs)?, "before all was counted")?;
     team.stop()?;
-    let over = trial.check(&[Feed { keys, seed: SEED, count: sent }], &first)?;
+    let over = trial.check(&[Feed::new(keys, SEED, sent)], &first)?;
     Ok(Figures { seconds: Some(seconds), sent_per_second: Some(rate as f64), over, ..Figures::default() })
 }
 
@@ -55,14 +54,8 @@ fn kill(trial: &Trial<'_>, team: &mut Team, progress: &Progress, inputs: &[Strin
 
 /// Waits until two members have shared the partitions out, for a while.
 fn wait_for_members(trial: &Trial<'_>, team: &mut Team) -> Result<(), Setback> {
-    let asker: BaseConsumer = consumer(&trial.kafka.brokers(), "peers", Isolation::Uncommitted).create()?;
-    let mut since = Instant::now();
-    while since.elapsed() < SETTLED {
-        let groups = asker.fetch_group_list(Some(&trial.group), PATIENCE)?;
-        let settled = groups.groups().iter().any(|group| group.state() == "Stable" && group.members().len() > 1);
-        if !settled {
-            since = Instant::now();
-        }
+    let mut gathering = Gathering::of(trial.kafka, &trial.group, 2, SETTLED);
+    while !gathering.is_over()? {
         team.usage()?;
         trial.check_patience("before the group had two members")?;
         std::thread::sleep(LOOK);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 
 use crate::PeersResult;
-use crate::event::{Event, Events};
-use crate::kafka::{Cleanup, Kafka, PARTITIONS, flush, producer, send};
+use crate::event::{Draw, Event, Events};
+use crate::kafka::{Batches, Cleanup, Kafka, PARTITIONS, flush, producer, send};
 
 /// How often a steady sender sends.
 const EVERY: Duration = Duration::from_millis(2);
@@ -17,28 +17,48 @@ const EVERY: Duration = Duration::from_millis(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Feed {
     pub(crate) keys: u64,
+    pub(crate) draw: Draw,
     pub(crate) seed: u64,
     pub(crate) count: u64,
+    /// How many partitions its topic has.
+    pub(crate) partitions: i32,
+}
+
+impl Feed {
+    /// So many events of uniformly random keys.
+    pub(crate) fn new(keys: u64, seed: u64, count: u64) -> Self {
+        Self { keys, draw: Draw::Uniform, seed, count, partitions: PARTITIONS }
+    }
+
+    /// Its events.
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
+        Events::drawn(self.draw, self.keys, self.seed).take(self.count as usize)
+    }
 }
 
 /// The topics of events that are there: each is loaded once, for all systems and rounds.
-#[derive(Default)]
 pub(crate) struct Topics {
+    batches: Batches,
     loaded: HashSet<Feed>,
 }
 
 impl Topics {
+    /// None yet; their records will be in such batches.
+    pub(crate) fn new(batches: Batches) -> Self {
+        Self { batches, loaded: HashSet::new() }
+    }
+
     /// The name of the topic that has the feed, which is loaded if it is not there.
     pub(crate) fn of(&mut self, kafka: &Kafka, feed: Feed) -> PeersResult<String> {
-        let Feed { keys, seed, count } = feed;
-        let topic = format!("events-{seed}-{keys}-{count}");
+        let Feed { keys, draw, seed, count, partitions } = feed;
+        let topic = format!("events-{}-{seed}-{keys}-{count}-{partitions}", draw.name());
         if self.loaded.contains(&feed) {
             return Ok(topic);
         }
-        kafka.create(&topic, Cleanup::Delete)?;
-        let producer = producer(&kafka.brokers())?;
+        kafka.create(&topic, partitions, Cleanup::Delete)?;
+        let producer = producer(&kafka.brokers(), self.batches)?;
         let mut sender = Sender::new(&producer, &topic);
-        for (number, event) in (0..count).zip(Events::new(keys, seed)) {
+        for (number, event) in (0..).zip(feed.events()) {
             sender.send(event, 1_700_000_000_000_000 + number)?;
         }
         flush(&producer)?;
@@ -72,7 +92,7 @@ impl<'a> Sender<'a> {
 
 /// Sends one event to every partition of a topic, and tells which.
 pub(crate) fn touch(kafka: &Kafka, topic: &str, keys: u64) -> PeersResult<Vec<Event>> {
-    let producer = producer(&kafka.brokers())?;
+    let producer = producer(&kafka.brokers(), Batches::Early)?;
     let mut sent = Vec::new();
     let mut events = Events::new(keys, u64::from(u32::MAX));
     let before = kafka.ends(topic)?;
@@ -98,7 +118,7 @@ pub(crate) struct Steady {
 impl Steady {
     /// Begins to send `rate` events a second of a feed without an end.
     pub(crate) fn start(kafka: &Kafka, topic: &str, keys: u64, seed: u64, rate: u64) -> PeersResult<Self> {
-        let producer = producer(&kafka.brokers())?;
+        let producer = producer(&kafka.brokers(), Batches::Early)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, topic) = (stop.clone(), topic.to_owned());
         let thread = std::thread::spawn(move || {

@@ -15,6 +15,15 @@ pub(crate) struct Figures {
     /// The most memory that was resident, with files that are mapped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak_resident_mb: Option<f64>,
+    /// How many events there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<u64>,
+    /// How many rows the table has at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows: Option<u64>,
+    /// What the table takes on disk at the end, in megabytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) table_mb: Option<f64>,
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seconds: Option<f64>,
@@ -47,6 +56,9 @@ impl Figures {
             cpu_seconds_per_million: of(|run| run.cpu_seconds_per_million),
             peak_memory_mb: of(|run| run.peak_memory_mb),
             peak_resident_mb: of(|run| run.peak_resident_mb),
+            events: first.events,
+            rows: first.rows,
+            table_mb: of(|run| run.table_mb),
             seconds: of(|run| run.seconds),
             p50_ms: of(|run| run.p50_ms),
             p99_ms: of(|run| run.p99_ms),

@@ -13,7 +13,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::PeersResult;
 
-/// How many partitions all topics have.
+/// How many partitions topics have, unless it is their number that is measured.
 pub(crate) const PARTITIONS: i32 = 4;
 
 /// How long Kafka may take to answer.
@@ -34,6 +34,16 @@ pub(crate) enum Cleanup {
     Delete,
     /// The last of each key is kept.
     Compact,
+}
+
+/// How many records a producer sends together.
+#[derive(Clone, Copy)]
+pub(crate) enum Batches {
+    /// What there is, soon.
+    Early,
+    /// As many at a time, over however many partitions they are spread: about what fills the 16 kB that Kafka's own
+    /// producer sends together.
+    Even,
 }
 
 /// Which records a reader sees.
@@ -73,12 +83,12 @@ impl Kafka {
     }
 
     /// Creates a topic.
-    pub(crate) fn create(&self, topic: &str, cleanup: Cleanup) -> PeersResult<()> {
+    pub(crate) fn create(&self, topic: &str, partitions: i32, cleanup: Cleanup) -> PeersResult<()> {
         let policy = match cleanup {
             Cleanup::Delete => "delete",
             Cleanup::Compact => "compact",
         };
-        let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
         match block_on(self.admin.create_topics([&new], &AdminOptions::new()))?.into_iter().next() {
             Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
                 Err(format!("cannot create the topic `{topic}`: {error}").into())
@@ -93,6 +103,12 @@ impl Kafka {
         let metadata = self.all.fetch_metadata(None, PATIENCE)?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         Ok(names.filter(|name| name.contains(group)).collect())
+    }
+
+    /// Whether a group has so many members, which all have their partitions.
+    pub(crate) fn has_members(&self, group: &str, members: usize) -> PeersResult<bool> {
+        let groups = self.all.fetch_group_list(Some(group), PATIENCE)?;
+        Ok(groups.groups().iter().any(|group| group.state() == "Stable" && group.members().len() == members))
     }
 
     /// How many partitions a topic has; one that was just made is waited for.
@@ -215,14 +231,18 @@ pub(crate) fn consumer(brokers: &str, group: &str, isolation: Isolation) -> Clie
 }
 
 /// The harness's producer: with Kafka's own partitioner.
-pub(crate) fn producer(brokers: &str) -> PeersResult<BaseProducer> {
-    Ok(ClientConfig::new()
+pub(crate) fn producer(brokers: &str, batches: Batches) -> PeersResult<BaseProducer> {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", brokers)
         .set("partitioner", "murmur2_random")
         .set("enable.idempotence", "true")
-        .set("queue.buffering.max.messages", "500000")
-        .set("linger.ms", "1")
-        .create()?)
+        .set("queue.buffering.max.messages", "500000");
+    match batches {
+        Batches::Early => config.set("linger.ms", "1"),
+        Batches::Even => config.set("linger.ms", "1000").set("batch.num.messages", "100"),
+    };
+    Ok(config.create()?)
 }
 
 /// Sends a record, when there is room.

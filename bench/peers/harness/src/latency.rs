@@ -31,7 +31,7 @@ pub(crate) const MOST_PER_SECOND: u64 = 100_000;
 pub(crate) fn run(trial: &Trial<'_>, rate: u64) -> Outcome {
     let (kafka, keys) = (trial.kafka, trial.work.keys);
     let inputs = [format!("{}-in", trial.group)];
-    kafka.create(&inputs[0], Cleanup::Delete)?;
+    kafka.create(&inputs[0], PARTITIONS, Cleanup::Delete)?;
     let first = touch(kafka, &inputs[0], keys)?;
     let progress = Progress::of(kafka, &trial.group, &inputs)?;
     let mut team = trial.start(&inputs, None)?;
@@ -53,7 +53,7 @@ pub(crate) fn run(trial: &Trial<'_>, rate: u64) -> Outcome {
     std::thread::sleep(Duration::from_secs(1));
     let times = follower.stop()?;
     team.stop()?;
-    let over = trial.check(&[Feed { keys, seed: SEED, count: sent }], &first)?;
+    let over = trial.check(&[Feed::new(keys, SEED, sent)], &first)?;
     let milliseconds = |quantile| Some(times.value_at_quantile(quantile) as f64 / 1000.0);
     let late = behind > Duration::from_secs(2);
     Ok(Figures {

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::process::Command;
 use std::thread::available_parallelism;
 
@@ -49,6 +50,13 @@ impl Machine {
             return Err(format!("taskset: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { processor, cores, memory_gb, kernel } = self;
+        write!(f, "{processor}, {cores} cores, {memory_gb:.0} GB, {kernel}")
     }
 }
 

@@ -1,5 +1,5 @@
-//! Measures stream-processing systems beside each other on one Kafka, from outside. Run by `cargo xtask bench peers`; what
-//! each system's program does is in `bench/peers/README.md`.
+//! Measures stream-processing systems on Kafka, from outside: beside each other (`cargo xtask bench peers`), and how Marlowe's
+//! cost grows (`cargo xtask bench growth`). What each system's program does is in `bench/peers/README.md`.
 
 // This program measures real processes, which live in real time.
 #![allow(clippy::disallowed_methods)]
@@ -10,10 +10,13 @@ mod build;
 mod changelog;
 mod chart;
 mod contest;
+mod counts;
 mod event;
 mod failover;
 mod feed;
 mod figures;
+mod gathering;
+mod growth;
 mod kafka;
 mod latency;
 mod machine;
@@ -23,6 +26,7 @@ mod reads;
 mod report;
 mod restore;
 mod results;
+mod setting;
 mod stretch;
 mod system;
 mod team;
@@ -30,6 +34,7 @@ mod throughput;
 mod trial;
 mod work;
 mod worker;
+mod zipf;
 
 use std::process::ExitCode;
 
@@ -38,8 +43,20 @@ use clap::Parser;
 /// Anything may go wrong.
 type PeersResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// What to measure.
+#[derive(Parser)]
+#[command(name = "peers", bin_name = "cargo xtask bench")]
+enum Measurement {
+    Peers(arguments::Arguments),
+    Growth(growth::Arguments),
+}
+
 fn main() -> ExitCode {
-    match contest::run(&arguments::Arguments::parse()) {
+    let measured = match Measurement::parse() {
+        Measurement::Peers(arguments) => contest::run(&arguments),
+        Measurement::Growth(arguments) => growth::run(&arguments),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::PeersResult;
 use crate::answer::truth;
+use crate::counts::Key;
 use crate::event::{Event, Events};
 use crate::feed::Feed;
 use crate::figures::Figures;
@@ -89,7 +90,7 @@ impl Readers {
         let committed = Instant::now();
         for event in Events::new(self.keys, u64::from(u16::MAX)).take(COMPARED) {
             let key = Event::page_key(event.page);
-            let should = truth.get(&key).copied();
+            let should = Some(truth.get(Key::Page(event.page))).filter(|count| *count > 0);
             let mut is = ask(&agent, self.port, event.page)?;
             while is != should && committed.elapsed() < SHOWS_WITHIN {
                 std::thread::sleep(Duration::from_millis(20));

@@ -1,5 +1,4 @@
 use std::fmt::Write;
-use std::path::Path;
 
 use serde::Serialize;
 
@@ -39,30 +38,24 @@ struct Data<'a> {
 
 impl Report<'_> {
     /// Writes `peers.md`, `peers.json` and `peers.svg`.
-    pub(crate) fn write(&self, folder: &Path) -> PeersResult<()> {
-        std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+    pub(crate) fn write(&self) -> PeersResult<()> {
         let data = Data {
             machine: self.machine,
             kafka: Kafka::version(),
             versions: self.versions,
             rounds: self.rounds,
-            scale: self.arguments.scale,
+            scale: self.arguments.setting.scale,
             partitions: PARTITIONS,
             commit_ms: COMMIT_MS,
             session_ms: SESSION_MS,
             summaries: self.results.works().iter().flat_map(|work| self.results.summaries(work)).collect(),
             runs: self.results,
         };
-        let files = [
+        self.arguments.setting.write(&[
             ("peers.md", self.page()),
             ("peers.json", serde_json::to_string_pretty(&data)? + "\n"),
             ("peers.svg", chart(self.results)),
-        ];
-        for (name, text) in files {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        }
-        Ok(())
+        ])
     }
 
     fn page(&self) -> String {
@@ -83,13 +76,12 @@ impl Report<'_> {
 
     /// On what, with what, and how it was measured.
     fn terms(&self) -> String {
-        let Machine { processor, cores, memory_gb, kernel } = self.machine;
         let mut text = String::new();
-        let scale = self.arguments.scale;
+        let scale = self.arguments.setting.scale;
         let _ = writeln!(
             text,
             "Written by `cargo xtask bench peers`; the programs are in `bench/peers`, all runs in `peers.json`.\n\n\
-             - Machine: {processor}, {cores} cores, {memory_gb:.0} GB, {kernel}. Kafka {}, one broker, on the same machine: \
+             - Machine: {}. Kafka {}, one broker, on the same machine: \
              on the cores that the system does not have, if there are some.\n\
              - Rounds: {}, the systems in turn; figures are medians, in brackets the least and the most. Share of the full \
              number of events and keys: {scale}.\n\
@@ -101,6 +93,7 @@ impl Report<'_> {
              that was their own (without mapped files).\n\
              - Every answer was compared with what was sent. At least once, events that were counted once more are told; one that \
              is lost is an error.",
+            self.machine,
             Kafka::version(),
             self.rounds,
         );
@@ -206,7 +199,8 @@ pub(crate) fn thousands(number: f64) -> String {
     text
 }
 
-fn capital(text: &str) -> String {
+/// A text that begins with a capital.
+pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
 }

@@ -1,10 +1,11 @@
 use std::time::Instant;
 
-use crate::changelog::{self, Counts, made_count};
+use crate::changelog::{self, made_count};
+use crate::counts::{Counts, Key};
 use crate::event::Event;
 use crate::feed::touch;
 use crate::figures::Figures;
-use crate::kafka::Cleanup;
+use crate::kafka::{Cleanup, PARTITIONS};
 use crate::outcome::{Outcome, Setback};
 use crate::progress::{self, Progress};
 use crate::trial::Trial;
@@ -15,7 +16,7 @@ use crate::work::{Guarantee, Job};
 pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     let (kafka, system, keys) = (trial.kafka, trial.system(), trial.work.keys);
     let inputs = [format!("{}-in", trial.group)];
-    kafka.create(&inputs[0], Cleanup::Delete)?;
+    kafka.create(&inputs[0], PARTITIONS, Cleanup::Delete)?;
     // Events that were counted before: the made changelog has them.
     touch(kafka, &inputs[0], keys)?;
     let progress = Progress::of(kafka, &trial.group, &inputs)?;
@@ -34,14 +35,14 @@ pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     let (peak_memory, peak_resident) = team.peak_mb();
     team.stop()?;
 
-    let mut counts = Counts::new();
+    let mut counts = Counts::default();
     // What it has written itself, after what was made; some of that is read along.
     changelog::read_from(kafka, system, &changelog, Job::Restore, |_| made, &mut counts)?;
     let mut over = 0;
     for event in &sent {
         let key = Event::page_key(event.page);
         let events = sent.iter().filter(|other| other.page == event.page).count() as u64;
-        let (should, is) = (made_count(event.page) + events, counts.get(&key).copied().unwrap_or_default());
+        let (should, is) = (made_count(event.page) + events, counts.get(Key::Page(event.page)));
         over += is.saturating_sub(should);
         if is < should || (is > should && trial.work.guarantee == Guarantee::ExactlyOnce) {
             return Err(Setback::Wrong(format!("after the restore {key} is {is} instead of {should}")));

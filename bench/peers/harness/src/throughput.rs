@@ -3,17 +3,21 @@ use std::time::{Duration, Instant};
 use crate::PeersResult;
 use crate::feed::Feed;
 use crate::figures::Figures;
+use crate::gathering::Gathering;
 use crate::outcome::{Outcome, Setback};
 use crate::progress::{self, Places, Progress, is_past};
 use crate::reads::Readers;
 use crate::stretch::{Mark, Stretch};
 use crate::system::System;
 use crate::team::Team;
-use crate::trial::{LOOK, Trial};
+use crate::trial::{Begin, LOOK, Trial};
 use crate::work::Job;
 
 /// How long the timer, which fires every second, may take to write what it read.
 const SUM_WITHIN: Duration = Duration::from_secs(10);
+
+/// For so long a group must have had all its members: while partitions change hands it may seem to be settled.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Has a system do all events of `feeds`, which are in the topics `inputs`, as fast as it can.
 pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outcome {
@@ -22,10 +26,15 @@ pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outco
     let progress = Progress::of(trial.kafka, &trial.group, inputs)?;
     let mut team = trial.start(inputs, port)?;
     let mut readers = port.map(|port| Readers::new(port, feeds[0].keys));
+    let mut gathering =
+        (trial.begin == Begin::Gathered).then(|| Gathering::of(trial.kafka, &trial.group, trial.processes.0, SETTLED));
     let mut stretch = Stretch::of(progress::sum(&wanted));
     loop {
         let (mark, places) = look(&mut team, &progress)?;
-        stretch.note(mark);
+        if gathering.as_mut().map_or(Ok(true), Gathering::is_over)? {
+            gathering = None;
+            stretch.note(mark);
+        }
         if let Some(readers) = &mut readers {
             // Reads are measured in the same stretch.
             readers.let_read(stretch.is_running())?;

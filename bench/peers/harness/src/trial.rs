@@ -1,21 +1,23 @@
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::PeersResult;
 use crate::answer::{Difference, given, truth};
-use crate::arguments::Arguments;
 use crate::build;
+use crate::counts::Key;
 use crate::event::Event;
 use crate::feed::Feed;
-use crate::kafka::{Cleanup, Kafka};
+use crate::kafka::{Cleanup, Kafka, PARTITIONS};
 use crate::machine::Machine;
 use crate::outcome::Setback;
 use crate::progress::{Places, Progress, is_past};
+use crate::setting::Setting;
 use crate::system::System;
 use crate::team::Team;
-use crate::work::Work;
+use crate::work::{Job, Store, Work};
 use crate::worker::Worker;
 
 /// The time between two commits of all systems.
@@ -34,13 +36,26 @@ pub(crate) struct Contestant {
     pub(crate) cache_mb: u32,
 }
 
+/// From when on a run is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// From its first events.
+    AtOnce,
+    /// From when its processes have shared the partitions out.
+    Gathered,
+}
+
 /// One run: a system at a work, as a group of its own.
 pub(crate) struct Trial<'a> {
-    pub(crate) arguments: &'a Arguments,
+    pub(crate) setting: &'a Setting,
     pub(crate) kafka: &'a Kafka,
     pub(crate) machine: &'a Machine,
     pub(crate) contestant: Contestant,
     pub(crate) work: Work,
+    /// How many processes the system has, and how many threads each.
+    pub(crate) processes: (usize, usize),
+    /// From when on it is measured.
+    pub(crate) begin: Begin,
     /// Its group, which no other run has.
     pub(crate) group: String,
     begun: Instant,
@@ -49,7 +64,7 @@ pub(crate) struct Trial<'a> {
 impl<'a> Trial<'a> {
     /// The run of this number. The system has the first cores; Kafka and the harness have the others, if there are some.
     pub(crate) fn new(
-        arguments: &'a Arguments,
+        setting: &'a Setting,
         kafka: &'a Kafka,
         machine: &'a Machine,
         contestant: Contestant,
@@ -62,8 +77,21 @@ impl<'a> Trial<'a> {
             Machine::keep(broker, &others)?;
         }
         let group = format!("p{number:04}-{}", contestant.system.name());
-        let trial = Self { arguments, kafka, machine, contestant, work, group, begun: Instant::now() };
-        kafka.create(&trial.out(), Cleanup::Delete)?;
+        let processes = contestant.system.processes(work.cores);
+        let trial = Self {
+            setting,
+            kafka,
+            machine,
+            contestant,
+            work,
+            processes,
+            begin: Begin::AtOnce,
+            group,
+            begun: Instant::now(),
+        };
+        if work.job.of_program() == "pass" {
+            kafka.create(&trial.out(), PARTITIONS, Cleanup::Delete)?;
+        }
         Ok(trial)
     }
 
@@ -76,14 +104,24 @@ impl<'a> Trial<'a> {
         format!("{}-out", self.group)
     }
 
-    /// The folder that this run's workers write to.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.arguments.workshop().join("runs").join(&self.group)
+    /// The folder that worker `number` writes to.
+    fn worker_folder(&self, number: usize) -> PathBuf {
+        self.setting.workshop().join("runs").join(&self.group).join(number.to_string())
     }
 
-    /// Starts the system's processes, as many as it takes for the cores of the work.
+    /// The folder of worker `number`'s tables.
+    fn state(&self, number: usize) -> PathBuf {
+        self.worker_folder(number).join("state")
+    }
+
+    /// What the first worker's tables take on disk, in megabytes, if they are there.
+    pub(crate) fn table_mb(&self) -> Option<f64> {
+        (self.work.store == Store::Disk).then(|| blocks(&self.state(0)) as f64 * 512.0 / 1e6)
+    }
+
+    /// Starts the system's processes.
     pub(crate) fn start(&self, inputs: &[String], http: Option<u16>) -> PeersResult<Team> {
-        let (processes, threads) = self.system().processes(self.work.cores);
+        let (processes, threads) = self.processes;
         let cores = self.machine.cores(0, self.work.cores);
         let workers: PeersResult<_> =
             (0..processes).map(|number| self.worker(number, threads, &cores, inputs, http)).collect();
@@ -99,8 +137,8 @@ impl<'a> Trial<'a> {
         inputs: &[String],
         http: Option<u16>,
     ) -> PeersResult<Worker> {
-        let folder = self.folder().join(number.to_string());
-        let mut program = build::program(self.arguments, self.system());
+        let folder = self.worker_folder(number);
+        let mut program = build::program(self.setting, self.system());
         program
             .arg(self.work.job.of_program())
             .args(["--brokers", &self.kafka.brokers()])
@@ -108,14 +146,17 @@ impl<'a> Trial<'a> {
             .args(["--guarantee", self.work.guarantee.name()])
             .args(["--store", self.system().store(&self.work).name()])
             .arg("--dir")
-            .arg(folder.join("state"))
+            .arg(self.state(number))
             .args(["--threads", &threads.to_string()])
             .args(["--commit-ms", &COMMIT_MS.to_string()])
             .args(["--cache-mb", &self.contestant.cache_mb.to_string()])
             .args(["--session-ms", &SESSION_MS.to_string()])
             .args(["--out", &self.out()]);
-        for (name, topic) in ["--events", "--others"].iter().zip(inputs) {
-            program.args([name, topic.as_str()]);
+        if let Some((events, others)) = inputs.split_first() {
+            program.args(["--events", events]);
+            if self.work.job == Job::Shared {
+                program.args(["--others", &others.join(",")]);
+            }
         }
         if let Some(port) = http {
             program.args(["--http", &port.to_string()]);
@@ -146,7 +187,7 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// When the run has taken too long.
     pub(crate) fn check_patience(&self, what: &str) -> Result<(), Setback> {
-        let patience = self.arguments.patience();
+        let patience = self.setting.patience();
         if self.begun.elapsed() > patience { Err(Setback::late(patience, what)) } else { Ok(()) }
     }
 
@@ -155,7 +196,7 @@ impl<'a> Trial<'a> {
     pub(crate) fn check(&self, feeds: &[Feed], extra: &[Event]) -> Result<u64, Setback> {
         let mut truth = truth(self.work.job, feeds);
         for event in extra {
-            *truth.entry(Event::page_key(event.page)).or_default() += 1;
+            *truth.get_mut(Key::Page(event.page)) += 1;
         }
         let given = given(self.kafka, self.system(), &self.group, self.work.job, &self.out())?;
         let difference = Difference::between(&truth, &given);
@@ -166,13 +207,23 @@ impl<'a> Trial<'a> {
     }
 }
 
+/// The blocks, of 512 bytes, that all files below a folder take: a file with holes takes less than it is long.
+fn blocks(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => blocks(&entry.path()),
+        Ok(metadata) => metadata.blocks(),
+        Err(_) => 0,
+    };
+    entries.map(of).sum()
+}
+
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
         // What is left over costs room on the disk and nothing else.
         let _ = self.kafka.delete_topics_of(&self.group);
-        let state = |number: usize| self.folder().join(number.to_string()).join("state");
-        for number in 0..self.work.cores.max(2) {
-            let _ = std::fs::remove_dir_all(state(number));
+        for number in 0..self.processes.0.max(2) {
+            let _ = std::fs::remove_dir_all(self.state(number));
         }
     }
 }

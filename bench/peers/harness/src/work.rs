@@ -57,7 +57,8 @@ pub(crate) struct Work {
     pub(crate) store: Store,
 }
 
-const FEW_KEYS: u64 = 10_000;
+/// Keys of which every commit has each.
+pub(crate) const FEW_KEYS: u64 = 10_000;
 const MANY_KEYS: u64 = 1_000_000;
 const RESTORED_KEYS: u64 = 5_000_000;
 
@@ -131,7 +132,7 @@ impl Work {
                 let jobs: &[_] = if cores == 1 { &on_one } else { &on_more };
                 for &(job, keys, store) in jobs.iter().filter(|(job, ..)| arguments.wants(*job)) {
                     // Few keys stay few: else a trial would be about something else.
-                    let keys = if keys == FEW_KEYS { keys } else { (keys as f64 * arguments.scale) as u64 };
+                    let keys = if keys == FEW_KEYS { keys } else { (keys as f64 * arguments.setting.scale) as u64 };
                     all.push(Work { guarantee, cores, job, keys, store });
                 }
             }
@@ -142,7 +143,7 @@ impl Work {
 
     /// What it is called in a report, without guarantee and cores.
     pub(crate) fn title(&self) -> String {
-        let (keys, store) = (self.keys_in_short(), self.store.name());
+        let (keys, store) = (in_short(self.keys), self.store.name());
         match self.job {
             Job::Pass => "pass through".into(),
             Job::Count => format!("count, {keys} keys, {store}"),
@@ -155,12 +156,13 @@ impl Work {
             Job::Latency => "latency at half load".into(),
         }
     }
+}
 
-    fn keys_in_short(&self) -> String {
-        match self.keys {
-            keys if keys >= 1_000_000 && keys % 1_000_000 == 0 => format!("{}M", keys / 1_000_000),
-            keys if keys >= 1000 && keys % 1000 == 0 => format!("{}k", keys / 1000),
-            keys => keys.to_string(),
-        }
+/// A number as people say it: 10k, 5M.
+pub(crate) fn in_short(number: u64) -> String {
+    match number {
+        number if number >= 1_000_000 && number % 1_000_000 == 0 => format!("{}M", number / 1_000_000),
+        number if number >= 1000 && number % 1000 == 0 => format!("{}k", number / 1000),
+        number => number.to_string(),
     }
 }

@@ -1,0 +1,33 @@
+use clap::Args;
+
+use super::curve::{Curve, Family, Point};
+use crate::setting::Setting;
+use crate::system::System;
+
+/// Measures how what an event costs Marlowe grows with partitions, keys, agents and workers.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Which curves, with commas between (default: all).
+    #[arg(long, value_delimiter = ',')]
+    curves: Vec<Family>,
+    #[command(flatten)]
+    pub(crate) setting: Setting,
+}
+
+impl Arguments {
+    /// The points of all curves that are asked for, each once, in the order of the report.
+    pub(crate) fn points(&self) -> Vec<Point> {
+        self.asked().flat_map(Curve::points).collect()
+    }
+
+    /// The systems that they take.
+    pub(crate) fn systems(&self) -> Vec<System> {
+        let takes = |system: &System| self.asked().any(|curve| curve.system() == *system);
+        System::ALL.into_iter().filter(takes).collect()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = Curve> {
+        let asks = |curve: &Curve| self.curves.is_empty() || self.curves.contains(&curve.family());
+        Curve::ALL.into_iter().filter(asks)
+    }
+}

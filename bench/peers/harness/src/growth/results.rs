@@ -1,0 +1,177 @@
+use serde::Serialize;
+
+use super::curve::{Curve, Point};
+use crate::figures::{Figures, spread};
+use crate::outcome::{Outcome, Setback};
+
+/// All runs so far.
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Results {
+    runs: Vec<Run>,
+}
+
+/// One run, and what came of it.
+#[derive(Serialize)]
+struct Run {
+    round: u32,
+    point: Point,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    figures: Option<Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setback: Option<Setback>,
+}
+
+/// A point, over all rounds.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) point: Point,
+    /// How many rounds were measured.
+    pub(crate) rounds: usize,
+    /// The medians.
+    pub(crate) figures: Option<Figures>,
+    /// The least and the most of the processor's seconds for a million events.
+    pub(crate) cpu_spread: Option<(f64, f64)>,
+    /// The least and the most of events a second.
+    pub(crate) speed_spread: Option<(f64, f64)>,
+    /// What went wrong in some round; the worst of it.
+    pub(crate) setback: Option<Setback>,
+}
+
+/// The points of a curve that were tried, from the smallest to the largest.
+pub(crate) struct Measured {
+    pub(crate) curve: Curve,
+    pub(crate) summaries: Vec<Summary>,
+}
+
+impl Results {
+    pub(crate) fn add(&mut self, round: u32, point: Point, outcome: Outcome) {
+        let (figures, setback) = match outcome {
+            Ok(figures) => (Some(figures), None),
+            Err(setback) => (None, Some(setback)),
+        };
+        self.runs.push(Run { round, point, figures, setback });
+    }
+
+    /// Whether it need not be tried again.
+    pub(crate) fn is_settled(&self, point: Point) -> bool {
+        let took_too_long = |run: &Run| matches!(run.setback, Some(Setback::TookTooLong(_)));
+        self.runs.iter().any(|run| run.point == point && took_too_long(run))
+    }
+
+    /// How many runs gave a wrong answer.
+    pub(crate) fn wrong(&self) -> usize {
+        self.runs.iter().filter(|run| matches!(run.setback, Some(Setback::Wrong(_)))).count()
+    }
+
+    /// The curves that were tried, in the order of the report.
+    pub(crate) fn curves(&self) -> Vec<Measured> {
+        let is_tried = |point: &Point| self.runs.iter().any(|run| run.point == *point);
+        let measured = |curve: Curve| Measured {
+            curve,
+            summaries: curve.points().filter(is_tried).map(|point| self.summary(point)).collect(),
+        };
+        Curve::ALL.into_iter().map(measured).filter(|measured| !measured.summaries.is_empty()).collect()
+    }
+
+    fn summary(&self, point: Point) -> Summary {
+        let runs: Vec<&Run> = self.runs.iter().filter(|run| run.point == point).collect();
+        let measured: Vec<&Figures> = runs.iter().filter_map(|run| run.figures.as_ref()).collect();
+        let spread_of = |figure: fn(&Figures) -> Option<f64>| {
+            spread(&measured.iter().filter_map(|figures| figure(figures)).collect::<Vec<_>>())
+        };
+        let setbacks = || runs.iter().filter_map(|run| run.setback.as_ref());
+        let wrong = setbacks().find(|setback| matches!(setback, Setback::Wrong(_)));
+        Summary {
+            point,
+            rounds: measured.len(),
+            figures: Figures::median(&measured),
+            cpu_spread: spread_of(|figures| figures.cpu_seconds_per_million),
+            speed_spread: spread_of(|figures| figures.events_per_second),
+            setback: wrong.or_else(|| setbacks().next()).cloned(),
+        }
+    }
+}
+
+impl Summary {
+    /// What a million events cost here, in seconds of the processor.
+    pub(crate) fn cost(&self) -> Option<f64> {
+        self.figures.as_ref()?.cpu_seconds_per_million
+    }
+
+    /// How many times as much an event costs here as at another point.
+    pub(crate) fn ratio_to(&self, other: &Summary) -> Option<f64> {
+        Some(self.cost()? / other.cost()?)
+    }
+}
+
+impl Measured {
+    /// The point of this size, if it was tried.
+    pub(crate) fn at(&self, size: u64) -> Option<&Summary> {
+        self.summaries.iter().find(|summary| summary.point.size == size)
+    }
+
+    /// The first and the last point, and how many times as much an event costs at the last one.
+    pub(crate) fn growth(&self) -> Option<(&Summary, &Summary, f64)> {
+        let (first, last) = (self.summaries.first()?, self.summaries.last()?);
+        Some((first, last, last.ratio_to(first)?))
+    }
+
+    /// The point whose cost is farthest from that of the point of this size, and by how many percent it is.
+    pub(crate) fn farthest_from(&self, size: u64) -> Option<(&Summary, f64)> {
+        let from = self.at(size)?;
+        let all = self.summaries.iter().filter_map(|one| Some((one, (one.ratio_to(from)? - 1.0) * 100.0)));
+        all.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Results;
+    use crate::figures::Figures;
+    use crate::growth::curve::{Curve, Point};
+    use crate::outcome::Setback;
+
+    fn cost(seconds: f64) -> Figures {
+        Figures { cpu_seconds_per_million: Some(seconds), ..Figures::default() }
+    }
+
+    fn partitions(costs: &[(u64, f64)]) -> Results {
+        let mut results = Results::default();
+        for (size, seconds) in costs {
+            results.add(1, Point { curve: Curve::Partitions, size: *size }, Ok(cost(*seconds)));
+        }
+        results
+    }
+
+    #[test]
+    fn a_curve_grows_from_its_first_point_to_its_last() {
+        let curves = partitions(&[(1000, 3.0), (1, 1.5), (4, 1.0)]).curves();
+        assert_eq!(curves.len(), 1);
+        let (first, last, ratio) = curves[0].growth().expect("both were measured");
+        assert_eq!((first.point.size, last.point.size, ratio), (1, 1000, 2.0));
+    }
+
+    #[test]
+    fn what_is_cheaper_deviates_too() {
+        let curves = partitions(&[(1, 1.0), (4, 2.0), (16, 2.5)]).curves();
+        let (farthest, percent) = curves[0].farthest_from(4).expect("it was measured");
+        assert_eq!((farthest.point.size, percent), (1, -50.0));
+        assert!(curves[0].farthest_from(64).is_none());
+    }
+
+    #[test]
+    fn one_wrong_round_shows_beside_the_median() {
+        let point = Point { curve: Curve::Agents, size: 2 };
+        let mut results = Results::default();
+        results.add(1, point, Ok(cost(1.0)));
+        results.add(2, point, Err(Setback::Wrong("1 lost".into())));
+        results.add(3, point, Ok(cost(2.0)));
+        let curves = results.curves();
+        let summary = &curves[0].summaries[0];
+        assert_eq!((summary.cost(), summary.cpu_spread, summary.rounds), (Some(1.5), Some((1.0, 2.0)), 2));
+        assert_eq!(summary.setback, Some(Setback::Wrong("1 lost".into())));
+        assert_eq!(results.wrong(), 1);
+        assert!(!results.is_settled(point));
+    }
+}
