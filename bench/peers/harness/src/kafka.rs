@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::PeersResult;
+use crate::machine::Machine;
 
 /// How many partitions topics have, unless it is their number that is measured.
 pub(crate) const PARTITIONS: i32 = 4;
@@ -77,9 +78,11 @@ impl Kafka {
         self.cluster.bootstrap()
     }
 
-    /// The broker's process.
-    pub(crate) fn process_id(&self) -> Option<i32> {
-        self.cluster.brokers().first()?.process_id()
+    /// Keeps the broker and the harness on some cores.
+    pub(crate) fn share_cores(&self, cores: &str) -> PeersResult<()> {
+        Machine::keep(std::process::id() as i32, cores)?;
+        let broker = self.cluster.brokers().first().and_then(|broker| broker.process_id());
+        broker.map_or(Ok(()), |broker| Machine::keep(broker, cores))
     }
 
     /// Creates a topic.

@@ -3,6 +3,8 @@ use std::time::Instant;
 /// The stretch that is measured, from the first quarter of the events to the last twentieth: to start, to have code compiled,
 /// and to stop is not what is measured.
 pub(crate) struct Stretch {
+    /// Events that were done before it could begin.
+    before: u64,
     events: u64,
     first: Option<Mark>,
     last: Option<Mark>,
@@ -19,14 +21,20 @@ pub(crate) struct Mark {
 impl Stretch {
     /// Of a run over so many events.
     pub(crate) fn of(events: u64) -> Self {
-        Self { events, first: None, last: None }
+        Self { before: 0, events, first: None, last: None }
+    }
+
+    /// Begins anew with what is left when so many are done.
+    pub(crate) fn begin_after(&mut self, done: u64) {
+        *self = Self { before: done, ..Self::of((self.before + self.events).saturating_sub(done)) };
     }
 
     /// Takes note of how far it is now.
     pub(crate) fn note(&mut self, mark: Mark) {
-        if self.first.is_none() && mark.done >= self.events / 4 {
+        let done = mark.done.saturating_sub(self.before);
+        if self.first.is_none() && done >= self.events / 4 {
             self.first = Some(mark);
-        } else if self.first.is_some() && self.last.is_none() && mark.done >= self.events - self.events / 20 {
+        } else if self.first.is_some() && self.last.is_none() && done >= self.events - self.events / 20 {
             self.last = Some(mark);
         }
     }
@@ -66,6 +74,17 @@ mod tests {
         let (speed, cpu) = stretch.figures().expect("it was seen");
         assert!((speed - 350.0).abs() < 1e-9, "{speed}");
         assert!((cpu - 1e6 / 700.0).abs() < 1e-6, "{cpu}");
+    }
+
+    #[test]
+    fn what_was_done_before_it_began_is_left_out() {
+        let (begun, mut stretch) = (Instant::now(), Stretch::of(1000));
+        stretch.begin_after(600);
+        for (second, done) in [(0, 610), (1, 700), (5, 980), (9, 1000)] {
+            stretch.note(Mark { at: begun + Duration::from_secs(second), done, cpu_seconds: 0.0 });
+        }
+        let (speed, _) = stretch.figures().expect("it was seen");
+        assert!((speed - 70.0).abs() < 1e-9, "{speed}");
     }
 
     #[test]

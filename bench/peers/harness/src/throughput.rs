@@ -31,8 +31,13 @@ pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outco
     let mut stretch = Stretch::of(progress::sum(&wanted));
     loop {
         let (mark, places) = look(&mut team, &progress)?;
-        if gathering.as_mut().map_or(Ok(true), Gathering::is_over)? {
+        if let Some(group) = &mut gathering
+            && group.is_over()?
+        {
             gathering = None;
+            stretch.begin_after(mark.done);
+        }
+        if gathering.is_none() {
             stretch.note(mark);
         }
         if let Some(readers) = &mut readers {

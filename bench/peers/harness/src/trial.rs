@@ -71,11 +71,7 @@ impl<'a> Trial<'a> {
         work: Work,
         number: usize,
     ) -> PeersResult<Self> {
-        let others = machine.other_cores(work.cores);
-        Machine::keep(std::process::id() as i32, &others)?;
-        if let Some(broker) = kafka.process_id() {
-            Machine::keep(broker, &others)?;
-        }
+        kafka.share_cores(&machine.other_cores(work.cores))?;
         let group = format!("p{number:04}-{}", contestant.system.name());
         let processes = contestant.system.processes(work.cores);
         let trial = Self {
@@ -194,6 +190,8 @@ impl<'a> Trial<'a> {
     /// Compares what stands in Kafka with what is in the feeds, and `extra` events besides. What is left of a system that had
     /// it right: how many events it counted once more.
     pub(crate) fn check(&self, feeds: &[Feed], extra: &[Event]) -> Result<u64, Setback> {
+        // The system has ended.
+        self.kafka.share_cores(&self.machine.cores(0, self.machine.cores))?;
         let mut truth = truth(self.work.job, feeds);
         for event in extra {
             *truth.get_mut(Key::Page(event.page)) += 1;

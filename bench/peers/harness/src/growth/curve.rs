@@ -11,10 +11,10 @@ use crate::trial::Begin;
 use crate::work::{FEW_KEYS, Guarantee, Job, Store, Work, in_short};
 
 /// How many events there are at most points.
-const EVENTS: u64 = 5_000_000;
+const EVENTS: u64 = 4_000_000;
 
 /// How many events there are where there are most keys: that many of them are met.
-const MANY_EVENTS: u64 = 12_000_000;
+const MANY_EVENTS: u64 = 8_000_000;
 const MOST_KEYS: u64 = 20_000_000;
 
 /// How many events several workers share: the first ones are done while they gather.
