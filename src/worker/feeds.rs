@@ -5,6 +5,7 @@ use marlowe_broker::{BrokerError, Fetched, Offset, Reader, Source};
 
 use super::RunError;
 use crate::agent::Input;
+use crate::shard::Shard;
 
 /// What a lane reads: its shards' input partitions, each for the agents that read it.
 pub(crate) struct Feeds {
@@ -12,9 +13,10 @@ pub(crate) struct Feeds {
     feeds: BTreeMap<Source, Feed>,
 }
 
-/// A partition that is being read, and the agents that read it.
+/// A partition that is being read, and the agents that read it, which are of one shard.
 struct Feed {
     inputs: Vec<Rc<Input>>,
+    shard: Rc<Shard>,
     paused: bool,
 }
 
@@ -24,9 +26,9 @@ impl Feeds {
     }
 
     /// Begins to read a shard's inputs, each partition from where the agent goes on that is least far.
-    pub(crate) fn open<'a>(&mut self, inputs: impl Iterator<Item = &'a Rc<Input>>) -> Result<Vec<Source>, RunError> {
+    pub(crate) fn open(&mut self, shard: &Rc<Shard>) -> Result<Vec<Source>, RunError> {
         let mut partitions: BTreeMap<_, Vec<Rc<Input>>> = BTreeMap::new();
-        for input in inputs {
+        for input in shard.agents.iter().map(|agent| &agent.input) {
             partitions.entry(input.source.clone()).or_default().push(input.clone());
         }
         let mut opened = Vec::new();
@@ -34,7 +36,7 @@ impl Feeds {
             let from = inputs.iter().map(|input| input.position()).min().unwrap_or(Offset::ZERO);
             let doing = format!("opening {partition} at {from}");
             let source = self.reader.assign(&partition, from).map_err(RunError::broker(doing))?;
-            self.feeds.insert(source, Feed { inputs, paused: false });
+            self.feeds.insert(source, Feed { inputs, shard: shard.clone(), paused: false });
             opened.push(source);
         }
         Ok(opened)
@@ -53,13 +55,14 @@ impl Feeds {
         self.reader.poll().await
     }
 
-    /// Hands records to the agents that read them.
+    /// Hands records to the agents that read them, and wakes those.
     pub(crate) fn dispatch(&mut self, fetched: Vec<Fetched>) {
         for Fetched { source, batch } in fetched {
             let Some(feed) = self.feeds.get(&source) else { continue };
             for input in &feed.inputs {
                 input.push(&batch);
             }
+            feed.shard.link.wake();
         }
     }
 

@@ -151,7 +151,7 @@ impl Lane {
         match wake {
             Wake::Command(None) => return Ok(false),
             Wake::Command(Some(command)) => self.command(command).await?,
-            Wake::Fetched(fetched) => self.dispatch(fetched.map_err(RunError::broker("reading"))?),
+            Wake::Fetched(fetched) => self.feeds.dispatch(fetched.map_err(RunError::broker("reading"))?),
             Wake::Committed => self.committed()?,
             Wake::Reopened => self.finish_reopening().await?,
             Wake::Tick => self.begin_commit()?,
@@ -197,7 +197,7 @@ impl Lane {
         let LaneSettings { program, topology, worker, .. } = &self.settings;
         let (shard, task) = plan.open(program, topology, worker.clone(), self.out_topics.clone(), self.notify.clone());
         self.settings.metrics.open();
-        let sources = self.feeds.open(shard.agents.iter().map(|agent| &agent.input))?;
+        let sources = self.feeds.open(&shard)?;
         for table in &shard.tables {
             let slice = CommittedSlice {
                 store: shard.store.clone(),
@@ -215,13 +215,6 @@ impl Lane {
         });
         self.shards.insert(shard.id, Running { shard, task, ended: Some(ended), sources });
         Ok(())
-    }
-
-    fn dispatch(&mut self, fetched: Vec<Fetched>) {
-        self.feeds.dispatch(fetched);
-        for running in self.shards.values() {
-            running.shard.link.wake();
-        }
     }
 
     /// Pauses and resumes what is read, commits when much waits, and sees whether a shard failed.
