@@ -26,18 +26,19 @@ pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outco
     let progress = Progress::of(trial.kafka, &trial.group, inputs)?;
     let mut team = trial.start(inputs, port)?;
     let mut readers = port.map(|port| Readers::new(port, feeds[0].keys));
-    let mut gathering =
-        (trial.begin == Begin::Gathered).then(|| Gathering::of(trial.kafka, &trial.group, trial.processes.0, SETTLED));
+    let mut gathering = Gathering::of(trial.kafka, &trial.group, trial.processes.0, SETTLED);
+    let mut has_begun = trial.begin == Begin::AtOnce;
     let mut stretch = Stretch::of(progress::sum(&wanted));
     loop {
         let (mark, places) = look(&mut team, &progress)?;
-        if let Some(group) = &mut gathering
-            && group.is_over()?
-        {
-            gathering = None;
+        if !has_begun {
+            has_begun = match trial.begin {
+                Begin::AtOnce => true,
+                Begin::Gathered => gathering.is_over()?,
+            };
             stretch.begin_after(mark.done);
         }
-        if gathering.is_none() {
+        if has_begun {
             stretch.note(mark);
         }
         if let Some(readers) = &mut readers {

@@ -135,7 +135,7 @@ fn colour(curve: Curve) -> &'static str {
     match curve {
         Curve::Partitions | Curve::Keys | Curve::Agents | Curve::Workers => "#c2410c",
         Curve::SkewedKeys => "#1d4ed8",
-        Curve::BareKeys => "#9e9e9e",
+        Curve::BarePartitions | Curve::BareKeys => "#9e9e9e",
     }
 }
 

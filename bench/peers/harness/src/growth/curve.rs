@@ -42,6 +42,8 @@ pub(crate) enum Family {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Curve {
     Partitions,
+    /// As `Partitions`, without Marlowe: what librdkafka takes.
+    BarePartitions,
     /// All keys come as often: the worst that can be.
     Keys,
     /// Some keys come often, most seldom.
@@ -92,12 +94,19 @@ impl Family {
 }
 
 impl Curve {
-    pub(crate) const ALL: [Curve; 6] =
-        [Curve::Partitions, Curve::Keys, Curve::SkewedKeys, Curve::BareKeys, Curve::Agents, Curve::Workers];
+    pub(crate) const ALL: [Curve; 7] = [
+        Curve::Partitions,
+        Curve::BarePartitions,
+        Curve::Keys,
+        Curve::SkewedKeys,
+        Curve::BareKeys,
+        Curve::Agents,
+        Curve::Workers,
+    ];
 
     pub(crate) fn family(self) -> Family {
         match self {
-            Curve::Partitions => Family::Partitions,
+            Curve::Partitions | Curve::BarePartitions => Family::Partitions,
             Curve::Keys | Curve::SkewedKeys | Curve::BareKeys => Family::Keys,
             Curve::Agents => Family::Agents,
             Curve::Workers => Family::Workers,
@@ -110,6 +119,7 @@ impl Curve {
             Curve::Partitions | Curve::Agents | Curve::Workers => "Marlowe",
             Curve::Keys => "Marlowe, table on disk, keys uniformly random",
             Curve::SkewedKeys => "Marlowe, table on disk, keys by Zipf's law (s = 1)",
+            Curve::BarePartitions => "bare loop",
             Curve::BareKeys => "bare loop, table in memory, keys uniformly random",
         }
     }
@@ -117,7 +127,7 @@ impl Curve {
     /// Whose cost it is.
     pub(crate) fn system(self) -> System {
         match self {
-            Curve::BareKeys => System::Bare,
+            Curve::BarePartitions | Curve::BareKeys => System::Bare,
             _ => System::Marlowe,
         }
     }
@@ -140,7 +150,7 @@ impl Point {
         let few =
             Work { guarantee: Guarantee::ExactlyOnce, cores: 1, job: Job::Count, keys: FEW_KEYS, store: Store::Memory };
         match self.curve {
-            Curve::Partitions => few,
+            Curve::Partitions | Curve::BarePartitions => few,
             Curve::Keys | Curve::SkewedKeys => Work { keys: self.size, store: Store::Disk, ..few },
             Curve::BareKeys => Work { keys: self.size, ..few },
             Curve::Agents => Work { job: Job::Shared, ..few },
@@ -155,13 +165,18 @@ impl Point {
 
     /// From when on it is measured.
     pub(crate) fn begin(self) -> Begin {
-        if self.curve == Curve::Workers { Begin::Gathered } else { Begin::AtOnce }
+        match self.curve.family() {
+            Family::Workers => Begin::Gathered,
+            Family::Partitions | Family::Keys | Family::Agents => Begin::AtOnce,
+        }
     }
 
     /// How many events there are, in all topics together.
     fn events(self) -> u64 {
         match self.curve {
             Curve::Workers => SHARED_EVENTS,
+            // To take so many over takes a while.
+            Curve::Partitions | Curve::BarePartitions if self.size > 100 => MANY_EVENTS,
             _ if self.work().keys >= MOST_KEYS => MANY_EVENTS,
             _ => EVENTS,
         }
@@ -174,7 +189,7 @@ impl Point {
         let feed = |seed| {
             let feed = Feed::new(self.work().keys, seed, all / topics);
             match self.curve {
-                Curve::Partitions => Feed { partitions: self.size as i32, ..feed },
+                Curve::Partitions | Curve::BarePartitions => Feed { partitions: self.size as i32, ..feed },
                 Curve::SkewedKeys => Feed { draw: Draw::Zipf, ..feed },
                 Curve::Workers => Feed { partitions: SHARED_PARTITIONS, ..feed },
                 Curve::Keys | Curve::BareKeys | Curve::Agents => feed,
