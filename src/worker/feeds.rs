@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use marlowe_broker::{BrokerError, Fetched, Offset, Reader, Source};
@@ -11,18 +11,29 @@ use crate::shard::Shard;
 pub(crate) struct Feeds {
     reader: Box<dyn Reader>,
     feeds: BTreeMap<Source, Feed>,
+    /// Of these, those of which enough waits.
+    paused: BTreeSet<Source>,
+    /// How many bytes of a partition are enough.
+    limit: usize,
 }
 
 /// A partition that is being read, and the agents that read it, which are of one shard.
 struct Feed {
     inputs: Vec<Rc<Input>>,
     shard: Rc<Shard>,
-    paused: bool,
+}
+
+impl Feed {
+    /// How many bytes wait for the agent that is least far.
+    fn waiting(&self) -> usize {
+        self.inputs.iter().map(|input| input.bytes()).max().unwrap_or(0)
+    }
 }
 
 impl Feeds {
-    pub(crate) fn new(reader: Box<dyn Reader>) -> Self {
-        Self { reader, feeds: BTreeMap::new() }
+    /// Reads with `reader`, each partition ahead by at most about `limit` bytes.
+    pub(crate) fn new(reader: Box<dyn Reader>, limit: usize) -> Self {
+        Self { reader, feeds: BTreeMap::new(), paused: BTreeSet::new(), limit }
     }
 
     /// Begins to read a shard's inputs, each partition from where the agent goes on that is least far.
@@ -36,7 +47,7 @@ impl Feeds {
             let from = inputs.iter().map(|input| input.position()).min().unwrap_or(Offset::ZERO);
             let doing = format!("opening {partition} at {from}");
             let source = self.reader.assign(&partition, from).map_err(RunError::broker(doing))?;
-            self.feeds.insert(source, Feed { inputs, shard: shard.clone(), paused: false });
+            self.feeds.insert(source, Feed { inputs, shard: shard.clone() });
             opened.push(source);
         }
         Ok(opened)
@@ -45,17 +56,18 @@ impl Feeds {
     pub(crate) fn close(&mut self, source: Source) {
         self.reader.unassign(source);
         self.feeds.remove(&source);
+        self.paused.remove(&source);
     }
 
     /// Waits for records; for ever when there is nothing to read.
     pub(crate) async fn next(&mut self) -> Result<Vec<Fetched>, BrokerError> {
-        if self.feeds.values().all(|feed| feed.paused) {
+        if self.paused.len() == self.feeds.len() {
             return std::future::pending().await;
         }
         self.reader.poll().await
     }
 
-    /// Hands records to the agents that read them, and wakes those.
+    /// Hands records to the agents that read them, and wakes those; partitions of which enough waits are paused.
     pub(crate) fn dispatch(&mut self, fetched: Vec<Fetched>) {
         for Fetched { source, batch } in fetched {
             let Some(feed) = self.feeds.get(&source) else { continue };
@@ -63,20 +75,21 @@ impl Feeds {
                 input.push(&batch);
             }
             feed.shard.link.wake();
+            if feed.waiting() >= self.limit && self.paused.insert(source) {
+                self.reader.pause(source);
+            }
         }
     }
 
-    /// Pauses partitions of which `limit` bytes wait, and goes on with those of which no more than half as many do.
-    pub(crate) fn balance(&mut self, limit: usize) {
-        for (source, feed) in &mut self.feeds {
-            let waiting = feed.inputs.iter().map(|input| input.bytes()).max().unwrap_or(0);
-            if !feed.paused && waiting >= limit {
-                feed.paused = true;
-                self.reader.pause(*source);
-            } else if feed.paused && waiting <= limit / 2 {
-                feed.paused = false;
-                self.reader.resume(*source);
+    /// Goes on with paused partitions of which no more than half as much waits.
+    pub(crate) fn go_on(&mut self) {
+        let (feeds, reader, limit) = (&self.feeds, &mut self.reader, self.limit);
+        self.paused.retain(|source| {
+            let is_full = feeds.get(source).is_some_and(|feed| feed.waiting() > limit / 2);
+            if !is_full {
+                reader.resume(*source);
             }
-        }
+            is_full
+        });
     }
 }

@@ -97,8 +97,8 @@ impl Lane {
         let reader = settings.broker.reader(Isolation::ReadCommitted).map_err(failed())?;
         let producer = LaneProducer::open(&settings).await.map_err(failed())?;
         Ok(Self {
+            feeds: Feeds::new(reader, settings.limits.queue_bytes),
             settings,
-            feeds: Feeds::new(reader),
             producer,
             out_topics: Rc::default(),
             shards: BTreeMap::new(),
@@ -217,9 +217,9 @@ impl Lane {
         Ok(())
     }
 
-    /// Pauses and resumes what is read, commits when much waits, and sees whether a shard failed.
+    /// Resumes what is read, commits when much waits, and sees whether a shard failed.
     async fn look_after_shards(&mut self) -> Result<(), RunError> {
-        self.feeds.balance(self.settings.limits.queue_bytes);
+        self.feeds.go_on();
         if let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure()) {
             // What the other shards finished is good, and so is what this one did before.
             self.commit_now().await?;

@@ -1,6 +1,7 @@
 mod growth;
 mod harness;
 mod peers;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub(crate) enum Bench {
     Peers(peers::Peers),
     /// How what an event costs Marlowe on Kafka grows: with partitions, keys, agents and workers.
     Growth(growth::Growth),
+    /// Where the instructions of an event go: Marlowe and a bare loop on Kafka, under callgrind.
+    Profile(profile::Profile),
 }
 
 #[derive(Args)]
@@ -72,6 +75,7 @@ impl Bench {
             Bench::Restore(restore) => restore.run(),
             Bench::Peers(peers) => peers.run(),
             Bench::Growth(growth) => growth.run(),
+            Bench::Profile(profile) => profile.run(),
         }
     }
 }

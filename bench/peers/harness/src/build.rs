@@ -69,6 +69,20 @@ pub(crate) fn program(setting: &Setting, system: System) -> Command {
     }
 }
 
+/// That callgrind is there.
+pub(crate) fn needs_callgrind() -> PeersResult<()> {
+    let there = Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success());
+    if there { Ok(()) } else { Err("`valgrind` does not run: install it (Debian: `valgrind`)".into()) }
+}
+
+/// A program that runs under callgrind, which writes to `out` when it ends.
+pub(crate) fn under_callgrind(program: &Command, out: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", out.display()));
+    command.arg(program.get_program()).args(program.get_args());
+    command
+}
+
 /// Which version of a system is measured.
 pub(crate) fn version(setting: &Setting, system: System) -> PeersResult<String> {
     let Some((file, before)) = system.version_at() else {

@@ -1,5 +1,5 @@
-//! Measures stream-processing systems on Kafka, from outside: beside each other (`cargo xtask bench peers`), and how Marlowe's
-//! cost grows (`cargo xtask bench growth`). What each system's program does is in `bench/peers/README.md`.
+//! Measures stream-processing systems on Kafka, from outside: beside each other (`cargo xtask bench peers`), how Marlowe's
+//! cost grows (`cargo xtask bench growth`), and where it goes (`cargo xtask bench profile`). What each system's program does is in `bench/peers/README.md`.
 
 // This program measures real processes, which live in real time.
 #![allow(clippy::disallowed_methods)]
@@ -21,6 +21,7 @@ mod kafka;
 mod latency;
 mod machine;
 mod outcome;
+mod profile;
 mod progress;
 mod reads;
 mod report;
@@ -49,12 +50,14 @@ type PeersResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 enum Measurement {
     Peers(arguments::Arguments),
     Growth(growth::Arguments),
+    Profile(profile::Arguments),
 }
 
 fn main() -> ExitCode {
     let measured = match Measurement::parse() {
         Measurement::Peers(arguments) => contest::run(&arguments),
         Measurement::Growth(arguments) => growth::run(&arguments),
+        Measurement::Profile(arguments) => profile::run(&arguments),
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,

@@ -56,6 +56,10 @@ pub(crate) struct Trial<'a> {
     pub(crate) processes: (usize, usize),
     /// From when on it is measured.
     pub(crate) begin: Begin,
+    /// The time between two commits, in milliseconds.
+    pub(crate) commit_ms: u32,
+    /// Where callgrind writes, if the program runs under it.
+    pub(crate) callgrind: Option<PathBuf>,
     /// Its group, which no other run has.
     pub(crate) group: String,
     begun: Instant,
@@ -82,6 +86,8 @@ impl<'a> Trial<'a> {
             work,
             processes,
             begin: Begin::AtOnce,
+            commit_ms: COMMIT_MS,
+            callgrind: None,
             group,
             begun: Instant::now(),
         };
@@ -144,7 +150,7 @@ impl<'a> Trial<'a> {
             .arg("--dir")
             .arg(self.state(number))
             .args(["--threads", &threads.to_string()])
-            .args(["--commit-ms", &COMMIT_MS.to_string()])
+            .args(["--commit-ms", &self.commit_ms.to_string()])
             .args(["--cache-mb", &self.contestant.cache_mb.to_string()])
             .args(["--session-ms", &SESSION_MS.to_string()])
             .args(["--out", &self.out()]);
@@ -157,7 +163,10 @@ impl<'a> Trial<'a> {
         if let Some(port) = http {
             program.args(["--http", &port.to_string()]);
         }
-        Worker::start(&program, cores, &folder)
+        match &self.callgrind {
+            None => Worker::start(&program, cores, &folder),
+            Some(out) => Worker::start(&build::under_callgrind(&program, out), cores, &folder),
+        }
     }
 
     /// Waits until the group's commits have reached all of `wanted`, and gives when.
