@@ -17,7 +17,12 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
-        serde_json::from_slice(bytes).map_err(|error| expected::<T>(error).with_input(bytes))
+        // Bytes that are UTF-8 as a whole need not be looked at again text by text.
+        let decoded = match std::str::from_utf8(bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(bytes),
+        };
+        decoded.map_err(|error| expected::<T>(error).with_input(bytes))
     }
 
     fn to_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError> {
