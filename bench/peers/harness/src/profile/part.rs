@@ -49,7 +49,7 @@ impl Part {
             Part::Table
         } else if has(&["marlowe_kafka"]) {
             Part::Reader
-        } else if has(&["marlowe::agent", "marlowe::shard", "marlowe::turn", "catch_unwind"]) {
+        } else if has(&["marlowe::agent", "marlowe::shard", "marlowe::turn", "catch_unwind", "AssertUnwindSafe"]) {
             Part::Agent
         } else if has(&["marlowe::", "tokio"]) {
             Part::Worker
