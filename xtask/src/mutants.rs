@@ -76,7 +76,14 @@ impl Mutants {
     /// How it was caught, if it was.
     #[allow(clippy::disallowed_methods)] // another program is waited for
     fn try_seeds(&self, copy: &Path) -> TaskResult<Option<String>> {
-        run(cargo().current_dir(copy).args(["build", "--quiet", "--profile", "sim", "--package", "marlowe-matrix"]))?;
+        run(cargo().current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target")).args([
+            "build",
+            "--quiet",
+            "--profile",
+            "sim",
+            "--package",
+            "marlowe-matrix",
+        ]))?;
         let program = copy.join("target").join("sim").join("marlowe-matrix");
         let seeds = self.seeds.to_string();
         let output = copy.join("output");
