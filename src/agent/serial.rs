@@ -19,8 +19,11 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
             // The batch's records, one after the other: the input's bookkeeping is per batch, not per record.
             let batch = record.batch.clone();
             let end = batch.len();
-            while record.index < end && left > 0 {
-                let at = batch.get(record.index);
+            let get = |index| (index < end).then(|| batch.get(index));
+            let mut next = get(record.index);
+            while left > 0
+                && let Some(at) = next.take()
+            {
                 if at.timestamp > holder.until {
                     left = 0;
                     break;
@@ -28,9 +31,8 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 left -= 1;
                 count(&counters.events);
                 // What the next event asks for comes from memory while this one is handled.
-                if record.index + 1 < end
-                    && let Some(key) = batch.get(record.index + 1).key
-                {
+                next = get(record.index + 1);
+                if let Some(key) = next.as_ref().and_then(|next| next.key) {
                     participants.iter().for_each(|participant| participant.expect(key));
                 }
                 link.turn.begin(ALONE, at.timestamp);

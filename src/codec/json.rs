@@ -38,3 +38,19 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 fn expected<T>(error: serde_json::Error) -> CodecError {
     CodecError::new(format!("a {} in JSON", short_type_name::<T>()), error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Codec, Json};
+
+    #[test]
+    fn a_field_that_is_not_asked_for_may_be_anything() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let decode = |bytes: &[u8]| <Json as Codec<Named>>::decode(&Json, bytes);
+        assert_eq!(decode(b"{\"name\":\"ada\",\"photo\":\"\xff\"}").unwrap().name, "ada");
+        assert!(decode(b"{\"name\":\"\xff\"}").is_err());
+    }
+}

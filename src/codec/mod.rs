@@ -1,7 +1,5 @@
 //! How keys and values become bytes, and back.
 
-#[cfg(feature = "compact_str")]
-mod compact_text;
 mod json;
 mod key;
 mod plain;

@@ -1,6 +1,7 @@
 //! Rule 7 for shards that are being restored: the others keep running, and one that moves on meanwhile is restored elsewhere.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use marlowe::{App, Partition, Partitioner, Table, Timestamp, Topic};
@@ -61,6 +62,22 @@ async fn other_shards_are_at_work_while_one_is_restored() -> TestResult {
     drain(&mut running).await?;
     assert_eq!(view.get(&keys()[0]).await?, Some(11));
     stop(running).await?;
+    Ok(())
+}
+
+/// A reader is a client of its own, on Kafka with connections and threads: those who have nothing to read open none.
+#[tokio::test]
+async fn who_has_nothing_to_restore_opens_no_reader() -> TestResult {
+    let readers = async |scene: &Scene| -> Result<usize, Box<dyn std::error::Error>> {
+        let broker = WatchedBroker::new(&scene.broker);
+        let mut running = start(program().0, scene.config().broker(Arc::new(broker.clone()))).await?;
+        drain(&mut running).await?;
+        stop(running).await?;
+        Ok(broker.readers.load(Ordering::Relaxed))
+    };
+    let (empty, filled) = (Scene::new().await, Scene::new().await);
+    fill(&filled).await?;
+    assert_eq!(readers(&filled).await? - readers(&empty).await?, PARTITIONS as usize);
     Ok(())
 }
 

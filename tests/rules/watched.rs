@@ -1,4 +1,4 @@
-//! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, holds up
+//! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, counts and holds up
 //! readers, who opens a producer and what is sent, and lets commits of positions come to nothing.
 
 use std::collections::HashSet;
@@ -48,6 +48,8 @@ pub(crate) struct WatchedBroker {
     counted: Option<TopicPartition>,
     /// How many bytes were read of what is counted.
     pub(crate) read: Arc<AtomicUsize>,
+    /// How many readers were opened.
+    pub(crate) readers: Arc<AtomicUsize>,
     held: HashSet<TopicPartition>,
     /// Where readers of what may be held pass.
     pub(crate) reads: Gate,
@@ -65,6 +67,7 @@ impl WatchedBroker {
             broker: broker.clone(),
             counted: None,
             read: Arc::default(),
+            readers: Arc::default(),
             held: HashSet::new(),
             reads: Gate::open_at_first(),
             positions: Gate::open_at_first(),
@@ -235,6 +238,7 @@ impl Broker for WatchedBroker {
 
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
         let (reader, broker) = (self.broker.reader(isolation)?, self.clone());
+        self.readers.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(WatchedReader { reader, broker, counted: None, held: HashSet::new(), waiting: None }))
     }
 

@@ -94,7 +94,8 @@ impl Report<'_> {
              number of events: {}.\n\
              - Exactly once, a commit every {COMMIT_MS} ms, a session of {SESSION_MS} ms, a cache of {CACHE_MB} MB for tables on \
              disk. Each topic was written in batches of as many events, however many partitions it has.\n\
-             - Events a second are from the first quarter of the events to the last twentieth, by the positions that are committed. CPU \
+             - Events a second are from the first quarter of the events (several workers: of those that are left when all have their \
+             partitions; many partitions: to take them over may be part of it) to the last twentieth, by the positions that are committed. CPU \
              is that of the program's processes, user and system, in the same stretch; memory the most that was their own \
              (without mapped files).\n\
              - Every answer was compared with what was sent.",

@@ -101,7 +101,8 @@ impl Summary {
 
     /// How many times as much an event costs here as at another point.
     pub(crate) fn ratio_to(&self, other: &Summary) -> Option<f64> {
-        Some(self.cost()? / other.cost()?)
+        // Of a trial with few events, the processor's clock may have seen nothing.
+        Some(self.cost()? / other.cost().filter(|cost| *cost > 0.0)?)
     }
 }
 
@@ -158,6 +159,11 @@ mod tests {
         let (farthest, percent) = curves[0].farthest_from(4).expect("it was measured");
         assert_eq!((farthest.point.size, percent), (1, -50.0));
         assert!(curves[0].farthest_from(64).is_none());
+    }
+
+    #[test]
+    fn what_cost_nothing_has_no_multiple() {
+        assert!(partitions(&[(1, 0.0), (4, 2.0)]).curves()[0].growth().is_none());
     }
 
     #[test]
