@@ -7,6 +7,7 @@ use marlowe_broker::{BrokerError, Destination, Offset, RecordLimit, TopicPartiti
 use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
+use crate::error::Trial;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer, Topic};
 use crate::outgoing::Outgoing;
 
@@ -158,10 +159,27 @@ impl Drop for Wants {
 }
 
 /// What a record that could not be written is told as.
-pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) -> BrokerError {
+pub(crate) fn undelivered(trial: &Trial<'_>, code: Code, at: &TopicPartition) -> BrokerError {
     if code.is_too_large() {
         // For the client it was not.
         return BrokerError::TooLargeForTopic { topic: at.topic.clone() };
     }
-    cluster.trial("writing").failed_at(&code.into(), at)
+    if code == Code::DESTROYED {
+        // Of a client that is in use only a partition's handle is: the partition is there no more.
+        return BrokerError::UnknownTopic { topic: at.topic.clone() };
+    }
+    trial.failed_at(&code.into(), at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records that wait in librdkafka's handle of a partition are given back with it when the topic is deleted.
+    #[test]
+    fn a_record_whose_partition_went_away_names_its_topic() {
+        let at = TopicPartition::new("words", marlowe_broker::Partition::new(0));
+        let told = undelivered(&Trial { location: "127.0.0.1:9092", doing: "writing" }, Code::DESTROYED, &at);
+        assert!(matches!(&told, BrokerError::UnknownTopic { topic } if &**topic == "words"), "{told}");
+    }
 }
