@@ -56,7 +56,7 @@ impl Work {
         let produced = writer.produce(&self.outgoing, 0, destinations, wanted);
         self.outgoing.clear();
         if let Err((failure, tag)) = produced {
-            return Err(undelivered(&cluster.trial("writing"), failure.code, &destinations[tag]));
+            return Err(undelivered(cluster, failure.code, &destinations[tag]));
         }
         // Each record is delivered or given up in the time that `message.timeout.ms` says.
         while let Err(failure) = writer.client.flush(STEP) {
@@ -64,8 +64,7 @@ impl Work {
                 return Err(cluster.trial("writing").failed(&failure));
             }
         }
-        let written =
-            writer.written().map_err(|(code, tag)| undelivered(&cluster.trial("writing"), code, &destinations[tag]));
+        let written = writer.written().map_err(|(code, tag)| undelivered(cluster, code, &destinations[tag]));
         if writer.client.fatal().is_none() {
             self.writer = Some(writer);
         }

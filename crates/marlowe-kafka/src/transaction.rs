@@ -229,7 +229,7 @@ impl Transaction {
         let produced = self.writer.produce(&self.outgoing, from, destinations, wanted);
         produced.map_err(|(failure, tag)| match self.writer.client.fatal() {
             Some(fatal) => self.failed(Failure { remedy: Remedy::Fatal, ..fatal }),
-            None => Failed::Told(undelivered(&self.cluster.trial("writing"), failure.code, &destinations[tag])),
+            None => Failed::Told(undelivered(&self.cluster, failure.code, &destinations[tag])),
         })?;
         self.given = Some(self.outgoing.len());
         Ok(())
@@ -239,7 +239,7 @@ impl Transaction {
         self.writer.written().map_err(|(code, tag)| {
             let failure = Failure::of(code);
             if code.is_too_large() || code.is_unknown_topic() || code.is_refused() {
-                return Failed::Told(undelivered(&self.cluster.trial("writing"), code, &destinations[tag]));
+                return Failed::Told(undelivered(&self.cluster, code, &destinations[tag]));
             }
             match self.writer.client.fatal() {
                 Some(fatal) => self.failed(Failure { remedy: Remedy::Fatal, ..fatal }),

@@ -7,7 +7,6 @@ use marlowe_broker::{BrokerError, Destination, Offset, RecordLimit, TopicPartiti
 use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
-use crate::error::Trial;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer, Topic};
 use crate::outgoing::Outgoing;
 
@@ -37,7 +36,11 @@ impl Observer for Deliveries {
     fn delivered(&self, tag: usize, offset: i64, error: Option<Code>) {
         let mut delivered = self.0.lock();
         match error {
-            Some(code) => drop(delivered.failed.get_or_insert((tag, code))),
+            Some(code) => {
+                // Of a client that is in use only a partition's handle is destroyed: the partition is there no more.
+                let code = if code == Code::DESTROYED { Code::UNKNOWN_PARTITION } else { code };
+                delivered.failed.get_or_insert((tag, code));
+            }
             None => {
                 if delivered.ends.len() <= tag {
                     delivered.ends.resize(tag + 1, 0);
@@ -159,16 +162,12 @@ impl Drop for Wants {
 }
 
 /// What a record that could not be written is told as.
-pub(crate) fn undelivered(trial: &Trial<'_>, code: Code, at: &TopicPartition) -> BrokerError {
+pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) -> BrokerError {
     if code.is_too_large() {
         // For the client it was not.
         return BrokerError::TooLargeForTopic { topic: at.topic.clone() };
     }
-    if code == Code::DESTROYED {
-        // Of a client that is in use only a partition's handle is: the partition is there no more.
-        return BrokerError::UnknownTopic { topic: at.topic.clone() };
-    }
-    trial.failed_at(&code.into(), at)
+    cluster.trial("writing").failed_at(&code.into(), at)
 }
 
 #[cfg(test)]
@@ -177,9 +176,10 @@ mod tests {
 
     /// Records that wait in librdkafka's handle of a partition are given back with it when the topic is deleted.
     #[test]
-    fn a_record_whose_partition_went_away_names_its_topic() {
-        let at = TopicPartition::new("words", marlowe_broker::Partition::new(0));
-        let told = undelivered(&Trial { location: "127.0.0.1:9092", doing: "writing" }, Code::DESTROYED, &at);
-        assert!(matches!(&told, BrokerError::UnknownTopic { topic } if &**topic == "words"), "{told}");
+    fn a_record_whose_partition_went_away_has_no_topic() {
+        let deliveries = Deliveries::default();
+        deliveries.delivered(3, -1, Some(Code::DESTROYED));
+        let failed = deliveries.0.lock().failed;
+        assert!(failed.is_some_and(|(tag, code)| tag == 3 && code.is_unknown_topic()));
     }
 }

@@ -14,6 +14,7 @@ impl Code {
     pub(crate) const OFFSET_RESET: Code = Code(Raw::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET);
     pub(crate) const TIMED_OUT: Code = Code(Raw::RD_KAFKA_RESP_ERR__TIMED_OUT);
     pub(crate) const DESTROYED: Code = Code(Raw::RD_KAFKA_RESP_ERR__DESTROY);
+    pub(crate) const UNKNOWN_PARTITION: Code = Code(Raw::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION);
     pub(crate) const NO_LEADER: Code = Code(Raw::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
     pub(crate) const QUEUE_FULL: Code = Code(Raw::RD_KAFKA_RESP_ERR__QUEUE_FULL);
     pub(crate) const FATAL: Code = Code(Raw::RD_KAFKA_RESP_ERR__FATAL);
