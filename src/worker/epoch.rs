@@ -72,8 +72,7 @@ impl Restorer {
     }
 
     async fn note_epoch(&self, taker: &Taker, anchor: &TopicPartition, seen: u64) -> Result<Option<u64>, BrokerError> {
-        let noted = self.broker.committed(&self.program.app, std::slice::from_ref(anchor)).await?;
-        let noted = noted.into_iter().next().flatten().unwrap_or(Offset::ZERO.into());
+        let noted = self.lookups.committed(anchor.clone()).await?.unwrap_or(Offset::ZERO.into());
         let epoch = noted.offset.get().max(seen) + 1;
         let note = CommittedOffset { offset: Offset::new(epoch), ..noted };
         let Some(member) = taker.current() else { return Ok(None) };

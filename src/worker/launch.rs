@@ -11,6 +11,7 @@ use super::control::{Control, ControlCommand};
 use super::folder::{Logs, TablesFolder};
 use super::global::GlobalFollower;
 use super::lane::{Lane, LaneLimits, LaneSettings};
+use super::lookups::Lookups;
 use super::metrics::Metrics;
 use super::restore::{RestoreProgress, RestoreTurns, Restorer, StateStore};
 use super::standby::Standbys;
@@ -175,6 +176,7 @@ impl Worker {
             program: shared.program.clone(),
             topology: shared.topology.clone(),
             broker: shared.broker.clone(),
+            lookups: Lookups::new(shared.broker.clone(), shared.program.app.clone()),
             stores: settings.stores.clone(),
             progress: progress.clone(),
             turns: RestoreTurns::new(RESTORES_AT_A_TIME),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe_broker::{Isolation, Offset, OffsetSpec, Partition, SharedBroker, TopicPartition};
+use marlowe_broker::{Isolation, Offset, Partition, SharedBroker, TopicPartition};
 use marlowe_state::{MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex};
 
 use tokio::sync::Semaphore;
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::RunError;
 use super::cancellation::Cancellation;
 use super::epoch::{Opening, Taker};
+use super::lookups::{End, Lookups};
 use super::replay::Replay;
 use super::tail::LogPlan;
 use super::take_over::beginnings;
@@ -102,8 +103,10 @@ pub(crate) enum Restored {
 /// How soon it is looked again whether it was told that a shard is another's.
 const LOST_SOON: Duration = Duration::from_millis(100);
 
-/// Who restores at a time. Those who have much to read wait for each other only: who has little is at work soon.
+/// Who restores at a time. Those who have much to read wait for each other only: who has little is at work soon, and who has
+/// nothing at once.
 pub(crate) struct RestoreTurns {
+    looking: Semaphore,
     short: Semaphore,
     long: Semaphore,
 }
@@ -112,9 +115,21 @@ impl RestoreTurns {
     /// So many records are read within the blink of an eye.
     const MUCH: u64 = 10_000;
 
-    /// So many of each kind at a time.
+    /// So many look at a time what there is to read. What they ask the broker goes out together.
+    const LOOKING: usize = 256;
+
+    /// So many read at a time, of each kind.
     pub(crate) fn new(at_a_time: usize) -> Self {
-        Self { short: Semaphore::new(at_a_time), long: Semaphore::new(at_a_time) }
+        Self {
+            looking: Semaphore::new(Self::LOOKING),
+            short: Semaphore::new(at_a_time),
+            long: Semaphore::new(at_a_time),
+        }
+    }
+
+    /// The turns of those who have so many records to read.
+    fn of(&self, records: u64) -> &Semaphore {
+        if records > Self::MUCH { &self.long } else { &self.short }
     }
 }
 
@@ -123,6 +138,7 @@ pub(crate) struct Restorer {
     pub(crate) program: Arc<Program>,
     pub(crate) topology: Arc<Topology>,
     pub(crate) broker: SharedBroker,
+    pub(crate) lookups: Lookups,
     pub(crate) stores: StateStore,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) turns: RestoreTurns,
@@ -138,8 +154,8 @@ impl Restorer {
         cancellation: &Cancellation,
         basis: Basis,
     ) -> Result<Restored, RunError> {
-        // Both are never closed.
-        let mut turn = self.turns.short.acquire().await;
+        // None is ever closed.
+        let looking = self.turns.looking.acquire().await;
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(match basis {
                 Basis::Kept => None,
@@ -161,27 +177,31 @@ impl Restorer {
             if is_new { Had::Nothing } else { Had::Store }
         });
         let (mut inputs, mut logs) = self.look(id, &*store).await?;
-        if logs.iter().map(|log| log.from.distance_to(log.end)).sum::<u64>() > RestoreTurns::MUCH {
-            drop(turn);
-            turn = self.turns.long.acquire().await;
-            if cancellation.is_cancelled() {
-                return Ok(Restored::Cancelled(Some(store)));
-            }
-            (inputs, logs) = self.look(id, &*store).await?;
-        }
-        let _turn = turn;
-        let committed = |topic: &str, agent: &str| {
-            let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
-            positions.of(agent, Offset::ZERO)
-        };
         // Most shards of an app that begins, or comes back to its folder, have nothing to read: they need no reader.
         let is_there = |log: &LogPlan| log.from == log.end && store.position(log.slot).changelog == log.end;
         if self.program.guarantee == Guarantee::AtLeastOnce || !logs.iter().all(is_there) {
+            drop(looking);
+            let turns = self.turns.of(logs.iter().map(|log| log.from.distance_to(log.end)).sum());
+            let _turn = match turns.try_acquire() {
+                Ok(turn) => Ok(turn),
+                Err(_) => {
+                    let turn = turns.acquire().await;
+                    if cancellation.is_cancelled() {
+                        return Ok(Restored::Cancelled(Some(store)));
+                    }
+                    (inputs, logs) = self.look(id, &*store).await?;
+                    turn
+                }
+            };
             self.catch_up(id, (&store, had), taker, (&inputs, logs), cancellation).await?;
         }
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(Some(store)));
         }
+        let committed = |topic: &str, agent: &str| {
+            let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
+            positions.of(agent, Offset::ZERO)
+        };
         let positions: Vec<_> = group
             .tables
             .iter()
@@ -302,8 +322,8 @@ impl Restorer {
         for (index, name) in group.tables.iter().enumerate() {
             let Some(table) = self.program.table(name) else { continue };
             let changelog = &table.identity().changelog;
-            let earliest = self.offset(changelog, partition, OffsetSpec::Earliest).await?;
-            let end = self.offset(changelog, partition, OffsetSpec::Latest).await?;
+            let earliest = self.offset(changelog, partition, End::Earliest).await?;
+            let end = self.offset(changelog, partition, End::Latest).await?;
             let slot = PositionSlot(index as u32);
             let at = store.position(slot).changelog;
             let empty = at == Offset::ZERO && store.count(TableIndex(index as u16)).is_ok_and(|rows| rows == 0);
@@ -332,14 +352,10 @@ impl Restorer {
             if inputs.contains_key(topic) {
                 continue;
             }
-            let mut earliest = self.offset(topic, partition, OffsetSpec::Earliest).await?;
+            let mut earliest = self.offset(topic, partition, End::Earliest).await?;
             let source = TopicPartition { topic: topic.clone(), partition };
-            let committed = self
-                .broker
-                .committed(&self.program.app, std::slice::from_ref(&source))
-                .await
-                .map_err(RunError::broker(format!("looking up the position in {source}")))?;
-            let mut committed = committed.into_iter().next().flatten();
+            let committed = self.lookups.committed(source.clone()).await;
+            let mut committed = committed.map_err(RunError::broker(format!("looking up the position in {source}")))?;
             if let Some(position) = &mut committed
                 && position.offset < earliest
             {
@@ -362,12 +378,8 @@ impl Restorer {
         CommittedInputs::of(agents.map(|agent| (&*agent.reads, &*agent.name)), inputs)
     }
 
-    async fn offset(&self, topic: &str, partition: Partition, spec: OffsetSpec) -> Result<Offset, RunError> {
-        let offsets = self
-            .broker
-            .offsets(topic, &[partition], spec)
-            .await
-            .map_err(RunError::broker(format!("looking up the offsets of {topic}[{partition}]")))?;
-        Ok(offsets.first().copied().unwrap_or(Offset::ZERO))
+    async fn offset(&self, topic: &Arc<str>, partition: Partition, end: End) -> Result<Offset, RunError> {
+        let offset = self.lookups.offset(topic, partition, end).await;
+        offset.map_err(RunError::broker(format!("looking up the offsets of {topic}[{partition}]")))
     }
 }
