@@ -1,14 +1,15 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{BoxFuture, BrokerError, Fetched, Isolation, Offset, OffsetSpec, Reader, Source, TopicPartition};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::batch::KafkaBatch;
 use crate::cluster::Cluster;
-use crate::native::{Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Topic};
+use crate::native::{
+    Arrivals, Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Taken, Told, Topic,
+};
 
 /// How many messages are taken of a source at a time: so few that they are still in the processor's cache when they are
 /// handled.
@@ -27,13 +28,13 @@ pub(crate) struct KafkaReader {
     cluster: Arc<Cluster>,
     sources: Vec<Option<Feed>>,
     by_partition: HashMap<TopicPartition, Source>,
-    /// Which source is first the next time.
-    turn: usize,
+    /// The sources that may have something, in their order.
+    line: VecDeque<u32>,
+    arrivals: Arc<Arrivals>,
     /// What is found out of a source that cannot be read on; whoever polls may stop waiting for it, and come back to it.
     trouble: Option<(Source, BoxFuture<'static, Result<Again, BrokerError>>)>,
     /// What librdkafka says while a source's messages are taken.
     said: Arc<Said>,
-    wake: Arc<Notify>,
     client: Arc<Client>,
 }
 
@@ -41,6 +42,8 @@ struct Feed {
     at: TopicPartition,
     position: i64,
     is_paused: bool,
+    /// Its turn came while it was paused.
+    passed_over: bool,
     queue: Queue,
     topic: Topic,
 }
@@ -101,49 +104,51 @@ impl KafkaReader {
             cluster: cluster.clone(),
             sources: Vec::new(),
             by_partition: HashMap::new(),
-            turn: 0,
+            line: VecDeque::new(),
+            arrivals: Arc::default(),
             trouble: None,
             said,
-            wake: Arc::new(Notify::new()),
             client,
         })
     }
 
-    /// What is there of all sources, from the one whose turn it is; `None` when nothing is.
+    /// What is there of the sources that may have something, in turn; `None` when nothing is.
     fn take(&mut self) -> Option<Vec<Fetched>> {
+        self.arrivals.take(&mut self.line);
         let (mut fetched, mut count) = (Vec::new(), 0);
-        let sources = self.sources.len();
-        for step in 0..sources {
-            let number = (self.turn + step) % sources;
-            let Some(feed) = &mut self.sources[number] else { continue };
+        for _ in 0..self.line.len() {
+            let Some(number) = self.line.pop_front() else { break };
+            let Some(Some(feed)) = self.sources.get_mut(number as usize) else { continue };
             if feed.is_paused {
+                feed.passed_over = true;
                 continue;
             }
-            let taken = feed.queue.take(OF_A_SOURCE);
+            let taken = match feed.queue.take(OF_A_SOURCE) {
+                Taken::Some(messages, told) => {
+                    if told == Told::NotYet {
+                        self.line.push_back(number);
+                    }
+                    Some(messages)
+                }
+                Taken::Nothing => None,
+            };
             let said = self.said.0.lock().take();
-            if taken.is_none() && said.is_none() {
-                continue;
-            }
             count += taken.as_ref().map_or(0, Messages::len);
             let (batch, notice) = taken.map_or((None, None), |messages| feed.advance(messages));
-            let notice = notice.or(said);
             if let Some(batch) = batch {
-                fetched.push(Fetched { source: Source(number as u32), batch: Arc::new(batch) });
+                fetched.push(Fetched { source: Source(number), batch: Arc::new(batch) });
             }
-            if let Some(code) = notice {
-                let Feed { at, position, .. } = &self.sources[number].as_ref().expect("it is there");
-                let trouble = Trouble { at: at.clone(), offset: Offset::new(*position as u64), code };
+            if let Some(code) = notice.or(said) {
+                let trouble = Trouble { at: feed.at.clone(), offset: Offset::new(feed.position as u64), code };
                 if trouble.code.is_passing() {
                     tracing::debug!("reading {}: {}", trouble.at, trouble.code);
                 } else {
                     let explained = trouble.explain(self.cluster.clone());
-                    self.trouble = Some((Source(number as u32), Box::pin(explained)));
-                    self.turn = number + 1;
+                    self.trouble = Some((Source(number), Box::pin(explained)));
                     return Some(fetched);
                 }
             }
             if count >= OF_A_POLL {
-                self.turn = number + 1;
                 break;
             }
         }
@@ -227,10 +232,10 @@ impl Reader for KafkaReader {
         };
         let failed = |failure| self.cluster.trial("reading").failed_at(&failure, partition);
         let topic = Topic::new(&self.client, &partition.topic).map_err(failed)?;
-        // A new queue: what an earlier position fetched is not in it.
-        let queue = Queue::new(&self.client, &self.wake);
-        topic.start(partition.partition.get(), offset.get() as i64, &queue).map_err(failed)?;
-        let feed = Feed { at: partition.clone(), position: offset.get() as i64, is_paused: false, queue, topic };
+        let (at, position) = (partition.clone(), offset.get() as i64);
+        let begun = topic.start(at.partition.get(), position, source.0, &self.arrivals);
+        let queue = begun.map_err(failed)?;
+        let feed = Feed { at, position, is_paused: false, passed_over: false, queue, topic };
         let place = source.0 as usize;
         if place == self.sources.len() {
             self.sources.push(None);
@@ -245,6 +250,11 @@ impl Reader for KafkaReader {
             self.by_partition.remove(&feed.at);
             self.trouble.take_if(|(troubled, _)| *troubled == source);
             feed.topic.stop(feed.at.partition.get());
+            feed.queue.discard();
+            // Its place in the line is not that of who has its number next.
+            drop(feed);
+            self.arrivals.take(&mut self.line);
+            self.line.retain(|number| *number != source.0);
         }
     }
 
@@ -257,8 +267,9 @@ impl Reader for KafkaReader {
     fn resume(&mut self, source: Source) {
         if let Some(Some(feed)) = self.sources.get_mut(source.0 as usize) {
             feed.is_paused = false;
-            if feed.queue.is_ready() {
-                self.wake.notify_one();
+            if std::mem::take(&mut feed.passed_over) {
+                self.line.push_back(source.0);
+                self.arrivals.wake();
             }
         }
     }
@@ -280,7 +291,7 @@ impl Reader for KafkaReader {
                     // Messages that were no records, and moved nothing.
                     Some(fetched) if fetched.is_empty() => {}
                     Some(fetched) => return Ok(fetched),
-                    None => self.wake.notified().await,
+                    None => self.arrivals.come().await,
                 }
             }
         })

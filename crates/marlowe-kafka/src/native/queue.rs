@@ -2,74 +2,122 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use rdkafka::bindings as sys;
 use tokio::sync::Notify;
 
 use super::client::Client;
 use super::messages::Messages;
+use super::topic::Topic;
 
-/// A queue that a partition's messages come into.
+/// The queue that a partition's messages come into. It is the partition's own: librdkafka looks at its length again and
+/// again, which takes three times as long where it hands on to another.
 pub(crate) struct Queue {
     ptr: *mut sys::rd_kafka_queue_t,
     signal: Arc<Signal>,
     client: Arc<Client>,
 }
 
-/// Whether something may be in a queue, and who waits for that.
+/// Queues into which something came while they were empty, by their numbers.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    numbers: Mutex<Vec<u32>>,
+    wake: Notify,
+}
+
+/// Whether a queue is among the arrivals, or whoever took it from there has not found it empty yet.
 struct Signal {
+    number: u32,
     ready: AtomicBool,
-    wake: Arc<Notify>,
+    arrivals: Arc<Arrivals>,
+}
+
+/// What a queue had.
+pub(crate) enum Taken {
+    /// There may be more. Whether that has been told to the arrivals already.
+    Some(Messages, Told),
+    Nothing,
+}
+
+/// Whether a queue is among the arrivals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Already,
+    NotYet,
+}
+
+impl Arrivals {
+    fn add(&self, number: u32) {
+        self.numbers.lock().push(number);
+        self.wake();
+    }
+
+    /// Moves what has come to `numbers`.
+    pub(crate) fn take(&self, numbers: &mut impl Extend<u32>) {
+        numbers.extend(self.numbers.lock().drain(..));
+    }
+
+    /// Waits until something comes.
+    pub(crate) async fn come(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Has who waits look.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
 }
 
 // SAFETY: librdkafka's queues may be used by any thread.
 unsafe impl Send for Queue {}
 
 impl Queue {
-    /// A new queue; `wake` is notified when something comes into it while it is empty.
-    pub(crate) fn new(client: &Arc<Client>, wake: &Arc<Notify>) -> Self {
-        let signal = Arc::new(Signal { ready: AtomicBool::new(true), wake: wake.clone() });
-        // SAFETY: the client is alive. The signal outlives the callback, which is taken off before the queue is destroyed.
+    /// The queue of a partition that is read. Its number is among the `arrivals` when something may be in it.
+    pub(super) fn new(topic: &Topic, partition: u32, number: u32, arrivals: &Arc<Arrivals>) -> Self {
+        let client = topic.client();
+        let signal = Arc::new(Signal { number, ready: AtomicBool::new(true), arrivals: arrivals.clone() });
+        // SAFETY: client and topic are alive, and a consumer has a queue for each partition. The signal outlives the callback,
+        // which is taken off before the queue is let go of.
         let ptr = unsafe {
-            let ptr = sys::rd_kafka_queue_new(client.as_ptr());
+            let name = sys::rd_kafka_topic_name(topic.as_ptr());
+            let ptr = sys::rd_kafka_queue_get_partition(client.as_ptr(), name, partition as i32);
             sys::rd_kafka_queue_cb_event_enable(ptr, Some(on_event), Arc::as_ptr(&signal).cast_mut().cast());
             ptr
         };
+        // Something may have come before that.
+        arrivals.add(number);
         Self { ptr, signal, client: client.clone() }
     }
 
-    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_queue_t {
-        self.ptr
+    /// Takes what is there, at most `most` messages, of a queue that was among the arrivals.
+    pub(crate) fn take(&self, most: usize) -> Taken {
+        // Before it looks: what comes after that is told anew.
+        self.signal.ready.store(false, Ordering::Release);
+        let Some(messages) = self.consume(most) else { return Taken::Nothing };
+        // There may be more: the event comes only for an empty queue.
+        let told = if self.signal.ready.swap(true, Ordering::AcqRel) { Told::Already } else { Told::NotYet };
+        Taken::Some(messages, told)
     }
 
-    /// Takes what is there, at most `most` messages; `None` when nothing is.
-    pub(crate) fn take(&self, most: usize) -> Option<Messages> {
-        // Before it looks: what comes after that makes it ready again.
-        if !self.signal.ready.swap(false, Ordering::AcqRel) {
-            return None;
-        }
+    /// Lets go of what was fetched ahead of a partition that is not read any more: librdkafka does so when it comes to it.
+    pub(crate) fn discard(&self) {
+        self.consume(1);
+    }
+
+    fn consume(&self, most: usize) -> Option<Messages> {
         let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(most);
         // SAFETY: the queue is alive, and there is room for `most` pointers, of which so many are written as it says.
         unsafe {
             let count = sys::rd_kafka_consume_batch_queue(self.ptr, 0, messages.as_mut_ptr(), most);
             messages.set_len(count.max(0) as usize);
         }
-        if messages.is_empty() {
-            return None;
-        }
-        // There may be more: the event comes only for an empty queue.
-        self.signal.ready.store(true, Ordering::Release);
-        Some(Messages::new(messages, self.client.clone()))
-    }
-
-    /// Whether something may be in it.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.signal.ready.load(Ordering::Acquire)
+        (!messages.is_empty()).then(|| Messages::new(messages, self.client.clone()))
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: no event comes after the callback is taken off, under the queue's lock; the queue is destroyed once.
+        // SAFETY: no event comes after the callback is taken off, under the queue's lock; the queue is let go of once.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.ptr, None, std::ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.ptr);
@@ -80,6 +128,7 @@ impl Drop for Queue {
 unsafe extern "C" fn on_event(_: *mut sys::rd_kafka_t, signal: *mut c_void) {
     // SAFETY: it is the signal of a queue that is alive.
     let signal = unsafe { &*signal.cast::<Signal>() };
-    signal.ready.store(true, Ordering::Release);
-    signal.wake.notify_one();
+    if !signal.ready.swap(true, Ordering::AcqRel) {
+        signal.arrivals.add(signal.number);
+    }
 }

@@ -5,12 +5,12 @@ use rdkafka::bindings as sys;
 
 use super::client::Client;
 use super::code::{Code, Failure};
-use super::queue::Queue;
+use super::queue::{Arrivals, Queue};
 
 /// A topic, as a client has it.
 pub(crate) struct Topic {
     ptr: *mut sys::rd_kafka_topic_t,
-    _client: Arc<Client>,
+    client: Arc<Client>,
 }
 
 // SAFETY: librdkafka's topic handles may be used by any thread.
@@ -23,19 +23,28 @@ impl Topic {
         let Ok(name) = CString::new(name) else { return Err(Failure::of(Code::NO_OFFSET)) };
         // SAFETY: the client is alive, and the name is a string.
         let ptr = unsafe { sys::rd_kafka_topic_new(client.as_ptr(), name.as_ptr(), std::ptr::null_mut()) };
-        if ptr.is_null() { Err(Failure::of(Code::last())) } else { Ok(Self { ptr, _client: client.clone() }) }
+        if ptr.is_null() { Err(Failure::of(Code::last())) } else { Ok(Self { ptr, client: client.clone() }) }
+    }
+
+    pub(super) fn client(&self) -> &Arc<Client> {
+        &self.client
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_t {
         self.ptr
     }
 
-    /// Has a partition's messages come into `queue`, from `offset` on.
-    pub(crate) fn start(&self, partition: u32, offset: i64, queue: &Queue) -> Result<(), Failure> {
-        // SAFETY: topic and queue are alive and of one client.
-        let refused =
-            unsafe { sys::rd_kafka_consume_start_queue(self.ptr, partition as i32, offset, queue.as_ptr()) } != 0;
-        if refused { Err(Failure::of(Code::last())) } else { Ok(()) }
+    /// Has a partition read from `offset` on. Its queue has `number` among the `arrivals`.
+    pub(crate) fn start(
+        &self,
+        partition: u32,
+        offset: i64,
+        number: u32,
+        arrivals: &Arc<Arrivals>,
+    ) -> Result<Queue, Failure> {
+        // SAFETY: the topic is alive.
+        let refused = unsafe { sys::rd_kafka_consume_start(self.ptr, partition as i32, offset) } != 0;
+        if refused { Err(Failure::of(Code::last())) } else { Ok(Queue::new(self, partition, number, arrivals)) }
     }
 
     /// Ends that. Returns when nothing comes any more.
