@@ -3,9 +3,8 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use marlowe_state::Hand;
-use tokio::sync::Notify;
 
-use super::EventFailure;
+use super::{EventFailure, LaneNews};
 use crate::turn::{Outbox, Participant, Turn};
 
 /// What a shard's agents and timers share with the shard and its lane.
@@ -19,12 +18,13 @@ pub(crate) struct ShardLink {
     pub(crate) closing: Cell<bool>,
     failure: RefCell<Option<EventFailure>>,
     waker: RefCell<Option<Waker>>,
-    /// Wakes the lane.
-    lane: Rc<Notify>,
+    lane: Rc<LaneNews>,
+    /// How many bytes the lane knows to wait for a commit.
+    told: Cell<usize>,
 }
 
 impl ShardLink {
-    pub(crate) fn new(turn: Rc<Turn>, lane: Rc<Notify>) -> Self {
+    pub(crate) fn new(turn: Rc<Turn>, lane: Rc<LaneNews>) -> Self {
         Self {
             turn,
             outbox: RefCell::default(),
@@ -33,6 +33,7 @@ impl ShardLink {
             failure: RefCell::default(),
             waker: RefCell::default(),
             lane,
+            told: Cell::new(0),
         }
     }
 
@@ -57,7 +58,7 @@ impl ShardLink {
     /// Stops the worker.
     pub(crate) fn fail(&self, failure: EventFailure) {
         self.failure.borrow_mut().get_or_insert(failure);
-        self.lane.notify_one();
+        self.lane.fail();
     }
 
     pub(crate) fn failure(&self) -> Option<EventFailure> {
@@ -68,8 +69,14 @@ impl ShardLink {
         self.failure.borrow().is_some()
     }
 
+    /// Lets the lane look again: queues may be short enough to be read on, and much may wait for a commit.
     pub(crate) fn wake_lane(&self) {
-        self.lane.notify_one();
+        self.lane.wake();
+    }
+
+    /// Tells the lane about how many bytes of the shard wait for a commit.
+    pub(crate) fn tell_uncommitted(&self, bytes: usize) {
+        self.lane.change_uncommitted(self.told.replace(bytes), bytes);
     }
 
     pub(crate) fn set_waker(&self, waker: &Waker) {

@@ -89,7 +89,11 @@ pub(crate) struct Control {
 impl Shard {
     /// About how many bytes wait for a commit.
     pub(crate) fn uncommitted_bytes(&self) -> usize {
-        let tables: usize = self.participants.iter().map(|participant| participant.uncommitted_bytes()).sum();
-        tables + self.link.outbox.borrow().size()
+        uncommitted_bytes(&self.participants, &self.link)
     }
+}
+
+fn uncommitted_bytes(participants: &[Rc<dyn Participant>], link: &ShardLink) -> usize {
+    let tables: usize = participants.iter().map(|participant| participant.uncommitted_bytes()).sum();
+    tables + link.outbox.borrow().size()
 }

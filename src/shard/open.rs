@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 use marlowe_state::{PositionSlot, SliceIsolation, Store, TableIndex};
-use tokio::sync::Notify;
 
 use super::positions::InputPositions;
 use super::task::{TaskAgent, TaskTimer};
 use super::{Control, Shard, ShardAgent, ShardId, ShardTable, ShardTask, TimerCounters};
-use crate::agent::{AnyAgent, Input, Opening, ShardLink};
+use crate::agent::{AnyAgent, Input, LaneNews, Opening, ShardLink};
 use crate::program::Program;
 use crate::scope::{ShardScope, WorkerScope};
 use crate::table::Owner;
@@ -43,7 +42,7 @@ impl ShardPlan {
         topology: &Topology,
         worker: Arc<WorkerScope>,
         out_topics: Rc<RefCell<OutTopics>>,
-        lane: Rc<Notify>,
+        lane: Rc<LaneNews>,
     ) -> (Rc<Shard>, ShardTask) {
         let group = &topology.groups[self.id.group];
         let in_group = |name: &Arc<str>, of: &[Arc<str>]| of.contains(name);
@@ -108,12 +107,14 @@ impl ShardPlan {
                 })
             })
             .collect();
-        let task = ShardTask::new(link.clone(), control.clone(), task_agents, timers, scope.worker.clock.clone());
+        let participants = scope.participants();
+        let clock = scope.worker.clock.clone();
+        let task = ShardTask::new(link.clone(), control.clone(), participants.clone(), task_agents, timers, clock);
         let shard = Shard {
             id: self.id,
             link,
             store: self.store.clone(),
-            participants: scope.participants(),
+            participants,
             agents: shard_agents,
             tables,
             timers: counters,

@@ -11,11 +11,11 @@ use marlowe_broker::{Clock, Timestamp};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use super::{Control, TimerCounters};
+use super::{Control, TimerCounters, uncommitted_bytes};
 use crate::HandlerError;
 use crate::agent::{ALONE, Input, ShardLink, panic_text};
 use crate::timer::{OpenTimer, next_tick};
-use crate::turn::Holder;
+use crate::turn::{Holder, Participant};
 
 /// How many events an agent may handle before it gives the turn back.
 const EVENTS_PER_TURN: u32 = 256;
@@ -32,6 +32,7 @@ const FAIR_EVERY: u32 = 8;
 pub(crate) struct ShardTask {
     link: Rc<ShardLink>,
     control: Rc<Control>,
+    participants: Vec<Rc<dyn Participant>>,
     agents: Vec<TaskAgent>,
     timers: Vec<TaskTimer>,
     clock: Arc<dyn Clock>,
@@ -72,13 +73,14 @@ impl ShardTask {
     pub(super) fn new(
         link: Rc<ShardLink>,
         control: Rc<Control>,
+        participants: Vec<Rc<dyn Participant>>,
         agents: Vec<TaskAgent>,
         timers: Vec<TaskTimer>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let first = timers.iter().map(|timer| timer.due).min();
         let alarm = Box::pin(tokio::time::sleep_until(first.unwrap_or_else(far_away)));
-        Self { link, control, agents, timers, clock, alarm, turns: 0, last_served: 0, firing: Vec::new() }
+        Self { link, control, participants, agents, timers, clock, alarm, turns: 0, last_served: 0, firing: Vec::new() }
     }
 
     /// The next to have the turn: a timer that is due, or the agent whose next event is oldest. When the shard is stopping, only one
@@ -88,25 +90,25 @@ impl ShardTask {
         if !stopping && let Some(timer) = self.timers.iter().position(|timer| timer.once_more || timer.due <= now) {
             return Some(Holder { who: agents + timer, events: 1, until: Timestamp::from_millis(i64::MAX) });
         }
-        let mut waiting: Vec<(Timestamp, usize)> = Vec::new();
-        for (who, agent) in self.agents.iter().enumerate() {
-            // One that handles events concurrently asks for the turn with an event in hand.
-            let next = agent.input.next_timestamp().or((agent.in_hand.get() > 0).then_some(Timestamp::default()));
-            if agent.asks.get()
-                && (!stopping || agent.in_hand.get() > 0)
-                && let Some(timestamp) = next
-            {
-                waiting.push((timestamp, who));
-            }
-        }
+        let waiting = || {
+            self.agents.iter().enumerate().filter_map(|(who, agent)| {
+                // One that handles events concurrently asks for the turn with an event in hand.
+                let has_begun = agent.in_hand.get() > 0;
+                if !agent.asks.get() || (stopping && !has_begun) {
+                    return None;
+                }
+                let next = agent.input.next_timestamp().or(has_begun.then_some(Timestamp::default()));
+                next.map(|timestamp| (timestamp, who))
+            })
+        };
         let fair = self.turns % FAIR_EVERY == FAIR_EVERY - 1;
         let chosen = if fair {
             let after = |who: usize| (who + agents - self.last_served - 1) % agents;
-            waiting.iter().copied().min_by_key(|(_, who)| after(*who))?
+            waiting().min_by_key(|(_, who)| after(*who))?
         } else {
-            waiting.iter().copied().min()?
+            waiting().min()?
         };
-        let others = waiting.iter().filter(|(_, who)| *who != chosen.1).map(|(timestamp, _)| *timestamp).min();
+        let others = waiting().filter(|(_, who)| *who != chosen.1).map(|(timestamp, _)| timestamp).min();
         let until = match others {
             // The one that has waited longest gets at least one event.
             Some(other) => other.max(chosen.0),
@@ -170,6 +172,12 @@ impl ShardTask {
         }
     }
 
+    /// Its queues may be short enough to be read on, and much may wait for a commit.
+    fn tell_lane(&self) {
+        self.link.tell_uncommitted(uncommitted_bytes(&self.participants, &self.link));
+        self.link.wake_lane();
+    }
+
     /// Sets the alarm to the next timer.
     fn set_alarm(&mut self, context: &mut Context<'_>) {
         if let Some(due) = self.timers.iter().map(|timer| timer.due).min() {
@@ -198,7 +206,7 @@ impl Future for ShardTask {
             this.timers.iter_mut().for_each(|timer| timer.once_more = true);
             this.firing.extend(fire);
         }
-        let mut turns = 0;
+        let (mut turns, finished) = (0, this.link.finished.get());
         // Those without the turn see once what is new: records, or that they are to stop.
         this.poll_others(context);
         loop {
@@ -214,7 +222,7 @@ impl Future for ShardTask {
                 }
                 this.poll_others(context);
                 if turns >= TURNS_PER_POLL {
-                    this.link.wake_lane();
+                    this.tell_lane();
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -238,9 +246,9 @@ impl Future for ShardTask {
             this.turns = this.turns.wrapping_add(1);
             this.link.turn.grant(next);
         }
-        if turns > 0 {
-            // Its queues may be short enough to be read on, and much may wait for a commit.
-            this.link.wake_lane();
+        // Also when a turn that was given before went on.
+        if turns > 0 || this.link.finished.get() != finished {
+            this.tell_lane();
         }
         // A timer that is due while it cannot run has the next turn after that; what ends it wakes the shard.
         let may_run = this.link.turn.holder().is_none() && !this.control.paused.get() && !this.link.closing.get();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, SharedBroker, Source};
 use marlowe_state::Rows;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::lane_producer::{LaneProducer, Reopening};
 use super::metrics::LaneMetrics;
 use super::under_way::UnderWay;
+use crate::agent::LaneNews;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::shard::{Shard, ShardId, ShardPlan};
@@ -60,8 +61,9 @@ pub(crate) struct Lane {
     producer: LaneProducer,
     out_topics: Rc<RefCell<OutTopics>>,
     shards: BTreeMap<ShardId, Running>,
-    /// Wakes the lane: a shard failed, or much waits for a commit.
-    notify: Rc<Notify>,
+    news: Rc<LaneNews>,
+    /// Too much waits for a commit: the shards begin nothing new.
+    paused: bool,
     committing: Option<Commit>,
     /// While this is under way, nothing is committed.
     reopening: Option<Reopening>,
@@ -102,7 +104,8 @@ impl Lane {
             producer,
             out_topics: Rc::default(),
             shards: BTreeMap::new(),
-            notify: Rc::new(Notify::new()),
+            news: Rc::default(),
+            paused: false,
             committing: None,
             reopening: None,
             last_commit: Instant::now(),
@@ -144,7 +147,7 @@ impl Lane {
             () = reopened(reopening) => Wake::Reopened,
             () = firings.fired() => Wake::Fired,
             () = closings.finished() => Wake::Finished,
-            () = self.notify.notified() => Wake::Noticed,
+            () = self.news.come() => Wake::Noticed,
             () = tokio::time::sleep_until(next_commit), if can_commit => Wake::Tick,
             fetched = feeds.next() => Wake::Fetched(fetched),
         };
@@ -195,8 +198,9 @@ impl Lane {
 
     fn open_shard(&mut self, plan: &ShardPlan) -> Result<(), RunError> {
         let LaneSettings { program, topology, worker, .. } = &self.settings;
-        let (shard, task) = plan.open(program, topology, worker.clone(), self.out_topics.clone(), self.notify.clone());
-        self.settings.metrics.open();
+        let (shard, task) = plan.open(program, topology, worker.clone(), self.out_topics.clone(), self.news.clone());
+        shard.control.paused.set(self.paused);
+        self.settings.metrics.open(&shard);
         let sources = self.feeds.open(&shard)?;
         for table in &shard.tables {
             let slice = CommittedSlice {
@@ -220,13 +224,14 @@ impl Lane {
     /// Resumes what is read, commits when much waits, and sees whether a shard failed.
     async fn look_after_shards(&mut self) -> Result<(), RunError> {
         self.feeds.go_on();
-        if let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure()) {
+        if self.news.take_failed()
+            && let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure())
+        {
             // What the other shards finished is good, and so is what this one did before.
             self.commit_now().await?;
             return Err(failure.into());
         }
-        let uncommitted: usize = self.shards.values().map(|running| running.shard.uncommitted_bytes()).sum();
-        let limit = self.settings.limits.commit_bytes;
+        let (uncommitted, limit) = (self.news.uncommitted_bytes(), self.settings.limits.commit_bytes);
         if uncommitted >= limit {
             self.begin_commit()?;
         }
@@ -234,10 +239,14 @@ impl Lane {
         Ok(())
     }
 
-    fn pause_shards(&self, pause: bool) {
-        for running in self.shards.values() {
-            if running.shard.control.paused.replace(pause) && !pause {
-                running.shard.link.wake();
+    fn pause_shards(&mut self, pause: bool) {
+        if std::mem::replace(&mut self.paused, pause) == pause {
+            return;
+        }
+        for Running { shard, .. } in self.shards.values() {
+            shard.control.paused.set(pause);
+            if !pause {
+                shard.link.wake();
             }
         }
     }
@@ -254,6 +263,9 @@ impl Lane {
         let begun =
             Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare, shards);
         self.committing = self.unless_refused(begun)?.flatten();
+        for Running { shard, .. } in self.shards.values() {
+            shard.link.tell_uncommitted(shard.uncommitted_bytes());
+        }
         Ok(())
     }
 
@@ -358,6 +370,7 @@ impl Lane {
         running.task.abort();
         running.sources.into_iter().for_each(|source| self.feeds.close(source));
         let shard = running.shard;
+        shard.link.tell_uncommitted(0);
         for table in &shard.tables {
             self.settings.worker.routes.slices.withdraw(&table.name, id.partition, &shard.owner);
         }

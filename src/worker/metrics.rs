@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -146,7 +146,14 @@ pub(crate) struct LaneMetrics {
 }
 
 impl LaneMetrics {
-    pub(crate) fn open(&self) {
+    pub(crate) fn open(&self, shard: &Shard) {
+        // Who counts nothing shows that.
+        each_counter(shard, |counter, label, value, _| self.counter(counter, label, value).increment(0));
+        for (table, _) in shard.participants.iter().filter_map(|participant| participant.cache()) {
+            self.counter("marlowe_table_cache_hits_total", "table", table).increment(0);
+            self.counter("marlowe_table_cache_misses_total", "table", table).increment(0);
+            self.cached(table).increment(0.0);
+        }
         self.shards.increment(1.0);
         self.opened.increment(1);
     }
@@ -176,29 +183,18 @@ impl LaneMetrics {
     pub(crate) fn count(&self, shards: &[Rc<Shard>]) {
         for shard in shards {
             for agent in &shard.agents {
-                let counters = &agent.counters;
-                *self.metrics.handled.lock().entry(agent.name.clone()).or_default() += counters.handled.get();
-                for (name, count) in [
-                    ("marlowe_events_total", &counters.events),
-                    ("marlowe_events_handled_total", &counters.handled),
-                    ("marlowe_events_failed_total", &counters.failed),
-                    ("marlowe_events_retried_total", &counters.retried),
-                    ("marlowe_events_conflicting_total", &counters.conflicts),
-                    ("marlowe_events_dead_lettered_total", &counters.dead_lettered),
-                    ("marlowe_events_skipped_total", &counters.skipped),
-                ] {
-                    self.add(name, "agent", &agent.name, count.replace(0));
+                if agent.counters.handled.get() > 0 {
+                    *self.metrics.handled.lock().entry(agent.name.clone()).or_default() += agent.counters.handled.get();
                 }
             }
-            for timer in &shard.timers {
-                self.add("marlowe_partition_timer_runs_total", "timer", &timer.name, timer.runs.replace(0));
-                self.add("marlowe_partition_timer_failures_total", "timer", &timer.name, timer.failures.replace(0));
-            }
+            each_counter(shard, |counter, label, value, count| self.add(counter, label, value, count.replace(0)));
             for (table, now) in shard.participants.iter().filter_map(|participant| participant.cache()) {
                 let before = self.caches.borrow_mut().insert((shard.id, table.clone()), now).unwrap_or_default();
                 self.add("marlowe_table_cache_hits_total", "table", table, now.hits - before.hits);
                 self.add("marlowe_table_cache_misses_total", "table", table, now.misses - before.misses);
-                self.cached(table).increment(now.rows as f64 - before.rows as f64);
+                if now.rows != before.rows {
+                    self.cached(table).increment(now.rows as f64 - before.rows as f64);
+                }
             }
         }
     }
@@ -209,10 +205,36 @@ impl LaneMetrics {
     }
 
     fn add(&self, name: &'static str, label: &'static str, value: &Arc<str>, count: u64) {
-        let mut counters = self.counters.borrow_mut();
-        let counter = counters
-            .entry((name, value.clone()))
-            .or_insert_with(|| self.metrics.counter(name, vec![Label::new(label, value.to_string())]));
-        counter.increment(count);
+        // Most shards have nothing new of most that is counted.
+        if count > 0 {
+            self.counter(name, label, value).increment(count);
+        }
+    }
+
+    fn counter(&self, name: &'static str, label: &'static str, value: &Arc<str>) -> Counter {
+        let counter = || self.metrics.counter(name, vec![Label::new(label, value.to_string())]);
+        self.counters.borrow_mut().entry((name, value.clone())).or_insert_with(counter).clone()
+    }
+}
+
+/// Each counter of a shard's agents and timers, with its label and what was counted.
+fn each_counter(shard: &Shard, mut each: impl FnMut(&'static str, &'static str, &Arc<str>, &Cell<u64>)) {
+    for agent in &shard.agents {
+        let counters = &agent.counters;
+        for (counter, count) in [
+            ("marlowe_events_total", &counters.events),
+            ("marlowe_events_handled_total", &counters.handled),
+            ("marlowe_events_failed_total", &counters.failed),
+            ("marlowe_events_retried_total", &counters.retried),
+            ("marlowe_events_conflicting_total", &counters.conflicts),
+            ("marlowe_events_dead_lettered_total", &counters.dead_lettered),
+            ("marlowe_events_skipped_total", &counters.skipped),
+        ] {
+            each(counter, "agent", &agent.name, count);
+        }
+    }
+    for timer in &shard.timers {
+        each("marlowe_partition_timer_runs_total", "timer", &timer.name, &timer.runs);
+        each("marlowe_partition_timer_failures_total", "timer", &timer.name, &timer.failures);
     }
 }
