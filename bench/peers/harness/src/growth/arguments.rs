@@ -10,6 +10,9 @@ pub(crate) struct Arguments {
     /// Which curves, with commas between (default: all).
     #[arg(long, value_delimiter = ',')]
     curves: Vec<Family>,
+    /// Which points of them, with commas between, as in `1,1000` (default: all).
+    #[arg(long, value_delimiter = ',')]
+    sizes: Vec<u64>,
     #[command(flatten)]
     pub(crate) setting: Setting,
 }
@@ -17,7 +20,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// The points of all curves that are asked for, each once, in the order of the report.
     pub(crate) fn points(&self) -> Vec<Point> {
-        self.asked().flat_map(Curve::points).collect()
+        let asks = |point: &Point| self.sizes.is_empty() || self.sizes.contains(&point.size);
+        self.asked().flat_map(Curve::points).filter(asks).collect()
     }
 
     /// The systems that they take.
