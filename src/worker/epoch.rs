@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{
-    BrokerError, CommittedOffset, GroupMetadata, Header, MetadataSource, NewRecord, Offset, Timestamp, TopicPartition,
-};
-use marlowe_state::{Store, TableIndex};
+use marlowe_broker::{BrokerError, CommittedOffset, GroupMetadata, MetadataSource, Offset, TopicPartition};
+use marlowe_state::{SlicePosition, Store, TableIndex};
 
 use super::RunError;
 use super::cancellation::Cancellation;
+use super::epochs::{Beginning, ChangelogBeginning};
 use super::restore::Restorer;
+use super::tail::LogPlan;
 use crate::shard::ShardId;
 use crate::table::{AnyTable, EPOCH_KEY};
 use crate::turn::{Includes, Stamp};
@@ -49,6 +49,32 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// which its records tell, and whoever reads them passes over those of an earlier one than he has seen: see
 /// [`Stamp`].
 impl Restorer {
+    /// Begins an epoch of a shard whose store has all that is in its changelogs. `false` when somebody wrote there meanwhile, so
+    /// that they have to be read, or the opening is cancelled.
+    pub(crate) async fn begin_where_all_is_read(
+        &self,
+        opening: &Opening<'_>,
+        logs: &[LogPlan],
+    ) -> Result<bool, RunError> {
+        let Some(_writing) = opening.cancellation.writing().await else { return Ok(false) };
+        let seen = logs.iter().map(|log| opening.store.position(log.slot).epoch).max().unwrap_or_default();
+        let Some(epoch) = self.begin_epoch(opening, seen).await? else { return Ok(false) };
+        let nothing = logs.iter().map(|log| (log.table, log.index, Vec::new())).collect();
+        let ends = self.write_again(opening, epoch, nothing).await?;
+        // One record each: the one that says that the epoch has begun.
+        let follows = |log: &LogPlan| ends.contains(&(log.index, Offset::new(log.end.get() + 1)));
+        if !logs.iter().all(follows) {
+            return Ok(false);
+        }
+        let position = |log: &LogPlan| {
+            let changelog = Offset::new(log.end.get() + 1);
+            (log.slot, SlicePosition { changelog, epoch, ..opening.store.position(log.slot) })
+        };
+        let positions: Vec<_> = logs.iter().map(position).collect();
+        opening.store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
+        Ok(true)
+    }
+
     /// Begins an epoch, later than any before. It is noted with the group, beside the shard's anchor, which the group refuses to
     /// who is no member any more: so the latest is the shard's owner's. `None` when the opening is cancelled.
     pub(crate) async fn begin_epoch(&self, opening: &Opening<'_>, seen: u64) -> Result<Option<u64>, RunError> {
@@ -76,7 +102,7 @@ impl Restorer {
         let epoch = noted.offset.get().max(seen) + 1;
         let note = CommittedOffset { offset: Offset::new(epoch), ..noted };
         let Some(member) = taker.current() else { return Ok(None) };
-        self.broker.commit_offsets(&self.program.app, Some(&member), &[(anchor.clone(), note)]).await?;
+        self.epochs.note(member, anchor.clone(), note).await?;
         Ok(Some(epoch))
     }
 
@@ -108,22 +134,13 @@ impl Restorer {
         epoch: u64,
         passed_over: &[(&'static dyn AnyTable, TableIndex, Vec<Vec<u8>>)],
     ) -> Result<Vec<(TableIndex, Offset)>, RunError> {
-        let broker = || RunError::broker("repairing a changelog");
-        let mut producer = self.broker.producer().map_err(broker())?;
         // What is committed includes nothing that runs ahead of it.
         let stamp = Stamp::written(epoch, &Includes::default());
-        let headers = [Header { name: Stamp::HEADER, value: &stamp }];
-        let owner = opening.taker.member.as_bytes();
-        let mut destinations = Vec::new();
+        let owner = opening.taker.member.as_bytes().to_vec();
+        let mut changelogs = Vec::new();
         for (table, index, keys) in passed_over {
             let to = TopicPartition { topic: table.identity().changelog.clone(), partition: opening.id.partition };
-            let destination = producer.destination(&to).map_err(broker())?;
-            destinations.push((*index, destination));
-            let mut send = |key: &[u8], value: Option<&[u8]>| {
-                let timestamp = Timestamp::default();
-                producer.send(destination, NewRecord { timestamp, key: Some(key), value, headers: &headers })
-            };
-            send(EPOCH_KEY, Some(owner)).map_err(broker())?;
+            let mut records = vec![(EPOCH_KEY.to_vec(), Some(owner.clone()))];
             for key in keys.iter().filter(|key| **key != EPOCH_KEY) {
                 let (mut ordered, mut value) = (Vec::new(), Vec::new());
                 table.ordered_key(key, &mut ordered).map_err(|error| RunError::Codec {
@@ -132,11 +149,11 @@ impl Restorer {
                 })?;
                 let found = opening.store.get(*index, &ordered, &mut value);
                 let found = found.map_err(RunError::store("repairing a changelog"))?;
-                send(key, found.then_some(value.as_slice())).map_err(broker())?;
+                records.push((key.clone(), found.then_some(value)));
             }
+            changelogs.push(ChangelogBeginning { table: *index, to, records });
         }
-        let written = producer.flush().await.map_err(broker())?;
-        let end = |(index, destination)| Some((index, written.end(destination)?));
-        Ok(destinations.into_iter().filter_map(end).collect())
+        let begun = self.epochs.begin(Beginning { stamp, changelogs }).await;
+        begun.map_err(RunError::broker("repairing a changelog"))
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
+use super::epochs::Epochs;
 use super::folder::{Logs, TablesFolder};
 use super::global::GlobalFollower;
 use super::lane::{Lane, LaneLimits, LaneSettings};
@@ -177,6 +178,7 @@ impl Worker {
             topology: shared.topology.clone(),
             broker: shared.broker.clone(),
             lookups: Lookups::new(shared.broker.clone(), shared.program.app.clone()),
+            epochs: Epochs::new(shared.broker.clone(), shared.program.app.clone()),
             stores: settings.stores.clone(),
             progress: progress.clone(),
             turns: RestoreTurns::new(RESTORES_AT_A_TIME),

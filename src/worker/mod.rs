@@ -7,6 +7,7 @@ mod commit;
 mod control;
 mod drain;
 mod epoch;
+mod epochs;
 mod error;
 mod feeds;
 mod firings;

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::RunError;
 use super::cancellation::Cancellation;
 use super::epoch::{Opening, Taker};
+use super::epochs::Epochs;
 use super::lookups::{End, Lookups};
 use super::replay::Replay;
 use super::tail::LogPlan;
@@ -139,6 +140,7 @@ pub(crate) struct Restorer {
     pub(crate) topology: Arc<Topology>,
     pub(crate) broker: SharedBroker,
     pub(crate) lookups: Lookups,
+    pub(crate) epochs: Epochs,
     pub(crate) stores: StateStore,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) turns: RestoreTurns,
@@ -179,7 +181,15 @@ impl Restorer {
         let (mut inputs, mut logs) = self.look(id, &*store).await?;
         // Most shards of an app that begins, or comes back to its folder, have nothing to read: they need no reader.
         let is_there = |log: &LogPlan| log.from == log.end && store.position(log.slot).changelog == log.end;
-        if self.program.guarantee == Guarantee::AtLeastOnce || !logs.iter().all(is_there) {
+        let is_ready = logs.iter().all(is_there)
+            && match self.program.guarantee {
+                Guarantee::ExactlyOnce => true,
+                Guarantee::AtLeastOnce => {
+                    let opening = Opening { id, taker, store: &*store, cancellation };
+                    self.begin_where_all_is_read(&opening, &logs).await?
+                }
+            };
+        if !is_ready && !cancellation.is_cancelled() {
             drop(looking);
             let turns = self.turns.of(logs.iter().map(|log| log.from.distance_to(log.end)).sum());
             let _turn = match turns.try_acquire() {
