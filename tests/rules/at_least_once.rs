@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use marlowe::{App, Entropy, Partition, SeededEntropy, Table, Topic};
@@ -167,6 +168,50 @@ async fn a_changelog_that_runs_ahead_of_the_committed_input_is_passed_over_and_m
     let view = running.open(sums.view());
     assert_eq!((view.get("ada").await?, view.get("new").await?), (Some(115), None));
     stop(running).await?;
+    Ok(())
+}
+
+/// Whose table has nothing to read when its epoch begins does not read. What comes into the changelog after it was looked at, and
+/// before the epoch, is read all the same.
+#[tokio::test]
+async fn what_comes_into_a_changelog_just_before_an_epoch_is_read() -> TestResult {
+    let scene = Scene::new().await;
+    let broker = WatchedBroker::new(&scene.broker);
+    broker.positions.close();
+    let mut app = App::new("least");
+    app.partitions(1).at_least_once();
+    let numbers = app.topic::<String, u64>("numbers");
+    let sums = app.table::<String, u64>("sums");
+    app.agent("sum", numbers).with(sums).each_event(async |sums, event| {
+        sums.update(event.key, |sum| *sum += event.value);
+        Ok(())
+    });
+    let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
+    // It has looked, and is about to note its epoch.
+    eventually("a position is to be committed", async || broker.positions.is_waited_at()).await;
+    scene.produce("least-sums-changelog", 0, Some(b"ada"), Some(b"7")).await;
+    broker.positions.open();
+    running.ready().await?;
+    assert_eq!(running.open(sums.view()).get("ada").await?, Some(7), "the table has what its changelog has");
+    running.open(numbers).send(&"ada".to_owned(), &3).await?;
+    drain(&mut running).await?;
+    assert_eq!(running.open(sums.view()).get("ada").await?, Some(10));
+    stop(running).await?;
+    Ok(())
+}
+
+/// Readers are clients with threads of their own: to open a thousand shards must not take a thousand of them.
+#[tokio::test]
+async fn where_there_is_nothing_to_read_no_reader_is_opened() -> TestResult {
+    let mut readers = Vec::new();
+    for (app, _, _) in [exact_program(), program()] {
+        let scene = Scene::new().await;
+        let broker = WatchedBroker::new(&scene.broker);
+        let running = start(app, scene.config().broker(Arc::new(broker.clone()))).await?;
+        readers.push(broker.readers.load(Ordering::SeqCst));
+        stop(running).await?;
+    }
+    assert_eq!(readers[0], readers[1], "at least once as many as exactly once");
     Ok(())
 }
 
