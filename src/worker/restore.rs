@@ -192,18 +192,17 @@ impl Restorer {
         if !is_ready && !cancellation.is_cancelled() {
             drop(looking);
             let turns = self.turns.of(logs.iter().map(|log| log.from.distance_to(log.end)).sum());
-            let _turn = match turns.try_acquire() {
-                Ok(turn) => Ok(turn),
-                Err(_) => {
-                    let turn = turns.acquire().await;
-                    if cancellation.is_cancelled() {
-                        return Ok(Restored::Cancelled(Some(store)));
-                    }
-                    (inputs, logs) = self.look(id, &*store).await?;
-                    turn
+            let mut turn = turns.try_acquire().ok();
+            if turn.is_none() {
+                turn = turns.acquire().await.ok();
+                if cancellation.is_cancelled() {
+                    return Ok(Restored::Cancelled(Some(store)));
                 }
-            };
+                // What was looked at may have changed while it waited.
+                (inputs, logs) = self.look(id, &*store).await?;
+            }
             self.catch_up(id, (&store, had), taker, (&inputs, logs), cancellation).await?;
+            drop(turn);
         }
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(Some(store)));

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use marlowe::{App, Entropy, Partition, SeededEntropy, Table, Topic};
@@ -178,14 +177,8 @@ async fn what_comes_into_a_changelog_just_before_an_epoch_is_read() -> TestResul
     let scene = Scene::new().await;
     let broker = WatchedBroker::new(&scene.broker);
     broker.positions.close();
-    let mut app = App::new("least");
-    app.partitions(1).at_least_once();
-    let numbers = app.topic::<String, u64>("numbers");
-    let sums = app.table::<String, u64>("sums");
-    app.agent("sum", numbers).with(sums).each_event(async |sums, event| {
-        sums.update(event.key, |sum| *sum += event.value);
-        Ok(())
-    });
+    let (mut app, numbers, sums) = program();
+    app.partitions(1);
     let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
     // It has looked, and is about to note its epoch.
     eventually("a position is to be committed", async || broker.positions.is_waited_at()).await;
@@ -197,21 +190,6 @@ async fn what_comes_into_a_changelog_just_before_an_epoch_is_read() -> TestResul
     drain(&mut running).await?;
     assert_eq!(running.open(sums.view()).get("ada").await?, Some(10));
     stop(running).await?;
-    Ok(())
-}
-
-/// Readers are clients with threads of their own: to open a thousand shards must not take a thousand of them.
-#[tokio::test]
-async fn where_there_is_nothing_to_read_no_reader_is_opened() -> TestResult {
-    let mut readers = Vec::new();
-    for (app, _, _) in [exact_program(), program()] {
-        let scene = Scene::new().await;
-        let broker = WatchedBroker::new(&scene.broker);
-        let running = start(app, scene.config().broker(Arc::new(broker.clone()))).await?;
-        readers.push(broker.readers.load(Ordering::SeqCst));
-        stop(running).await?;
-    }
-    assert_eq!(readers[0], readers[1], "at least once as many as exactly once");
     Ok(())
 }
 

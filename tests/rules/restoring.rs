@@ -32,7 +32,13 @@ fn keys() -> Vec<String> {
 
 /// Processes a number for each partition, so that each has a row to restore.
 async fn fill(scene: &Scene) -> TestResult {
-    let (app, numbers, _) = program();
+    fill_with(scene, |_| {}).await
+}
+
+/// The same, by a program that is changed somewhat.
+async fn fill_with(scene: &Scene, change: fn(&mut App)) -> TestResult {
+    let (mut app, numbers, _) = program();
+    change(&mut app);
     let mut running = scene.start(app).await?;
     for key in keys() {
         running.open(numbers).send(&key, &1).await?;
@@ -68,16 +74,47 @@ async fn other_shards_are_at_work_while_one_is_restored() -> TestResult {
 /// A reader is a client of its own, on Kafka with connections and threads: those who have nothing to read open none.
 #[tokio::test]
 async fn who_has_nothing_to_restore_opens_no_reader() -> TestResult {
-    let readers = async |scene: &Scene| -> Result<usize, Box<dyn std::error::Error>> {
-        let broker = WatchedBroker::new(&scene.broker);
-        let mut running = start(program().0, scene.config().broker(Arc::new(broker.clone()))).await?;
-        drain(&mut running).await?;
-        stop(running).await?;
-        Ok(broker.readers.load(Ordering::Relaxed))
-    };
-    let (empty, filled) = (Scene::new().await, Scene::new().await);
-    fill(&filled).await?;
-    assert_eq!(readers(&filled).await? - readers(&empty).await?, PARTITIONS as usize);
+    let guarantees: [fn(&mut App); 2] = [|_| {}, |app| _ = app.at_least_once()];
+    for guarantee in guarantees {
+        let readers = async |scene: &Scene| -> Result<usize, Box<dyn std::error::Error>> {
+            let broker = WatchedBroker::new(&scene.broker);
+            let (mut app, ..) = program();
+            guarantee(&mut app);
+            let mut running = start(app, scene.config().broker(Arc::new(broker.clone()))).await?;
+            drain(&mut running).await?;
+            stop(running).await?;
+            Ok(broker.readers.load(Ordering::Relaxed))
+        };
+        let (empty, filled) = (Scene::new().await, Scene::new().await);
+        fill_with(&filled, guarantee).await?;
+        assert_eq!(readers(&filled).await? - readers(&empty).await?, PARTITIONS as usize);
+    }
+    Ok(())
+}
+
+/// Each shard asks where its input is; a worker that is given many asks for all of them in a few requests.
+#[tokio::test]
+async fn what_many_shards_look_up_is_looked_up_together() -> TestResult {
+    const MANY: u32 = 64;
+    let scene = Scene::new().await;
+    let broker = WatchedBroker::new(&scene.broker);
+    broker.lookups.close();
+    let (mut app, numbers, sums) = program();
+    app.partitions(MANY);
+    let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
+    // A shard looks for its inbox first.
+    let has_begun = async || broker.looked_up("restoring-sums-inbox") >= MANY as usize && broker.lookups.is_waited_at();
+    eventually("all have seen where their inbox begins, and ask for their position", has_begun).await;
+    broker.lookups.open();
+    running.ready().await?;
+    let requests = broker.position_requests.load(Ordering::Relaxed);
+    assert!(requests <= MANY as usize / 4, "{requests} requests for {MANY} shards");
+    for key in keys() {
+        running.open(numbers).send(&key, &1).await?;
+    }
+    drain(&mut running).await?;
+    assert_eq!(running.open(sums.view()).len().await?, keys().len() as u64);
+    stop(running).await?;
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, counts and holds up
 //! readers, who opens a producer and what is sent, and lets commits of positions come to nothing.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use marlowe::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
@@ -50,7 +50,13 @@ pub(crate) struct WatchedBroker {
     pub(crate) read: Arc<AtomicUsize>,
     /// How many readers were opened.
     pub(crate) readers: Arc<AtomicUsize>,
+    /// Of how many partitions of each topic, those asked for twice included, it was asked where they begin or end.
+    looked_up: Arc<Mutex<HashMap<String, usize>>>,
+    /// How often a group's positions were asked for, of however many partitions.
+    pub(crate) position_requests: Arc<AtomicUsize>,
     held: HashSet<TopicPartition>,
+    /// Where those pass who ask for a group's positions.
+    pub(crate) lookups: Gate,
     /// Where readers of what may be held pass.
     pub(crate) reads: Gate,
     /// Where commits of positions, outside transactions, pass.
@@ -68,12 +74,20 @@ impl WatchedBroker {
             counted: None,
             read: Arc::default(),
             readers: Arc::default(),
+            looked_up: Arc::default(),
+            position_requests: Arc::default(),
             held: HashSet::new(),
+            lookups: Gate::open_at_first(),
             reads: Gate::open_at_first(),
             positions: Gate::open_at_first(),
             producers: Gate::open_at_first(),
             outputs: Gate::open_at_first(),
         }
+    }
+
+    /// Of how many partitions of a topic it was asked where they begin or end.
+    pub(crate) fn looked_up(&self, topic: &str) -> usize {
+        self.looked_up.lock().unwrap().get(topic).copied().unwrap_or_default()
     }
 
     /// The same, with a partition of which it is counted how many bytes are read.
@@ -209,7 +223,11 @@ impl Broker for WatchedBroker {
     }
 
     fn offsets<'a>(&'a self, topic: &'a str, partitions: &'a [Partition], spec: OffsetSpec) -> Answer<'a, Vec<Offset>> {
-        self.broker.offsets(topic, partitions, spec)
+        Box::pin(async move {
+            let offsets = self.broker.offsets(topic, partitions, spec).await;
+            *self.looked_up.lock().unwrap().entry(topic.to_owned()).or_default() += partitions.len();
+            offsets
+        })
     }
 
     fn committed<'a>(
@@ -217,7 +235,11 @@ impl Broker for WatchedBroker {
         group: &'a str,
         partitions: &'a [TopicPartition],
     ) -> Answer<'a, Vec<Option<CommittedOffset>>> {
-        self.broker.committed(group, partitions)
+        Box::pin(async move {
+            self.position_requests.fetch_add(1, Ordering::Relaxed);
+            self.lookups.pass().await;
+            self.broker.committed(group, partitions).await
+        })
     }
 
     fn commit_offsets<'a>(

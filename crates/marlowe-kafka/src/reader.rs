@@ -7,9 +7,7 @@ use parking_lot::Mutex;
 
 use crate::batch::KafkaBatch;
 use crate::cluster::Cluster;
-use crate::native::{
-    Arrivals, Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Taken, Told, Topic,
-};
+use crate::native::{Arrivals, Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Told, Topic};
 
 /// How many messages are taken of a source at a time: so few that they are still in the processor's cache when they are
 /// handled.
@@ -123,15 +121,12 @@ impl KafkaReader {
                 feed.passed_over = true;
                 continue;
             }
-            let taken = match feed.queue.take(OF_A_SOURCE) {
-                Taken::Some(messages, told) => {
-                    if told == Told::NotYet {
-                        self.line.push_back(number);
-                    }
-                    Some(messages)
+            let taken = feed.queue.take(OF_A_SOURCE).map(|(messages, told)| {
+                if told == Told::NotYet {
+                    self.line.push_back(number);
                 }
-                Taken::Nothing => None,
-            };
+                messages
+            });
             let said = self.said.0.lock().take();
             count += taken.as_ref().map_or(0, Messages::len);
             let (batch, notice) = taken.map_or((None, None), |messages| feed.advance(messages));

@@ -22,5 +22,5 @@ pub(crate) use group::Identity;
 pub(crate) use messages::{Messages, Notice};
 pub(crate) use observer::{Observer, Rebalanced};
 pub(crate) use partitions::{Place, Places};
-pub(crate) use queue::{Arrivals, Queue, Taken, Told};
+pub(crate) use queue::{Arrivals, Queue, Told};
 pub(crate) use topic::Topic;

@@ -32,13 +32,6 @@ struct Signal {
     arrivals: Arc<Arrivals>,
 }
 
-/// What a queue had.
-pub(crate) enum Taken {
-    /// There may be more. Whether that has been told to the arrivals already.
-    Some(Messages, Told),
-    Nothing,
-}
-
 /// Whether a queue is among the arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -89,14 +82,15 @@ impl Queue {
         Self { ptr, signal, client: client.clone() }
     }
 
-    /// Takes what is there, at most `most` messages, of a queue that was among the arrivals.
-    pub(crate) fn take(&self, most: usize) -> Taken {
+    /// Takes what is there, at most `most` messages, of a queue that was among the arrivals; `None` when nothing is. There may be
+    /// more, and whether that is told to the arrivals already is told besides.
+    pub(crate) fn take(&self, most: usize) -> Option<(Messages, Told)> {
         // Before it looks: what comes after that is told anew.
         self.signal.ready.store(false, Ordering::Release);
-        let Some(messages) = self.consume(most) else { return Taken::Nothing };
-        // There may be more: the event comes only for an empty queue.
+        let messages = self.consume(most)?;
+        // The event comes only for an empty queue.
         let told = if self.signal.ready.swap(true, Ordering::AcqRel) { Told::Already } else { Told::NotYet };
-        Taken::Some(messages, told)
+        Some((messages, told))
     }
 
     /// Lets go of what was fetched ahead of a partition that is not read any more: librdkafka does so when it comes to it.
