@@ -13,6 +13,9 @@ struct Options {
     /// The stock begins with that of the Faust app ID
     #[arg(long, value_name = "ID")]
     take_over: Option<String>,
+    /// Orders are audited too, of which none may be of thirteen pieces
+    #[arg(long)]
+    audit: bool,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -52,6 +55,16 @@ fn main() {
         stock.update(event.key, |pieces| *pieces += event.value.pieces);
         Ok(())
     });
+    if options.audit {
+        let audited = app.table::<u64, u64>("audited");
+        app.agent("audit", orders).with(audited).retries(0).each_event(async |audited, event| {
+            if event.value.pieces == 13 {
+                return Err("an order of thirteen".into());
+            }
+            audited.update(event.key, |orders| *orders += 1);
+            Ok(())
+        });
+    }
     app.source("feed", numbers).run(async move |numbers| {
         for number in numbers.position()..options.feed {
             numbers.send(&(), &number, Timestamp::default(), number + 1).await?;

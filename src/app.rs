@@ -14,7 +14,7 @@ use crate::scope::{Use, Uses};
 use crate::table::{GlobalTable, Table, TableDeclaration, TableKind};
 use crate::timer::{Crontab, PartitionTimerBuilder, Schedule, SourceBuilder, TaskBuilder, TimerBuilder};
 use crate::topic::{IntoStream, Topic, TopicDeclaration};
-use crate::topology::{AgentRole, TimerKind, TopologyDescription, TopologyError};
+use crate::topology::{AgentRole, Beginning, TimerKind, TopologyDescription, TopologyError};
 use crate::web::WebState;
 use crate::worker::RunError;
 
@@ -45,18 +45,17 @@ impl App {
         Self { program: Program::new(id), command_line: CommandLine::default() }
     }
 
-    /// How many partitions topics and tables have that do not say (default: 8, as in Faust).
+    /// How many partitions topics and tables have that do not say (default: 8, as in Faust; at least 1).
     pub fn partitions(&mut self, partitions: u32) -> &mut Self {
-        self.program.default_partitions = partitions.max(1);
+        self.program.default_partitions = partitions;
         self
     }
 
-    /// For brokers without transactions: after a crash, what was sent may be there twice.
+    /// Sends outside of the transactions: what was sent can be read before the commit, and may be there twice after a crash.
     ///
     /// That includes changes sent to tables' inboxes and records on their way through a `group_by`. The rows that a
-    /// handler wrote in its own slice stay exact: restored state never runs ahead of the input it was made from, and what a
-    /// worker writes that was taken for dead and goes on is passed over by all who read the table's changelog. A
-    /// [`source`](Self::source) needs transactions all the same.
+    /// handler wrote in its own slice stay exact, because rows and positions are committed in one transaction all the same. So a
+    /// restored table never runs ahead of its input, and a worker that was taken for dead changes no row.
     pub fn at_least_once(&mut self) -> &mut Self {
         self.program.guarantee = Guarantee::AtLeastOnce;
         self
@@ -105,6 +104,7 @@ impl App {
         let settings = AgentSettings {
             name: format!("{name}-inbox").into(),
             role: AgentRole::Inbox,
+            begins: Beginning::Start,
             reads: table.identity.inbox.clone(),
             concurrency: 1,
             policy: FailurePolicy::default(),
@@ -153,6 +153,18 @@ impl App {
     }
 
     /// A timer that runs at times of day: `times` as cron writes them, in the time zone `zone`.
+    ///
+    /// It runs once for each time it names, by the [clock](crate::Config::clock):
+    ///
+    /// - A clock that is set back runs no time again; one that is set forward is noticed within a second.
+    /// - Of several times that passed unseen, because the clock was set, a run took long or the process stood still, the last has
+    ///   a run. Times at which no worker ran have none.
+    /// - Over summer time a fixed time that does not exist runs when the missing hour would have begun, and one that comes
+    ///   twice runs the first time; with `*` or steps in its minutes or hours, it goes on with real time.
+    /// - With [`on_leader`](TimerBuilder::on_leader) a time has at most one run, whoever leads, also after restarts: the run
+    ///   is noted with the group before it begins. A time that came while nobody led has its run when a worker that was there
+    ///   leads. Without it, each worker remembers its runs as long as it runs.
+    /// - A drain does not run it.
     ///
     /// ```
     /// # let mut app = marlowe::App::new("nightly");

@@ -6,8 +6,9 @@ use std::time::Duration;
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
 use crate::cluster::ClusterToken;
+use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::surroundings::Surroundings;
-use crate::worker::RunError;
+use crate::worker::{RunError, TombstoneRetention, TopicSettings};
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
 #[cfg(feature = "kafka")]
@@ -30,6 +31,9 @@ pub struct Config {
     /// The folder for the workers' tables, and for the embedded broker's topics (default: none, all is kept in memory).
     /// With Kafka, tables that are not there, or are behind, are restored from the cluster.
     pub data_dir: Option<PathBuf>,
+    /// What becomes of a [`data_dir`](Self::data_dir) whose broker is lost or damaged (default: false, the program does not
+    /// start): all that is left is moved to a folder of its own below it, and the program begins without records and rows.
+    pub set_aside: bool,
     /// How many workers run in this process (default: 1).
     pub workers: usize,
     /// How many lanes, which are threads that process shards, a worker has (default: the machine's cores, shared among
@@ -46,10 +50,26 @@ pub struct Config {
     /// A partition is read ahead by at most about so many bytes (default: 256 KiB, for what waits should still be in the
     /// processor's cache when its turn comes; the Kafka client reads ahead besides).
     pub queue_bytes: usize,
+    /// The largest record that the program sends, in bytes: key, value and headers (default: 10 MiB on the embedded broker, and
+    /// on Kafka the client's `message.max.bytes`, 1 MB). A row of a table is a record of its changelog, so it bounds rows, too.
+    /// A Kafka topic takes larger records only if its `max.message.bytes` is raised as well: topics that Marlowe creates have
+    /// this.
+    pub max_message_bytes: Option<usize>,
+    /// The time between two trims of the topics that Marlowe itself keeps and reads once (default: 30 s; 5 s with the
+    /// embedded broker): what all agents that read a table's inbox, or the topic of a `group_by`, have committed is deleted
+    /// there.
+    pub trim_interval: Option<Duration>,
     /// How long events in hand may take to finish when the worker stops or a shard goes to another (default: 10 s).
     pub close_within: Duration,
     /// A worker that is silent for this long is taken for dead (default: 45 s).
     pub session_timeout: Duration,
+    /// A handler that has been at work for this long is warned about, and again each time that has doubled (default: 10 s): an
+    /// event in hand, a run of a timer, or anything that blocks a thread. The gauge `marlowe_handler_seconds` tells the longest
+    /// of each thread.
+    pub stuck_after: Duration,
+    /// A worker that has had something in hand for this long is not ready, and `/readyz` says what it is (default: 5 minutes;
+    /// `None` for never).
+    pub unready_after: Option<Duration>,
     /// The worker's name in its group, of its own among all that run (default: none, a new member each time). A worker that
     /// comes back under its name within the session gets what it had, and nothing moves meanwhile: a restart costs no
     /// rebalance. With several workers, each is called `NAME-number`.
@@ -63,6 +83,9 @@ pub struct Config {
     /// so that it can take the shard over at once, and answers [reads](crate::TableView::stale_within) that may be a little
     /// stale. To be the same for all workers of the app.
     pub standby_replicas: usize,
+    /// For how long the changelogs that the program creates keep tombstones: Kafka's `delete.retention.ms` (default: a week). A
+    /// store of tables that was away for longer is rebuilt, because it cannot learn of all rows that were removed meanwhile.
+    pub tombstone_retention: Duration,
     /// Where the time comes from (default: the system).
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from (default: the system).
@@ -89,18 +112,24 @@ impl Default for Config {
         Self {
             broker: BrokerChoice::Embedded,
             data_dir: None,
+            set_aside: false,
             workers: 1,
             lanes: None,
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6066))),
             commit_interval: Duration::from_millis(100),
             commit_bytes: 16 << 20,
             queue_bytes: 256 << 10,
+            max_message_bytes: None,
+            trim_interval: None,
             close_within: Duration::from_secs(10),
             session_timeout: Duration::from_secs(45),
+            stuck_after: Duration::from_secs(10),
+            unready_after: Some(Duration::from_secs(300)),
             instance: None,
             advertise: None,
             cluster_token: None,
             standby_replicas: 0,
+            tombstone_retention: TombstoneRetention::DEFAULT,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             surroundings: Surroundings::default(),
@@ -125,7 +154,41 @@ impl Config {
     /// How many lanes each worker has.
     pub(crate) fn lanes_per_worker(&self) -> usize {
         let cores = self.surroundings.cores();
-        self.lanes.unwrap_or(cores / self.workers.max(1)).max(1)
+        self.lanes.unwrap_or((cores / self.workers.max(1)).max(1))
+    }
+
+    /// The time between two trims.
+    pub(crate) fn trim_interval(&self) -> Duration {
+        self.trim_interval.unwrap_or(match self.broker {
+            BrokerChoice::Embedded => Duration::from_secs(5),
+            _ => Duration::from_secs(30),
+        })
+    }
+
+    /// That numbers and times can be meant.
+    pub(crate) fn check_bounds(&self) -> Result<(), RunError> {
+        let intervals = [
+            ("commit_interval", self.commit_interval),
+            ("session_timeout", self.session_timeout),
+            ("trim_interval", self.trim_interval()),
+            // To wait for nothing that is in hand can be meant.
+            ("close_within", self.close_within.max(SHORTEST)),
+        ];
+        let wrong = intervals
+            .iter()
+            .find_map(|(name, interval)| wrong_interval(*interval, DAY).map(|reason| format!("{name}: {reason}")));
+        let counts = [
+            ("workers", self.workers, MOST_THREADS),
+            ("lanes", self.lanes.unwrap_or(1), MOST_THREADS),
+            ("commit_bytes", self.commit_bytes, usize::MAX),
+            ("queue_bytes", self.queue_bytes, usize::MAX),
+        ];
+        let wrong = wrong.or_else(|| {
+            let (name, count, most) = counts.iter().find(|(_, count, most)| *count == 0 || count > most)?;
+            let use_instead = if *most == usize::MAX { "at least 1".to_owned() } else { format!("1 to {most}") };
+            Some(format!("{name}: {count} cannot be: use {use_instead}"))
+        });
+        wrong.map_or(Ok(()), |wrong| Err(RunError::Settings(wrong)))
     }
 
     /// The name that lasts, if the process has one.
@@ -216,6 +279,17 @@ impl Config {
     /// Commits so often.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
+        self
+    }
+
+    /// Returns the settings that topics are created with.
+    pub(crate) fn topic_settings(&self) -> TopicSettings {
+        TopicSettings { tombstone_retention: self.tombstone_retention, max_message_bytes: self.max_message_bytes }
+    }
+
+    /// Sends records of at most this many bytes; see [`max_message_bytes`](Self::max_message_bytes).
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = Some(bytes);
         self
     }
 

@@ -46,8 +46,8 @@
 //!
 //! Agents and partition timers that use one table are a *co-partition group*: their topics have the same number of
 //! partitions. Partition *p* of those topics, with slice *p* of their tables, is a *shard*. A shard is processed by one
-//! thread at a time, and it alone changes its slices: its agents and timers take turns, event by event. So sharing a
-//! table needs no lock, and a read-modify-write cannot lose an update.
+//! thread at a time, and it alone changes its slices: agents and timers that share a table take turns, event by event. So
+//! sharing a table needs no lock, and a read-modify-write cannot lose an update.
 //!
 //! **A handler is a transaction.** What it reads is as if it ran alone, also across its `.await`s. What it writes and
 //! sends applies when it returns `Ok`, all together; when it fails, nothing of it is left. With
@@ -113,8 +113,12 @@ mod client;
 mod cluster;
 pub mod codec;
 mod config;
+mod data_folder;
 mod interrupt;
+mod limits;
 mod outsider;
+mod panic_place;
+mod panics;
 mod peer;
 mod program;
 mod running;
@@ -140,6 +144,7 @@ pub use app::App;
 pub use axum;
 pub use client::{AskError, SendError, Sent};
 pub use cluster::ClusterToken;
+pub use codec::KeyTooLong;
 #[cfg(feature = "compact_str")]
 pub use compact_str;
 pub use config::{BrokerChoice, Config};
@@ -149,16 +154,17 @@ pub use marlowe_broker::{
 pub use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 #[cfg(feature = "kafka")]
 pub use marlowe_kafka::{KafkaBroker, KafkaConfig, KafkaConfigError, KafkaSetting};
+pub use marlowe_state::MAX_KEY_BYTES;
 pub use outsider::Client;
 pub use program::Guarantee;
 pub use running::Running;
 pub use scope::{ClientWith, ShardWith, WorkerWith};
 pub use table::{
     AsKey, ForeignKey, GlobalClient, GlobalCopy, GlobalReader, GlobalTable, Inbox, InboxClient, InboxSender, Position,
-    Read, SliceIter, Table, TableKind, TableSlice, TableView, View, ViewError,
+    Read, SliceIter, Table, TableKind, TableSlice, TableView, UndecodableRow, UndecodableRows, View, ViewError,
 };
 pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter, TaskBuilder, TimerBuilder};
-pub use topic::{IntoStream, Stream, Topic, TopicClient, TopicSender};
+pub use topic::{IntoStream, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
 pub use topology::{TopologyDescription, TopologyError};
 pub use web::{Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
 pub use worker::RunError;

@@ -6,7 +6,7 @@ use crate::client::{AskCounters, Asker, ClientProducer};
 use crate::config::Config;
 use crate::running::open_broker;
 use crate::scope::{ClientWith, WorkerScope};
-use crate::worker::{Join, Neighbours, RunError, Thread, prepare_topics};
+use crate::worker::{Failures, Join, Neighbours, RunError, Thread, Threads, prepare_topics};
 
 /// A program that is no worker of an app, and sends to its topics and inboxes, casts to and asks its agents, and reads its
 /// tables through views.
@@ -67,14 +67,16 @@ impl Client {
     pub async fn connect(app: &App, config: Config) -> Result<Self, RunError> {
         config.check_token()?;
         let program = &app.program;
-        let broker = open_broker(&config).await?;
-        let topology = prepare_topics(program, &*broker).await?;
+        let broker = open_broker(&program.app, &config).await?;
+        let topology = prepare_topics(program, &*broker, &*config.clock, config.topic_settings()).await?;
         let name: Arc<str> = format!("client-{:08x}", config.entropy.next() as u32).into();
         let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
-        let surroundings = &config.surroundings;
-        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, token, surroundings);
+        // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
+        let (failures, _) = Failures::new();
+        let threads = Threads { surroundings: config.surroundings.clone(), failures };
+        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, token, &threads);
         let (routes, neighbours) = met.await?;
-        let (thread, join) = Thread::start(&name, surroundings)?;
+        let (thread, join) = threads.start(&name)?;
         let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;
         let (producer, sending) = ClientProducer::new(producer);
         thread.run(move || sending);
@@ -97,7 +99,7 @@ impl Client {
             entropy: config.entropy,
             routes,
             globals: BTreeMap::new(),
-            partitions: topology.partitions,
+            topology: Arc::new(topology),
             producer,
             asker,
             record_limit: broker.record_limit(),

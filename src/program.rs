@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::Cleanup;
+use marlowe_broker::{Cleanup, Unread};
 
 use crate::agent::{AgentSettings, AnyAgent, FailurePolicy, RepartitionAgent};
 use crate::scope::Uses;
 use crate::table::{AnyTable, Keyspace};
 use crate::timer::{AnyPartitionTimer, AnyWorkerTimer};
 use crate::topic::{AnyTopic, StreamSource};
-use crate::topology::{AgentRole, Graph, TableNode, TopicNode, TopicRole, TopologyError};
+use crate::topology::{AgentNode, AgentRole, Beginning, Graph, TableNode, TopicNode, TopicRole, TopologyError};
 use crate::web::WebRoutes;
 
 /// What an app declared.
@@ -32,6 +32,30 @@ struct Repartition {
     topic: Arc<str>,
     /// Where its records come from.
     reads: Arc<str>,
+    /// The agent that sends them.
+    agent: Arc<str>,
+    /// Where that begins: at the start, unless all who read the topic begin now.
+    begins: Beginning,
+    name: RepartitionName,
+}
+
+/// What a topic of records under another key is named after.
+#[derive(Clone, PartialEq, Eq)]
+enum RepartitionName {
+    /// The agent that reads the stream.
+    Agent(Arc<str>),
+    /// The name that the program gave it: agents that read streams of one name share the topic.
+    Given(Arc<str>),
+}
+
+impl RepartitionName {
+    /// "the topic of the group_by of agent `count`".
+    fn said(&self) -> String {
+        match self {
+            RepartitionName::Agent(agent) => format!("the topic of a group_by of agent `{agent}`"),
+            RepartitionName::Given(name) => format!("the topic of the stream named `{name}`"),
+        }
+    }
 }
 
 /// What a crash can do to results.
@@ -41,8 +65,7 @@ pub enum Guarantee {
     /// Nothing: positions, table changes and output become visible together, or not at all.
     #[default]
     ExactlyOnce,
-    /// What was sent may be there twice: see [`App::at_least_once`](crate::App::at_least_once). State that is restored
-    /// never runs ahead of the committed input.
+    /// What was sent may be there twice: see [`App::at_least_once`](crate::App::at_least_once). Rows are exact.
     AtLeastOnce,
 }
 
@@ -67,22 +90,44 @@ impl Program {
     }
 
     /// The topic that a stream's records are read from. Those of a `group_by` get a topic of their own, and an agent that feeds
-    /// it; it fails as the agent that reads the stream does.
-    pub(crate) fn repartition(&mut self, agent: &str, source: &StreamSource, policy: &FailurePolicy) -> Arc<str> {
+    /// it; it fails, and begins, as the agent that reads the stream does.
+    pub(crate) fn repartition(
+        &mut self,
+        agent: &Arc<str>,
+        source: &StreamSource,
+        policy: &FailurePolicy,
+        begins: Beginning,
+    ) -> Arc<str> {
+        self.repartition_named(RepartitionName::Agent(agent.clone()), agent, source, policy, begins)
+    }
+
+    /// The same for a stream that is called `name` if it was given no name of its own. A chain of them is named from its end:
+    /// what the agent reads bears the agent's name.
+    fn repartition_named(
+        &mut self,
+        named: RepartitionName,
+        name: &Arc<str>,
+        source: &StreamSource,
+        policy: &FailurePolicy,
+        begins: Beginning,
+    ) -> Arc<str> {
         let step = match source {
             StreamSource::Topic(topic) => return topic.clone(),
             StreamSource::Repartition(step) => step,
         };
-        let name = match &step.name {
-            Some(name) => name.clone(),
-            // A chain of them is named from its end: what the agent reads bears the agent's name.
-            None => agent.into(),
-        };
+        let named = step.name.clone().map_or(named, RepartitionName::Given);
+        let name = step.name.as_ref().unwrap_or(name);
         let to: Arc<str> = format!("{}-{name}-repartition", self.app).into();
-        let reads = self.repartition(&format!("{name}-before"), &step.from, policy);
-        if let Some(known) = self.repartitions.iter().find(|known| known.topic == to) {
-            if known.reads != reads {
-                let (first, second) = (known.reads.clone(), reads);
+        let reads = self.repartition_named(named.clone(), &format!("{name}-before").into(), &step.from, policy, begins);
+        if let Some(known) = self.repartitions.iter_mut().find(|known| known.topic == to) {
+            if begins == Beginning::Start {
+                known.begins = begins;
+            }
+            if known.name != named {
+                let (first, second) = (known.name.said(), named.said());
+                self.errors.push(TopologyError::TopicNameTaken { topic: to.clone(), first, second });
+            } else if known.reads != reads {
+                let (name, first, second) = (name.clone(), known.reads.clone(), reads);
                 self.errors.push(TopologyError::RepartitionSources { name, first, second });
             }
             return to;
@@ -91,11 +136,13 @@ impl Program {
             name: format!("{name}-repartition").into(),
             role: AgentRole::Repartition,
             reads: reads.clone(),
+            begins,
             concurrency: 1,
             policy: policy.clone(),
             uses: Uses::default(),
         };
-        self.repartitions.push(Repartition { topic: to.clone(), reads });
+        let agent = settings.name.clone();
+        self.repartitions.push(Repartition { topic: to.clone(), reads, agent, begins, name: named });
         let (partitioner, rekey) = (step.partitioner, step.rekey.clone());
         self.agents.push(Box::leak(Box::new(RepartitionAgent { settings, to: to.clone(), partitioner, rekey })));
         to
@@ -105,9 +152,19 @@ impl Program {
     pub(crate) fn graph(&self) -> Graph {
         let mut topics: Vec<TopicNode> = Vec::new();
         let mut add = |name: &Arc<str>, role, partitions, cleanup| {
-            // A topic may be declared more than once, as with two types; the first declaration counts.
-            if !topics.iter().any(|topic| topic.name == *name) {
-                topics.push(TopicNode { name: name.clone(), role, partitions, cleanup });
+            // A topic may be declared more than once, as with two types; the first declaration counts. An internal topic of the
+            // same name is refused.
+            let is_known = role == TopicRole::Declared && topics.iter().any(|topic| topic.name == *name);
+            if !is_known {
+                let declared = self.topics.iter().filter(|topic| role == TopicRole::Declared && *topic.name() == *name);
+                let unread = declared.map(|topic| topic.unread()).find(|unread| *unread == Unread::Expire);
+                topics.push(TopicNode {
+                    name: name.clone(),
+                    role,
+                    partitions,
+                    cleanup,
+                    unread: unread.unwrap_or_default(),
+                });
             }
         };
         let keep = Cleanup::Delete { retention: None };
@@ -138,6 +195,7 @@ impl Program {
                     name: table.name().clone(),
                     kind: table.identity().kind,
                     partitions: table.declared_partitions(),
+                    cache_rows: table.cache_rows(),
                     changelog: table.identity().changelog.clone(),
                     inbox: inbox(*table),
                 })
@@ -145,7 +203,7 @@ impl Program {
             agents: self
                 .agents
                 .iter()
-                .map(|agent| agent.node())
+                .map(|agent| self.with_beginning(agent.node()))
                 .filter(|node| node.role != AgentRole::Inbox || self.has_inbox(&node.edges.slices))
                 .collect(),
             timers: self
@@ -155,6 +213,12 @@ impl Program {
                 .chain(self.worker_timers.iter().map(|timer| timer.node()))
                 .collect(),
         }
+    }
+
+    /// A node of the graph; a `group_by` that agents share begins where the one begins that needs most.
+    fn with_beginning(&self, node: AgentNode) -> AgentNode {
+        let step = self.repartitions.iter().find(|step| step.agent == node.name);
+        AgentNode { begins: step.map_or(node.begins, |step| step.begins), ..node }
     }
 
     /// The topic in which each worker says what it has.

@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 #[cfg(feature = "kafka")]
 use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
+use crate::data_folder::DataFolder;
 use crate::program::Program;
 use crate::scope::WorkerWith;
 use crate::watch;
 use crate::web::{Listeners, WebServer};
 use crate::worker::{
-    Drain, LaneLimits, Logs, Neighbours, Progress, RunError, Shared, StateStore, TablesFolder, Worker, WorkerSettings,
-    logs, prepare_topics, take_over,
+    Drain, Failures, LaneLimits, Logs, Neighbours, Patience, Progress, RunError, Shared, StateStore, TablesFolder,
+    Threads, Worker, WorkerSettings, logs, prepare_topics, take_over,
 };
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
@@ -60,7 +61,13 @@ pub struct Running {
 }
 
 /// Opens the broker that the settings say.
-pub(crate) async fn open_broker(config: &Config) -> Result<SharedBroker, RunError> {
+pub(crate) async fn open_broker(app: &Arc<str>, config: &Config) -> Result<SharedBroker, RunError> {
+    let folder = config.data_dir.as_ref().map(|path| DataFolder::look(path, app)).transpose()?;
+    if let Some(folder) = &folder
+        && !matches!(config.broker, BrokerChoice::Embedded)
+    {
+        folder.check_elsewhere()?;
+    }
     match &config.broker {
         BrokerChoice::Custom(broker) => Ok(broker.clone()),
         #[cfg(feature = "kafka")]
@@ -69,46 +76,67 @@ pub(crate) async fn open_broker(config: &Config) -> Result<SharedBroker, RunErro
             let mut kafka = kafka.clone();
             // It is a worker's: see `Config::instance_name`.
             kafka.settings.remove(INSTANCE_SETTING);
+            if let Some(bytes) = config.max_message_bytes {
+                kafka.settings.insert("message.max.bytes".into(), bytes.to_string());
+            }
             let connected = marlowe_kafka::KafkaBroker::connect(kafka).await;
             connected.map_err(RunError::broker("connecting to Kafka"))
         }
         BrokerChoice::Embedded => {
-            let embedded = EmbeddedConfig {
+            let mut embedded = EmbeddedConfig {
                 clock: config.clock.clone(),
                 entropy: config.entropy.clone(),
                 ..EmbeddedConfig::default()
             };
-            Ok(match &config.data_dir {
+            if let Some(bytes) = config.max_message_bytes {
+                embedded.max_message_bytes = bytes;
+            }
+            Ok(match folder {
                 None => Arc::new(EmbeddedBroker::in_memory(embedded)),
-                Some(folder) => Arc::new(
-                    EmbeddedBroker::open(&folder.join("broker"), embedded)
-                        .map_err(RunError::broker("opening the embedded broker"))?,
-                ),
+                Some(folder) => Arc::new(folder.open_broker(embedded)?),
             })
         }
     }
 }
 
+/// Opens it for a worker, which may begin anew where it is lost, if it is told to.
+async fn open_broker_or_set_aside(app: &Arc<str>, config: &Config) -> Result<SharedBroker, RunError> {
+    match (open_broker(app, config).await, &config.data_dir) {
+        (Err(lost @ RunError::LostBroker { .. }), Some(path)) if config.set_aside => {
+            let aside = DataFolder::look(path, app)?.set_aside()?;
+            tracing::warn!("{lost}. It is set aside in {}, and this is a new beginning", aside.display());
+            open_broker(app, config).await
+        }
+        (opened, _) => opened,
+    }
+}
+
 impl Running {
     pub(crate) async fn start(program: Arc<Program>, config: &Config) -> Result<Self, RunError> {
+        config.check_bounds()?;
         config.check_instance()?;
         config.check_token()?;
-        let mut listeners = Listeners::bind(config)?;
-        let broker = open_broker(config).await?;
-        if config.workers == 0 {
-            return Err(RunError::Settings("a program needs at least one worker: raise --workers".into()));
+        if let Some(error) = program.worker_timers.iter().find_map(|timer| timer.never_runs(config.clock.now())) {
+            return Err(error.into());
         }
-        let topology = Arc::new(prepare_topics(&program, &*broker).await?);
+        let mut listeners = Listeners::bind(config)?;
+        let broker = open_broker_or_set_aside(&program.app, config).await?;
+        let topology = prepare_topics(&program, &*broker, &*config.clock, config.topic_settings()).await?;
+        let topology = Arc::new(topology);
         take_over(&program, &topology, &*broker).await?;
-        let logs = match &config.data_dir {
-            Some(_) => logs(&program, &*broker).await?,
-            None => Logs::default(),
+        let (owner, logs) = match &config.data_dir {
+            Some(path) => {
+                let owner = DataFolder::look(path, &program.app)?.claim(|| config.entropy.next())?;
+                (Some(owner), logs(&program, &*broker).await?)
+            }
+            None => (None, Logs::default()),
         };
         let process = format!("{:08x}", config.entropy.next() as u32).into();
         let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
-        let surroundings = &config.surroundings;
+        let (failures, failed) = Failures::new();
+        let threads = Threads { surroundings: config.surroundings.clone(), failures };
         let (routes, neighbours) =
-            Neighbours::meet(process, &program, &topology, broker.clone(), clock, token, surroundings).await?;
+            Neighbours::meet(process, &program, &topology, broker.clone(), clock, token, &threads).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
@@ -118,9 +146,8 @@ impl Running {
             clock: config.clock.clone(),
             entropy: config.entropy.clone(),
             stopping: stopping.subscribe(),
-            surroundings: surroundings.clone(),
+            threads,
         };
-        let (failed, failures) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
         let mut web = Vec::new();
         for number in 0..config.workers {
@@ -131,9 +158,13 @@ impl Running {
                 name,
                 url: listener.as_ref().map(|listener| listener.url.clone()),
                 lanes: config.lanes_per_worker(),
-                stores: match &config.data_dir {
+                stores: match config.data_dir.as_ref().zip(owner.clone()) {
                     None => StateStore::Memory,
-                    Some(data_dir) => StateStore::Folder(TablesFolder::path(data_dir, number), surroundings.clone()),
+                    Some((data_dir, owner)) => StateStore::Folder {
+                        path: TablesFolder::path(data_dir, number),
+                        owner,
+                        surroundings: config.surroundings.clone(),
+                    },
                 },
                 logs: logs.clone(),
                 limits: LaneLimits {
@@ -142,16 +173,18 @@ impl Running {
                     queue_bytes: config.queue_bytes,
                     close_within: config.close_within,
                 },
+                patience: Patience { stuck_after: config.stuck_after, unready_after: config.unready_after },
                 standby_replicas: config.standby_replicas,
                 session_timeout: config.session_timeout,
+                trim_interval: config.trim_interval(),
             };
-            let worker = Worker::start(&shared, settings, failed.clone()).await?;
+            let worker = Worker::start(&shared, settings).await?;
             if let Some(listener) = listener {
                 web.push(WebServer::start(&shared, &worker, listener)?);
             }
             workers.push(worker);
         }
-        Ok(Self { shared, workers, web, failures, stopping, _neighbours: neighbours })
+        Ok(Self { shared, workers, web, failures: failed, stopping, _neighbours: neighbours })
     }
 
     /// Waits until all shards of all workers are open.
@@ -170,7 +203,7 @@ impl Running {
     }
 
     /// Waits until the tasks and sources are done and every input is processed to its end; then each timer fires once
-    /// more.
+    /// more, but no crontab. Of a batch that a stream [takes](crate::Events::take), all must be acknowledged.
     ///
     /// # Errors
     /// When a worker fails before.

@@ -15,12 +15,20 @@ pub(crate) enum Surroundings {
 }
 
 impl Surroundings {
-    /// Opens a store in a folder.
-    pub(crate) fn open_store(&self, path: &Path, layout: StoreLayout) -> Result<Arc<dyn Store>, StoreError> {
+    /// Opens the owner's store in a folder.
+    pub(crate) fn open_store(
+        &self,
+        path: &Path,
+        layout: StoreLayout,
+        owner: String,
+    ) -> Result<Arc<dyn Store>, StoreError> {
         match self {
-            Self::System => Ok(Arc::new(LmdbStore::open(path, layout, LmdbOptions::default())?)),
+            Self::System => {
+                let options = LmdbOptions { owner: Some(owner), ..LmdbOptions::default() };
+                Ok(Arc::new(LmdbStore::open(path, layout, options)?))
+            }
             #[cfg(feature = "sim")]
-            Self::Simulated(process) => process.open_store(path, layout),
+            Self::Simulated(process) => process.open_store(path, layout, owner),
         }
     }
 

@@ -227,3 +227,39 @@ fn an_edition_whose_counts_disagree_does_not_start_and_the_one_before_goes_on() 
         assert_eq!(sim.open(table.view()).get("k").await.unwrap(), Some(vec![7]));
     });
 }
+
+#[test]
+fn a_clock_that_is_set_is_that_of_one_worker() {
+    const BEHIND: i64 = 90 * 60 * 1000;
+    fn times() -> (App, Topic<String, u64>, Table<String, i64>) {
+        let mut app = App::new("times");
+        let numbers = app.topic::<String, u64>("numbers");
+        let times = app.table::<String, i64>("times");
+        app.agent("keep", numbers).with(times).each_event(async |times, event| {
+            times.insert(event.key, event.timestamp.millis());
+            Ok(())
+        });
+        (app, numbers, times)
+    }
+    Cluster::new(1, || times().0).workers(2).run(async |sim| {
+        let (_, numbers, times) = times();
+        sim.set_clock(1, -BEHIND);
+        let [right, behind] = [0, 1].map(|number| sim.open_on(number, numbers).unwrap());
+        right.send(&"right".to_owned(), &1).await.unwrap();
+        behind.send(&"behind".to_owned(), &1).await.unwrap();
+        // It is still wrong when its worker comes back.
+        sim.crash(1).await;
+        sim.start(1).await;
+        sim.open_on(1, numbers).unwrap().send(&"again".to_owned(), &1).await.unwrap();
+        sim.settle().await;
+        sim.open_on(1, numbers).unwrap().send(&"settled".to_owned(), &1).await.unwrap();
+        sim.settle().await;
+        let view = sim.open(times.view());
+        let mut seen = Vec::new();
+        for key in ["right", "behind", "again", "settled"] {
+            seen.push(view.get(key).await.unwrap().unwrap());
+        }
+        let ahead: Vec<i64> = seen.iter().map(|time| (time - seen[0] + BEHIND / 2).div_euclid(BEHIND)).collect();
+        assert_eq!(ahead, [0, -1, -1, 0], "{seen:?}");
+    });
+}

@@ -2,6 +2,7 @@
 
 mod embedded;
 mod kafka;
+mod soak;
 mod watch;
 
 use clap::Parser;
@@ -17,12 +18,15 @@ enum Bench {
     /// On Kafka.
     #[command(subcommand)]
     Kafka(kafka::Kafka),
+    /// A steady load for a long time: memory and disk.
+    Soak(soak::Soak),
 }
 
 fn main() -> BenchResult<()> {
     match Bench::parse() {
         Bench::Embedded(embedded) => embedded.run(),
         Bench::Kafka(kafka) => kafka.run(),
+        Bench::Soak(soak) => soak.run(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::crew::{Crew, SESSION};
 use crate::input::Input;
 use crate::program::{EVENTS, PARTITIONS};
 use crate::report::Report;
-use crate::verdict::Verdict;
+use crate::verdict::{Rule, Verdict};
 use crate::worker::{Program, beside};
 use crate::{Result, brokers};
 
@@ -31,6 +31,8 @@ pub struct Run {
     pub seed: u64,
     /// About how many events a second come.
     pub rate: u64,
+    /// The guarantee that the run is judged by.
+    pub rule: Rule,
     /// Where the workers have their folders and logs.
     pub folder: PathBuf,
 }
@@ -94,8 +96,10 @@ impl Run {
                 "--session-timeout",
                 &session,
             ]
+            .into_iter()
+            .chain((self.rule == Rule::AtLeastOnce).then_some("--at-least-once"))
             .map(str::to_owned)
-            .into(),
+            .collect(),
         };
         let mut crew = Crew::start(&program, WORKERS)?;
         let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -119,7 +123,7 @@ impl Run {
         report.tell(&format!("{} events were sent; the workers process what is left", sent.load(Ordering::Relaxed)));
         crew.drain(report).await?;
         report.tell("all is counted again");
-        let (mut verdict, recount) = Verdict::on(&*broker).await?;
+        let (mut verdict, recount) = Verdict::on(&*broker, self.rule).await?;
         let tables: Vec<&str> = recount.tables.keys().copied().collect();
         report.tell("each worker is asked for the tables");
         for (copies, worker) in crew.copies(&tables, report).await?.into_iter().zip(0..) {

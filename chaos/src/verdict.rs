@@ -7,15 +7,28 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::contents::{Record, records, rows};
-use crate::program::{APP, EVENTS, RECEIPTS, Receipt};
+use crate::program::{APP, Account, EVENTS, RECEIPTS, Receipt};
 use crate::recount::Recount;
 
 /// How many findings are told.
 const TOLD: usize = 20;
 
-/// What was found. All of it must be 0.
+/// The guarantee that a run is judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rule {
+    /// Everything is there once.
+    #[default]
+    ExactlyOnce,
+    /// Sent records count once or more: receipts, and changes of rows through a `group_by` or an inbox. Rows that an agent writes for
+    /// events of the input count each event once.
+    AtLeastOnce,
+}
+
+/// The findings. Lost, duplicated and wrong must be 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
+    /// The guarantee that the run was judged by.
+    pub rule: Rule,
     /// How many events there were.
     pub events: u64,
     /// Events that left no mark, or no receipt.
@@ -24,7 +37,9 @@ pub struct Verdict {
     pub duplicated: u64,
     /// Rows and receipts that are not what they should be, are where they should not be, or should not be at all.
     pub wrong: u64,
-    /// The first of them, in words.
+    /// Receipts and rows that tell of events that came again, where they may.
+    pub again: u64,
+    /// The first findings, in words.
     pub told: Vec<String>,
 }
 
@@ -33,10 +48,10 @@ impl Verdict {
     ///
     /// # Errors
     /// When a topic cannot be read to its end.
-    pub async fn on(broker: &dyn Broker) -> Result<(Self, Recount)> {
+    pub async fn on(broker: &dyn Broker, rule: Rule) -> Result<(Self, Recount)> {
         let input = records(broker, EVENTS).await?;
         let recount = Recount::of(&input)?;
-        let mut verdict = Self { events: input.len() as u64, ..Self::default() };
+        let mut verdict = Self { rule, events: input.len() as u64, ..Self::default() };
         if recount.receipts.len() != input.len() {
             return Err("two events of the input have one number: the input is not fit to count by".into());
         }
@@ -67,6 +82,7 @@ impl Verdict {
         for (key, value) in expected {
             match found.get(key) {
                 Some(found) if found == value => {}
+                Some(found) if self.rule == Rule::AtLeastOnce && is_repeated(table, value, found) => self.again += 1,
                 None if table == "marks" => self.lost(format!("event {key} left no mark ({place})")),
                 Some(found) if table == "marks" => self.duplicated(format!("event {key} left {found} marks ({place})")),
                 found => self.wrong(format!("{place}: {key} is {found:?}, not {value}")),
@@ -96,6 +112,7 @@ impl Verdict {
             match places.len() {
                 0 => self.lost(format!("event {id} left no receipt")),
                 1 => {}
+                _ if self.rule == Rule::AtLeastOnce => self.again += 1,
                 more => self.duplicated(format!("event {id} left {more} receipts, at {}", places.join(" and "))),
             }
         }
@@ -122,6 +139,18 @@ impl Verdict {
             self.told.push(what);
         }
     }
+}
+
+/// Tells whether repeated records explain how a row differs from the expected one. All amounts are positive.
+fn is_repeated(table: &str, expected: &Value, found: &Value) -> bool {
+    if table != "accounts" {
+        return found.as_i64().zip(expected.as_i64()).is_some_and(|(found, expected)| found > expected);
+    }
+    let account = |value: &Value| serde_json::from_value::<Account>(value.clone()).ok();
+    account(found).zip(account(expected)).is_some_and(|(found, expected)| {
+        let is_more = found.taken.0 > expected.taken.0 && found.taken.1 > expected.taken.1;
+        is_more && Account { taken: expected.taken, ..found } == expected
+    })
 }
 
 #[cfg(test)]
@@ -159,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_right_is_found_right() {
-        let (verdict, _) = Verdict::on(&*processed().await).await.unwrap();
+        let (verdict, _) = Verdict::on(&*processed().await, Rule::ExactlyOnce).await.unwrap();
         assert_eq!(verdict, Verdict { events: 400, ..Verdict::default() });
     }
 
@@ -173,7 +202,7 @@ mod tests {
         put(broker, "chaos-totals-changelog", home("events"), "events", "401").await;
         put(broker, "chaos-received-changelog", (home("account-1") + 1) % 6, "account-1", "0").await;
         put(broker, EVENTS, home("account-1"), "account-1", r#"{"id":100000,"other":"account-1","amount":5}"#).await;
-        let (verdict, _) = Verdict::on(broker).await.unwrap();
+        let (verdict, _) = Verdict::on(broker, Rule::ExactlyOnce).await.unwrap();
         assert_eq!((verdict.events, verdict.lost, verdict.duplicated), (401, 2, 2), "{verdict:?}");
         assert!(verdict.wrong >= 4 && !verdict.is_good(), "{verdict:?}");
         for words in
@@ -181,6 +210,32 @@ mod tests {
         {
             assert!(verdict.told.iter().any(|told| told.contains(words)), "{words}: {verdict:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn at_least_once_what_was_sent_may_be_there_again_and_nothing_else() {
+        let broker = processed().await;
+        let broker = &*broker;
+        // As they may be: a receipt, a mark, a total, and what an account took.
+        let receipt = records(broker, RECEIPTS).await.unwrap().remove(0);
+        let (key, value) = (receipt.key, receipt.value.unwrap());
+        put(broker, RECEIPTS, 0, &String::from_utf8(key).unwrap(), &String::from_utf8(value).unwrap()).await;
+        put(broker, "chaos-marks-changelog", home("2"), "2", "2").await;
+        put(broker, "chaos-totals-changelog", home("events"), "events", "401").await;
+        let accounts = rows(broker, APP, "accounts").await.unwrap().rows;
+        let mut taken = accounts.iter().filter(|(_, account)| account["taken"][0].as_u64() > Some(0));
+        let ((one, more), (other, given)) = (taken.next().unwrap(), taken.next().unwrap());
+        let (mut more, mut given) = (more.clone(), given.clone());
+        more["taken"] = serde_json::json!([more["taken"][0].as_u64().unwrap() + 1, 1_000_000]);
+        put(broker, "chaos-accounts-changelog", home(one), one, &more.to_string()).await;
+        let (verdict, _) = Verdict::on(broker, Rule::AtLeastOnce).await.unwrap();
+        assert_eq!((verdict.again, verdict.is_good()), (4, true), "{verdict:?}");
+        // As they may not be: a total is too small, and an account gave more than its events say.
+        put(broker, "chaos-totals-changelog", home("events"), "events", "399").await;
+        given["given"] = serde_json::json!([given["given"][0].as_u64().unwrap() + 1, 1_000_000]);
+        put(broker, "chaos-accounts-changelog", home(other), other, &given.to_string()).await;
+        let (verdict, _) = Verdict::on(broker, Rule::AtLeastOnce).await.unwrap();
+        assert_eq!((verdict.lost, verdict.duplicated, verdict.wrong), (0, 0, 2), "{verdict:?}");
     }
 
     fn home(key: &str) -> u32 {

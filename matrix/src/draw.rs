@@ -35,6 +35,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
         weighted(0.6),
         weighted(0.3),
         weighted(0.3),
+        weighted(0.3),
     );
     (cluster, first, others).prop_map(move |(cluster, first, others)| {
         let (workers, on_disk, at_least_once, faults, partitions, lanes, stands_by, cache_rows, commit_millis) =
@@ -50,6 +51,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
             has_readers,
             has_calls,
             has_writers,
+            forgets_removals,
         ) = others;
         Shape {
             seed,
@@ -74,7 +76,8 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
             has_failures,
             has_readers,
             has_calls,
-            has_writers,
+            has_writers: has_writers || forgets_removals,
+            forgets_removals,
         }
     })
 }

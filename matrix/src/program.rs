@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use marlowe::{App, GlobalTable, Partitioner, Table, TableSlice, Topic};
+use marlowe::codec::{Codec, CodecError, Json};
+use marlowe::{App, GlobalTable, Partitioner, ProducerRecord, Table, TableSlice, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{Answer, Ask, Calls, call};
@@ -20,10 +21,59 @@ pub(crate) struct Input {
     pub(crate) fails: u32,
 }
 
+/// How the first agent fails an event that is to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// It returns an error.
+    Error,
+    /// It writes a row that is another partition's, and says that all is well.
+    Trespass,
+    /// It writes a row that has no bytes, and says that all is well.
+    Unwritable,
+    /// It sends a record that the broker refuses, and says that all is well.
+    Refused,
+}
+
 impl Input {
-    /// Whether the first agent, where it is to fail, writes a row that is another partition's and says that all is well.
-    fn trespasses(&self) -> bool {
-        self.fails == ALWAYS && self.id.is_multiple_of(2)
+    fn failure(&self) -> Failure {
+        match self.id % 4 {
+            _ if self.fails < ALWAYS => Failure::Error,
+            0 => Failure::Error,
+            1 => Failure::Trespass,
+            2 => Failure::Unwritable,
+            _ => Failure::Refused,
+        }
+    }
+}
+
+/// JSON, but for rows with an entry that cannot be written.
+struct Picky;
+
+/// That entry.
+const UNWRITABLE: &str = "!";
+
+impl Codec<List> for Picky {
+    fn name(&self) -> &'static str {
+        "picky"
+    }
+
+    fn encode(&self, value: &List, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        if value.iter().any(|entry| entry == UNWRITABLE) {
+            return Err(CodecError::new("a row that can be written", "it has an entry that cannot"));
+        }
+        Json.encode(value, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<List, CodecError> {
+        Json.decode(bytes)
+    }
+
+    fn to_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError> {
+        <Json as Codec<List>>::to_json(&Json, bytes)
+    }
+
+    fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        <Json as Codec<List>>::encode_json(&Json, json, out)
     }
 }
 
@@ -87,7 +137,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
     let inputs = app.topic::<String, Input>("inputs");
     let outputs = app.topic::<String, u64>("outputs");
     let dead = app.topic::<String, Input>("dead");
-    let table = app.table::<String, List>("table").cache_rows(shape.cache_rows);
+    let table = app.table::<String, List>("table").codec(Picky).cache_rows(shape.cache_rows);
     let others = app.table::<String, List>("others").merge(append).cache_rows(shape.cache_rows);
     let global = app.global_table::<String, List>("global").merge(append);
     let groups = app.table::<String, List>("groups").cache_rows(shape.cache_rows);
@@ -110,17 +160,20 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
         outputs.send(&key.to_owned(), &input.id);
     };
     let partitions = shape.partitions;
-    let fails_first = move |table: &TableSlice<String, List>, key: &str, input: &Input| {
+    let fails_first = move |(table, _, _, outputs): &Used, key: &str, input: &Input| {
         if !fails(input.id, input.fails, &tries) {
             return false;
         }
-        match foreign_to(key, partitions).filter(|_| input.trespasses()) {
-            Some(foreign) => {
-                table.insert(foreign, vec![format!("a{}", input.id)]);
-                false
+        match (input.failure(), foreign_to(key, partitions)) {
+            (Failure::Trespass, Some(foreign)) => drop(table.insert(foreign, vec![format!("a{}", input.id)])),
+            (Failure::Error | Failure::Trespass, _) => return true,
+            (Failure::Unwritable, _) => drop(table.insert(key.to_owned(), vec![UNWRITABLE.to_owned()])),
+            (Failure::Refused, _) => {
+                let key = key.to_owned();
+                outputs.send_record(ProducerRecord::new(&key, &input.id).timestamp(Timestamp::from_millis(i64::MAX)));
             }
-            None => true,
         }
+        false
     };
     let with = (table, others.inbox(), global.inbox(), outputs);
     match shape.reading {
@@ -135,7 +188,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
                 if before != after {
                     return Err("a row changed while an event was in hand".into());
                 }
-                match fails_first(&with.0, &event.key, &event.value) {
+                match fails_first(&with, &event.key, &event.value) {
                     true => Err("it is to fail".into()),
                     false => Ok(()),
                 }
@@ -146,7 +199,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
                 let mut events = events.events();
                 while let Some(event) = events.next().await {
                     first(&mut with, &event.key, &event.value);
-                    if fails_first(&with.0, &event.key, &event.value) {
+                    if fails_first(&with, &event.key, &event.value) {
                         return Err("it is to fail".into());
                     }
                 }

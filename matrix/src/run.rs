@@ -25,6 +25,12 @@ pub struct Ran {
 /// How long the faults last.
 const DISTURBED: Duration = Duration::from_secs(12);
 
+/// For how long changelogs keep tombstones where removals are forgotten.
+const TOMBSTONES: Duration = Duration::from_secs(4);
+
+/// How often the broker compacts its topics then.
+const CLEAN_EVERY: Duration = Duration::from_millis(300);
+
 /// Runs what a seed says, and checks it.
 ///
 /// # Panics
@@ -46,8 +52,11 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
     let (of_app, of_notes) = (shape.clone(), notes.clone());
     let cluster = Cluster::new(shape.seed, move || declare(&of_app, &of_notes).0).workers(shape.workers);
     let (lanes, interval, standbys) = (shape.lanes, shape.commit_interval, shape.standbys);
-    let cluster =
-        cluster.configure(move |config| config.lanes(lanes).commit_interval(interval).standby_replicas(standbys));
+    let tombstones = shape.forgets_removals.then_some(TOMBSTONES);
+    let cluster = cluster.configure(move |mut config| {
+        config.tombstone_retention = tombstones.unwrap_or(config.tombstone_retention);
+        config.lanes(lanes).commit_interval(interval).standby_replicas(standbys)
+    });
     let cluster = if shape.on_disk { cluster.on_disk() } else { cluster };
     report(cluster).run(async |sim| {
         notes.begun(Instant::now() - sim.elapsed());
@@ -64,10 +73,15 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
         };
         let work = async {
             let disturb = sim.disturb(shape.faults.faults(), DISTURBED);
-            tokio::join!(feed(sim, shape, &declared), write, ask, disturb)
+            let forget = async {
+                if shape.forgets_removals {
+                    tokio::join!(clean_on(sim), take_leave(sim, shape));
+                }
+            };
+            tokio::join!(feed(sim, shape, &declared), write, ask, disturb, forget)
         };
         let mut seen = Seen::default();
-        let (fed, written, (), ()) = tokio::select! {
+        let (fed, written, (), (), ()) = tokio::select! {
             biased;
             fed = work => fed,
             never = reading.run(&mut seen) => match never {},
@@ -80,6 +94,23 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
         check_counts(sim, shape, &notes).await;
         Ran { trace: sim.trace().clone(), simulated: sim.elapsed() }
     })
+}
+
+/// Compacts the topics as long as there are faults.
+async fn clean_on(sim: &Simulation) {
+    while sim.elapsed() < DISTURBED {
+        sim.clean().await;
+        sim.elapse(CLEAN_EVERY).await;
+    }
+}
+
+/// Has a worker be away for longer than tombstones are kept, if there are others.
+async fn take_leave(sim: &Simulation, shape: &Shape) {
+    if shape.workers > 1 {
+        sim.elapse(DISTURBED / 4).await;
+        sim.stop(shape.seed as usize % shape.workers).await;
+        sim.elapse(DISTURBED.saturating_sub(sim.elapsed())).await;
+    }
 }
 
 /// That no worker has more rows at hand than it may.

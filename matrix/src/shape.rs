@@ -54,6 +54,10 @@ pub struct Shape {
     pub has_calls: bool,
     /// Rows are changed from outside, on workers and over the web, and looked at after each change.
     pub has_writers: bool,
+    /// Changelogs are compacted all the time and keep tombstones for a short time only, and a worker is away for longer. Writers
+    /// remove rows that are older than that.
+    #[serde(default)]
+    pub forgets_removals: bool,
 }
 
 /// How an agent takes its events.

@@ -70,8 +70,23 @@ impl<'a> Writer<'a> {
         while self.sim.elapsed() < until {
             let is_global = self.chance.happens(300);
             all.push(self.write(format!("w{}", all.len()), is_global, until).await);
+            if self.shape.forgets_removals {
+                let older = self.chance.number(0..all.len() as u64) as usize;
+                self.remove(&mut all[older]).await;
+            }
         }
         all
+    }
+
+    /// Removes a row, if it is certain what it is.
+    async fn remove(&self, row: &mut Written) {
+        if row.may_be.len() == 1 {
+            match self.change(row.table, &row.key, Change::Remove, List::new()).await {
+                Outcome::Lost => {}
+                Outcome::Sent(_) => row.may_be = vec![None],
+                Outcome::InDoubt => row.may_be.push(None),
+            }
+        }
     }
 
     async fn write(&self, key: String, is_global: bool, until: Duration) -> Written {
@@ -253,10 +268,7 @@ impl<'a> Writer<'a> {
 
     /// That a row is as the last change left it.
     fn is_last(&self, row: &Row, found: &Option<List>, who: &str) {
-        // What runs ahead of its input is in the log for a time, and taken back.
-        if self.shape.exactly_once {
-            assert_eq!(row.states.last(), Some(found), "{who}: `{}` is not as it was written", row.key);
-        }
+        assert_eq!(row.states.last(), Some(found), "{who}: `{}` is not as it was written", row.key);
     }
 
     /// That a row that may be stale is as it was at some time, and not older than it is said to be.

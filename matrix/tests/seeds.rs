@@ -56,6 +56,7 @@ fn shapes_that_failed_once() {
         has_readers: false,
         has_calls: false,
         has_writers: false,
+        forgets_removals: false,
     };
     // A partition timer that was due while an event was in hand kept its thread busy: no time passed.
     run(&calm);
@@ -157,6 +158,63 @@ fn shapes_that_failed_once() {
         has_timers: true,
         has_failures: true,
         has_readers: true,
+        ..calm
+    });
+    // A refused record was blamed on another agent, by a number that was its own in another count.
+    run(&Shape {
+        seed: 98,
+        workers: 3,
+        faults: FaultKind::Crashes,
+        partitions: 2,
+        commit_interval: Duration::from_millis(20),
+        keys: 19,
+        events: 243,
+        reading: Reading::Concurrent,
+        sends_to_others: true,
+        regroups: false,
+        has_partition_timer: false,
+        has_failures: true,
+        has_calls: true,
+        ..calm
+    });
+    // A timer's commit ended the caution for an event that had finished since, a thousand times.
+    run(&Shape {
+        seed: 1254,
+        workers: 5,
+        partitions: 1,
+        standbys: 1,
+        cache_rows: 2,
+        commit_interval: Duration::from_millis(100),
+        keys: 9,
+        events: 144,
+        reading: Reading::Stream,
+        regroups: false,
+        has_timers: true,
+        has_failures: true,
+        has_readers: true,
+        ..calm
+    });
+    // At least once, a worker whose session had expired wrote a record, and compaction dropped the owner's because of it.
+    run(&Shape {
+        seed: 572,
+        workers: 3,
+        on_disk: true,
+        exactly_once: false,
+        faults: FaultKind::Pauses,
+        partitions: 4,
+        lanes: 1,
+        cache_rows: 2,
+        commit_interval: Duration::from_millis(100),
+        keys: 12,
+        events: 140,
+        has_second_agent: true,
+        sends_to_others: true,
+        changes_global: false,
+        regroups: false,
+        has_partition_timer: false,
+        has_readers: true,
+        has_writers: true,
+        forgets_removals: true,
         ..calm
     });
 }

@@ -6,15 +6,13 @@ use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner};
 use marlowe_state::Hand;
 
 use super::input::Cursor;
+use super::runner::LONGEST_REASON;
 use super::sink::OpenSink;
 use crate::client::ask_headers::{ASKS, CORRELATION, REPLY_ERROR, REPLY_KEY, REPLY_TO, find};
-use crate::codec::{Codec, CodecError};
+use crate::codec::{Codec, CodecError, encode_value};
 use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, open_out_topic};
 use crate::turn::Turn;
-
-/// How much is told of why there is no answer, in characters: it must fit into a record.
-const LONGEST_REASON: usize = 1024;
 
 /// How an agent in its shard answers requests: the part that does not know what.
 pub(crate) struct OpenAnswers {
@@ -57,18 +55,24 @@ impl OpenAnswers {
         self.reply(hand, &request, Err(&reason));
     }
 
-    fn reply(&self, hand: Hand, request: &Request<'_>, answer: Result<&[u8], &str>) {
+    /// Sends an answer. One with a value that is larger than a record may be fails the event of `hand`; a refusal is given up,
+    /// because its event has failed already, and the hand is the next one's.
+    fn reply(&self, hand: Hand, request: &Request<'_>, answer: Result<Option<&[u8]>, &str>) {
         let Some(partition) = self.place(request.reply_to) else { return };
         let Some(correlation) = find(&request.headers, CORRELATION) else { return };
         let headers = [
-            Header { name: CORRELATION, value: correlation },
-            Header { name: REPLY_ERROR, value: answer.err().unwrap_or_default().as_bytes() },
+            Header::new(CORRELATION, correlation),
+            Header::new(REPLY_ERROR, answer.err().unwrap_or_default().as_bytes()),
         ];
         let headers = if answer.is_ok() { &headers[..1] } else { &headers };
         // Not the request's time, which may be long ago: answers are deleted by their age.
         let timestamp = self.clock.now();
-        let reply = NewRecord { timestamp, key: None, value: answer.ok(), headers };
-        self.out.send_to(&self.turn, hand, partition, reply);
+        let reply = NewRecord { timestamp, key: None, value: answer.ok().flatten(), headers };
+        if answer.is_ok() || self.out.fits(&reply) {
+            self.out.send_to(&self.turn, hand, partition, reply);
+        } else {
+            tracing::warn!(agent = %self.agent, "whoever asked is not told that there is no answer: the request's correlation is too long");
+        }
     }
 
     /// The partition of `topic/partition`, where that is one of replies. Records of any producer say it, so it is looked at.
@@ -95,10 +99,9 @@ impl<R: 'static> Answering<R> {
         if let Some((_, target)) = self.targets.iter().find(|(topic, _)| **topic == *request.reply_to) {
             return target.send_keyed(turn, record, find(&request.headers, REPLY_KEY), reply);
         }
-        let mut value = self.buffer.borrow_mut();
-        value.clear();
-        self.codec.encode(reply, &mut value)?;
-        self.open.reply(turn.hand(|| "a reply".into()), &request, Ok(&value));
+        let mut buffer = self.buffer.borrow_mut();
+        let value = encode_value(&*self.codec, reply, &mut buffer)?;
+        self.open.reply(turn.hand(|| "a reply".into()), &request, Ok(value));
         Ok(())
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use tokio::time::Instant;
 
 use crate::client::{AskError, Asker, Outgoing, Pending, SendError, Sent};
-use crate::codec::{Codec, TopicKey};
-use crate::topic::TopicClient;
+use crate::codec::{Codec, TopicKey, decode_value};
+use crate::limits::after;
+use crate::topic::{ProducerRecord, TopicClient};
 
 /// How many requests of a `map` or `join` wait for their answers at a time.
 const AT_A_TIME: usize = 1024;
@@ -100,6 +100,15 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
         self.cast(key, value).await
     }
 
+    /// Sends the agent an event with a timestamp, headers or a partition of its own, or without a value, and does not wait for its
+    /// reply.
+    ///
+    /// # Errors
+    /// As [`TopicClient::send_record`].
+    pub async fn send_record(&self, record: ProducerRecord<'_, K, V>) -> Result<Sent, SendError> {
+        self.topic.send_record(record).await
+    }
+
     /// Asks the agent, and waits for its answer: what its handler returned, once that is committed.
     ///
     /// # Errors
@@ -156,7 +165,7 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
     /// Waits until answers are heard: then requests are sent in the order in which they are begun.
     fn hears(&self) -> impl Future<Output = Result<(), AskError>> + Send + use<K, V, R> {
         let (asker, agent, within) = (self.asker.clone(), self.agent.clone(), self.within);
-        async move { asker.hears(&agent, Instant::now() + within, within).await }
+        async move { asker.hears(&agent, after(within), within).await }
     }
 
     /// An ask that holds on to nothing of this.
@@ -174,7 +183,7 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
 async fn decode<R: 'static>(pending: Pending, codec: &dyn Codec<R>) -> Result<R, AskError> {
     let agent = pending.agent.clone();
     let (value, request) = pending.reply().await?;
-    codec.decode(&value).map_err(|source| AskError::Codec { agent, request, source })
+    decode_value(codec, value.as_deref()).map_err(|source| AskError::Codec { agent, request, source })
 }
 
 /// An answer that may be awaited. Made by [`AskClient::ask_nowait`]; whoever drops it does not want the answer any more.

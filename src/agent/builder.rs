@@ -10,10 +10,11 @@ use super::handler::ValueReader;
 use super::stream::Events;
 use crate::HandlerError;
 use crate::codec::TopicKey;
+use crate::limits::{LONGEST, MOST_IN_HAND, SHORTEST, wrong_interval};
 use crate::program::Program;
 use crate::scope::{ShardWith, Uses};
 use crate::topic::{Stream, Topic};
-use crate::topology::AgentRole;
+use crate::topology::{AgentRole, Beginning, TopologyError};
 
 /// An agent that is being declared. Made by [`App::agent`](crate::App::agent); finished by [`each`](Self::each),
 /// [`each_event`](Self::each_event) or [`stream`](Self::stream).
@@ -38,13 +39,15 @@ pub struct AgentBuilder<'a, K: 'static, V: 'static, W = ()> {
     name: Arc<str>,
     stream: Stream<K, V>,
     with: W,
+    begins: Beginning,
     concurrency: u32,
     policy: FailurePolicy,
 }
 
 impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
     pub(crate) fn new(program: &'a mut Program, name: &str, stream: Stream<K, V>) -> Self {
-        Self { program, name: name.into(), stream, with: (), concurrency: 1, policy: FailurePolicy::default() }
+        let (begins, policy) = (Beginning::default(), FailurePolicy::default());
+        Self { program, name: name.into(), stream, with: (), begins, concurrency: 1, policy }
     }
 
     /// Declares what the handler uses: a table, a global table, a view, an inbox, a topic, another agent, or a tuple of
@@ -55,6 +58,7 @@ impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
             name: self.name,
             stream: self.stream,
             with,
+            begins: self.begins,
             concurrency: self.concurrency,
             policy: self.policy,
         }
@@ -81,7 +85,45 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// });
     /// ```
     pub fn concurrency(mut self, events: u32) -> Self {
-        self.concurrency = events.clamp(1, 4096);
+        if events == 0 || events > MOST_IN_HAND {
+            self.refuse(format!("concurrency({events}) cannot be: use 1 to {MOST_IN_HAND}"));
+        }
+        self.concurrency = events;
+        self
+    }
+
+    /// Notes a setting that cannot be meant, for the start to tell.
+    fn refuse(&mut self, reason: String) {
+        self.program.errors.push(TopologyError::OutOfBounds { what: format!("agent `{}`", self.name), reason });
+    }
+
+    /// Begins at the first record that is there, when the agent is new (default): an agent that is added to a program handles
+    /// what the topic has kept, and nothing is lost.
+    ///
+    /// An agent is new in a partition that no agent of its name has read in this app: when it is added, and also when it is
+    /// renamed. Any other goes on where it was, whatever is said here. [`from_now`](Self::from_now) is the other choice.
+    pub fn from_start(mut self) -> Self {
+        self.begins = Beginning::Start;
+        self
+    }
+
+    /// Begins at the end of its topic, when the agent is new: what was there before is not for it.
+    ///
+    /// The end is that of the moment at which a worker first opens the agent in a partition. It is committed before the agent
+    /// handles anything, so what comes afterwards is handled, also if no worker runs when it comes. What stands before a
+    /// [`group_by`](crate::Stream::group_by) begins in the same way, unless another agent shares it that is
+    /// [`from_start`](Self::from_start), which also says when an agent is new.
+    ///
+    /// ```
+    /// # let mut app = marlowe::App::new("shop");
+    /// # let orders = app.topic::<String, u64>("orders");
+    /// app.agent("notify", orders).from_now().each_event(async |(), order| {
+    ///     println!("a new order of {}", order.key); // not for the orders of last year
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn from_now(mut self) -> Self {
+        self.begins = Beginning::Now;
         self
     }
 
@@ -91,8 +133,12 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self
     }
 
-    /// How long to wait before the first retry (default: 100 ms); it doubles each time, up to 30 s.
+    /// How long to wait before the first retry (default: 100 ms; zero tries again at once); it doubles each time, up to
+    /// 30 s.
     pub fn backoff(mut self, first: Duration) -> Self {
+        if let Some(reason) = wrong_interval(first.max(SHORTEST), LONGEST) {
+            self.refuse(format!("its backoff of {reason}"));
+        }
         self.policy.backoff = first;
         self
     }
@@ -107,6 +153,10 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// headers, with the headers `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and
     /// `marlowe-offset` besides. They are spread by murmur2 of the key, whatever the topic's own partitioner is. Whoever
     /// [asked](crate::AskClient) is told.
+    ///
+    /// Dead letters must not lead back to where the event came from: neither into the agent's own input nor by the dead
+    /// letters of other agents, or the event would go round for ever. Such a program is refused at the start. To try events
+    /// again later, read the dead letters with an agent that sends them back from its handler.
     pub fn dead_letter<K2: TopicKey, V2: 'static>(mut self, topic: Topic<K2, V2>) -> Self {
         self.policy.then = Then::DeadLetter(topic.0.name.clone(), topic.0.settings().partitioner);
         self
@@ -174,13 +224,13 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self,
         agent: impl FnOnce(AgentSettings, &'static AgentShared<K, V, R>, ValueReader<V>, W) -> &'static dyn AnyAgent,
     ) -> Agent<K, V, R> {
-        let Self { program, name, stream, with, concurrency, policy } = self;
-        let reads = program.repartition(&name, &stream.source, &policy);
+        let Self { program, name, stream, with, begins, concurrency, policy } = self;
+        let reads = program.repartition(&name, &stream.source, &policy, begins);
         let mut uses = Uses::default();
         with.declare(&mut uses);
         let shared =
             &*Box::leak(Box::new(AgentShared::new(name.clone(), reads.clone(), program.replies_topic(), &stream)));
-        let settings = AgentSettings { name, role: AgentRole::Declared, reads, concurrency, policy, uses };
+        let settings = AgentSettings { name, role: AgentRole::Declared, reads, begins, concurrency, policy, uses };
         let reader = ValueReader { codec: stream.codec, filters: stream.filters };
         program.agents.push(agent(settings, shared, reader, with));
         Agent(shared)

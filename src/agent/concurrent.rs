@@ -11,7 +11,7 @@ use marlowe_state::Hand;
 use super::counters::count;
 use super::handler::Handler;
 use super::input::Cursor;
-use super::runner::{ALONE, Failed, Runner};
+use super::runner::{Failed, Runner};
 use crate::turn::Turn;
 
 /// How many events may be begun, for each one that may be in hand: finished ones wait there for those before them.
@@ -68,19 +68,35 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
                 State::WaitsToBeFirst => index == 0,
                 State::Runs | State::Done(_) => false,
             };
-            if may_begin {
-                begun[index].state = State::Runs;
-                begun[index].first = index == 0;
-                running.push(start(&runner, &handler, &begun[index], None));
+            if !may_begin {
+                continue;
             }
+            // Of an agent that is condemned, that is its first event.
+            let condemned = if index == 0 { runner.condemned() } else { None };
+            if let Some(failed) = condemned {
+                let event = &mut begun[index];
+                if let Err(failure) = runner.give_up(&failed, 1, event.hand, &event.record) {
+                    runner.link.fail(failure);
+                    return;
+                }
+                event.state = State::Done(false);
+                continue;
+            }
+            begun[index].state = State::Runs;
+            begun[index].first = index == 0;
+            running.push(start(&runner, &handler, &begun[index], None));
         }
         // Apply what is done, in order; then those that waited for it may begin. It needs the turn to be free: whoever has it must not see rows change.
         let mut moved = false;
         while let Some(first) = begun.front_mut()
             && let State::Done(kept) = first.state
         {
-            if runner.link.turn.holder().is_some() {
+            if runner.strand.holder().is_some() {
                 break;
+            }
+            if runner.link.commits_alone() {
+                // The shard says when, as to those that handle one event at a time.
+                runner.turn().await;
             }
             moved = true;
             let hand = first.hand;
@@ -93,14 +109,17 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
                 } else if alone(&runner, &*handler, first).await.is_err() {
                     return;
                 }
+                runner.give_back_turn();
                 continue;
             }
             if kept {
                 count(&runner.counters.handled);
             }
             finish(&runner, &mut begun);
+            runner.give_back_turn();
         }
         runner.in_hand.set(begun.len());
+        runner.input.front().set_begun(begun.len());
         if moved {
             continue;
         }
@@ -112,7 +131,7 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
                     && !runner.link.closing.get()
                     && runner.input.peek(begun.len()).is_some();
                 let ready = matches!(begun.front(), Some(Begun { state: State::Done(_), .. }));
-                if room || (ready && runner.link.turn.holder().is_none()) { Poll::Ready(None) } else { Poll::Pending }
+                if room || (ready && runner.strand.holder().is_none()) { Poll::Ready(None) } else { Poll::Pending }
             }
         })
         .await;
@@ -156,7 +175,7 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
         let at = event.record.record();
         let attempt = runner.attempt(handler, event.hand, &at, &event.record);
         let outcome = InHand { turn: runner.link.turn.clone(), hand: event.hand, future: Box::pin(attempt) }.await;
-        runner.link.turn.release();
+        runner.strand.release();
         event.tries += 1;
         match outcome {
             Ok(kept) => {
@@ -181,7 +200,7 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
 /// Applies the first event.
 fn finish(runner: &Runner, begun: &mut VecDeque<Begun>) {
     if let Some(event) = begun.pop_front() {
-        runner.link.apply(event.hand, &runner.participants);
+        runner.link.apply(event.hand, runner.number, &runner.participants);
         runner.link.turn.return_hand(event.hand);
         runner.input.finish(event.record.record().offset);
     }
@@ -219,6 +238,3 @@ impl<T> Future for InHand<'_, T> {
         turn.within(*hand, || future.as_mut().poll(context))
     }
 }
-
-// An event alone in its window is applied by its own hand; only serial events share one.
-const _: () = assert!(ALONE.0 == 0);

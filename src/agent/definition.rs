@@ -22,7 +22,8 @@ use crate::HandlerError;
 use crate::codec::TopicKey;
 use crate::scope::{ShardScope, ShardWith, Uses};
 use crate::topic::open_out_topic;
-use crate::topology::{AgentNode, AgentRole};
+use crate::topology::{AgentNode, AgentRole, Beginning};
+use crate::turn::{Doer, Strand};
 
 /// An agent without its types: what topology and shards need of it.
 pub(crate) trait AnyAgent: Send + Sync {
@@ -35,9 +36,13 @@ pub(crate) trait AnyAgent: Send + Sync {
 /// The shard an agent is opened in.
 pub(crate) struct Opening<'a> {
     pub(crate) scope: &'a ShardScope,
+    /// Its number among the agents and timers of its strand.
     pub(crate) who: usize,
+    /// Its number among all of the shard's.
+    pub(crate) number: Doer,
     pub(crate) input: Rc<Input>,
     pub(crate) link: Rc<ShardLink>,
+    pub(crate) strand: Rc<Strand>,
 }
 
 /// An agent at work in a shard.
@@ -56,6 +61,7 @@ pub(crate) struct AgentSettings {
     pub(crate) name: Arc<str>,
     pub(crate) role: AgentRole,
     pub(crate) reads: Arc<str>,
+    pub(crate) begins: Beginning,
     pub(crate) concurrency: u32,
     pub(crate) policy: FailurePolicy,
     pub(crate) uses: Uses,
@@ -65,16 +71,20 @@ impl AgentSettings {
     pub(crate) fn node(&self, sinks: Vec<Arc<str>>) -> AgentNode {
         let mut edges = self.uses.edges();
         edges.topics.extend(sinks);
-        if let Then::DeadLetter(topic, _) = &self.policy.then {
-            edges.topics.push(topic.clone());
-        }
+        let dead_letter = match &self.policy.then {
+            Then::DeadLetter(topic, _) => Some(topic.clone()),
+            Then::Stop | Then::Skip => None,
+        };
+        edges.topics.extend(dead_letter.clone());
         AgentNode {
             name: self.name.clone(),
             role: self.role,
             reads: self.reads.clone(),
+            begins: self.begins,
             concurrency: self.concurrency,
             answers: false,
             unfed_sink: None,
+            dead_letter,
             edges,
         }
     }
@@ -86,7 +96,7 @@ impl AgentSettings {
         answers: Option<Rc<OpenAnswers>>,
         work: impl FnOnce(Runner) -> LocalBoxFuture<'static, ()>,
     ) -> OpenAgent {
-        let Opening { scope, who, input, link } = opening;
+        let Opening { scope, who, number, input, link, strand } = opening;
         let counters = Rc::new(Counters::default());
         let asks = Rc::new(Cell::new(false));
         let in_hand = Rc::new(Cell::new(0));
@@ -97,12 +107,15 @@ impl AgentSettings {
         let runner = Runner {
             name: self.name.clone(),
             who,
+            number,
             input: input.clone(),
             link,
+            strand,
             participants: scope.take_used(),
             counters: counters.clone(),
             policy: self.policy.clone(),
             dead_letter,
+            clock: scope.worker.clock.clone(),
             answers,
             asks: asks.clone(),
             in_hand: in_hand.clone(),

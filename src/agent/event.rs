@@ -17,6 +17,6 @@ pub struct Event<K, V> {
     pub offset: Offset,
     /// When it happened, as its producer said.
     pub timestamp: Timestamp,
-    /// Its headers, in order.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// Its headers, in order. One without a value (Kafka's null) is not the same as an empty one.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }

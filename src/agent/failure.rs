@@ -44,7 +44,7 @@ impl Default for FailurePolicy {
 #[error(
     "agent `{agent}` failed on {topic}[{partition}]@{offset} (tried {tries} time(s)): {reason}; nothing of it was applied and \
      nothing is lost: the event comes first when the worker starts again. Mend the handler, or let the agent `.skip()` such events or \
-     send them to a `.dead_letter(topic)`"
+     send them to a `.dead_letter(topic)`; or pass over this one: stop all workers, and run the program with `skip {topic} {partition} {offset}`"
 )]
 pub struct EventFailure {
     /// The agent.
@@ -59,18 +59,6 @@ pub struct EventFailure {
     pub tries: u32,
     /// Why it failed the last time.
     pub reason: String,
-}
-
-/// The text of a panic.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    format!("the handler panicked: {}", panic_message(panic))
-}
-
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "without a message".to_owned())
 }
 
 #[cfg(test)]

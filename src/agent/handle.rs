@@ -4,7 +4,7 @@ use std::future::{Pending, pending};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use marlowe_broker::{Cleanup, Timestamp};
+use marlowe_broker::{Cleanup, Timestamp, Unread};
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use super::sink::{OpenSink, Sink};
 use crate::client::{AskError, SendError, Sent};
 use crate::codec::{Codec, Json, TopicKey};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
-use crate::topic::{Stream, Topic, TopicClient, TopicSender, TopicSettings};
+use crate::topic::{ProducerRecord, Stream, Topic, TopicClient, TopicSender, TopicSettings};
 
 /// An agent: a handler of the events of a stream. Made by [`App::agent`](crate::App::agent).
 ///
@@ -50,6 +50,7 @@ impl<K, V, R> AgentShared<K, V, R> {
                 partitioner: stream.partitioner,
                 partitions: None,
                 cleanup: Cleanup::Delete { retention: None },
+                unread: Unread::Keep,
             },
             sinks: RwLock::default(),
             answers: RwLock::default(),
@@ -195,6 +196,12 @@ impl<K: TopicKey, V: 'static> AgentSender<K, V> {
         self.0.send(key, value);
     }
 
+    /// Sends the agent an event with a timestamp, headers or a partition of its own, or without a value; see
+    /// [`TopicSender::send_record`].
+    pub fn send_record(&self, record: ProducerRecord<'_, K, V>) {
+        self.0.send_record(record);
+    }
+
     /// What the compiler says more of than that it is not there.
     #[doc(hidden)]
     pub fn ask(&self, _: &K, _: &V) -> Pending<Result<(), AskError>>
@@ -229,6 +236,14 @@ impl<K: TopicKey, V: 'static> AgentClient<K, V> {
     /// As [`cast`](Self::cast).
     pub async fn send(&self, key: &K, value: &V) -> Result<Sent, SendError> {
         self.0.send(key, value).await
+    }
+
+    /// Sends the agent an event with a timestamp, headers or a partition of its own, or without a value.
+    ///
+    /// # Errors
+    /// As [`TopicClient::send_record`].
+    pub async fn send_record(&self, record: ProducerRecord<'_, K, V>) -> Result<Sent, SendError> {
+        self.0.send_record(record).await
     }
 
     /// Sends the agent an event stamped `timestamp`.

@@ -5,8 +5,8 @@ use marlowe_broker::{RecordRef, TopicPartition};
 use super::event::Event;
 use super::input::Cursor;
 use crate::HandlerError;
-use crate::codec::{Codec, CodecError, TopicKey};
-use crate::topic::{Filter, decode_value};
+use crate::codec::{Codec, CodecError, TopicKey, decode_value};
+use crate::topic::Filter;
 
 /// What an agent does with one record, its types known.
 pub(crate) trait Handler {
@@ -85,7 +85,10 @@ impl<V: 'static> ValueReader<V> {
             partition: source.partition,
             offset: at.offset,
             timestamp: at.timestamp,
-            headers: headers.into_iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
+            headers: headers
+                .into_iter()
+                .map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect(),
         }))
     }
 }

@@ -35,10 +35,15 @@ impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
         // Without a value the row goes.
         let change = at.value.map(|value| self.codec.decode(value)).transpose()?;
         let merge = self.merge.as_ref().filter(|_| !replaces(record));
-        self.slice.update_with(key, |row| match (row.as_mut(), change, merge) {
-            (Some(row), Some(change), Some(merge)) => merge(row, change),
-            (_, change, _) => *row = change,
-        });
+        // Only a merge needs the row as it was, which may not decode.
+        match (change, merge) {
+            (Some(change), Some(merge)) => self.slice.update_with(key, |row| match row.as_mut() {
+                Some(row) => merge(row, change),
+                None => *row = Some(change),
+            }),
+            (Some(value), None) => drop(self.slice.insert(key, value)),
+            (None, _) => drop(self.slice.remove(key)),
+        }
         Ok(Some(()))
     }
 }

@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::front::Front;
 use marlowe_broker::{Offset, RecordBatch, RecordRef, Timestamp, TopicPartition};
 
 /// One agent's place in one partition: what was fetched for it and not finished, and how far it is.
@@ -14,11 +15,13 @@ pub(crate) struct Input {
     finished: Cell<usize>,
     /// How many records the first batch has.
     first_len: Cell<usize>,
-    /// The offset after the last finished record.
-    done: Cell<Offset>,
+    /// How far it is, for threads other than the lane's too.
+    front: Arc<Front>,
     /// The offset after all that was fetched, markers and gaps included.
     fetched: Cell<Offset>,
     bytes: Cell<usize>,
+    /// Set while its partition is not read because enough waits: above so many bytes it is this input that is full.
+    paused_above: Cell<Option<usize>>,
 }
 
 /// A record in an input, and the memory it lies in.
@@ -43,9 +46,10 @@ impl Input {
             batches: RefCell::default(),
             finished: Cell::new(0),
             first_len: Cell::new(0),
-            done: Cell::new(position),
+            front: Arc::new(Front::new(position)),
             fetched: Cell::new(position),
             bytes: Cell::new(0),
+            paused_above: Cell::new(None),
         }
     }
 
@@ -67,8 +71,14 @@ impl Input {
         self.bytes.set(self.bytes.get() + batch.size());
         if batches.is_empty() {
             self.first_len.set(batch.len());
+            self.front.set_batch(Some(batch));
         }
         batches.push_back(batch.clone());
+    }
+
+    /// What is not fetched and lies before `start` will not come.
+    pub(crate) fn skip_to(&self, start: Offset) {
+        self.fetched.set(self.fetched.get().max(start));
     }
 
     /// Whether nothing waits.
@@ -85,6 +95,21 @@ impl Input {
     /// The bytes of the batches that are held.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.get()
+    }
+
+    /// Where it is, for threads other than the lane's.
+    pub(crate) fn front(&self) -> &Arc<Front> {
+        &self.front
+    }
+
+    /// Its partition is not read on until no more than `above` bytes wait, or is read again.
+    pub(crate) fn pause(&self, above: Option<usize>) {
+        self.paused_above.set(above);
+    }
+
+    /// Whether so much waits that nothing comes before some of it is finished.
+    pub(crate) fn is_full(&self) -> bool {
+        self.paused_above.get().is_some_and(|above| self.bytes.get() > above)
     }
 
     /// The record that is `ahead` records after the last finished one.
@@ -108,7 +133,7 @@ impl Input {
     /// The next record, whose offset is `offset`, is finished.
     #[inline]
     pub(crate) fn finish(&self, offset: Offset) {
-        self.done.set(offset.next());
+        self.front.set_done(offset.next());
         self.finished.set(self.finished.get() + 1);
         if self.finished.get() >= self.first_len.get() {
             self.pass_batch();
@@ -123,11 +148,12 @@ impl Input {
         }
         self.finished.set(0);
         self.first_len.set(batches.front().map_or(0, |batch| batch.len()));
+        self.front.set_batch(batches.front());
     }
 
     /// The position to commit: all before it is finished, and it names the next record, or the place where that will be.
     pub(crate) fn position(&self) -> Offset {
-        if self.is_empty() { self.fetched.get() } else { self.done.get().max(self.skipped_to()) }
+        if self.is_empty() { self.fetched.get() } else { self.front.done().max(self.skipped_to()) }
     }
 
     /// Where the first batch begins for this input, which may lie after `done` where there is a gap.

@@ -3,13 +3,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{NewRecord, Partitioner, RecordRef};
+use marlowe_state::MAX_KEY_BYTES;
 
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
 use super::handler::{Handler, Unhandled};
 use super::input::Cursor;
 use super::link::ShardLink;
 use super::serial::serial;
-use crate::topic::{OutTopicSettings, Rekey, Route, open_out_topic};
+use crate::codec::{CodecError, KeyTooLong};
+use crate::topic::{NewKey, OutTopicSettings, Rekey, Route, open_out_topic};
 use crate::topology::AgentNode;
 
 /// Sends records on under another key: the working half of `group_by`.
@@ -23,7 +25,9 @@ pub(crate) struct RepartitionAgent {
 struct RepartitionHandler {
     out: OutTopicSettings,
     rekey: Rekey,
-    key: RefCell<Vec<u8>>,
+    key: RefCell<NewKey>,
+    /// A table whose rows have the new keys, if there is one.
+    table: Option<Arc<str>>,
     link: Rc<ShardLink>,
 }
 
@@ -32,16 +36,24 @@ impl Handler for RepartitionHandler {
 
     async fn handle(&self, at: &RecordRef<'_>, record: &Cursor) -> Result<Option<()>, Unhandled> {
         let mut key = self.key.borrow_mut();
-        key.clear();
-        let key = match (self.rekey)(at.value, &mut key)? {
-            Route::Keyed => Some(key.as_slice()),
+        let route = (self.rekey)(at.value, &mut key)?;
+        let NewKey { topic, ordered } = &*key;
+        let key = match route {
+            Route::Keyed => Some(topic.as_slice()),
             Route::Unkeyed => None,
             Route::Dropped => return Ok(None),
         };
+        if let Some(table) = &self.table
+            && ordered.len() > MAX_KEY_BYTES
+        {
+            let shown = String::from_utf8_lossy(topic).into_owned().into();
+            let refused = KeyTooLong::of(table, &shown, ordered.len(), MAX_KEY_BYTES);
+            return Err(CodecError::new("a key that the stream's table takes", refused).into());
+        }
         let turn = &self.link.turn;
         let headers = record.batch.headers(record.index);
         let new = NewRecord { timestamp: at.timestamp, key, value: at.value, headers: &headers };
-        turn.send(turn.hand(|| "a group_by".into()), self.out.topic, self.out.partition(key, turn), new);
+        self.out.send(turn, turn.hand(|| "a group_by".into()), new);
         Ok(Some(()))
     }
 }
@@ -56,6 +68,7 @@ impl AnyAgent for RepartitionAgent {
             out: open_out_topic(&self.to, self.partitioner, opening.scope),
             rekey: self.rekey.clone(),
             key: RefCell::default(),
+            table: opening.scope.worker.topology.keyed_by(&self.to).cloned(),
             link: opening.link.clone(),
         };
         self.settings.open(opening, None, |runner| Box::pin(serial(runner, handler)))

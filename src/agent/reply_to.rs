@@ -91,7 +91,7 @@ impl<K: TopicKey, V: 'static, K2: TopicKey> RequestClient<K, V, K2> {
         if reply_key.encode_key(&mut bytes) {
             headers.push((REPLY_KEY, bytes));
         }
-        record.headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        record.headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
         self.client.produce(record).await
     }
 }

@@ -4,31 +4,37 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use marlowe_broker::{Header, NewRecord, RecordRef};
+use marlowe_broker::{Clock, Header, NewRecord, RecordRef};
 use marlowe_state::Hand;
 
 use super::answers::OpenAnswers;
 use super::counters::{Counters, count};
-use super::failure::{EventFailure, FailurePolicy, Then, panic_text};
+use super::failure::{EventFailure, FailurePolicy, Then};
 use super::handler::{Handler, Unhandled};
 use super::input::{Cursor, Input};
 use super::link::ShardLink;
 use crate::HandlerError;
 use crate::client::ask_headers::is_about_a_request;
+use crate::panics::panic_text;
 use crate::topic::OutTopicSettings;
-use crate::turn::Participant;
+use crate::turn::{Condemned, Doer, Holder, Participant, Strand, Told};
 
 /// An agent at work in a shard: everything but what its handler does.
 pub(crate) struct Runner {
     pub(crate) name: Arc<str>,
-    /// Its number among the shard's agents and timers.
+    /// Its number among the agents and timers that it takes turns with.
     pub(crate) who: usize,
+    /// Its number among all agents and timers of the shard.
+    pub(crate) number: Doer,
     pub(crate) input: Rc<Input>,
     pub(crate) link: Rc<ShardLink>,
+    /// Those it takes turns with.
+    pub(crate) strand: Rc<Strand>,
     pub(crate) participants: Vec<Rc<dyn Participant>>,
     pub(crate) counters: Rc<Counters>,
     pub(crate) policy: FailurePolicy,
     pub(crate) dead_letter: Option<OutTopicSettings>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Where requests are answered, if the agent answers any.
     pub(crate) answers: Option<Rc<OpenAnswers>>,
     /// Set while it would take the turn if there were something to do.
@@ -40,20 +46,24 @@ pub(crate) struct Runner {
 /// What came of handling a record: a panic, an error, or perhaps a reply.
 pub(crate) type Tried<R> = std::thread::Result<Result<Option<R>, Unhandled>>;
 
-/// The hand of events that are handled one at a time.
-pub(crate) const ALONE: Hand = Hand(0);
-
 impl Runner {
     /// Waits for the turn.
-    pub(crate) async fn turn(&self) -> crate::turn::Holder {
-        self.asks.set(true);
-        let holder = std::future::poll_fn(|_| match self.link.turn.holder() {
+    pub(crate) async fn turn(&self) -> Holder {
+        let asking = Asking::begin(self);
+        let holder = std::future::poll_fn(|_| match self.strand.holder() {
             Some(holder) if holder.who == self.who => std::task::Poll::Ready(holder),
             _ => std::task::Poll::Pending,
         })
         .await;
-        self.asks.set(false);
+        asking.end();
         holder
+    }
+
+    /// Gives the turn back, if it has it.
+    pub(crate) fn give_back_turn(&self) {
+        if self.strand.holder().is_some_and(|holder| holder.who == self.who) {
+            self.strand.release();
+        }
     }
 
     /// Tries an event once: on success its changes wait to be applied, on failure nothing is left. `Ok(false)` is an
@@ -89,9 +99,19 @@ impl Runner {
             Err(panic) => Err(panic),
         };
         match (outcome, self.link.turn.take_failure(hand)) {
-            (Ok(Ok(kept)), None) => Ok(kept),
+            (Ok(Ok(kept)), None) => match self.link.check(hand, &self.participants) {
+                Ok(()) => Ok(kept),
+                Err(error) => Err(self.failed(hand, Ok(Ok(kept)), Some(error))),
+            },
             (outcome, refused) => Err(self.failed(hand, outcome, refused)),
         }
+    }
+
+    /// Why the agent's next event is to fail unhandled, if it is: the broker refuses what came of it.
+    #[inline]
+    pub(crate) fn condemned(&self) -> Option<Failed> {
+        let Condemned { reason, told, .. } = self.link.condemned(self.number)?;
+        Some(Failed { error: reason.into(), retry: Retry::Useless, told })
     }
 
     #[inline]
@@ -128,7 +148,7 @@ impl Runner {
         // One that read rows of before and of after another's change did not fail of itself.
         let current = self.is_current(hand);
         self.link.discard(hand, &self.participants);
-        Failed { error, retry: if current { retry } else { Retry::Conflict } }
+        Failed { error, retry: if current { retry } else { Retry::Conflict }, told: Told::Everything }
     }
 
     /// Whether what the event read is still so.
@@ -169,13 +189,20 @@ impl Runner {
             }
             Then::DeadLetter(topic, _) => {
                 count(&self.counters.dead_lettered);
-                tracing::warn!(
-                    agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event sent to `{topic}`"
-                );
-                self.send_dead_letter(failed, hand, record);
+                match self.send_dead_letter(failed, hand, record) {
+                    Ok(()) => tracing::warn!(
+                        agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event sent to `{topic}`"
+                    ),
+                    Err(reason) => tracing::error!(
+                        agent = %self.name, %source, offset = %at.offset, error = %failed.error,
+                        "event skipped, because not even its place can be sent to `{topic}`: {reason}"
+                    ),
+                }
             }
         }
-        self.refuse(hand, record, &failed.error.to_string());
+        if failed.told == Told::Everything {
+            self.refuse(hand, record, &failed.error.to_string());
+        }
         Ok(())
     }
 
@@ -186,27 +213,78 @@ impl Runner {
         }
     }
 
-    fn send_dead_letter(&self, failed: &Failed, hand: Hand, record: &Cursor) {
-        let Some(out) = &self.dead_letter else { return };
+    /// Sends what is left of an event to the agent's dead-letter topic: all of it if that fits into a record, else less and less
+    /// of it, at last its place alone.
+    ///
+    /// # Errors
+    /// When not even the place can be sent.
+    fn send_dead_letter(&self, failed: &Failed, hand: Hand, record: &Cursor) -> Result<(), String> {
+        let Some(out) = &self.dead_letter else { return Ok(()) };
         let at = record.record();
         let source = &self.input.source;
-        let (reason, partition, offset) =
-            (failed.error.to_string(), source.partition.to_string(), at.offset.to_string());
-        let mut headers = record.batch.headers(record.index);
+        let reason: String = failed.error.to_string().chars().take(LONGEST_REASON).collect();
+        let (partition, offset) = (source.partition.to_string(), at.offset.to_string());
         let ours = [
             ("marlowe-error", reason.as_str()),
             ("marlowe-agent", &self.name),
             ("marlowe-topic", &source.topic),
             ("marlowe-partition", &partition),
             ("marlowe-offset", &offset),
-        ];
+        ]
+        .map(|(name, value)| Header::new(name, value.as_bytes()));
+        let mut headers = record.batch.headers(record.index);
         // Whoever asked is told; the letter asks nobody.
         headers.retain(|header| !is_about_a_request(header));
-        headers.extend(ours.map(|(name, value)| Header { name, value: value.as_bytes() }));
+        headers.extend(ours);
         let turn = &self.link.turn;
         turn.begin(hand, at.timestamp);
-        let letter = NewRecord { timestamp: at.timestamp, key: at.key, value: at.value, headers: &headers };
-        turn.send(hand, out.topic, out.partition(at.key, turn), letter);
+        let whole = NewRecord { timestamp: at.timestamp, key: at.key, value: at.value, headers: &headers };
+        let without_headers = NewRecord { headers: &ours, ..whole };
+        // The event's own timestamp may be what the broker refuses.
+        let place = format!("{source}@{}", at.offset);
+        let place = NewRecord { timestamp: self.clock.now(), key: Some(place.as_bytes()), value: None, headers: &ours };
+        let letters: &[NewRecord<'_>] = match failed.told {
+            Told::Everything => &[whole, without_headers, place],
+            Told::Place => &[place],
+            Told::Nothing => return Err(reason),
+        };
+        for letter in letters {
+            if out.fits(letter) {
+                turn.send(hand, out.topic, out.partition(letter.key, turn), *letter);
+                return Ok(());
+            }
+        }
+        Err("it is larger than a record may be".into())
+    }
+}
+
+/// How much is told of why an event failed, in characters: it must fit into a record.
+pub(super) const LONGEST_REASON: usize = 1024;
+/// Asks for the turn. Who does not wait any more, since a handler may drop what it waits for, does not keep it from others.
+struct Asking<'a>(Option<&'a Runner>);
+
+impl<'a> Asking<'a> {
+    fn begin(runner: &'a Runner) -> Self {
+        runner.asks.set(true);
+        Self(Some(runner))
+    }
+
+    /// The turn was given, and is taken.
+    fn end(mut self) {
+        if let Some(runner) = self.0.take() {
+            runner.asks.set(false);
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(runner) = self.0 {
+            runner.asks.set(false);
+            if runner.strand.holder().is_some_and(|holder| holder.who == runner.who) {
+                runner.strand.release();
+            }
+        }
     }
 }
 
@@ -214,6 +292,8 @@ impl Runner {
 pub(crate) struct Failed {
     pub(crate) error: HandlerError,
     retry: Retry,
+    /// How much of it is told outside.
+    told: Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,11 +312,11 @@ impl Failed {
 
     /// A failure that another try may mend.
     pub(crate) fn of(error: HandlerError) -> Self {
-        Self { error, retry: Retry::Useful }
+        Self { error, retry: Retry::Useful, told: Told::Everything }
     }
 
     /// Bytes that do not decode.
     pub(crate) fn undecodable(error: crate::codec::CodecError) -> Self {
-        Self { error: error.into(), retry: Retry::Useless }
+        Self { error: error.into(), retry: Retry::Useless, told: Told::Everything }
     }
 }

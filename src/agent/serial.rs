@@ -6,11 +6,12 @@ use super::counters::count;
 use super::failure::EventFailure;
 use super::handler::Handler;
 use super::input::Cursor;
-use super::runner::{ALONE, Failed, Runner};
+use super::runner::{Failed, Runner};
 
 /// Handles an input's events one at a time, in order, each with the turn in hand.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
-    let Runner { link, input, counters, participants, .. } = &runner;
+    let Runner { link, strand, input, counters, participants, .. } = &runner;
+    let hand = strand.hand;
     let replies = handler.replies();
     loop {
         let holder = runner.turn().await;
@@ -35,23 +36,31 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 if let Some(key) = next.as_ref().and_then(|next| next.key) {
                     participants.iter().for_each(|participant| participant.expect(key));
                 }
-                link.turn.begin(ALONE, at.timestamp);
-                let outcome = AssertUnwindSafe(handler.handle(&at, &record)).catch_unwind().await;
-                // Most events succeed, and send nothing: their outcome is looked at where it lies.
-                let plain = matches!(outcome, Ok(Ok(Some(_)))) && !link.turn.is_marked() && !replies;
-                let concluded = if plain { Ok(true) } else { runner.conclude(&handler, ALONE, &record, outcome) };
+                let concluded = match runner.condemned() {
+                    Some(failed) => Err(failed),
+                    None => {
+                        link.turn.begin(hand, at.timestamp);
+                        let outcome = AssertUnwindSafe(handler.handle(&at, &record)).catch_unwind().await;
+                        // Most events succeed, and send nothing: their outcome is looked at where it lies.
+                        let plain = matches!(outcome, Ok(Ok(Some(_))))
+                            && !link.turn.is_marked()
+                            && !link.is_cautious()
+                            && !replies;
+                        if plain { Ok(true) } else { runner.conclude(&handler, hand, &record, outcome) }
+                    }
+                };
                 match concluded {
                     Ok(true) => count(&counters.handled),
                     Ok(false) => {}
                     Err(failed) => {
                         if let Err(failure) = again(&runner, &handler, failed, &record).await {
-                            link.turn.release();
+                            strand.release();
                             link.fail(failure);
                             return;
                         }
                     }
                 }
-                link.apply(ALONE, participants);
+                link.apply(hand, runner.number, participants);
                 input.finish(at.offset);
                 record.index += 1;
             }
@@ -59,7 +68,7 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 break;
             }
         }
-        link.turn.release();
+        strand.release();
     }
 }
 
@@ -73,11 +82,11 @@ async fn again<H: Handler>(
     let mut tries = 1;
     while let Some(wait) = runner.retry(&failed, tries) {
         // Others may go on meanwhile: of this event nothing is left.
-        runner.link.turn.release();
+        runner.strand.release();
         tokio::time::sleep(wait).await;
         runner.turn().await;
         tries += 1;
-        match runner.attempt(handler, ALONE, &record.record(), record).await {
+        match runner.attempt(handler, runner.strand.hand, &record.record(), record).await {
             Ok(kept) => {
                 if kept {
                     count(&runner.counters.handled);
@@ -87,5 +96,5 @@ async fn again<H: Handler>(
             Err(again) => failed = again,
         }
     }
-    runner.give_up(&failed, tries, ALONE, record)
+    runner.give_up(&failed, tries, runner.strand.hand, record)
 }

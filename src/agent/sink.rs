@@ -5,7 +5,7 @@ use marlowe_broker::{NewRecord, Partitioner};
 
 use super::input::Cursor;
 use crate::client::ask_headers::is_about_a_request;
-use crate::codec::{Codec, CodecError, TopicKey};
+use crate::codec::{Codec, CodecError, TopicKey, encode_value};
 use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, Topic, open_out_topic};
 use crate::turn::Turn;
@@ -59,14 +59,13 @@ impl<R: 'static> OpenSink<R> {
         reply: &R,
     ) -> Result<(), CodecError> {
         let hand = turn.hand(|| "a sink".into());
-        let mut value = self.buffer.borrow_mut();
-        value.clear();
-        self.codec.encode(reply, &mut value)?;
+        let mut buffer = self.buffer.borrow_mut();
+        let value = encode_value(&*self.codec, reply, &mut buffer)?;
         let mut headers = event.batch.headers(event.index);
         // What is sent on asks nobody.
         headers.retain(|header| !is_about_a_request(header));
         let timestamp = event.record().timestamp;
-        self.out.send(turn, hand, NewRecord { timestamp, key, value: Some(&value), headers: &headers });
+        self.out.send(turn, hand, NewRecord { timestamp, key, value, headers: &headers });
         Ok(())
     }
 }

@@ -10,18 +10,26 @@ use marlowe_broker::Timestamp;
 use super::answers::Answering;
 use super::counters::count;
 use super::event::Event;
-use super::failure::{EventFailure, panic_text};
+use super::failure::{EventFailure, Then};
 use super::handler::ValueReader;
 use super::input::Cursor;
-use super::runner::{ALONE, Failed, Runner};
+use super::runner::{Failed, Runner};
 use crate::HandlerError;
 use crate::codec::{CodecError, TopicKey};
+use crate::panics::panic_text;
 
 /// The events of one partition, as a [`stream`](crate::AgentBuilder::stream) agent gets them.
 ///
 /// An event is acknowledged when the next one is asked for: then all that was done for it applies together. If the
 /// handler returns an error instead, nothing of it is left and the agent's failure policy decides; the handler is then
 /// begun anew.
+///
+/// The futures of `next` and `take` can be dropped, in a `select!` or a timeout: what came before is acknowledged, and no event
+/// is lost; the next call gives it. While a handler waits for something else and has no event in hand, other agents and
+/// timers have the turn. Tables are used while an event is in hand.
+///
+/// A [drain](crate::Running::drain), and a shard that moves to another worker, wait until the events in hand are
+/// acknowledged, so until the handler asks for the next: a handler that has done its part should ask soon.
 pub struct Events<K, V> {
     shared: Rc<Shared<V>>,
     key: std::marker::PhantomData<fn() -> K>,
@@ -40,6 +48,8 @@ struct Shared<V> {
     failed: RefCell<Option<Failed>>,
     /// Whether the handler asked for an event at all.
     asked: Cell<bool>,
+    /// How many of the input's first records were in a batch that failed: they are handed out one by one.
+    one_by_one: Cell<usize>,
 }
 
 impl<K: TopicKey, V: 'static> Events<K, V> {
@@ -51,6 +61,12 @@ impl<K: TopicKey, V: 'static> Events<K, V> {
     /// Up to `max` values as one event: waits for the first, then up to `within` for the others. All of them are
     /// acknowledged together when the next ones are asked for. Tables can be read and written meanwhile as for a single
     /// event.
+    ///
+    /// It does not wait for more than a partition is [read ahead](crate::Config::queue_bytes): a full buffer is a full batch.
+    /// A batch that fails is tried again as a whole, as often as the agent retries. If the agent
+    /// [skips](crate::AgentBuilder::skip) events that fail or sends them to a [dead-letter
+    /// topic](crate::AgentBuilder::dead_letter), the batch's events are then handed out one by one, each as a batch of one, and
+    /// only those that fail alone go that way.
     ///
     /// # Panics
     /// When `max` is 0.
@@ -152,6 +168,10 @@ impl<V: 'static> Shared<V> {
         loop {
             self.acknowledge().await;
             let record = self.record().await;
+            if let Some(condemned) = self.runner.condemned() {
+                self.give_up(&record, condemned).await;
+                continue;
+            }
             if let Some(value) = self.read(&record, &read).await {
                 self.in_hand.set(1);
                 return Some(value);
@@ -169,29 +189,38 @@ impl<V: 'static> Shared<V> {
         self.asked.set(true);
         let input = &self.runner.input;
         let at_least = |count: usize| {
-            std::future::poll_fn(move |_| if input.waiting() >= count { Poll::Ready(()) } else { Poll::Pending })
+            std::future::poll_fn(move |_| {
+                if input.waiting() >= count || input.is_full() { Poll::Ready(()) } else { Poll::Pending }
+            })
         };
         loop {
             self.acknowledge().await;
             self.release();
             at_least(1).await;
+            let max = if self.one_by_one.get() > 0 { 1 } else { max };
+            // A batch is one commit's at least: where a commit may hold few events only, so may a batch.
+            let max = self.runner.link.quota().map_or(max, |quota| max.min(quota as usize));
             // Too few within the time is as good.
             let _ = tokio::time::timeout(within, at_least(max)).await;
-            self.record().await;
+            let first = self.record().await;
+            if let Some(condemned) = self.runner.condemned() {
+                self.give_up(&first, condemned).await;
+                continue;
+            }
             let mut values = Vec::new();
             while self.in_hand.get() < max
                 && let Some(record) = input.peek(self.in_hand.get())
             {
                 count(&self.runner.counters.events);
-                match read(self, &record) {
+                match self.try_to_read(&record, &read) {
                     Ok(value) => {
                         self.in_hand.set(self.in_hand.get() + 1);
                         values.extend(value);
                     }
                     // It is dealt with alone, after those before it.
                     Err(_) if self.in_hand.get() > 0 => break,
-                    Err(error) => {
-                        self.undecodable(&record, error).await;
+                    Err(failed) => {
+                        self.give_up(&record, failed).await;
                         break;
                     }
                 }
@@ -212,7 +241,7 @@ impl<V: 'static> Shared<V> {
                 && record.record().timestamp <= until
             {
                 self.turn.set(Some((left - 1, until)));
-                self.runner.link.turn.begin(ALONE, record.record().timestamp);
+                self.runner.link.turn.begin(self.runner.strand.hand, record.record().timestamp);
                 return record;
             }
             self.release();
@@ -227,24 +256,36 @@ impl<V: 'static> Shared<V> {
         read: &impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
     ) -> Option<T> {
         count(&self.runner.counters.events);
-        match read(self, record) {
+        match self.try_to_read(record, read) {
             Ok(Some(value)) => Some(value),
             Ok(None) => {
                 self.answer(record);
                 self.finish_first(record);
                 None
             }
-            Err(error) => {
-                self.undecodable(record, error).await;
+            Err(failed) => {
+                self.give_up(record, failed).await;
                 None
             }
         }
     }
 
-    async fn undecodable(&self, record: &Cursor, error: CodecError) {
-        let failed = Failed::undecodable(error);
+    /// Reads a record. The filters and the decoder are the user's code, too, and what they panic at is this record.
+    fn try_to_read<T>(
+        &self,
+        record: &Cursor,
+        read: &impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
+    ) -> Result<Option<T>, Failed> {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| read(self, record))) {
+            Ok(value) => value.map_err(Failed::undecodable),
+            Err(panic) => Err(Failed::of(panic_text(&*panic).into())),
+        }
+    }
+
+    /// Deals with a record that no try can help, as the agent's policy says.
+    async fn give_up(&self, record: &Cursor, failed: Failed) {
         count(&self.runner.counters.failed);
-        match self.runner.give_up(&failed, 1, ALONE, record) {
+        match self.runner.give_up(&failed, 1, self.runner.strand.hand, record) {
             Ok(()) => self.finish_first(record),
             Err(failure) => self.stop(failure).await,
         }
@@ -260,17 +301,20 @@ impl<V: 'static> Shared<V> {
                 .filter_map(|ahead| self.runner.input.peek(ahead))
                 .for_each(|event| self.answer(&event));
         }
-        if let Some(error) = self.runner.link.turn.take_failure(ALONE) {
+        let (link, hand) = (&self.runner.link, self.runner.strand.hand);
+        let refused = link.turn.take_failure(hand).map_or_else(|| link.check(hand, &self.runner.participants), Err);
+        if let Err(error) = refused {
             self.failed.replace(Some(Failed::of(error)));
             // The driver sees it and begins the handler anew.
             std::future::pending::<()>().await;
         }
         let counters = &self.runner.counters;
         counters.handled.set(counters.handled.get() + self.in_hand.get() as u64);
-        self.runner.link.apply(ALONE, &self.runner.participants);
+        link.apply(hand, self.runner.number, &self.runner.participants);
+        link.count_batch(self.in_hand.get());
         for _ in 0..self.in_hand.replace(0) {
             if let Some(record) = self.runner.input.peek(0) {
-                self.runner.input.finish(record.record().offset);
+                self.finish(&record);
             }
         }
     }
@@ -280,19 +324,25 @@ impl<V: 'static> Shared<V> {
         if let Some(answering) = &self.answering
             && let Err(error) = answering.send(record, &())
         {
-            self.runner.link.turn.fail(ALONE, error.into());
+            self.runner.link.turn.fail(self.runner.strand.hand, error.into());
         }
     }
 
     /// Passes the input's first record, of which nothing is in hand but perhaps a dead letter.
     fn finish_first(&self, record: &Cursor) {
-        self.runner.link.apply(ALONE, &self.runner.participants);
+        let hand = self.runner.strand.hand;
+        self.runner.link.apply(hand, self.runner.number, &self.runner.participants);
+        self.finish(record);
+    }
+
+    fn finish(&self, record: &Cursor) {
         self.runner.input.finish(record.record().offset);
+        self.one_by_one.set(self.one_by_one.get().saturating_sub(1));
     }
 
     fn release(&self) {
         if self.turn.take().is_some() {
-            self.runner.link.turn.release();
+            self.runner.strand.release();
         }
     }
 
@@ -318,6 +368,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
         turn: Cell::new(None),
         failed: RefCell::new(None),
         asked: Cell::new(false),
+        one_by_one: Cell::new(0),
     });
     let mut tries = (marlowe_broker::Offset::ZERO, 0);
     loop {
@@ -339,7 +390,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             .await
         };
         let Shared { runner, in_hand, .. } = &*shared;
-        let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(ALONE) } else { None };
+        let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(runner.strand.hand) } else { None };
         let failed = match (outcome, refused) {
             (_, Some(error)) => Failed::of(error),
             (Err(failed), None) => failed,
@@ -350,7 +401,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             }
             (Ok(()), None) => Failed::of("the stream's handler returned without asking for an event".into()),
         };
-        runner.link.discard(ALONE, &runner.participants);
+        runner.link.discard(runner.strand.hand, &runner.participants);
         let first = runner.input.position();
         tries = if tries.0 == first { (first, tries.1 + 1) } else { (first, 1) };
         if let Some(wait) = runner.retry(&failed, tries.1) {
@@ -371,9 +422,16 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             // There is no event to blame, so none to skip.
             shared.stop(stopped).await;
         }
+        if in_hand.get() > 1 && runner.policy.then != Then::Stop {
+            // Each is tried alone, as often as any event: most of them are good.
+            shared.one_by_one.set(in_hand.replace(0));
+            tries.1 = 0;
+            shared.release();
+            continue;
+        }
         for _ in 0..in_hand.replace(0) {
             let Some(record) = runner.input.peek(0) else { break };
-            if let Err(failure) = runner.give_up(&failed, tries.1, ALONE, &record) {
+            if let Err(failure) = runner.give_up(&failed, tries.1, runner.strand.hand, &record) {
                 shared.stop(failure).await;
             }
             shared.finish_first(&record);

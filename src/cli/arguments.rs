@@ -33,6 +33,9 @@ pub(crate) struct GlobalOptions {
     /// The folder for the workers' tables, and for the embedded broker's topics [default: none, all is kept in memory]
     #[arg(long, global = true, env = "MARLOWE_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// The largest record that the program sends, in bytes; it bounds the rows of tables, too [default: 10485760, on Kafka 1000000]
+    #[arg(long, global = true, env = "MARLOWE_MAX_MESSAGE_BYTES", value_name = "N", value_parser = clap::value_parser!(u32).range(1000..=1_000_000_000))]
+    pub(crate) max_message_bytes: Option<u32>,
     /// Where the web server listens, and where commands find a running worker
     #[arg(long, global = true, env = "MARLOWE_WEB", value_name = "HOST:PORT|off", default_value = "127.0.0.1:6066", value_parser = web)]
     pub(crate) web: Web,
@@ -54,6 +57,9 @@ pub(crate) struct WorkerOptions {
     /// How many lanes, which are threads that process shards, a worker has [default: the cores, shared among the workers]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     lanes: Option<u16>,
+    /// Starts anew where the broker in --data-dir is lost or damaged; what is left is moved to a folder of its own there
+    #[arg(long)]
+    set_aside: bool,
     /// The time between two commits, in milliseconds [default: 100]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     commit_interval: Option<u64>,
@@ -113,6 +119,8 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
         format: GraphFormat,
     },
+    /// Passes over one event that stops the program, which must be stopped; says first what that is
+    Skip(SkipArguments),
     /// Deletes what the program keeps, so that it begins again; says what that is first
     Reset(ResetArguments),
     /// Writes a script that completes this command line in a shell
@@ -146,14 +154,48 @@ pub(crate) struct TableArguments {
 
 /// What `send` sends where.
 #[derive(Clone, Debug, Args)]
-#[command(override_usage = "send [OPTIONS] TOPIC|@AGENT [KEY] VALUE")]
+#[command(
+    override_usage = "send [OPTIONS] TOPIC|@AGENT [KEY] VALUE\n       send [OPTIONS] TOPIC|@AGENT [KEY] --tombstone"
+)]
 pub(crate) struct SendArguments {
     /// The topic, or @ and an agent's name for the topic it reads
     #[arg(value_name = "TOPIC|@AGENT")]
     pub(crate) to: String,
     /// The key, if the record has one, and the value in JSON; text need not be quoted
-    #[arg(value_name = "[KEY] VALUE", num_args = 1..=2, required = true, allow_negative_numbers = true)]
+    #[arg(value_name = "[KEY] VALUE", num_args = 1..=2, required_unless_present = "tombstone", allow_negative_numbers = true)]
     pub(crate) record: Vec<String>,
+    /// Sends a record that has no value: in a compacted topic, it says that the key is gone
+    #[arg(long)]
+    pub(crate) tombstone: bool,
+    /// When it happened, in milliseconds since 1970 [default: now]
+    #[arg(long, value_name = "MILLISECONDS", allow_negative_numbers = true)]
+    pub(crate) timestamp: Option<i64>,
+    /// The partition it goes to [default: the key's]
+    #[arg(long, value_name = "N")]
+    pub(crate) partition: Option<u32>,
+    /// A header of the record; a name alone is a header without a value. May be given more than once
+    #[arg(long = "header", value_name = "NAME[=TEXT]")]
+    pub(crate) headers: Vec<String>,
+}
+
+/// What `skip` passes over.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SkipArguments {
+    /// The topic, as the error names it: one of the program's, or one that Marlowe added
+    #[arg(value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// The event's partition
+    #[arg(value_name = "PARTITION")]
+    pub(crate) partition: u32,
+    /// The event's offset
+    #[arg(value_name = "OFFSET")]
+    pub(crate) offset: u64,
+    /// Only this agent passes over it [default: every agent whose next event it is]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Does it
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// What `reset` deletes.
@@ -227,6 +269,7 @@ impl WorkerOptions {
             instance: self.instance.or(top.instance),
             session_timeout: self.session_timeout.or(top.session_timeout),
             drain: self.drain || top.drain,
+            set_aside: self.set_aside || top.set_aside,
             cluster: self.cluster.over(top.cluster),
         }
     }
@@ -239,6 +282,8 @@ impl WorkerOptions {
         };
         config.broker = global.broker.choice(kafka)?;
         config.data_dir = global.data_dir.clone();
+        config.set_aside = self.set_aside;
+        config.max_message_bytes = global.max_message_bytes.map(|bytes| bytes as usize);
         config.instance = self.instance.clone();
         self.cluster.set(&mut config);
         if let Some(workers) = self.workers {

@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::arguments::Web;
 
@@ -67,7 +69,7 @@ impl RunningWorker {
             .build();
         let worker = Self { address, agent: config.into() };
         let (_, health) = worker.answer(worker.agent.get(worker.url("/healthz")).call())?;
-        match health.get("app").and_then(Value::as_str) {
+        match json(&health).get("app").and_then(Value::as_str) {
             None => Err(ClientError::NoWorker { address }),
             Some(found) if found != app => {
                 Err(ClientError::OtherApp { address, found: found.to_owned(), wanted: app.to_owned() })
@@ -76,13 +78,15 @@ impl RunningWorker {
         }
     }
 
-    pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
+    pub(crate) fn get(&self, path: &str) -> Result<Box<RawValue>, ClientError> {
         self.accept(self.answer(self.agent.get(self.url(path)).call())?)
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+    pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Box<RawValue>, ClientError> {
         let request = self.agent.post(self.url(path)).header("content-type", "application/json");
-        self.accept(self.answer(request.send(body.to_string()))?)
+        // What is asked serializes: it is made of text, numbers and JSON.
+        let body = serde_json::to_string(body).unwrap_or_default();
+        self.accept(self.answer(request.send(body))?)
     }
 
     /// That what answers does not answer as a worker does.
@@ -97,19 +101,25 @@ impl RunningWorker {
     fn answer(
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<(u16, Value), ClientError> {
+    ) -> Result<(u16, Vec<u8>), ClientError> {
         let gone = |source| ClientError::NoAnswer { address: self.address, source: Box::new(source) };
         let mut response = response.map_err(gone)?;
         let body = response.body_mut().read_to_vec().map_err(gone)?;
-        let json = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
-        Ok((response.status().as_u16(), json))
+        Ok((response.status().as_u16(), body))
     }
 
-    fn accept(&self, (status, body): (u16, Value)) -> Result<Value, ClientError> {
+    /// The answer as it came: numbers in it are not read and written again.
+    fn accept(&self, (status, body): (u16, Vec<u8>)) -> Result<Box<RawValue>, ClientError> {
         if (200..300).contains(&status) {
-            return Ok(body);
+            return serde_json::from_slice(&body).map_err(|_| self.is_none());
         }
+        let body = json(&body);
         let reason = body.get("error").and_then(Value::as_str).map_or_else(|| body.to_string(), str::to_owned);
         Err(ClientError::Refused { address: self.address, status, reason })
     }
+}
+
+/// What a body says in JSON; other text stands for itself.
+fn json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into())
 }

@@ -19,6 +19,8 @@ mod named;
 mod reset;
 mod rows;
 mod send;
+mod skip;
+mod stopped;
 mod store;
 mod worker;
 
@@ -68,7 +70,7 @@ impl App {
     /// The command line: reads the process's arguments, does what they say, and ends the process.
     ///
     /// Without a command the program runs as a worker. `program --help` tells all: `worker`, `agents`, `tables`, `topics`,
-    /// `table`, `send`, `topology`, `reset`, `completion`.
+    /// `table`, `send`, `topology`, `skip`, `reset`, `completion`.
     ///
     /// ```no_run
     /// let mut app = marlowe::App::new("page-views");
@@ -113,6 +115,7 @@ impl Invocation {
         let Arguments { global, worker, command } = arguments;
         let bars = MultiProgress::new();
         log::start(global.log.as_deref(), &bars)?;
+        crate::panic_place::note();
         let command = match command {
             None => Command::Worker(worker),
             Some(Command::Worker(own)) => Command::Worker(own.over(worker)),
@@ -125,7 +128,7 @@ impl Invocation {
             .map_err(CliError::system("start the runtime"))?;
         let App { program, command_line } = app;
         let config = WorkerOptions::default().config(&global, &command_line.kafka)?;
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
             match command {
                 Command::Worker(options) => {
                     let run = worker::WorkerRun {
@@ -150,10 +153,14 @@ impl Invocation {
                 }
                 Command::Table(asked) => rows::show(&program, &asked, global.web, &console)?,
                 Command::Send(asked) => send::send(&program, &asked, &config, global.web, &console).await?,
+                Command::Skip(asked) => skip::skip(Arc::new(program), asked, &config, &console).await?,
                 Command::Reset(asked) => reset::reset(&program, asked, &config, &console).await?,
                 Command::Completion { shell } => command_line.complete(shell, &console),
             }
             Ok(())
-        })
+        });
+        // What is still blocked, a handler that never returns perhaps, does not keep the process.
+        runtime.shutdown_background();
+        done
     }
 }

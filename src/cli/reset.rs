@@ -1,18 +1,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, CommittedOffset, Offset, Partition, SharedBroker, TopicPartition};
+use marlowe_broker::{CommittedOffset, Offset, Partition, SharedBroker, TopicPartition};
 use serde::Serialize;
 
 use super::arguments::ResetArguments;
 use super::console::{Console, Style};
 use super::error::CliError;
+use super::stopped::check_stopped;
 use super::store::{has_broker, has_topics, partitions};
 use crate::config::Config;
+use crate::data_folder::DataFolder;
 use crate::program::Program;
 use crate::running::open_broker;
-use crate::topology::{TopicRole, Topology};
-use crate::worker::{RunError, TablesFolder, beginnings};
+use crate::topology::{TopicRole, Topology, list_topic};
+use crate::worker::{RunError, TablesFolder, beginnings, check_owner};
 
 /// What a reset deletes, and what it leaves.
 #[derive(Debug, Serialize)]
@@ -48,7 +50,10 @@ pub(crate) async fn reset(
         done: false,
         topics: Vec::new(),
         read_again: Vec::new(),
-        folders: config.data_dir.as_deref().map_or(Ok(Vec::new()), table_folders)?,
+        folders: match &config.data_dir {
+            Some(path) => DataFolder::look(path, &program.app)?.tables()?,
+            None => Vec::new(),
+        },
         kept: Vec::new(),
         leader_anchor: "".into(),
     };
@@ -57,7 +62,7 @@ pub(crate) async fn reset(
     let locks = locks?;
     let mut broker = None;
     if has_broker(config) {
-        let opened = open_broker(config).await?;
+        let opened = open_broker(&program.app, config).await?;
         plan.find_topics(program, &opened, asked).await?;
         broker = Some(opened);
     }
@@ -76,25 +81,6 @@ pub(crate) async fn reset(
     Ok(())
 }
 
-/// The folders in which workers keep their tables.
-fn table_folders(data_dir: &std::path::Path) -> Result<Vec<PathBuf>, CliError> {
-    let entries = match std::fs::read_dir(data_dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(CliError::system(format!("look into {}", data_dir.display()))(error)),
-    };
-    let mut folders: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let number = name.strip_prefix("tables-");
-            path.is_dir() && number.is_some_and(|number| number.parse::<usize>().is_ok())
-        })
-        .collect();
-    folders.sort();
-    Ok(folders)
-}
-
 impl Plan {
     /// Finds which of the program's topics are there, and whose they are.
     async fn find_topics(
@@ -107,13 +93,20 @@ impl Plan {
         let graph = program.graph();
         // Without the existing counts: a program whose partitions do not fit any more is one that wants a reset.
         let topology = Topology::resolve(graph, &Default::default())?;
+        check_owner(&topology, &**broker).await?;
         let (own, internal): (Vec<_>, Vec<_>) =
             topology.graph.topics.iter().partition(|topic| topic.role == TopicRole::Declared);
         let own: Vec<Arc<str>> = own.into_iter().map(|topic| topic.name.clone()).collect();
-        let mut deleted: Vec<Arc<str>> = internal.into_iter().map(|topic| topic.name.clone()).collect();
+        // First those that tell where agents are: as long as they are there, agents go on where they were with the tables that are
+        // there. They may be of groups that had other names in earlier editions of the program.
+        let names = topology.graph.tables.iter().map(|table| &table.name);
+        let names = names.chain(topology.graph.topics.iter().map(|topic| &topic.name));
+        let mut deleted: Vec<Arc<str>> = names.map(|name| topology.places_log_of(name)).collect();
+        deleted.extend(internal.into_iter().map(|topic| topic.name.clone()));
         deleted.extend(topology.groups.iter().map(|group| topology.anchor(group)));
         self.leader_anchor = topology.leader_anchor();
         deleted.push(self.leader_anchor.clone());
+        deleted.push(list_topic(&program.app));
         // How far a source is belongs to what it has fed: it is kept as that is, or the same would be fed twice.
         let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
         let sources = positions.map(|position| position.topic);
@@ -133,18 +126,7 @@ impl Plan {
 
     async fn delete_topics(&self, program: &Program, broker: &SharedBroker) -> Result<(), RunError> {
         if self.topics.contains(&self.leader_anchor) {
-            // A group's positions are an administrator's to set only when it has no members. This one means nothing.
-            let anchor = TopicPartition::new(self.leader_anchor.clone(), Partition::new(0));
-            match broker.commit_offsets(&self.app, None, &[(anchor, Offset::ZERO.into())]).await {
-                Err(BrokerError::Fenced { .. } | BrokerError::GroupNotEmpty { .. }) => {
-                    return Err(RunError::Settings(format!(
-                        "app {} has workers at work on {}: stop them first (one that was killed counts until its session is over)",
-                        self.app,
-                        broker.location()
-                    )));
-                }
-                answer => answer.map_err(RunError::broker("looking whether workers are at work"))?,
-            }
+            check_stopped(broker, &self.app, &self.leader_anchor).await?;
         }
         // Positions first: what is interrupted here is done again from the start, and nothing is passed over.
         for topic in &self.read_again {

@@ -1,4 +1,5 @@
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::arguments::{TableArguments, Web};
 use super::client::RunningWorker;
@@ -21,18 +22,24 @@ pub(crate) fn show(program: &Program, asked: &TableArguments, web: Web, console:
         Some(key) => format!("{path}/{}{}", encode(key.as_bytes()), asked.row_query()),
         None => format!("{path}{}", asked.page_query()),
     })?;
+    let (rows, next) = match &asked.key {
+        Some(_) => serde_json::from_str(answer.get()).map(|row: Row| (vec![row], None)),
+        None => serde_json::from_str(answer.get()).map(|page: Page| (page.rows, page.next)),
+    }
+    .map_err(|_| worker.is_none())?;
     console.answer(&answer, || {
-        let rows = match answer.get("rows").and_then(Value::as_array) {
-            Some(rows) => rows.iter().collect(),
-            None => vec![&answer],
-        };
         let mut grid = Grid::new(["key", "value", "partition"]);
-        for row in rows {
-            let cell = |name: &str| row.get(name).map(text).unwrap_or_default();
-            grid.row([cell("key"), cell("value"), cell("partition")]);
+        for Row { key, value, error, partition } in &rows {
+            // A row that does not decode says why in its value's place.
+            let value = match (error, value) {
+                (Some(error), _) => error.clone(),
+                (None, Some(value)) => text(value),
+                (None, None) => String::new(),
+            };
+            grid.row([text(key), value, partition.map(|partition| partition.to_string()).unwrap_or_default()]);
         }
         let mut text = grid.text(console);
-        if let Some(next) = answer.get("next").and_then(Value::as_str) {
+        if let Some(next) = &next {
             text.push('\n');
             text.push_str(&console.paint(Style::Faint, &format!("there are more: --from '{next}'")));
         }
@@ -41,9 +48,26 @@ pub(crate) fn show(program: &Program, asked: &TableArguments, web: Web, console:
     Ok(())
 }
 
+/// A page of rows, as a worker answers it.
+#[derive(Deserialize)]
+struct Page {
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// A row, as a worker answers it.
+#[derive(Deserialize)]
+struct Row {
+    key: Box<RawValue>,
+    value: Option<Box<RawValue>>,
+    /// Why the row does not decode.
+    error: Option<String>,
+    partition: Option<u32>,
+}
+
 /// A value for people: text without its quotes.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn text(value: &RawValue) -> String {
+    serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
 }
 
 impl TableArguments {

@@ -1,4 +1,4 @@
-use marlowe_broker::{Header, NewRecord, SharedBroker, TopicPartition};
+use marlowe_broker::{NewRecord, SharedBroker, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::{SendArguments, Web};
@@ -12,7 +12,7 @@ use crate::client::Outgoing;
 use crate::config::Config;
 use crate::program::Program;
 use crate::running::open_broker;
-use crate::topic::{AnyTopic, WrittenRecord};
+use crate::topic::{AnyTopic, WrittenPlace, WrittenRecord};
 use crate::topology::AgentRole;
 use crate::web::percent::encode;
 use crate::worker::{RunError, prepare_topics};
@@ -34,14 +34,22 @@ pub(crate) async fn send(
     console: &Console,
 ) -> Result<(), CliError> {
     let topic = destination(program, &asked.to)?;
-    let (key, value) = match asked.record.as_slice() {
-        [key, value] => (Some(key.as_str()), value),
-        [value] => (None, value),
-        other => return Err(CliError::Usage(format!("`send` takes [KEY] VALUE, and got {other:?}"))),
+    let (key, value) = match (asked.record.as_slice(), asked.tombstone) {
+        ([key, value], false) => (Some(key.as_str()), Some(value.as_str())),
+        ([value], false) => (None, Some(value.as_str())),
+        ([key], true) => (Some(key.as_str()), None),
+        ([], true) => (None, None),
+        (other, true) => return Err(CliError::Usage(format!("`send --tombstone` takes [KEY], and got {other:?}"))),
+        (other, false) => return Err(CliError::Usage(format!("`send` takes [KEY] VALUE, and got {other:?}"))),
     };
-    let record = WrittenRecord::from_words(topic, key, value)?;
+    let headers = asked.headers.iter().map(|header| match header.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (header.clone(), None),
+    });
+    let place = WrittenPlace { timestamp: asked.timestamp, partition: asked.partition, headers: headers.collect() };
+    let record = WrittenRecord::from_words(topic, key, value, place)?;
     let opened = match has_topics(config) {
-        true => Some(open_broker(config).await),
+        true => Some(open_broker(&program.app, config).await),
         false => None,
     };
     let place = match opened {
@@ -78,8 +86,8 @@ fn destination(program: &Program, to: &str) -> Result<&'static dyn AnyTopic, Cli
 
 fn ask(program: &Program, topic: &dyn AnyTopic, record: &WrittenRecord, web: Web) -> Result<Place, ClientError> {
     let worker = RunningWorker::find(web, &program.app)?;
-    let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), &serde_json::json!(record))?;
-    serde_json::from_value(answer).map_err(|_| worker.is_none())
+    let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), record)?;
+    serde_json::from_str(answer.get()).map_err(|_| worker.is_none())
 }
 
 async fn produce(
@@ -89,12 +97,11 @@ async fn produce(
     config: &Config,
     broker: &SharedBroker,
 ) -> Result<Place, CliError> {
-    let topology = prepare_topics(program, &**broker).await?;
-    let partitions = topology.partitions.get(topic.name()).copied().unwrap_or(program.default_partitions);
-    let record = record.encode(topic, partitions, config.clock.now(), &*config.entropy)?;
+    let topology = prepare_topics(program, &**broker, &*config.clock, config.topic_settings()).await?;
+    let record = record.encode(topic, &topology, config.clock.now(), &*config.entropy)?;
     let failed = || RunError::broker(format!("sending to topic `{}`", record.topic));
-    let Outgoing { topic, partition, timestamp, key, value, headers } = &record;
-    let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header { name, value }).collect();
+    let Outgoing { topic, partition, timestamp, key, value, .. } = &record;
+    let headers = record.headers();
     let new = NewRecord { timestamp: *timestamp, key: key.as_deref(), value: value.as_deref(), headers: &headers };
     let mut producer = broker.producer().map_err(failed())?;
     let to = TopicPartition { topic: topic.clone(), partition: *partition };

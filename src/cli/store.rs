@@ -5,6 +5,7 @@ use marlowe_broker::{BrokerError, SharedBroker};
 
 use super::error::CliError;
 use crate::config::{BrokerChoice, Config};
+use crate::data_folder::DataFolder;
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::topology::Topology;
@@ -18,7 +19,7 @@ pub(crate) fn has_topics(config: &Config) -> bool {
 /// Whether there is a broker to look into. To look into the embedded broker's folder must not create it.
 pub(crate) fn has_broker(config: &Config) -> bool {
     match config.broker {
-        BrokerChoice::Embedded => config.data_dir.as_ref().is_some_and(|folder| folder.join("broker").is_dir()),
+        BrokerChoice::Embedded => config.data_dir.as_ref().is_some_and(|folder| DataFolder::has_broker(folder)),
         _ => true,
     }
 }
@@ -41,7 +42,7 @@ pub(crate) async fn topology(program: &Program, config: &Config) -> Result<Topol
     }
     let mut existing = BTreeMap::new();
     if has_broker(config) {
-        match open_broker(config).await {
+        match open_broker(&program.app, config).await {
             Ok(broker) => existing = partitions(&broker).await?,
             Err(error) if is_in_use(&error) => {
                 tracing::info!("a worker has the folder: the numbers of partitions are those declared");

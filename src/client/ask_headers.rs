@@ -22,7 +22,7 @@ pub(crate) fn is_about_a_request(header: &Header<'_>) -> bool {
     [ASKS, REPLY_TO, REPLY_KEY, CORRELATION].contains(&header.name)
 }
 
-/// The value of a header.
+/// The value of a header, if it has one.
 pub(crate) fn find<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
-    headers.iter().find(|header| header.name == name).map(|header| header.value)
+    headers.iter().find(|header| header.name == name)?.value
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ask_headers::{ASKS, CORRELATION, REPLY_ERROR, REPLY_TO, find};
 use super::{AskError, ClientProducer, Outgoing, Sent};
+use crate::limits::after;
 
 /// How soon to try again when replies cannot be read.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -56,8 +57,8 @@ enum Ear {
     Gone,
 }
 
-/// The bytes of a reply, or why there is none.
-type Reply = Result<Vec<u8>, String>;
+/// The bytes of a reply, which may have no value, or why there is none.
+type Reply = Result<Option<Vec<u8>>, String>;
 
 impl Asker {
     /// An asker that hears replies in one of the `partitions` of the topic `replies`, and the task that listens for it.
@@ -108,7 +109,7 @@ impl Asker {
         mut record: Outgoing,
         within: Duration,
     ) -> Result<Pending, AskError> {
-        let deadline = Instant::now() + within;
+        let deadline = after(within);
         self.hears(agent, deadline, within).await?;
         let ticket = self.ticket();
         let Shared { run, replies, producer, .. } = &*self.shared;
@@ -117,7 +118,7 @@ impl Asker {
             (REPLY_TO, format!("{}/{}", replies.topic, replies.partition)),
             (CORRELATION, format!("{run}-{}", ticket.number)),
         ];
-        record.headers.extend(headers.map(|(name, value)| (name.to_owned(), value.into_bytes())));
+        record.headers.extend(headers.map(|(name, value)| (name.to_owned(), Some(value.into_bytes()))));
         match timeout_at(deadline, producer.send(record)).await {
             Ok(Ok(request)) => Ok(Pending { agent: agent.clone(), request, ticket, deadline, within }),
             Ok(Err(source)) => Err(AskError::Send { agent: agent.clone(), source }),
@@ -162,7 +163,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Waits for the bytes of the reply.
-    pub(crate) async fn reply(self) -> Result<(Vec<u8>, Sent), AskError> {
+    pub(crate) async fn reply(self) -> Result<(Option<Vec<u8>>, Sent), AskError> {
         let Self { agent, request, mut ticket, deadline, within } = self;
         match timeout_at(deadline, &mut ticket.reply).await {
             Ok(Ok(Ok(value))) => Ok((value, request)),
@@ -230,7 +231,7 @@ impl Shared {
             let headers = batch.headers(index);
             let Some(number) = find(&headers, CORRELATION).and_then(|whose| self.own(whose)) else { continue };
             let reply = match find(&headers, REPLY_ERROR) {
-                None => Ok(batch.get(index).value.unwrap_or_default().to_vec()),
+                None => Ok(batch.get(index).value.map(<[u8]>::to_vec)),
                 Some(reason) => Err(String::from_utf8_lossy(reason).into_owned()),
             };
             let waits = self.waiting.lock().remove(&number);

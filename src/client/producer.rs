@@ -7,7 +7,7 @@ use marlowe_broker::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::Sent;
-use crate::codec::CodecError;
+use crate::codec::{CodecError, KeyTooLong};
 
 /// How many records may wait for the producer before senders wait too.
 const WAITING: usize = 4096;
@@ -26,7 +26,14 @@ pub(crate) struct Outgoing {
     pub(crate) timestamp: Timestamp,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Outgoing {
+    /// The headers, lent.
+    pub(crate) fn headers(&self) -> Vec<Header<'_>> {
+        self.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect()
+    }
 }
 
 struct Request {
@@ -54,6 +61,9 @@ pub enum SendError {
         /// Why.
         source: CodecError,
     },
+    /// The key is longer than a table's keys may be.
+    #[error(transparent)]
+    KeyTooLong(#[from] KeyTooLong),
     /// The worker or client has stopped.
     #[error("topic `{topic}`: the worker or client that sends has stopped")]
     Stopped {
@@ -128,12 +138,11 @@ fn send(
             destination
         }
     };
-    let headers: Vec<Header<'_>> = record.headers.iter().map(|(name, value)| Header { name, value }).collect();
     let new = NewRecord {
         timestamp: record.timestamp,
         key: record.key.as_deref(),
         value: record.value.as_deref(),
-        headers: &headers,
+        headers: &record.headers(),
     };
     producer.send(destination, new)?;
     Ok((partition, destination))

@@ -38,6 +38,20 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// The key in JSON.
     fn to_json(&self) -> JsonValue;
 
+    /// Reads what [`to_json`](Self::to_json) writes: by default text and everything else as the topic form has it.
+    ///
+    /// # Errors
+    /// When the JSON is no such key.
+    fn from_json(json: &JsonValue) -> Result<Self, CodecError> {
+        let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
+        let key = Self::decode(text.as_bytes())?;
+        if key.to_json() == *json {
+            return Ok(key);
+        }
+        let expected = format!("a key of type {} in JSON", short_type_name::<Self>());
+        Err(CodecError::new(expected, "it is of another type").with_input(text.as_bytes()))
+    }
+
     /// Hashes the key that has this topic form, as its [`Hash`] does, and says whether it did. By this a table has rows at hand
     /// before the events that ask for them are decoded; where the key would have to be decoded for it (the default), it has not.
     fn hash_topic_form<H: Hasher>(_bytes: &[u8], _state: &mut H) -> bool {
@@ -116,6 +130,14 @@ impl Key for Vec<u8> {
         match std::str::from_utf8(self) {
             Ok(text) => JsonValue::from(text),
             Err(_) => JsonValue::from(self.clone()),
+        }
+    }
+
+    fn from_json(json: &JsonValue) -> Result<Self, CodecError> {
+        match json {
+            JsonValue::String(text) => Ok(text.clone().into_bytes()),
+            json => serde_json::from_value(json.clone())
+                .map_err(|error| CodecError::new("a key of bytes in JSON, text or numbers", error)),
         }
     }
 
@@ -225,9 +247,24 @@ macro_rules! tuple_keys {
             }
 
             fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-                serde_json::from_slice(bytes).map_err(|error| {
-                    CodecError::new(format!("a key {} in JSON", short_type_name::<Self>()), error).with_input(bytes)
+                serde_json::from_slice(bytes).or_else(|error| {
+                    // Bytes that are text stand as text, which serde takes for no bytes.
+                    let key = serde_json::from_slice(bytes).ok().and_then(|json| Self::from_json(&json).ok());
+                    key.ok_or_else(|| {
+                        CodecError::new(format!("a key {} in JSON", short_type_name::<Self>()), error).with_input(bytes)
+                    })
                 })
+            }
+
+            fn from_json(json: &JsonValue) -> Result<Self, CodecError> {
+                match json.as_array() {
+                    Some(parts) if parts.len() == $count => Ok(($($name::from_json(&parts[$index])?,)+)),
+                    _ => Err(CodecError::new(
+                        format!("a key {} in JSON", short_type_name::<Self>()),
+                        concat!("it is no array of ", $count),
+                    )
+                    .with_input(json.to_string().as_bytes())),
+                }
             }
 
             fn encode_ordered(&self, out: &mut Vec<u8>) {
@@ -261,13 +298,21 @@ tuple_keys!(A 0, B 1, C 2, D 3; 4);
 /// One part of a tuple: its ordered form with each 0 written as 0 255, then 0 0. So no part is the start of another,
 /// and the order of the whole is that of the parts.
 fn encode_part<K: Key>(key: &K, out: &mut Vec<u8>) {
-    let mut part = Vec::new();
-    key.encode_ordered(&mut part);
-    for byte in part {
-        out.push(byte);
-        if byte == 0 {
-            out.push(255);
+    let start = out.len();
+    key.encode_ordered(out);
+    let mut from = out.len();
+    let zeros = out[start..].iter().filter(|byte| **byte == 0).count();
+    out.resize(from + zeros, 0);
+    // From the back, so that nothing is written over before it is moved.
+    let mut to = out.len();
+    while from < to {
+        from -= 1;
+        if out[from] == 0 {
+            to -= 1;
+            out[to] = 255;
         }
+        to -= 1;
+        out[to] = out[from];
     }
     out.extend_from_slice(&[0, 0]);
 }
@@ -302,6 +347,9 @@ pub trait TopicKey: Clone + Debug + Send + Sync + 'static {
     /// Appends the key's bytes and says whether there is a key.
     fn encode_key(&self, out: &mut Vec<u8>) -> bool;
 
+    /// Appends the form that a store would keep, of what may be the key of a row.
+    fn encode_row_key(&self, _out: &mut Vec<u8>) {}
+
     /// Reads the key of a record.
     ///
     /// # Errors
@@ -313,6 +361,10 @@ impl<K: Key> TopicKey for K {
     fn encode_key(&self, out: &mut Vec<u8>) -> bool {
         self.encode(out);
         true
+    }
+
+    fn encode_row_key(&self, out: &mut Vec<u8>) {
+        self.encode_ordered(out);
     }
 
     fn decode_key(bytes: Option<&[u8]>) -> Result<Self, CodecError> {
@@ -334,6 +386,12 @@ impl<K: Key> TopicKey for Option<K> {
         self.is_some()
     }
 
+    fn encode_row_key(&self, out: &mut Vec<u8>) {
+        if let Some(key) = self {
+            key.encode_ordered(out);
+        }
+    }
+
     fn decode_key(bytes: Option<&[u8]>) -> Result<Self, CodecError> {
         bytes.map(K::decode).transpose()
     }
@@ -353,8 +411,11 @@ impl TopicKey for () {
 mod tests {
     use std::hash::{BuildHasher, DefaultHasher, RandomState};
 
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
+    use super::super::KeyTooLong;
     use super::*;
 
     fn ordered<K: Key>(key: &K) -> Vec<u8> {
@@ -407,6 +468,46 @@ mod tests {
             round_trip(&a.1);
             round_trip(&(a.0.clone(), b.0.clone()));
         }
+
+        #[test]
+        fn n1_3_keys_of_bytes_and_of_tuples_come_back(
+            bytes in proptest::collection::vec(prop_oneof![Just(0_u8), Just(b'a'), any::<u8>()], 0..6),
+            text in any::<String>(),
+            number in any::<u64>(),
+        ) {
+            round_trip(&bytes);
+            round_trip(&(bytes.clone(), text.clone()));
+            round_trip(&(number, bytes.clone(), text.clone(), i64::MIN));
+            round_trip(&((bytes.clone(), number), (text, bytes.clone()), true));
+            let json = (bytes.clone(), number).to_json();
+            prop_assert_eq!(<(Vec<u8>, u64)>::from_json(&json).unwrap(), (bytes, number));
+        }
+    }
+
+    #[test]
+    fn what_is_no_tuple_of_its_types_is_no_key() {
+        for json in [r#"["a"]"#, r#"["a",1,2]"#, r#"[1,"a"]"#, r#"["a","1"]"#, r#"{"a":1}"#, r#"[["a"],1]"#, "a"] {
+            assert!(<(Vec<u8>, u64)>::decode(json.as_bytes()).is_err(), "{json}");
+        }
+        assert!(<(String, u64)>::decode(b"[12,1]").is_err() && <(String, u64)>::decode(br#"["12",1]"#).is_ok());
+    }
+
+    #[test]
+    fn n1_1_a_key_over_the_limit_is_refused_with_its_length_and_start() {
+        let table: Arc<str> = "words".into();
+        let mut room = b"old".to_vec();
+        let key = "ü".repeat(1_000);
+        assert_eq!(KeyTooLong::check(&table, &key, 2_000, &mut room), Ok(()));
+        let error = KeyTooLong::check(&table, &key, 1_999, &mut room).unwrap_err();
+        assert_eq!((error.len, error.limit), (2_000, 1_999));
+        let text = error.to_string();
+        assert!(
+            text.contains("`words`") && text.contains("2000 bytes") && text.contains("\"üü") && text.len() < 400,
+            "{text}"
+        );
+        // What counts is the ordered form: of zeros in a tuple it is twice as long.
+        assert!(KeyTooLong::check(&table, &("\0".repeat(1_000), 1_u8), 1_999, &mut room).is_err());
+        assert!(KeyTooLong::check(&table, &"\0".repeat(1_000), 1_999, &mut room).is_ok());
     }
 
     #[cfg(feature = "compact_str")]

@@ -2,11 +2,15 @@
 
 mod json;
 mod key;
+mod key_too_long;
 mod plain;
+mod strict;
 
 pub use json::Json;
 pub use key::{Key, TopicKey};
+pub use key_too_long::KeyTooLong;
 pub use plain::{Bytes, Text};
+use serde_json::value::RawValue;
 
 /// Turns values of one type into the bytes of a record's value, and back.
 ///
@@ -21,11 +25,25 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// When the value has no such form, as a map with non-text keys in JSON.
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
+    /// Whether `value` stands for a record without a value (a tombstone), which has no bytes. Nothing does (the default), unless a
+    /// codec of options says so, as [`Text`] and [`Bytes`] do.
+    fn is_missing(&self, _value: &T) -> bool {
+        false
+    }
+
     /// The value that `bytes` stand for.
     ///
     /// # Errors
     /// When they stand for none.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
+
+    /// The value that a record without a value (a tombstone) stands for.
+    ///
+    /// # Errors
+    /// When it stands for none (the default): the type has no place for "nothing", as an `Option` has.
+    fn decode_missing(&self) -> Result<T, CodecError> {
+        Err(CodecError::no_value::<T>())
+    }
 
     /// `bytes` as JSON, for people and the web.
     ///
@@ -38,6 +56,47 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// # Errors
     /// When the JSON does not fit the type.
     fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// As [`to_json`](Self::to_json), as text: [`serde_json::Value`] has no integers beyond 64 bits, and text has.
+    ///
+    /// # Errors
+    /// When the bytes do not decode.
+    fn to_json_text(&self, bytes: &[u8]) -> Result<Box<RawValue>, CodecError> {
+        serde_json::value::to_raw_value(&self.to_json(bytes)?).map_err(|error| CodecError::new("JSON", error))
+    }
+
+    /// As [`encode_json`](Self::encode_json), from text.
+    ///
+    /// # Errors
+    /// When the text is no JSON, or does not fit the type.
+    fn encode_json_text(&self, json: &str, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let json =
+            serde_json::from_str(json).map_err(|error| CodecError::new("JSON", error).with_input(json.as_bytes()))?;
+        self.encode_json(json, out)
+    }
+}
+
+/// The bytes of a record's value in `buffer`, which is emptied before; `None` for a record without a value.
+pub(crate) fn encode_value<'b, V: 'static>(
+    codec: &dyn Codec<V>,
+    value: &V,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Option<&'b [u8]>, CodecError> {
+    buffer.clear();
+    if codec.is_missing(value) {
+        return Ok(None);
+    }
+    codec.encode(value, buffer)?;
+    Ok(Some(buffer))
+}
+
+/// The value of a record, which may have none.
+#[inline]
+pub(crate) fn decode_value<V: 'static>(codec: &dyn Codec<V>, value: Option<&[u8]>) -> Result<V, CodecError> {
+    match value {
+        Some(bytes) => codec.decode(bytes),
+        None => codec.decode_missing(),
+    }
 }
 
 /// Bytes that do not decode, or a value that does not encode.
@@ -57,6 +116,15 @@ impl CodecError {
     /// Something that is not `expected`, for `reason`.
     pub fn new(expected: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Self(Box::new(Problem { expected: expected.into(), reason: reason.to_string(), input: None }))
+    }
+
+    /// A record without a value, where a `T` is wanted.
+    pub(crate) fn no_value<T>() -> Self {
+        let name = short_type_name::<T>();
+        let reason = format!(
+            "the record has no value (it is a tombstone); declare the topic's value as Option<{name}> to take it"
+        );
+        Self::new(format!("a {name}"), reason)
     }
 
     /// The same, showing the start of the bytes it is about.

@@ -97,7 +97,7 @@ impl Peers {
     pub(crate) async fn forward(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
         let wire = self.wire.clone();
         let mut answering = Answering(self.runtime.spawn(async move { wire.carry(request).await }));
-        (&mut answering.0).await.unwrap_or_else(|_| Err(Lost::Unsent("this process is stopping".into())))
+        (&mut answering.0).await.unwrap_or_else(|ended| Err(Lost::Unsent(unfinished(&ended))))
     }
 
     /// What workers say to each other, where they share a secret.
@@ -132,7 +132,7 @@ impl Peers {
                 Err(PeerError::Refused("it answers another question than it was asked: is it of this version?".into()))
             }
             Ok(answer) => answer,
-            Err(_) => Err(PeerError::Unreachable("this process is stopping".into())),
+            Err(ended) => Err(PeerError::Unreachable(unfinished(&ended))),
         }
     }
 }
@@ -190,6 +190,11 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
 
 fn unreachable(error: &(dyn Error + 'static)) -> PeerError {
     PeerError::Unreachable(chain(error))
+}
+
+/// Why a request was not carried to its end.
+fn unfinished(ended: &tokio::task::JoinError) -> String {
+    if ended.is_panic() { format!("asking panicked: {ended}") } else { "this process is stopping".to_owned() }
 }
 
 /// The whole chain of why: the client's own words are only that it failed.

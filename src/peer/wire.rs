@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_bounded_and_says_that_there_is_more() {
-        let position = SlicePosition { changelog: Offset::new(9), inbox: Offset::new(3), epoch: 0 };
+        let position = SlicePosition { changelog: Offset::new(9), inbox: Offset::new(3), ..SlicePosition::default() };
         let answer = |sizes: &[usize]| {
             let mut rows = Rows::new();
             for (number, size) in sizes.iter().enumerate() {

@@ -5,6 +5,7 @@ use marlowe_broker::{Clock, Entropy, RecordLimit};
 
 use crate::client::{Asker, ClientProducer};
 use crate::table::{GlobalStore, Routes};
+use crate::topology::Topology;
 
 /// What a worker has that its shards, timers and web handlers use alike.
 pub(crate) struct WorkerScope {
@@ -16,8 +17,7 @@ pub(crate) struct WorkerScope {
     /// The ways to every partition of every table.
     pub(crate) routes: Arc<Routes>,
     pub(crate) globals: BTreeMap<Arc<str>, GlobalStore>,
-    /// How many partitions each topic of the program has.
-    pub(crate) partitions: BTreeMap<Arc<str>, u32>,
+    pub(crate) topology: Arc<Topology>,
     pub(crate) producer: ClientProducer,
     /// Asks agents, if the program has any that answer.
     pub(crate) asker: Option<Asker>,
@@ -31,7 +31,7 @@ impl WorkerScope {
     /// # Panics
     /// When it is not a topic of the program: all are looked up or created before anything is opened.
     pub(crate) fn partitions(&self, topic: &str) -> u32 {
-        match self.partitions.get(topic) {
+        match self.topology.partitions.get(topic) {
             Some(partitions) => *partitions,
             None => unreachable!("topic `{topic}` is part of the program"),
         }

@@ -1,14 +1,21 @@
 //! A shard: partition *p* of a group's topics with slice *p* of its tables, processed by one thread at a time.
 
+mod committed_places;
+mod in_hand;
+mod inputs;
 mod open;
+mod places;
 mod positions;
+mod strand_task;
+mod strands;
 mod task;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use marlowe_broker::{Offset, Partition, TopicPartition};
+use marlowe_broker::{Offset, Partition, Timestamp};
 use marlowe_state::{PositionSlot, SlicePosition, Store, TableIndex};
 use tokio::sync::oneshot;
 
@@ -17,8 +24,12 @@ use crate::table::Owner;
 use crate::turn::{OutTopic, Participant};
 use crate::watch;
 
-pub(crate) use open::{InputStart, ShardPlan};
-pub(crate) use positions::{CommittedInputs, InputPositions, includes, to_commit};
+pub(crate) use committed_places::{CommittedPlaces, NewPlaces};
+pub(crate) use in_hand::{HeldBy, ShardInHand, StrandInHand};
+pub(crate) use inputs::{Expired, InputStart, ShardInputs};
+pub(crate) use open::ShardPlan;
+pub(crate) use places::{InputPlaces, Places, place_of};
+pub(crate) use positions::GroupPosition;
 pub(crate) use task::ShardTask;
 
 /// Which shard: a co-partition group, by its number in the topology, and a partition.
@@ -27,6 +38,10 @@ pub(crate) struct ShardId {
     pub(crate) group: usize,
     pub(crate) partition: Partition,
 }
+
+/// How long ago a store of an idle shard was known to be current, at most; and of one that is closed.
+const AGED: Duration = Duration::from_secs(60 * 60);
+const AGED_AT_CLOSE: Duration = Duration::from_secs(60);
 
 /// What a lane holds of a shard that is at work in it.
 pub(crate) struct Shard {
@@ -39,10 +54,16 @@ pub(crate) struct Shard {
     pub(crate) timers: Vec<Rc<TimerCounters>>,
     pub(crate) owner: Owner,
     pub(crate) control: Rc<Control>,
+    /// What it has in hand, for threads other than the lane's.
+    pub(crate) in_hand: ShardInHand,
     /// Marked at each commit, for those who wait for a position.
     pub(crate) committed: watch::Sender<()>,
-    /// The positions that were committed last.
-    pub(crate) positions: RefCell<Vec<(TopicPartition, marlowe_broker::CommittedOffset)>>,
+    /// As of when the store is known to be current, by the clock.
+    pub(crate) as_of: Cell<Timestamp>,
+    /// Where its agents are, as that was committed last.
+    pub(crate) committed_places: RefCell<CommittedPlaces>,
+    /// The log in which it keeps their places.
+    pub(crate) places_log: OutTopic,
 }
 
 /// An agent as its lane sees it.
@@ -87,6 +108,22 @@ pub(crate) struct Control {
 }
 
 impl Shard {
+    /// How far each agent is, by its number.
+    pub(crate) fn places(&self) -> impl ExactSizeIterator<Item = Offset> {
+        self.agents.iter().map(|agent| agent.input.position())
+    }
+
+    /// Whether an agent is elsewhere than where it was when that was committed last.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.committed_places.borrow().have_moved(&self.agents)
+    }
+
+    /// Whether it is long ago that the store was known to be current, for a shard that is idle or is being closed.
+    pub(crate) fn has_aged(&self, now: Timestamp) -> bool {
+        let limit = if self.link.closing.get() { AGED_AT_CLOSE } else { AGED };
+        !self.tables.is_empty() && now.since(self.as_of.get()) >= limit
+    }
+
     /// About how many bytes wait for a commit.
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         uncommitted_bytes(&self.participants, &self.link)

@@ -1,20 +1,22 @@
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
+use marlowe_broker::TopicPartition;
 use marlowe_state::{PositionSlot, SliceIsolation, Store, TableIndex};
 
-use super::positions::InputPositions;
-use super::task::{TaskAgent, TaskTimer};
+use super::committed_places::CommittedPlaces;
+use super::in_hand::ShardInHand;
+use super::inputs::ShardInputs;
+use super::strand_task::{StrandTask, TaskAgent, TaskTimer};
+use super::strands::strands;
 use super::{Control, Shard, ShardAgent, ShardId, ShardTable, ShardTask, TimerCounters};
 use crate::agent::{AnyAgent, Input, LaneNews, Opening, ShardLink};
 use crate::program::Program;
 use crate::scope::{ShardScope, WorkerScope};
 use crate::table::Owner;
 use crate::topology::Topology;
-use crate::turn::OutTopics;
+use crate::turn::{Caution, Doer, OutTopics, Strand};
 use crate::watch;
 
 /// A shard that is ready to be opened in a lane: its store is restored, and its inputs' positions are known.
@@ -22,16 +24,10 @@ pub(crate) struct ShardPlan {
     pub(crate) id: ShardId,
     pub(crate) owner: Owner,
     pub(crate) store: Arc<dyn Store>,
-    /// The group's committed positions in the shard's inputs, and where each input starts.
-    pub(crate) inputs: BTreeMap<Arc<str>, InputStart>,
-}
-
-/// Where the agents of one input partition go on.
-#[derive(Clone, Debug)]
-pub(crate) struct InputStart {
-    pub(crate) committed: Option<CommittedOffset>,
-    /// The first record there.
-    pub(crate) earliest: Offset,
+    /// Where its agents go on.
+    pub(crate) inputs: ShardInputs,
+    /// How carefully it works, after a commit that could not be made.
+    pub(crate) caution: Caution,
 }
 
 impl ShardPlan {
@@ -62,25 +58,44 @@ impl ShardPlan {
             out_topics,
             worker,
         );
-        let link = Rc::new(ShardLink::new(scope.turn.clone(), lane));
+        let link = Rc::new(ShardLink::new(scope.turn.clone(), lane, self.caution.clone()));
         let control = Rc::new(Control::default());
 
+        let timers: Vec<_> =
+            program.partition_timers.iter().filter(|timer| in_group(&timer.node().name, &group.timers)).collect();
+        let of_agents = agents.iter().map(|agent| agent.node().edges.slices);
+        let slices: Vec<_> = of_agents.chain(timers.iter().map(|timer| timer.node().edges.slices)).collect();
+        let mut in_strand = strands(&slices.iter().map(Vec::as_slice).collect::<Vec<_>>()).into_iter();
+        let mut strand_tasks: Vec<StrandTask> = Vec::new();
+        let mut next_strand = |tasks: &mut Vec<StrandTask>| {
+            let number = in_strand.next().unwrap_or(0);
+            if number == tasks.len() {
+                tasks.push(StrandTask::new(Rc::new(Strand::new(scope.turn.take_hand()))));
+            }
+            number
+        };
+
         let mut shard_agents = Vec::new();
-        let mut task_agents = Vec::new();
-        for (who, agent) in agents.into_iter().enumerate() {
+        for agent in agents {
             let node = agent.node();
             let source = TopicPartition { topic: node.reads.clone(), partition: self.id.partition };
-            let start = self.inputs.get(&node.reads);
-            let positions = InputPositions::parse(start.and_then(|start| start.committed.as_ref()));
-            let earliest = start.map_or(Offset::ZERO, |start| start.earliest);
-            let input = Rc::new(Input::new(source, positions.of(&node.name, earliest)));
-            let open = agent.open(Opening { scope: &scope, who, input: input.clone(), link: link.clone() });
-            shard_agents.push(ShardAgent { name: open.name, input, counters: open.counters });
-            task_agents.push(TaskAgent { input: open.input, asks: open.asks, in_hand: open.in_hand, work: open.work });
+            let input = Rc::new(Input::new(source, self.inputs.at(&node.reads, &node.name)));
+            let strand = next_strand(&mut strand_tasks);
+            let task = &mut strand_tasks[strand];
+            let (who, strand, number) = (task.agents(), task.strand().clone(), Doer(shard_agents.len()));
+            let (input_of_agent, link) = (input.clone(), link.clone());
+            let open = agent.open(Opening { scope: &scope, who, number, strand, input: input_of_agent, link });
+            shard_agents.push(ShardAgent { name: open.name.clone(), input, counters: open.counters });
+            task.add_agent(TaskAgent {
+                name: open.name,
+                input: open.input,
+                asks: open.asks,
+                in_hand: open.in_hand,
+                work: open.work,
+            });
         }
-        let mut timers = Vec::new();
         let mut counters = Vec::new();
-        for timer in program.partition_timers.iter().filter(|timer| in_group(&timer.node().name, &group.timers)) {
+        for timer in timers {
             let open = timer.open(&scope);
             let counter = Rc::new(TimerCounters {
                 name: open.name.clone(),
@@ -88,7 +103,13 @@ impl ShardPlan {
                 failures: Default::default(),
             });
             counters.push(counter.clone());
-            timers.push(TaskTimer::new(open, counter));
+            let number = Doer(shard_agents.len() + counters.len() - 1);
+            let mut timer = TaskTimer::new(open, number, counter);
+            if self.caution.timers.contains(&(counters.len() - 1)) {
+                timer.run_again();
+            }
+            let strand = next_strand(&mut strand_tasks);
+            strand_tasks[strand].add_timer(timer);
         }
         let tables = group
             .tables
@@ -107,9 +128,15 @@ impl ShardPlan {
                 })
             })
             .collect();
+        let slots = (0..group.tables.len() as u32).map(PositionSlot);
+        let as_of = slots.map(|slot| self.store.position(slot).as_of).min();
         let participants = scope.participants();
         let clock = scope.worker.clock.clone();
-        let task = ShardTask::new(link.clone(), control.clone(), participants.clone(), task_agents, timers, clock);
+        let in_hand = ShardInHand { id: self.id, strands: strand_tasks.iter().map(StrandTask::in_hand).collect() };
+        let task = ShardTask::new(link.clone(), control.clone(), participants.clone(), strand_tasks, clock);
+        let log = topology.places_log(group);
+        let places_log = scope.out_topic(&log);
+        let places = CommittedPlaces::open(log, self.id.partition, &self.inputs, &shard_agents);
         let shard = Shard {
             id: self.id,
             link,
@@ -120,18 +147,12 @@ impl ShardPlan {
             timers: counters,
             owner: self.owner.clone(),
             control,
+            in_hand,
             committed: watch::Sender::new(()),
-            positions: RefCell::default(),
+            as_of: Cell::new(as_of.unwrap_or_default()),
+            committed_places: RefCell::new(places),
+            places_log,
         };
-        // What is committed already need not be committed again.
-        *shard.positions.borrow_mut() = self
-            .inputs
-            .iter()
-            .filter_map(|(topic, start)| {
-                let source = TopicPartition { topic: topic.clone(), partition: self.id.partition };
-                Some((source, start.committed.clone()?))
-            })
-            .collect();
         (Rc::new(shard), task)
     }
 }

@@ -1,107 +1,75 @@
+//! A group's positions in a shard's inputs, and the notes beside them.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 
-use super::{InputStart, ShardAgent};
-use crate::turn::{Includes, InputId, Stamp};
+use super::ShardAgent;
 
-/// Where each agent of a shard is in each of its topics.
+/// The most bytes of the notes beside positions that are written here. Brokers take four times as many by default.
+const LONGEST_NOTE: usize = 1024;
+
+/// A group's position in an input, and what the note beside it says.
 ///
-/// A group has one position per partition in the broker; agents that read one topic go at their own pace. So the position is the
-/// least of theirs, and who is ahead of it is noted in the position's metadata: `agent=offset;agent=offset`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct InputPositions {
-    committed: Option<Offset>,
-    ahead: BTreeMap<String, Offset>,
+/// A group has one position per partition in the broker; agents that read one topic go at their own pace. So the position is
+/// the least of theirs. The note names the log in which all of their places are, and each agent that is ahead if there is room for
+/// all of those: `log=TOPIC;agent=offset;agent=offset`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GroupPosition {
+    pub(crate) offset: Offset,
+    /// Where those agents are of which that is said.
+    pub(crate) agents: BTreeMap<Arc<str>, Offset>,
+    /// The topic of the log that was written to with this position.
+    pub(crate) log: Option<Arc<str>>,
 }
 
-impl InputPositions {
-    /// Reads what was committed.
-    pub(crate) fn parse(committed: Option<&CommittedOffset>) -> Self {
-        let Some(committed) = committed else { return Self::default() };
-        let ahead = committed
-            .metadata
-            .split(';')
-            .filter_map(|entry| entry.split_once('='))
-            .filter_map(|(agent, offset)| Some((agent.to_owned(), Offset::new(offset.parse().ok()?))))
-            .collect();
-        Self { committed: Some(committed.offset), ahead }
-    }
-
-    /// Where `agent` goes on; `start` is where one begins that never was here.
-    pub(crate) fn of(&self, agent: &str, start: Offset) -> Offset {
-        match (self.ahead.get(agent), self.committed) {
-            (Some(ahead), _) => *ahead,
-            (None, Some(committed)) => committed,
-            (None, None) => start,
+impl GroupPosition {
+    /// Reads what was committed. Editions of Marlowe without a log of places wrote the agents only.
+    pub(crate) fn parse(committed: &CommittedOffset) -> Self {
+        let mut position = Self { offset: committed.offset, ..Self::default() };
+        for (name, value) in committed.metadata.split(';').filter_map(|entry| entry.split_once('=')) {
+            match (value.parse(), name) {
+                (Ok(offset), agent) => drop(position.agents.insert(agent.into(), Offset::new(offset))),
+                // No topic's name is a number.
+                (Err(_), "log") => position.log = Some(value.into()),
+                (Err(_), _) => {}
+            }
         }
+        position
+    }
+
+    /// Where an agent is that read the topic when this was committed.
+    pub(crate) fn of(&self, agent: &str) -> Offset {
+        self.agents.get(agent).copied().unwrap_or(self.offset)
     }
 }
 
-/// An agent's name, and where it is.
-type AgentPlace<'a> = (&'a Arc<str>, Offset);
-
-/// What to commit: a position for each partition that the agents read.
-pub(crate) fn to_commit(agents: &[ShardAgent]) -> Vec<(TopicPartition, CommittedOffset)> {
-    let mut by_source: Vec<(&TopicPartition, Vec<AgentPlace<'_>>)> = Vec::new();
+/// Returns the positions to commit, one for each partition that the agents read.
+pub(crate) fn new_positions(log: &str, agents: &[ShardAgent]) -> Vec<(TopicPartition, CommittedOffset)> {
+    let mut by_source: Vec<(&TopicPartition, Vec<(&str, Offset)>)> = Vec::new();
     for agent in agents {
-        let place = (&agent.name, agent.input.position());
+        let place = (&*agent.name, agent.input.position());
         match by_source.iter_mut().find(|(source, _)| **source == agent.input.source) {
             Some((_, places)) => places.push(place),
             None => by_source.push((&agent.input.source, vec![place])),
         }
     }
-    by_source
-        .into_iter()
-        .map(|(source, places)| {
-            let least = places.iter().map(|(_, offset)| *offset).min().unwrap_or_default();
-            let ahead: Vec<String> = places
-                .iter()
-                .filter(|(_, offset)| *offset > least)
-                .map(|(name, offset)| format!("{name}={offset}"))
-                .collect();
-            (source.clone(), CommittedOffset { offset: least, metadata: ahead.join(";") })
-        })
-        .collect()
+    by_source.into_iter().map(|(source, places)| (source.clone(), new_position(log, &places))).collect()
 }
 
-/// The positions as a changelog record carries them (at least once), of each agent. A restore compares them with what was
-/// committed, and passes over records that run ahead of it.
-pub(crate) fn includes(agents: &[ShardAgent]) -> Includes {
-    let mut includes = Includes::default();
-    for agent in agents {
-        includes.add(InputId::of(&agent.input.source.topic, &agent.name), agent.input.position());
-    }
-    includes
-}
-
-/// What is committed of a shard's inputs, to compare stamps with.
-pub(crate) struct CommittedInputs(BTreeMap<InputId, Offset>);
-
-impl CommittedInputs {
-    /// Of agents, each with the topic that it reads.
-    pub(crate) fn of<'a>(
-        agents: impl Iterator<Item = (&'a str, &'a str)>,
-        inputs: &BTreeMap<Arc<str>, InputStart>,
-    ) -> Self {
-        let position = |(topic, agent)| {
-            let start: Option<&InputStart> = inputs.get(topic);
-            let positions = InputPositions::parse(start.and_then(|start| start.committed.as_ref()));
-            (InputId::of(topic, agent), positions.of(agent, Offset::ZERO))
-        };
-        Self(agents.map(position).collect())
-    }
-
-    /// Whether a changelog record with this stamp runs ahead of what was committed. An input that no agent reads any more is not
-    /// read again, so nothing runs ahead of it.
-    pub(crate) fn are_behind(&self, stamp: Stamp<'_>) -> bool {
-        stamp.includes().any(|(input, position)| self.0.get(&input).is_some_and(|committed| position > *committed))
-    }
+/// Returns the position in a partition in which agents are at these places.
+pub(crate) fn new_position(log: &str, places: &[(&str, Offset)]) -> CommittedOffset {
+    let offset = places.iter().map(|(_, offset)| *offset).min().unwrap_or_default();
+    let named = format!("log={log}");
+    // The log's last record tells it all: the note is for versions of Marlowe that do not read the log.
+    let ahead = places.iter().filter(|(_, at)| *at > offset);
+    let whole = ahead.fold(named.clone(), |note, (agent, at)| format!("{note};{agent}={at}"));
+    CommittedOffset { offset, metadata: if whole.len() <= LONGEST_NOTE { whole } else { named } }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::rc::Rc;
 
     use marlowe_broker::Partition;
@@ -109,43 +77,46 @@ mod tests {
     use super::*;
     use crate::agent::Input;
 
-    fn agent(name: &str, topic: &str, offset: u64) -> ShardAgent {
+    pub(in crate::shard) fn agent(name: &str, topic: &str, offset: u64) -> ShardAgent {
         let source = TopicPartition::new(topic, Partition::new(0));
-        ShardAgent {
-            name: name.into(),
-            input: Rc::new(Input::new(source, Offset::new(offset))),
-            counters: Rc::default(),
+        let input = Rc::new(Input::new(source, Offset::new(offset)));
+        ShardAgent { name: name.into(), input, counters: Rc::default() }
+    }
+
+    const LOG: &str = "app-t-positions";
+
+    fn notes(agents: &[ShardAgent]) -> Vec<(u64, String)> {
+        let note = |(_, committed): (TopicPartition, CommittedOffset)| (committed.offset.get(), committed.metadata);
+        new_positions(LOG, agents).into_iter().map(note).collect()
+    }
+
+    #[test]
+    fn a_note_says_where_agents_are_that_read_one_topic() {
+        let notes = notes(&[agent("a", "t", 7), agent("b", "t", 5), agent("c", "u", 9)]);
+        assert_eq!(notes, [(5, format!("log={LOG};a=7")), (9, format!("log={LOG}"))]);
+        let (offset, metadata) = notes[0].clone();
+        let read = GroupPosition::parse(&CommittedOffset { offset: Offset::new(offset), metadata });
+        assert_eq!((read.of("a"), read.of("b"), read.of("new")), (Offset::new(7), Offset::new(5), Offset::new(5)));
+        assert_eq!(read.log.as_deref(), Some(LOG));
+    }
+
+    #[test]
+    fn n2_6_a_note_is_short_however_many_agents_there_are() {
+        for many in [1, 10, 100, 1000] {
+            let name = |number: u64| format!("{number:0200}");
+            let agents: Vec<_> = (0..many).map(|number| agent(&name(number), "t", 1000 + number)).collect();
+            let (offset, metadata) = notes(&agents).remove(0);
+            assert!(metadata.len() <= LONGEST_NOTE && offset == 1000, "{metadata}");
+            let read = GroupPosition::parse(&CommittedOffset { offset: Offset::new(offset), metadata });
+            assert_eq!(read.log.as_deref(), Some(LOG));
         }
     }
 
     #[test]
-    fn agents_that_read_one_topic_each_go_on_where_they_were() {
-        let agents = [agent("a", "t", 7), agent("b", "t", 5), agent("c", "u", 9)];
-        let committed = to_commit(&agents);
-        assert_eq!(committed[0].1, CommittedOffset { offset: Offset::new(5), metadata: "a=7".into() });
-        let read = InputPositions::parse(Some(&committed[0].1));
-        assert_eq!(read.of("a", Offset::ZERO), Offset::new(7));
-        assert_eq!(read.of("b", Offset::ZERO), Offset::new(5));
-        assert_eq!(read.of("new", Offset::ZERO), Offset::new(5));
-        assert_eq!(InputPositions::parse(None).of("a", Offset::new(3)), Offset::new(3));
-    }
-
-    #[test]
-    fn a_record_ahead_of_what_was_committed_is_known() {
-        let bytes = Stamp::written(1, &includes(&[agent("a", "t", 7), agent("c", "u", 9)]));
-        let runs_ahead = |places: &[(&str, &str, u64)]| {
-            let start = |offset| InputStart {
-                committed: Some(CommittedOffset { offset: Offset::new(offset), metadata: String::new() }),
-                earliest: Offset::ZERO,
-            };
-            let inputs = places.iter().map(|(topic, _, offset)| ((*topic).into(), start(*offset))).collect();
-            let agents = places.iter().map(|(topic, agent, _)| (*topic, *agent));
-            CommittedInputs::of(agents, &inputs).are_behind(Stamp::read(&bytes).expect("it is a stamp"))
-        };
-        assert!(!runs_ahead(&[("t", "a", 7), ("u", "c", 9)]));
-        assert!(!runs_ahead(&[("t", "a", 8), ("u", "c", 10)]));
-        assert!(runs_ahead(&[("t", "a", 7), ("u", "c", 8)]));
-        assert!(runs_ahead(&[("t", "a", 6), ("u", "c", 9)]));
-        assert!(!runs_ahead(&[("u", "c", 9)]), "nobody reads the other one any more");
+    fn what_earlier_editions_wrote_is_read() {
+        let committed = CommittedOffset { offset: Offset::new(5), metadata: "a=7;log=9".into() };
+        let read = GroupPosition::parse(&committed);
+        assert_eq!((read.of("a"), read.of("log"), read.of("b")), (Offset::new(7), Offset::new(9), Offset::new(5)));
+        assert_eq!(read.log, None, "an agent may be called so");
     }
 }

@@ -1,72 +1,32 @@
-use std::cell::Cell;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
-use marlowe_broker::{Clock, Timestamp};
+use marlowe_broker::Clock;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use super::{Control, TimerCounters, uncommitted_bytes};
-use crate::HandlerError;
-use crate::agent::{ALONE, Input, ShardLink, panic_text};
-use crate::timer::{OpenTimer, next_tick};
-use crate::turn::{Holder, Participant};
+use super::strand_task::{May, Step, StrandTask};
+use super::{Control, uncommitted_bytes};
+use crate::agent::ShardLink;
+use crate::turn::Participant;
 
-/// How many events an agent may handle before it gives the turn back.
-const EVENTS_PER_TURN: u32 = 256;
-
-/// How many turns are given before the other shards of the lane go on.
+/// After how many turns the other shards of the lane go on.
 const TURNS_PER_POLL: u32 = 8;
 
-/// Every so many turns, the agent that waited longest has it instead of the one whose event is oldest, so that a topic
-/// with old events does not starve the others.
-const FAIR_EVERY: u32 = 8;
-
-/// A shard at work: gives its agents and timers the turn, one after the other, the oldest event first. It ends when it is told
-/// to stop and nothing is in hand any more.
+/// A shard at work: lets its strands go on, each as far as one turn, one after the other. It ends when it is told to stop and
+/// nothing is in hand any more.
 pub(crate) struct ShardTask {
     link: Rc<ShardLink>,
     control: Rc<Control>,
     participants: Vec<Rc<dyn Participant>>,
-    agents: Vec<TaskAgent>,
-    timers: Vec<TaskTimer>,
+    strands: Vec<StrandTask>,
     clock: Arc<dyn Clock>,
     /// Wakes the task for its next timer.
     alarm: Pin<Box<Sleep>>,
-    turns: u32,
-    last_served: usize,
     /// Who waits for all timers to have fired once more.
     firing: Vec<oneshot::Sender<()>>,
-}
-
-pub(crate) struct TaskAgent {
-    pub(crate) input: Rc<Input>,
-    /// Whether it would take the turn if it had something to do.
-    pub(crate) asks: Rc<Cell<bool>>,
-    /// How many events it has in hand without the turn.
-    pub(crate) in_hand: Rc<Cell<usize>>,
-    pub(crate) work: LocalBoxFuture<'static, ()>,
-}
-
-pub(crate) struct TaskTimer {
-    timer: OpenTimer,
-    counters: Rc<TimerCounters>,
-    due: Instant,
-    /// To be fired once more, whether it is due or not.
-    once_more: bool,
-    running: Option<LocalBoxFuture<'static, Result<(), HandlerError>>>,
-}
-
-impl TaskTimer {
-    pub(crate) fn new(timer: OpenTimer, counters: Rc<TimerCounters>) -> Self {
-        let due = Instant::now() + timer.interval;
-        Self { timer, counters, due, once_more: false, running: None }
-    }
 }
 
 impl ShardTask {
@@ -74,102 +34,12 @@ impl ShardTask {
         link: Rc<ShardLink>,
         control: Rc<Control>,
         participants: Vec<Rc<dyn Participant>>,
-        agents: Vec<TaskAgent>,
-        timers: Vec<TaskTimer>,
+        strands: Vec<StrandTask>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let first = timers.iter().map(|timer| timer.due).min();
+        let first = strands.iter().filter_map(StrandTask::next_due).min();
         let alarm = Box::pin(tokio::time::sleep_until(first.unwrap_or_else(far_away)));
-        Self { link, control, participants, agents, timers, clock, alarm, turns: 0, last_served: 0, firing: Vec::new() }
-    }
-
-    /// The next to have the turn: a timer that is due, or the agent whose next event is oldest. When the shard is stopping, only one
-    /// that has events in hand.
-    fn next_holder(&mut self, now: Instant, stopping: bool) -> Option<Holder> {
-        let agents = self.agents.len();
-        if !stopping && let Some(timer) = self.timers.iter().position(|timer| timer.once_more || timer.due <= now) {
-            return Some(Holder { who: agents + timer, events: 1, until: Timestamp::from_millis(i64::MAX) });
-        }
-        let waiting = || {
-            self.agents.iter().enumerate().filter_map(|(who, agent)| {
-                // One that handles events concurrently asks for the turn with an event in hand.
-                let has_begun = agent.in_hand.get() > 0;
-                if !agent.asks.get() || (stopping && !has_begun) {
-                    return None;
-                }
-                let next = agent.input.next_timestamp().or(has_begun.then_some(Timestamp::default()));
-                next.map(|timestamp| (timestamp, who))
-            })
-        };
-        let fair = self.turns % FAIR_EVERY == FAIR_EVERY - 1;
-        let chosen = if fair {
-            let after = |who: usize| (who + agents - self.last_served - 1) % agents;
-            waiting().min_by_key(|(_, who)| after(*who))?
-        } else {
-            waiting().min()?
-        };
-        let others = waiting().filter(|(_, who)| *who != chosen.1).map(|(timestamp, _)| timestamp).min();
-        let until = match others {
-            // The one that has waited longest gets at least one event.
-            Some(other) => other.max(chosen.0),
-            None => Timestamp::from_millis(i64::MAX),
-        };
-        self.last_served = chosen.1;
-        Some(Holder { who: chosen.1, events: EVENTS_PER_TURN, until })
-    }
-
-    fn poll_holder(&mut self, holder: Holder, context: &mut Context<'_>) {
-        let turn = self.link.turn.clone();
-        if let Some(agent) = self.agents.get_mut(holder.who) {
-            if turn.within(ALONE, || agent.work.as_mut().poll(context)).is_ready() {
-                turn.release();
-            }
-            return;
-        }
-        let timer = &mut self.timers[holder.who - self.agents.len()];
-        if timer.running.is_none() {
-            turn.begin(ALONE, self.clock.now());
-            let fire = AssertUnwindSafe((timer.timer.fire)()).catch_unwind();
-            timer.running =
-                Some(Box::pin(async move { fire.await.unwrap_or_else(|panic| Err(panic_text(&*panic).into())) }));
-        }
-        let Some(running) = &mut timer.running else { return };
-        let Poll::Ready(ended) = turn.within(ALONE, || running.as_mut().poll(context)) else { return };
-        timer.running = None;
-        timer.once_more = false;
-        let now = Instant::now();
-        if timer.due <= now {
-            timer.due = next_tick(timer.due, timer.timer.interval, now);
-        }
-        timer.counters.runs.set(timer.counters.runs.get() + 1);
-        let participants = &timer.timer.participants;
-        match turn.take_failure(ALONE).map_or(ended, Err) {
-            Ok(()) => self.link.apply(ALONE, participants),
-            Err(error) => {
-                self.link.discard(ALONE, participants);
-                timer.counters.failures.set(timer.counters.failures.get() + 1);
-                tracing::error!(
-                    timer = %timer.timer.name, partition = %turn.partition(),
-                    "partition timer failed, nothing of it was applied: {error}"
-                );
-            }
-        }
-        turn.release();
-    }
-
-    /// Lets those work that need no turn: concurrent handlers, and streams that wait for a batch to fill.
-    fn poll_others(&mut self, context: &mut Context<'_>) {
-        // Whose failure it was has ended, and must not be asked again.
-        if self.link.has_failed() {
-            return;
-        }
-        let holder = self.link.turn.holder().map(|holder| holder.who);
-        for (who, agent) in self.agents.iter_mut().enumerate() {
-            if Some(who) != holder {
-                // One that ended has told the link why.
-                let _ = agent.work.as_mut().poll(context);
-            }
-        }
+        Self { link, control, participants, strands, clock, alarm, firing: Vec::new() }
     }
 
     /// Its queues may be short enough to be read on, and much may wait for a commit.
@@ -178,9 +48,23 @@ impl ShardTask {
         self.link.wake_lane();
     }
 
+    /// What a strand may begin. Where a commit holds few events only, one goes on at a time, so that the count is exact.
+    fn may(&self) -> May {
+        let is_busy = || self.strands.iter().any(|strand| strand.strand().holder().is_some());
+        if self.link.quota_left().is_some_and(|left| left == 0 || is_busy()) {
+            May::Wait
+        } else if self.link.closing.get() {
+            May::Finish
+        } else if self.control.paused.get() {
+            May::Wait
+        } else {
+            May::Begin
+        }
+    }
+
     /// Sets the alarm to the next timer.
     fn set_alarm(&mut self, context: &mut Context<'_>) {
-        if let Some(due) = self.timers.iter().map(|timer| timer.due).min() {
+        if let Some(due) = self.strands.iter().filter_map(StrandTask::next_due).min() {
             if self.alarm.deadline() != due {
                 self.alarm.as_mut().reset(due);
             }
@@ -203,56 +87,51 @@ impl Future for ShardTask {
         this.link.set_waker(context.waker());
         let fire = this.control.fire.take();
         if !fire.is_empty() {
-            this.timers.iter_mut().for_each(|timer| timer.once_more = true);
+            this.strands.iter_mut().for_each(StrandTask::fire);
             this.firing.extend(fire);
         }
         let (mut turns, finished) = (0, this.link.finished.get());
         // Those without the turn see once what is new: records, or that they are to stop.
-        this.poll_others(context);
+        this.strands.iter_mut().for_each(|strand| strand.wake(&this.link, context));
         loop {
-            if this.link.has_failed() {
-                // The lane drops the shard; what is in hand is not finished and so not committed.
-                return Poll::Pending;
-            }
-            if let Some(holder) = this.link.turn.holder() {
-                this.poll_holder(holder, context);
-                if this.link.turn.holder().is_some() {
-                    // It waits for something.
-                    break;
-                }
-                this.poll_others(context);
-                if turns >= TURNS_PER_POLL {
-                    this.tell_lane();
-                    context.waker().wake_by_ref();
+            let before = turns;
+            for number in 0..this.strands.len() {
+                if this.link.has_failed() {
+                    // The lane drops the shard; what is in hand is not finished and so not committed.
                     return Poll::Pending;
                 }
+                let may = this.may();
+                if this.strands[number].step(may, &this.link, &*this.clock, context) == Step::Turn {
+                    turns += 1;
+                }
             }
-            if !this.firing.is_empty() && !this.timers.iter().any(|timer| timer.once_more) {
+            if this.link.has_failed() {
+                return Poll::Pending;
+            }
+            if !this.firing.is_empty() && this.strands.iter().all(StrandTask::has_fired) {
                 // Whoever asked may be gone.
                 for asked in this.firing.drain(..) {
                     let _ = asked.send(());
                 }
             }
-            let stopping = this.link.closing.get();
-            let in_hand = this.agents.iter().any(|agent| agent.in_hand.get() > 0);
-            if stopping && !in_hand {
+            if this.link.closing.get() && !this.strands.iter().any(StrandTask::is_busy) {
                 return Poll::Ready(());
             }
-            if this.control.paused.get() && !stopping {
+            if turns == before {
                 break;
             }
-            let Some(next) = this.next_holder(Instant::now(), stopping) else { break };
-            turns += 1;
-            this.turns = this.turns.wrapping_add(1);
-            this.link.turn.grant(next);
+            if turns >= TURNS_PER_POLL {
+                this.tell_lane();
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         // Also when a turn that was given before went on.
         if turns > 0 || this.link.finished.get() != finished {
             this.tell_lane();
         }
         // A timer that is due while it cannot run has the next turn after that; what ends it wakes the shard.
-        let may_run = this.link.turn.holder().is_none() && !this.control.paused.get() && !this.link.closing.get();
-        if may_run {
+        if this.may() == May::Begin {
             this.set_alarm(context);
         }
         Poll::Pending

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use marlowe_broker::{Clock, Timestamp};
 use tokio::time::Instant;
 
@@ -19,5 +22,27 @@ impl SimulatedClock {
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(BEGIN + self.begun.elapsed().as_millis() as i64)
+    }
+}
+
+/// A worker's clock. It is ahead of the simulation's, or behind.
+pub(crate) struct WorkerClock {
+    right: Arc<dyn Clock>,
+    ahead_millis: AtomicI64,
+}
+
+impl WorkerClock {
+    pub(crate) fn new(right: Arc<dyn Clock>) -> Self {
+        Self { right, ahead_millis: AtomicI64::new(0) }
+    }
+
+    pub(crate) fn set(&self, ahead_millis: i64) {
+        self.ahead_millis.store(ahead_millis, Ordering::Relaxed);
+    }
+}
+
+impl Clock for WorkerClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.right.now().millis() + self.ahead_millis.load(Ordering::Relaxed))
     }
 }

@@ -2,8 +2,7 @@ use marlowe_broker::{Isolation, OffsetSpec, Partition, TopicPartition};
 
 use super::simulation::Simulation;
 use crate::Topic;
-use crate::codec::TopicKey;
-use crate::topic::decode_value;
+use crate::codec::{TopicKey, decode_value};
 
 /// A record as it is read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub struct Committed {
     /// Its value.
     pub value: Option<Vec<u8>>,
     /// Its headers.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Simulation {
@@ -65,7 +64,9 @@ impl Simulation {
                             partition,
                             key: record.key.map(<[u8]>::to_vec),
                             value: record.value.map(<[u8]>::to_vec),
-                            headers: headers.map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
+                            headers: headers
+                                .map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)))
+                                .collect(),
                         }
                     }));
                     at = batch.next_offset();

@@ -154,11 +154,13 @@ impl DiskStore {
     pub(crate) fn open(
         path: &Path,
         layout: StoreLayout,
+        owner: String,
         disk: Arc<Disk>,
         used: Arc<DiskUse>,
     ) -> Result<Self, StoreError> {
         let boot = format!("{}-{}", disk.owner, disk.boots.load(Ordering::Relaxed));
-        let options = LmdbOptions { map_size: MAP_SIZE, boot_id: Some(boot), ..LmdbOptions::default() };
+        let options =
+            LmdbOptions { map_size: MAP_SIZE, boot_id: Some(boot), owner: Some(owner), ..LmdbOptions::default() };
         Ok(Self { store: LmdbStore::open(path, layout, options)?, path: path.to_owned(), disk, used })
     }
 
@@ -242,7 +244,7 @@ mod tests {
         let path = disk.folder().join("tables-0").join("shard-0");
         let open = || {
             let layout = StoreLayout { tables: vec!["table".into()], slots: 1 };
-            DiskStore::open(&path, layout, disk.clone(), Arc::default()).unwrap()
+            DiskStore::open(&path, layout, "a store".to_owned(), disk.clone(), Arc::default()).unwrap()
         };
         let write = |store: &DiskStore, until: u64| {
             let mut rows = Rows::new();

@@ -1,11 +1,13 @@
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use marlowe_broker::{Partition, TopicPartition};
 use tokio::time::Instant;
 
 use super::faults::Faults;
-use super::network::Weather;
+use super::network::{OldPositions, Weather};
 use super::simulation::Simulation;
 
 /// What goes wrong.
@@ -23,7 +25,18 @@ enum Repair {
     Calm,
     Broker,
     Disk(usize),
+    Positions,
 }
+
+/// How often a clock is set, in turns of 1000.
+const CLOCK_IS_SET: u64 = 150;
+
+/// The furthest that a clock is behind and ahead, in milliseconds. The broker refuses records that are an hour ahead.
+const BEHIND: i64 = 2 * 60 * 60 * 1000;
+const AHEAD: i64 = 30 * 60 * 1000;
+
+/// How many states of the group's positions are remembered, of which its coordinator may hand out one again.
+const REMEMBERED: usize = 8;
 
 impl Simulation {
     /// Lets things go wrong at random for some time. Afterwards some may still be wrong: [`settle`](Self::settle) mends it.
@@ -31,6 +44,7 @@ impl Simulation {
         let until = Instant::now() + time;
         let session = self.base.session_timeout;
         let mut repairs: Vec<(Instant, Repair)> = Vec::new();
+        let mut remembered = VecDeque::new();
         // Workers that start, and workers that stop: those are started later.
         let mut moving: FuturesUnordered<LocalBoxFuture<'_, Option<usize>>> = FuturesUnordered::new();
         loop {
@@ -62,10 +76,20 @@ impl Simulation {
                     Repair::Calm => self.network.set_weather(Weather::Calm),
                     Repair::Broker => self.network.set_broker(true),
                     Repair::Disk(number) => self.fast_disk(number),
+                    Repair::Positions => self.network.set_old_positions(None),
                 }
                 continue;
             }
-            match self.wrong(faults, session).await {
+            if faults.old_positions {
+                remembered.push_front(self.positions().await);
+                remembered.truncate(REMEMBERED);
+            }
+            if faults.clocks && self.clock_chance.happens(CLOCK_IS_SET) {
+                let number = self.clock_chance.number(0..self.cluster.workers as u64) as usize;
+                let ahead = self.clock_chance.number(0..(BEHIND + AHEAD) as u64) as i64 - BEHIND;
+                self.set_clock(number, ahead);
+            }
+            match self.wrong(faults, session, &remembered).await {
                 Some(Wrong::For(after, repair)) => repairs.push((Instant::now() + after, repair)),
                 Some(Wrong::Stops(number)) => moving.push(Box::pin(async move {
                     self.stop(number).await;
@@ -75,13 +99,14 @@ impl Simulation {
             }
         }
         // Who starts or stops needs the broker for it.
+        self.network.set_old_positions(None);
         self.network.set_weather(Weather::Calm);
         self.network.set_broker(true);
         while moving.next().await.is_some() {}
     }
 
     /// Something goes wrong.
-    async fn wrong(&self, faults: Faults, session: Duration) -> Option<Wrong> {
+    async fn wrong(&self, faults: Faults, session: Duration, remembered: &VecDeque<OldPositions>) -> Option<Wrong> {
         let kinds = [
             (faults.crashes, 'c'),
             (faults.pauses, 'p'),
@@ -89,6 +114,7 @@ impl Simulation {
             (faults.slow_disks && self.cluster.is_on_disk, 'd'),
             (faults.network, 'n'),
             (faults.broker, 'b'),
+            (faults.old_positions, 'o'),
         ];
         let kinds: Vec<char> = kinds.into_iter().filter(|(may, _)| *may).map(|(_, kind)| kind).collect();
         if kinds.is_empty() {
@@ -125,7 +151,27 @@ impl Simulation {
                 self.network.set_broker(false);
                 Some(Wrong::For(self.chance.time(millis(50)..session), Repair::Broker))
             }
+            'o' => {
+                self.trace.note("broker", "hands out old positions");
+                let chosen = self.chance.number(0..remembered.len() as u64) as usize;
+                self.network.set_old_positions(remembered.get(chosen).cloned());
+                Some(Wrong::For(self.chance.time(millis(100)..session * 2), Repair::Positions))
+            }
             _ => None,
         }
+    }
+
+    /// Returns the group's positions in all that its members read. Anchors are left out: nobody reads them.
+    async fn positions(&self) -> OldPositions {
+        let topics = self.broker.topics().await.unwrap_or_else(|error| panic!("{error}"));
+        let read = topics.into_iter().filter(|topic| !topic.name.ends_with("-anchor"));
+        let partitions: Vec<TopicPartition> = read
+            .flat_map(|topic| {
+                Partition::all(topic.partitions).map(move |each| TopicPartition::new(topic.name.clone(), each))
+            })
+            .collect();
+        let committed = self.broker.committed(&self.app, &partitions).await;
+        let committed = committed.unwrap_or_else(|error| panic!("{error}"));
+        partitions.into_iter().zip(committed).collect()
     }
 }

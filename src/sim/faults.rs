@@ -19,6 +19,10 @@ pub struct Faults {
     pub network: bool,
     /// The broker is away for some time.
     pub broker: bool,
+    /// The group's coordinator hands out positions of some time ago, as Kafka's may after its brokers were killed.
+    pub old_positions: bool,
+    /// Workers' clocks are set back and forward, also between a worker's end and its next start.
+    pub clocks: bool,
 }
 
 impl Faults {
@@ -32,15 +36,17 @@ impl Faults {
         slow_disks: false,
         network: false,
         broker: false,
+        old_positions: false,
+        clocks: false,
     };
-    /// Workers crash, with their stores, without, and with what of them was synced.
-    pub const CRASHES: Self = Self { crashes: true, lost_stores: true, lost_power: true, ..Self::NONE };
+    /// Workers crash, with their stores, without, and with what of them was synced. Their clocks may be wrong.
+    pub const CRASHES: Self = Self { crashes: true, lost_stores: true, lost_power: true, clocks: true, ..Self::NONE };
     /// Workers stand still, or wait for their disks.
     pub const PAUSES: Self = Self { pauses: true, slow_disks: true, ..Self::NONE };
     /// Workers stop and start.
     pub const REBALANCES: Self = Self { rebalances: true, ..Self::NONE };
     /// The network and the broker are unreliable.
-    pub const NETWORK: Self = Self { network: true, broker: true, ..Self::NONE };
+    pub const NETWORK: Self = Self { network: true, broker: true, old_positions: true, ..Self::NONE };
     /// Everything goes wrong.
     pub const ALL: Self = Self {
         crashes: true,
@@ -51,5 +57,7 @@ impl Faults {
         slow_disks: true,
         network: true,
         broker: true,
+        old_positions: true,
+        clocks: true,
     };
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use marlowe_broker::{
     BoxFuture, Broker, BrokerError, CommittedOffset, Destination, Fetched, GroupConfig, GroupEvent, GroupMetadata,
-    Isolation, Membership, MetadataSource, NewRecord, Offset, OffsetSpec, Partition, Producer, Reader, RecordLimit,
-    SharedBroker, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer, Written,
+    Isolation, Membership, MetadataSource, NewRecord, Offset, OffsetSpec, Partition, Producer, Reader, Reads,
+    RecordLimit, SharedBroker, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer, Written,
 };
 
 use super::network::Process;
@@ -62,12 +62,20 @@ impl Broker for Link {
         self.ask(self.broker.offsets(topic, partitions, spec))
     }
 
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.ask(self.broker.delete_records(before))
+    }
+
     fn committed<'a>(
         &'a self,
         group: &'a str,
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>> {
-        self.ask(self.broker.committed(group, partitions))
+        let asked = async move {
+            let committed = self.broker.committed(group, partitions).await?;
+            Ok(self.process.network.handed_out(partitions, committed))
+        };
+        self.ask(Box::pin(asked))
     }
 
     fn commit_offsets<'a>(
@@ -82,6 +90,10 @@ impl Broker for Link {
 
     fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.ask(self.broker.delete_group(group))
+    }
+
+    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.ask(self.broker.declare_reads(group, reads))
     }
 
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use http_body_util::Full;
-use marlowe_broker::BrokerError;
+use marlowe_broker::{BrokerError, CommittedOffset, TopicPartition};
 use marlowe_state::{Store, StoreError, StoreLayout};
 use parking_lot::Mutex;
 use tower_service::Service;
@@ -33,6 +33,8 @@ pub(crate) struct Network {
     weather: Mutex<Weather>,
     /// Whether the broker answers.
     broker: watch::Sender<bool>,
+    /// What the group's coordinator believes, if that is not what was committed last.
+    old_positions: Mutex<Option<OldPositions>>,
     sites: Mutex<BTreeMap<String, (Thread, Router)>>,
     pub(crate) trace: Trace,
 }
@@ -47,13 +49,38 @@ pub(crate) enum Fate {
     Unanswered,
 }
 
+/// The positions that the group had in its inputs at a time; nothing where it had none.
+pub(crate) type OldPositions = BTreeMap<TopicPartition, Option<CommittedOffset>>;
+
 /// How long one waits for an answer that does not come.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
 
 impl Network {
     pub(crate) fn new(chance: Chance, trace: Trace) -> Self {
         let broker = watch::Sender::new(true);
-        Self { chance, weather: Mutex::new(Weather::Calm), broker, sites: Mutex::default(), trace }
+        let (weather, old_positions) = (Mutex::new(Weather::Calm), Mutex::default());
+        Self { chance, weather, broker, old_positions, sites: Mutex::default(), trace }
+    }
+
+    /// The group's coordinator hands out positions as they were, or as they are.
+    pub(crate) fn set_old_positions(&self, positions: Option<OldPositions>) {
+        *self.old_positions.lock() = positions;
+    }
+
+    /// Positions as the coordinator hands them out.
+    pub(crate) fn handed_out(
+        &self,
+        partitions: &[TopicPartition],
+        committed: Vec<Option<CommittedOffset>>,
+    ) -> Vec<Option<CommittedOffset>> {
+        let old_positions = self.old_positions.lock();
+        let Some(old) = &*old_positions else { return committed };
+        let older = |(partition, now): (&TopicPartition, Option<CommittedOffset>)| match (old.get(partition), now) {
+            (Some(Some(then)), Some(now)) if then.offset < now.offset => Some(then.clone()),
+            (Some(None), _) => None,
+            (_, now) => now,
+        };
+        partitions.iter().zip(committed).map(older).collect()
     }
 
     pub(crate) fn set_weather(&self, weather: Weather) {
@@ -225,9 +252,14 @@ impl Process {
     ///
     /// # Panics
     /// When it has none.
-    pub(crate) fn open_store(&self, path: &Path, layout: StoreLayout) -> Result<Arc<dyn Store>, StoreError> {
+    pub(crate) fn open_store(
+        &self,
+        path: &Path,
+        layout: StoreLayout,
+        owner: String,
+    ) -> Result<Arc<dyn Store>, StoreError> {
         let disk = self.disk.clone().unwrap_or_else(|| panic!("{} has no disk", self.name));
-        Ok(Arc::new(DiskStore::open(path, layout, disk, self.used.clone())?))
+        Ok(Arc::new(DiskStore::open(path, layout, owner, disk, self.used.clone())?))
     }
 
     /// It ends at once: what is dropped of it leaves nothing behind on its disk, or for others.

@@ -7,7 +7,7 @@ use marlowe_broker::SharedBroker;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 
 use super::chance::Chance;
-use super::clock::SimulatedClock;
+use super::clock::{SimulatedClock, WorkerClock};
 use super::cluster::{Cluster, settings};
 use super::disk::Disk;
 use super::link::Link;
@@ -21,18 +21,24 @@ use crate::{App, Client, Config, RunError, Running};
 pub struct Simulation {
     pub(super) cluster: Cluster,
     pub(super) broker: SharedBroker,
+    embedded: Arc<EmbeddedBroker>,
     pub(super) network: Arc<Network>,
     pub(super) chance: Chance,
+    /// Decides about clocks, and about nothing else.
+    pub(super) clock_chance: Chance,
     pub(super) base: Config,
+    /// The program's app, which is the group's name.
+    pub(super) app: Arc<str>,
     members: RefCell<Vec<Member>>,
     starts: Cell<u64>,
     outside: Client,
     pub(super) trace: Trace,
 }
 
-/// A worker: its name and disk last, its process may not.
+/// A worker: its name, clock and disk last, its process may not.
 struct Member {
     name: String,
+    clock: Arc<WorkerClock>,
     disk: Option<Arc<Disk>>,
     process: Option<Arc<Process>>,
     starts: u64,
@@ -46,7 +52,8 @@ impl Simulation {
         let clock = Arc::new(SimulatedClock::begin());
         let embedded =
             EmbeddedConfig { clock: clock.clone(), entropy: chance(1).entropy(), ..EmbeddedConfig::default() };
-        let broker: SharedBroker = Arc::new(EmbeddedBroker::in_memory(embedded));
+        let embedded = Arc::new(EmbeddedBroker::in_memory(embedded));
+        let broker: SharedBroker = embedded.clone();
         let network = Arc::new(Network::new(chance(2), trace.clone()));
         let mut base = (cluster.configure)(settings());
         base.clock = clock;
@@ -54,20 +61,26 @@ impl Simulation {
         let process = Process::new("outside", network.clone(), None);
         let mut config = base.clone().broker(broker.clone());
         config.surroundings = Surroundings::Simulated(process);
-        let outside = Client::connect(&(cluster.app)(), config).await;
+        let program = (cluster.app)();
+        let app = program.program.app.clone();
+        let outside = Client::connect(&program, config).await;
         let outside = outside.unwrap_or_else(|error| panic!("the program cannot run: {error}"));
         let members = (0..cluster.workers).map(|number| {
             let name = format!("w{number}");
             let disk = |name: &str| Arc::new(Disk::new(name, chance(100 + number as u64), trace.clone()));
             let disk = cluster.is_on_disk.then(|| disk(&name));
-            Member { name, disk, process: None, starts: 0, running: None }
+            let clock = Arc::new(WorkerClock::new(base.clock.clone()));
+            Member { name, clock, disk, process: None, starts: 0, running: None }
         });
         Self {
+            app,
             members: RefCell::new(members.collect()),
             chance: chance(4),
+            clock_chance: chance(6),
             starts: Cell::new(0),
             cluster,
             broker,
+            embedded,
             network,
             base,
             outside,
@@ -111,6 +124,14 @@ impl Simulation {
         tokio::time::sleep(time).await;
     }
 
+    /// Has the broker compact its topics, and remove tombstones whose time is up.
+    ///
+    /// # Panics
+    /// When the broker fails.
+    pub async fn clean(&self) {
+        self.embedded.clean().await.unwrap_or_else(|error| panic!("the broker does not clean its topics: {error}"));
+    }
+
     /// How many workers run.
     pub fn running(&self) -> usize {
         self.members.borrow().iter().filter(|member| member.running.is_some()).count()
@@ -141,19 +162,20 @@ impl Simulation {
     /// # Errors
     /// When it does not start.
     pub async fn start_with(&self, number: usize, app: App) -> Result<(), RunError> {
-        let (name, disk) = {
+        let (name, clock, disk) = {
             let members = self.members.borrow();
             let member = &members[number];
             if member.running.is_some() {
                 return Ok(());
             }
-            (member.name.clone(), member.disk.clone())
+            (member.name.clone(), member.clock.clone(), member.disk.clone())
         };
         self.trace.note(&name, "starts");
         let nth = self.starts.replace(self.starts.get() + 1);
         let process = Process::new(&name, self.network.clone(), disk.clone());
         let mut config = self.base.clone().broker(Arc::new(Link::new(self.broker.clone(), process.clone())));
         config.entropy = Chance::new(self.cluster.seed, 1000 + nth).entropy();
+        config.clock = clock;
         config.surroundings = Surroundings::Simulated(process.clone());
         config.data_dir = disk.map(|disk| disk.folder().to_owned());
         let running = app.start(config).await?;
@@ -201,6 +223,14 @@ impl Simulation {
     /// The disk of worker `number` is as fast as it was again.
     pub fn fast_disk(&self, number: usize) {
         self.set_slow(number, false);
+    }
+
+    /// Sets the clock of worker `number`, so many milliseconds ahead of the right time; below 0 it is behind. It stays so when
+    /// the worker ends and starts again.
+    pub fn set_clock(&self, number: usize, ahead_millis: i64) {
+        let members = self.members.borrow();
+        self.trace.note(&members[number].name, format_args!("has a clock that is {ahead_millis} ms ahead"));
+        members[number].clock.set(ahead_millis);
     }
 
     fn set_slow(&self, number: usize, is_slow: bool) {
@@ -282,6 +312,7 @@ impl Simulation {
         self.network.set_weather(Weather::Calm);
         self.network.set_broker(true);
         for number in 0..self.cluster.workers {
+            self.members.borrow()[number].clock.set(0);
             self.fast_disk(number);
             self.resume(number);
             self.start(number).await;

@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use marlowe_broker::Partitioner;
@@ -5,6 +6,7 @@ use marlowe_state::{FormatError, RowFormat, SliceConfig};
 use parking_lot::RwLock;
 
 use crate::codec::{Codec, CodecError, Key};
+use crate::panics::panic_message;
 
 /// How a table adds a change to what a row holds.
 pub(crate) type Merge<V> = Arc<dyn Fn(&mut V, V) + Send + Sync>;
@@ -129,8 +131,12 @@ impl<K: Key, V: 'static> RowFormat<K, V> for TableFormat<V> {
         K::ORDERED_AS_TOPIC
     }
 
+    // A row is encoded between events, too, where a panic of the user's code would end the lane.
     fn encode_value(&self, value: &V, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        self.codec.encode(value, out).map_err(format_error)
+        match catch_unwind(AssertUnwindSafe(|| self.codec.encode(value, out))) {
+            Ok(encoded) => encoded.map_err(format_error),
+            Err(panic) => Err(FormatError(format!("encoding it panicked: {}", panic_message(&*panic)))),
+        }
     }
 
     fn decode_value(&self, bytes: &[u8]) -> Result<V, FormatError> {

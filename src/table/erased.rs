@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use marlowe_broker::{Partition, Partitioner};
+use marlowe_state::MAX_KEY_BYTES;
+use serde_json::value::RawValue;
 
 use super::declaration::Keyspace;
 use super::{TableDeclaration, TableIdentity};
-use crate::codec::{CodecError, Key, short_type_name};
+use crate::codec::{CodecError, Key, KeyTooLong, short_type_name};
 
 /// A table without its types: what restore, the web and the command line need of it.
 pub(crate) trait AnyTable: Send + Sync {
@@ -13,9 +15,15 @@ pub(crate) trait AnyTable: Send + Sync {
     /// How many partitions it was declared to have, if that was said.
     fn declared_partitions(&self) -> Option<u32>;
 
+    /// How many rows of a slice are kept decoded.
+    fn cache_rows(&self) -> usize;
+
     fn keyspace(&self) -> Keyspace;
 
     fn partitioner(&self) -> Partitioner;
+
+    /// The type of its keys, which decides their form in stores.
+    fn key_type(&self) -> String;
 
     /// Whether a store's keys are the topics' keys.
     fn same_key_bytes(&self) -> bool;
@@ -29,11 +37,17 @@ pub(crate) trait AnyTable: Send + Sync {
     /// A store's key, for people.
     fn key_json(&self, ordered: &[u8]) -> Result<serde_json::Value, CodecError>;
 
-    /// A value, for people.
-    fn value_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError>;
+    /// Whether a value decodes.
+    ///
+    /// # Errors
+    /// When it does not: why.
+    fn check_value(&self, bytes: &[u8]) -> Result<(), CodecError>;
+
+    /// A value, for people. Some can be shown that are not of the table's type.
+    fn value_json(&self, bytes: &[u8]) -> Result<Box<RawValue>, CodecError>;
 
     /// The bytes of a value from people.
-    fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError>;
+    fn value_from_json(&self, json: &str) -> Result<Vec<u8>, CodecError>;
 
     /// The Faust app from whose table of the same name this one begins, if it does.
     fn takes_over(&self) -> Option<Arc<str>>;
@@ -49,6 +63,15 @@ pub(crate) trait AnyTable: Send + Sync {
     fn name(&self) -> &Arc<str> {
         &self.identity().name
     }
+
+    /// Refuses a key that is too long for a row.
+    fn check_length(&self, ordered: &[u8]) -> Result<(), KeyTooLong> {
+        if ordered.len() <= MAX_KEY_BYTES {
+            return Ok(());
+        }
+        let key = self.key_json(ordered).unwrap_or_default();
+        Err(KeyTooLong::of(self.name(), &key, ordered.len(), MAX_KEY_BYTES))
+    }
 }
 
 impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
@@ -60,12 +83,20 @@ impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
         self.settings.read().partitions
     }
 
+    fn cache_rows(&self) -> usize {
+        self.settings.read().cache_rows
+    }
+
     fn keyspace(&self) -> Keyspace {
         self.settings.read().keyspace
     }
 
     fn partitioner(&self) -> Partitioner {
         self.settings.read().partitioner
+    }
+
+    fn key_type(&self) -> String {
+        short_type_name::<K>()
     }
 
     fn same_key_bytes(&self) -> bool {
@@ -86,13 +117,17 @@ impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
         Ok(K::decode_ordered(ordered)?.to_json())
     }
 
-    fn value_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError> {
-        self.settings().codec.to_json(bytes)
+    fn check_value(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        self.settings().codec.decode(bytes).map(drop)
     }
 
-    fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError> {
+    fn value_json(&self, bytes: &[u8]) -> Result<Box<RawValue>, CodecError> {
+        self.settings().codec.to_json_text(bytes)
+    }
+
+    fn value_from_json(&self, json: &str) -> Result<Vec<u8>, CodecError> {
         let mut bytes = Vec::new();
-        self.settings().codec.encode_json(json, &mut bytes)?;
+        self.settings().codec.encode_json_text(json, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -7,7 +7,8 @@ use marlowe_state::{KeyRange, PositionSlot, Store, TableIndex};
 
 use super::inbox::{InboxSender, OpenInbox};
 use super::key_range::ordered_range;
-use super::{AsKey, InboxClient, Position, TableIdentity, ViewError};
+use super::undecodable::{decode_row, pass_over};
+use super::{AsKey, InboxClient, Position, TableIdentity, UndecodableRow, ViewError};
 use crate::client::{SendError, Sent};
 use crate::codec::{Codec, CodecError, Key};
 use crate::watch;
@@ -74,13 +75,15 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
         let mut bytes = Vec::new();
         let found =
             self.copy.store.get(GlobalStore::TABLE, &ordered, &mut bytes).map_err(|error| self.store_error(error))?;
-        found.then(|| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))
+        let value = found.then(|| self.codec.decode(&bytes)).transpose();
+        value.map_err(|reason| self.undecodable_row(&ordered, reason).into())
     }
 
-    /// All rows, in key order.
+    /// All rows, in key order. Rows that do not decode are passed over, with a warning; [`undecodable`](Self::undecodable)
+    /// lists them.
     ///
     /// # Errors
-    /// When the copy's store cannot be read, or a row does not decode.
+    /// When the copy's store cannot be read.
     pub fn iter(&self) -> Result<Vec<(K, V)>, ViewError> {
         self.collect(&KeyRange::all())
     }
@@ -91,6 +94,14 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
     /// As [`iter`](Self::iter).
     pub fn range(&self, keys: impl RangeBounds<K>) -> Result<Vec<(K, V)>, ViewError> {
         self.collect(&ordered_range(&keys))
+    }
+
+    /// The rows that do not decode. The whole table is read for it.
+    ///
+    /// # Errors
+    /// When the copy's store cannot be read.
+    pub fn undecodable(&self) -> Result<Vec<UndecodableRow>, ViewError> {
+        Ok(self.rows(&KeyRange::all())?.into_iter().filter_map(Result::err).collect())
     }
 
     /// How many rows there are.
@@ -140,23 +151,30 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
     }
 
     fn collect(&self, range: &KeyRange) -> Result<Vec<(K, V)>, ViewError> {
+        self.rows(range).map(pass_over)
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn rows(&self, range: &KeyRange) -> Result<Vec<Result<(K, V), UndecodableRow>>, ViewError> {
         let scan = self
             .copy
             .store
             .scan(GlobalStore::TABLE, range, usize::MAX, PositionSlot(0))
             .map_err(|error| self.store_error(error))?;
         let decode = |(key, value): (&[u8], Option<&[u8]>)| {
-            Ok((K::decode_ordered(key)?, self.codec.decode(value.unwrap_or_default())?))
+            let row = decode_row(&*self.codec, key, value.unwrap_or_default());
+            row.map_err(|reason| self.undecodable_row(key, reason))
         };
-        scan.rows.iter().map(decode).collect::<Result<_, CodecError>>().map_err(|error| self.codec_error(error))
+        Ok(scan.rows.iter().map(decode).collect())
     }
 
     fn store_error(&self, error: marlowe_state::StoreError) -> ViewError {
         ViewError::Store { table: self.table.name.clone(), source: Arc::new(error) }
     }
 
-    fn codec_error(&self, source: CodecError) -> ViewError {
-        ViewError::Codec { table: self.table.name.clone(), source }
+    fn undecodable_row(&self, ordered: &[u8], reason: CodecError) -> UndecodableRow {
+        let partition = K::decode_ordered(ordered).ok().map(|key| self.partition_of(key));
+        UndecodableRow::new::<K>(self.table.name.clone(), partition, ordered, reason)
     }
 }
 

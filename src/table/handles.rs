@@ -42,6 +42,11 @@ use crate::topic::Topic;
 /// Besides, every table has an inbox topic, `{app}-{table}-inbox`, to which anyone can produce: a record's key is the
 /// row's, its value merges into the row or replaces it, and one without a value removes it. A record that does not
 /// decode stops the worker that owns the row.
+///
+/// A key may have up to [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) (1,980) bytes in its [ordered form](crate::codec::Key), which for
+/// text and bytes are the key's own. A longer one is refused where it is written: with
+/// [`SendError::KeyTooLong`](crate::SendError::KeyTooLong) outside of events, with 400 over HTTP; in an event it makes the event
+/// fail.
 pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
 /// A table of which every worker has a read-only copy of the whole. Made by
@@ -130,10 +135,10 @@ macro_rules! table_settings {
                 self
             }
 
-            /// How many rows of each slice are kept decoded in memory (default: 100,000). Rows that wait for a commit
+            /// How many rows of each slice are kept decoded in memory (default: 100,000; at least 1). Rows that wait for a commit
             /// count besides; the others are read from the store when they are asked for.
             pub fn cache_rows(self, rows: usize) -> Self {
-                self.0.settings.write().cache_rows = rows.max(1);
+                self.0.settings.write().cache_rows = rows;
                 self
             }
 
@@ -244,6 +249,7 @@ impl<K: Key, V: Clone + 'static> TableDeclaration<K, V> {
                 index,
                 told: Cell::new(shard.store.position(PositionSlot(u32::from(index.0))).inbox),
                 changelog: shard.out_topic(&self.identity.changelog),
+                limit: shard.worker.record_limit,
             }
         })
     }
@@ -258,6 +264,7 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
                 identity.name.clone(),
                 shard.out_topic(&identity.inbox),
                 shard.worker.partitions(&identity.inbox),
+                shard.worker.record_limit,
                 self.settings(),
             )
         })

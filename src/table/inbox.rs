@@ -1,23 +1,25 @@
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use marlowe_broker::{Header, NewRecord, Partitioner, Timestamp};
-use marlowe_state::Hand;
+use marlowe_broker::{Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
+use marlowe_state::{Hand, MAX_KEY_BYTES};
 
 use super::declaration::Merge;
-use super::{AsKey, REPLACE_HEADER};
+use super::{AsKey, REPLACE_HEADER, shown};
 use crate::HandlerError;
-use crate::codec::{Codec, Key};
+use crate::codec::{Codec, Key, KeyTooLong};
+use crate::panics::panic_message;
 use crate::turn::{Flush, OutTopic, Participant, Turn};
 
 /// Sends changes to rows of any key, from inside an event: each is applied once, by the key's owner, if and when the
 /// event's transaction commits.
 ///
 /// With a [`merge`](crate::Table::merge), the changes that one shard sends to one key between two commits travel as one
-/// record. Without, the last one does.
+/// record. Without, the last one does. A key over [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail.
 pub struct InboxSender<K, V> {
     open: Rc<OpenInbox<K, V>>,
 }
@@ -78,6 +80,8 @@ pub(crate) struct OpenInbox<K, V> {
     pub(crate) partitioner: Partitioner,
     pub(crate) codec: Arc<dyn Codec<V>>,
     pub(crate) merge: Option<Merge<V>>,
+    /// What a record may take.
+    limit: RecordLimit,
     state: RefCell<Waiting<K, V>>,
 }
 
@@ -86,6 +90,10 @@ struct Waiting<K, V> {
     in_hand: Vec<(Hand, K, Change<V>)>,
     /// Of finished events, one per key.
     finished: HashMap<K, (Change<V>, Timestamp), foldhash::fast::FixedState>,
+    /// Why changes could not be combined: the commit that holds them is not made.
+    broken: Option<String>,
+    /// Room for a key's bytes.
+    room: Vec<u8>,
 }
 
 impl<K: Key, V: 'static> OpenInbox<K, V> {
@@ -94,6 +102,7 @@ impl<K: Key, V: 'static> OpenInbox<K, V> {
         name: Arc<str>,
         topic: OutTopic,
         partitions: u32,
+        limit: RecordLimit,
         settings: super::declaration::TableSettings<V>,
     ) -> Self {
         Self {
@@ -104,13 +113,53 @@ impl<K: Key, V: 'static> OpenInbox<K, V> {
             partitioner: settings.partitioner,
             codec: settings.codec,
             merge: settings.merge,
-            state: RefCell::new(Waiting { in_hand: Vec::new(), finished: HashMap::default() }),
+            limit,
+            state: RefCell::new(Waiting {
+                in_hand: Vec::new(),
+                finished: HashMap::default(),
+                broken: None,
+                room: Vec::new(),
+            }),
         }
+    }
+
+    /// Hands the record of a change to `send`, with the partition that it goes to. The buffers are for its bytes.
+    fn encode<R>(
+        &self,
+        key: &K,
+        change: &Change<V>,
+        timestamp: Timestamp,
+        (key_bytes, value_bytes): (&mut Vec<u8>, &mut Vec<u8>),
+        send: impl FnOnce(Partition, NewRecord<'_>) -> Result<R, HandlerError>,
+    ) -> Result<R, HandlerError> {
+        key_bytes.clear();
+        key.encode(key_bytes);
+        let partition = self.partitioner.partition(key_bytes, self.partitions);
+        value_bytes.clear();
+        if let Some(value) = &change.value {
+            self.codec.encode(value, value_bytes).map_err(|error| self.unwritable(key, error))?;
+        }
+        let replace = [Header::new(REPLACE_HEADER, b"")];
+        let record = NewRecord {
+            timestamp,
+            key: Some(key_bytes),
+            value: change.value.is_some().then_some(value_bytes),
+            headers: if change.reset { &replace } else { &[] },
+        };
+        send(partition, record)
+    }
+
+    fn unwritable(&self, key: &K, error: impl std::fmt::Display) -> HandlerError {
+        format!("inbox of table `{}`: the change to row {}: {error}", self.name, shown(key)).into()
     }
 
     fn push(&self, key: K, change: Change<V>) {
         let hand = self.turn.hand(|| format!("the inbox of table `{}`", self.name));
-        self.state.borrow_mut().in_hand.push((hand, key, change));
+        let Waiting { in_hand, room, .. } = &mut *self.state.borrow_mut();
+        match KeyTooLong::check(&self.name, &key, MAX_KEY_BYTES, room) {
+            Ok(()) => in_hand.push((hand, key, change)),
+            Err(error) => self.turn.fail(hand, error.into()),
+        }
     }
 }
 
@@ -119,9 +168,25 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
         true
     }
 
+    /// A change that is checked goes out by itself: what the receiver's merge makes of it is the receiver's event.
+    fn check(&self, hand: Hand) -> Result<(), HandlerError> {
+        let timestamp = self.turn.timestamp(hand);
+        let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
+        let changes: Vec<_> = self.state.borrow_mut().in_hand.extract_if(.., |(of, _, _)| *of == hand).collect();
+        for (_, key, change) in changes {
+            self.encode(&key, &change, timestamp, (&mut key_bytes, &mut value_bytes), |partition, record| {
+                let inbox: Arc<str> = self.name.clone();
+                self.limit.check(&inbox, &record).map_err(|error| self.unwritable(&key, error))?;
+                self.turn.send(hand, self.topic, partition, record);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     fn apply(&self, hand: Hand) {
         let mut state = self.state.borrow_mut();
-        let Waiting { in_hand, finished } = &mut *state;
+        let Waiting { in_hand, finished, broken, .. } = &mut *state;
         if in_hand.is_empty() {
             return;
         }
@@ -131,7 +196,12 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
             match finished.entry(key) {
                 Entry::Occupied(mut row) => {
                     let (earlier, at) = row.get_mut();
-                    earlier.then(change, merge);
+                    // The event has succeeded already: a merge that panics has the commit made again, without combining.
+                    let combined = catch_unwind(AssertUnwindSafe(|| earlier.then(change, merge)));
+                    if let Err(panic) = combined {
+                        let reason = format!("the merge panicked: {}", panic_message(&*panic));
+                        broken.get_or_insert(format!("inbox of table `{}`: {reason}", self.name));
+                    }
                     *at = timestamp.max(*at);
                 }
                 Entry::Vacant(place) => {
@@ -151,22 +221,14 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
 
     fn flush(&self, into: &mut Flush<'_>) -> Result<(), HandlerError> {
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
-        for (key, (change, timestamp)) in self.state.borrow_mut().finished.drain() {
-            key_bytes.clear();
-            key.encode(&mut key_bytes);
-            let partition = self.partitioner.partition(&key_bytes, self.partitions);
-            value_bytes.clear();
-            if let Some(value) = &change.value {
-                self.codec.encode(value, &mut value_bytes)?;
-            }
-            let replace = [Header { name: REPLACE_HEADER, value: b"" }];
-            let record = NewRecord {
-                timestamp,
-                key: Some(&key_bytes),
-                value: change.value.is_some().then_some(&value_bytes),
-                headers: if change.reset { &replace } else { &[] },
-            };
-            into.send(self.topic, partition, record)?;
+        let mut state = self.state.borrow_mut();
+        if let Some(reason) = &state.broken {
+            return Err(reason.as_str().into());
+        }
+        for (key, (change, timestamp)) in state.finished.drain() {
+            self.encode(&key, &change, timestamp, (&mut key_bytes, &mut value_bytes), |partition, record| {
+                Ok(into.send(self.topic, partition, record)?)
+            })?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use marlowe_broker::{Clock, Partitioner};
+use marlowe_state::MAX_KEY_BYTES;
 
 use super::{AsKey, REPLACE_HEADER, TableIdentity};
 use crate::client::{ClientProducer, Outgoing, SendError, Sent};
-use crate::codec::{Codec, Key};
+use crate::codec::{Codec, Key, KeyTooLong};
 
 /// Sends changes to rows of a table, from outside any shard. Each is applied once, by the key's owner.
 pub struct InboxClient<K, V> {
@@ -28,10 +29,10 @@ pub(crate) enum Effect {
 
 impl Effect {
     /// The headers that say so to the owner.
-    pub(crate) fn headers(self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn headers(self) -> Vec<(String, Option<Vec<u8>>)> {
         match self {
             Effect::Merge => Vec::new(),
-            Effect::Replace => vec![(REPLACE_HEADER.to_owned(), Vec::new())],
+            Effect::Replace => vec![(REPLACE_HEADER.to_owned(), Some(Vec::new()))],
         }
     }
 }
@@ -73,7 +74,7 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
     /// Returns once the broker has it, with the position a view can [wait for](crate::TableView::wait_for).
     ///
     /// # Errors
-    /// When the value does not encode, or the broker does not take it.
+    /// When the key is over [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES), the value does not encode, or the broker does not take it.
     pub async fn send(&self, key: impl AsKey<K>, change: V) -> Result<Sent, SendError> {
         let value = self.encode(&change)?;
         self.produce(key, Some(value), Effect::Merge).await
@@ -106,7 +107,12 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
 
     async fn produce(&self, key: impl AsKey<K>, value: Option<Vec<u8>>, effect: Effect) -> Result<Sent, SendError> {
         let mut key_bytes = Vec::new();
-        key.lend(|key| key.encode(&mut key_bytes));
+        key.lend(|key| {
+            KeyTooLong::check(&self.table.name, key, MAX_KEY_BYTES, &mut key_bytes)?;
+            key_bytes.clear();
+            key.encode(&mut key_bytes);
+            Ok::<_, KeyTooLong>(())
+        })?;
         let record = Outgoing {
             topic: self.table.inbox.clone(),
             partition: self.partitioner.partition(&key_bytes, self.partitions),

@@ -1,6 +1,7 @@
 //! Tables: what is declared, and what it opens to in a shard, on a worker, and in a view.
 
 mod as_key;
+mod changelog_key;
 mod committed_slice;
 mod declaration;
 mod erased;
@@ -17,10 +18,12 @@ mod search;
 mod slice;
 mod stale_reads;
 mod standby_slice;
+mod undecodable;
 mod view;
 mod view_error;
 
 pub use as_key::AsKey;
+pub(crate) use changelog_key::{ChangelogKey, Mark};
 pub(crate) use committed_slice::{CommittedSlice, Reached};
 pub use declaration::TableKind;
 pub(crate) use declaration::{InboxFailures, Keyspace, Merge, TableDeclaration, TableIdentity};
@@ -36,13 +39,12 @@ pub(crate) use open_slices::{OpenSlices, Owner, Published};
 pub use read::{Position, Read};
 pub(crate) use routes::{PeerRefusal, Place, RouteError, Routes};
 pub(crate) use search::{Absence, Elsewhere, Found};
-pub use slice::{SliceIter, TableSlice};
+pub use slice::{SliceIter, TableSlice, UndecodableRows};
 pub(crate) use standby_slice::{Freshness, StandbySlice};
+pub use undecodable::UndecodableRow;
+pub(crate) use undecodable::escaped;
 pub use view::TableView;
 pub use view_error::ViewError;
-
-/// The key of the record that begins an epoch (see [`Stamp`](crate::turn::Stamp)): no row.
-pub(crate) const EPOCH_KEY: &[u8] = b"\0marlowe-epoch";
 
 /// The header of a change that replaces the row, also where changes merge.
 pub(crate) const REPLACE_HEADER: &str = "marlowe-replace";
@@ -50,9 +52,12 @@ pub(crate) const REPLACE_HEADER: &str = "marlowe-replace";
 /// The header in which a global table's changelog records say how far its inbox is applied, for those who follow it.
 pub(crate) const INBOX_HEADER: &str = "marlowe-inbox";
 
-/// The key of a record that says so where no row changed: a tombstone of no row.
-pub(crate) const INBOX_KEY: &[u8] = b"\0marlowe-inbox";
-
-/// The key of the record that a changelog begins with when the table was taken over from a Faust app: no row, but the mark
-/// that it is done. Compaction keeps it.
-pub(crate) const TAKEN_OVER_KEY: &[u8] = b"\0marlowe-taken-over";
+/// Returns a key for an error: as much of it as helps to find the row.
+pub(crate) fn shown<K: crate::codec::Key>(key: &K) -> String {
+    const SHOWN: usize = 120;
+    let text = format!("{key:?}");
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

@@ -4,20 +4,24 @@ use std::ops::RangeBounds;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use marlowe_broker::{Header, NewRecord, Offset};
-use marlowe_state::{CacheStats, Hand, KeyRange, SliceError, SliceState, TableIndex};
+use marlowe_broker::{Header, NewRecord, Offset, RecordLimit, Timestamp};
+use marlowe_state::{CacheStats, FormatError, Hand, KeyRange, SliceError, SliceState, TableIndex};
 
 use super::key_range::ordered_range;
-use super::{AsKey, TableKind};
+use super::{AsKey, ChangelogKey, Mark, TableKind, UndecodableRow, shown};
 use crate::HandlerError;
 use crate::codec::Key;
-use crate::turn::{Flush, OutTopic, Participant, Stamp, Turn};
+use crate::turn::{Flush, OutTopic, Participant, Turn};
 
 /// A table's slice, as an agent or partition timer gets it: read and written at once, in the event's transaction.
 ///
 /// It looks like a map. What a handler writes, it reads back; others see it once the handler returned `Ok`, and the
 /// outside once it is committed. A key whose home is another partition makes the event fail with
 /// [`ForeignKey`](crate::ForeignKey), whatever the handler returns.
+///
+/// A row that does not decode, because the table's type changed or its bytes are damaged, is a row: it counts, and `insert`
+/// and `remove` need not read it. To `get` or `update` it makes the event fail with
+/// [`UndecodableRow`](crate::UndecodableRow). Scans [pass over it](Self::iter).
 ///
 /// No guard outlives a call, so a slice can be used across `.await`s and inside [`update`](Self::update)'s closure.
 ///
@@ -49,6 +53,8 @@ pub(crate) struct OpenTable<K, V> {
     /// How far the inbox is by what the changelog says (of a global table).
     pub(crate) told: Cell<Offset>,
     pub(crate) changelog: OutTopic,
+    /// What a record may take.
+    pub(crate) limit: RecordLimit,
 }
 
 impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
@@ -62,18 +68,18 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
         self.open.attempt(|slice, hand| key.lend(|key| slice.get(hand, key))).flatten()
     }
 
-    /// Whether `key` has a row.
+    /// Whether `key` has a row, be it one that decodes or not.
     pub fn contains_key(&self, key: impl AsKey<K>) -> bool {
         self.open.attempt(|slice, hand| key.lend(|key| slice.contains_key(hand, key))).unwrap_or(false)
     }
 
-    /// Makes `value` the row of `key`, and returns what it was before.
+    /// Makes `value` the row of `key`, and returns what it was before: `None` also where it does not decode.
     #[inline]
     pub fn insert(&self, key: impl AsKey<K>, value: V) -> Option<V> {
         self.open.attempt(|slice, hand| slice.insert(hand, key.into_key(), value)).flatten()
     }
 
-    /// Removes the row of `key`, and returns what it was.
+    /// Removes the row of `key`, and returns what it was: `None` also where it does not decode.
     pub fn remove(&self, key: impl AsKey<K>) -> Option<V> {
         self.open.attempt(|slice, hand| key.lend(|key| slice.remove(hand, key))).flatten()
     }
@@ -104,6 +110,19 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
     }
 
     /// The slice's rows in key order, as they are now: what the handler writes while it iterates does not show.
+    ///
+    /// Rows that do not decode are passed over, with a warning, and counted in `marlowe_rows_undecodable_total`. A handler
+    /// that must not miss any looks for them first:
+    ///
+    /// ```
+    /// # use marlowe::{HandlerError, TableSlice};
+    /// fn total(stock: &TableSlice<String, u64>) -> Result<u64, HandlerError> {
+    ///     if let Some(row) = stock.undecodable().next() {
+    ///         return Err(row.into());
+    ///     }
+    ///     Ok(stock.iter().map(|(_, count)| count).sum())
+    /// }
+    /// ```
     pub fn iter(&self) -> SliceIter<K, V> {
         self.scan(KeyRange::all())
     }
@@ -113,8 +132,14 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
         self.scan(ordered_range(&keys))
     }
 
+    /// The slice's rows that do not decode, in the order of their keys' bytes. All rows are read for it.
+    pub fn undecodable(&self) -> UndecodableRows<K, V> {
+        UndecodableRows(self.iter())
+    }
+
     fn scan(&self, range: KeyRange) -> SliceIter<K, V> {
-        SliceIter { open: self.open.clone(), scan: self.open.attempt(|slice, hand| slice.scan(hand, range)) }
+        let scan = self.open.attempt(|slice, hand| slice.scan(hand, range));
+        SliceIter { open: self.open.clone(), scan, has_warned: false }
     }
 }
 
@@ -129,14 +154,54 @@ impl<V: Clone + 'static> TableSlice<String, V> {
 pub struct SliceIter<K, V> {
     open: Rc<OpenTable<K, V>>,
     scan: Option<marlowe_state::SliceScan<K, V>>,
+    /// Whether a row was passed over: one warning tells of all.
+    has_warned: bool,
+}
+
+impl<K: Key, V: Clone + 'static> SliceIter<K, V> {
+    /// The next row, or what is known of one that does not decode.
+    fn next_row(&mut self) -> Option<Result<(K, V), UndecodableRow>> {
+        match self.scan.as_mut()?.next()? {
+            Err(SliceError::Undecodable { store_key, source, .. }) => {
+                self.open.hand();
+                Some(Err(self.open.undecodable(&store_key, &source)))
+            }
+            row => self.open.attempt(|_, _| row).map(Ok),
+        }
+    }
 }
 
 impl<K: Key, V: Clone + 'static> Iterator for SliceIter<K, V> {
     type Item = (K, V);
 
     fn next(&mut self) -> Option<(K, V)> {
-        let next = self.scan.as_mut()?.next()?;
-        self.open.attempt(|_, _| next)
+        loop {
+            match self.next_row()? {
+                Ok(row) => return Some(row),
+                Err(row) => {
+                    if !std::mem::replace(&mut self.has_warned, true) {
+                        tracing::warn!(
+                            "a handler's scan passes over rows that do not decode, the first of them: {row}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a slice that do not decode. Made by [`TableSlice::undecodable`].
+pub struct UndecodableRows<K, V>(SliceIter<K, V>);
+
+impl<K: Key, V: Clone + 'static> Iterator for UndecodableRows<K, V> {
+    type Item = UndecodableRow;
+
+    fn next(&mut self) -> Option<UndecodableRow> {
+        loop {
+            if let Err(row) = self.0.next_row()? {
+                return Some(row);
+            }
+        }
     }
 }
 
@@ -145,18 +210,32 @@ impl<K: Key, V: Clone + 'static> OpenTable<K, V> {
     /// fail.
     #[inline]
     fn attempt<R>(&self, act: impl FnOnce(&marlowe_state::Slice<K, V>, Hand) -> Result<R, SliceError>) -> Option<R> {
-        let hand = self.turn.hand(|| format!("table `{}`", self.name));
+        let hand = self.hand();
         match act(&self.slice, hand) {
             Ok(result) => Some(result),
             Err(SliceError::Refused(foreign)) => {
                 self.turn.fail(hand, foreign);
                 None
             }
+            Err(SliceError::Undecodable { store_key, source, .. }) => {
+                self.turn.fail(hand, self.undecodable(&store_key, &source).into());
+                None
+            }
             Err(error) => {
-                self.turn.fail(hand, format!("table `{}`: {error}", self.name).into());
+                self.turn.fail(hand, error.into());
                 None
             }
         }
+    }
+
+    #[inline]
+    fn hand(&self) -> Hand {
+        self.turn.hand(|| format!("table `{}`", self.name))
+    }
+
+    #[cold]
+    fn undecodable(&self, store_key: &[u8], reason: &FormatError) -> UndecodableRow {
+        UndecodableRow::new::<K>(self.name.clone(), Some(self.turn.partition()), store_key, reason)
     }
 }
 
@@ -167,6 +246,32 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
 
     fn is_current(&self, hand: Hand) -> bool {
         self.slice.is_current(hand)
+    }
+
+    fn check(&self, hand: Hand) -> Result<(), HandlerError> {
+        self.slice.check(hand, |key, row| {
+            let reason = match row {
+                Ok(row) => {
+                    let record = NewRecord {
+                        timestamp: Timestamp::default(),
+                        key: Some(row.topic_key),
+                        value: row.value,
+                        headers: &[],
+                    };
+                    let size = record.size();
+                    let RecordLimit { bytes: limit, setting } = self.limit;
+                    if size <= limit {
+                        return Ok(());
+                    }
+                    format!(
+                        "takes {size} bytes in the changelog, over the limit of {limit} for a record: raise {setting}, or keep \
+                         less in a row"
+                    )
+                }
+                Err(error) => format!("cannot be encoded: {error}"),
+            };
+            Err(format!("table `{}` [{}]: the row {} {reason}", self.name, self.turn.partition(), shown(key)).into())
+        })
     }
 
     fn apply(&self, hand: Hand) {
@@ -190,24 +295,22 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
                 into.rows.len() - 1
             }
         };
-        let Flush { producer, topics, now, rows, positions, includes, logged, .. } = into;
+        let Flush { logs, now, rows, positions, .. } = into;
         let rows = &mut rows[place].1;
-        let destination = topics.destination(&mut **producer, self.changelog, self.turn.partition())?;
+        let destination = logs.destination(self.changelog, self.turn.partition())?;
+        let producer = &mut *logs.producer;
         let position = positions.iter().find(|(table, _)| *table == self.index).map(|(_, position)| *position);
         let position = position.unwrap_or_default();
         let inbox = (self.kind == TableKind::Global).then_some(position.inbox);
         let inbox_text = inbox.map(|offset| offset.to_string());
-        let stamp = includes.map(|includes| Stamp::written(position.epoch, includes));
-        let headers: Vec<Header<'_>> =
-            [(super::INBOX_HEADER, inbox_text.as_ref().map(String::as_bytes)), (Stamp::HEADER, stamp.as_deref())]
-                .into_iter()
-                .filter_map(|(name, value)| Some(Header { name, value: value? }))
-                .collect();
-        let mut told = 0;
+        let header = inbox_text.as_ref().map(|text| Header::new(super::INBOX_HEADER, text.as_bytes()));
+        let headers = header.as_slice();
+        let (mut is_told, mut room) = (false, Vec::new());
         self.slice.flush(&mut |row| {
-            told += 1;
+            is_told = true;
             rows.push(row.store_key, row.value);
-            let record = NewRecord { timestamp: *now, key: Some(row.topic_key), value: row.value, headers: &headers };
+            let key = ChangelogKey::of_row(row.topic_key, &mut room);
+            let record = NewRecord { timestamp: *now, key: Some(key), value: row.value, headers };
             if let Err(error) = producer.send(destination, record) {
                 failure.get_or_insert(error);
             }
@@ -215,13 +318,11 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         // Changes that left every row as it was are waited for too.
         if let Some(inbox) = inbox
             && self.told.replace(inbox) < inbox
-            && told == 0
+            && !is_told
         {
-            let key = Some(super::INBOX_KEY);
-            producer.send(destination, NewRecord { timestamp: *now, key, value: None, headers: &headers })?;
-            told = 1;
+            let key = Some(Mark::Inbox.key());
+            producer.send(destination, NewRecord { timestamp: *now, key, value: None, headers })?;
         }
-        logged.push((self.index, told));
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use marlowe_broker::{Partition, Partitioner};
-use marlowe_state::{KeyRange, Rows};
-use tokio::time::Instant;
+use marlowe_state::KeyRange;
 
 use super::declaration::TableSettings;
 use super::key_range::ordered_range;
 use super::routes::{Place, RouteError, Routes};
-use super::{AsKey, Keyspace, Position, Read, TableIdentity, ViewError};
+use super::undecodable::{decode_row, pass_over};
+use super::{AsKey, Keyspace, Position, Read, TableIdentity, UndecodableRow, ViewError};
 use crate::client::Sent;
 use crate::codec::{Codec, CodecError, Key};
+use crate::limits::after;
 use crate::peer::Wanted;
 
 /// Reads of a whole table, whoever owns its slices, in this process or another: committed state only, from a snapshot, never
@@ -129,7 +130,8 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// in the partition that `key` hashes to, which need not be the one you mean.
     ///
     /// # Errors
-    /// [`ViewError::Unavailable`] when no worker has the key's slice open within the deadline.
+    /// [`ViewError::Unavailable`] when no worker has the key's slice open within the deadline, and
+    /// [`ViewError::Undecodable`] when the row does not decode.
     pub async fn get(&self, key: impl AsKey<K>) -> Result<Option<V>, ViewError> {
         Ok(self.read(key).await?.value)
     }
@@ -153,8 +155,9 @@ impl<K: Key, V: 'static> TableView<K, V> {
             partitions => self.partitioner.partition(&topic_key, partitions),
         };
         let place = self.place(partition);
-        let (row, as_of) = self.routes.row(&place, ordered).await.map_err(|error| self.error(&place, error))?;
-        let value = row.map(|bytes| self.codec.decode(&bytes)).transpose().map_err(|error| self.codec_error(error))?;
+        let (row, as_of) = self.routes.row(&place, ordered.clone()).await.map_err(|error| self.error(&place, error))?;
+        let value = row.map(|bytes| self.codec.decode(&bytes)).transpose();
+        let value = value.map_err(|reason| self.undecodable_row(partition, &ordered, reason))?;
         Ok(Read { value, partition, position: as_of.position.into(), stale: as_of.stale })
     }
 
@@ -179,10 +182,21 @@ impl<K: Key, V: 'static> TableView<K, V> {
 
     /// All rows, in key order, from all partitions. Each partition's part is read in pages; a page is one snapshot.
     ///
+    /// Rows that do not decode are passed over, with a warning; [`undecodable`](Self::undecodable) lists them.
+    ///
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn iter(&self) -> Result<Vec<(K, V)>, ViewError> {
         self.collect(KeyRange::all(), usize::MAX).await
+    }
+
+    /// The rows that do not decode, of all partitions. The whole table is read for it.
+    ///
+    /// # Errors
+    /// [`ViewError::Unavailable`] when no worker has a slice open within the deadline.
+    pub async fn undecodable(&self) -> Result<Vec<UndecodableRow>, ViewError> {
+        let rows = self.rows(KeyRange::all(), usize::MAX).await?;
+        Ok(rows.into_iter().filter_map(|row| row.row.err()).collect())
     }
 
     /// The rows whose keys lie in `keys`, in key order: text in byte order, integers in numeric order.
@@ -220,33 +234,46 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(self.len().await? == 0)
     }
 
-    /// The first `limit` rows of a range: of each partition so many, in pages, and then the first of them all.
+    /// The first `limit` rows of a range that decode.
     async fn collect(&self, range: KeyRange, limit: usize) -> Result<Vec<(K, V)>, ViewError> {
-        let parts = try_join_all(self.places().map(|place| self.collect_part(place, range.clone(), limit))).await?;
-        let pages = parts.iter().flatten();
-        let mut rows: Vec<(&[u8], &[u8])> =
-            pages.flat_map(|page| page.iter().map(|(key, value)| (key, value.unwrap_or_default()))).collect();
-        rows.sort_by_key(|(key, _)| *key);
+        let rows = self.rows(range, limit).await?;
+        let mut rows = pass_over(rows.into_iter().map(|row| row.row));
         rows.truncate(limit);
-        let decode = |(key, value)| Ok((K::decode_ordered(key)?, self.codec.decode(value)?));
-        rows.into_iter().map(decode).collect::<Result<_, CodecError>>().map_err(|error| self.codec_error(error))
+        Ok(rows)
     }
 
-    async fn collect_part(&self, mut place: Place, mut range: KeyRange, limit: usize) -> Result<Vec<Rows>, ViewError> {
-        let (mut pages, mut taken) = (Vec::new(), 0);
-        while taken < limit {
-            place.deadline = Instant::now() + self.deadline;
-            let page = self.routes.rows(&place, range.clone(), PAGE.min(limit - taken)).await;
+    /// The rows of a range in key order: at least the first `limit` that decode, with those between that do not.
+    async fn rows(&self, range: KeyRange, limit: usize) -> Result<Vec<ViewedRow<K, V>>, ViewError> {
+        let parts = try_join_all(self.places().map(|place| self.rows_of(place, range.clone(), limit))).await?;
+        let mut rows: Vec<ViewedRow<K, V>> = parts.into_iter().flatten().collect();
+        rows.sort_by(|one, next| one.ordered.cmp(&next.ordered));
+        Ok(rows)
+    }
+
+    /// The same of one partition, read in pages.
+    async fn rows_of(
+        &self,
+        mut place: Place,
+        mut range: KeyRange,
+        limit: usize,
+    ) -> Result<Vec<ViewedRow<K, V>>, ViewError> {
+        let (mut all, mut decoded) = (Vec::new(), 0);
+        while decoded < limit {
+            place.deadline = after(self.deadline);
+            let page = self.routes.rows(&place, range.clone(), PAGE.min(limit - decoded)).await;
             let (rows, more) = page.map_err(|error| self.error(&place, error))?;
-            let last = rows.iter().next_back().map(|(key, _)| key.to_vec());
-            taken += rows.len();
-            pages.push(rows);
-            match last {
-                Some(last) if more => range.start = std::ops::Bound::Excluded(last),
+            for (ordered, value) in rows.iter() {
+                let row = decode_row(&*self.codec, ordered, value.unwrap_or_default())
+                    .map_err(|reason| self.undecodable_row(place.partition, ordered, reason));
+                decoded += usize::from(row.is_ok());
+                all.push(ViewedRow { ordered: ordered.into(), row });
+            }
+            match all.last() {
+                Some(last) if more => range.start = std::ops::Bound::Excluded(last.ordered.to_vec()),
                 _ => break,
             }
         }
-        Ok(pages)
+        Ok(all)
     }
 
     fn partitions(&self) -> u32 {
@@ -258,7 +285,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
             table: self.table.name.clone(),
             partition,
             wanted: Wanted::default(),
-            deadline: Instant::now() + self.deadline,
+            deadline: after(self.deadline),
             stale_within: self.stale_within,
         }
     }
@@ -283,9 +310,15 @@ impl<K: Key, V: 'static> TableView<K, V> {
         }
     }
 
-    fn codec_error(&self, source: CodecError) -> ViewError {
-        ViewError::Codec { table: self.table.name.clone(), source }
+    fn undecodable_row(&self, partition: Partition, ordered: &[u8], reason: CodecError) -> UndecodableRow {
+        UndecodableRow::new::<K>(self.table.name.clone(), Some(partition), ordered, reason)
     }
+}
+
+/// A row of a scan, with its key in the store's form.
+struct ViewedRow<K, V> {
+    ordered: Box<[u8]>,
+    row: Result<(K, V), UndecodableRow>,
 }
 
 impl<V: 'static> TableView<String, V> {

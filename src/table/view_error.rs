@@ -4,7 +4,7 @@ use std::time::Duration;
 use marlowe_broker::Partition;
 use marlowe_state::StoreError;
 
-use crate::codec::CodecError;
+use super::UndecodableRow;
 
 /// A read that cannot be answered now.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -63,12 +63,7 @@ pub enum ViewError {
         /// What it said.
         source: Arc<StoreError>,
     },
-    /// A row does not decode.
-    #[error("table `{table}`: a row does not decode: {source}")]
-    Codec {
-        /// The table.
-        table: Arc<str>,
-        /// Why.
-        source: CodecError,
-    },
+    /// The row does not decode.
+    #[error(transparent)]
+    Undecodable(#[from] UndecodableRow),
 }

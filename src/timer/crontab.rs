@@ -1,5 +1,4 @@
 use std::str::FromStr;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use marlowe_broker::Timestamp;
@@ -21,14 +20,38 @@ impl Crontab {
         let times = croner::Cron::from_str(times).map_err(|error| {
             format!("`{times}` is not a crontab ({error}): write minute, hour, day of month, month and day of week, as `0 4 * * 1-5`")
         })?;
-        Ok(Self { times, zone })
+        let crontab = Self { times, zone };
+        match crontab.never_after(Timestamp::default()) {
+            Some(never) => Err(never),
+            None => Ok(crontab),
+        }
     }
 
-    /// How long from `now` to the next time; `None` when there is none.
-    pub(crate) fn next_after(&self, now: Timestamp) -> Option<Duration> {
+    /// Why there is no time after `now`, if there is none: a day that no year has, as 30 February, or a year that is over.
+    pub(crate) fn never_after(&self, now: Timestamp) -> Option<String> {
+        match self.next_time(now) {
+            Some(_) => None,
+            None => {
+                let times = self.times.as_str();
+                Some(format!(
+                    "`{times}` names no time that is to come: choose a day that its months have, as `0 0 28 2 *`"
+                ))
+            }
+        }
+    }
+
+    /// The first time after `now`; `None` when there is none.
+    pub(crate) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
         let now = jiff::Timestamp::from_millisecond(now.millis()).ok()?.to_zoned(self.zone.clone());
         let next = self.times.find_next_occurrence(&now, false).ok()?;
-        Duration::try_from(next.timestamp().duration_since(now.timestamp())).ok()
+        Some(Timestamp::from_millis(next.timestamp().as_millisecond()))
+    }
+
+    /// The last time that is not after `now`; `None` when there is none.
+    pub(crate) fn last_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let now = jiff::Timestamp::from_millisecond(now.millis()).ok()?.to_zoned(self.zone.clone());
+        let last = self.times.find_previous_occurrence(&now, true).ok()?;
+        Some(Timestamp::from_millis(last.timestamp().as_millisecond()))
     }
 }
 
@@ -43,10 +66,30 @@ mod tests {
     #[test]
     fn a_crontab_follows_its_zone_and_its_summer_time() {
         let daily = Crontab::parse("30 4 * * *", "Europe/Berlin").unwrap();
-        let hours = |wait: Option<Duration>| wait.unwrap().as_secs_f64() / 3600.0;
         // 04:30 in Berlin is 03:30 UTC in winter and 02:30 in summer.
-        assert_eq!(hours(daily.next_after(at("2026-01-10T00:00:00Z"))), 3.5);
-        assert_eq!(hours(daily.next_after(at("2026-07-10T00:00:00Z"))), 2.5);
+        assert_eq!(daily.next_time(at("2026-01-10T00:00:00Z")), Some(at("2026-01-10T03:30:00Z")));
+        assert_eq!(daily.next_time(at("2026-07-10T00:00:00Z")), Some(at("2026-07-10T02:30:00Z")));
+        assert_eq!(daily.last_until(at("2026-07-10T02:30:00.900Z")), Some(at("2026-07-10T02:30:00Z")));
+    }
+
+    #[test]
+    fn n3_4_days_that_no_year_has_are_refused_and_those_that_few_have_are_not() {
+        for never in ["0 0 30 2 *", "0 0 31 2 *", "0 0 31 4,6,9,11 *", "0 0 0 30 2 *"] {
+            for zone in ["UTC", "Europe/Berlin", "America/New_York"] {
+                let told = Crontab::parse(never, zone).err().unwrap_or_else(|| panic!("`{never}` is taken"));
+                assert!(told.contains(never) && told.contains("no time that is to come"), "{told}");
+            }
+        }
+        for rare in ["0 0 29 2 *", "30 2 29 2 *", "0 0 31 12 *", "0 0 29 2 1"] {
+            Crontab::parse(rare, "Europe/Berlin").unwrap_or_else(|error| panic!("{rare}: {error}"));
+        }
+    }
+
+    #[test]
+    fn n3_4_a_year_that_is_over_never_comes() {
+        let once = Crontab::parse("0 0 0 1 1 * 2026", "UTC").unwrap();
+        assert!(once.never_after(at("2025-12-31T00:00:00Z")).is_none());
+        assert!(once.never_after(at("2026-01-01T00:00:00Z")).is_some_and(|told| told.contains("no time")));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use marlowe_broker::Clock;
 use tokio::time::Instant;
 
 use super::Crontab;
@@ -11,30 +10,10 @@ pub(crate) enum Schedule {
     /// Again and again, counted from the start. What was missed is skipped: there is one firing after a gap, as Kafka Streams
     /// punctuates.
     Every(Duration),
-    /// At times of day.
+    /// At times of day, each once; see [`Agenda`](super::Agenda).
     At(Box<Crontab>),
     /// Once, at the start.
     Once,
-}
-
-impl Schedule {
-    /// When to run first; `None` for never.
-    pub(crate) fn first(&self, clock: &dyn Clock) -> Option<Instant> {
-        match self {
-            Schedule::Every(interval) => Some(Instant::now() + *interval),
-            Schedule::At(times) => times.next_after(clock.now()).map(|wait| Instant::now() + wait),
-            Schedule::Once => Some(Instant::now()),
-        }
-    }
-
-    /// When to run next, after a run that was due at `due`.
-    pub(crate) fn next(&self, due: Instant, clock: &dyn Clock) -> Option<Instant> {
-        match self {
-            Schedule::Every(interval) => Some(next_tick(due, *interval, Instant::now())),
-            Schedule::At(_) => self.first(clock),
-            Schedule::Once => None,
-        }
-    }
 }
 
 /// The first tick after `now` of those that follow `due` by `interval`s.

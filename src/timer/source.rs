@@ -12,14 +12,15 @@ use marlowe_broker::{
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::source_log::SourceLog;
 use super::worker_timer::{AnyWorkerTimer, Outcome, WorkerTimerContext};
 use crate::HandlerError;
-use crate::agent::panic_text;
 use crate::client::SendError;
 use crate::codec::TopicKey;
+use crate::panics::panic_text;
 use crate::scope::{Uses, WorkerWith};
-use crate::topic::{Topic, TopicClient};
-use crate::topology::{Place, TimerKind, TimerNode};
+use crate::topic::{ProducerRecord, Topic, TopicClient};
+use crate::topology::{Place, TimerKind, TimerNode, source_topic};
 
 /// How often a source commits what it sent.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
@@ -60,6 +61,7 @@ pub struct SourceWriter<K, V> {
 struct State {
     producer: Box<dyn TransactionalProducer>,
     broker_position: TopicPartition,
+    log: SourceLog,
     group: Arc<dyn MetadataSource>,
     position: u64,
     /// The committed position is noted to be the source's end, and nothing was sent since.
@@ -103,7 +105,16 @@ impl<K: TopicKey, V: 'static> SourceWriter<K, V> {
     /// # Errors
     /// When the record does not encode or the broker refuses it. After an error, return it.
     pub async fn send(&self, key: &K, value: &V, timestamp: Timestamp, then: u64) -> Result<(), SourceError> {
-        let record = self.client.encode(key, value, timestamp)?;
+        self.send_record(ProducerRecord::new(key, value).timestamp(timestamp), then).await
+    }
+
+    /// Sends a record with headers or a partition of its own, or without a value; once it is committed, the source's position is
+    /// `then`. A record that does not say when it happened is stamped now.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_record(&self, record: ProducerRecord<'_, K, V>, then: u64) -> Result<(), SourceError> {
+        let record = self.client.encode(&record)?;
         let mut state = self.state.lock().await;
         state.send(record, then).map_err(|error| state.failed(error))?;
         state.commit_if_due().await
@@ -124,10 +135,11 @@ impl State {
             self.producer.begin()?;
             self.begun = Begun::Yes { since: Instant::now(), bytes: 0 };
         }
-        let to = TopicPartition { topic: record.topic, partition: record.partition };
+        let to = TopicPartition { topic: record.topic.clone(), partition: record.partition };
         let destination = self.producer.destination(&to)?;
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        self.producer.send(destination, NewRecord { timestamp: record.timestamp, key, value, headers: &[] })?;
+        let headers = record.headers();
+        self.producer.send(destination, NewRecord { timestamp: record.timestamp, key, value, headers: &headers })?;
         if let Begun::Yes { bytes, .. } = &mut self.begun {
             *bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         }
@@ -169,7 +181,8 @@ impl State {
         self.begun = Begun::No;
         let position = CommittedOffset { offset: Offset::new(self.position), metadata };
         let offsets = [(self.broker_position.clone(), position)];
-        let committed = match self.producer.send_offsets(&offsets, &self.group.current()) {
+        let logged = self.log.write(&mut *self.producer, self.position);
+        let committed = match logged.and_then(|()| self.producer.send_offsets(&offsets, &self.group.current())) {
             Ok(()) => self.producer.commit().await.map(|_| ()),
             Err(error) => Err(error),
         };
@@ -203,7 +216,7 @@ where
     }
 
     fn position(&self, app: &str) -> Option<TopicPartition> {
-        Some(TopicPartition::new(format!("{app}-{}-source", self.name), Partition::new(0)))
+        Some(TopicPartition::new(source_topic(app, &self.name), Partition::new(0)))
     }
 
     fn run(&'static self, mut context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome> {
@@ -237,17 +250,30 @@ where
         let broker: &SharedBroker = &context.broker;
         let Some(position) = self.position(&scope.app) else { return Ok(Fed::Done) };
         // One name for all leaders: a new one fences the old one before it reads where that one was.
-        let producer = broker.transactional_producer(&position.topic).await.map_err(|error| error.to_string())?;
+        let opened = broker.transactional_producer(&position.topic).await;
+        let mut producer = opened.map_err(|error| error.to_string())?;
         let committed =
             broker.committed(&scope.app, std::slice::from_ref(&position)).await.map_err(|error| error.to_string())?;
         let committed = committed.into_iter().next().flatten();
-        let start = committed.as_ref().map_or(0, |committed| committed.offset.get());
+        // What was committed with the position is in the log by now.
+        let log = SourceLog::open(&**broker, &mut *producer, &position).await.map_err(|error| error.to_string())?;
+        let noted = committed.as_ref().map_or(0, |committed| committed.offset.get());
+        let start = log.position.map_or(noted, |kept| kept.max(noted));
+        if start > noted {
+            tracing::warn!(
+                "source `{}`: the group's position is {noted}, but what was fed includes all up to {start}: going on from there. \
+                 (Kafka's coordinator may hand out old positions after its brokers were killed.) To feed it again on purpose, stop \
+                 the program and run `reset --all-topics`",
+                self.name
+            );
+        }
         let state = Rc::new(Mutex::new(State {
             producer,
             broker_position: position,
+            log,
             group: context.metadata.clone(),
             position: start,
-            finished: committed.as_ref().is_some_and(is_finished),
+            finished: start == noted && committed.as_ref().is_some_and(is_finished),
             begun: Begun::No,
             fenced: false,
         }));

@@ -1,16 +1,20 @@
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use marlowe_broker::{MetadataSource, SharedBroker, TopicPartition};
+use marlowe_broker::{MetadataSource, SharedBroker, Timestamp, TopicPartition};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use super::Schedule;
+use super::claims::{Claimed, Claims};
+use super::{Agenda, Crontab, Schedule, TimerRuns, next_tick};
 use crate::HandlerError;
-use crate::agent::panic_text;
+use crate::panics::panic_text;
 use crate::scope::{Uses, WorkerScope, WorkerWith};
-use crate::topology::{Place, TimerKind, TimerNode};
+use crate::topology::{Place, TimerKind, TimerNode, TopologyError};
 use crate::watch;
 
 /// A timer, crontab, task or source of a worker, without its types.
@@ -19,6 +23,11 @@ pub(crate) trait AnyWorkerTimer: Send + Sync {
 
     /// Where a source's position is kept, in a topic of its own with one partition.
     fn position(&self, _app: &str) -> Option<TopicPartition> {
+        None
+    }
+
+    /// Why it would not run once from `now` on, if it would not.
+    fn never_runs(&self, _now: Timestamp) -> Option<TopologyError> {
         None
     }
 
@@ -35,6 +44,10 @@ pub(crate) struct WorkerTimerContext {
     pub(crate) leader: watch::Receiver<bool>,
     /// Asks for one more run, and waits for its end.
     pub(crate) fire: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Where it is noted when it runs.
+    pub(crate) runs: Arc<TimerRuns>,
+    /// Which times have had their run on the leader.
+    pub(crate) claims: Rc<Claims>,
 }
 
 /// How a worker's timer ended.
@@ -75,52 +88,106 @@ where
         TimerNode { name: self.name.clone(), kind: self.kind.clone(), place: self.place, edges: uses.edges() }
     }
 
-    fn run(&'static self, mut context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome> {
-        let opened = self.with.open_on_worker(&context.scope);
-        let run = move |opened: W::Opened| async move {
-            let ended = AssertUnwindSafe((self.handler)(opened)).catch_unwind().await;
-            match ended {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(panic) => Err(panic_text(&*panic)),
-            }
-        };
-        Box::pin(async move {
-            if matches!(self.schedule, Schedule::Once) {
-                if self.place == Place::Leader {
-                    context.leads().await;
-                }
-                return match run(opened).await {
-                    Ok(()) => Outcome::Done,
-                    Err(reason) => Outcome::Failed { name: self.name.clone(), reason },
-                };
-            }
-            let clock = context.scope.clock.clone();
-            let mut due = self.schedule.first(&*clock);
-            loop {
-                let asked = tokio::select! {
-                    biased;
-                    asked = context.fire.recv() => asked,
-                    () = until(due) => None,
-                };
-                let here = self.place == Place::Worker || *context.leader.borrow();
-                if here && let Err(error) = run(opened.clone()).await {
-                    tracing::error!(timer = %self.name, "timer failed: {error}");
-                }
-                match (asked, due) {
-                    // Whoever asked may be gone.
-                    (Some(asked), _) => drop(asked.send(())),
-                    (None, Some(was_due)) => due = self.schedule.next(was_due, &*clock),
-                    (None, None) => return Outcome::Done,
-                }
-            }
-        })
+    fn never_runs(&self, now: Timestamp) -> Option<TopologyError> {
+        let Schedule::At(times) = &self.schedule else { return None };
+        let reason = times.never_after(now)?;
+        Some(TopologyError::Crontab { name: self.name.clone(), reason })
+    }
+
+    fn run(&'static self, context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome> {
+        match &self.schedule {
+            Schedule::Once => Box::pin(self.once(context)),
+            Schedule::Every(interval) => Box::pin(self.every(*interval, context)),
+            Schedule::At(times) => Box::pin(self.at((**times).clone(), context)),
+        }
     }
 }
 
-async fn until(due: Option<tokio::time::Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
+impl<W, F> WorkerTimer<W, F>
+where
+    W: WorkerWith,
+    F: AsyncFn(W::Opened) -> Result<(), HandlerError> + Send + Sync + 'static,
+{
+    async fn once(&self, mut context: WorkerTimerContext) -> Outcome {
+        let opened = self.with.open_on_worker(&context.scope);
+        if self.place == Place::Leader {
+            context.leads().await;
+        }
+        match self.handle(opened).await {
+            Ok(()) => Outcome::Done,
+            Err(reason) => Outcome::Failed { name: self.name.clone(), reason },
+        }
+    }
+
+    async fn every(&self, interval: Duration, mut context: WorkerTimerContext) -> Outcome {
+        let opened = self.with.open_on_worker(&context.scope);
+        let mut due = Instant::now() + interval;
+        loop {
+            let asked = tokio::select! {
+                biased;
+                asked = context.fire.recv() => asked,
+                () = tokio::time::sleep_until(due) => None,
+            };
+            if self.place == Place::Worker || *context.leader.borrow() {
+                self.fire(&context, &opened).await;
+            }
+            match asked {
+                // Whoever asked may be gone.
+                Some(asked) => drop(asked.send(())),
+                None => due = next_tick(due, interval, Instant::now()),
+            }
+        }
+    }
+
+    /// On the leader, a time that came while another led, or nobody, has its run when this worker leads, unless it had it.
+    async fn at(&self, times: Crontab, mut context: WorkerTimerContext) -> Outcome {
+        let opened = self.with.open_on_worker(&context.scope);
+        let clock = context.scope.clock.clone();
+        let mut agenda = Agenda::begin(times, &*clock);
+        let mut named = None;
+        loop {
+            tokio::select! {
+                biased;
+                next = agenda.next(&*clock) => named = Some(next),
+                () = context.leads(), if named.is_some() => {}
+            }
+            if self.place == Place::Leader && !*context.leader.borrow() {
+                continue;
+            }
+            let Some(time) = named.take() else { continue };
+            if self.place == Place::Leader {
+                match context.claims.claim(&self.name, time, clock.now()).await {
+                    Ok(Claimed::Ours) => {}
+                    Ok(Claimed::Over) => continue,
+                    Err(error) => {
+                        tracing::warn!(crontab = %self.name, "claiming its run: {error}; trying again");
+                        named = Some(time);
+                        tokio::time::sleep(CLAIM_AGAIN).await;
+                        continue;
+                    }
+                }
+            }
+            self.fire(&context, &opened).await;
+        }
+    }
+
+    async fn fire(&self, context: &WorkerTimerContext, opened: &W::Opened) {
+        let under_way = context.runs.begin(&self.name);
+        let ended = self.handle(opened.clone()).await;
+        drop(under_way);
+        if let Err(error) = ended {
+            tracing::error!(timer = %self.name, "timer failed: {error}");
+        }
+    }
+
+    async fn handle(&self, opened: W::Opened) -> Result<(), String> {
+        match AssertUnwindSafe((self.handler)(opened)).catch_unwind().await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(panic) => Err(panic_text(&*panic)),
+        }
     }
 }
+
+/// How soon a run is claimed again when the broker did not take it.
+const CLAIM_AGAIN: Duration = Duration::from_millis(500);

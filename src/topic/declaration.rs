@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{Cleanup, Partitioner};
+use marlowe_broker::{Cleanup, Partitioner, Unread};
 use parking_lot::RwLock;
 
 use crate::codec::{Codec, CodecError, TopicKey};
@@ -18,6 +18,8 @@ pub(crate) struct TopicSettings<V> {
     pub(crate) partitioner: Partitioner,
     pub(crate) partitions: Option<u32>,
     pub(crate) cleanup: Cleanup,
+    /// What retention does with records that this program has not read.
+    pub(crate) unread: Unread,
 }
 
 impl<V> Clone for TopicSettings<V> {
@@ -27,6 +29,7 @@ impl<V> Clone for TopicSettings<V> {
             partitioner: self.partitioner,
             partitions: self.partitions,
             cleanup: self.cleanup,
+            unread: self.unread,
         }
     }
 }
@@ -36,11 +39,13 @@ pub(crate) trait AnyTopic: Send + Sync {
     fn name(&self) -> &Arc<str>;
     fn partitions(&self) -> Option<u32>;
     fn cleanup(&self) -> Cleanup;
+    /// What retention does with records that this program has not read.
+    fn unread(&self) -> Unread;
     fn partitioner(&self) -> Partitioner;
     /// The bytes of a key from people, as the topic's own type writes it.
     fn key_from_text(&self, key: Option<&str>) -> Result<Option<Vec<u8>>, CodecError>;
     /// The bytes of a value from people.
-    fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError>;
+    fn value_from_json(&self, json: &str) -> Result<Vec<u8>, CodecError>;
     fn codec(&self) -> &'static str;
 }
 
@@ -53,6 +58,7 @@ impl<K, V> TopicDeclaration<K, V> {
                 partitioner: Partitioner::default(),
                 partitions: None,
                 cleanup: Cleanup::Delete { retention: None },
+                unread: Unread::Keep,
             }),
             key: std::marker::PhantomData,
         }
@@ -94,6 +100,10 @@ impl<K: TopicKey, V: 'static> AnyTopic for TopicDeclaration<K, V> {
         self.settings.read().cleanup
     }
 
+    fn unread(&self) -> Unread {
+        self.settings.read().unread
+    }
+
     fn partitioner(&self) -> Partitioner {
         self.settings.read().partitioner
     }
@@ -109,9 +119,9 @@ impl<K: TopicKey, V: 'static> AnyTopic for TopicDeclaration<K, V> {
         }
     }
 
-    fn value_from_json(&self, json: serde_json::Value) -> Result<Vec<u8>, CodecError> {
+    fn value_from_json(&self, json: &str) -> Result<Vec<u8>, CodecError> {
         let mut bytes = Vec::new();
-        self.settings().codec.encode_json(json, &mut bytes)?;
+        self.settings().codec.encode_json_text(json, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use marlowe_broker::Partitioner;
+use marlowe_broker::{Partitioner, Unread};
 
 use super::declaration::TopicDeclaration;
 use super::sender::{TopicClient, TopicSender};
@@ -42,8 +42,21 @@ impl<K: TopicKey, V: 'static> Topic<K, V> {
     }
 
     /// Removes records older than this, by their timestamps (default: keeps them).
+    ///
+    /// What this program has not read yet is not to be lost. The embedded broker keeps it, however old its timestamps are.
+    /// Kafka goes by the timestamps alone; when records are gone before the program's agents have read them, the worker stops
+    /// and says which, unless the topic is declared [`skip_expired`](Self::skip_expired).
     pub fn retention(self, retention: Duration) -> Self {
         self.0.retain(retention);
+        self
+    }
+
+    /// Goes on after records that retention removed before this program's agents have read them: at the first that is there,
+    /// with a warning, and counted in `marlowe_records_expired_total`. By default the worker stops and says which are gone.
+    ///
+    /// With the embedded broker, this topic's retention does not wait for this program.
+    pub fn skip_expired(self) -> Self {
+        self.0.settings.write().unread = Unread::Expire;
         self
     }
 

@@ -2,14 +2,16 @@
 
 mod declaration;
 mod handle;
+mod record;
 mod sender;
 mod stream;
 mod written;
 
 pub(crate) use declaration::{AnyTopic, TopicDeclaration, TopicSettings};
 pub use handle::Topic;
+pub use record::ProducerRecord;
 pub(crate) use sender::{OutTopicSettings, open_out_topic};
 pub use sender::{TopicClient, TopicSender};
-pub(crate) use stream::{Filter, Rekey, Route, StreamSource, decode_value};
+pub(crate) use stream::{Filter, NewKey, Rekey, Route, StreamSource};
 pub use stream::{IntoStream, Stream};
-pub(crate) use written::{NotTaken, WrittenRecord};
+pub(crate) use written::{NotTaken, WrittenPlace, WrittenRecord};

@@ -3,12 +3,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
+use marlowe_broker::{BrokerError, Clock, Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
 use marlowe_state::Hand;
 
 use super::declaration::TopicSettings;
+use super::record::ProducerRecord;
 use crate::client::{ClientProducer, Outgoing, SendError, Sent};
-use crate::codec::{Codec, TopicKey};
+use crate::codec::{Codec, CodecError, TopicKey, encode_value};
 use crate::scope::{ShardScope, WorkerScope};
 use crate::turn::{OutTopic, Turn};
 
@@ -20,6 +21,8 @@ pub(crate) struct OutTopicSettings {
     pub(crate) topic: OutTopic,
     pub(crate) partitions: u32,
     pub(crate) partitioner: Partitioner,
+    /// Whether it is compacted, by key.
+    compacted: bool,
 }
 
 pub(crate) fn open_out_topic(name: &Arc<str>, partitioner: Partitioner, shard: &ShardScope) -> OutTopicSettings {
@@ -29,7 +32,28 @@ pub(crate) fn open_out_topic(name: &Arc<str>, partitioner: Partitioner, shard: &
         topic: shard.out_topic(name),
         partitions: shard.worker.partitions(name),
         partitioner,
+        compacted: shard.worker.topology.is_compacted(name),
     }
+}
+
+/// Refuses a record that its topic cannot have: one for a partition that is not there, or without a key where the last record of
+/// each key stays.
+pub(super) fn check_place(
+    topic: &Arc<str>,
+    partitions: u32,
+    compacted: bool,
+    partition: Partition,
+    key: Option<&[u8]>,
+) -> Result<(), BrokerError> {
+    if partition.get() >= partitions {
+        return Err(BrokerError::UnknownPartition { topic: topic.clone(), partition });
+    }
+    if compacted && key.is_none() {
+        return Err(BrokerError::InvalidState(format!(
+            "topic `{topic}` is compacted, by key: a record for it must have one"
+        )));
+    }
+    Ok(())
 }
 
 impl OutTopicSettings {
@@ -41,14 +65,20 @@ impl OutTopicSettings {
         }
     }
 
-    /// Sends a record of the event in hand, which fails if the broker takes none as large.
+    /// Sends a record of the event in hand, which fails if the topic does not take it.
     pub(crate) fn send(&self, turn: &Turn, hand: Hand, record: NewRecord<'_>) {
         self.send_to(turn, hand, self.partition(record.key, turn), record);
     }
 
+    /// Whether the broker takes a record as large.
+    pub(crate) fn fits(&self, record: &NewRecord<'_>) -> bool {
+        self.limit.check(&self.name, record).is_ok()
+    }
+
     /// The same to a partition, whatever the key is.
     pub(crate) fn send_to(&self, turn: &Turn, hand: Hand, partition: Partition, record: NewRecord<'_>) {
-        match self.limit.check(&self.name, &record) {
+        let checked = check_place(&self.name, self.partitions, self.compacted, partition, record.key);
+        match checked.and_then(|()| self.limit.check(&self.name, &record)) {
             Ok(()) => turn.send(hand, self.topic, partition, record),
             Err(error) => turn.fail(hand, error.into()),
         }
@@ -75,6 +105,13 @@ impl<K, V> Clone for TopicSender<K, V> {
     }
 }
 
+impl<K, V: 'static> ProducerRecord<'_, K, V> {
+    /// The bytes of its value in `buffer`, which is emptied before; `None` for a tombstone.
+    fn encode_value<'b>(&self, codec: &dyn Codec<V>, buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>, CodecError> {
+        self.value.map_or(Ok(None), |value| encode_value(codec, value, buffer))
+    }
+}
+
 impl<K: TopicKey, V: 'static> TopicSender<K, V> {
     pub(crate) fn new(name: Arc<str>, settings: TopicSettings<V>, shard: &ShardScope) -> Self {
         let out = open_out_topic(&name, settings.partitioner, shard);
@@ -85,23 +122,33 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
 
     /// Sends a record, with the timestamp of the event in hand.
     pub fn send(&self, key: &K, value: &V) {
-        self.send_with(key, value, &[]);
+        self.send_record(ProducerRecord::new(key, value));
     }
 
     /// Sends a record with headers.
     pub fn send_with(&self, key: &K, value: &V, headers: &[(&str, &[u8])]) {
+        let headers = headers.iter().map(|(name, value)| Header::new(name, value)).collect();
+        self.send_record(ProducerRecord { headers, ..ProducerRecord::new(key, value) });
+    }
+
+    /// Sends a record without a value: in a compacted topic, "this key is gone".
+    pub fn send_tombstone(&self, key: &K) {
+        self.send_record(ProducerRecord::tombstone(key));
+    }
+
+    /// Sends a record with a timestamp, headers or a partition of its own. One that the topic cannot have, because the value does
+    /// not encode, the partition is not there or the topic is compacted and the record has no key, makes the event fail.
+    pub fn send_record(&self, record: ProducerRecord<'_, K, V>) {
         let OpenTopic { name, out, codec, turn, buffers } = &*self.open;
         let hand = turn.hand(|| format!("topic `{name}`"));
         let (mut key_bytes, mut value_bytes) = buffers.take();
         key_bytes.clear();
-        value_bytes.clear();
-        let key = key.encode_key(&mut key_bytes).then_some(key_bytes.as_slice());
-        match codec.encode(value, &mut value_bytes) {
-            Ok(()) => {
-                let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header { name, value }).collect();
-                let timestamp = turn.timestamp(hand);
-                let record = NewRecord { timestamp, key, value: Some(&value_bytes), headers: &headers };
-                out.send(turn, hand, record);
+        let key = record.key.encode_key(&mut key_bytes).then_some(key_bytes.as_slice());
+        match record.encode_value(&**codec, &mut value_bytes) {
+            Ok(value) => {
+                let timestamp = record.timestamp.unwrap_or_else(|| turn.timestamp(hand));
+                let new = NewRecord { timestamp, key, value, headers: &record.headers };
+                out.send_to(turn, hand, record.partition.unwrap_or_else(|| out.partition(key, turn)), new);
             }
             Err(error) => turn.fail(hand, format!("topic `{name}`: {error}").into()),
         }
@@ -114,6 +161,8 @@ pub struct TopicClient<K, V> {
     name: Arc<str>,
     partitions: u32,
     partitioner: Partitioner,
+    /// Whether it is compacted, by key.
+    compacted: bool,
     codec: Arc<dyn Codec<V>>,
     producer: ClientProducer,
     clock: Arc<dyn Clock>,
@@ -127,6 +176,7 @@ impl<K, V> Clone for TopicClient<K, V> {
             name: self.name.clone(),
             partitions: self.partitions,
             partitioner: self.partitioner,
+            compacted: self.compacted,
             codec: self.codec.clone(),
             producer: self.producer.clone(),
             clock: self.clock.clone(),
@@ -140,6 +190,7 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
     pub(crate) fn new(name: Arc<str>, settings: TopicSettings<V>, worker: &WorkerScope) -> Self {
         Self {
             partitions: worker.partitions(&name),
+            compacted: worker.topology.is_compacted(&name),
             name,
             partitioner: settings.partitioner,
             codec: settings.codec,
@@ -163,7 +214,24 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_at(&self, key: &K, value: &V, timestamp: Timestamp) -> Result<Sent, SendError> {
-        let record = self.encode(key, value, timestamp)?;
+        self.send_record(ProducerRecord::new(key, value).timestamp(timestamp)).await
+    }
+
+    /// Sends a record without a value: in a compacted topic, "this key is gone".
+    ///
+    /// # Errors
+    /// When the broker does not take the record.
+    pub async fn send_tombstone(&self, key: &K) -> Result<Sent, SendError> {
+        self.send_record(ProducerRecord::tombstone(key)).await
+    }
+
+    /// Sends a record with a timestamp, headers or a partition of its own.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and when the topic cannot have the record: the partition is not there, or the topic is compacted
+    /// and the record has no key.
+    pub async fn send_record(&self, record: ProducerRecord<'_, K, V>) -> Result<Sent, SendError> {
+        let record = self.encode(&record)?;
         self.produce(record).await
     }
 
@@ -173,18 +241,30 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
 
     /// A record stamped now.
     pub(crate) fn encode_now(&self, key: &K, value: &V) -> Result<Outgoing, SendError> {
-        self.encode(key, value, self.clock.now())
+        self.encode(&ProducerRecord::new(key, value))
     }
 
-    pub(crate) fn encode(&self, key: &K, value: &V, timestamp: Timestamp) -> Result<Outgoing, SendError> {
+    pub(crate) fn encode(&self, record: &ProducerRecord<'_, K, V>) -> Result<Outgoing, SendError> {
         let mut key_bytes = Vec::new();
-        let key = key.encode_key(&mut key_bytes).then_some(key_bytes);
-        let mut bytes = Vec::new();
-        self.codec.encode(value, &mut bytes).map_err(|source| SendError::Codec { topic: self.name.clone(), source })?;
-        let partition = match &key {
-            Some(key) => self.partitioner.partition(key, self.partitions),
-            None => Partition::new(self.round_robin.fetch_add(1, Ordering::Relaxed) % self.partitions),
+        let key = record.key.encode_key(&mut key_bytes).then_some(key_bytes);
+        let mut value_bytes = Vec::new();
+        let value = record.encode_value(&*self.codec, &mut value_bytes);
+        let value = value.map_err(|source| SendError::Codec { topic: self.name.clone(), source })?.is_some();
+        let partition = match (record.partition, &key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) => self.partitioner.partition(key, self.partitions),
+            (None, None) => Partition::new(self.round_robin.fetch_add(1, Ordering::Relaxed) % self.partitions),
         };
-        Ok(Outgoing { topic: self.name.clone(), partition, timestamp, key, value: Some(bytes), headers: Vec::new() })
+        check_place(&self.name, self.partitions, self.compacted, partition, key.as_deref())
+            .map_err(|source| SendError::Broker { topic: self.name.clone(), source })?;
+        let headers = record.headers.iter();
+        Ok(Outgoing {
+            topic: self.name.clone(),
+            partition,
+            timestamp: record.timestamp.unwrap_or_else(|| self.clock.now()),
+            key,
+            value: value.then_some(value_bytes),
+            headers: headers.map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
+        })
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use marlowe_broker::Partitioner;
 
-use crate::codec::{Codec, CodecError, TopicKey};
+use crate::codec::{Codec, CodecError, TopicKey, decode_value};
 
 /// Whether a value is kept.
 pub(crate) type Filter<V> = Arc<dyn Fn(&V) -> bool + Send + Sync>;
@@ -36,8 +36,26 @@ pub(crate) struct RepartitionStep {
     pub(crate) rekey: Rekey,
 }
 
-/// Finds the new key of a record from its value, into the buffer.
-pub(crate) type Rekey = Arc<dyn Fn(Option<&[u8]>, &mut Vec<u8>) -> Result<Route, CodecError> + Send + Sync>;
+/// Finds the new key of a record from its value, into the buffers of its forms.
+pub(crate) type Rekey = Arc<dyn Fn(Option<&[u8]>, &mut NewKey) -> Result<Route, CodecError> + Send + Sync>;
+
+/// Buffers for the forms of a new key.
+#[derive(Default)]
+pub(crate) struct NewKey {
+    /// The topic form.
+    pub(crate) topic: Vec<u8>,
+    /// The ordered form, of what may be the key of a row.
+    pub(crate) ordered: Vec<u8>,
+}
+
+impl NewKey {
+    fn encode(&mut self, key: &impl TopicKey) -> Route {
+        self.topic.clear();
+        self.ordered.clear();
+        key.encode_row_key(&mut self.ordered);
+        if key.encode_key(&mut self.topic) { Route::Keyed } else { Route::Unkeyed }
+    }
+}
 
 /// What becomes of a record on its way to another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +100,10 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
     /// The same records under another key, through a topic of their own, `{app}-{agent}-repartition`: each goes to the
     /// partition that is the new key's home, so that the agent which reads them owns the rows of that key. Values,
     /// headers and timestamps stay as they are. It is part of the transaction that read the original.
+    ///
+    /// Where an agent that reads the stream uses a table, whose rows then have these keys, a key over
+    /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail, by the policy of that agent. Elsewhere keys may be of any
+    /// length.
     pub fn group_by<K2: TopicKey>(self, key: impl Fn(&V) -> K2 + Send + Sync + 'static) -> Stream<K2, V> {
         let (codec, filters) = (self.codec.clone(), self.filters);
         let rekey: Rekey = Arc::new(move |value, out| {
@@ -89,7 +111,7 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
             if !filters.iter().all(|keep| keep(&value)) {
                 return Ok(Route::Dropped);
             }
-            Ok(if key(&value).encode_key(out) { Route::Keyed } else { Route::Unkeyed })
+            Ok(out.encode(&key(&value)))
         });
         Stream {
             source: StreamSource::Repartition(Box::new(RepartitionStep {
@@ -122,14 +144,6 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
             step.name = Some(name.into());
         }
         self
-    }
-}
-
-/// A value from a record; one without a value reads as JSON's `null` would, so that an `Option` is `None`.
-pub(crate) fn decode_value<V: 'static>(codec: &dyn Codec<V>, value: Option<&[u8]>) -> Result<V, CodecError> {
-    match value {
-        Some(bytes) => codec.decode(bytes),
-        None => codec.decode(b"null"),
     }
 }
 

@@ -1,21 +1,93 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{Entropy, Partition, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::AnyTopic;
+use super::sender::check_place;
 use crate::client::Outgoing;
 use crate::codec::CodecError;
+use crate::topology::Topology;
 
 /// A record as people write it, in a shell or to the web.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Wire", into = "Wire")]
 pub(crate) struct WrittenRecord {
     /// The key in the form that topics have it: text as it is, numbers in decimal digits, several parts as a JSON array.
-    #[serde(default)]
     pub(crate) key: Option<String>,
-    pub(crate) value: Value,
+    pub(crate) value: WrittenValue,
+    pub(crate) place: WrittenPlace,
+}
+
+/// The value of a record, or none.
+#[derive(Clone, Debug)]
+pub(crate) enum WrittenValue {
+    Json(Box<RawValue>),
+    Tombstone,
+}
+
+/// What else people may say of a record.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WrittenPlace {
+    /// In milliseconds since 1970; now, if it is not said.
+    pub(crate) timestamp: Option<i64>,
+    /// Its key's, if it is not said.
+    pub(crate) partition: Option<u32>,
+    /// Text, or no value.
+    pub(crate) headers: BTreeMap<String, Option<String>>,
+}
+
+/// The form in which a record travels.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    tombstone: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timestamp: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partition: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, Option<String>>,
+}
+
+/// A value that is there, be it `null`.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
+}
+
+impl TryFrom<Wire> for WrittenRecord {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        let Wire { key, value, tombstone, timestamp, partition, headers } = wire;
+        let value = match (value, tombstone) {
+            (Some(json), false) => WrittenValue::Json(json),
+            (None, true) => WrittenValue::Tombstone,
+            (None, false) => {
+                return Err("missing field `value`; for a record without a value, write \"tombstone\": true");
+            }
+            (Some(_), true) => return Err("it has a value, and is to be a tombstone; leave one of the two out"),
+        };
+        Ok(Self { key, value, place: WrittenPlace { timestamp, partition, headers } })
+    }
+}
+
+impl From<WrittenRecord> for Wire {
+    fn from(record: WrittenRecord) -> Self {
+        let WrittenRecord { key, value, place: WrittenPlace { timestamp, partition, headers } } = record;
+        let (value, tombstone) = match value {
+            WrittenValue::Json(json) => (Some(json), false),
+            WrittenValue::Tombstone => (None, true),
+        };
+        Self { key, value, tombstone, timestamp, partition, headers }
+    }
 }
 
 /// The part of a record that its topic does not take.
@@ -25,27 +97,23 @@ pub(crate) enum NotTaken {
     Key { topic: Arc<str>, source: CodecError },
     #[error("topic `{topic}`: the value is {source}")]
     Value { topic: Arc<str>, source: CodecError },
+    #[error("{0}")]
+    Place(String),
 }
 
 impl WrittenRecord {
-    /// A record whose value is JSON, or where the topic takes that, text without its quotes.
-    pub(crate) fn from_words(topic: &dyn AnyTopic, key: Option<&str>, value: &str) -> Result<Self, NotTaken> {
-        let text = Value::String(value.to_owned());
-        let takes_text = topic.value_from_json(text.clone()).is_ok();
-        let value = match serde_json::from_str::<Value>(value) {
-            Ok(json) => match topic.value_from_json(json.clone()) {
-                // What reads as a number may be text all the same.
-                Err(_) if takes_text => text,
-                Err(source) => return Err(NotTaken::Value { topic: topic.name().clone(), source }),
-                Ok(_) => json,
-            },
-            Err(_) if takes_text => text,
-            Err(error) => {
-                let source = CodecError::new("JSON", error).with_input(value.as_bytes());
-                return Err(NotTaken::Value { topic: topic.name().clone(), source });
-            }
+    /// A record whose value is JSON, or where the topic takes that, text without its quotes; `None` is a tombstone.
+    pub(crate) fn from_words(
+        topic: &dyn AnyTopic,
+        key: Option<&str>,
+        value: Option<&str>,
+        place: WrittenPlace,
+    ) -> Result<Self, NotTaken> {
+        let value = match value {
+            Some(value) => WrittenValue::Json(json_of(topic, value)?),
+            None => WrittenValue::Tombstone,
         };
-        let record = Self { key: key.map(str::to_owned), value };
+        let record = Self { key: key.map(str::to_owned), value, place };
         record.key_bytes(topic)?;
         Ok(record)
     }
@@ -55,34 +123,73 @@ impl WrittenRecord {
         key.map_err(|source| NotTaken::Key { topic: topic.name().clone(), source })
     }
 
-    /// The record to send to `topic`. One without a key goes anywhere.
+    /// The record to send to `topic`. One without a key goes anywhere, if it does not say where.
     pub(crate) fn encode(
         self,
         topic: &dyn AnyTopic,
-        partitions: u32,
-        timestamp: Timestamp,
+        topology: &Topology,
+        now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Outgoing, NotTaken> {
+        let name = topic.name();
+        let partitions = topology.partitions.get(name).copied().unwrap_or(topology.graph.default_partitions);
         let key = self.key_bytes(topic)?;
-        let value = topic.value_from_json(self.value);
-        let value = value.map_err(|source| NotTaken::Value { topic: topic.name().clone(), source })?;
-        let partition = match &key {
-            Some(key) => topic.partitioner().partition(key, partitions),
-            None => Partition::new((entropy.next() % u64::from(partitions)) as u32),
+        let value = match &self.value {
+            WrittenValue::Json(json) => Some(topic.value_from_json(json.get())),
+            WrittenValue::Tombstone => None,
         };
-        Ok(Outgoing { topic: topic.name().clone(), partition, timestamp, key, value: Some(value), headers: Vec::new() })
+        let value = value.transpose().map_err(|source| NotTaken::Value { topic: name.clone(), source })?;
+        let WrittenPlace { timestamp, partition, headers } = self.place;
+        let partition = match (partition, &key) {
+            (Some(partition), _) => Partition::new(partition),
+            (None, Some(key)) => topic.partitioner().partition(key, partitions),
+            (None, None) => Partition::new((entropy.next() % u64::from(partitions)) as u32),
+        };
+        check_place(name, partitions, topology.is_compacted(name), partition, key.as_deref())
+            .map_err(|error| NotTaken::Place(error.to_string()))?;
+        Ok(Outgoing {
+            topic: name.clone(),
+            partition,
+            timestamp: timestamp.map_or(now, Timestamp::from_millis),
+            key,
+            value,
+            headers: headers.into_iter().map(|(name, value)| (name, value.map(String::into_bytes))).collect(),
+        })
+    }
+}
+
+/// The JSON that a word on a command line is to `topic`.
+fn json_of(topic: &dyn AnyTopic, word: &str) -> Result<Box<RawValue>, NotTaken> {
+    let refused = |source| NotTaken::Value { topic: topic.name().clone(), source };
+    let not_json = |error: serde_json::Error| refused(CodecError::new("JSON", error).with_input(word.as_bytes()));
+    let text = serde_json::value::to_raw_value(word).map_err(not_json)?;
+    let takes_text = topic.value_from_json(text.get()).is_ok();
+    match serde_json::from_str::<Box<RawValue>>(word) {
+        Ok(json) => match topic.value_from_json(json.get()) {
+            Ok(_) => Ok(json),
+            // What reads as a number may be text all the same.
+            Err(_) if takes_text => Ok(text),
+            Err(source) => Err(refused(source)),
+        },
+        Err(_) if takes_text => Ok(text),
+        Err(error) => Err(not_json(error)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::codec::{Json, TopicKey};
     use crate::topic::TopicDeclaration;
 
-    fn value<V: serde::Serialize + serde::de::DeserializeOwned + 'static>(text: &str) -> Result<Value, NotTaken> {
+    fn value<V: Serialize + serde::de::DeserializeOwned + 'static>(text: &str) -> Result<Value, NotTaken> {
         let topic = TopicDeclaration::<(), V>::new("numbers", Json);
-        WrittenRecord::from_words(&topic, None, text).map(|record| record.value)
+        match WrittenRecord::from_words(&topic, None, Some(text), WrittenPlace::default())?.value {
+            WrittenValue::Json(json) => Ok(serde_json::from_str(json.get()).unwrap()),
+            WrittenValue::Tombstone => panic!("no value"),
+        }
     }
 
     fn key<K: TopicKey>(text: Option<&str>) -> Result<Option<Vec<u8>>, CodecError> {
@@ -104,5 +211,38 @@ mod tests {
         assert_eq!(key::<u64>(Some("007")), Ok(Some(b"7".to_vec())));
         assert_eq!(key::<Option<u64>>(None), Ok(None));
         assert!(key::<u64>(Some("x")).is_err() && key::<u64>(None).is_err() && key::<()>(Some("x")).is_err());
+    }
+
+    #[test]
+    fn n1_6_a_record_has_a_value_or_is_a_tombstone_and_null_is_a_value() {
+        let read = |json: &str| serde_json::from_str::<WrittenRecord>(json).map_err(|error| error.to_string());
+        assert!(
+            matches!(read(r#"{"key":"k","value":null}"#).unwrap().value, WrittenValue::Json(json) if json.get() == "null")
+        );
+        let gone =
+            read(r#"{"key":"k","tombstone":true,"timestamp":5,"partition":1,"headers":{"a":"b","c":null}}"#).unwrap();
+        assert!(matches!(gone.value, WrittenValue::Tombstone));
+        let again = read(&serde_json::to_string(&gone).unwrap()).unwrap();
+        assert_eq!((again.place.timestamp, again.place.partition), (Some(5), Some(1)));
+        assert_eq!(again.place.headers["c"], None);
+        assert!(read(r#"{"key":"k"}"#).unwrap_err().contains("tombstone"));
+        assert!(read(r#"{"key":"k","value":1,"tombstone":true}"#).is_err() && read(r#"{"value":1,"vale":1}"#).is_err());
+    }
+
+    #[test]
+    fn n1_3_large_integers_and_short_floats_are_sent_as_they_are_written() {
+        fn sent<V: Serialize + serde::de::DeserializeOwned + 'static>(text: &str) -> String {
+            let topic = TopicDeclaration::<(), V>::new("numbers", Json);
+            let record = WrittenRecord::from_words(&topic, None, Some(text), WrittenPlace::default()).unwrap();
+            // As a worker that is asked gets it.
+            let record: WrittenRecord = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+            let WrittenValue::Json(json) = record.value else { panic!("no value") };
+            String::from_utf8(topic.value_from_json(json.get()).unwrap()).unwrap()
+        }
+        assert_eq!(sent::<u128>("340282366920938463463374607431768211455"), u128::MAX.to_string());
+        assert_eq!(sent::<i128>("-170141183460469231731687303715884105728"), i128::MIN.to_string());
+        assert_eq!(sent::<u64>("9007199254740993"), "9007199254740993");
+        assert_eq!(sent::<f32>("0.1"), "0.1");
+        assert_eq!(sent::<Vec<f64>>("[1.5777777777770001]"), "[1.5777777777770001]");
     }
 }

@@ -78,18 +78,44 @@ pub enum TopologyError {
         /// The timer.
         timer: Arc<str>,
     },
+    /// A topic that would have two meanings.
+    #[error("topic `{topic}` is {first}, and would be {second} as well: rename one of the two")]
+    TopicNameTaken {
+        /// The topic.
+        topic: Arc<str>,
+        /// What it is: "declared by the program".
+        first: String,
+        /// What it would be, too: "the changelog of table `stock`".
+        second: String,
+    },
+    /// A name that is longer than a topic's name can be.
+    #[error("{what} is called `{name}`, which has {length} characters, and a name has at most {limit}: {mend}")]
+    NameTooLong {
+        /// What is called so: "the changelog of table `stock`".
+        what: String,
+        /// The whole name.
+        name: Arc<str>,
+        /// How many characters it has.
+        length: usize,
+        /// How many it may have.
+        limit: usize,
+        /// What to shorten.
+        mend: String,
+    },
     /// A name that cannot be part of a topic's name.
-    #[error("{kind} name `{name}` has characters that topic names cannot have: use letters, digits, `.`, `_` and `-`")]
+    #[error(
+        "{kind} name `{name}` cannot be part of a topic's name: use at least one of letters, digits, `.`, `_` and `-`, and no others"
+    )]
     InvalidName {
         /// App, table, agent, timer or topic.
         kind: &'static str,
         /// The name.
         name: Arc<str>,
     },
-    /// A table that was declared with more or fewer partitions than it has.
+    /// Something that was declared without partitions.
     #[error("{kind} `{name}` is declared with 0 partitions: it needs at least one")]
     NoPartitions {
-        /// Topic or table.
+        /// App, topic or table.
         kind: &'static str,
         /// The name.
         name: Arc<str>,
@@ -116,12 +142,31 @@ pub enum TopologyError {
         /// The sink.
         topic: Arc<str>,
     },
-    /// A crontab that cannot be read.
+    /// Dead letters that lead back to where they came from.
+    #[error(
+        "an event that fails every time would go round for ever: {}; let one of them send its dead letters to a topic that \
+         does not lead back, or `.skip()` them. To try such events again later, read the dead letters with an agent that \
+         sends them back from its handler",
+        circle.join(", ")
+    )]
+    DeadLetterCircle {
+        /// The ways that the event takes, in order: "agent `a` reads `orders` and sends what fails to `orders`".
+        circle: Vec<String>,
+    },
+    /// A crontab that cannot be read, or names no time.
     #[error("crontab `{name}`: {reason}")]
     Crontab {
         /// The crontab's name.
         name: Arc<str>,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A number or a time that cannot be meant.
+    #[error("{what}: {reason}")]
+    OutOfBounds {
+        /// What it is of: "the interval of timer `tick`".
+        what: String,
+        /// What is wrong with it, and what to use.
         reason: String,
     },
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::Cleanup;
+use marlowe_broker::{Cleanup, Unread};
 use serde::Serialize;
 
 /// The program as declared: who reads and writes what. Plain data, without types or code.
@@ -23,6 +23,8 @@ pub(crate) struct TopicNode {
     /// As declared.
     pub(crate) partitions: Option<u32>,
     pub(crate) cleanup: Cleanup,
+    /// What becomes of records that are removed before they are read.
+    pub(crate) unread: Unread,
 }
 
 /// What a topic is for.
@@ -49,6 +51,8 @@ pub(crate) struct TableNode {
     pub(crate) name: Arc<str>,
     pub(crate) kind: crate::TableKind,
     pub(crate) partitions: Option<u32>,
+    /// How many rows of a slice are kept decoded.
+    pub(crate) cache_rows: usize,
     pub(crate) changelog: Arc<str>,
     pub(crate) inbox: Option<Arc<str>>,
 }
@@ -75,12 +79,25 @@ pub(crate) struct AgentNode {
     pub(crate) name: Arc<str>,
     pub(crate) role: AgentRole,
     pub(crate) reads: Arc<str>,
+    pub(crate) begins: Beginning,
     pub(crate) concurrency: u32,
     /// Whether it can be asked.
     pub(crate) answers: bool,
     /// A sink of an agent that returns nothing to pass on.
     pub(crate) unfed_sink: Option<Arc<str>>,
+    /// Where events go that failed every time, if they go anywhere.
+    pub(crate) dead_letter: Option<Arc<str>>,
     pub(crate) edges: Edges,
+}
+
+/// Where an agent begins in a topic that it never read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// At the first record that is there.
+    #[default]
+    Start,
+    /// At the end, as it is when the agent is first opened.
+    Now,
 }
 
 /// Whose work an agent does.

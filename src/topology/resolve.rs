@@ -1,9 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::bounds::check_bounds;
 use super::counts::Counts;
+use super::dead_letters::check_dead_letters;
 use super::graph::{Graph, Place, TopicRole};
-use super::{Group, Topology, TopologyError};
+use super::names::{check_names, check_topics};
+use super::{Group, LEADER, Topology, TopologyError};
 
 impl Topology {
     /// Puts the graph's parts into co-partition groups and counts their partitions. `existing` says how many the topics
@@ -13,8 +16,10 @@ impl Topology {
     /// When the program cannot run as declared; see [`TopologyError`].
     pub(crate) fn resolve(graph: Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
         check_names(&graph)?;
+        check_bounds(&graph)?;
         check_inboxes(&graph)?;
         check_sinks(&graph)?;
+        check_dead_letters(&graph)?;
         let mut sets = DisjointSets::default();
         for table in &graph.tables {
             sets.unite(&table_node(&table.name), &topic_node(&table.changelog));
@@ -44,7 +49,7 @@ impl Topology {
             let nodes: BTreeSet<String> = nodes.into_iter().collect();
             groups.push(group(&graph, &nodes, existing)?);
         }
-        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        name_groups(&mut groups);
         check_declared(&graph, existing)?;
 
         let mut partitions: BTreeMap<Arc<str>, u32> = BTreeMap::new();
@@ -59,7 +64,9 @@ impl Topology {
                 existing.get(&topic.name).copied().or(topic.partitions).unwrap_or(graph.default_partitions)
             });
         }
-        Ok(Topology { graph, groups, partitions })
+        let topology = Topology { graph, groups, partitions };
+        check_topics(&topology)?;
+        Ok(topology)
     }
 }
 
@@ -96,7 +103,8 @@ fn group(graph: &Graph, nodes: &BTreeSet<String>, existing: &BTreeMap<Arc<str>, 
         [named("agent", &agents), named("partition_timer", &timers), tables.collect()].concat()
     };
     let partitions = Counts::of(&topics, &tables, existing).agree(users)?.unwrap_or(graph.default_partitions);
-    // The group's name is only that of its anchor topic and of a folder: any stable choice among its members will do.
+    // The group's name is only that of its anchor topic and of a folder: any stable choice among its members will do, as long as
+    // no other group has it (`name_groups`).
     let name = tables
         .iter()
         .map(|table| table.name.clone())
@@ -111,6 +119,20 @@ fn group(graph: &Graph, nodes: &BTreeSet<String>, existing: &BTreeMap<Arc<str>, 
         agents,
         timers,
     })
+}
+
+/// Sorts groups by name, and sees that each has one of its own: a table may have the name of a topic of another group, and the
+/// leader has an anchor as groups have. A name that nobody else has stays as it is, for the group is found by it again.
+fn name_groups(groups: &mut [Group]) {
+    let mut taken = BTreeSet::from([LEADER.into()]);
+    // Those that are named after a table keep their names.
+    groups.sort_by(|a, b| (a.tables.is_empty(), &a.name).cmp(&(b.tables.is_empty(), &b.name)));
+    for group in groups.iter_mut() {
+        while !taken.insert(group.name.clone()) {
+            group.name = format!("{}-group", group.name).into();
+        }
+    }
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
 /// Refuses topics that are there with another number than they are declared with.
@@ -146,40 +168,6 @@ fn check_sinks(graph: &Graph) -> Result<(), TopologyError> {
         Some((agent, topic)) => Err(TopologyError::UnfedSink { agent, topic }),
         None => Ok(()),
     }
-}
-
-fn check_names(graph: &Graph) -> Result<(), TopologyError> {
-    let valid = |kind, name: &Arc<str>| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name.len() > 200 || !name.chars().all(fits) {
-            return Err(TopologyError::InvalidName { kind, name: name.clone() });
-        }
-        Ok(())
-    };
-    valid("app", &graph.app)?;
-    for (kind, names) in [
-        ("table", graph.tables.iter().map(|table| &table.name).collect::<Vec<_>>()),
-        ("agent", graph.agents.iter().map(|agent| &agent.name).collect()),
-        ("timer", graph.timers.iter().map(|timer| &timer.name).collect()),
-    ] {
-        let mut seen = BTreeSet::new();
-        for name in names {
-            valid(kind, name)?;
-            if !seen.insert(name) {
-                return Err(TopologyError::DuplicateName { kind, name: name.clone() });
-            }
-        }
-    }
-    for topic in &graph.topics {
-        valid("topic", &topic.name)?;
-        if topic.partitions == Some(0) {
-            return Err(TopologyError::NoPartitions { kind: "topic", name: topic.name.clone() });
-        }
-    }
-    if let Some(table) = graph.tables.iter().find(|table| table.partitions == Some(0)) {
-        return Err(TopologyError::NoPartitions { kind: "table", name: table.name.clone() });
-    }
-    Ok(())
 }
 
 /// Which nodes belong together (union-find).

@@ -1,65 +1,76 @@
+//! A commit as the shards of a lane fill it: where records go, and which rows go to the stores after it.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, Destination, NewRecord, Partition, Producer, Timestamp, TopicPartition};
 use marlowe_state::{Rows, SlicePosition, TableIndex};
 
-use super::{Includes, OutTopic};
+use super::OutTopic;
 
-/// The topics a lane writes to, and its producer's names for their partitions.
+/// The topics a lane writes to.
 #[derive(Default)]
 pub(crate) struct OutTopics {
     numbers: HashMap<Arc<str>, OutTopic>,
-    topics: Vec<OutPartitions>,
-}
-
-struct OutPartitions {
-    name: Arc<str>,
-    destinations: Vec<Option<Destination>>,
+    names: Vec<Arc<str>>,
 }
 
 impl OutTopics {
-    /// The lane's number for `topic`.
+    /// Returns the lane's number for `topic`.
     pub(crate) fn number(&mut self, topic: &Arc<str>) -> OutTopic {
         if let Some(number) = self.numbers.get(topic) {
             return *number;
         }
-        let number = OutTopic(self.topics.len() as u16);
+        let number = OutTopic(self.names.len() as u16);
         self.numbers.insert(topic.clone(), number);
-        self.topics.push(OutPartitions { name: topic.clone(), destinations: Vec::new() });
+        self.names.push(topic.clone());
         number
     }
+}
 
-    /// Forgets the producer's names, for a new producer has its own.
-    pub(crate) fn forget_destinations(&mut self) {
-        self.topics.iter_mut().for_each(|topic| topic.destinations.clear());
+/// A producer's names for the partitions it writes to, by topic and partition.
+#[derive(Default)]
+pub(crate) struct Destinations(Vec<Vec<Option<Destination>>>);
+
+/// A producer, as a commit uses it.
+pub(crate) struct Outlet<'a> {
+    pub(crate) producer: &'a mut dyn Producer,
+    pub(crate) destinations: &'a mut Destinations,
+    pub(crate) topics: &'a OutTopics,
+}
+
+impl Outlet<'_> {
+    /// Returns the producer's name for a partition.
+    pub(crate) fn destination(&mut self, topic: OutTopic, partition: Partition) -> Result<Destination, BrokerError> {
+        let (number, Destinations(known)) = (usize::from(topic.0), &mut *self.destinations);
+        if known.len() <= number {
+            known.resize(number + 1, Vec::new());
+        }
+        let known = &mut known[number];
+        if known.len() <= partition.index() {
+            known.resize(partition.index() + 1, None);
+        }
+        if let Some(destination) = known[partition.index()] {
+            return Ok(destination);
+        }
+        let topic = self.topics.names[number].clone();
+        let destination = self.producer.destination(&TopicPartition { topic, partition })?;
+        known[partition.index()] = Some(destination);
+        Ok(destination)
     }
 
-    pub(crate) fn destination(
-        &mut self,
-        producer: &mut dyn Producer,
-        topic: OutTopic,
-        partition: Partition,
-    ) -> Result<Destination, BrokerError> {
-        let out = &mut self.topics[topic.0 as usize];
-        if out.destinations.len() <= partition.index() {
-            out.destinations.resize(partition.index() + 1, None);
-        }
-        match out.destinations[partition.index()] {
-            Some(destination) => Ok(destination),
-            None => {
-                let destination = producer.destination(&TopicPartition { topic: out.name.clone(), partition })?;
-                out.destinations[partition.index()] = Some(destination);
-                Ok(destination)
-            }
-        }
+    fn send(&mut self, topic: OutTopic, partition: Partition, record: NewRecord<'_>) -> Result<(), BrokerError> {
+        let destination = self.destination(topic, partition)?;
+        self.producer.send(destination, record)
     }
 }
 
 /// What one shard adds to a commit.
 pub(crate) struct Flush<'a> {
-    pub(crate) producer: &'a mut dyn Producer,
-    pub(crate) topics: &'a mut OutTopics,
+    /// Writes the changelogs, in the commit's transaction.
+    pub(crate) logs: Outlet<'a>,
+    /// At least once, writes sent records outside of the transaction. `None`: they are part of it.
+    pub(crate) outputs: Option<Outlet<'a>>,
     /// The commit's moment, which changelog records are stamped with.
     pub(crate) now: Timestamp,
     /// The rows that go to the store once the commit is done.
@@ -68,21 +79,16 @@ pub(crate) struct Flush<'a> {
     pub(crate) spare: &'a mut Vec<Rows>,
     /// How far each table will be.
     pub(crate) positions: &'a [(TableIndex, SlicePosition)],
-    /// The inputs' positions that this commit includes, for changelogs that may run ahead of them (at least once).
-    pub(crate) includes: Option<&'a Includes>,
-    /// How many records go to each table's changelog.
-    pub(crate) logged: Vec<(TableIndex, u64)>,
 }
 
 impl Flush<'_> {
+    /// Adds a sent record.
     pub(crate) fn send(
         &mut self,
         topic: OutTopic,
         partition: Partition,
         record: NewRecord<'_>,
-    ) -> Result<Destination, BrokerError> {
-        let destination = self.topics.destination(self.producer, topic, partition)?;
-        self.producer.send(destination, record)?;
-        Ok(destination)
+    ) -> Result<(), BrokerError> {
+        self.outputs.as_mut().unwrap_or(&mut self.logs).send(topic, partition, record)
     }
 }

@@ -1,27 +1,28 @@
 //! The event in hand: on whose behalf a handler's reads, writes and sends are done.
 
+mod caution;
 mod flush;
 mod outbox;
 mod participant;
-mod stamp;
+mod strand;
 
 use std::cell::{Cell, RefCell};
 
 use marlowe_broker::{NewRecord, Partition, Timestamp};
 use marlowe_state::Hand;
 
-pub(crate) use flush::{Flush, OutTopics};
+pub(crate) use caution::{Caution, Condemned, Doer, Fault, InCommit, Told};
+pub(crate) use flush::{Destinations, Flush, OutTopics, Outlet};
 pub(crate) use outbox::{OutTopic, Outbox};
 pub(crate) use participant::Participant;
-pub(crate) use stamp::{Includes, InputId, Stamp};
+pub(crate) use strand::{Holder, Strand, TurnShown};
 
 use crate::HandlerError;
 
-/// The turn of a shard. Agents that handle one event at a time and timers hold it from an event's begin to its end;
-/// events handled concurrently take it to be applied. So what an event read and wrote is as if it ran alone.
+/// The events that a shard has in hand: of each, what it sent, and whether it is to fail. Who handles one, and when, says its
+/// [`Strand`].
 pub(crate) struct Turn {
     partition: Partition,
-    holder: Cell<Option<Holder>>,
     /// Whose code is being polled right now. A table used while this is `None` is used outside its handler.
     current: Cell<Option<Hand>>,
     hands: RefCell<Vec<HandState>>,
@@ -29,16 +30,6 @@ pub(crate) struct Turn {
     marked: Cell<bool>,
     free: RefCell<Vec<Hand>>,
     round_robin: Cell<u32>,
-}
-
-/// Who holds the turn: an agent or timer, by its number in the shard, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
-    pub(crate) who: usize,
-    /// How many events it may handle before it gives the turn back.
-    pub(crate) events: u32,
-    /// It gives the turn back before an event later than this, for another's is then older.
-    pub(crate) until: Timestamp,
 }
 
 #[derive(Default)]
@@ -52,9 +43,8 @@ impl Turn {
     pub(crate) fn new(partition: Partition) -> Self {
         Self {
             partition,
-            holder: Cell::new(None),
             current: Cell::new(None),
-            hands: RefCell::new(vec![HandState::default()]),
+            hands: RefCell::default(),
             marked: Cell::new(false),
             free: RefCell::new(Vec::new()),
             round_robin: Cell::new(partition.get()),
@@ -66,20 +56,7 @@ impl Turn {
         self.partition
     }
 
-    pub(crate) fn holder(&self) -> Option<Holder> {
-        self.holder.get()
-    }
-
-    pub(crate) fn grant(&self, holder: Holder) {
-        debug_assert!(self.holder.get().is_none(), "one at a time");
-        self.holder.set(Some(holder));
-    }
-
-    pub(crate) fn release(&self) {
-        self.holder.set(None);
-    }
-
-    /// A hand for an event that is handled beside others.
+    /// A hand for a strand, or for an event that is handled beside others.
     pub(crate) fn take_hand(&self) -> Hand {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
             let mut hands = self.hands.borrow_mut();

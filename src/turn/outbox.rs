@@ -17,8 +17,11 @@ struct Outgoing {
     timestamp: Timestamp,
     key: Option<u32>,
     value: Option<u32>,
-    headers: u16,
+    headers: u32,
 }
+
+/// The length of a header's value that is not there.
+const NULL: u32 = u32::MAX;
 
 impl Outbox {
     /// Takes a record; `write` appends the key and the value to the bytes it is given.
@@ -26,9 +29,9 @@ impl Outbox {
         self.bytes.extend_from_slice(record.key.unwrap_or_default());
         self.bytes.extend_from_slice(record.value.unwrap_or_default());
         for header in record.headers {
-            for part in [header.name.as_bytes(), header.value] {
-                self.bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-                self.bytes.extend_from_slice(part);
+            for part in [Some(header.name.as_bytes()), header.value] {
+                self.bytes.extend_from_slice(&part.map_or(NULL, |part| part.len() as u32).to_le_bytes());
+                self.bytes.extend_from_slice(part.unwrap_or_default());
             }
         }
         self.records.push(Outgoing {
@@ -37,7 +40,7 @@ impl Outbox {
             timestamp: record.timestamp,
             key: record.key.map(|key| key.len() as u32),
             value: record.value.map(|value| value.len() as u32),
-            headers: record.headers.len() as u16,
+            headers: record.headers.len() as u32,
         });
     }
 
@@ -76,11 +79,11 @@ impl Outbox {
             let value = record.value.map(|length| take(length as usize));
             let mut headers = Vec::new();
             for _ in 0..record.headers {
-                let mut part = || {
-                    let length = take(4).try_into().map_or(0, u32::from_le_bytes);
-                    take(length as usize)
+                let mut part = || match take(4).try_into().map_or(0, u32::from_le_bytes) {
+                    NULL => None,
+                    length => Some(take(length as usize)),
                 };
-                let (name, value) = (part(), part());
+                let (name, value) = (part().unwrap_or_default(), part());
                 headers.push(Header { name: std::str::from_utf8(name).unwrap_or_default(), value });
             }
             let new = NewRecord { timestamp: record.timestamp, key, value, headers: &headers };
@@ -99,7 +102,7 @@ mod tests {
     fn what_goes_in_comes_out_in_order() {
         let mut first = Outbox::default();
         let mut second = Outbox::default();
-        let headers = [Header { name: "why", value: b"because" }];
+        let headers = [Header::new("why", b"because"), Header { name: "null", value: None }, Header::new("empty", b"")];
         let record = |key, headers| NewRecord {
             timestamp: Timestamp::from_millis(7),
             key,
@@ -113,8 +116,11 @@ mod tests {
         let mut seen = Vec::new();
         first
             .drain(|topic, partition, record| {
-                let headers: Vec<_> =
-                    record.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
+                let headers: Vec<_> = record
+                    .headers
+                    .iter()
+                    .map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)))
+                    .collect();
                 seen.push((topic, partition.get(), record.key.map(<[u8]>::to_vec), headers));
                 Ok::<(), ()>(())
             })
@@ -123,7 +129,14 @@ mod tests {
             seen,
             [
                 (OutTopic(1), 2, Some(b"k".to_vec()), vec![]),
-                (OutTopic(3), 4, None, vec![("why".to_owned(), b"because".to_vec())]),
+                (
+                    OutTopic(3),
+                    4,
+                    None,
+                    [("why", Some(b"because".to_vec())), ("null", None), ("empty", Some(Vec::new()))]
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .to_vec()
+                ),
             ]
         );
         assert!(first.is_empty());

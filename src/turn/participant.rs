@@ -14,6 +14,14 @@ pub(crate) trait Participant {
     /// Whether what `hand` read is still so.
     fn is_current(&self, hand: Hand) -> bool;
 
+    /// Encodes what the event has changed, as a commit will, if the shard works with a [`Caution`](super::Caution).
+    ///
+    /// # Errors
+    /// When it cannot be written: the table or topic, the key, and why.
+    fn check(&self, _hand: Hand) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
     /// The event succeeded.
     fn apply(&self, hand: Hand);
 

@@ -27,9 +27,11 @@ pub(crate) struct RowKey {
 }
 
 impl RowKey {
-    /// The key in a row's path.
+    /// The key in a row's path, which may be the key of a row.
     pub(crate) fn in_path(table: &dyn AnyTable, uri: &Uri) -> Result<Self, Problem> {
-        Self::parse(table, &percent::decode(split(uri).1))
+        let key = Self::parse(table, &percent::decode(split(uri).1))?;
+        table.check_length(&key.ordered).map_err(|error| Problem::bad_request(error.to_string()))?;
+        Ok(key)
     }
 
     /// The key that `text` is.

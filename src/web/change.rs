@@ -5,6 +5,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::address::{RowKey, table_name};
 use super::body::{self, Body};
@@ -91,13 +92,13 @@ impl Change {
     fn value(&self, body: Body) -> Result<Vec<u8>, Problem> {
         let name = self.table.name();
         let body = body::read(&format!("table `{name}`"), body)?;
-        let json = serde_json::from_slice(&body).map_err(|error| {
+        let json: &RawValue = serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
                 "table `{name}`: the body is not JSON: {error}; text is JSON in quotes: \"text\""
             ))
         })?;
         self.table
-            .value_from_json(json)
+            .value_from_json(json.get())
             .map_err(|error| Problem::bad_request(format!("table `{name}`: the body is {error}")))
     }
 

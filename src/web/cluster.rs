@@ -7,7 +7,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
-use super::routes::MAX_BODY;
 use super::site::Site;
 use crate::peer::{Question, decode_question, encode_answer};
 use crate::table::{PeerRefusal, Position, RouteError};
@@ -19,8 +18,6 @@ const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match site.shared.routes.peers().token() {
         Some(token) if !token.is_in(request.headers().get(header::AUTHORIZATION)) => {
-            // A connection that is closed on what was sent may lose the answer.
-            let _ = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
             let error = "this is for workers that share the cluster token; say it as a bearer";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, error).into_response();
             ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()

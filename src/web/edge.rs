@@ -7,11 +7,18 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::problem::Problem;
-use crate::agent::panic_text;
+use super::unread::Unread;
+use crate::panics::panic_text;
 
-/// Stands before every route: turns away changes that pages of other sites send, a handler's panic into an answer, and a path
-/// that leads nowhere into one that says so.
+/// Stands before every route: turns away changes that pages of other sites send, turns a handler's panic into an answer, says
+/// so when a path leads nowhere, and reads the body before it answers.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
+    let (request, unread) = Unread::of(request);
+    let response = answer(request, next).await;
+    unread.read_before(response).await
+}
+
+async fn answer(request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     if !method.is_safe() && !is_own_page(request.headers()) {
         return Problem::new(

@@ -18,10 +18,10 @@ pub(crate) async fn alive(State(site): State<Arc<Site>>) -> Result<Json<Conditio
     Err(Problem::not_now(error).with("state", condition.state))
 }
 
-/// `GET /readyz`: whether all of its shards are open.
+/// `GET /readyz`: whether all of its shards are open, and nothing is stuck.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
     let condition = site.condition();
-    if condition.state == "ready" {
+    if condition.state == "ready" && condition.stuck.is_none() {
         return Json(condition).into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], Json(condition)).into_response()

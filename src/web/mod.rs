@@ -26,6 +26,7 @@ mod state;
 mod tables;
 mod topics;
 mod topology;
+mod unread;
 
 pub(crate) use listener::Listeners;
 pub use owner::{Forwarded, OwnerOf};

@@ -14,6 +14,7 @@ use super::hop::{self, Hop};
 use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
 use crate::codec::Key;
+use crate::limits::after;
 use crate::peer::Lost;
 use crate::scope::WorkerScope;
 use crate::table::{Absence, AsKey, Elsewhere, Found, Keyspace, PeerRefusal, RouteError, Routes, Table};
@@ -134,26 +135,20 @@ impl<K: Key> OwnerOf<K> {
                 hop::forget(request.headers_mut());
                 Ok(request)
             }
-            Err(refusal) => {
-                // A connection that is closed on what was sent may lose the answer.
-                let _ = to_bytes(request.into_body(), self.body_limit).await;
-                Err(match refusal {
-                    PeerRefusal::Misdirected(generation) => hop::misdirected(
-                        Problem::new(
-                            StatusCode::MISDIRECTED_REQUEST,
-                            format!("{} is not with worker `{}`", self.place(partition), self.worker),
-                        )
-                        .with("generation", generation),
-                    ),
-                    PeerRefusal::Route(error) => self.nobody(partition, &error).into_response(),
-                })
-            }
+            Err(PeerRefusal::Misdirected(generation)) => Err(hop::misdirected(
+                Problem::new(
+                    StatusCode::MISDIRECTED_REQUEST,
+                    format!("{} is not with worker `{}`", self.place(partition), self.worker),
+                )
+                .with("generation", generation),
+            )),
+            Err(PeerRefusal::Route(error)) => Err(self.nobody(partition, &error).into_response()),
         }
     }
 
     /// The request itself if it is to be answered here.
     async fn take_to_owner(&self, partition: Partition, request: Request) -> Result<Request, Response> {
-        let deadline = Instant::now() + self.deadline;
+        let deadline = after(self.deadline);
         let mut search = self.routes.search(&self.table, partition, deadline);
         let nobody = |absence| self.nobody(partition, &RouteError::Closed(absence)).into_response();
         let mut owner = match search.next().await.map_err(nobody)? {

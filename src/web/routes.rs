@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::site::Site;
 use super::state::WebState;
 use super::{change, cluster, edge, health, index, metrics, row, rows, tables, topics, topology};
-use crate::agent::panic_message;
+use crate::panics::panic_message;
 use crate::peer::READ_PATH;
 use crate::worker::RunError;
 

@@ -5,12 +5,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::address::{RowKey, table_name};
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
 use super::slice::{StateOf, Target};
+use crate::codec::CodecError;
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace};
 
@@ -18,7 +20,7 @@ use crate::table::{AnyTable, Keyspace};
 #[derive(Debug, Serialize)]
 pub(crate) struct RowAnswer {
     key: Value,
-    value: Value,
+    value: Box<RawValue>,
     partition: u32,
     #[serde(flatten)]
     state: StateOf,
@@ -63,9 +65,35 @@ pub(crate) async fn show(
         let error = format!("table `{}` has no row {} (looked in partition {partition})", table.name(), key.json);
         return Err(Problem::not_found(error).with("partition", partition.get()).with("position", state.position));
     };
-    let value = table.value_json(&bytes).map_err(|error| failed(table, error))?;
-    let answer = RowAnswer { key: key.json, value, partition: partition.get(), state };
+    let value = ShownValue::of(table, &bytes).map_err(|BadValue { error, stored }| {
+        let problem = format!("partition {partition}: the row of key {} does not decode: {error}", key.json);
+        failed(table, problem).with("partition", partition.get()).with("stored", stored)
+    })?;
+    let answer = RowAnswer { key: key.json, value: value.0, partition: partition.get(), state };
     Ok((StateOf::headers(state.stale), Json(answer)))
+}
+
+/// A value of the table's type, as it is shown.
+pub(crate) struct ShownValue(pub(crate) Box<RawValue>);
+
+/// A value that is not of the table's type.
+pub(crate) struct BadValue {
+    /// Why it does not decode.
+    pub(crate) error: CodecError,
+    /// What is there, if it can be shown.
+    pub(crate) stored: Option<Box<RawValue>>,
+}
+
+impl ShownValue {
+    /// The value that `bytes` stand for in a table.
+    pub(crate) fn of(table: &dyn AnyTable, bytes: &[u8]) -> Result<Self, BadValue> {
+        let shown = table.value_json(bytes);
+        match (table.check_value(bytes), shown) {
+            (Ok(()), Ok(value)) => Ok(Self(value)),
+            (Ok(()), Err(error)) => Err(BadValue { error, stored: None }),
+            (Err(error), shown) => Err(BadValue { error, stored: shown.ok() }),
+        }
+    }
 }
 
 /// A store that cannot be read, or a row that does not decode.

@@ -11,15 +11,16 @@ use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, Rows};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::address::{RowKey, table_name};
 use super::query::Query;
-use super::row::failed;
+use super::row::{BadValue, ShownValue};
 use super::site::Site;
 use super::slice::{StateOf, Target};
 use super::{percent, problem::Problem};
 use crate::peer::Wanted;
-use crate::table::{AnyTable, Keyspace, TableKind};
+use crate::table::{AnyTable, Keyspace, TableKind, escaped};
 
 const DEFAULT_LIMIT: u64 = 100;
 pub(crate) const MAX_LIMIT: u64 = 10_000;
@@ -28,7 +29,7 @@ pub(crate) const MAX_LIMIT: u64 = 10_000;
 #[derive(Debug, Serialize)]
 pub(crate) struct PageAnswer {
     rows: Vec<RowOfPage>,
-    /// The first key of the next page.
+    /// The first key of the next page, if it decodes.
     next: Option<String>,
     /// The partition of that key's row, where partitions have rows of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,8 +43,36 @@ pub(crate) struct PageAnswer {
 #[derive(Debug, Serialize)]
 struct RowOfPage {
     key: Value,
-    value: Value,
-    partition: u32,
+    /// Where it decodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
+    /// Why the row does not decode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// What its value is instead, if that can be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<Box<RawValue>>,
+    /// Unknown in a copy of a global table, where the key does not decode.
+    partition: Option<u32>,
+}
+
+impl RowOfPage {
+    fn new(table: &dyn AnyTable, ordered: &[u8], value: &[u8], partition: Option<Partition>) -> Self {
+        let (key, bad_key) = match table.key_json(ordered) {
+            Ok(key) => (key, None),
+            Err(error) => (escaped(ordered).into(), Some(error)),
+        };
+        let (value, error, stored) = match (bad_key, ShownValue::of(table, value)) {
+            (None, Ok(value)) => (Some(value.0), None, None),
+            (None, Err(BadValue { error, stored })) => {
+                (None, Some(format!("the value does not decode: {error}")), stored)
+            }
+            (Some(error), value) => {
+                (None, Some(format!("the key does not decode: {error}")), value.ok().map(|value| value.0))
+            }
+        };
+        Self { key, value, error, stored, partition: partition.map(Partition::get) }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +92,15 @@ struct Asked {
     stale_within: Option<std::time::Duration>,
 }
 
+/// The first row of the next page.
+struct Next<'a> {
+    /// `None`: the key does not decode.
+    topic_key: Option<Vec<u8>>,
+    /// The key in the store's form.
+    stored: &'a [u8],
+    partition: Option<Partition>,
+}
+
 /// The rows of one scan, with the partition where all of them are from one.
 struct Part {
     partition: Option<Partition>,
@@ -75,7 +113,7 @@ pub(crate) async fn page(
     uri: Uri,
     RawQuery(query): RawQuery,
 ) -> Result<(HeaderMap, Json<PageAnswer>), Problem> {
-    const KNOWN: [&str; 7] = ["prefix", "from", "from_partition", "limit", "partition", "stale", "wait"];
+    const KNOWN: [&str; 8] = ["prefix", "from", "from_stored", "from_partition", "limit", "partition", "stale", "wait"];
     let query = Query::parse(query.as_deref(), &KNOWN)?;
     let table = site.table(&table_name(&uri))?;
     let partitions = site.partitions(table);
@@ -84,32 +122,38 @@ pub(crate) async fn page(
     let mut rows = Vec::new();
     let mut next = None;
     for (key, value, partition) in Merged::new(&parts) {
-        let fail = |error| failed(table, error);
         let mut topic_key = Vec::new();
-        table.topic_key(key, &mut topic_key).map_err(fail)?;
-        let partition = partition.unwrap_or_else(|| table.home(&topic_key, partitions));
+        let topic_key = table.topic_key(key, &mut topic_key).is_ok().then_some(topic_key);
+        let home = || topic_key.as_ref().map(|key| table.home(key, partitions));
+        let partition = partition.or_else(home);
         if rows.len() == asked.limit {
-            next = Some((topic_key, partition));
+            next = Some(Next { topic_key, stored: key, partition });
             break;
         }
-        let (key, value) = (table.key_json(key).map_err(fail)?, table.value_json(value).map_err(fail)?);
-        rows.push(RowOfPage { key, value, partition: partition.get() });
+        rows.push(RowOfPage::new(table, key, value, partition));
     }
     let local = table.keyspace() == Keyspace::PartitionLocal;
     let headers = StateOf::headers(positions.iter().filter_map(|part| part.state.stale).max());
     let answer = PageAnswer {
         rows,
-        next_page: next.as_ref().map(|(key, partition)| {
-            let from_partition = if local { format!("&from_partition={partition}") } else { String::new() };
+        next_page: next.as_ref().map(|next| {
+            let from_partition = next.partition.filter(|_| local);
+            let from_partition = from_partition.map(|at| format!("&from_partition={at}")).unwrap_or_default();
+            let (from, key) = match &next.topic_key {
+                Some(key) => ("from", key.as_slice()),
+                None => ("from_stored", next.stored),
+            };
             let same = ["prefix", "partition", "limit", "stale"]
                 .into_iter()
                 .filter_map(|name| Some(format!("&{name}={}", percent::encode(query.bytes(name)?))));
             let same: String = same.collect();
-            format!("{}?from={}{from_partition}{same}", uri.path(), percent::encode(key))
+            format!("{}?{from}={}{from_partition}{same}", uri.path(), percent::encode(key))
         }),
-        next_partition: next.as_ref().filter(|_| local).map(|(_, partition)| partition.get()),
+        next_partition: next.as_ref().filter(|_| local).and_then(|next| next.partition).map(Partition::get),
         // A key of bytes that are no text has its text in URLs only.
-        next: next.map(|(key, _)| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
+        next: next
+            .and_then(|next| next.topic_key)
+            .map(|key| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
         positions,
     };
     Ok((headers, Json(answer)))
@@ -131,11 +175,15 @@ impl Asked {
                 )));
             }
         };
-        if let Some(from) = query.bytes("from") {
-            let from = RowKey::parse(table, from)?.ordered;
-            if range.start == Bound::Unbounded || matches!(&range.start, Bound::Included(start) if *start < from) {
-                range.start = Bound::Included(from);
-            }
+        // A key that does not decode has no other form than the store's.
+        let from = match (query.bytes("from"), query.bytes("from_stored")) {
+            (Some(from), _) => Some(RowKey::parse(table, from)?.ordered),
+            (None, from) => from.map(<[u8]>::to_vec),
+        };
+        if let Some(from) = from
+            && (range.start == Bound::Unbounded || matches!(&range.start, Bound::Included(start) if *start < from))
+        {
+            range.start = Bound::Included(from);
         }
         let is_copy = table.identity().kind == TableKind::Global;
         let partitions = match query.partition("partition", partitions)? {

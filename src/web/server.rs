@@ -30,7 +30,7 @@ impl WebServer {
     pub(crate) fn start(shared: &Shared, worker: &Worker, listener: Listener) -> Result<Self, RunError> {
         let Listener { socket, address, .. } = listener;
         let router = router(Arc::new(Site::new(shared, worker)))?;
-        let (thread, join) = Thread::start(&format!("{}-web", worker.name), &shared.surroundings)?;
+        let (thread, join) = worker.starts.start(&format!("{}-web", worker.name))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let name = worker.name.clone();
         let socket = match socket {

@@ -7,13 +7,17 @@ use super::problem::Problem;
 use crate::scope::WorkerScope;
 use crate::table::AnyTable;
 use crate::watch;
-use crate::worker::{Metrics, RestoreProgress, Shared, Standbys, Worker, WorkerState, WorkerStatus};
+use crate::worker::{
+    Failures, Metrics, RestoreProgress, Shared, Standbys, Watchdog, Worker, WorkerState, WorkerStatus,
+};
 
 /// What a worker's built-in routes answer from.
 pub(crate) struct Site {
     pub(crate) shared: Shared,
     pub(crate) scope: Arc<WorkerScope>,
     pub(crate) status: watch::Receiver<WorkerStatus>,
+    pub(crate) failures: Failures,
+    pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
     /// What the worker stands by for, if it does.
@@ -33,6 +37,9 @@ pub(crate) struct Condition {
     /// How many changelog records are left to read for those.
     pub(crate) remaining: u64,
     pub(crate) leader: bool,
+    /// What has been in hand for too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stuck: Option<String>,
 }
 
 impl Site {
@@ -41,6 +48,8 @@ impl Site {
             shared: shared.clone(),
             scope: worker.scope.clone(),
             status: worker.status.clone(),
+            watchdog: worker.watchdog.clone(),
+            failures: worker.starts.failures.clone(),
             progress: worker.progress.clone(),
             metrics: worker.metrics.clone(),
             standbys: worker.standbys.clone(),
@@ -57,14 +66,17 @@ impl Site {
     pub(crate) fn condition(&self) -> Condition {
         let alive = self.is_alive();
         let status = self.status.borrow();
+        // Control learns of what failed elsewhere a moment later, or never where it waits for a broker that is away.
+        let state = if self.failures.have_come() { WorkerState::Stopping } else { status.state };
         Condition {
             app: self.scope.app.clone(),
             worker: self.scope.worker.clone(),
-            state: if alive { state_name(status.state) } else { "stopped" },
+            state: if alive { state_name(state) } else { "stopped" },
             shards: status.shards.len(),
             restoring: status.restoring,
             remaining: self.progress.remaining.load(Ordering::Relaxed),
             leader: alive && status.leads,
+            stuck: self.watchdog.stuck(),
         }
     }
 

@@ -20,7 +20,9 @@ pub(crate) struct RecordAnswer {
     offset: u64,
 }
 
-/// `POST /topics/{topic}`: sends the record `{"key": "text, or null", "value": ...}` to one of the program's own topics.
+/// `POST /topics/{topic}`: sends the record `{"key": "text, or null", "value": ...}` to one of the program's own topics. Instead
+/// of a value, `"tombstone": true` says that there is none. `"timestamp"` (in milliseconds), `"partition"` and `"headers"` (an
+/// object of texts and nulls) are optional.
 pub(crate) async fn send(
     State(site): State<Arc<Site>>,
     uri: Uri,
@@ -41,7 +43,7 @@ pub(crate) async fn send(
     })?;
     let scope = &site.scope;
     let record = record
-        .encode(topic, scope.partitions(topic.name()), scope.clock.now(), &*scope.entropy)
+        .encode(topic, &scope.topology, scope.clock.now(), &*scope.entropy)
         .map_err(|error| Problem::bad_request(error.to_string()))?;
     let sent = scope.producer.send(record).await.map_err(|error| match error {
         SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),

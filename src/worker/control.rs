@@ -11,14 +11,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::RunError;
 use super::cancellation::Cancellation;
-use super::epoch::Taker;
+use super::failures::Failures;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::restore::Restored;
 use super::status::{WorkerState, WorkerStatus};
 use super::taking::{Occasion, Takings, close};
+use super::thread::Spawner;
 use crate::shard::ShardId;
 use crate::table::Owner;
 use crate::topology::Topology;
+use crate::turn::Caution;
 use crate::watch;
 
 /// What a worker is asked to do by its process.
@@ -46,6 +48,7 @@ pub(crate) struct Control {
     pub(crate) owned: BTreeMap<ShardId, Owned>,
     pub(crate) openings: u64,
     pub(crate) pending: FuturesUnordered<BoxFuture<'static, Step>>,
+    pub(crate) spawner: Spawner,
 }
 
 /// A shard that is this worker's.
@@ -55,8 +58,10 @@ pub(crate) struct Owned {
     /// The group's generation at which it was taken.
     generation: u64,
     state: OwnedState,
-    /// Its store, for a standby to go on with when the shard has left; kept where there are standbys.
+    /// Its store: for a standby to go on with when the shard has left, and for the shard itself when its work was dropped.
     store: Option<Arc<dyn Store>>,
+    /// How carefully it is to work.
+    caution: Caution,
 }
 
 enum OwnedState {
@@ -73,22 +78,29 @@ pub(crate) enum Step {
     Closed(Vec<TopicPartition>, Vec<Gone>),
 }
 
+/// Why a worker's work ended.
+enum Ended {
+    /// It was told to stop, by somebody who waits.
+    Told(oneshot::Sender<()>),
+    /// Its process dropped it.
+    Abandoned,
+    /// Another part of the worker failed, or of the process, and said so.
+    Failed,
+}
+
 /// A shard that has left, with its store if that was kept.
 type Gone = (ShardId, Option<Arc<dyn Store>>);
 
 impl Control {
     /// Works until it is told to stop, or something fails. Either way it commits, closes its shards and leaves the group; what
     /// failed is told to `failures` first. Abandoned by its process it does none of this: that is a crash.
-    pub(crate) async fn run(
-        mut self,
-        mut commands: mpsc::UnboundedReceiver<ControlCommand>,
-        failures: mpsc::UnboundedSender<RunError>,
-    ) {
-        let mut stopped = match self.work(&mut commands).await {
-            Ok(Some(done)) => Some(done),
-            Ok(None) => return,
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<ControlCommand>, failures: Failures) {
+        let mut stopped = match self.work(&mut commands, &failures).await {
+            Ok(Ended::Told(done)) => Some(done),
+            Ok(Ended::Abandoned) => return,
+            Ok(Ended::Failed) => None,
             Err(error) => {
-                let _ = failures.send(error);
+                failures.tell(error);
                 None
             }
         };
@@ -110,25 +122,27 @@ impl Control {
                     None => return,
                 },
                 Some(event) = self.lane_events.recv() => if let Err(error) = self.lane_event(event) {
-                    let _ = failures.send(error);
+                    failures.tell(error);
                 },
                 // The membership goes on meanwhile: what is being committed is still this worker's.
                 event = self.membership.next() => drop(event),
             }
         }
         if let Err(error) = self.membership.leave().await {
-            let _ = failures.send(RunError::broker("leaving the group")(error));
+            failures.tell(RunError::broker("leaving the group")(error));
         }
         if let Some(done) = stopped {
             let _ = done.send(());
         }
     }
 
-    /// Works until it is told to stop (and by whom), or is abandoned, or something fails.
+    /// Works until it is told to stop, or is abandoned, or something fails, here or elsewhere in the worker.
     async fn work(
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<ControlCommand>,
-    ) -> Result<Option<oneshot::Sender<()>>, RunError> {
+        failures: &Failures,
+    ) -> Result<Ended, RunError> {
+        let mut failed = std::pin::pin!(failures.come());
         // Where there are more workers than partitions, the group has nothing to tell some of them.
         let mut nothing = std::pin::pin!(tokio::time::sleep(NOTHING_AFTER));
         loop {
@@ -137,9 +151,10 @@ impl Control {
                 biased;
                 command = commands.recv() => match command {
                     Some(ControlCommand::FirePartitionTimers(done)) => self.fire(done),
-                    Some(ControlCommand::Stop(done)) => return Ok(Some(done)),
-                    None => return Ok(None),
+                    Some(ControlCommand::Stop(done)) => return Ok(Ended::Told(done)),
+                    None => return Ok(Ended::Abandoned),
                 },
+                () = &mut failed => return Ok(Ended::Failed),
                 Some(event) = self.lane_events.recv() => self.lane_event(event)?,
                 Some(step) = self.pending.next() => self.step(step).await?,
                 event = self.membership.next() => {
@@ -193,7 +208,6 @@ impl Control {
                 let mut dropping = Vec::new();
                 for shard in self.shards(&partitions) {
                     match self.owned.remove(&shard) {
-                        // It can write nothing in the name of a member that is none any more.
                         Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => cancellation.cancel(),
                         Some(Owned { lane, store, .. }) => {
                             let (dropped, wait) = oneshot::channel();
@@ -229,20 +243,20 @@ impl Control {
         self.openings += 1;
         let opening = self.openings;
         let owner = Owner { worker: self.worker.clone(), opening, generation };
-        let (taker, cancellation) = (Taker::now(&self.metadata), Cancellation::default());
-        let restored = self.takings.take(id, owner, taker, occasion, cancellation.clone());
+        let cancellation = Cancellation::default();
+        let restored = self.takings.take(id, owner, occasion, cancellation.clone());
         self.pending.push(Box::pin(async move {
             // A thread that is gone is a worker that stops.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(Restored::Cancelled(None))))
         }));
         let state = OwnedState::Restoring(cancellation);
-        self.owned.insert(id, Owned { lane, opening, generation, state, store: None });
+        self.owned.insert(id, Owned { lane, opening, generation, state, store: None, caution: Caution::default() });
     }
 
     async fn step(&mut self, step: Step) -> Result<(), RunError> {
         match step {
             Step::Restored(id, opening, restored) => {
-                let plan = match restored? {
+                let mut plan = match restored? {
                     Restored::Ready(plan, _) => plan,
                     Restored::Cancelled(store) => {
                         self.left(id, store);
@@ -252,7 +266,8 @@ impl Control {
                 match self.owned.get_mut(&id) {
                     Some(owned) if owned.opening == opening => {
                         owned.state = OwnedState::Opening;
-                        owned.store = self.takings.standbys.is_some().then(|| plan.store.clone());
+                        owned.store = Some(plan.store.clone());
+                        plan.caution = std::mem::take(&mut owned.caution);
                         let lane = owned.lane;
                         let (ready, opened) = oneshot::channel();
                         self.tell(lane, LaneCommand::Open(plan, ready));
@@ -295,13 +310,10 @@ impl Control {
     /// Has shards closed. The future is done when they are; what is left of them is their stores.
     fn close(&mut self, shards: Vec<ShardId>) -> (Vec<Gone>, BoxFuture<'static, ()>) {
         let mut by_lane: BTreeMap<usize, Vec<ShardId>> = BTreeMap::new();
-        let (mut gone, mut cancelled, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut gone, mut waiting) = (Vec::new(), Vec::new());
         for id in shards {
             match self.owned.remove(&id) {
-                Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => {
-                    cancellation.cancel();
-                    cancelled.push(cancellation);
-                }
+                Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => cancellation.cancel(),
                 Some(Owned { lane, store, .. }) => {
                     by_lane.entry(lane).or_default().push(id);
                     gone.push((id, store));
@@ -315,9 +327,6 @@ impl Control {
             waiting.push(wait);
         }
         let closed = Box::pin(async move {
-            for cancellation in cancelled {
-                cancellation.over().await;
-            }
             for wait in waiting {
                 // A lane that is gone has closed all it had.
                 let _ = wait.await;
@@ -333,7 +342,7 @@ impl Control {
             self.tell(lane, LaneCommand::Fire(fired));
             waiting.push(wait);
         }
-        tokio::task::spawn_local(async move {
+        self.spawner.spawn(async move {
             for wait in waiting {
                 let _ = wait.await;
             }
@@ -346,12 +355,13 @@ impl Control {
             LaneEvent::Failed(error) => Err(error),
             LaneEvent::Dropped(shards, error) => {
                 tracing::warn!(worker = %self.worker, "a commit did not go through, its work is dropped and begun again from what is committed: {error}");
-                for Dropped { id, opening } in shards {
+                for Dropped { id, opening, caution } in shards {
                     // It may be another's by now, or have come again.
                     let owned = self.owned.get_mut(&id).filter(|owned| owned.opening == opening);
                     if let Some(owned) = owned {
                         let (generation, store) = (owned.generation, owned.store.take());
                         self.begin_restore(id, generation, Occasion::Again(store));
+                        self.owned.entry(id).and_modify(|owned| owned.caution = caution);
                     }
                 }
                 Ok(())

@@ -31,7 +31,8 @@ pub(crate) struct Drain<'a> {
 
 impl Drain<'_> {
     /// Waits until the tasks and sources are done and every input is processed to its end. Then each timer fires once more, so
-    /// that what timers compute is final too: first those in the shards, then those of the workers.
+    /// that what timers compute is final too: first those in the shards, then those of the workers. Crontabs run at the times
+    /// they name only.
     pub(crate) async fn run(&self, mut watch: impl FnMut(Progress)) -> Result<(), RunError> {
         self.tasks_done(&mut watch).await?;
         self.quiet(&mut watch).await?;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::BrokerError;
+use marlowe_broker::{BrokerError, Offset, TopicPartition};
 use marlowe_state::StoreError;
 
 use crate::agent::EventFailure;
@@ -24,6 +24,21 @@ pub enum RunError {
         /// What the broker said.
         source: BrokerError,
     },
+    /// Records of an input were removed before they were read.
+    #[error(
+        "{} records of {partition}, the offsets from {from} up to {to}, were removed before this app has read them: {mend}",
+        from.distance_to(*to)
+    )]
+    Expired {
+        /// The partition.
+        partition: TopicPartition,
+        /// The first that was not read.
+        from: Offset,
+        /// The first that is there.
+        to: Offset,
+        /// What to do.
+        mend: &'static str,
+    },
     /// A store refused.
     #[error("{doing}: {source}")]
     Store {
@@ -42,6 +57,27 @@ pub enum RunError {
         folder: String,
         /// The other's process id, when it is known.
         holder: Option<u32>,
+    },
+    /// The embedded broker of a data folder is lost or damaged. Nothing in the folder was changed.
+    #[error(
+        "the data folder {folder} {found}: put the broker's folder back, from a copy if need be; or begin without records and \
+         rows with --set-aside, which moves all that is left to a folder of its own; or choose another --data-dir"
+    )]
+    LostBroker {
+        /// The folder.
+        folder: String,
+        /// What was found.
+        found: String,
+    },
+    /// The data folder is not the app's, or not for this broker. Nothing in it was changed.
+    #[error("the data folder {folder} {found}: {ways_on}")]
+    DataFolder {
+        /// The folder.
+        folder: String,
+        /// What was found.
+        found: String,
+        /// What can be done.
+        ways_on: &'static str,
     },
     /// A table's changelog, or what waits for a commit, does not encode or decode.
     #[error("{doing}: {reason}")]
@@ -63,6 +99,21 @@ pub enum RunError {
         /// What to do.
         mend: String,
     },
+    /// A topic that Marlowe needs for the program is another app's.
+    #[error(
+        "topic `{topic}` is an internal topic of app `{owner}`, and app `{app}` would have one of the same name, as {what}: \
+         rename what it is named after, or the app; or if app `{owner}` is not needed any more, run its `reset`"
+    )]
+    TopicOwned {
+        /// The topic.
+        topic: Arc<str>,
+        /// What it would be: "the changelog of table `stock`".
+        what: String,
+        /// The app that was refused.
+        app: Arc<str>,
+        /// The app that has it.
+        owner: Arc<str>,
+    },
     /// A table cannot begin with the rows of a Faust app's.
     #[error("table `{table}` cannot be taken over from `{from}`: {reason}")]
     TakeOver {
@@ -79,6 +130,20 @@ pub enum RunError {
         /// Its name.
         name: Arc<str>,
         /// Why.
+        reason: String,
+    },
+    /// A thread panicked, which is a defect: of Marlowe, or of code of the program that runs where no event can take the
+    /// blame for it (a `Drop`, a `Clock`, a broker of its own).
+    #[error(
+        "thread `{thread}` panicked{place}: {reason}; the worker stops, and what was not committed is done again at the next \
+         start. If the place is not in code of yours, report it as a defect of Marlowe"
+    )]
+    Panicked {
+        /// The thread.
+        thread: Arc<str>,
+        /// Where in the source, beginning with ` at `, or nothing where that was not noted.
+        place: String,
+        /// What the panic said.
         reason: String,
     },
     /// The web server cannot listen.

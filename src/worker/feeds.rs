@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use marlowe_broker::{BrokerError, Fetched, Offset, Reader, Source};
+use marlowe_broker::{BrokerError, Fetched, Offset, Reader, Source, TopicPartition};
 
 use super::RunError;
 use crate::agent::Input;
@@ -59,6 +59,27 @@ impl Feeds {
         self.paused.remove(&source);
     }
 
+    /// Reads a partition on from `start`, before which nothing is there any more. Gives the names it had and has now.
+    pub(crate) fn go_on_at(
+        &mut self,
+        partition: &TopicPartition,
+        start: Offset,
+    ) -> Result<Option<(Source, Source)>, RunError> {
+        let reads = |feed: &Feed| feed.inputs.iter().any(|input| input.source == *partition);
+        let Some(before) = self.feeds.iter().find(|(_, feed)| reads(feed)).map(|(source, _)| *source) else {
+            return Ok(None);
+        };
+        self.reader.unassign(before);
+        self.paused.remove(&before);
+        let doing = format!("opening {partition} at {start}");
+        let now = self.reader.assign(partition, start).map_err(RunError::broker(doing))?;
+        if let Some(feed) = self.feeds.remove(&before) {
+            feed.inputs.iter().for_each(|input| input.skip_to(start));
+            self.feeds.insert(now, feed);
+        }
+        Ok(Some((before, now)))
+    }
+
     /// Waits for records; for ever when there is nothing to read.
     pub(crate) async fn next(&mut self) -> Result<Vec<Fetched>, BrokerError> {
         if self.paused.len() == self.feeds.len() {
@@ -74,10 +95,11 @@ impl Feeds {
             for input in &feed.inputs {
                 input.push(&batch);
             }
-            feed.shard.link.wake();
             if feed.waiting() >= self.limit && self.paused.insert(source) {
                 self.reader.pause(source);
+                feed.inputs.iter().for_each(|input| input.pause(Some(self.limit / 2)));
             }
+            feed.shard.link.wake();
         }
     }
 
@@ -85,9 +107,11 @@ impl Feeds {
     pub(crate) fn go_on(&mut self) {
         let (feeds, reader, limit) = (&self.feeds, &mut self.reader, self.limit);
         self.paused.retain(|source| {
-            let is_full = feeds.get(source).is_some_and(|feed| feed.waiting() > limit / 2);
+            let feed = feeds.get(source);
+            let is_full = feed.is_some_and(|feed| feed.waiting() > limit / 2);
             if !is_full {
                 reader.resume(*source);
+                feed.iter().flat_map(|feed| &feed.inputs).for_each(|input| input.pause(None));
             }
             is_full
         });

@@ -8,6 +8,7 @@ use marlowe_broker::Broker;
 
 use super::RunError;
 use crate::program::Program;
+use crate::table::AnyTable;
 use crate::topology::Topology;
 
 /// The folder of a worker's tables, held by this process alone.
@@ -24,6 +25,23 @@ impl TablesFolder {
     /// The folder of worker `number` below `data_dir`.
     pub(crate) fn path(data_dir: &Path, number: usize) -> PathBuf {
         data_dir.join(format!("tables-{number}"))
+    }
+
+    /// All workers' folders below `data_dir`, in order.
+    pub(crate) fn all_in(data_dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+        let entries = match std::fs::read_dir(data_dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let is_one = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let number = name.strip_prefix("tables-");
+            path.is_dir() && number.is_some_and(|number| number.parse::<usize>().is_ok())
+        };
+        let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_one).collect();
+        folders.sort();
+        Ok(folders)
     }
 
     /// Makes the folder if need be, and takes it.
@@ -59,7 +77,8 @@ impl TablesFolder {
     }
 
     /// Removes the stores whose logs are others by now: a changelog of the same name that was made anew, or that is in
-    /// another cluster. A position in the one says nothing of the other.
+    /// another cluster, so that a position in the one says nothing of the other; or one whose keys are of another type, which
+    /// the store has in another form.
     ///
     /// # Errors
     /// When the system refuses.
@@ -104,7 +123,7 @@ impl TablesFolder {
     }
 }
 
-/// The tables' changelogs, each with what tells it from others of its name.
+/// The tables' changelogs, each with what tells it from others of its name, and of which type its keys are.
 pub(crate) type Logs = BTreeMap<String, String>;
 
 /// Asks the broker for them.
@@ -114,8 +133,10 @@ pub(crate) type Logs = BTreeMap<String, String>;
 pub(crate) async fn logs(program: &Program, broker: &dyn Broker) -> Result<Logs, RunError> {
     let changelogs: Vec<Arc<str>> = program.tables.iter().map(|table| table.identity().changelog.clone()).collect();
     let ids = broker.topic_ids(&changelogs).await.map_err(RunError::broker("looking up the changelogs"))?;
-    let log = |(changelog, id): (Arc<str>, Option<Arc<str>>)| Some((changelog.to_string(), id?.to_string()));
-    Ok(changelogs.into_iter().zip(ids).filter_map(log).collect())
+    let log = |(table, id): (&&dyn AnyTable, Option<Arc<str>>)| {
+        (table.identity().changelog.to_string(), format!("{} by {}", id.unwrap_or_default(), table.key_type()))
+    };
+    Ok(program.tables.iter().zip(ids).map(log).collect())
 }
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> RunError + Copy {

@@ -1,88 +1,232 @@
+use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
-use marlowe_broker::{Isolation, Offset, OffsetSpec, Partition, SharedBroker};
-use marlowe_state::{PositionSlot, Store, StoreLayout};
+use marlowe_broker::{Clock, Isolation, Offset, OffsetSpec, Partition, SharedBroker, Source};
+use marlowe_state::{KeyRange, MemoryStore, PositionSlot, Rows, SlicePosition, Store, StoreLayout};
+use tokio::time::Instant;
 
 use super::RunError;
+use super::launch::Shared;
+use super::lookups::Lookups;
 use super::replay::Replay;
 use super::restore::StateStore;
 use super::tail::LogPlan;
-use crate::program::Guarantee;
+use super::tombstones::TombstoneRetention;
 use crate::table::{AnyTable, GlobalStore};
-use crate::topology::Topology;
 use crate::watch;
+
+/// How often the ends of the logs are looked up at least, to know how old the copy is.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// How soon to try again when the broker did not answer.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How many rows are compared at a time when a copy was rebuilt.
+const PAGE: usize = 10_000;
 
 /// A worker's copy of a global table, that follows the table's changelog.
 pub(crate) struct GlobalFollower {
     table: &'static dyn AnyTable,
     store: Arc<dyn Store>,
-    partitions: u32,
-    guarantee: Guarantee,
+    partitions: Vec<Partition>,
+    broker: SharedBroker,
+    lookups: Arc<Lookups>,
+    clock: Arc<dyn Clock>,
     moved: watch::Sender<()>,
+    has_read_twice: bool,
+}
+
+/// What there is to read of the changelog.
+struct Reading {
+    replay: Replay,
+    sources: Vec<Source>,
+    retention: TombstoneRetention,
 }
 
 impl GlobalFollower {
     /// Opens the copy; it has what it had the last time.
     pub(crate) async fn open(
         table: &'static dyn AnyTable,
-        topology: &Topology,
-        guarantee: Guarantee,
+        shared: &Shared,
+        lookups: Arc<Lookups>,
         stores: &StateStore,
     ) -> Result<Self, RunError> {
         let name = table.name();
-        let partitions = topology.partitions.get(&table.identity().changelog).copied().unwrap_or(1);
+        let partitions = shared.topology.partitions.get(&table.identity().changelog).copied().unwrap_or(1);
         let layout = StoreLayout { tables: vec![name.to_string()], slots: partitions };
         let store = stores.open_in_time(&format!("{name}-global"), layout).await?;
-        Ok(Self { table, store, partitions, guarantee, moved: watch::Sender::new(()) })
+        Ok(Self {
+            table,
+            store,
+            partitions: Partition::all(partitions).collect(),
+            broker: shared.broker.clone(),
+            lookups,
+            clock: shared.clock.clone(),
+            moved: watch::Sender::new(()),
+            has_read_twice: false,
+        })
     }
 
     /// The copy, for readers.
     pub(crate) fn copy(&self) -> GlobalStore {
-        GlobalStore { store: self.store.clone(), partitions: self.partitions, moved: self.moved.subscribe() }
+        let partitions = self.partitions.len() as u32;
+        GlobalStore { store: self.store.clone(), partitions, moved: self.moved.subscribe() }
     }
 
     /// Follows the changelog; `ready` once the copy has reached the end that the log had at the start.
-    pub(crate) async fn follow(self, broker: SharedBroker, ready: watch::Sender<bool>) -> Result<(), RunError> {
-        let changelog = &self.table.identity().changelog;
-        let all: Vec<Partition> = Partition::all(self.partitions).collect();
-        let offsets = async |spec| {
-            let doing = format!("looking up the offsets of {changelog}");
-            broker.offsets(changelog, &all, spec).await.map_err(RunError::broker(doing))
-        };
-        let earliest = offsets(OffsetSpec::Earliest).await?;
-        let latest = offsets(OffsetSpec::Latest).await?;
-        let at = |partition: &Partition| self.store.position(PositionSlot(partition.get())).changelog;
-        let stale = all.iter().zip(earliest.iter().zip(&latest)).any(|(partition, (earliest, latest))| {
-            let at = at(partition);
-            at > *latest || (at < *earliest && at > Offset::ZERO)
-        });
-        if stale {
-            tracing::warn!(table = %self.table.name(), "the local copy does not fit the changelog: rebuilding");
-            self.store.clear().map_err(RunError::store("emptying a copy that is out of date"))?;
+    pub(crate) async fn follow(mut self, ready: watch::Sender<bool>) -> Result<(), RunError> {
+        let mut reading = self.begin(&self.store).await?;
+        loop {
+            self.follow_while_current(reading, &ready).await?;
+            tracing::warn!(
+                table = %self.table.name(), "the local copy stood still for longer than its changelog keeps tombstones: rebuilding"
+            );
+            reading = loop {
+                match self.rebuild().await {
+                    // It is in use, and the broker may come back.
+                    Err(RunError::Broker { doing, source }) => {
+                        tracing::warn!(table = %self.table.name(), "rebuilding the local copy, and trying again: {doing}: {source}");
+                        tokio::time::sleep(TRY_AGAIN).await;
+                    }
+                    rebuilt => break rebuilt?,
+                }
+            };
         }
-        let reader = broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("following a global table"))?;
-        // Records that ran ahead (at least once) are followed too: their owner writes what is right after them.
-        let mut replay = Replay::new(self.store.clone(), reader, self.guarantee, None);
-        for (partition, (earliest, end)) in all.iter().zip(earliest.into_iter().zip(latest)) {
-            replay.add(LogPlan {
-                table: self.table,
-                index: GlobalStore::TABLE,
-                slot: PositionSlot(partition.get()),
-                partition: *partition,
-                from: at(partition).max(earliest),
-                end,
-            })?;
-        }
+    }
+
+    /// Follows the changelog for as long as the copy can learn of all rows that were removed.
+    async fn follow_while_current(&mut self, reading: Reading, ready: &watch::Sender<bool>) -> Result<(), RunError> {
+        let Reading { mut replay, sources, retention } = reading;
+        let look_every = retention.note_every().min(LOOK_EVERY);
         while !replay.tail.is_done() {
             replay.step().await?;
         }
         replay.tail.write()?;
         self.moved.send_replace(());
+        // A copy that took so long that tombstones may have gone meanwhile is read once more before it is used first.
+        if replay.tail.is_outlived() && !std::mem::replace(&mut self.has_read_twice, true) {
+            return Ok(());
+        }
         ready.send_replace(true);
+        let mut look_at = Instant::now() + look_every;
         loop {
-            replay.step().await?;
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(look_at) => {
+                    if replay.tail.is_outlived() {
+                        return Ok(());
+                    }
+                    let looked_at = self.clock.now();
+                    match self.offsets(OffsetSpec::Latest).await {
+                        Ok(ends) => sources.iter().zip(ends).for_each(|(source, end)| {
+                            replay.tail.look_to(*source, end, looked_at);
+                        }),
+                        Err(error) => tracing::warn!("looking again how old a copy is, and trying again: {error}"),
+                    }
+                    look_at = Instant::now() + look_every;
+                    if !replay.tail.is_unwritten() {
+                        continue;
+                    }
+                }
+                read = replay.step() => read?,
+            }
             replay.tail.write()?;
             self.moved.send_replace(());
+        }
+    }
+
+    /// Where to read from, into the copy or what is to replace it. One that does not fit the log, or is so old that tombstones
+    /// which it lacks may be gone, is emptied first.
+    async fn begin(&self, store: &Arc<dyn Store>) -> Result<Reading, RunError> {
+        let changelog = &self.table.identity().changelog;
+        let looked_at = self.clock.now();
+        let earliest = self.offsets(OffsetSpec::Earliest).await?;
+        let latest = self.offsets(OffsetSpec::Latest).await?;
+        let retention = self.lookups.tombstone_retention(changelog).await;
+        let retention = retention.map_err(RunError::broker(format!("looking up the settings of {changelog}")))?;
+        let position = |partition: &Partition| store.position(PositionSlot(partition.get()));
+        let stale = self.partitions.iter().zip(earliest.iter().zip(&latest)).any(|(partition, (earliest, latest))| {
+            let SlicePosition { changelog: at, as_of, .. } = position(partition);
+            // What was read from no partition has no row that was removed before now.
+            at > Offset::ZERO && (at > *latest || at < *earliest || retention.is_over(as_of, looked_at))
+        });
+        if stale {
+            let name = self.table.name();
+            tracing::warn!(table = %name, "the local copy does not fit the changelog, or is too old for it: rebuilding");
+            store.clear().map_err(RunError::store("emptying a copy that is out of date"))?;
+        }
+        let reader = self.broker.reader(Isolation::ReadCommitted);
+        let reader = reader.map_err(RunError::broker("following a global table"))?;
+        let mut replay = Replay::new(store.clone(), reader, self.clock.clone());
+        let mut sources = Vec::new();
+        for (partition, (earliest, end)) in self.partitions.iter().zip(earliest.into_iter().zip(latest)) {
+            let SlicePosition { changelog: at, as_of, .. } = position(partition);
+            let as_of = if at == Offset::ZERO { looked_at } else { as_of };
+            sources.push(replay.add(LogPlan {
+                table: self.table,
+                index: GlobalStore::TABLE,
+                slot: PositionSlot(partition.get()),
+                partition: *partition,
+                from: at.max(earliest),
+                end,
+                looked_at,
+                as_of,
+                retention,
+            })?);
+        }
+        Ok(Reading { replay, sources, retention })
+    }
+
+    /// Reads the whole changelog anew, aside, and brings the copy to that in one step: its readers see it before or after.
+    /// Returns where to read on.
+    async fn rebuild(&self) -> Result<Reading, RunError> {
+        let failed = || RunError::store("rebuilding a copy that is out of date");
+        let fresh: Arc<dyn Store> = Arc::new(MemoryStore::new(self.store.layout().clone()));
+        let Reading { mut replay, .. } = self.begin(&fresh).await?;
+        while !replay.tail.is_done() {
+            replay.step().await?;
+        }
+        replay.tail.write()?;
+        let mut rows = Rows::new();
+        let mut found = Vec::new();
+        each_row(&*self.store, |key, _| {
+            if !fresh.get(GlobalStore::TABLE, key, &mut found).map_err(failed())? {
+                rows.push(key, None);
+            }
+            Ok(())
+        })?;
+        each_row(&*fresh, |key, value| {
+            rows.push(key, value);
+            Ok(())
+        })?;
+        let slots = self.partitions.iter().map(|partition| PositionSlot(partition.get()));
+        let positions: Vec<_> = slots.map(|slot| (slot, fresh.position(slot))).collect();
+        self.store.apply(&mut [(GlobalStore::TABLE, rows)], &positions).map_err(failed())?;
+        self.moved.send_replace(());
+        self.begin(&self.store).await
+    }
+
+    async fn offsets(&self, spec: OffsetSpec) -> Result<Vec<Offset>, RunError> {
+        let changelog = &self.table.identity().changelog;
+        let offsets = self.broker.offsets(changelog, &self.partitions, spec).await;
+        offsets.map_err(RunError::broker(format!("looking up the offsets of {changelog}")))
+    }
+}
+
+/// Shows each row of a copy.
+fn each_row(
+    store: &dyn Store,
+    mut show: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let mut range = KeyRange::all();
+    loop {
+        let page = store.scan(GlobalStore::TABLE, &range, PAGE, PositionSlot(0));
+        let page = page.map_err(RunError::store("rebuilding a copy that is out of date"))?;
+        page.rows.iter().try_for_each(|(key, value)| show(key, value))?;
+        match page.rows.iter().next_back() {
+            Some((last, _)) if page.more => range.start = Bound::Excluded(last.to_vec()),
+            _ => return Ok(()),
         }
     }
 }

@@ -1,9 +1,11 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, SharedBroker, Source};
 use marlowe_state::Rows;
 use tokio::sync::{mpsc, oneshot};
@@ -12,20 +14,22 @@ use tokio::time::Instant;
 
 use super::RunError;
 use super::closings::Closings;
-use super::commit::Commit;
+use super::commit::{Commit, CommitFailure};
 use super::feeds::Feeds;
 use super::firings::Firings;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::lane_producer::{LaneProducer, Reopening};
 use super::metrics::LaneMetrics;
+use super::thread::Spawner;
 use super::under_way::UnderWay;
+use super::watchdog::Watchdog;
 use crate::agent::LaneNews;
 use crate::program::Program;
 use crate::scope::WorkerScope;
-use crate::shard::{Shard, ShardId, ShardPlan};
+use crate::shard::{Expired, Shard, ShardId, ShardPlan};
 use crate::table::{CommittedSlice, Published};
 use crate::topology::Topology;
-use crate::turn::OutTopics;
+use crate::turn::{Fault, OutTopics};
 
 /// What a lane is made of.
 pub(crate) struct LaneSettings {
@@ -39,6 +43,10 @@ pub(crate) struct LaneSettings {
     pub(crate) metrics: LaneMetrics,
     pub(crate) under_way: UnderWay,
     pub(crate) events: mpsc::UnboundedSender<LaneEvent>,
+    /// Runs the shards' tasks beside the lane.
+    pub(crate) spawner: Spawner,
+    /// Is told which shards there are.
+    pub(crate) watchdog: Arc<Watchdog>,
 }
 
 /// What bounds a lane.
@@ -67,10 +75,16 @@ pub(crate) struct Lane {
     committing: Option<Commit>,
     /// While this is under way, nothing is committed.
     reopening: Option<Reopening>,
+    /// Shards that commit alone, because the broker refused a record of theirs or of another one.
+    suspects: BTreeSet<ShardId>,
     last_commit: Instant,
     spare: Vec<Rows>,
     firings: Firings,
     closings: Closings,
+    /// Who waits for shards to be open whose agents' first places are to be committed before, and who for those in the commit
+    /// that is under way.
+    opening: Vec<oneshot::Sender<()>>,
+    committing_first: Vec<oneshot::Sender<()>>,
 }
 
 struct Running {
@@ -79,6 +93,12 @@ struct Running {
     /// Ends with the task.
     ended: Option<oneshot::Receiver<()>>,
     sources: Vec<Source>,
+}
+
+/// Whose a fault is.
+enum FaultOf {
+    One(ShardId, Fault),
+    All(Fault),
 }
 
 /// Why a lane's loop goes round.
@@ -108,10 +128,13 @@ impl Lane {
             paused: false,
             committing: None,
             reopening: None,
+            suspects: BTreeSet::new(),
             last_commit: Instant::now(),
             spare: Vec::new(),
             firings: Firings::default(),
             closings: Closings::default(),
+            opening: Vec::new(),
+            committing_first: Vec::new(),
         })
     }
 
@@ -140,6 +163,7 @@ impl Lane {
         let (feeds, committing, reopening) = (&mut self.feeds, &mut self.committing, &mut self.reopening);
         let (firings, closings) = (&mut self.firings, &mut self.closings);
         let can_commit = committing.is_none() && reopening.is_none() && !self.shards.is_empty();
+        let next_commit = if self.opening.is_empty() { next_commit } else { self.last_commit };
         let wake = tokio::select! {
             biased;
             command = commands.recv() => Wake::Command(command),
@@ -154,10 +178,13 @@ impl Lane {
         match wake {
             Wake::Command(None) => return Ok(false),
             Wake::Command(Some(command)) => self.command(command).await?,
+            Wake::Fetched(Err(BrokerError::OffsetOutOfRange { partition, offset, start, .. })) if offset < start => {
+                self.go_on_after(Expired { source: partition, from: offset, to: start }).await?;
+            }
             Wake::Fetched(fetched) => self.feeds.dispatch(fetched.map_err(RunError::broker("reading"))?),
             Wake::Committed => self.committed()?,
             Wake::Reopened => self.finish_reopening().await?,
-            Wake::Tick => self.begin_commit()?,
+            Wake::Tick => self.begin_commit(self.calm())?,
             Wake::Noticed => {}
             Wake::Finished => self.close_finished().await?,
             Wake::Fired => {
@@ -169,11 +196,30 @@ impl Lane {
         Ok(true)
     }
 
+    /// Goes on with an input of which records were removed before they were read, if the program does without them.
+    async fn go_on_after(&mut self, expired: Expired) -> Result<(), RunError> {
+        if let Err(error) = expired.check(&self.settings.topology) {
+            // What was finished is good.
+            self.commit_now().await?;
+            return Err(error);
+        }
+        expired.pass_over(&self.settings.metrics.metrics);
+        if let Some((before, now)) = self.feeds.go_on_at(&expired.source, expired.to)? {
+            let sources = self.shards.values_mut().flat_map(|running| &mut running.sources);
+            sources.filter(|source| **source == before).for_each(|source| *source = now);
+        }
+        Ok(())
+    }
+
     async fn command(&mut self, command: LaneCommand) -> Result<(), RunError> {
         match command {
             LaneCommand::Open(plan, ready) => {
                 self.open_shard(&plan)?;
-                let _ = ready.send(());
+                if plan.inputs.commits_first {
+                    self.opening.push(ready);
+                } else {
+                    let _ = ready.send(());
+                }
             }
             LaneCommand::Close(shards, closed) => self.close(shards, closed),
             LaneCommand::Drop(shards, dropped) => {
@@ -200,7 +246,11 @@ impl Lane {
         let LaneSettings { program, topology, worker, .. } = &self.settings;
         let (shard, task) = plan.open(program, topology, worker.clone(), self.out_topics.clone(), self.news.clone());
         shard.control.paused.set(self.paused);
+        if shard.link.commits_alone() {
+            self.suspects.insert(shard.id);
+        }
         self.settings.metrics.open(&shard);
+        self.settings.watchdog.open(thread_name(self.settings.number), shard.in_hand.clone());
         let sources = self.feeds.open(&shard)?;
         for table in &shard.tables {
             let slice = CommittedSlice {
@@ -213,8 +263,12 @@ impl Lane {
             self.settings.worker.routes.publish(&table.name, shard.id.partition, published);
         }
         let (ends, ended) = oneshot::channel::<()>();
-        let task = tokio::task::spawn_local(async move {
-            task.await;
+        let link = shard.link.clone();
+        let task = self.settings.spawner.spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+                link.tear();
+                resume_unwind(panic);
+            }
             drop(ends);
         });
         self.shards.insert(shard.id, Running { shard, task, ended: Some(ended), sources });
@@ -224,18 +278,34 @@ impl Lane {
     /// Resumes what is read, commits when much waits, and sees whether a shard failed.
     async fn look_after_shards(&mut self) -> Result<(), RunError> {
         self.feeds.go_on();
-        if self.news.take_failed()
-            && let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure())
-        {
+        let failed = self.news.take_failed();
+        if failed {
+            self.drop_torn().await?;
+        }
+        if failed && let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure()) {
             // What the other shards finished is good, and so is what this one did before.
             self.commit_now().await?;
             return Err(failure.into());
         }
         let (uncommitted, limit) = (self.news.uncommitted_bytes(), self.settings.limits.commit_bytes);
         if uncommitted >= limit {
-            self.begin_commit()?;
+            self.begin_commit(self.calm())?;
         }
-        self.pause_shards(uncommitted >= 2 * limit);
+        if !self.suspects.is_empty() && self.last_commit + self.settings.limits.commit_interval > Instant::now() {
+            self.commit_a_suspect()?;
+        }
+        self.pause_shards(uncommitted >= limit.saturating_mul(2));
+        Ok(())
+    }
+
+    /// Lets go of shards whose task panicked. The worker stops, and others of its shards commit what they finished.
+    async fn drop_torn(&mut self) -> Result<(), RunError> {
+        let torn = self.shards.values().filter(|running| running.shard.link.is_torn());
+        let torn: Vec<ShardId> = torn.map(|running| running.shard.id).collect();
+        if !torn.is_empty() {
+            self.finish_commit().await?;
+            torn.into_iter().for_each(|id| self.drop_shard(id));
+        }
         Ok(())
     }
 
@@ -251,18 +321,46 @@ impl Lane {
         }
     }
 
-    /// Begins a commit, unless one is under way, or cannot be yet, or there is nothing to commit.
-    fn begin_commit(&mut self) -> Result<(), RunError> {
+    /// The shards that commit together.
+    fn calm(&self) -> Vec<Rc<Shard>> {
+        let shards = self.shards.values().map(|running| &running.shard);
+        // A panic may have left an event applied in part.
+        shards.filter(|shard| !shard.link.commits_alone() && !shard.link.is_torn()).cloned().collect()
+    }
+
+    /// Begins a commit of the next shard that commits alone and has something to commit.
+    fn commit_a_suspect(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() || self.reopening.is_some() {
+            return Ok(());
+        }
+        let (shards, suspects) = (&self.shards, &mut self.suspects);
+        suspects.retain(|id| shards.get(id).is_some_and(|running| running.shard.link.commits_alone()));
+        let has_work = |id: &&ShardId| {
+            let shard = &shards[*id].shard;
+            !shard.link.is_torn() && (shard.link.finished.get() > 0 || shard.has_moved())
+        };
+        let Some(shard) = suspects.iter().find(has_work).map(|id| shards[id].shard.clone()) else { return Ok(()) };
+        let began = self.last_commit;
+        self.begin_commit(vec![shard])?;
+        // The others have their time.
+        self.last_commit = began;
+        Ok(())
+    }
+
+    /// Begins a commit of these shards, unless one is under way, or cannot be yet, or there is nothing to commit.
+    fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
         if self.committing.is_some() || self.reopening.is_some() {
             return Ok(());
         }
         self.last_commit = Instant::now();
-        let shards: Vec<Rc<Shard>> = self.shards.values().map(|running| running.shard.clone()).collect();
         let topics = self.out_topics.clone();
         self.settings.metrics.count(&shards);
-        let begun =
-            Commit::begin(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare, shards);
+        let begun = Commit::begin(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare, shards);
         self.committing = self.unless_refused(begun)?.flatten();
+        self.committing_first.append(&mut self.opening);
+        if self.committing.is_none() {
+            self.tell_opened();
+        }
         for Running { shard, .. } in self.shards.values() {
             shard.link.tell_uncommitted(shard.uncommitted_bytes());
         }
@@ -273,23 +371,34 @@ impl Lane {
     fn committed(&mut self) -> Result<(), RunError> {
         let Some(commit) = self.committing.take() else { return Ok(()) };
         let topics = self.out_topics.clone();
-        let finished = commit.finish(&mut self.producer, &self.settings, &mut topics.borrow_mut(), &mut self.spare);
+        let finished = commit.finish(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare);
         if self.unless_refused(finished)?.is_some() {
             self.pause_shards(false);
+            self.tell_opened();
         }
         Ok(())
     }
 
-    /// What came of a commit; nothing if its work was dropped to be begun anew.
-    fn unless_refused<T>(&mut self, outcome: Result<T, RunError>) -> Result<Option<T>, RunError> {
-        match outcome {
-            Ok(outcome) => Ok(Some(outcome)),
-            Err(RunError::Broker { source: error, .. }) if error.calls_for_a_new_beginning() => {
-                self.begin_anew(error);
-                Ok(None)
-            }
-            Err(error) => Err(error),
+    /// Says that shards are open whose agents' first places are committed.
+    fn tell_opened(&mut self) {
+        for opened in self.committing_first.drain(..) {
+            let _ = opened.send(());
         }
+    }
+
+    /// What a commit came to; nothing if its work was dropped, to begin again.
+    fn unless_refused<T>(&mut self, outcome: Result<T, CommitFailure>) -> Result<Option<T>, RunError> {
+        let (why, fault) = match outcome {
+            Ok(outcome) => return Ok(Some(outcome)),
+            Err(CommitFailure::Stops(error)) => return Err(error),
+            Err(CommitFailure::Again(error)) => (error.to_string(), FaultOf::All(Fault::Elsewhere)),
+            Err(CommitFailure::Unwritable(shard, reason)) => {
+                (reason.clone(), FaultOf::One(shard, Fault::Unwritable(reason)))
+            }
+            Err(CommitFailure::Refused(error)) => (error.to_string(), FaultOf::All(Fault::Refused(error.to_string()))),
+        };
+        self.begin_again(why, &fault);
+        Ok(None)
     }
 
     async fn finish_commit(&mut self) -> Result<(), RunError> {
@@ -306,19 +415,36 @@ impl Lane {
         if !self.shards.is_empty() {
             self.finish_reopening().await?;
         }
-        self.begin_commit()?;
-        self.finish_commit().await
+        self.begin_commit(self.calm())?;
+        self.finish_commit().await?;
+        // Each has at most its quota, and begins nothing new before this is done.
+        while self.reopening.is_none() && !self.suspects.is_empty() {
+            self.commit_a_suspect()?;
+            if self.committing.is_none() {
+                break;
+            }
+            self.finish_commit().await?;
+        }
+        Ok(())
     }
 
-    /// Another generation is on, or the broker did not say what became of a commit: everything here is dropped, and the worker
-    /// begins anew from what is committed with what is still its own, once there is a producer again.
-    fn begin_anew(&mut self, error: BrokerError) {
-        let dropped = |running: &Running| Dropped { id: running.shard.id, opening: running.shard.owner.opening };
+    /// A commit did not go through: everything here is dropped, and the worker begins again from what is committed with what is
+    /// still its own, once there is a producer again.
+    fn begin_again(&mut self, why: String, fault: &FaultOf) {
+        let dropped = |Running { shard, .. }: &Running| {
+            let fault = match fault {
+                FaultOf::One(at, fault) if *at == shard.id => fault,
+                FaultOf::All(fault) => fault,
+                FaultOf::One(..) => &Fault::Elsewhere,
+            };
+            let caution = shard.link.caution_after(fault, shard.places().collect());
+            Dropped { id: shard.id, opening: shard.owner.opening, caution }
+        };
         let shards: Vec<Dropped> = self.shards.values().map(dropped).collect();
         self.settings.metrics.dropped();
         self.drop_all();
         self.producer = LaneProducer::Away;
-        self.reopening = Some(Reopening::begin(&self.settings, shards, error));
+        self.reopening = Some(Reopening::begin(&self.settings, shards, why));
     }
 
     async fn finish_reopening(&mut self) -> Result<(), RunError> {
@@ -328,7 +454,6 @@ impl Lane {
         let Some(reopening) = self.reopening.take() else { return Ok(()) };
         let (producer, dropped, why) = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
         self.producer = producer;
-        self.out_topics.borrow_mut().forget_destinations();
         let _ = self.settings.events.send(LaneEvent::Dropped(dropped, why));
         Ok(())
     }
@@ -375,6 +500,7 @@ impl Lane {
             self.settings.worker.routes.slices.withdraw(&table.name, id.partition, &shard.owner);
         }
         self.settings.metrics.close(&shard);
+        self.settings.watchdog.close(&thread_name(self.settings.number), id);
         if let Err(error) = shard.store.close() {
             tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");
         }
@@ -382,6 +508,9 @@ impl Lane {
 
     fn drop_all(&mut self) {
         self.committing = None;
+        // Shards that were not told to be open are opened anew, or another's.
+        self.opening.clear();
+        self.committing_first.clear();
         let ids: Vec<ShardId> = self.shards.keys().copied().collect();
         ids.into_iter().for_each(|id| self.drop_shard(id));
     }
@@ -391,6 +520,11 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.drop_all();
     }
+}
+
+/// What a lane's thread is called in its worker.
+pub(super) fn thread_name(lane: usize) -> Arc<str> {
+    format!("lane-{lane}").into()
 }
 
 /// Waits for the commit under way; for ever when there is none.

@@ -1,8 +1,8 @@
-use marlowe_broker::BrokerError;
 use tokio::sync::oneshot;
 
 use super::RunError;
 use crate::shard::{ShardId, ShardPlan};
+use crate::turn::Caution;
 
 /// What a lane is asked to do.
 pub(crate) enum LaneCommand {
@@ -20,15 +20,17 @@ pub(crate) enum LaneCommand {
 pub(crate) enum LaneEvent {
     /// It cannot go on.
     Failed(RunError),
-    /// Its commit was refused, for the group has moved on, or nobody knows what became of it: these shards are dropped, to be
-    /// opened anew if they are still this worker's.
-    Dropped(Vec<Dropped>, BrokerError),
+    /// Its commit did not go through, for this reason: these shards are dropped, to be opened again if they are still this
+    /// worker's.
+    Dropped(Vec<Dropped>, String),
 }
 
 /// A shard that was dropped with what it had not committed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dropped {
     pub(crate) id: ShardId,
     /// Which of its openings: it may have gone and come again meanwhile.
     pub(crate) opening: u64,
+    /// How carefully it is to work when it is opened again.
+    pub(crate) caution: Caution,
 }

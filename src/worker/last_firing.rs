@@ -64,13 +64,10 @@ impl LastFiring<'_> {
         let Some(metadata) = worker.metadata.borrow().clone() else { return Ok(()) };
         let here: Vec<_> = self.shards.iter().filter(|(shard, _)| open.contains(shard)).collect();
         let anchors: Vec<TopicPartition> = here.iter().map(|(shard, _)| self.anchor(**shard)).collect();
-        let noted = self.drain.committed(&anchors).await?;
-        let note = |((anchor, noted), (_, at)): ((TopicPartition, Option<CommittedOffset>), (_, &u64))| {
-            // The offset is the shard's epoch.
-            let offset = noted.map_or(Offset::ZERO, |noted| noted.offset);
-            (anchor, CommittedOffset { offset, metadata: format!("{FIRED}{at}") })
+        let note = |(anchor, (_, at)): (TopicPartition, (_, &u64))| {
+            (anchor, CommittedOffset { offset: Offset::ZERO, metadata: format!("{FIRED}{at}") })
         };
-        let notes: Vec<_> = anchors.into_iter().zip(noted).zip(here).map(note).collect();
+        let notes: Vec<_> = anchors.into_iter().zip(here).map(note).collect();
         let shared = self.drain.shared;
         match shared.broker.commit_offsets(&shared.program.app, Some(&metadata.current()), &notes).await {
             // Shards moved at this moment; it is done again.

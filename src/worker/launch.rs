@@ -8,25 +8,27 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
-use super::epochs::Epochs;
+use super::expired::count_expired;
+use super::failures::Failures;
 use super::folder::{Logs, TablesFolder};
 use super::global::GlobalFollower;
-use super::lane::{Lane, LaneLimits, LaneSettings};
-use super::lookups::Lookups;
+use super::inputs::InputLookup;
+use super::lane::{Lane, LaneLimits, LaneSettings, thread_name};
 use super::metrics::Metrics;
 use super::restore::{RestoreProgress, RestoreTurns, Restorer, StateStore};
 use super::standby::Standbys;
 use super::standby_keeper::StandbyKeeper;
 use super::status::WorkerStatus;
 use super::taking::Takings;
-use super::thread::{Join, Thread};
-use super::timers::{TasksLeft, start_timers};
+use super::thread::{Join, Spawner, Thread, Threads};
+use super::timers::{TasksLeft, TimerThread, start_timers};
+use super::trimmer::Trimmer;
 use super::under_way::UnderWay;
+use super::watchdog::{Patience, TIMERS, Watchdog};
 use super::{RunError, WorkerState};
 use crate::client::{Asker, ClientProducer};
 use crate::program::Program;
 use crate::scope::WorkerScope;
-use crate::surroundings::Surroundings;
 use crate::table::{Routes, TableKind};
 use crate::topology::Topology;
 use crate::watch;
@@ -50,9 +52,12 @@ pub(crate) struct WorkerSettings {
     /// What the tables in a folder are restored from.
     pub(crate) logs: Logs,
     pub(crate) limits: LaneLimits,
+    pub(crate) patience: Patience,
     /// How many workers stand by for a shard.
     pub(crate) standby_replicas: usize,
     pub(crate) session_timeout: Duration,
+    /// The time between two trims of the topics that are read once.
+    pub(crate) trim_interval: Duration,
 }
 
 /// What the workers of a process have in common.
@@ -66,7 +71,8 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
     pub(crate) stopping: watch::Receiver<bool>,
-    pub(crate) surroundings: Surroundings,
+    /// Starts threads of the process.
+    pub(crate) threads: Threads,
 }
 
 /// A worker at work, for its process.
@@ -76,12 +82,15 @@ pub(crate) struct Worker {
     pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
+    pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) commands: mpsc::UnboundedSender<ControlCommand>,
     /// Who it is in its group, once it has joined.
     pub(crate) metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
     pub(crate) session_timeout: Duration,
     /// Each lane's commits.
     under_way: Vec<UnderWay>,
+    /// Starts threads of its own.
+    pub(crate) starts: Threads,
     /// Ask for one more run of a timer.
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
@@ -95,16 +104,14 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker. What fails later is told to `failures`.
-    pub(crate) async fn start(
-        shared: &Shared,
-        settings: WorkerSettings,
-        failures: mpsc::UnboundedSender<RunError>,
-    ) -> Result<Self, RunError> {
+    /// Starts a worker. What fails later is told as a failure of the process.
+    pub(crate) async fn start(shared: &Shared, settings: WorkerSettings) -> Result<Self, RunError> {
+        let failures = shared.threads.failures.of_worker();
+        let starts = Threads { failures: failures.clone(), ..shared.threads.clone() };
         let (name, session_timeout) = (settings.name.clone(), settings.session_timeout);
         let folder = match &settings.stores {
             StateStore::Memory => None,
-            StateStore::Folder(path, _) => {
+            StateStore::Folder { path, .. } => {
                 let folder = TablesFolder::take(path)?;
                 folder.forget_strangers(&shared.program, &shared.topology, &settings.logs)?;
                 Some(folder)
@@ -112,23 +119,25 @@ impl Worker {
         };
         let mut threads = Vec::new();
         let mut joins = Vec::new();
+        let metrics = Metrics::new();
+        let watchdog = Watchdog::new(settings.patience, metrics.clone());
         let mut thread = |what: &str| -> Result<Thread, RunError> {
-            let (thread, join) = Thread::start(&format!("{name}-{what}"), &shared.surroundings)?;
+            let (thread, join) = starts.start(&format!("{name}-{what}"))?;
+            watchdog.watch(what, thread.beat());
             threads.push(thread.clone());
             joins.push(join);
             Ok(thread)
         };
         let background = thread("background")?;
-        let cores = shared.surroundings.cores();
+        let cores = shared.threads.surroundings.cores();
         let restoring = (0..cores.min(RESTORES_AT_A_TIME)).map(|number| thread(&format!("restore-{number}")));
         let restoring = restoring.collect::<Result<Vec<_>, _>>()?;
         let control = thread("control")?;
-        let timer_thread = thread("timers")?;
+        let timer_thread = thread(TIMERS)?;
 
         let producer = shared.broker.producer().map_err(RunError::broker("opening a producer"))?;
         let (producer, sending) = ClientProducer::new(producer);
         background.run(move || sending);
-        let metrics = Metrics::new();
         let asker = shared.program.answers().then(|| {
             let replies = shared.program.replies_topic();
             let partitions = shared.topology.partitions.get(&replies).copied().unwrap_or(1);
@@ -139,18 +148,19 @@ impl Worker {
             asker
         });
 
+        let inputs = InputLookup::new(shared.program.clone(), shared.topology.clone(), shared.broker.clone());
+        let lookups = inputs.lookups.clone();
         let mut globals = BTreeMap::new();
         let mut caught_up = Vec::new();
         for table in shared.program.tables.iter().filter(|table| table.identity().kind == TableKind::Global) {
-            let follower =
-                GlobalFollower::open(*table, &shared.topology, shared.program.guarantee, &settings.stores).await?;
+            let follower = GlobalFollower::open(*table, shared, lookups.clone(), &settings.stores).await?;
             globals.insert(table.name().clone(), follower.copy());
             let (ready, reached) = watch::channel(false);
             caught_up.push(reached);
-            let (broker, failures) = (shared.broker.clone(), failures.clone());
+            let failures = failures.clone();
             background.run(move || async move {
-                if let Err(error) = follower.follow(broker, ready).await {
-                    let _ = failures.send(error);
+                if let Err(error) = follower.follow(ready).await {
+                    failures.tell(error);
                 }
             });
         }
@@ -161,7 +171,7 @@ impl Worker {
             entropy: shared.entropy.clone(),
             routes: shared.routes.clone(),
             globals,
-            partitions: shared.topology.partitions.clone(),
+            topology: shared.topology.clone(),
             producer,
             asker,
             record_limit: shared.broker.record_limit(),
@@ -171,16 +181,21 @@ impl Worker {
         let (leader, leads) = watch::channel(false);
         let (commands, waiting) = mpsc::unbounded_channel();
         let progress = Arc::new(RestoreProgress::default());
+        count_expired(&shared.topology, &metrics);
         let kept = metrics.clone();
         background.run(move || kept.keep());
+        let watching = watchdog.clone();
+        background.run(move || watching.run());
         let restorer = Arc::new(Restorer {
             program: shared.program.clone(),
             topology: shared.topology.clone(),
             broker: shared.broker.clone(),
-            lookups: Lookups::new(shared.broker.clone(), shared.program.app.clone()),
-            epochs: Epochs::new(shared.broker.clone(), shared.program.app.clone()),
+            inputs,
+            lookups,
             stores: settings.stores.clone(),
+            clock: shared.clock.clone(),
             progress: progress.clone(),
+            metrics: metrics.clone(),
             turns: RestoreTurns::new(RESTORES_AT_A_TIME),
         });
 
@@ -208,7 +223,7 @@ impl Worker {
         let under_way: Vec<UnderWay> = (0..settings.lanes).map(|_| UnderWay::default()).collect();
         let mut lane_threads = Vec::new();
         for number in 0..settings.lanes {
-            lane_threads.push(thread(&format!("lane-{number}"))?);
+            lane_threads.push(thread(&thread_name(number))?);
         }
         let announced = background.clone();
         let head = Head {
@@ -224,17 +239,19 @@ impl Worker {
             leader,
             status: status_sender,
             caught_up,
+            spawner: control.spawner(),
+            watchdog: watchdog.clone(),
         };
         let (metadata_sender, metadata) = watch::channel(None);
         let failed = failures.clone();
         control.run(move || async move {
             if let Err(error) = head.run(waiting, metadata_sender, failed.clone()).await {
-                let _ = failed.send(error);
+                failed.tell(error);
             }
         });
 
-        let (tasks, timers) =
-            start_timers(shared, &scope, &timer_thread, leads, status.clone(), metadata.clone(), failures);
+        let on = TimerThread { thread: timer_thread, failures: failures.clone(), runs: watchdog.timers.clone() };
+        let (tasks, timers) = start_timers(shared, &scope, on, leads, status.clone(), metadata.clone());
         let announcer = Announcer {
             worker: name.clone(),
             groups,
@@ -248,6 +265,13 @@ impl Worker {
             tasks: tasks.clone(),
             standbys: standbys.as_ref().map(Standbys::followed),
         };
+        let trimmer = Trimmer {
+            topology: shared.topology.clone(),
+            broker: shared.broker.clone(),
+            status: status.clone(),
+            interval: settings.trim_interval,
+        };
+        announced.run(move || trimmer.run());
         let (farewell, announcing) = announcer.begin();
         announced.run(move || announcing);
         Ok(Self {
@@ -256,10 +280,12 @@ impl Worker {
             status,
             progress,
             metrics,
+            watchdog,
             commands,
             metadata,
             session_timeout,
             under_way,
+            starts,
             timers,
             tasks,
             farewell,
@@ -272,8 +298,10 @@ impl Worker {
 
     /// Waits until all of its shards are open.
     pub(crate) async fn ready(&self) {
-        // The sender lives as long as the worker.
-        let _ = self.status.clone().wait_for(|status| status.state == WorkerState::Ready).await;
+        if self.status.clone().wait_for(|status| status.state == WorkerState::Ready).await.is_err() {
+            // Its control has ended, and so a failure is told.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits until all commits that have begun by now are in its stores, and so in its views.
@@ -290,7 +318,7 @@ impl Worker {
         let _ = wait.await;
     }
 
-    /// Fires every timer and crontab of the worker once more.
+    /// Fires every timer of the worker once more; crontabs run at the times they name only.
     pub(crate) async fn fire_timers(&self) {
         for timer in &self.timers {
             let (done, wait) = oneshot::channel();
@@ -343,6 +371,8 @@ struct Head {
     leader: watch::Sender<bool>,
     status: watch::Sender<WorkerStatus>,
     caught_up: Vec<watch::Receiver<bool>>,
+    spawner: Spawner,
+    watchdog: Arc<Watchdog>,
 }
 
 impl Head {
@@ -350,12 +380,15 @@ impl Head {
         self,
         commands: mpsc::UnboundedReceiver<ControlCommand>,
         metadata: watch::Sender<Option<Arc<dyn MetadataSource>>>,
-        failures: mpsc::UnboundedSender<RunError>,
+        failures: Failures,
     ) -> Result<(), RunError> {
         let Shared { program, topology, broker, .. } = self.shared;
         // A worker serves only once its copies of the global tables have reached the end they had at the start.
         for mut copy in self.caught_up {
-            let _ = copy.wait_for(|reached| *reached).await;
+            if copy.wait_for(|reached| *reached).await.is_err() {
+                // What follows it failed, and said so.
+                return Ok(());
+            }
         }
         let anchors = topology.groups.iter().map(|group| topology.anchor(group));
         let anchors: Vec<Arc<str>> = anchors.chain([topology.leader_anchor()]).collect();
@@ -379,16 +412,25 @@ impl Head {
                 metrics: self.metrics.lane(number),
                 under_way: self.under_way[number].clone(),
                 events: lane_events_sender.clone(),
+                spawner: thread.spawner(),
+                watchdog: self.watchdog.clone(),
             };
             let (sender, lane_commands) = mpsc::unbounded_channel();
-            let opened = thread.run(move || async move {
-                let lane = Lane::open(settings).await?;
-                tokio::task::spawn_local(lane.run(lane_commands));
-                Ok::<(), RunError>(())
+            let (opened, ready) = oneshot::channel();
+            thread.run(move || async move {
+                match Lane::open(settings).await {
+                    Ok(lane) => {
+                        let _ = opened.send(Ok(()));
+                        lane.run(lane_commands).await;
+                    }
+                    Err(error) => drop(opened.send(Err(error))),
+                }
             });
-            opened.await.unwrap_or_else(|_| {
-                Err(RunError::System { doing: "open a lane".into(), reason: "its thread is gone".into() })
-            })?;
+            match ready.await {
+                Ok(opened) => opened?,
+                // It panicked on the way, and says so.
+                Err(_) => return Ok(()),
+            }
             lanes.push(sender);
         }
         let control = Control {
@@ -404,6 +446,7 @@ impl Head {
             owned: BTreeMap::new(),
             openings: 0,
             pending: FuturesUnordered::new(),
+            spawner: self.spawner,
         };
         control.run(commands, failures).await;
         Ok(())

@@ -29,7 +29,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
 
 /// Every counter and what it counts.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: &[(&str, &str)] = &[
     ("marlowe_events_total", "Events taken in, by agent"),
     ("marlowe_events_handled_total", "Events handled with success, by agent"),
     ("marlowe_events_failed_total", "Tries that failed, by agent"),
@@ -41,8 +41,10 @@ const COUNTERS: [(&str, &str); 16] = [
     ("marlowe_partition_timer_failures_total", "Firings of partition timers that failed, by timer"),
     ("marlowe_table_cache_hits_total", "Rows that were in the cache when they were used, by table"),
     ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
+    ("marlowe_rows_undecodable_total", "Times that a row was met which does not decode, by table"),
     ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
     ("marlowe_commits_dropped_total", "Commits that did not go through, whose work was begun anew, by lane"),
+    ("marlowe_records_expired_total", "Records that were removed before they were read and passed over, by topic"),
     ("marlowe_replies_late_total", "Answers of agents that nobody waited for any more"),
     ("marlowe_asks_timed_out_total", "Requests to agents that were not answered in time"),
     (
@@ -57,10 +59,15 @@ impl Metrics {
         let builder = PrometheusBuilder::new();
         let builder = builder.set_buckets(&COMMIT_SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
-        for (name, description) in COUNTERS {
+        for &(name, description) in COUNTERS {
             recorder.describe_counter(name.into(), None, description.into());
         }
         recorder.describe_gauge("marlowe_shards".into(), None, "Open shards, by lane".into());
+        recorder.describe_gauge(
+            super::watchdog::SECONDS.into(),
+            Some(metrics::Unit::Seconds),
+            "For how long the handler has been at work that has been longest, by thread".into(),
+        );
         recorder.describe_gauge(
             "marlowe_table_cached_rows".into(),
             None,
@@ -106,6 +113,11 @@ impl Metrics {
         self.recorder.register_counter(&key, &DESCRIPTION).increment(1);
     }
 
+    /// Counts records of a topic that were removed before they were read.
+    pub(crate) fn expired(&self, topic: &Arc<str>) -> Counter {
+        self.counter("marlowe_records_expired_total", vec![Label::new("topic", topic.to_string())])
+    }
+
     /// What is counted of requests to agents.
     pub(crate) fn asks(&self) -> AskCounters {
         AskCounters {
@@ -133,7 +145,7 @@ impl Metrics {
 /// The metrics of a lane. What its shards counted is added at each commit, so that counting an event costs no more than
 /// adding one.
 pub(crate) struct LaneMetrics {
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
     commits: Histogram,
     shards: Gauge,
     opened: Counter,
@@ -152,6 +164,7 @@ impl LaneMetrics {
         for (table, _) in shard.participants.iter().filter_map(|participant| participant.cache()) {
             self.counter("marlowe_table_cache_hits_total", "table", table).increment(0);
             self.counter("marlowe_table_cache_misses_total", "table", table).increment(0);
+            self.counter("marlowe_rows_undecodable_total", "table", table).increment(0);
             self.cached(table).increment(0.0);
         }
         self.shards.increment(1.0);
@@ -192,6 +205,7 @@ impl LaneMetrics {
                 let before = self.caches.borrow_mut().insert((shard.id, table.clone()), now).unwrap_or_default();
                 self.add("marlowe_table_cache_hits_total", "table", table, now.hits - before.hits);
                 self.add("marlowe_table_cache_misses_total", "table", table, now.misses - before.misses);
+                self.add("marlowe_rows_undecodable_total", "table", table, now.undecodable - before.undecodable);
                 if now.rows != before.rows {
                     self.cached(table).increment(now.rows as f64 - before.rows as f64);
                 }

@@ -4,11 +4,10 @@ use marlowe_broker::{Clock, SharedBroker};
 use tokio::runtime::Handle;
 
 use super::RunError;
-use super::thread::{Join, Thread};
+use super::thread::{Join, Thread, Threads};
 use crate::cluster::{ClusterToken, Directory, follow};
 use crate::peer::Peers;
 use crate::program::Program;
-use crate::surroundings::Surroundings;
 use crate::table::{OpenSlices, Routes};
 use crate::topology::Topology;
 
@@ -27,19 +26,20 @@ impl Neighbours {
         broker: SharedBroker,
         clock: Arc<dyn Clock>,
         token: Option<ClusterToken>,
-        surroundings: &Surroundings,
+        threads: &Threads,
     ) -> Result<(Arc<Routes>, Self), RunError> {
         let slices = Arc::new(OpenSlices::default());
         for group in &topology.groups {
             group.tables.iter().for_each(|table| slices.declare(table, &group.name, group.partitions));
         }
         let directory = Arc::new(Directory::new(process));
-        let (thread, join) = Thread::start("cluster", surroundings)?;
+        let (thread, join) = threads.start("cluster")?;
         let runtime = thread.run(|| async { Handle::current() }).await.map_err(|_| RunError::System {
             doing: "start thread cluster".into(),
             reason: "it ended at once".into(),
         })?;
-        let routes = Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, surroundings, token)));
+        let routes =
+            Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, &threads.surroundings, token)));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
         thread.run(move || follow(broker, topic, directory, clock));
         thread.run(move || yielding);

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
-use marlowe_broker::{Reader, TopicPartition};
+use marlowe_broker::{Clock, Reader, Source, TopicPartition};
 use marlowe_state::Store;
 
 use super::RunError;
 use super::tail::{LogPlan, Tail};
-use crate::program::Guarantee;
-use crate::shard::CommittedInputs;
 
 /// Reads changelogs into a store.
 pub(crate) struct Replay {
@@ -15,29 +13,25 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// A replay that passes over the records that run ahead of what is committed, if any may.
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        reader: Box<dyn Reader>,
-        guarantee: Guarantee,
-        committed: Option<CommittedInputs>,
-    ) -> Self {
-        Self { tail: Tail::new(store, guarantee, committed), reader }
+    /// Reads nothing yet.
+    pub(crate) fn new(store: Arc<dyn Store>, reader: Box<dyn Reader>, clock: Arc<dyn Clock>) -> Self {
+        Self { tail: Tail::new(store, clock), reader }
     }
 
-    pub(crate) fn add(&mut self, log: LogPlan) -> Result<(), RunError> {
+    /// Takes in a log; returns where its records come from.
+    pub(crate) fn add(&mut self, log: LogPlan) -> Result<Source, RunError> {
         let partition = TopicPartition { topic: log.table.identity().changelog.clone(), partition: log.partition };
         let failed = RunError::broker(format!("restoring from {partition} at {}", log.from));
         let source = self.reader.assign(&partition, log.from).map_err(failed)?;
         self.tail.add(source, log);
-        Ok(())
+        Ok(source)
     }
 
     /// Reads what there is next; writes it when enough has come together.
     pub(crate) async fn step(&mut self) -> Result<(), RunError> {
         let fetched = self.reader.poll().await.map_err(RunError::broker("restoring"))?;
         for fetched in fetched {
-            self.tail.take(fetched.source, &*fetched.batch)?;
+            self.tail.take(fetched.source, &*fetched.batch);
         }
         if self.tail.is_full() {
             self.tail.write()?;

@@ -1,27 +1,27 @@
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe_broker::{Isolation, Offset, Partition, SharedBroker, TopicPartition};
+use marlowe_broker::{Clock, Isolation, Offset, Partition, SharedBroker};
 use marlowe_state::{MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex};
 
 use tokio::sync::Semaphore;
 
 use super::RunError;
 use super::cancellation::Cancellation;
-use super::epoch::{Opening, Taker};
-use super::epochs::Epochs;
+use super::folder_owner::FolderOwner;
+use super::inputs::InputLookup;
 use super::lookups::{End, Lookups};
+use super::metrics::Metrics;
 use super::replay::Replay;
 use super::tail::LogPlan;
-use super::take_over::beginnings;
-use crate::program::{Guarantee, Program};
-use crate::shard::{CommittedInputs, InputPositions, InputStart, ShardId, ShardPlan};
+use crate::program::Program;
+use crate::shard::{ShardId, ShardInputs, ShardPlan};
 use crate::surroundings::Surroundings;
 use crate::table::Owner;
 use crate::topology::Topology;
+use crate::turn::Caution;
 
 /// Where a worker's tables are kept between restarts.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub(crate) enum StateStore {
     /// In memory: a restart reads the whole changelog.
     Memory,
     /// In a folder, in LMDB: a restart reads the changelog's tail.
-    Folder(PathBuf, Surroundings),
+    Folder { path: PathBuf, owner: FolderOwner, surroundings: Surroundings },
 }
 
 impl StateStore {
@@ -37,8 +37,8 @@ impl StateStore {
     pub(crate) fn open(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
         Ok(match self {
             StateStore::Memory => Arc::new(MemoryStore::new(layout)),
-            StateStore::Folder(folder, surroundings) => {
-                let store = surroundings.open_store(&folder.join(name), layout);
+            StateStore::Folder { path, owner, surroundings } => {
+                let store = surroundings.open_store(&path.join(name), layout, owner.of_store(name));
                 store.map_err(RunError::store(format!("opening the state of {name}")))?
             }
         })
@@ -90,9 +90,6 @@ pub(crate) enum Had {
     Nothing,
 }
 
-/// The positions of a shard's inputs, by topic.
-type Inputs = BTreeMap<Arc<str>, InputStart>;
-
 /// How a restore ended.
 pub(crate) enum Restored {
     /// It is ready to be opened in a lane.
@@ -101,8 +98,15 @@ pub(crate) enum Restored {
     Cancelled(Option<Arc<dyn Store>>),
 }
 
-/// How soon it is looked again whether it was told that a shard is another's.
-const LOST_SOON: Duration = Duration::from_millis(100);
+/// Whether a store came to the ends of its logs before tombstones could go that it had not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caught {
+    InTime,
+    TooLate,
+}
+
+/// How many times a store is rebuilt that did not.
+const REBUILDS: u32 = 5;
 
 /// Who restores at a time. Those who have much to read wait for each other only: who has little is at work soon, and who has
 /// nothing at once.
@@ -139,10 +143,12 @@ pub(crate) struct Restorer {
     pub(crate) program: Arc<Program>,
     pub(crate) topology: Arc<Topology>,
     pub(crate) broker: SharedBroker,
-    pub(crate) lookups: Lookups,
-    pub(crate) epochs: Epochs,
+    pub(crate) lookups: Arc<Lookups>,
+    pub(crate) inputs: InputLookup,
     pub(crate) stores: StateStore,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) progress: Arc<RestoreProgress>,
+    pub(crate) metrics: Metrics,
     pub(crate) turns: RestoreTurns,
 }
 
@@ -152,7 +158,6 @@ impl Restorer {
         &self,
         id: ShardId,
         owner: Owner,
-        taker: &Taker,
         cancellation: &Cancellation,
         basis: Basis,
     ) -> Result<Restored, RunError> {
@@ -181,14 +186,9 @@ impl Restorer {
         let (mut inputs, mut logs) = self.look(id, &*store).await?;
         // Most shards of an app that begins, or comes back to its folder, have nothing to read: they need no reader.
         let is_there = |log: &LogPlan| log.from == log.end && store.position(log.slot).changelog == log.end;
-        let is_ready = logs.iter().all(is_there)
-            && match self.program.guarantee {
-                Guarantee::ExactlyOnce => true,
-                Guarantee::AtLeastOnce => {
-                    let opening = Opening { id, taker, store: &*store, cancellation };
-                    self.begin_where_all_is_read(&opening, &logs).await?
-                }
-            };
+        let is_ready = logs.iter().all(is_there);
+        // Then the logs have nothing that the store lacks.
+        let ready_as_of = is_ready.then(|| logs.iter().map(|log| log.looked_at).min()).flatten();
         if !is_ready && !cancellation.is_cancelled() {
             drop(looking);
             let turns = self.turns.of(logs.iter().map(|log| log.from.distance_to(log.end)).sum());
@@ -201,16 +201,25 @@ impl Restorer {
                 // What was looked at may have changed while it waited.
                 (inputs, logs) = self.look(id, &*store).await?;
             }
-            self.catch_up(id, (&store, had), taker, (&inputs, logs), cancellation).await?;
+            let mut rebuilds = 0;
+            while self.catch_up(&store, had, logs, cancellation).await? == Caught::TooLate {
+                if rebuilds == REBUILDS {
+                    tracing::warn!(
+                        group = %group.name, partition = %id.partition, "reading the changelogs takes longer than they keep \
+                         tombstones, so rows that were removed may be back: raise `delete.retention.ms` of {:?}", group.tables
+                    );
+                    break;
+                }
+                rebuilds += 1;
+                // The store's age says that it is to be emptied.
+                (inputs, logs) = self.look(id, &*store).await?;
+            }
             drop(turn);
         }
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(Some(store)));
         }
-        let committed = |topic: &str, agent: &str| {
-            let positions = InputPositions::parse(inputs.get(topic).and_then(|start| start.committed.as_ref()));
-            positions.of(agent, Offset::ZERO)
-        };
+        inputs.expired.iter().for_each(|expired| expired.pass_over(&self.metrics));
         let positions: Vec<_> = group
             .tables
             .iter()
@@ -220,65 +229,34 @@ impl Restorer {
                 let inbox = self
                     .program
                     .table(name)
-                    .map_or(Offset::ZERO, |table| committed(&table.identity().inbox, &format!("{name}-inbox")));
-                (slot, SlicePosition { inbox, ..store.position(slot) })
+                    .map_or(Offset::ZERO, |table| inputs.at(&table.identity().inbox, &format!("{name}-inbox")));
+                let position = store.position(slot);
+                (slot, SlicePosition { inbox, as_of: ready_as_of.unwrap_or(position.as_of), ..position })
             })
             .collect();
         store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
-        let at = |start: &InputStart| start.committed.as_ref().map(|position| position.offset);
         tracing::debug!(
             group = %group.name, partition = %id.partition, opening = owner.opening, generation = owner.generation,
-            "restored, and goes on at {:?}", inputs.iter().map(|(topic, start)| (topic, at(start))).collect::<Vec<_>>()
+            "restored, and goes on at {:?}", inputs.starts.iter().map(|(topic, start)| (topic, &start.agents)).collect::<Vec<_>>()
         );
-        Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs }), had))
+        Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs, caution: Caution::default() }), had))
     }
 
-    /// Reads what the store has not yet, and at least once begins an epoch.
+    /// Reads what the store has not yet.
     async fn catch_up(
         &self,
-        id: ShardId,
-        (store, had): (&Arc<dyn Store>, Had),
-        taker: &Taker,
-        (inputs, logs): (&Inputs, Vec<LogPlan>),
+        store: &Arc<dyn Store>,
+        had: Had,
+        logs: Vec<LogPlan>,
         cancellation: &Cancellation,
-    ) -> Result<(), RunError> {
+    ) -> Result<Caught, RunError> {
         let reader = self.broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("restoring"))?;
-        let committed_inputs = match self.program.guarantee {
-            Guarantee::ExactlyOnce => None,
-            Guarantee::AtLeastOnce => Some(self.committed_inputs(id, inputs)),
-        };
-        let mut replay = Replay::new(store.clone(), reader, self.program.guarantee, committed_inputs);
+        let mut replay = Replay::new(store.clone(), reader, self.clock.clone());
         for log in logs {
             replay.add(log)?;
         }
         self.read(&mut replay, had, cancellation).await?;
-        if self.program.guarantee == Guarantee::AtLeastOnce
-            && let Some(_writing) = cancellation.writing().await
-        {
-            let opening = Opening { id, taker, store: &**store, cancellation };
-            if let Some(epoch) = self.begin_epoch(&opening, replay.tail.epoch()).await? {
-                // Until the log, up to this owner's own records, says what the store says.
-                let mut is_new = true;
-                while replay.tail.epoch() <= epoch && !cancellation.is_cancelled() {
-                    let passed_over = replay.tail.take_skipped();
-                    if !is_new && passed_over.iter().all(|(.., keys)| keys.is_empty()) {
-                        replay.tail.release();
-                        replay.tail.write()?;
-                        break;
-                    }
-                    for (table, end) in self.write_again(&opening, epoch, passed_over).await? {
-                        replay.tail.read_to(table, end);
-                    }
-                    is_new = false;
-                    self.read(&mut replay, had, cancellation).await?;
-                }
-                // Another has the shard by now, and it is about to be told.
-                while replay.tail.epoch() > epoch && !cancellation.is_cancelled() {
-                    tokio::time::sleep(LOST_SOON).await;
-                }
-            }
-        }
-        Ok(())
+        if replay.tail.is_outlived() && !cancellation.is_cancelled() { Ok(Caught::TooLate) } else { Ok(Caught::InTime) }
     }
 
     /// Reads the logs to their ends. What was read is kept also when it was cancelled: the next time goes on there.
@@ -317,74 +295,50 @@ impl Restorer {
     }
 
     /// Where the inputs are, and then what there is to read: what is committed of the inputs is in the logs by then.
-    async fn look(&self, id: ShardId, store: &dyn Store) -> Result<(Inputs, Vec<LogPlan>), RunError> {
-        let inputs = self.inputs(id).await?;
+    async fn look(&self, id: ShardId, store: &dyn Store) -> Result<(ShardInputs, Vec<LogPlan>), RunError> {
+        let inputs = self.inputs.of(id).await?;
         Ok((inputs, self.logs(id, store).await?))
     }
 
     /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,
-    /// holds the state of another log: it is emptied.
+    /// holds the state of another log: it is emptied. So is one that is so old that tombstones which it lacks may be gone.
     pub(crate) async fn logs(&self, id: ShardId, store: &dyn Store) -> Result<Vec<LogPlan>, RunError> {
         let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let mut logs = Vec::new();
         let mut stale = false;
+        let looked_at = self.clock.now();
         for (index, name) in group.tables.iter().enumerate() {
             let Some(table) = self.program.table(name) else { continue };
             let changelog = &table.identity().changelog;
             let earliest = self.offset(changelog, partition, End::Earliest).await?;
             let end = self.offset(changelog, partition, End::Latest).await?;
+            let retention = self.lookups.tombstone_retention(changelog).await;
+            let retention = retention.map_err(RunError::broker(format!("looking up the settings of {changelog}")))?;
             let slot = PositionSlot(index as u32);
-            let at = store.position(slot).changelog;
+            let SlicePosition { changelog: at, as_of, .. } = store.position(slot);
             let empty = at == Offset::ZERO && store.count(TableIndex(index as u16)).is_ok_and(|rows| rows == 0);
             if !empty && (at < earliest || at > end) {
                 tracing::warn!(
                     table = %name, %partition, "the local state is at {at}, its changelog has {earliest} to {end}: rebuilding"
                 );
                 stale = true;
+            } else if !empty && retention.is_over(as_of, looked_at) {
+                tracing::warn!(
+                    table = %name, %partition, "the local state is as of {as_of:?}, and its changelog keeps tombstones for {:?}, so \
+                     rows may have been removed that it does not know of: rebuilding", retention.0
+                );
+                stale = true;
             }
-            let from = at.max(earliest);
-            logs.push((LogPlan { table, index: TableIndex(index as u16), slot, partition, from, end }, earliest));
+            // An empty store has no row that was removed before now.
+            let as_of = if empty { looked_at } else { as_of };
+            let (index, from) = (TableIndex(index as u16), at.max(earliest));
+            logs.push((LogPlan { table, index, slot, partition, from, end, looked_at, as_of, retention }, earliest));
         }
         if stale {
             store.clear().map_err(RunError::store("emptying a store that is out of date"))?;
-            logs.iter_mut().for_each(|(log, earliest)| log.from = *earliest);
+            logs.iter_mut().for_each(|(log, earliest)| (log.from, log.as_of) = (*earliest, looked_at));
         }
         Ok(logs.into_iter().map(|(log, _)| log).collect())
-    }
-
-    /// The committed positions of a shard's inputs, and where they start.
-    pub(crate) async fn inputs(&self, id: ShardId) -> Result<Inputs, RunError> {
-        let (group, partition) = (&self.topology.groups[id.group], id.partition);
-        let agents = &self.topology.graph.agents;
-        let mut inputs = BTreeMap::new();
-        for topic in agents.iter().filter(|agent| group.agents.contains(&agent.name)).map(|agent| &agent.reads) {
-            if inputs.contains_key(topic) {
-                continue;
-            }
-            let mut earliest = self.offset(topic, partition, End::Earliest).await?;
-            let source = TopicPartition { topic: topic.clone(), partition };
-            let committed = self.lookups.committed(source.clone()).await;
-            let mut committed = committed.map_err(RunError::broker(format!("looking up the position in {source}")))?;
-            if let Some(position) = &mut committed
-                && position.offset < earliest
-            {
-                tracing::warn!("{source}: retention removed records from {} to {earliest} unread", position.offset);
-                position.offset = earliest;
-            }
-            if let (None, Some(faust)) = (&committed, self.program.takes_over()) {
-                let begin = beginnings(Some(&faust), &*self.broker, topic, &[partition]).await?;
-                earliest = begin.first().copied().unwrap_or(earliest);
-            }
-            inputs.insert(topic.clone(), InputStart { committed, earliest });
-        }
-        Ok(inputs)
-    }
-
-    /// The same, to compare the stamps of changelog records with.
-    pub(crate) fn committed_inputs(&self, id: ShardId, inputs: &Inputs) -> CommittedInputs {
-        let group = &self.topology.groups[id.group];
-        let agents = self.topology.graph.agents.iter().filter(|agent| group.agents.contains(&agent.name));
-        CommittedInputs::of(agents.map(|agent| (&*agent.reads, &*agent.name)), inputs)
     }
 
     async fn offset(&self, topic: &Arc<str>, partition: Partition, end: End) -> Result<Offset, RunError> {

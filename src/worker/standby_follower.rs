@@ -2,13 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use marlowe_broker::{Offset, RecordBatch, Source, TopicPartition};
+use marlowe_broker::{Clock, Offset, Source, Timestamp, TopicPartition};
 use marlowe_state::{PositionSlot, Store, TableIndex};
 use tokio::time::Instant;
 
 use super::RunError;
 use super::tail::{LogPlan, Tail};
-use crate::program::Guarantee;
 use crate::table::{CommittedSlice, Freshness};
 use crate::watch;
 
@@ -20,23 +19,20 @@ pub(crate) struct Follower {
     tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
     pub(crate) freshness: Freshness,
     pub(crate) lag: Arc<AtomicU64>,
-    /// Batches that may run ahead of what is committed, and how much of each is taken.
-    pub(crate) held: Vec<(Source, Arc<dyn RecordBatch>, usize)>,
     /// Where the logs ended at a moment: when the store is as far, it is as fresh as that.
     goal: Option<(Instant, Vec<(Source, Offset)>)>,
     moved: watch::Sender<()>,
 }
 
 impl Follower {
-    pub(crate) fn new(store: Arc<dyn Store>, guarantee: Guarantee) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            tail: Tail::new(store.clone(), guarantee, None),
+            tail: Tail::new(store.clone(), clock),
             store,
             logs: BTreeMap::new(),
             tables: Vec::new(),
             freshness: Freshness::default(),
             lag: Arc::default(),
-            held: Vec::new(),
             goal: None,
             moved: watch::Sender::new(()),
         }
@@ -59,8 +55,9 @@ impl Follower {
         self.tables.iter().map(slice).collect()
     }
 
-    /// The logs ended there at that moment.
-    pub(crate) fn look_to(&mut self, looked_at: Instant, ends: Vec<(Source, Offset)>) {
+    /// The logs ended there at that moment, by both clocks.
+    pub(crate) fn look_to(&mut self, looked_at: Instant, clock: Timestamp, ends: Vec<(Source, Offset)>) {
+        ends.iter().for_each(|(source, end)| self.tail.look_to(*source, *end, clock));
         let lag = |(source, end): &(Source, Offset)| self.tail.position(*source).distance_to(*end);
         self.lag.store(ends.iter().map(lag).sum(), Ordering::Relaxed);
         if self.goal.is_none() {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use marlowe_broker::{Fetched, Isolation, Offset, OffsetSpec, Partition, Reader, RecordBatch, Source, TopicPartition};
+use marlowe_broker::{Fetched, Isolation, Offset, OffsetSpec, Partition, Reader, Source, TopicPartition};
 use marlowe_state::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -15,10 +15,8 @@ use super::standby::{Followed, StandbyCommand};
 use super::standby_follower::Follower;
 use super::taking::close;
 use crate::cluster::stand_by;
-use crate::program::Guarantee;
 use crate::shard::ShardId;
 use crate::table::{Routes, StandbySlice};
-use crate::turn::Stamp;
 use crate::watch;
 
 /// How often the ends of the logs are looked up, and whether others are to be followed.
@@ -151,7 +149,8 @@ impl Keeping {
     async fn look(&mut self) -> Result<(), RunError> {
         self.look_at = Instant::now() + LOOK_EVERY;
         self.settle().await?;
-        let looked_at = Instant::now();
+        self.rebuild_outlived().await?;
+        let (looked_at, clock) = (Instant::now(), self.keeper.restorer.clock.now());
         let mut logs: BTreeMap<Arc<str>, Vec<(ShardId, Source, Partition)>> = BTreeMap::new();
         for (shard, follower) in &self.followers {
             for (source, partition) in &follower.logs {
@@ -170,10 +169,23 @@ impl Keeping {
         }
         for (shard, ends) in ends {
             if let Some(follower) = self.followers.get_mut(&shard) {
-                follower.look_to(looked_at, ends);
+                follower.look_to(looked_at, clock, ends);
             }
         }
-        self.go_on_with_held().await
+        Ok(())
+    }
+
+    /// Follows those from their starts that stood still for longer than their logs keep tombstones.
+    async fn rebuild_outlived(&mut self) -> Result<(), RunError> {
+        let outlived = self.followers.iter().filter(|(_, follower)| follower.tail.is_outlived());
+        for shard in outlived.map(|(shard, _)| *shard).collect::<Vec<_>>() {
+            if let Some(store) = self.unfollow(shard)? {
+                self.kept.insert(shard, (store, Instant::now()));
+                // The store's age says that it is to be emptied.
+                self.follow(shard).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Follows those that this worker is to stand by for, and no others.
@@ -232,7 +244,7 @@ impl Keeping {
                 return Err(error);
             }
         };
-        let mut follower = Follower::new(store, restorer.program.guarantee);
+        let mut follower = Follower::new(store, restorer.clock.clone());
         for log in logs {
             let partition = TopicPartition::new(log.table.identity().changelog.clone(), log.partition);
             let doing = format!("standing by at {partition} from {}", log.from);
@@ -289,48 +301,13 @@ impl Keeping {
             };
             let read = follower.tail.position(source).distance_to(batch.next_offset());
             self.keeper.restorer.progress.followed.fetch_add(read, Ordering::Relaxed);
-            match self.keeper.restorer.program.guarantee {
-                Guarantee::ExactlyOnce => follower.tail.take(source, &*batch)?,
-                // It may be ahead of what is committed: that is looked up before any of it is written.
-                Guarantee::AtLeastOnce => {
-                    self.reader.pause(source);
-                    follower.held.push((source, batch, 0));
-                    self.look_at = Instant::now();
-                }
-            }
+            follower.tail.take(source, &*batch);
         }
         let waiting: usize = self.followers.values().map(|follower| follower.tail.bytes()).sum();
         match waiting >= UNWRITTEN_BYTES {
             true => self.write_all(),
             false => Ok(()),
         }
-    }
-
-    /// Takes in what was held back until it was committed (at least once): a standby's state, like any that is restored, must not
-    /// run ahead of the input that was committed.
-    async fn go_on_with_held(&mut self) -> Result<(), RunError> {
-        let holding: Vec<ShardId> =
-            self.followers.iter().filter(|(_, follower)| !follower.held.is_empty()).map(|(shard, _)| *shard).collect();
-        for shard in holding {
-            let inputs = self.keeper.restorer.inputs(shard).await?;
-            let committed = self.keeper.restorer.committed_inputs(shard, &inputs);
-            let is_ahead = |batch: &dyn RecordBatch, index: usize| {
-                let headers = batch.headers(index);
-                let stamp = headers.iter().find(|header| header.name == Stamp::HEADER);
-                stamp.and_then(|header| Stamp::read(header.value)).is_some_and(|stamp| committed.are_behind(stamp))
-            };
-            let Some(follower) = self.followers.get_mut(&shard) else { continue };
-            for (source, batch, from) in std::mem::take(&mut follower.held) {
-                let to = (from..batch.len()).find(|index| is_ahead(&*batch, *index)).unwrap_or(batch.len());
-                follower.tail.take_part(source, &*batch, from..to)?;
-                if to < batch.len() {
-                    follower.held.push((source, batch, to));
-                } else {
-                    self.reader.resume(source);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn write_all(&mut self) -> Result<(), RunError> {

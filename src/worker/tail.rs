@@ -1,15 +1,13 @@
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use marlowe_broker::{Offset, Partition, RecordBatch, Source};
-use marlowe_state::{PositionSlot, Rows, SlicePosition, Store, TableIndex};
+use marlowe_broker::{Clock, Offset, Partition, RecordBatch, Source, Timestamp};
+use marlowe_state::{MAX_KEY_BYTES, PositionSlot, Rows, SlicePosition, Store, TableIndex};
 
 use super::RunError;
-use crate::program::Guarantee;
-use crate::shard::CommittedInputs;
-use crate::table::{AnyTable, EPOCH_KEY, INBOX_HEADER, INBOX_KEY, TAKEN_OVER_KEY, TableKind};
-use crate::turn::Stamp;
+use super::tombstones::TombstoneRetention;
+use crate::codec::CodecError;
+use crate::table::{AnyTable, ChangelogKey, INBOX_HEADER, TableKind, escaped};
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
 /// A slice that fits into one is written from its first row to its last, page after page.
@@ -26,10 +24,7 @@ pub(crate) struct Tail {
     /// Whether something was read that is not written.
     unwritten: bool,
     key: Vec<u8>,
-    /// Whether records tell in which epoch they were written, and what they include.
-    guarantee: Guarantee,
-    /// What is committed: records that run ahead of it are passed over.
-    committed: Option<CommittedInputs>,
+    clock: Arc<dyn Clock>,
 }
 
 /// One changelog partition.
@@ -37,17 +32,17 @@ struct Log {
     table: &'static dyn AnyTable,
     index: TableIndex,
     slot: PositionSlot,
+    partition: Partition,
     position: Offset,
     end: Offset,
+    /// When the end was looked up.
+    looked_at: Timestamp,
+    /// As of when the store knows of all removed rows.
+    as_of: Timestamp,
+    retention: TombstoneRetention,
     /// The position in the table's inbox that the last record told, where they tell it.
     inbox: Option<Offset>,
-    /// The latest epoch that a record told.
-    epoch: u64,
-    /// Where the first record is that was passed over for what it includes, and the epoch there: the store's position stays before
-    /// it, until it is certain that the row is written again.
-    held: Option<(Offset, u64)>,
-    /// Keys of records that were passed over.
-    skipped: Vec<Vec<u8>>,
+    undecodable: UndecodableKeys,
 }
 
 /// Which changelog to read, to where.
@@ -59,20 +54,79 @@ pub(crate) struct LogPlan {
     pub(crate) partition: Partition,
     pub(crate) from: Offset,
     pub(crate) end: Offset,
+    /// When the end was looked up, or before.
+    pub(crate) looked_at: Timestamp,
+    /// As of when the store knows of all rows that were removed.
+    pub(crate) as_of: Timestamp,
+    /// For how long after that it can learn of what it lacks.
+    pub(crate) retention: TombstoneRetention,
+}
+
+impl Log {
+    fn is_at_end(&self) -> bool {
+        self.position >= self.end
+    }
+
+    /// Whether the store's note of its age is to be renewed, though nothing came.
+    fn has_aged(&self) -> bool {
+        self.is_at_end() && self.looked_at.since(self.as_of) >= self.retention.note_every()
+    }
+
+    /// Where the log was read to its end in time, the store knows of all rows that were removed until the end was looked up.
+    fn renew(&mut self, now: Timestamp) {
+        if self.is_at_end() && !self.retention.is_over(self.as_of, now) {
+            self.as_of = self.looked_at;
+        }
+    }
+}
+
+/// Keys of a changelog that do not decode: rows that nobody can address. They stay in the log.
+#[derive(Default)]
+struct UndecodableKeys {
+    count: u64,
+    first: Option<String>,
+}
+
+impl UndecodableKeys {
+    fn note(&mut self, key: &[u8], at: Offset, reason: &CodecError) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| format!("{} at offset {at}: {reason}", escaped(key)));
+    }
+
+    /// Says what was noted since the last time.
+    fn report(&mut self, table: &str, partition: Partition) {
+        if let Some(first) = self.first.take() {
+            let count = std::mem::take(&mut self.count);
+            tracing::warn!(
+                "table `{table}`, partition {partition}: {count} records of its changelog have keys that do not decode, and are                  passed over, the first of them {first}; declare the table with the key type they were written with to read them"
+            );
+        }
+    }
 }
 
 impl Tail {
-    /// Nothing yet. Records that run ahead of what is committed are passed over, if any may.
-    pub(crate) fn new(store: Arc<dyn Store>, guarantee: Guarantee, committed: Option<CommittedInputs>) -> Self {
+    /// Nothing yet.
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (logs, chunk, key) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, guarantee, committed }
+        Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, clock }
     }
 
     /// Takes in the records of a log, which come from `source`.
     pub(crate) fn add(&mut self, source: Source, log: LogPlan) {
-        let LogPlan { table, index, slot, from, end, .. } = log;
-        let epoch = self.store.position(slot).epoch;
-        let log = Log { table, index, slot, position: from, end, inbox: None, epoch, held: None, skipped: Vec::new() };
+        let LogPlan { table, index, slot, partition, from, end, looked_at, as_of, retention } = log;
+        let log = Log {
+            table,
+            index,
+            slot,
+            partition,
+            position: from,
+            end,
+            looked_at,
+            as_of,
+            retention: retention.while_reading(),
+            inbox: None,
+            undecodable: UndecodableKeys::default(),
+        };
         self.logs.insert(source, log);
         if !self.chunk.iter().any(|(known, _)| *known == index) {
             self.chunk.push((index, Rows::new()));
@@ -95,75 +149,48 @@ impl Tail {
     }
 
     /// Collects a whole batch.
-    pub(crate) fn take(&mut self, source: Source, batch: &dyn RecordBatch) -> Result<(), RunError> {
-        self.take_part(source, batch, 0..batch.len())
-    }
-
-    /// Collects some of a batch's records. The position is then after them, and after the last one past the batch.
-    pub(crate) fn take_part(
-        &mut self,
-        source: Source,
-        batch: &dyn RecordBatch,
-        part: Range<usize>,
-    ) -> Result<(), RunError> {
-        let Some(log) = self.logs.get_mut(&source) else { return Ok(()) };
+    pub(crate) fn take(&mut self, source: Source, batch: &dyn RecordBatch) {
+        let Some(log) = self.logs.get_mut(&source) else { return };
         let rows = self.chunk.iter_mut().find(|(index, _)| *index == log.index).map(|(_, rows)| rows);
-        let Some(rows) = rows else { return Ok(()) };
-        for index in part.clone() {
+        let Some(rows) = rows else { return };
+        for index in 0..batch.len() {
             let record = batch.get(index);
             // What has no key is no row.
-            let Some(topic_key) = record.key else { continue };
-            if topic_key == TAKEN_OVER_KEY {
-                continue;
-            }
-            // Of a time when the program was at least once, perhaps.
-            if topic_key == EPOCH_KEY && self.guarantee == Guarantee::ExactlyOnce {
-                continue;
-            }
-            if log.table.identity().kind == TableKind::Global || self.guarantee == Guarantee::AtLeastOnce {
+            let Some(log_key) = record.key else { continue };
+            let key = ChangelogKey::read(log_key);
+            if log.table.identity().kind == TableKind::Global {
                 let headers = batch.headers(index);
-                let find = |name| headers.iter().find(|header| header.name == name).map(|header| header.value);
-                let stamp = find(Stamp::HEADER).and_then(Stamp::read);
-                if let Some(stamp) = stamp {
-                    if stamp.epoch < log.epoch {
-                        log.skipped.push(topic_key.to_vec());
-                        continue;
-                    }
-                    log.epoch = stamp.epoch;
-                }
-                if topic_key == EPOCH_KEY {
+                let inbox = headers.iter().find(|header| header.name == INBOX_HEADER).and_then(|header| header.value);
+                log.inbox = log.inbox.max(inbox.and_then(read_number).map(Offset::new));
+            }
+            let ChangelogKey::Row(topic_key) = key else { continue };
+            let key = if log.table.same_key_bytes() {
+                topic_key
+            } else {
+                self.key.clear();
+                if let Err(error) = log.table.ordered_key(topic_key, &mut self.key) {
+                    log.undecodable.note(topic_key, record.offset, &error);
                     continue;
                 }
-                if let (Some(committed), Some(stamp)) = (&self.committed, stamp)
-                    && committed.are_behind(stamp)
-                {
-                    log.held.get_or_insert((record.offset, log.epoch));
-                    log.skipped.push(topic_key.to_vec());
-                    continue;
-                }
-                if let Some(inbox) = find(INBOX_HEADER).and_then(read_number).map(Offset::new) {
-                    log.inbox = log.inbox.max(Some(inbox));
-                }
-                if topic_key == INBOX_KEY && record.value.is_none() {
-                    continue;
-                }
+                &self.key
+            };
+            if key.len() > MAX_KEY_BYTES
+                && let Err(error) = log.table.check_length(key)
+            {
+                // No table writes such a key, and no store could keep it. To stop here would be to stop at each start.
+                let (topic, partition, offset) = (&log.table.identity().changelog, log.partition, record.offset);
+                tracing::error!(
+                    "{topic}[{partition}]@{offset}: a record that is no row of the table is passed over: {error}; another \
+                     producer wrote it there"
+                );
+                continue;
             }
             self.records += 1;
-            if log.table.same_key_bytes() {
-                rows.push(topic_key, record.value);
-                continue;
-            }
-            self.key.clear();
-            log.table.ordered_key(topic_key, &mut self.key).map_err(|error| RunError::Codec {
-                doing: format!("restoring table `{}` at {:?}", log.table.name(), record.offset),
-                reason: error.to_string(),
-            })?;
-            rows.push(&self.key, record.value);
+            rows.push(key, record.value);
         }
-        self.bytes += batch.size() * part.len() / batch.len().max(1);
-        log.position = if part.end < batch.len() { batch.get(part.end).offset } else { batch.next_offset() };
+        self.bytes += batch.size();
+        log.position = batch.next_offset();
         self.unwritten = true;
-        Ok(())
     }
 
     /// Whether so much has come together that it should be written.
@@ -176,20 +203,38 @@ impl Tail {
         self.bytes
     }
 
-    /// Whether something was collected since the last time it was written.
+    /// Whether there is something to write: what was collected since the last time, or how old the store is.
     pub(crate) fn is_unwritten(&self) -> bool {
-        self.unwritten
+        self.unwritten || self.logs.values().any(Log::has_aged)
+    }
+
+    /// Whether tombstones may be gone that the store lacks, so that it has to be rebuilt.
+    pub(crate) fn is_outlived(&self) -> bool {
+        let now = self.clock.now();
+        self.logs.values().any(|log| log.retention.is_over(log.as_of, now))
+    }
+
+    /// A log's end was looked up, and before that the time. One that was looked up before counts until it is reached.
+    pub(crate) fn look_to(&mut self, source: Source, end: Offset, looked_at: Timestamp) {
+        let Some(log) = self.logs.get_mut(&source) else { return };
+        if log.is_at_end() {
+            log.renew(looked_at);
+            (log.end, log.looked_at) = (end, looked_at);
+        }
     }
 
     /// Writes what was collected, with the positions that go with it.
     pub(crate) fn write(&mut self) -> Result<(), RunError> {
+        let now = self.clock.now();
+        let store = &self.store;
         let positions: Vec<_> = self
             .logs
-            .values()
+            .values_mut()
             .map(|log| {
-                let inbox = log.inbox.unwrap_or(self.store.position(log.slot).inbox);
-                let (changelog, epoch) = log.held.unwrap_or((log.position, log.epoch));
-                (log.slot, SlicePosition { changelog, inbox, epoch })
+                log.renew(now);
+                log.undecodable.report(log.table.name(), log.partition);
+                let inbox = log.inbox.unwrap_or(store.position(log.slot).inbox);
+                (log.slot, SlicePosition { changelog: log.position, inbox, as_of: log.as_of })
             })
             .collect();
         self.store.apply(&mut self.chunk, &positions).map_err(RunError::store("restoring a store"))?;
@@ -198,27 +243,6 @@ impl Tail {
         self.bytes = 0;
         self.unwritten = false;
         Ok(())
-    }
-
-    /// The latest epoch that any record told.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.logs.values().map(|log| log.epoch).max().unwrap_or_default()
-    }
-
-    /// The tables, and the keys of records that were passed over since the last time.
-    pub(crate) fn take_skipped(&mut self) -> Vec<(&'static dyn AnyTable, TableIndex, Vec<Vec<u8>>)> {
-        self.logs.values_mut().map(|log| (log.table, log.index, std::mem::take(&mut log.skipped))).collect()
-    }
-
-    /// The rows of records that were passed over are written again, and read: positions are what they are.
-    pub(crate) fn release(&mut self) {
-        self.logs.values_mut().for_each(|log| log.held = None);
-        self.unwritten = true;
-    }
-
-    /// Reads a table's log further, to what is its end by now.
-    pub(crate) fn read_to(&mut self, table: TableIndex, end: Offset) {
-        self.logs.values_mut().filter(|log| log.index == table).for_each(|log| log.end = log.end.max(end));
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::RunError;
 use crate::program::Program;
-use crate::table::{AnyTable, Keyspace, TAKEN_OVER_KEY};
+use crate::table::{AnyTable, ChangelogKey, Keyspace, Mark};
 use crate::topology::Topology;
 
 /// How long a process waits for another that has begun, before it looks whether that one is done; twice as long each time.
@@ -232,7 +232,10 @@ impl Taking {
         };
         let (key, key_json) = (key?, key_json.unwrap_or_default());
         self.check_home(&key, partition)?;
-        let value: Value = serde_json::from_slice(&value).map_err(|error| unfit("value", &error))?;
+        let mut ordered = Vec::new();
+        self.table.ordered_key(&key, &mut ordered).map_err(|error| unfit("key", &error))?;
+        self.table.check_length(&ordered).map_err(|error| error.to_string())?;
+        let value = std::str::from_utf8(&value).map_err(|error| unfit("value", &error))?;
         let value = self.table.value_from_json(value).map_err(|error| unfit("value", &error))?;
         let row = Row { key_type: discriminant(&key_json), value, timestamp: last.timestamp };
         let earlier = rows.insert(key, row);
@@ -288,11 +291,15 @@ impl Taking {
         producer.begin().map_err(failed())?;
         let to = producer.destination(&own).map_err(failed())?;
         let mark = serde_json::json!({ "topic": self.from, "end": end.get() }).to_string();
-        let mark = (TAKEN_OVER_KEY, mark.as_bytes(), Timestamp::default());
-        let records = rows.iter().map(|(key, row)| (key.as_slice(), row.value.as_slice(), row.timestamp));
-        for (key, value, timestamp) in std::iter::once(mark).chain(records) {
-            let record = NewRecord { timestamp, key: Some(key), value: Some(value), headers: &[] };
-            producer.send(to, record).map_err(failed())?;
+        let mut send = |key: &[u8], value: &[u8], timestamp| {
+            producer
+                .send(to, NewRecord { timestamp, key: Some(key), value: Some(value), headers: &[] })
+                .map_err(failed())
+        };
+        send(Mark::TakenOver.key(), mark.as_bytes(), Timestamp::default())?;
+        let mut room = Vec::new();
+        for (key, row) in &rows {
+            send(ChangelogKey::of_row(key, &mut room), &row.value, row.timestamp)?;
         }
         producer.commit().await.map_err(failed())?;
         let now = broker.offsets(&self.from, &[partition], OffsetSpec::Latest).await.map_err(failed())?;

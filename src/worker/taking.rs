@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 
 use super::RunError;
 use super::cancellation::Cancellation;
-use super::epoch::Taker;
 use super::metrics::Metrics;
 use super::restore::{Basis, Had, Restored, Restorer};
 use super::standby::Standbys;
@@ -41,12 +40,11 @@ pub(crate) enum Occasion {
 }
 
 impl Takings {
-    /// Restores a shard for `taker`, from what the worker has of it.
+    /// Restores a shard from what the worker has of it.
     pub(crate) fn take(
         &self,
         id: ShardId,
         owner: Owner,
-        taker: Taker,
         occasion: Occasion,
         cancellation: Cancellation,
     ) -> oneshot::Receiver<Result<Restored, RunError>> {
@@ -54,7 +52,7 @@ impl Takings {
         let previous = self.directory.owner(&group, id.partition).filter(|claim| claim.worker != self.worker);
         let thread = &self.threads[owner.opening as usize % self.threads.len()];
         let (restorer, standbys) = (self.restorer.clone(), self.standbys.clone());
-        let (directory, metrics) = (self.directory.clone(), self.metrics.clone());
+        let (directory, metrics, spawner) = (self.directory.clone(), self.metrics.clone(), thread.spawner());
         thread.run(move || async move {
             let (basis, is_new) = match (occasion, standbys) {
                 (Occasion::Again(store), _) => (store.map_or(Basis::Kept, Basis::Open), false),
@@ -63,10 +61,10 @@ impl Takings {
                 }
                 (Occasion::Assigned, None) => (Basis::Kept, true),
             };
-            let restored = restorer.restore(id, owner, &taker, &cancellation, basis).await;
+            let restored = restorer.restore(id, owner, &cancellation, basis).await;
             if let (true, Ok(Restored::Ready(_, had))) = (is_new, &restored) {
                 let had = *had;
-                tokio::task::spawn_local(async move {
+                spawner.spawn(async move {
                     tokio::time::sleep(HANDED_ON_WITHIN).await;
                     let claims =
                         |claim: Claim| directory.still_claims(&claim.worker, &group, id.partition, claim.generation);

@@ -1,14 +1,16 @@
+use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::MetadataSource;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RunError;
+use super::failures::Failures;
 use super::launch::Shared;
 use super::status::{WorkerState, WorkerStatus};
 use super::thread::Thread;
 use crate::scope::WorkerScope;
-use crate::timer::{Outcome, WorkerTimerContext};
+use crate::timer::{Claims, Outcome, TimerRuns, WorkerTimerContext};
 use crate::topology::{Place, TimerKind};
 use crate::watch;
 
@@ -30,15 +32,21 @@ impl TasksLeft {
 /// Ask for one more run of a timer.
 pub(super) type TimerEars = Vec<mpsc::Sender<oneshot::Sender<()>>>;
 
+/// Where a worker's timers run, and what is told of them.
+pub(super) struct TimerThread {
+    pub(super) thread: Thread,
+    pub(super) failures: Failures,
+    pub(super) runs: Arc<TimerRuns>,
+}
+
 /// Starts the worker's timers, tasks and sources, once its shards are open.
 pub(super) fn start_timers(
     shared: &Shared,
     scope: &Arc<WorkerScope>,
-    thread: &Thread,
+    on: TimerThread,
     leader: watch::Receiver<bool>,
     mut status: watch::Receiver<WorkerStatus>,
     mut metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
-    failures: mpsc::UnboundedSender<RunError>,
 ) -> (watch::Receiver<TasksLeft>, TimerEars) {
     let mut ears = Vec::new();
     let mut runs = Vec::new();
@@ -47,20 +55,26 @@ pub(super) fn start_timers(
         let node = timer.node();
         let is_task = matches!(node.kind, TimerKind::Task | TimerKind::Source);
         let (ear, fire) = mpsc::channel(1);
-        if is_task {
-            *once.of(node.place) += 1;
-        } else {
-            ears.push(ear);
+        match node.kind {
+            TimerKind::Task | TimerKind::Source => *once.of(node.place) += 1,
+            TimerKind::Every(_) => ears.push(ear),
+            // It runs at the times it names and at no other.
+            TimerKind::Crontab(_) => {}
         }
         runs.push((*timer, fire, is_task, node.place));
     }
     let (tasks, left) = watch::channel(once);
     let (scope, broker, stopping) = (scope.clone(), shared.broker.clone(), shared.stopping.clone());
+    let leader_anchor = shared.topology.leader_anchor();
+    let TimerThread { thread, failures, runs: under_way } = on;
+    let spawner = thread.spawner();
     thread.run(move || async move {
         let Ok(metadata) = metadata.wait_for(Option::is_some).await.map(|metadata| metadata.clone()) else { return };
         let Some(metadata) = metadata else { return };
         let _ = status.wait_for(|status| status.state == WorkerState::Ready).await;
-        let tasks = std::rc::Rc::new(tasks);
+        let tasks = Rc::new(tasks);
+        let (group, worker) = (scope.app.clone(), &scope.worker);
+        let claims = Rc::new(Claims::new(broker.clone(), group, leader_anchor, metadata.clone(), worker));
         for (timer, fire, is_task, place) in runs {
             let context = WorkerTimerContext {
                 scope: scope.clone(),
@@ -68,10 +82,12 @@ pub(super) fn start_timers(
                 metadata: metadata.clone(),
                 leader: leader.clone(),
                 fire,
+                runs: under_way.clone(),
+                claims: claims.clone(),
             };
             let (failures, tasks) = (failures.clone(), tasks.clone());
             let mut stopping = stopping.clone();
-            tokio::task::spawn_local(async move {
+            spawner.spawn(async move {
                 let outcome = tokio::select! {
                     biased;
                     // An error says that the process is gone.
@@ -82,7 +98,7 @@ pub(super) fn start_timers(
                     Outcome::Done if is_task => tasks.send_modify(|left| *left.of(place) -= 1),
                     Outcome::Done => {}
                     Outcome::Failed { name, reason } => {
-                        let _ = failures.send(RunError::Task { name, reason });
+                        failures.tell(RunError::Task { name, reason });
                     }
                 }
             });

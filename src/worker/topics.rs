@@ -3,13 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use marlowe_broker::{Broker, BrokerError, Cleanup, TopicConfig, TopicDescription};
+use marlowe_broker::{Broker, BrokerError, Cleanup, Clock, TopicConfig, TopicDescription};
 use tokio::time::Instant;
 
 use super::RunError;
+use super::ownership::own_topics;
 use super::take_over::may_be_taken_over;
 use crate::program::Program;
-use crate::topology::{TopicRole, Topology};
+use crate::topology::{TopicRole, Topology, list_topic};
 
 /// How long a topic that was created may take until all of the cluster knows it.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
@@ -20,26 +21,70 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many times a topic that seems wrong is looked at again.
 const LOOKS: usize = 20;
 
-/// Looks up the program's topics, checks them against each other, and creates those that are not there.
-pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Result<Topology, RunError> {
+/// The size of the files of topics that are trimmed, as Kafka Streams has it for its repartition topics: Kafka gives back a file
+/// when all of it is deleted, and its own default is 1 GiB.
+const TRIMMED_SEGMENT: u32 = 50 << 20;
+
+/// The settings of topics that Marlowe creates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TopicSettings {
+    /// The time for which changelogs keep tombstones.
+    pub(crate) tombstone_retention: Duration,
+    /// The largest record that they take; `None` leaves it to the broker.
+    pub(crate) max_message_bytes: Option<usize>,
+}
+
+/// Looks up the program's topics, checks them against each other, and creates those that are not there, with `settings`.
+///
+/// # Errors
+/// When the program cannot run as declared, or a topic is not as it must be, or another app's.
+pub(crate) async fn prepare_topics(
+    program: &Program,
+    broker: &dyn Broker,
+    clock: &dyn Clock,
+    settings: TopicSettings,
+) -> Result<Topology, RunError> {
     if let Some(error) = program.errors.first() {
         return Err(error.clone().into());
     }
     let graph = program.graph();
     let mut existing = topics(broker, graph.topics.iter().map(|topic| &topic.name)).await?;
     let counts = existing.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
-    let topology = Topology::resolve(graph, &counts)?;
-    let needed = needed(program, &topology);
+    let mut topology = Topology::resolve(graph, &counts)?;
+    let needed = needed(program, &topology, settings);
     let others = needed.iter().map(|(_, config)| &config.name).filter(|name| !existing.contains_key(*name));
     let others = topics(broker, others).await?;
     existing.extend(others);
 
     may_be_taken_over(program, &topology, broker, |changelog| existing.contains_key(changelog)).await?;
 
+    // The list comes first, in which the app says which topics are its own.
+    let list = list_topic(&program.app);
+    let (list, needed): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, config)| config.name == list);
+    create_or_check(broker, list, &existing).await?;
+    own_topics(&topology, broker, clock.now()).await?;
+    create_or_check(broker, needed, &existing).await?;
+    let declared = broker.declare_reads(&topology.graph.app, &topology.reads()).await;
+    declared.map_err(RunError::broker("telling the broker what the app reads"))?;
+    // A topic that was there before keeps what it is told to keep, whatever the program declares.
+    for topic in &mut topology.graph.topics {
+        if let Some(found) = existing.get(&topic.name) {
+            topic.cleanup = found.cleanup;
+        }
+    }
+    Ok(topology)
+}
+
+/// Creates the topics that are not there, and checks those that are.
+async fn create_or_check(
+    broker: &dyn Broker,
+    needed: Vec<(Need, TopicConfig)>,
+    existing: &BTreeMap<Arc<str>, TopicDescription>,
+) -> Result<(), RunError> {
     let mut missing = Vec::new();
     for (need, config) in needed {
         match existing.get(&config.name) {
-            Some(found) if check(need, &config, found).is_ok() => {}
+            Some(found) if check(need, &config, found).is_ok() => warn_of_short_retention(&config, found),
             Some(_) => look_again(broker, need, &config).await?,
             None => missing.push(config),
         }
@@ -50,8 +95,7 @@ pub(crate) async fn prepare_topics(program: &Program, broker: &dyn Broker) -> Re
         Err(error) => Err(RunError::broker(format!("creating topic `{}`", config.name))(error)),
     };
     try_join_all(missing.iter().map(create)).await?;
-    known(broker, &missing).await?;
-    Ok(topology)
+    known(broker, &missing).await
 }
 
 /// Those of the topics that are there. A cluster may have many others, and they are not this program's to ask for.
@@ -87,12 +131,12 @@ enum Need {
     LastOfEachKey,
     /// No record may go before it is read, in whose place another came.
     EveryRecord,
-    /// It has no records.
+    /// It has no records, or none that must stay.
     None,
 }
 
 /// The topics that the program needs, each once.
-fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
+fn needed(program: &Program, topology: &Topology, settings: TopicSettings) -> Vec<(Need, TopicConfig)> {
     let mut needed = Vec::new();
     for topic in &topology.graph.topics {
         let need = match topic.role {
@@ -101,15 +145,41 @@ fn needed(program: &Program, topology: &Topology) -> Vec<(Need, TopicConfig)> {
             TopicRole::Repartition | TopicRole::Inbox | TopicRole::Replies => Need::EveryRecord,
         };
         let partitions = topology.partitions.get(&topic.name).copied().unwrap_or(program.default_partitions);
-        needed.push((need, TopicConfig::new(topic.name.clone(), partitions).cleanup(topic.cleanup)));
+        let config = TopicConfig::new(topic.name.clone(), partitions).cleanup(topic.cleanup);
+        let config = match topic.role {
+            TopicRole::Repartition | TopicRole::Inbox => config.segment_bytes(TRIMMED_SEGMENT),
+            TopicRole::Changelog => config.tombstone_retention(settings.tombstone_retention),
+            _ => config,
+        };
+        needed.push((need, config));
     }
     let anchors = topology.groups.iter().map(|group| (topology.anchor(group), group.partitions));
     let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
-    let empty = anchors.chain([(topology.leader_anchor(), 1)]).chain(positions.map(|position| (position.topic, 1)));
+    let empty = anchors.chain([(topology.leader_anchor(), 1)]);
     needed.extend(empty.map(|(topic, partitions)| (Need::None, TopicConfig::new(topic, partitions))));
+    needed.push((Need::LastOfEachKey, TopicConfig::new(list_topic(&program.app), 1).cleanup(Cleanup::Compact)));
+    // Earlier editions of Marlowe made them without a clean-up, and wrote nothing to them.
+    needed.extend(positions.map(|position| (Need::None, TopicConfig::new(position.topic, 1).with_few_keys())));
+    let logs = topology.groups.iter().map(|group| TopicConfig::new(topology.places_log(group), group.partitions));
+    needed.extend(logs.map(|log| (Need::LastOfEachKey, log.with_few_keys())));
     let mut seen = BTreeSet::new();
     needed.retain(|(_, config)| seen.insert(config.name.clone()));
+    needed.iter_mut().for_each(|(_, config)| config.max_message_bytes = settings.max_message_bytes);
     needed
+}
+
+/// Says that a changelog keeps tombstones for a shorter time than it would if it were created now.
+fn warn_of_short_retention(wanted: &TopicConfig, found: &TopicDescription) {
+    if let Some(wanted) = wanted.tombstone_retention.filter(|wanted| found.tombstone_retention < *wanted) {
+        tracing::warn!(
+            "topic `{0}` keeps tombstones for {1:?} only, so that tables which were away for longer are restored from its start: \
+             raise its setting, as with `kafka-configs.sh --alter --entity-type topics --entity-name {0} --add-config \
+             delete.retention.ms={2}`",
+            found.name,
+            found.tombstone_retention,
+            wanted.as_millis()
+        );
+    }
 }
 
 /// That a topic that is there is as it must be.

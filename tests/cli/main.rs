@@ -8,4 +8,5 @@ mod on_kafka;
 mod program;
 mod reset;
 mod send;
+mod skip;
 mod worker;

@@ -4,6 +4,7 @@ use kafka_cluster::{Size, shared};
 use serde_json::json;
 
 use crate::program::{Worker, run, succeed};
+use crate::skip::stopped_at;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -55,6 +56,18 @@ fn every_command_works_on_kafka() -> TestResult {
     again.wait_for_row("counts", "hello", &json!(2));
     again.wait_for_row("total", "numbers", &json!(5));
     again.stop();
+
+    // n2_5: an event that stops the program is passed over, when no worker runs.
+    said(&["send", "words", "fail"]);
+    let drain = args(&["--drain", "--json", "--web", "off", "--feed", "5"]);
+    let failed = run(&drain.iter().map(String::as_str).collect::<Vec<_>>());
+    failed.fails(1, &["the word is `fail`"]);
+    let [topic, partition, offset] = stopped_at(&failed)?;
+    let skip = ["skip", &topic, &partition, &offset, "--json"];
+    assert_eq!(said(&skip).json()["done"], false);
+    let plan = said(&[&skip[..], &["--yes"]].concat()).json();
+    assert_eq!((&plan["done"], &plan["skips"]), (&json!(true), &json!(["count"])), "{plan}");
+    said(&["--drain", "--json", "--web", "off", "--feed", "5"]);
 
     // A folder of tables whose changelogs are others by now is not taken for theirs.
     let folder = tempfile::tempdir()?;

@@ -104,3 +104,31 @@ async fn what_was_taken_over_is_taken_over_again_and_its_events_are_not_read_twi
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn n2_8_a_reset_deletes_no_topic_of_another_app() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().to_str().ok_or("a path of text")?;
+    // The app `cli` has a table `demo-counts`.
+    let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
+    let changelog = "cli-demo-counts-changelog";
+    for topic in ["cli-topics", changelog] {
+        broker.create_topic(TopicConfig::new(topic, 1).cleanup(Cleanup::Compact)).await?;
+    }
+    let mut producer = broker.producer()?;
+    let to = producer.destination(&TopicPartition::new("cli-topics", marlowe::Partition::new(0)))?;
+    let owned = json!({ "topics": [changelog] }).to_string();
+    let (key, value) = (Some("topics".as_bytes()), Some(owned.as_bytes()));
+    producer.send(to, NewRecord { timestamp: Timestamp::default(), key, value, headers: &[] })?;
+    producer.flush().await?;
+    drop((producer, broker));
+
+    let words = [changelog, "app `cli`", "app `cli-demo`", "rename"];
+    run(&["reset", "--yes", "--data-dir", data]).fails(1, &words);
+    run(&["reset", "--yes", "--all-topics", "--data-dir", data]).fails(1, &words);
+    run(&["--drain", "--web", "off", "--data-dir", data]).fails(1, &words);
+    let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
+    assert!(broker.topic(changelog).await?.is_some());
+    assert!(broker.topic("cli-demo-words-inbox").await?.is_none(), "nothing is created");
+    Ok(())
+}

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 
+use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Offset, Partition};
+use marlowe_broker::{Header, Isolation, TopicPartition};
 use serde_json::json;
 
 use crate::program::{Worker, run, succeed};
@@ -98,5 +100,31 @@ fn nobody_or_somebody_else_answers() -> TestResult {
     run(&["table", "counts", "--web", &address]).fails(1, &["no worker answers", &address, "--web"]);
     run(&["send", "words", "x", "--web", &address]).fails(1, &["no worker answers", &address, "--data-dir"]);
     run(&["table", "counts", "--web", "off"]).fails(1, &["--web"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n1_6_a_tombstone_a_timestamp_headers_and_a_partition() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().to_str().ok_or("a path of text")?;
+    let send = |words: &[&str]| run(&[&["send", "--data-dir", data], words].concat());
+    let all =
+        ["--partition", "1", "--timestamp", "5000", "--header", "a=b=c", "--header", "null", "--header", "empty="];
+    let said =
+        succeed(&[&["--json", "send", "--data-dir", data, "words", "ada", "--tombstone"], &all[..]].concat()).json();
+    assert_eq!((&said["topic"], &said["partition"], &said["offset"]), (&json!("words"), &json!(1), &json!(0)));
+    send(&["words", "ada", "hello", "--tombstone"]).fails(2, &["--tombstone", "[KEY]"]);
+    send(&["words"]).fails(2, &["VALUE"]);
+    send(&["words", "hello", "--partition", "99"]).fails(2, &["`words`", "no partition 99"]);
+
+    let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
+    let mut reader = broker.reader(Isolation::ReadCommitted)?;
+    reader.assign(&TopicPartition::new("words", Partition::new(1)), Offset::ZERO)?;
+    let batch = reader.poll().await?.remove(0).batch;
+    let record = batch.get(0);
+    assert_eq!((batch.len(), record.key, record.value), (1, Some(b"ada".as_slice()), None));
+    assert_eq!(record.timestamp.millis(), 5_000);
+    let headers = [Header::new("a", b"b=c"), Header::new("empty", b""), Header { name: "null", value: None }];
+    assert_eq!(batch.headers(0), headers);
     Ok(())
 }

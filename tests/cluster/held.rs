@@ -3,7 +3,7 @@ use std::sync::Arc;
 use marlowe::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
     BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupEvent, GroupMetadata, Isolation, Membership, MetadataSource,
-    OffsetSpec, Producer, Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    OffsetSpec, Producer, Reader, Reads, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
 };
 use tokio::sync::watch;
 
@@ -127,6 +127,10 @@ impl Broker for Held {
         self.inner.offsets(topic, partitions, spec)
     }
 
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.inner.delete_records(before)
+    }
+
     fn committed<'a>(
         &'a self,
         group: &'a str,
@@ -149,6 +153,10 @@ impl Broker for Held {
 
     fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.inner.delete_group(group)
+    }
+
+    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.inner.declare_reads(group, reads)
     }
 
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {

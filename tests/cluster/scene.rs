@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{Broker, Config, Offset, Partition, Partitioner, Running, Sent, Timestamp};
-use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, TopicPartition};
+use marlowe::{Broker, Config, Offset, Partition, Running, Sent, Timestamp};
+use marlowe_broker::{Isolation, NewRecord, OffsetSpec, TopicPartition};
 
 use crate::client::Client;
 pub(crate) use crate::stage::LONGEST;
@@ -64,29 +64,6 @@ impl Cluster {
             end = producer.flush().await.unwrap().end(to);
         }
         Sent { topic: topic.into(), partition, offset: Offset::new(end.unwrap().get() - 1) }
-    }
-
-    /// Puts a record into a changelog as an owner that works at least once does: with its epoch, and with the position in its
-    /// input (`topic/agent`) that it includes.
-    pub(crate) async fn produce_row(
-        &self,
-        topic: &str,
-        partition: u32,
-        (key, value): (&str, &str),
-        epoch: u8,
-        (input, position): (&str, u16),
-    ) {
-        let input = Partitioner::Murmur2.partition(input.as_bytes(), 1 << 31).get().to_le_bytes();
-        let [low, middle, high] = [position & 0x7f | 0x80, position >> 7 & 0x7f | 0x80, position >> 14];
-        let stamp = [&[epoch], &input[..], &[low as u8, middle as u8, high as u8]].concat();
-        let mut producer = self.broker.producer().unwrap();
-        let to = producer.destination(&TopicPartition::new(topic, Partition::new(partition))).unwrap();
-        let headers = [Header { name: "stamp", value: &stamp }];
-        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        producer
-            .send(to, NewRecord { timestamp: Timestamp::from_millis(1000), key, value, headers: &headers })
-            .unwrap();
-        producer.flush().await.unwrap();
     }
 
     /// What is in a topic of one partition: keys and values, in order.

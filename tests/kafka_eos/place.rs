@@ -46,7 +46,9 @@ impl Place {
 
     /// The settings of a worker.
     pub(crate) fn config(&self) -> Config {
-        let config = Config::default().kafka(self.kafka.clone()).without_web().lanes(2);
+        let mut config = Config::default().kafka(self.kafka.clone()).without_web().lanes(2);
+        // What went through the repartition topics is looked at afterwards.
+        config.trim_interval = Some(Duration::from_secs(24 * 60 * 60));
         config.commit_interval(Duration::from_millis(30)).session_timeout(SESSION)
     }
 

@@ -126,3 +126,52 @@ async fn what_is_too_large_for_its_topic_is_told_with_the_topic_and_the_mend() {
     assert_eq!(worker.open(kept.view()).get("key").await.unwrap(), Some(5030));
     stop(worker).await;
 }
+
+#[tokio::test]
+async fn n2_1_topics_that_are_created_take_the_largest_record_that_is_sent() {
+    let scene = Scene::shared().await;
+    let Growing { app, sizes, kept } = growing(&scene, Policy::Stop);
+    let mut worker = within(app.start(scene.config().max_message_bytes(3_000_000))).await.unwrap();
+    feed(&worker, sizes, &[10, 2_000_000, 20]).await;
+    within(worker.drain()).await.unwrap();
+    assert_eq!(passed_on(&scene).await, [10, 2_000_000, 20]);
+    assert_eq!(worker.open(kept.view()).get("key").await.unwrap(), Some(2_000_030));
+    stop(worker).await;
+}
+
+/// Kafka takes no record that is stamped more than an hour ahead of its clock.
+#[tokio::test]
+async fn n2_1_a_timestamp_out_of_bounds_fails_its_event() {
+    let scene = Scene::shared().await;
+    let mut app = App::new(&scene.app);
+    app.partitions(1);
+    let numbers = app.topic::<String, u64>(&format!("{}-numbers", scene.app));
+    let bad = app.topic::<String, u64>(&format!("{}-bad", scene.app));
+    let sums = app.table::<String, u64>("sums");
+    let by_parity = numbers.group_by(|number| (number % 2).to_string());
+    app.agent("sum", by_parity).with(sums).dead_letter(bad).each_event(async |sums, event| {
+        sums.update(event.key, |sum| *sum += event.value);
+        Ok(())
+    });
+    // The topic itself takes any time, as one of an older Kafka does.
+    let any = NewTopic::new(numbers.name(), 1, TopicReplication::Fixed(1))
+        .set("message.timestamp.after.max.ms", "9223372036854775807");
+    admin(&scene).create_topics([&any], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    let mut worker = within(app.start(scene.config())).await.unwrap();
+    let to = worker.open(numbers);
+    let now = scene.config().clock.now();
+    for number in 1..=40 {
+        let ahead = if number % 20 == 7 { 24 * 60 * 60 * 1000 } else { 0 };
+        to.send_at(&"k".to_owned(), &number, marlowe::Timestamp::from_millis(now.millis() + ahead)).await.unwrap();
+    }
+    within(worker.drain()).await.unwrap();
+    let view = worker.open(sums.view());
+    let sums = (view.get("0").await.unwrap(), view.get("1").await.unwrap());
+    assert_eq!(sums, (Some((2..=40).step_by(2).sum()), Some((1..40).step_by(2).sum::<u64>() - 7 - 27)));
+    // Their dead letters would be refused for the same reason: of them only the place is told.
+    let bad = records(&scene.broker, &format!("{}-bad", scene.app)).await;
+    let told: Vec<_> = bad.iter().map(|letter| (letter.value.clone(), letter.key.clone())).collect();
+    let place = |offset| (None, format!("{}[0]@{offset}", numbers.name()));
+    assert_eq!(told, [place(6), place(26)]);
+    stop(worker).await;
+}

@@ -66,3 +66,21 @@ async fn a_broker_may_come_late_and_go_for_a_while_and_one_that_stays_away_is_to
     assert!(told.contains("not reachable") && told.contains(&cluster.bootstrap()), "{told}");
     crash(worker).await;
 }
+
+#[tokio::test]
+async fn n5_a_worker_with_nothing_to_do_is_told_that_its_brokers_stay_away() {
+    let cluster = cluster(ClusterConfig::one()).await;
+    let scene = Scene::at(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(4))).await;
+    let program = scene.program();
+    let mut worker = scene.start(&program).await;
+    let feeder = Feeder::start(&scene.broker, &program.events(), 300);
+    feeder.more(50).await;
+    let fed = feeder.stop().await;
+    eventually("all is handled", async || program.handled() >= fed).await;
+    // Many times what a commit takes.
+    pause(3000).await;
+    to(&cluster, |cluster| cluster.broker(1).kill()).await;
+    let told = within(worker.failed()).await.to_string();
+    assert!(told.contains("not reachable") && told.contains(&cluster.bootstrap()), "{told}");
+    crash(worker).await;
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use marlowe::{App, Partition, Partitioner, Table, Timestamp, Topic};
 use marlowe_broker::{NewRecord, TopicPartition};
 
-use crate::scene::{Scene, TestResult, drain, eventually, key_where, start, stop};
+use crate::scene::{GUARANTEES, Scene, TestResult, drain, eventually, key_where, start, stop};
 use crate::watched::WatchedBroker;
 
 const PARTITIONS: u32 = 4;
@@ -74,8 +74,7 @@ async fn other_shards_are_at_work_while_one_is_restored() -> TestResult {
 /// A reader is a client of its own, on Kafka with connections and threads: those who have nothing to read open none.
 #[tokio::test]
 async fn who_has_nothing_to_restore_opens_no_reader() -> TestResult {
-    let guarantees: [fn(&mut App); 2] = [|_| {}, |app| _ = app.at_least_once()];
-    for guarantee in guarantees {
+    for guarantee in GUARANTEES {
         let readers = async |scene: &Scene| -> Result<usize, Box<dyn std::error::Error>> {
             let broker = WatchedBroker::new(&scene.broker);
             let (mut app, ..) = program();
@@ -104,7 +103,7 @@ async fn what_many_shards_look_up_is_looked_up_together() -> TestResult {
     let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
     // A shard looks for its inbox first.
     let has_begun = async || broker.looked_up("restoring-sums-inbox") >= MANY as usize && broker.lookups.is_waited_at();
-    eventually("all have seen where their inbox begins, and ask for their position", has_begun).await;
+    eventually("all have seen where their inbox begins, and one asks for its position", has_begun).await;
     broker.lookups.open();
     running.ready().await?;
     let requests = broker.position_requests.load(Ordering::Relaxed);

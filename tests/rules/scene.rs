@@ -14,6 +14,9 @@ pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
+/// What a test does to run under each guarantee: exactly once, then at least once.
+pub(crate) const GUARANTEES: [fn(&mut App); 2] = [|_| {}, |app| _ = app.at_least_once()];
+
 /// A broker and nothing on it.
 #[derive(Clone)]
 pub(crate) struct Scene {
@@ -29,7 +32,7 @@ pub(crate) struct Seen {
     pub(crate) timestamp: i64,
     pub(crate) key: Option<String>,
     pub(crate) value: Option<String>,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Seen {
@@ -43,7 +46,7 @@ impl Seen {
             timestamp: record.timestamp.millis(),
             key: record.key.map(text),
             value: record.value.map(text),
-            headers: headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
+            headers: headers.iter().map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
         }
     }
 
@@ -52,7 +55,7 @@ impl Seen {
     }
 
     pub(crate) fn header_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_slice())
+        self.headers.iter().find(|(other, _)| other == name)?.1.as_deref()
     }
 }
 
@@ -101,7 +104,7 @@ impl Scene {
     ) {
         let mut producer = self.producer.lock().await;
         let to = producer.destination(&TopicPartition::new(topic, Partition::new(partition))).unwrap();
-        let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header { name, value }).collect();
+        let headers: Vec<Header<'_>> = headers.iter().map(|(name, value)| Header::new(name, value)).collect();
         let record = NewRecord { timestamp: Timestamp::from_millis(1000), key, value, headers: &headers };
         producer.send(to, record).unwrap();
         producer.flush().await.unwrap();

@@ -24,7 +24,7 @@ async fn sinks_keep_key_headers_and_timestamp_and_an_agent_may_have_several() ->
         assert_eq!(records.len(), 2);
         let keyed = records.iter().find(|record| record.key.is_some()).unwrap();
         assert_eq!((keyed.key.as_deref(), keyed.value.as_deref(), keyed.timestamp), (Some("ada"), Some("42"), 1000));
-        let pair = |value: &str| ("trace".to_owned(), value.as_bytes().to_vec());
+        let pair = |value: &str| ("trace".to_owned(), Some(value.as_bytes().to_vec()));
         assert_eq!(keyed.headers, [pair("abc"), pair("def")]);
         assert!(records.iter().any(|record| record.key.is_none() && record.value.as_deref() == Some("8")));
     }
@@ -89,7 +89,7 @@ async fn a_stream_under_another_key_keeps_values_headers_and_timestamps_and_spre
     assert_eq!(seen.len(), 9);
     let (_, value, timestamp, headers, _) = seen.iter().find(|seen| seen.0.as_deref() == Some("ada")).unwrap();
     assert_eq!((value.as_deref(), *timestamp), (Some("ada"), 1000));
-    assert_eq!(*headers, [("trace".to_owned(), b"abc".to_vec())]);
+    assert_eq!(*headers, [("trace".to_owned(), Some(b"abc".to_vec()))]);
     let unkeyed: std::collections::BTreeSet<u32> =
         seen.iter().filter(|seen| seen.0.is_none()).map(|seen| seen.4).collect();
     assert_eq!(unkeyed.len(), 8, "eight records over eight partitions");

@@ -1,6 +1,7 @@
 //! Rule 7 for workers that are taken for dead again and again, for their session is shorter than any broker of others lets one
 //! have.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,37 @@ async fn a_worker_taken_for_dead_drops_its_work_and_comes_back() -> TestResult {
     let mut third = start(app, scene.config()).await?;
     drain(&mut third).await?;
     check(&scene, &third, places.sums, 300).await?;
+    stop(third).await?;
+    Ok(())
+}
+
+/// At least once as well, though what it sent may be there again.
+#[tokio::test]
+async fn at_least_once_it_writes_no_row_and_comes_back() -> TestResult {
+    let scene = Scene::new().await;
+    let mut config = scene.config();
+    config.session_timeout = Duration::from_millis(1);
+    let program = |who| {
+        let (mut app, places) = program(who, &Guard::default(), &Arc::default());
+        app.at_least_once();
+        (app, places)
+    };
+    let (app, places) = program("first");
+    let first = app.start(config.clone()).await?;
+    let second = program("second").0.start(config).await?;
+    send(&first, places.numbers, 0..300).await;
+    pause(500).await;
+    stop(first).await?;
+    stop(second).await?;
+    let (app, places) = program("third");
+    let mut third = start(app, scene.config()).await?;
+    drain(&mut third).await?;
+    let sums: BTreeMap<String, u64> = third.open(places.sums.view()).iter().await?.into_iter().collect();
+    let mut wanted = BTreeMap::new();
+    (0..300).for_each(|number| *wanted.entry(format!("key-{}", number % 23)).or_default() += number);
+    assert_eq!(sums, wanted);
+    let outputs: BTreeSet<String> = scene.values("outputs").await.into_iter().collect();
+    assert_eq!(outputs, (0..300).map(|number| number.to_string()).collect());
     stop(third).await?;
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, RunError, Timestamp};
+use marlowe::{App, Offset, Partition, RunError, Timestamp};
+use marlowe_broker::TopicPartition;
 
 use crate::scene::{Scene, Seen, TestResult, drain, eventually, pause, start, stop, within};
 
@@ -93,6 +94,37 @@ async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
     drain(&mut running).await?;
     stop(running).await?;
     assert_eq!(scene.values("numbers").await.len() as u64, RECORDS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n4_2_a_source_goes_on_where_it_was_when_its_position_goes_back() -> TestResult {
+    let scene = Scene::new().await;
+    let build = |records: u64| {
+        let mut app = App::new("fed");
+        let numbers = app.topic::<String, u64>("numbers").partitions(2);
+        app.source("file", numbers).run(async move |writer| {
+            for number in writer.position()..records {
+                writer.send(&format!("key-{number}"), &number, Timestamp::from_millis(1), number + 1).await?;
+            }
+            Ok(())
+        });
+        app
+    };
+    let position = TopicPartition::new("fed-file-source", Partition::new(0));
+    for (records, back_to) in [(20, 0), (20, 7), (30, 25)] {
+        let mut running = scene.start(build(records)).await?;
+        drain(&mut running).await?;
+        stop(running).await?;
+        assert_eq!(scene.values("numbers").await.len() as u64, records);
+        let committed = scene.broker.committed("fed", std::slice::from_ref(&position)).await?.remove(0);
+        assert_eq!(committed.map(|committed| committed.offset), Some(Offset::new(records)), "the group knows it again");
+        scene.broker.commit_offsets("fed", None, &[(position.clone(), Offset::new(back_to).into())]).await?;
+    }
+    let mut running = scene.start(build(30)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    assert_eq!(scene.values("numbers").await.len(), 30);
     Ok(())
 }
 

@@ -1,14 +1,15 @@
 //! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, counts and holds up
-//! readers, who opens a producer and what is sent, and lets commits of positions come to nothing.
+//! readers, who opens a producer with transactions, and their commits.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use marlowe::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
     BoxFuture, CommittedOffset, Destination, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, NewRecord,
-    OffsetSpec, Producer, Reader, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    OffsetSpec, Producer, Reader, Reads, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
     Written,
 };
 use tokio::sync::watch;
@@ -59,8 +60,6 @@ pub(crate) struct WatchedBroker {
     pub(crate) lookups: Gate,
     /// Where readers of what may be held pass.
     pub(crate) reads: Gate,
-    /// Where commits of positions, outside transactions, pass.
-    pub(crate) positions: Gate,
     /// Where those pass who have opened a producer with transactions.
     pub(crate) producers: Gate,
     /// Where those pass who wait for what they sent in a transaction.
@@ -79,7 +78,6 @@ impl WatchedBroker {
             held: HashSet::new(),
             lookups: Gate::open_at_first(),
             reads: Gate::open_at_first(),
-            positions: Gate::open_at_first(),
             producers: Gate::open_at_first(),
             outputs: Gate::open_at_first(),
         }
@@ -230,6 +228,10 @@ impl Broker for WatchedBroker {
         })
     }
 
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> Answer<'a, ()> {
+        self.broker.delete_records(before)
+    }
+
     fn committed<'a>(
         &'a self,
         group: &'a str,
@@ -238,6 +240,8 @@ impl Broker for WatchedBroker {
         Box::pin(async move {
             self.position_requests.fetch_add(1, Ordering::Relaxed);
             self.lookups.pass().await;
+            // As long as it takes over a network: who asks meanwhile is in the next request.
+            tokio::time::sleep(Duration::from_millis(10)).await;
             self.broker.committed(group, partitions).await
         })
     }
@@ -248,14 +252,15 @@ impl Broker for WatchedBroker {
         member: Option<&'a GroupMetadata>,
         offsets: &'a [(TopicPartition, CommittedOffset)],
     ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            self.positions.pass().await;
-            self.broker.commit_offsets(group, member, offsets).await
-        })
+        self.broker.commit_offsets(group, member, offsets)
     }
 
     fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()> {
         self.broker.delete_group(group)
+    }
+
+    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> Answer<'a, ()> {
+        self.broker.declare_reads(group, reads)
     }
 
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {

@@ -1,18 +1,25 @@
 //! The rules of the design on Apache Kafka: the tests of the embedded broker, on another stage.
 //!
 //! These stay out: `bad_input`, which is about the embedded broker's folder; `taken_for_dead`, with sessions that are shorter
-//! than Kafka lets one have (there a worker is stopped by a signal instead); and `system_clock`, which reads sources.
+//! than Kafka lets one have (there a worker is stopped by a signal instead); `limits`, which refuses before there is a broker;
+//! `retention` and `zombie_rows`, which are about the embedded broker's cleaner; and `system_clock`, which reads sources.
 
 #[path = "../rules/answering.rs"]
 mod answering;
+#[path = "../rules/any_key.rs"]
+mod any_key;
 #[path = "../rules/asking.rs"]
 mod asking;
 #[path = "../rules/at_least_once.rs"]
 mod at_least_once;
 #[path = "../rules/atomic_events.rs"]
 mod atomic_events;
+#[path = "../rules/batches.rs"]
+mod batches;
 #[path = "../rules/bounds.rs"]
 mod bounds;
+#[path = "../rules/circles.rs"]
+mod circles;
 #[allow(dead_code, reason = "these tests only get")]
 #[path = "../web/client.rs"]
 mod client;
@@ -28,21 +35,35 @@ mod draining;
 mod editions;
 #[path = "../rules/exactly_once.rs"]
 mod exactly_once;
+#[path = "../rules/expired.rs"]
+mod expired;
+#[path = "../rules/fairness.rs"]
+mod fairness;
 #[path = "../rules/handing_over.rs"]
 mod handing_over;
 #[path = "../rules/inboxes.rs"]
 mod inboxes;
 #[path = "../rules/instances.rs"]
 mod instances;
+#[path = "../rules/keys.rs"]
+mod keys;
+#[path = "../rules/names.rs"]
+mod names;
 #[path = "../rules/no_wipe.rs"]
 mod no_wipe;
 #[path = "../rules/one_row.rs"]
 mod one_row;
 #[path = "../rules/ownership.rs"]
 mod ownership;
+#[path = "../rules/places.rs"]
+mod places;
+#[path = "../rules/poison.rs"]
+mod poison;
 #[path = "../rules/restoring.rs"]
 mod restoring;
 mod room;
+#[path = "../rules/round_trips.rs"]
+mod round_trips;
 #[path = "../rules/scene.rs"]
 mod scene;
 #[path = "../rules/sending.rs"]
@@ -50,14 +71,28 @@ mod sending;
 mod stage;
 #[path = "../rules/streams.rs"]
 mod streams;
+#[path = "../rules/stuck.rs"]
+mod stuck;
 #[path = "../rules/take_over.rs"]
 mod take_over;
 #[path = "../rules/tasks.rs"]
 mod tasks;
+#[path = "../rules/threads.rs"]
+mod threads;
 #[path = "../rules/time.rs"]
 mod time;
 #[path = "../rules/timers.rs"]
 mod timers;
+#[path = "../rules/tombstone_age.rs"]
+mod tombstone_age;
+#[path = "../rules/tombstones.rs"]
+mod tombstones;
+#[path = "../rules/trimming.rs"]
+mod trimming;
+#[path = "../rules/tripping.rs"]
+mod tripping;
+#[path = "../rules/undecodable_rows.rs"]
+mod undecodable_rows;
 #[path = "../waits/mod.rs"]
 mod waits;
 #[path = "../rules/watched.rs"]

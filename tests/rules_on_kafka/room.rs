@@ -6,7 +6,8 @@ use std::sync::Arc;
 use marlowe_broker::{
     BoxFuture, Broker, BrokerError, CommittedOffset, Destination, Entropy, Fetched, GroupConfig, GroupEvent,
     GroupMetadata, Isolation, Membership, MetadataSource, NewRecord, Offset, OffsetSpec, Partition, Producer, Reader,
-    SharedBroker, Source, SystemEntropy, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer, Written,
+    RecordLimit, SharedBroker, Source, SystemEntropy, TopicConfig, TopicDescription, TopicPartition,
+    TransactionalProducer, Written,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
@@ -62,6 +63,10 @@ impl Broker for Room {
         self.cluster.location()
     }
 
+    fn record_limit(&self) -> RecordLimit {
+        self.cluster.record_limit()
+    }
+
     fn create_topic(&self, config: TopicConfig) -> Answer<'_, ()> {
         let name = self.name.outside(&config.name);
         self.cluster.create_topic(TopicConfig { name, ..config })
@@ -94,6 +99,14 @@ impl Broker for Room {
 
     fn offsets<'a>(&'a self, topic: &'a str, partitions: &'a [Partition], spec: OffsetSpec) -> Answer<'a, Vec<Offset>> {
         Box::pin(async move { self.cluster.offsets(&self.name.outside(topic), partitions, spec).await })
+    }
+
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let outside = |(at, offset): &(TopicPartition, Offset)| (self.name.partition_outside(at), *offset);
+            let before: Vec<_> = before.iter().map(outside).collect();
+            self.cluster.delete_records(&before).await
+        })
     }
 
     fn committed<'a>(

@@ -1,8 +1,13 @@
 //! `POST`, `PUT` and `DELETE /tables/{table}/{key}`.
 
+use std::sync::Arc;
+
+use marlowe::{App, Config};
+use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::program::{TestResult, program};
+use crate::client::Client;
+use crate::program::{TestResult, free, program};
 
 #[tokio::test]
 async fn a_change_is_applied_by_the_owner() -> TestResult {
@@ -95,6 +100,34 @@ async fn another_sites_page_cannot_change_a_table() -> TestResult {
     assert!(change("http://elsewhere.example").error(403).contains("another site"));
     assert!(change("null").error(403).contains("another site"));
     change(&own).expect(200);
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn n1_6_a_record_over_the_web_may_have_no_value_and_a_place_of_its_own() -> TestResult {
+    let mut app = App::new("web-records");
+    let gone = app.topic::<String, Option<u64>>("gone").partitions(4);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = seen.clone();
+    app.agent("note", gone).each_event(async move |(), event| {
+        noted.lock().push((event.value, event.partition.get(), event.timestamp.millis(), event.headers));
+        Ok(())
+    });
+    let mut running = app.start(Config::default().web(free())).await?;
+    running.ready().await?;
+    let client = Client::new(running.web_addresses()[0]);
+    let body = r#"{"key":"k","tombstone":true,"partition":2,"timestamp":7,"headers":{"a":"b","c":null}}"#;
+    assert_eq!(client.post("/topics/gone", body).expect(200)["partition"], 2);
+    client.post("/topics/gone", r#"{"key":"k","value":null,"timestamp":8,"partition":2}"#).expect(200);
+    running.drain().await?;
+    let headers = vec![("a".to_owned(), Some(b"b".to_vec())), ("c".to_owned(), None)];
+    assert_eq!(*seen.lock(), [(None, 2, 7, headers), (None, 2, 8, Vec::new())]);
+    let error = client.post("/topics/gone", r#"{"key":"k"}"#).error(400);
+    assert!(error.contains("tombstone"), "{error}");
+    client.post("/topics/gone", r#"{"key":"k","value":1,"tombstone":true}"#).error(400);
+    let error = client.post("/topics/gone", r#"{"key":"k","value":1,"partition":4}"#).error(400);
+    assert!(error.contains("no partition 4"), "{error}");
     running.stop().await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod client;
+mod connection;
 #[path = "../cluster/held.rs"]
 mod held;
 mod numbers;

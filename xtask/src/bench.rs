@@ -29,6 +29,15 @@ pub(crate) enum Bench {
     Growth(growth::Growth),
     /// Where the instructions of an event go: Marlowe and a bare loop on Kafka, under callgrind.
     Profile(profile::Profile),
+    /// A steady load for a long time on the embedded broker, and the memory and the disk that it takes.
+    Soak(Soak),
+}
+
+#[derive(Args)]
+pub(crate) struct Soak {
+    /// What the soak is given: `--minutes N`, `--rate N`, `--keys N`, `--folder`, or `--help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
 }
 
 #[derive(Args)]
@@ -76,6 +85,7 @@ impl Bench {
             Bench::Peers(peers) => peers.run(),
             Bench::Growth(growth) => growth.run(),
             Bench::Profile(profile) => profile.run(),
+            Bench::Soak(soak) => run(Command::new(build()?).arg("soak").args(&soak.options)),
         }
     }
 }

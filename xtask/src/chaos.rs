@@ -8,7 +8,7 @@ use crate::cargo::{cargo, run, target};
 /// Kills workers and brokers of a real Kafka cluster while a program counts, and tells whether every count is exact.
 #[derive(Args)]
 pub(crate) struct Chaos {
-    /// What `chaos` is given: `--minutes N`, `--seed S`, `--scenario mixed|flights`, `--rate N`, or `--help`.
+    /// What `chaos` is given: `--minutes N`, `--seed S`, `--scenario mixed|flights`, `--rate N`, `--at-least-once`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

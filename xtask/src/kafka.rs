@@ -1,5 +1,5 @@
 use clap::{Args, Subcommand};
-use kafka_cluster::{Data, Release, Size, Standing};
+use kafka_cluster::{Data, Size, Standing, Version};
 
 use crate::TaskResult;
 
@@ -19,6 +19,9 @@ pub(crate) struct Start {
     /// How many brokers: 1 or 3.
     #[arg(long, default_value = "1", value_parser = size)]
     brokers: Size,
+    /// Kafka's version, such as 4.4.0; `oldest` and `newest` are those that Marlowe supports [default: newest].
+    #[arg(long)]
+    version: Option<Version>,
 }
 
 #[derive(Args)]
@@ -50,20 +53,31 @@ impl Kafka {
 impl Start {
     fn run(&self) -> TaskResult {
         let found = Standing::find(self.brokers).map_err(|error| error.to_string())?;
+        if let (Some(standing), Some(wanted)) = (&found, &self.version)
+            && standing.version() != wanted
+        {
+            return Err(format!(
+                "there is a cluster of this size with Kafka {}, and not {wanted}: `cargo xtask kafka stop` removes it with its \
+                 data",
+                standing.version()
+            ));
+        }
         if let Some(standing) = found.as_ref().filter(|standing| standing.is_running()) {
-            println!("it runs already: {}", name(self.brokers));
+            println!("it runs already: {}", name(self.brokers, standing));
             tell(standing);
             return Ok(());
         }
-        let standing = match found {
-            Some(standing) => Ok(standing),
-            None => Standing::new(self.brokers),
-        };
+        let standing = found.map_or_else(|| self.create(), Ok);
         let mut standing = standing.map_err(|error| error.to_string())?;
         standing.start().map_err(|error| error.to_string())?;
-        println!("started: {}", name(self.brokers));
+        println!("started: {}", name(self.brokers, &standing));
         tell(&standing);
         Ok(())
+    }
+
+    fn create(&self) -> Result<Standing, kafka_cluster::Error> {
+        let version = self.version.clone().map_or_else(Version::chosen, Ok)?;
+        Standing::new(self.brokers, &version)
     }
 }
 
@@ -73,8 +87,9 @@ impl Stop {
         let mut found = false;
         for (size, standing) in self.which.clusters()? {
             found = true;
+            let name = name(size, &standing);
             standing.stop(data).map_err(|error| error.to_string())?;
-            println!("stopped: {}", name(size));
+            println!("stopped: {name}");
         }
         if !found {
             println!("there is nothing to stop");
@@ -101,7 +116,7 @@ impl Which {
             println!("no cluster: `cargo xtask kafka start` starts one");
         }
         for (size, standing) in clusters {
-            println!("{}, in {}", name(size), standing.folder().display());
+            println!("{}, in {}", name(size, &standing), standing.folder().display());
             for broker in standing.status() {
                 let process = broker.process_id.map_or_else(|| "stopped".into(), |id| format!("process {id}"));
                 let ready = match (broker.process_id, broker.ready) {
@@ -117,12 +132,12 @@ impl Which {
     }
 }
 
-fn name(size: Size) -> String {
+fn name(size: Size, standing: &Standing) -> String {
     let brokers = match size {
         Size::One => "1 broker",
         Size::Three => "3 brokers",
     };
-    format!("Kafka {}, {brokers}", Release::version())
+    format!("Kafka {}, {brokers}", standing.version())
 }
 
 fn tell(standing: &Standing) {

@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod chaos;
+mod damage;
 mod kafka;
 mod mutants;
 mod sim;
@@ -34,6 +35,8 @@ enum Task {
     Bench(bench::Bench),
     /// Kill workers and brokers while a program counts on Kafka, and tell whether every count is exact.
     Chaos(chaos::Chaos),
+    /// Damage data folders, and tell what a program makes of each.
+    Damage(damage::Damage),
     /// Run simulated clusters under seeds, and check every way to share a table in them.
     Sim(sim::Sim),
     /// Break each rule on purpose, and see that the simulation finds it.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Kafka(kafka) => kafka.run(),
         Task::Bench(bench) => bench.run(),
         Task::Chaos(chaos) => chaos.run(),
+        Task::Damage(damage) => damage.run(),
         Task::Sim(sim) => sim.run(),
         Task::Mutants(mutants) => mutants.run(),
     };

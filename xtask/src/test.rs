@@ -1,5 +1,5 @@
 use clap::Args;
-use kafka_cluster::{Cluster, ClusterConfig};
+use kafka_cluster::{Cluster, ClusterConfig, Version};
 
 use crate::TaskResult;
 use crate::cargo::{cargo, run};
@@ -7,10 +7,22 @@ use crate::cargo::{cargo, run};
 /// How many seeds of the simulation belong to all tests: some minutes.
 const SEEDS: u64 = 10_000;
 
-/// Runs all tests: unit and integration tests, examples, the snippets of the documents, and seeds of the
-/// simulation.
+/// How many data folders are damaged among all tests.
+const DAMAGED: u64 = 200;
+
+/// How many tests run at once on each core. Most of them wait, either for Kafka or until some time has passed.
+const TESTS_PER_CORE: usize = 2;
+
+/// The variable by which a test binary is told how many tests it runs at once.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
+/// Runs all tests: unit and integration tests, examples, the snippets of the documents, damaged data folders, and seeds of
+/// the simulation.
 #[derive(Args)]
 pub(crate) struct Test {
+    /// Kafka's version, such as 4.4.0; `oldest` and `newest` are those that Marlowe supports [default: newest].
+    #[arg(long, value_name = "VERSION")]
+    kafka: Option<Version>,
     /// What cargo test is given besides, as `-- --nocapture`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     more: Vec<String>,
@@ -20,17 +32,50 @@ impl Test {
     pub(crate) fn run(&self) -> TaskResult {
         // One broker for all that do it no harm; the others start their own. It comes first, as without Kafka nothing is
         // tested; and it ends with this function, or with this process.
-        let kafka = Cluster::start(ClusterConfig::one());
+        let version = self.kafka.clone().map_or_else(Version::chosen, Ok).map_err(|error| error.to_string())?;
+        // All suites leave their topics there: thousands of partitions, which the default heap does not hold.
+        let kafka = Cluster::start(ClusterConfig::one().heap_megabytes(1024).version(version.clone()));
         let kafka = kafka.map_err(|error| format!("the tests need Kafka, which does not start: {error}"))?;
         // Everything is built first, so that tests which start example programs find them, and no test waits for a compiler.
         run(cargo().args(["build", "--workspace", "--all-targets"]))?;
         let mut test = cargo();
         test.args(["test", "--workspace", "--no-fail-fast"]).args(&self.more);
+        println!("Kafka {version}");
+        test.env(Version::VARIABLE, version.to_string());
+        if std::env::var_os(TEST_THREADS).is_none() {
+            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+            test.env(TEST_THREADS, (TESTS_PER_CORE * cores).to_string());
+        }
         run(test.env("MARLOWE_TEST_KAFKA_1", kafka.bootstrap()))?;
         drop(kafka);
         match self.more.as_slice() {
-            [] => crate::sim::seeds(SEEDS),
+            [] => {
+                crate::damage::mutations(DAMAGED)?;
+                crate::sim::seeds(SEEDS)
+            }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        test: Test,
+    }
+
+    #[test]
+    fn n5_kafka_is_chosen_before_what_cargo_is_given() {
+        let arguments = ["xtask", "--kafka", "oldest", "--test", "kafka_eos", "--test", "kafka_faults"];
+        let test = Arguments::parse_from(arguments).test;
+        assert_eq!(test.kafka.map(String::from).as_deref(), Some(Version::OLDEST));
+        assert_eq!(test.more, arguments[3..]);
+        assert!(Arguments::try_parse_from(["xtask", "--kafka", "4"]).is_err());
     }
 }

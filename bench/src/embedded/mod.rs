@@ -7,6 +7,7 @@ use std::process::Command;
 
 use case::{Case, Measured};
 use clap::Args;
+pub(crate) use events::{Events, PARTITIONS, PageView, TOPIC};
 
 use crate::BenchResult;
 

@@ -3,7 +3,15 @@
 
 use std::io::Read;
 
+use clap::Args;
 use marlowe::App;
+
+#[derive(Args)]
+struct Options {
+    /// Send outside of the transactions
+    #[arg(long)]
+    at_least_once: bool,
+}
 
 fn main() {
     std::thread::spawn(|| {
@@ -13,6 +21,9 @@ fn main() {
         std::process::exit(3);
     });
     let mut app = App::new(marlowe_chaos::program::APP);
+    if app.options::<Options>().at_least_once {
+        app.at_least_once();
+    }
     marlowe_chaos::program::declare(&mut app);
     app.main()
 }

@@ -11,7 +11,7 @@ use marlowe_broker::{Entropy, SystemEntropy};
 use marlowe_chaos::Result;
 use marlowe_chaos::report::Report;
 use marlowe_chaos::scenario::Run;
-use marlowe_chaos::verdict::Verdict;
+use marlowe_chaos::verdict::{Rule, Verdict};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -29,6 +29,9 @@ struct Options {
     /// About how many events a second come (mixed)
     #[arg(long, default_value_t = 300)]
     rate: u64,
+    /// Work at least once: what was sent may be there again, and everything else is exact (mixed)
+    #[arg(long)]
+    at_least_once: bool,
     /// Where the workers' folders and logs are, a new folder; removed when all is well
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -70,10 +73,17 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
         time: Duration::from_secs_f64(options.minutes * 60.0),
         seed,
         rate: options.rate.max(10),
+        rule: if options.at_least_once { Rule::AtLeastOnce } else { Rule::ExactlyOnce },
         folder: folder.clone(),
     };
     let report = Report::default();
-    report.tell(&format!("{:?}, {} minutes, seed {seed}, in {}", options.scenario, options.minutes, folder.display()));
+    report.tell(&format!(
+        "{:?}, {:?}, {} minutes, seed {seed}, in {}",
+        options.scenario,
+        run.rule,
+        options.minutes,
+        folder.display()
+    ));
     let mut terminated = signal(SignalKind::terminate())?;
     let work = async {
         match options.scenario {
@@ -91,10 +101,13 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
 }
 
 fn tell(verdict: &Verdict, report: &Report, seed: u64, folder: &std::path::Path) -> bool {
-    let Verdict { events, lost, duplicated, wrong, told } = verdict;
+    let Verdict { events, lost, duplicated, wrong, again, told, .. } = verdict;
     told.iter().for_each(|told| println!("  {told}"));
     println!("seed {seed}: {events} events (or rows); {}", report.text());
     println!("lost {lost}, duplicated {duplicated}, wrong {wrong}");
+    if verdict.rule == Rule::AtLeastOnce {
+        println!("{again} receipts and rows tell of events that came again, as they may");
+    }
     if verdict.is_good() {
         // What is left there matters to nobody.
         let _ = std::fs::remove_dir_all(folder);

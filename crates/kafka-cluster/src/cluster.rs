@@ -13,10 +13,12 @@ use crate::ports::Ports;
 use crate::probe::{self, Coordinates};
 use crate::release::Release;
 use crate::storage;
+use crate::version::Version;
 
 /// A running cluster. Dropped, it is killed, and its folder removed.
 #[derive(Debug)]
 pub struct Cluster {
+    version: Version,
     brokers: Vec<Broker>,
     _ports: Ports,
     /// Last, so that it is removed after the brokers have ended.
@@ -27,14 +29,19 @@ impl Cluster {
     /// Starts a cluster with new storage, and waits until all brokers answer and know each other: topics can then be
     /// created with a replica on each.
     pub fn start(config: ClusterConfig) -> Result<Cluster, Error> {
-        let release = Release::install()?;
+        let release = Release::install(&config.version.clone().map_or_else(Version::chosen, Ok)?)?;
         let folder = Folder::new()?;
         let ports = Ports::take(3 * config.size.brokers())?;
         let sites = lay_out(&config, &release, folder.path(), ports.numbers())?;
         let brokers = sites.into_iter().map(|site| Broker::new(site, &release, &config)).collect();
-        let cluster = Cluster { brokers, _ports: ports, _folder: folder };
+        let cluster = Cluster { version: release.version().clone(), brokers, _ports: ports, _folder: folder };
         cluster.start_all()?;
         Ok(cluster)
+    }
+
+    /// The version of Kafka that it runs.
+    pub fn version(&self) -> &Version {
+        &self.version
     }
 
     /// The brokers' addresses, for clients: `127.0.0.1:15001,127.0.0.1:15002`.

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use crate::version::Version;
+
 /// How many brokers a cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
@@ -33,6 +35,8 @@ pub(crate) enum Compiles {
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
     pub(crate) size: Size,
+    /// `None`: the one that the environment chooses.
+    pub(crate) version: Option<Version>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) users: Vec<(String, String)>,
     pub(crate) heap_megabytes: u32,
@@ -44,6 +48,7 @@ impl ClusterConfig {
     pub fn new(size: Size) -> ClusterConfig {
         ClusterConfig {
             size,
+            version: None,
             properties: BTreeMap::new(),
             users: Vec::new(),
             heap_megabytes: 256,
@@ -59,6 +64,12 @@ impl ClusterConfig {
     /// Three brokers.
     pub fn three() -> ClusterConfig {
         ClusterConfig::new(Size::Three)
+    }
+
+    /// Sets the version of Kafka, in place of [`Version::chosen`].
+    pub fn version(mut self, version: Version) -> ClusterConfig {
+        self.version = Some(version);
+        self
     }
 
     /// Sets a property of `server.properties` on all brokers, in place of the default.

@@ -2,6 +2,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::version::Version;
+
 /// Why a cluster could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,11 +23,17 @@ pub enum Error {
     #[error("Maven could not resolve Kafka {version} ({status}); it said:\n{output}")]
     Resolve {
         /// Kafka's version.
-        version: String,
+        version: Version,
         /// How Maven ended.
         status: std::process::ExitStatus,
         /// What it said.
         output: String,
+    },
+    /// A text that names no version.
+    #[error("`{text}` is no version of Kafka: name one as in `{}`", Version::NEWEST)]
+    NoVersion {
+        /// The text.
+        text: String,
     },
     /// Kafka's own tool did not format the storage.
     #[error("Kafka's storage tool could not format {path} ({status}); it said:\n{output}")]

@@ -1,7 +1,8 @@
 //! Real Apache Kafka on the loopback: clusters of one or three brokers (KRaft, each broker a controller too) that a test
 //! starts, and stops, kills, pauses and starts again, and the cluster that `cargo xtask kafka` keeps.
 //!
-//! Kafka comes through Maven, once, into `target/kafka`. Needed are a JDK (17 or later), Maven, and `sh`.
+//! Kafka comes through Maven, once for each version, into `target/kafka`. Needed are a JDK (17 or later), Maven, and `sh`.
+//! The version is [`Version::chosen`] unless the configuration names one.
 //!
 //! ```no_run
 //! use kafka_cluster::{Cluster, ClusterConfig};
@@ -33,6 +34,7 @@ mod release;
 mod shared;
 mod standing;
 mod storage;
+mod version;
 
 pub use broker::Broker;
 pub use cluster::Cluster;
@@ -41,3 +43,4 @@ pub use error::Error;
 pub use release::Release;
 pub use shared::shared;
 pub use standing::{BrokerStatus, Data, Standing};
+pub use version::Version;

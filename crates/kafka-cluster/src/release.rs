@@ -6,25 +6,27 @@ use std::process::{Command, Stdio};
 use crate::config::Compiles;
 use crate::error::Error;
 use crate::storage;
+use crate::version::Version;
 
 const POM: &str = include_str!("../pom.xml");
 
 /// An installed release of Apache Kafka, below `target/kafka`.
 #[derive(Debug, Clone)]
 pub struct Release {
+    version: Version,
     folder: PathBuf,
 }
 
 impl Release {
-    /// The release that `pom.xml` names. The first call brings it through Maven; when several processes ask at the same
+    /// Installs the release of this version. The first call brings it through Maven; when several processes ask at the same
     /// time, one does it, and the others wait.
-    pub fn install() -> Result<Release, Error> {
+    pub fn install(version: &Version) -> Result<Release, Error> {
         let root = root();
-        // What the pom says is part of the name, so that a changed pom is resolved anew.
+        // What the pom says is part of the name, so that a changed pom is resolved again.
         let mut hasher = DefaultHasher::new();
         POM.hash(&mut hasher);
-        let name = format!("{}-{:08x}", Release::version(), hasher.finish() as u32);
-        let release = Release { folder: root.join(&name) };
+        let name = format!("{version}-{:08x}", hasher.finish() as u32);
+        let release = Release { version: version.clone(), folder: root.join(&name) };
         if release.folder.is_dir() {
             return Ok(release);
         }
@@ -35,7 +37,7 @@ impl Release {
         if release.folder.is_dir() {
             return Ok(release);
         }
-        let partial = Release { folder: root.join(format!("{name}.partial")) };
+        let partial = Release { version: version.clone(), folder: root.join(format!("{name}.partial")) };
         if partial.folder.exists() {
             fs::remove_dir_all(&partial.folder).map_err(Error::file("remove", &partial.folder))?;
         }
@@ -45,10 +47,9 @@ impl Release {
         Ok(release)
     }
 
-    /// Kafka's version.
-    pub fn version() -> &'static str {
-        let version = POM.split_once("<kafka.version>").and_then(|(_, rest)| rest.split_once("</kafka.version>"));
-        version.map(|(version, _)| version).expect("pom.xml names Kafka's version")
+    /// Returns Kafka's version.
+    pub fn version(&self) -> &Version {
+        &self.version
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -79,6 +80,7 @@ impl Release {
         fs::write(&pom, POM).map_err(Error::file("write", &pom))?;
         let mut command = Command::new("mvn");
         command.args(["-q", "-B", "-f"]).arg(&pom).args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+        command.arg(format!("-Dkafka.version={}", self.version));
         command.arg(format!("-DoutputDirectory={}", self.folder.join("libs").display()));
         command.stdin(Stdio::null());
         let output = command.output().map_err(|source| Error::Program {
@@ -92,7 +94,7 @@ impl Release {
         }
         let said = [output.stdout, output.stderr].concat();
         let output_text = String::from_utf8_lossy(&said).into_owned();
-        Err(Error::Resolve { version: Release::version().into(), status: output.status, output: output_text })
+        Err(Error::Resolve { version: self.version.clone(), status: output.status, output: output_text })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::{ClusterConfig, Size};
 use crate::error::Error;
 use crate::ports::Ports;
 use crate::release::{Release, no_java, root};
+use crate::version::Version;
 
 /// A cluster that stays until it is stopped, also when the process that started it ends: there is one of each size, in
 /// `target/kafka/standing-1` and `target/kafka/standing-3`, where a file tells of its processes.
@@ -51,6 +52,9 @@ pub struct BrokerStatus {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
+    /// The version of Kafka that it was made with, and goes on with.
+    #[serde(default)]
+    version: Version,
     brokers: Vec<StandingBroker>,
 }
 
@@ -69,8 +73,8 @@ impl Standing {
     }
 
     /// Makes a cluster, with new storage. Nothing runs yet.
-    pub fn new(size: Size) -> Result<Standing, Error> {
-        Standing::new_in(&root(), size)
+    pub fn new(size: Size, version: &Version) -> Result<Standing, Error> {
+        Standing::new_in(&root(), size, version)
     }
 
     fn find_in(root: &Path, size: Size) -> Result<Option<Standing>, Error> {
@@ -87,8 +91,8 @@ impl Standing {
         }
     }
 
-    fn new_in(root: &Path, size: Size) -> Result<Standing, Error> {
-        let release = Release::install()?;
+    fn new_in(root: &Path, size: Size, version: &Version) -> Result<Standing, Error> {
+        let release = Release::install(version)?;
         let (folder, lock) = Standing::lock(root, size)?;
         // What was not made to its end, or not removed to its end.
         if folder.exists() {
@@ -97,7 +101,7 @@ impl Standing {
         let ports = Ports::take(3 * size.brokers())?;
         let sites = lay_out(&ClusterConfig::new(size), &release, &folder, ports.numbers())?;
         let broker = |site: Site| StandingBroker { id: site.id, ports: site.ports, process_id: None };
-        let state = State { brokers: sites.into_iter().map(broker).collect() };
+        let state = State { version: version.clone(), brokers: sites.into_iter().map(broker).collect() };
         let standing = Standing { folder, state, _lock: lock };
         standing.save()?;
         Ok(standing)
@@ -106,7 +110,7 @@ impl Standing {
     /// Starts the brokers that do not run, and waits until all answer and know each other. When one cannot start, all are
     /// killed.
     pub fn start(&mut self) -> Result<(), Error> {
-        let release = Release::install()?;
+        let release = Release::install(&self.state.version)?;
         let mut started = Vec::new();
         let done = self.launch(&release, &mut started).and_then(|()| self.wait(&mut started));
         if done.is_err() {
@@ -138,6 +142,11 @@ impl Standing {
             fs::remove_dir_all(&self.folder).map_err(Error::file("remove", &self.folder))?;
         }
         Ok(())
+    }
+
+    /// The version of Kafka that it runs.
+    pub fn version(&self) -> &Version {
+        &self.state.version
     }
 
     /// The brokers' addresses, for clients.
@@ -290,7 +299,7 @@ mod tests {
         let find = || Standing::find_in(root.path(), Size::One);
         assert!(find()?.is_none());
 
-        let mut standing = Standing::new_in(root.path(), Size::One)?;
+        let mut standing = Standing::new_in(root.path(), Size::One, &Version::chosen()?)?;
         assert!(!standing.is_running());
         standing.start()?;
         let watch = Watch::new(&standing);
@@ -323,7 +332,7 @@ mod tests {
     #[test]
     fn another_program_with_the_same_process_id_is_not_the_broker() -> Result<(), Error> {
         let root = Folder::new()?;
-        let mut standing = Standing::new_in(root.path(), Size::One)?;
+        let mut standing = Standing::new_in(root.path(), Size::One, &Version::chosen()?)?;
         standing.state.brokers[0].process_id = i32::try_from(std::process::id()).ok();
         assert!(!standing.is_running());
         // This program would not get beyond it.

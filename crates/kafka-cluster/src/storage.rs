@@ -6,7 +6,8 @@ use crate::config::Compiles;
 use crate::error::Error;
 use crate::release::{Release, no_java};
 
-const BOOTSTRAP: &str = "bootstrap.checkpoint";
+/// Where the tool notes the storage's ids: each broker has its own.
+const META: &str = "meta.properties";
 
 /// Lets Kafka's own tool format a storage, from which those of the brokers are copied: of what it writes, only the ids
 /// differ, and a JVM for each broker would cost most of a second.
@@ -36,12 +37,26 @@ pub(crate) fn make_template(release: &Release) -> Result<(), Error> {
 
 /// A formatted storage for a broker.
 pub(crate) fn format(release: &Release, folder: &Path, cluster_id: &str, node_id: i32) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-    let template = release.folder().join("template").join(BOOTSTRAP);
-    fs::copy(&template, folder.join(BOOTSTRAP)).map_err(Error::file("copy", &template))?;
-    let meta = folder.join("meta.properties");
+    copy(&release.folder().join("template"), folder)?;
+    let meta = folder.join(META);
     let text = format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={}\n", id());
     fs::write(&meta, text).map_err(Error::file("write", &meta))
+}
+
+/// Copies all that the tool wrote but the ids. Versions of it differ in where they write the first metadata: up to 4.3
+/// that is `bootstrap.checkpoint`, from 4.4 on the first snapshot of the log `__cluster_metadata-0`.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir_all(to).map_err(Error::file("create", to))?;
+    for entry in fs::read_dir(from).map_err(Error::file("read", from))? {
+        let path = entry.map_err(Error::file("read", from))?.path();
+        let Some(name) = path.file_name() else { continue };
+        if path.is_dir() {
+            copy(&path, &to.join(name))?;
+        } else if name != META {
+            fs::copy(&path, to.join(name)).map_err(Error::file("copy", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// A new id as Kafka has them: 16 bytes in base 64, which are 22 characters. Letters only are such an id too.
@@ -67,4 +82,29 @@ pub(crate) fn last_lines(text: &str) -> String {
     const LINES: usize = 30;
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Folder;
+
+    #[test]
+    fn n5_what_either_format_tool_writes_is_copied_but_for_the_ids() -> Result<(), Error> {
+        let snapshot = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";
+        for written in ["bootstrap.checkpoint", snapshot] {
+            let root = Folder::new()?;
+            let (template, storage) = (root.path().join("template"), root.path().join("data"));
+            let path = template.join(written);
+            let parent = path.parent().expect("it is in the template");
+            fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
+            for (path, text) in [(path.clone(), "metadata"), (template.join(META), "ids")] {
+                fs::write(&path, text).map_err(Error::file("write", &path))?;
+            }
+            copy(&template, &storage)?;
+            assert_eq!(fs::read_to_string(storage.join(written)).ok().as_deref(), Some("metadata"), "{written}");
+            assert!(!storage.join(META).exists());
+        }
+        Ok(())
+    }
 }

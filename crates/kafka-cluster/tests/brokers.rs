@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kafka_cluster::{Cluster, ClusterConfig, Error};
+use kafka_cluster::{Cluster, ClusterConfig, Error, Version};
 
 /// Asks until there is an answer: the topic of the groups is created at the first question.
 #[allow(clippy::disallowed_methods, reason = "waits for real processes")]
@@ -74,4 +74,14 @@ fn a_broker_that_cannot_start_says_why() {
     let refused = refused.expect("no number of threads").to_string();
     assert!(refused.contains("broker 1 ended"), "{refused}");
     assert!(refused.contains("Invalid value none for configuration num.io.threads"), "{refused}");
+}
+
+#[test]
+fn n5_brokers_of_the_oldest_and_the_newest_version_start() -> Result<(), Error> {
+    for version in [Version::OLDEST, Version::NEWEST] {
+        let cluster = Cluster::start(ClusterConfig::one().version(version.parse()?))?;
+        assert_eq!(cluster.version().to_string(), version);
+        assert_eq!(some(|| cluster.group_coordinator("some")), 1, "{version}");
+    }
+    Ok(())
 }

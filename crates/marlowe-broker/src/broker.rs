@@ -3,8 +3,8 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 
 use crate::{
-    BrokerError, CommittedOffset, GroupConfig, Isolation, Membership, Offset, Partition, Producer, Reader, RecordLimit,
-    Timestamp, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    BrokerError, CommittedOffset, GroupConfig, Isolation, Membership, Offset, Partition, Producer, Reader, Reads,
+    RecordLimit, Timestamp, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
 };
 
 /// A place in a partition, said without its number.
@@ -66,6 +66,19 @@ pub trait Broker: Send + Sync + 'static {
         spec: OffsetSpec,
     ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>>;
 
+    /// Deletes the records that lie before an offset, of each of the partitions: they begin there from then on, and all
+    /// offsets stay as they are. Where a partition begins there already, or later, nothing is done. (Kafka: `DeleteRecords`.)
+    ///
+    /// # Errors
+    /// [`BrokerError::UnknownTopic`], [`BrokerError::UnknownPartition`]; [`BrokerError::OffsetOutOfRange`] for an offset
+    /// after the end; and [`BrokerError::InvalidState`] for a topic that is compacted only, and from a broker that cannot
+    /// delete (which is what this gives if it is not implemented). What was deleted before stays so.
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let refused = format!("the broker at {} deletes no records", self.location());
+        let answer = if before.is_empty() { Ok(()) } else { Err(BrokerError::InvalidState(refused)) };
+        Box::pin(std::future::ready(answer))
+    }
+
     /// The group's committed positions, in the order of `partitions`; `None` where it has none.
     fn committed<'a>(
         &'a self,
@@ -73,7 +86,7 @@ pub trait Broker: Send + Sync + 'static {
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<CommittedOffset>>, BrokerError>>;
 
-    /// Commits positions outside any transaction (for [at least once](crate::Producer)). With `member`, a generation that
+    /// Commits positions outside any transaction. With `member`, a generation that
     /// is over is refused; without, it is an administrator's act (`kafka-consumer-groups --reset-offsets`).
     ///
     /// # Errors
@@ -90,6 +103,17 @@ pub trait Broker: Send + Sync + 'static {
     /// # Errors
     /// [`BrokerError::GroupNotEmpty`] while it has members.
     fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// Tells the broker which topics a group reads, in the place of what was told before. A broker that removes records by
+    /// their timestamps alone (Kafka) does nothing with it, and that is what this does if it is not implemented. The embedded
+    /// broker keeps what the group has not read.
+    ///
+    /// # Errors
+    /// When the broker cannot keep it.
+    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let _ = (group, reads);
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// A reader of explicitly assigned partitions.
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError>;

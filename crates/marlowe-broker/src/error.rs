@@ -75,6 +75,25 @@ pub enum BrokerError {
         /// The topic.
         topic: Arc<str>,
     },
+    /// A record that its topic never takes, however often it is sent: a timestamp out of the broker's bounds, a record that
+    /// the broker finds invalid, a policy that forbids it.
+    #[error("topic `{topic}` takes no such record: {reason}")]
+    RecordRefused {
+        /// The topic.
+        topic: Arc<str>,
+        /// What the broker said, and what to do where that is known.
+        reason: String,
+    },
+    /// A note beside a group's position that is longer than the broker takes.
+    #[error("the note beside the position in {partition} has {size} bytes, over the broker's limit of {limit} bytes")]
+    NoteTooLong {
+        /// Where the position is.
+        partition: TopicPartition,
+        /// The note's bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A group that still has members.
     #[error("group `{group}` still has {members} member(s): stop its workers first")]
     GroupNotEmpty {
@@ -93,6 +112,14 @@ pub enum BrokerError {
         folder: String,
         /// The other's process id, when it is known.
         holder: Option<u32>,
+    },
+    /// A folder does not hold the broker that should be there. Nothing in it was changed.
+    #[error("folder {folder} {found}: nothing in it was changed; restore it from a copy, or choose another folder")]
+    NotTheBroker {
+        /// The folder.
+        folder: String,
+        /// What was found: "holds no broker".
+        found: String,
     },
     /// The disk refused.
     #[error("cannot {action} {path}: {reason}")]
@@ -135,5 +162,11 @@ impl BrokerError {
     /// broker was away, or nobody knows what became of it. What is read from the broker afterwards tells.
     pub fn calls_for_a_new_beginning(&self) -> bool {
         matches!(self, Self::Fenced { .. } | Self::Unavailable { .. } | Self::Unknown { .. })
+    }
+
+    /// Returns whether the broker refuses a record for good, so that sending the same again cannot succeed. The fault is
+    /// that of whoever sent the record.
+    pub fn refuses_a_record(&self) -> bool {
+        matches!(self, Self::MessageTooLarge { .. } | Self::TooLargeForTopic { .. } | Self::RecordRefused { .. })
     }
 }

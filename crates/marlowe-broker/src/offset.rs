@@ -56,7 +56,8 @@ impl fmt::Debug for Offset {
 pub struct CommittedOffset {
     /// The next offset to read.
     pub offset: Offset,
-    /// Free text kept beside it (Kafka: at most 4,096 bytes by default).
+    /// Free text kept beside it: at most 4,096 bytes ([`BrokerError::NoteTooLong`](crate::BrokerError::NoteTooLong)), unless
+    /// a Kafka cluster has another `offset.metadata.max.bytes`.
     pub metadata: String,
 }
 

@@ -2,13 +2,20 @@ use std::sync::Arc;
 
 use crate::{BrokerError, Offset, Timestamp};
 
-/// A header of a record: a name and bytes. A name may occur more than once.
+/// A header of a record: a name, and bytes or none. A name may occur more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
     /// The header's name.
     pub name: &'a str,
-    /// The header's value.
-    pub value: &'a [u8],
+    /// The header's value; `None` (Kafka's null) is not the same as an empty one.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Header<'a> {
+    /// A header with a value.
+    pub const fn new(name: &'a str, value: &'a [u8]) -> Self {
+        Self { name, value: Some(value) }
+    }
 }
 
 /// A record as a reader lends it: bytes in the batch's memory, nothing copied.
@@ -40,7 +47,8 @@ pub struct NewRecord<'a> {
 impl NewRecord<'_> {
     /// How large it is, as brokers count it: its bytes, and what frames them.
     pub fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|header| header.name.len() + header.value.len() + 2 * 5).sum();
+        let value = |header: &Header<'_>| header.value.map_or(0, <[u8]>::len);
+        let headers: usize = self.headers.iter().map(|header| header.name.len() + value(header) + 2 * 5).sum();
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers
     }
 }

@@ -27,19 +27,67 @@ pub struct TopicConfig {
     pub partitions: u32,
     /// How long it keeps records.
     pub cleanup: Cleanup,
+    /// How long compaction keeps a tombstone after it first met it (`delete.retention.ms`); `None` leaves it to the broker.
+    pub tombstone_retention: Option<Duration>,
     /// How many copies a cluster keeps; `None` leaves it to the broker. The embedded broker has one.
     pub replicas: Option<u16>,
+    /// Of how many bytes a broker's files are whose records are [deleted](crate::Broker::delete_records) as they are read: it
+    /// gives back whole files only (Kafka: `segment.bytes`). `None` leaves it to the broker. The embedded one has no such
+    /// files.
+    pub segment_bytes: Option<u32>,
+    /// The largest batch of records that it takes, in bytes (Kafka: `max.message.bytes`); `None` leaves it to the broker. The
+    /// embedded one has a limit for all topics.
+    pub max_message_bytes: Option<usize>,
+    /// How often its keys are written again.
+    pub turnover: Turnover,
+}
+
+/// How often the keys of a compacted topic are written again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turnover {
+    /// As it comes: the broker's own settings are good for it.
+    #[default]
+    Ordinary,
+    /// A few keys, again and again. Kafka compacts closed segments only, which are 1 GiB by default; such a topic gets small
+    /// ones, or most of what it holds would be out of date.
+    High,
 }
 
 impl TopicConfig {
     /// A topic that keeps everything.
     pub fn new(name: impl Into<Arc<str>>, partitions: u32) -> Self {
-        Self { name: name.into(), partitions, cleanup: Cleanup::Delete { retention: None }, replicas: None }
+        Self {
+            name: name.into(),
+            partitions,
+            cleanup: Cleanup::Delete { retention: None },
+            tombstone_retention: None,
+            replicas: None,
+            segment_bytes: None,
+            max_message_bytes: None,
+            turnover: Turnover::Ordinary,
+        }
+    }
+
+    /// The same with files of so many bytes.
+    pub fn segment_bytes(mut self, bytes: u32) -> Self {
+        self.segment_bytes = Some(bytes);
+        self
+    }
+
+    /// The same, compacted, with a few keys that are written again and again.
+    pub fn with_few_keys(self) -> Self {
+        Self { cleanup: Cleanup::Compact, turnover: Turnover::High, ..self }
     }
 
     /// The same with another clean-up.
     pub fn cleanup(mut self, cleanup: Cleanup) -> Self {
         self.cleanup = cleanup;
+        self
+    }
+
+    /// The same with another time for which tombstones are kept.
+    pub fn tombstone_retention(mut self, retention: Duration) -> Self {
+        self.tombstone_retention = Some(retention);
         self
     }
 }
@@ -53,4 +101,6 @@ pub struct TopicDescription {
     pub partitions: u32,
     /// How long it keeps records.
     pub cleanup: Cleanup,
+    /// How long compaction keeps a tombstone after it first met it, if the topic is compacted.
+    pub tombstone_retention: Duration,
 }

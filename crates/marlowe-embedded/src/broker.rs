@@ -3,14 +3,15 @@ use std::sync::Arc;
 
 use marlowe_broker::{
     BoxFuture, Broker, BrokerError, CommittedOffset, GroupConfig, GroupMetadata, Isolation, Membership, Offset,
-    OffsetSpec, Partition as Number, Producer, Reader, RecordBatch, RecordLimit, TopicConfig, TopicDescription,
+    OffsetSpec, Partition as Number, Producer, Reader, Reads, RecordBatch, RecordLimit, TopicConfig, TopicDescription,
     TopicPartition, TransactionalProducer,
 };
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::config::EmbeddedConfig;
-use crate::group::GroupMembership;
+use crate::declared::DeclaredReads;
+use crate::group::{GroupMembership, generation_by};
 use crate::handle::Handle;
 use crate::ledger::Ledger;
 use crate::partition::Partition;
@@ -28,21 +29,24 @@ use crate::transaction::Transactional;
 #[derive(Clone)]
 pub struct EmbeddedBroker {
     handle: Arc<Handle>,
+    id: Option<Arc<str>>,
 }
 
 impl EmbeddedBroker {
     /// A broker that keeps all in memory. It starts no thread, and each call does its work before it returns.
     pub fn in_memory(config: EmbeddedConfig) -> Self {
-        let ledger =
-            Ledger::new(config, Box::new(Memory::default()), Catalog::new(Vec::new(), 0), Positions::default());
-        Self { handle: Arc::new(Handle::direct(ledger)) }
+        let (catalog, declared) = (Catalog::new(Vec::new(), 0), DeclaredReads::default());
+        let (storage, generation) = (Box::new(Memory::default()), generation_by(&*config.clock));
+        let ledger = Ledger::new(config, storage, catalog, Positions::default(), declared, generation);
+        Self { handle: Arc::new(Handle::direct(ledger)), id: None }
     }
 
     /// A broker that keeps all in `folder`, which is created when it is missing. A commit is on the disk when its future
     /// resolves; a thread of its own writes.
     ///
     /// # Errors
-    /// [`BrokerError::FolderInUse`] when another has the folder open; [`BrokerError::Storage`] when it cannot be used.
+    /// [`BrokerError::FolderInUse`] when another has the folder open; [`BrokerError::NotTheBroker`] when it is damaged, of another
+    /// owner, or not the one that is expected; [`BrokerError::Storage`] when the disk refuses.
     pub fn open(folder: &Path, config: EmbeddedConfig) -> Result<Self, BrokerError> {
         let (storage, held) = Folder::open(folder, &config)?;
         let positions = Positions::default();
@@ -50,14 +54,20 @@ impl EmbeddedBroker {
             positions.set(&group, &partition.place, Some(committed));
         }
         let catalog = Catalog::new(held.topics, held.next_partition);
-        let ledger = Ledger::new(config, Box::new(storage), catalog, positions);
+        let declared = DeclaredReads::new(held.reads);
+        let ledger = Ledger::new(config, Box::new(storage), catalog, positions, declared, held.generation);
         ledger.clean_after_pause();
         let handle = Handle::with_writer(ledger).map_err(|error| BrokerError::Storage {
             action: "start the writer of",
             path: folder.display().to_string(),
             reason: error.to_string(),
         })?;
-        Ok(Self { handle: Arc::new(handle) })
+        Ok(Self { handle: Arc::new(handle), id: Some(held.id) })
+    }
+
+    /// Returns the id that tells it from all others: 16 hexadecimal digits that its folder got when it was made. A broker in memory has none.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// Does now all that retention and compaction would do over time, except for the last batch of each partition, which
@@ -87,7 +97,8 @@ impl EmbeddedBroker {
         {
             if outline.newest >= time
                 && let Some(batch) = storage.read(partition.id, cursor)?
-                && let Some(index) = (0..batch.len()).find(|index| batch.get(*index).timestamp.millis() >= time)
+                && let Some(index) =
+                    (batch.before(cursor)..batch.len()).find(|index| batch.get(*index).timestamp.millis() >= time)
             {
                 return Ok(batch.offset(index));
             }
@@ -128,6 +139,15 @@ impl Broker for EmbeddedBroker {
         Box::pin(async { Ok(self.ledger().catalog.all().iter().map(|topic| topic.description.clone()).collect()) })
     }
 
+    /// The number of the topic's first partition, which no other topic of this broker has or had.
+    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<Arc<str>>>, BrokerError>> {
+        let id = |topic: &Arc<str>| {
+            let topic = self.ledger().catalog.find(topic)?;
+            Some(topic.partitions.first()?.id.to_string().into())
+        };
+        Box::pin(std::future::ready(Ok(topics.iter().map(id).collect())))
+    }
+
     fn offsets<'a>(
         &'a self,
         topic: &'a str,
@@ -150,6 +170,10 @@ impl Broker for EmbeddedBroker {
             };
             offsets.map(|offsets| offsets.into_iter().map(Offset::new).collect())
         })
+    }
+
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(self.act("deleting records", Request::DeleteRecords(before.to_vec())))
     }
 
     fn committed<'a>(
@@ -181,6 +205,11 @@ impl Broker for EmbeddedBroker {
         Box::pin(async move {
             self.act("deleting a group", Request::DeleteGroup { group: group.into(), now: Instant::now() }).await
         })
+    }
+
+    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        let request = Request::DeclareReads { group: group.into(), reads: reads.to_vec() };
+        Box::pin(self.act("declaring what a group reads", request))
     }
 
     fn reader(&self, _: Isolation) -> Result<Box<dyn Reader>, BrokerError> {

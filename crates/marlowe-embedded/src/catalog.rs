@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use marlowe_broker::{BrokerError, TopicConfig, TopicDescription, TopicPartition};
+use marlowe_broker::{BrokerError, TopicConfig, TopicPartition};
 use parking_lot::RwLock;
 
 use crate::partition::Partition;
@@ -24,7 +25,7 @@ impl Catalog {
     }
 
     /// A topic as `config` says, with partition ids no other has or had. It is not in the catalog yet.
-    pub(crate) fn draft(&self, config: &TopicConfig) -> Result<Arc<Topic>, BrokerError> {
+    pub(crate) fn draft(&self, config: &TopicConfig, default_retention: Duration) -> Result<Arc<Topic>, BrokerError> {
         let mut inner = self.inner.write();
         if inner.topics.contains_key(&config.name) {
             return Err(BrokerError::TopicExists { topic: config.name.clone() });
@@ -34,9 +35,7 @@ impl Catalog {
             topic: config.name.clone(),
             reason: "the broker has no partition ids left: start with a new folder".to_owned(),
         })?;
-        let description =
-            TopicDescription { name: config.name.clone(), partitions: config.partitions, cleanup: config.cleanup };
-        Ok(Arc::new(Topic::new(description, first, &[])))
+        Ok(Arc::new(Topic::new(config, default_retention, first, &[])))
     }
 
     pub(crate) fn insert(&self, topic: Arc<Topic>) {

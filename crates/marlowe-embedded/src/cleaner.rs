@@ -5,14 +5,18 @@ use marlowe_broker::{BrokerError, Cleanup};
 
 use crate::compaction::Pass;
 use crate::ledger::Ledger;
-use crate::partition::Partition;
-use crate::storage::Step;
+use crate::partition::{Extent, Partition};
+use crate::storage::{Outline, Step};
 
 /// Bytes of cleaning done for each byte that was added: enough to end a pass before as much again has come.
 const PACE: u64 = 4;
 
 /// Cleaning is put together until it is worth a write.
 const WORTHWHILE: u64 = 256 * 1024;
+
+/// How many times as much as is clean may be dirty in a small log, besides what makes a first pass worthwhile.
+const MOST_DIRTY: u64 = 16;
+const FIRST_PASS: u64 = 64 * 1024;
 
 /// The most bytes looked at between two writes when all is cleaned at once.
 const STRIDE: u64 = 16 * 1024 * 1024;
@@ -69,6 +73,19 @@ impl Cleaner {
         Ok(())
     }
 
+    /// Deletes the records before `offset`. The batch in which it lies stays until all of it is before the start.
+    pub(crate) fn delete(
+        &mut self,
+        ledger: &Ledger,
+        partition: &Arc<Partition>,
+        offset: u64,
+    ) -> Result<(), BrokerError> {
+        // A pass in hand holds records that must not come back.
+        self.pass = None;
+        while cut(ledger, partition, |extent, oldest| (extent.start < offset).then(|| oldest.next.min(offset)))? {}
+        Ok(())
+    }
+
     fn compact_some(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
         let extent = *partition.extent.lock();
         let added = extent.dirty_bytes.saturating_sub(self.seen);
@@ -76,7 +93,9 @@ impl Cleaner {
         let mut pass = match self.pass.take() {
             Some(pass) => pass,
             None => {
-                if extent.dirty_bytes < extent.clean_bytes.max(ledger.config.clean_after_bytes as u64) {
+                // A log of a few keys is clean in a few bytes: it does not wait until it has grown to many times as much.
+                let enough = (extent.clean_bytes * MOST_DIRTY + FIRST_PASS).min(ledger.config.clean_after_bytes as u64);
+                if extent.dirty_bytes < extent.clean_bytes.max(enough) {
                     return Ok(());
                 }
                 self.owed = 0;
@@ -97,23 +116,42 @@ impl Cleaner {
     }
 }
 
-/// Removes the oldest batches of which every record is past its retention; tells whether there may be more of them.
+/// Removes the oldest batches of which every record is past its retention, and read by all who said that they read them; tells
+/// whether there may be more of them.
 fn trim(ledger: &Ledger, partition: &Arc<Partition>, retention: Duration) -> Result<bool, BrokerError> {
     let now = ledger.config.clock.now().millis();
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    let mut extent = *partition.extent.lock();
+    let is_past = |oldest: &Outline| oldest.newest.saturating_add(retention) < now;
+    // Looked up when it matters: most of the time nothing is past.
+    let unread = std::cell::OnceCell::new();
+    let first_unread =
+        || *unread.get_or_init(|| ledger.declared.first_unread(partition, &ledger.positions).unwrap_or(u64::MAX));
+    cut(ledger, partition, |_, oldest| (is_past(oldest) && oldest.next <= first_unread()).then_some(oldest.next))
+}
+
+/// Moves the partition's start on to where `to` says, given the oldest batch, as long as it says so; removes the batches that
+/// lie before the start then. Tells whether there may be more.
+fn cut(
+    ledger: &Ledger,
+    partition: &Arc<Partition>,
+    to: impl Fn(&Extent, &Outline) -> Option<u64>,
+) -> Result<bool, BrokerError> {
+    let before = *partition.extent.lock();
+    let mut extent = before;
     let mut removed = Vec::new();
     while removed.len() < TRIM
         && extent.start < extent.end
         && let Some(oldest) = ledger.storage.outline(partition.id, extent.start)?
-        && oldest.newest.saturating_add(retention) < now
+        && let Some(start) = to(&extent, &oldest)
     {
-        removed.push(oldest.base);
-        extent.start = oldest.next;
-        let bytes = if oldest.next <= extent.cleaned { &mut extent.clean_bytes } else { &mut extent.dirty_bytes };
-        *bytes = bytes.saturating_sub(oldest.bytes as u64);
+        extent.start = start;
+        if start >= oldest.next {
+            removed.push(oldest.base);
+            let bytes = if oldest.next <= extent.cleaned { &mut extent.clean_bytes } else { &mut extent.dirty_bytes };
+            *bytes = bytes.saturating_sub(oldest.bytes as u64);
+        }
     }
-    if removed.is_empty() {
+    if extent.start == before.start {
         return Ok(false);
     }
     let more = removed.len() == TRIM;

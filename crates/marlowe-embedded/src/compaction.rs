@@ -50,7 +50,7 @@ impl Pass {
             until,
             last: true,
             now,
-            horizon: now + ledger.config.tombstone_retention,
+            horizon: now + partition.tombstone_retention,
             output: Output::default(),
             kept_bytes: 0,
         })

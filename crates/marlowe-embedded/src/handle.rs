@@ -23,9 +23,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Waits for the answer. Dropping the future loses nothing; it comes once.
     pub(crate) async fn answer(&mut self) -> Result<Answer, BrokerError> {
-        (&mut self.answer).await.unwrap_or_else(|_| {
-            Err(BrokerError::Unknown { operation: self.operation, reason: "the broker's writer has ended".to_owned() })
-        })
+        (&mut self.answer).await.unwrap_or_else(|_| Err(writer_has_ended(self.operation)))
     }
 }
 
@@ -52,6 +50,11 @@ impl Handle {
         Pending { operation, answer }
     }
 
+    /// That what is submitted is carried out: the writer's thread, if there is one, is at work.
+    pub(crate) fn check(&self, operation: &'static str) -> Result<(), BrokerError> {
+        if self.writer.as_ref().is_some_and(Writer::has_ended) { Err(writer_has_ended(operation)) } else { Ok(()) }
+    }
+
     /// Waits until everything accepted so far is done.
     pub(crate) async fn barrier(&self) -> Result<(), BrokerError> {
         if self.writer.as_ref().is_some_and(Writer::is_idle) {
@@ -59,4 +62,10 @@ impl Handle {
         }
         self.submit("waiting for earlier writes", Request::Barrier).answer().await.map(drop)
     }
+}
+
+fn writer_has_ended(operation: &'static str) -> BrokerError {
+    let reason = "the thread `marlowe-writer` panicked (standard error has the text) and writes nothing any more: start the \
+                  program again; what was acknowledged is on the disk";
+    BrokerError::Unknown { operation, reason: reason.to_owned() }
 }

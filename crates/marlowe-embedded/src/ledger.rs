@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, Offset, TopicConfig};
+use marlowe_broker::{BrokerError, Cleanup, CommittedOffset, Offset, Reads, TopicConfig, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::catalog::Catalog;
 use crate::config::EmbeddedConfig;
+use crate::declared::DeclaredReads;
 use crate::epoch::Epochs;
 use crate::group::Groups;
 use crate::partition::{Extent, Partition};
@@ -25,6 +26,7 @@ pub(crate) struct Ledger {
     pub(crate) storage: Box<dyn Storage>,
     pub(crate) catalog: Catalog,
     pub(crate) positions: Positions,
+    pub(crate) declared: DeclaredReads,
     pub(crate) groups: Groups,
     epochs: Epochs,
     /// Held while a change is made.
@@ -32,6 +34,9 @@ pub(crate) struct Ledger {
     /// Held to show a write, and shared to look at several partitions: so a reader sees a transaction whole.
     shown: RwLock<()>,
 }
+
+/// The most bytes of a note beside a position, as Kafka has it by default.
+const LONGEST_NOTE: usize = 4096;
 
 /// The extents of the partitions a run of writes adds to, as they will be.
 type Drafts = BTreeMap<u32, (Arc<Partition>, Extent)>;
@@ -42,13 +47,16 @@ impl Ledger {
         storage: Box<dyn Storage>,
         catalog: Catalog,
         positions: Positions,
+        declared: DeclaredReads,
+        first_generation: u64,
     ) -> Self {
-        let groups = Groups::new(config.entropy.clone(), &*config.clock);
+        let groups = Groups::new(config.entropy.clone(), first_generation);
         Self {
             config,
             storage,
             catalog,
             positions,
+            declared,
             groups,
             epochs: Epochs::default(),
             order: Mutex::default(),
@@ -82,6 +90,8 @@ impl Ledger {
         match request {
             Request::CreateTopic(config) => self.create_topic(config)?,
             Request::DeleteTopic(topic) => self.delete_topic(topic)?,
+            Request::DeleteRecords(before) => self.delete_records(before)?,
+            Request::DeclareReads { group, reads } => self.declare_reads(group, reads)?,
             Request::DeleteGroup { group, now } => self.delete_group(group, *now)?,
             Request::Enlist(id) => return Ok(Answer::Enlisted(self.epochs.enlist(id.clone()))),
             Request::Clean => self.clean_all()?,
@@ -92,7 +102,7 @@ impl Ledger {
 
     fn create_topic(&self, config: &TopicConfig) -> Result<(), BrokerError> {
         topic::validate(config)?;
-        let topic = self.catalog.draft(config)?;
+        let topic = self.catalog.draft(config, self.config.tombstone_retention)?;
         let next_partition = self.catalog.next_partition();
         self.storage.apply(&[Step::CreateTopic { topic: topic.clone(), next_partition }])?;
         self.catalog.insert(topic);
@@ -122,16 +132,50 @@ impl Ledger {
         Ok(())
     }
 
+    fn delete_records(&self, before: &[(TopicPartition, Offset)]) -> Result<(), BrokerError> {
+        let mut partitions = Vec::with_capacity(before.len());
+        for (place, offset) in before {
+            let partition = self.catalog.partition(place)?;
+            if partition.cleanup == Cleanup::Compact {
+                let topic = &place.topic;
+                return Err(BrokerError::InvalidState(format!(
+                    "topic `{topic}` is compacted: its records go by their keys"
+                )));
+            }
+            let extent = *partition.extent.lock();
+            if offset.get() > extent.end {
+                return Err(BrokerError::OffsetOutOfRange {
+                    partition: place.clone(),
+                    offset: *offset,
+                    start: Offset::new(extent.start),
+                    end: Offset::new(extent.end),
+                });
+            }
+            partitions.push((partition, offset.get()));
+        }
+        partitions.iter().try_for_each(|(partition, offset)| partition.cleaner.lock().delete(self, partition, *offset))
+    }
+
+    fn declare_reads(&self, group: &Arc<str>, reads: &[Reads]) -> Result<(), BrokerError> {
+        if self.declared.of_group(group) != reads {
+            self.storage.apply(&[Step::Reads { group: group.clone(), reads: reads.to_vec() }])?;
+            self.declared.set(group, reads.to_vec());
+        }
+        Ok(())
+    }
+
     fn delete_group(&self, group: &Arc<str>, now: Instant) -> Result<(), BrokerError> {
         self.groups.check_empty(group, now, &self.catalog)?;
         let places = self.positions.of_group(group);
-        let mut steps = Vec::with_capacity(places.len());
+        let mut steps = Vec::with_capacity(places.len() + 1);
         for place in &places {
             let partition = self.catalog.partition(place)?;
             steps.push(Step::Position { group: group.clone(), partition, committed: None });
         }
+        steps.push(Step::Reads { group: group.clone(), reads: Vec::new() });
         self.storage.apply(&steps)?;
         places.iter().for_each(|place| self.positions.set(group, place, None));
+        self.declared.set(group, Vec::new());
         Ok(())
     }
 
@@ -206,12 +250,28 @@ impl Ledger {
         if let Some(epoch) = &write.epoch {
             epoch.check()?;
         }
+        let latest = self.config.clock.now() + self.config.max_timestamp_ahead;
         for append in &write.appends {
             append.partition.alive()?;
+            if append.batches.iter().any(|batch| batch.newest() > latest.millis()) {
+                return Err(BrokerError::RecordRefused {
+                    topic: append.partition.place.topic.clone(),
+                    reason: format!(
+                        "its timestamp is more than {:?} after the broker's clock: correct the timestamp, or raise \
+                         EmbeddedConfig::max_timestamp_ahead",
+                        self.config.max_timestamp_ahead
+                    ),
+                });
+            }
         }
         for committed in &write.positions {
             if let Some(member) = &committed.member {
                 self.groups.check(member, write.now, &self.catalog)?;
+            }
+            let too_long = |(_, offset): &&(_, CommittedOffset)| offset.metadata.len() > LONGEST_NOTE;
+            if let Some((place, offset)) = committed.offsets.iter().find(too_long) {
+                let (partition, size) = (place.clone(), offset.metadata.len());
+                return Err(BrokerError::NoteTooLong { partition, size, limit: LONGEST_NOTE });
             }
         }
         Ok(())
@@ -238,7 +298,7 @@ impl Ledger {
                     Step::Position { group, partition, committed } => {
                         self.positions.set(group, &partition.place, committed.clone());
                     }
-                    Step::Replace { .. } | Step::CreateTopic { .. } | Step::DeleteTopic(_) => {}
+                    Step::Replace { .. } | Step::Reads { .. } | Step::CreateTopic { .. } | Step::DeleteTopic(_) => {}
                 }
             }
         }

@@ -40,6 +40,7 @@ mod catalog;
 mod cleaner;
 mod compaction;
 mod config;
+mod declared;
 mod epoch;
 mod group;
 mod handle;

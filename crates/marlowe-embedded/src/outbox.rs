@@ -93,8 +93,9 @@ impl Line {
     #[cold]
     fn refuse(&self, record: &NewRecord<'_>, limit: RecordLimit) -> BrokerError {
         let topic = &self.partition.place.topic;
-        let keyless = || {
-            BrokerError::InvalidState(format!("topic `{topic}` is compacted, by key: a record for it must have one"))
+        let keyless = || BrokerError::RecordRefused {
+            topic: topic.clone(),
+            reason: "the topic is compacted by key, and the record has none".to_owned(),
         };
         limit.check(topic, record).err().unwrap_or_else(keyless)
     }

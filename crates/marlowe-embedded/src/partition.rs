@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Cleanup, TopicPartition};
 use parking_lot::Mutex;
@@ -28,6 +29,8 @@ pub(crate) struct Partition {
     pub(crate) id: u32,
     pub(crate) place: TopicPartition,
     pub(crate) cleanup: Cleanup,
+    /// How long compaction keeps a tombstone after it first met it.
+    pub(crate) tombstone_retention: Duration,
     /// Written by whoever holds the ledger's order; the bounds below are what readers see of it.
     pub(crate) extent: Mutex<Extent>,
     pub(crate) cleaner: Mutex<Cleaner>,
@@ -38,11 +41,18 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(id: u32, place: TopicPartition, cleanup: Cleanup, extent: Extent) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        place: TopicPartition,
+        cleanup: Cleanup,
+        tombstone_retention: Duration,
+        extent: Extent,
+    ) -> Self {
         Self {
             id,
             place,
             cleanup,
+            tombstone_retention,
             extent: Mutex::new(extent),
             cleaner: Mutex::default(),
             start: AtomicU64::new(extent.start),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use marlowe_broker::{CommittedOffset, TopicPartition};
+use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 use parking_lot::Mutex;
 
 /// The groups' committed positions.
@@ -30,6 +30,13 @@ impl Positions {
                 }
             }
         }
+    }
+
+    /// The groups that have a position in a partition, with it.
+    pub(crate) fn at(&self, place: &TopicPartition) -> Vec<(Arc<str>, Offset)> {
+        let groups = self.groups.lock();
+        let positions = groups.iter().filter_map(|(group, positions)| Some((group, positions.get(place)?)));
+        positions.map(|(group, committed)| (group.clone(), committed.offset)).collect()
     }
 
     /// Where `group` has positions.

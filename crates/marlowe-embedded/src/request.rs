@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, CommittedOffset, GroupMetadata, Offset, TopicConfig, TopicPartition};
+use marlowe_broker::{BrokerError, CommittedOffset, GroupMetadata, Offset, Reads, TopicConfig, TopicPartition};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -13,6 +13,13 @@ pub(crate) enum Request {
     Write(Write),
     CreateTopic(TopicConfig),
     DeleteTopic(Arc<str>),
+    /// Deletes what lies before the offsets.
+    DeleteRecords(Vec<(TopicPartition, Offset)>),
+    /// A group says what it reads.
+    DeclareReads {
+        group: Arc<str>,
+        reads: Vec<Reads>,
+    },
     DeleteGroup {
         group: Arc<str>,
         now: Instant,

@@ -34,8 +34,8 @@ impl Staging {
         for header in record.headers {
             self.data.extend_from_slice(&(header.name.len() as u32).to_le_bytes());
             self.data.extend_from_slice(header.name.as_bytes());
-            self.data.extend_from_slice(&(header.value.len() as u32).to_le_bytes());
-            self.data.extend_from_slice(header.value);
+            self.data.extend_from_slice(&header.value.map_or(NULL, |value| value.len() as u32).to_le_bytes());
+            self.data.extend_from_slice(header.value.unwrap_or_default());
         }
     }
 

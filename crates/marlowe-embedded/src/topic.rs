@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Partition as Number, TopicConfig, TopicDescription, TopicPartition};
 
@@ -7,20 +8,29 @@ use crate::partition::{Extent, Partition};
 /// A topic and its partitions.
 pub(crate) struct Topic {
     pub(crate) description: TopicDescription,
+    /// How long it keeps tombstones, if that was said of it: otherwise the broker's setting counts.
+    pub(crate) own_tombstone_retention: Option<Duration>,
     pub(crate) partitions: Vec<Arc<Partition>>,
 }
 
 impl Topic {
     /// The topic whose partitions have the ids from `first` on.
-    pub(crate) fn new(description: TopicDescription, first: u32, extents: &[Extent]) -> Self {
+    pub(crate) fn new(config: &TopicConfig, default_retention: Duration, first: u32, extents: &[Extent]) -> Self {
+        let description = TopicDescription {
+            name: config.name.clone(),
+            partitions: config.partitions,
+            cleanup: config.cleanup,
+            tombstone_retention: config.tombstone_retention.unwrap_or(default_retention),
+        };
         let partitions = Number::all(description.partitions)
             .map(|number| {
                 let place = TopicPartition::new(description.name.clone(), number);
                 let extent = extents.get(number.index()).copied().unwrap_or_default();
-                Arc::new(Partition::new(first + number.get(), place, description.cleanup, extent))
+                let TopicDescription { cleanup, tombstone_retention, .. } = description;
+                Arc::new(Partition::new(first + number.get(), place, cleanup, tombstone_retention, extent))
             })
             .collect();
-        Self { description, partitions }
+        Self { description, own_tombstone_retention: config.tombstone_retention, partitions }
     }
 
     pub(crate) fn partition(&self, number: Number) -> Result<&Arc<Partition>, BrokerError> {

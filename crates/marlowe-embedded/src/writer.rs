@@ -47,16 +47,21 @@ impl Writer {
         }
     }
 
-    /// Whether all that was submitted is done.
+    /// Whether the thread has ended before its time, by a panic: nothing is written any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.queue.state.lock().ended
+    }
+
+    /// Whether all that was submitted is done, and what is submitted will be.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.queue.state.lock();
-        state.waiting.is_empty() && !state.busy
+        state.waiting.is_empty() && !state.busy && !state.ended
     }
 }
 
 impl Queue {
     fn serve(&self, ledger: &Ledger) {
-        let _ended = Ended(self);
+        let _ended = Ended(self, ledger);
         loop {
             let submissions = {
                 let mut state = self.state.lock();
@@ -75,8 +80,8 @@ impl Queue {
     }
 }
 
-/// However the thread ends, nobody is left waiting for it.
-struct Ended<'a>(&'a Queue);
+/// However the thread ends, nobody is left waiting for it, and the members of groups learn it.
+struct Ended<'a>(&'a Queue, &'a Ledger);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
@@ -84,6 +89,8 @@ impl Drop for Ended<'_> {
         state.ended = true;
         state.busy = false;
         state.waiting.clear();
+        drop(state);
+        self.1.groups.wake_all();
     }
 }
 

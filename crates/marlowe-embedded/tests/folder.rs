@@ -22,6 +22,60 @@ fn refused(opened: Result<EmbeddedBroker, BrokerError>) -> String {
     }
 }
 
+/// A clock that panics on the writer's thread once it is told to.
+#[derive(Default)]
+struct Trap(std::sync::atomic::AtomicBool);
+
+impl marlowe_broker::Clock for Trap {
+    fn now(&self) -> marlowe_broker::Timestamp {
+        let here = std::thread::current().name() == Some("marlowe-writer");
+        assert!(!(here && self.0.load(std::sync::atomic::Ordering::SeqCst)), "the clock is broken");
+        marlowe_broker::Timestamp::from_millis(1_000_000)
+    }
+}
+
+#[tokio::test]
+async fn n3_1_a_panic_of_the_writer_fails_what_waits_and_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Trap::default());
+    let config = EmbeddedConfig { clock: clock.clone(), ..EmbeddedConfig::default() };
+    let broker = EmbeddedBroker::open(folder.path(), config).unwrap();
+    let cleanup = Cleanup::Delete { retention: Some(Duration::from_secs(1)) };
+    broker.create_topic(TopicConfig::new("topic", 1).cleanup(cleanup)).await.unwrap();
+    produce(&broker, &place("topic", 0), 5, &[("a", Some("1"))]).await.unwrap();
+    let mut member = broker.join(GroupConfig::new("group", vec!["topic".into()])).await.unwrap();
+    member.next().await.unwrap();
+    clock.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let within = Duration::from_secs(5);
+    let (waits, told) = tokio::join!(broker.clean(), tokio::time::timeout(within, member.next()));
+    assert!(waits.unwrap_err().to_string().contains("marlowe-writer"), "what is in hand fails");
+    assert!(told.expect("members learn it at once").is_err());
+    let there = place("topic", 0);
+    let later = produce(&broker, &there, 5, &[("b", Some("1"))]);
+    assert!(tokio::time::timeout(within, later).await.unwrap().is_err(), "what comes fails");
+    let asked = [place("topic", 0)];
+    let committed = tokio::time::timeout(within, broker.committed("group", &asked));
+    assert!(committed.await.unwrap().is_err(), "what waits for earlier writes fails");
+}
+
+#[tokio::test]
+async fn n3_5_generations_grow_when_the_clock_is_set_back_between_openings() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for millis in [2_000_000_000_000, 1_000_000_000_000, 0] {
+        let clock = Arc::<exchange::HandClock>::default();
+        clock.advance(Duration::from_millis(millis));
+        let config = EmbeddedConfig { clock, ..EmbeddedConfig::default() };
+        let broker = EmbeddedBroker::open(folder.path(), config).unwrap();
+        let _ = broker.create_topic(TopicConfig::new("topic", 1)).await;
+        let mut member = broker.join(GroupConfig::new("group", vec!["topic".into()])).await.unwrap();
+        member.next().await.unwrap();
+        let generation = member.metadata().current().generation;
+        assert!(generation > last, "{generation} after {last}");
+        last = generation;
+    }
+}
+
 #[tokio::test]
 async fn all_is_there_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -59,6 +59,8 @@ pub(crate) struct Attendant {
     /// When it may join anew at the earliest.
     absent_until: Option<Instant>,
     fencings: Fencings,
+    /// It was told that no broker answers.
+    told_unreached: bool,
 }
 
 impl Attendant {
@@ -89,6 +91,7 @@ impl Attendant {
             is_leaving: false,
             absent_until: None,
             fencings,
+            told_unreached: false,
         })
     }
 
@@ -145,6 +148,18 @@ impl Attendant {
         if !self.revoked.is_empty() && !self.client.is_member() {
             self.decided(Rebalanced::Lost, Vec::new());
         }
+        self.see_whether_a_broker_answers();
+    }
+
+    /// A worker that has nothing to do has this one alone to tell it that the brokers stay away.
+    fn see_whether_a_broker_answers(&mut self) {
+        let patience = self.cluster.config.patience;
+        let is_overdue = self.client.unreached_since().is_some_and(|since| since.elapsed() >= patience);
+        if is_overdue && !self.told_unreached {
+            let reason = format!("no broker answers; waited {patience:?} for one");
+            self.tell_quietly(Err(self.cluster.unavailable("membership of the group", &reason)));
+        }
+        self.told_unreached = is_overdue;
     }
 
     /// One that came back under its name may have been about to give something up, which is nobody's now: the group shares out

@@ -75,6 +75,10 @@ impl Broker for KafkaBroker {
         Box::pin(self.cluster.offsets(topic, partitions, spec))
     }
 
+    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(self.cluster.delete_records(before))
+    }
+
     fn committed<'a>(
         &'a self,
         group: &'a str,

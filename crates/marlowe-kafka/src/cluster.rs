@@ -89,8 +89,8 @@ impl Cluster {
             .await?;
             let trouble = troubles.0.lock().take();
             let failure = match answer {
-                Ok(metadata) if metadata.brokers > 0 => {
-                    cluster.brokers.store(metadata.brokers, Ordering::Relaxed);
+                Ok(metadata) if !metadata.brokers.is_empty() => {
+                    cluster.brokers.store(metadata.brokers.len(), Ordering::Relaxed);
                     return Ok(cluster);
                 }
                 Ok(_) => Failure { reason: "it has no broker yet".into(), ..Failure::of(Code::TIMED_OUT) },
@@ -130,9 +130,9 @@ impl Cluster {
     /// How many brokers it had when it was last looked at.
     pub(crate) fn brokers(&self) -> usize {
         match self.lookups.metadata(None, REQUEST) {
-            Ok(metadata) if metadata.brokers > 0 => {
-                self.brokers.store(metadata.brokers, Ordering::Relaxed);
-                metadata.brokers
+            Ok(metadata) if !metadata.brokers.is_empty() => {
+                self.brokers.store(metadata.brokers.len(), Ordering::Relaxed);
+                metadata.brokers.len()
             }
             _ => self.brokers.load(Ordering::Relaxed).max(1),
         }

@@ -17,6 +17,9 @@ use features::missing_feature;
 pub use setting::KafkaSetting;
 use setting::{is_secret, refuse_reserved, shown};
 
+/// The longest wait for a broker.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Variables of the environment that begin so are settings.
 const VARIABLES: &str = "MARLOWE_KAFKA_";
 
@@ -160,6 +163,16 @@ impl KafkaConfig {
     /// # Errors
     /// Which it does not take, and why.
     pub fn check(&self) -> Result<(), KafkaConfigError> {
+        if self.patience > LONGEST_PATIENCE {
+            let reason = format!("{:?} is beyond any use: use at most a day", self.patience);
+            return Err(KafkaConfigError::OutOfBounds { what: "patience", reason });
+        }
+        if let Some(replicas) = self.replicas
+            && (replicas == 0 || replicas > i16::MAX as u16)
+        {
+            let reason = format!("{replicas} copies cannot be: use at least 1, and no more than there are brokers");
+            return Err(KafkaConfigError::OutOfBounds { what: "replicas", reason });
+        }
         for (name, value) in &self.settings {
             refuse_reserved(name)?;
             let refused = |reason: String| KafkaConfigError::Setting {

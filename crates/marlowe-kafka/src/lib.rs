@@ -20,6 +20,7 @@ mod batch;
 mod broker;
 mod cluster;
 mod config;
+mod deletions;
 mod error;
 mod fencings;
 mod members;
@@ -34,6 +35,7 @@ mod subscription;
 mod topics;
 mod transaction;
 mod transactional;
+mod waiting;
 mod writer;
 
 pub use broker::KafkaBroker;

@@ -39,7 +39,7 @@ impl Destinations {
 pub(crate) struct Outgoing {
     bytes: Vec<u8>,
     records: Vec<Record>,
-    headers: Vec<(Range<usize>, Range<usize>)>,
+    headers: Vec<KeptHeader>,
 }
 
 struct Record {
@@ -49,6 +49,9 @@ struct Record {
     value: Option<Range<usize>>,
     headers: Range<usize>,
 }
+
+/// Where a header's name and value are.
+type KeptHeader = (Range<usize>, Option<Range<usize>>);
 
 impl Outgoing {
     pub(crate) fn push(&mut self, to: Destination, record: &NewRecord<'_>) {
@@ -67,8 +70,9 @@ impl Outgoing {
     fn keep_headers(&mut self, headers: &[Header<'_>]) -> Range<usize> {
         if let Some(last) = self.records.last() {
             let known = &self.headers[last.headers.clone()];
-            let is_same = |(header, (name, value)): (&Header<'_>, &(Range<usize>, Range<usize>))| {
-                header.name.as_bytes() == &self.bytes[name.clone()] && header.value == &self.bytes[value.clone()]
+            let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
+            let is_same = |(header, (name, value)): (&Header<'_>, &KeptHeader)| {
+                header.name.as_bytes() == bytes(name) && header.value == value.as_ref().map(bytes)
             };
             if known.len() == headers.len() && headers.iter().zip(known).all(is_same) {
                 return last.headers.clone();
@@ -76,7 +80,7 @@ impl Outgoing {
         }
         let first = self.headers.len();
         for header in headers {
-            let pair = (self.keep(header.name.as_bytes()), self.keep(header.value));
+            let pair = (self.keep(header.name.as_bytes()), header.value.map(|value| self.keep(value)));
             self.headers.push(pair);
         }
         first..self.headers.len()
@@ -110,7 +114,7 @@ impl Outgoing {
             .iter()
             .map(|(name, value)| Header {
                 name: std::str::from_utf8(bytes(name)).expect("it was text when it was sent"),
-                value: bytes(value),
+                value: value.as_ref().map(bytes),
             })
             .collect();
         let record = NewRecord {

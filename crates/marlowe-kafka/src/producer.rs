@@ -6,6 +6,7 @@ use crate::background::in_background;
 use crate::cluster::Cluster;
 use crate::native::{Code, Configuration};
 use crate::outgoing::{Destinations, Outgoing};
+use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
 /// A producer without transactions; idempotent.
@@ -59,7 +60,9 @@ impl Work {
             return Err(undelivered(cluster, failure.code, &destinations[tag]));
         }
         // Each record is delivered or given up in the time that `message.timeout.ms` says.
+        let mut waiting = Waiting::for_brokers("a producer".into(), "writing");
         while let Err(failure) = writer.client.flush(STEP) {
+            waiting.tell(&failure.reason);
             if failure.code != Code::TIMED_OUT || !wanted.is_wanted() {
                 return Err(cluster.trial("writing").failed(&failure));
             }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{BrokerError, Cleanup, Partition, TopicConfig, TopicDescription, TopicPartition};
+use marlowe_broker::{BrokerError, Cleanup, Partition, TopicConfig, TopicDescription, TopicPartition, Turnover};
 use parking_lot::RwLock;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -17,8 +17,15 @@ use crate::native::TopicMetadata;
 /// How soon to look again whether a topic is there as it should be.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// How long brokers that have not learnt of a change yet are waited for.
+const AGREE_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long a request of an administrator may take.
 const REQUEST: Duration = Duration::from_secs(30);
+
+/// The setting that says how long compaction keeps a tombstone, and what it is where nobody says anything.
+const TOMBSTONE_RETENTION: &str = "delete.retention.ms";
+const KAFKAS_TOMBSTONE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Kafka's own topics begin so.
 const INTERNAL: &str = "__";
@@ -116,6 +123,25 @@ impl Cluster {
         if let Some(retention) = &retention {
             topic = topic.set("retention.ms", retention);
         }
+        if let Cleanup::Delete { retention: None } = config.cleanup {
+            // Whatever the cluster's default is.
+            topic = topic.set("retention.bytes", "-1");
+        }
+        let segment_bytes = config.segment_bytes.map(|bytes| bytes.to_string());
+        if let Some(bytes) = &segment_bytes {
+            topic = topic.set("segment.bytes", bytes);
+        }
+        let max_message_bytes = config.max_message_bytes.map(|bytes| bytes.to_string());
+        if let Some(bytes) = &max_message_bytes {
+            topic = topic.set("max.message.bytes", bytes);
+        }
+        let tombstone_retention = config.tombstone_retention.map(|retention| retention.as_millis().to_string());
+        if let Some(retention) = &tombstone_retention {
+            topic = topic.set(TOMBSTONE_RETENTION, retention);
+        }
+        for (name, value) in turnover_settings(config.turnover) {
+            topic = topic.set(name, value);
+        }
         let mut tries = Tries::new(self.config.patience);
         let created = loop {
             match self.admin()?.create_topics([&topic], &options()).await {
@@ -140,8 +166,8 @@ impl Cluster {
             Ok(None) => return Err(invalid("the cluster gave no answer".into())),
             Err(error) => return Err(self.unavailable("creating a topic", &error)),
         }
-        // Its brokers learn of it one after the other.
-        self.wait_until(&config.name, |found| found.as_ref().is_some_and(|topic| topic.is_led)).await
+        self.wait_until(&config.name, |found| found.as_ref().is_some_and(|topic| topic.is_led)).await?;
+        self.all_brokers_agree_on(&config.name).await
     }
 
     pub(crate) async fn delete_topic(self: &Arc<Self>, topic: &str) -> Result<(), BrokerError> {
@@ -169,7 +195,43 @@ impl Cluster {
             Err(error) => return Err(self.unavailable("deleting a topic", &error)),
         }
         self.topics.forget(topic);
-        self.wait_until(topic, |found| found.is_none()).await
+        self.wait_until(topic, |found| found.is_none()).await?;
+        self.all_brokers_agree_on(topic).await
+    }
+
+    /// Waits until all brokers say the same of a topic that was created or deleted just now: they learn of it one after the
+    /// other, and the next question may go to any of them. A group's coordinator forgets the positions in a deleted topic
+    /// before it learns of the next one of that name.
+    async fn all_brokers_agree_on(self: &Arc<Self>, topic: &str) -> Result<(), BrokerError> {
+        let (cluster, topic) = (self.clone(), topic.to_owned());
+        in_background("topics", move || {
+            let until = Instant::now() + AGREE_WITHIN.min(cluster.config.patience);
+            while !cluster.agree_on(&topic) {
+                // A broker that does not answer is no reason to go no further: what it does not know is asked for again.
+                if Instant::now() >= until {
+                    tracing::info!("not all brokers know yet what was done to topic `{topic}`");
+                    break;
+                }
+                std::thread::park_timeout(LOOK_AGAIN);
+            }
+        })
+        .await
+    }
+
+    /// Whether all brokers that are alive say the same of a topic. Blocks.
+    fn agree_on(&self, topic: &str) -> bool {
+        let brokers = match self.lookups.metadata(Some(topic), AGREE_WITHIN) {
+            Ok(metadata) => metadata.brokers,
+            Err(_) => return false,
+        };
+        if brokers.len() == 1 {
+            return true;
+        }
+        let mut ids = brokers.iter().map(|broker| self.lookups.topic_id_at(*broker, topic, AGREE_WITHIN));
+        match ids.next() {
+            Some(Ok(first)) => ids.all(|id| id.is_ok_and(|id| id == first)),
+            _ => false,
+        }
     }
 
     async fn wait_until(
@@ -251,13 +313,16 @@ impl Cluster {
                 name: topic.name.into(),
                 partitions: topic.partitions,
                 cleanup: cleanup_of(setting("cleanup.policy").as_deref(), setting("retention.ms").as_deref()),
+                tombstone_retention: setting(TOMBSTONE_RETENTION)
+                    .and_then(|retention| retention.parse().ok())
+                    .map_or(KAFKAS_TOMBSTONE_RETENTION, Duration::from_millis),
             });
         }
         descriptions.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(descriptions)
     }
 
-    fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, BrokerError> {
+    pub(crate) fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, BrokerError> {
         self.admin.get_or_try_init(|| {
             self.lookups_configuration()
                 .client_config()
@@ -296,18 +361,18 @@ impl Cluster {
 }
 
 /// Tries of an administrator's request, while what fails passes: a connection that broke, a controller that moves.
-struct Tries {
+pub(crate) struct Tries {
     deadline: Instant,
     failed: u32,
 }
 
 impl Tries {
-    fn new(patience: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         Self { deadline: Instant::now() + patience, failed: 0 }
     }
 
     /// Whether to try again after this error; waits a little then.
-    async fn another(&mut self, error: &KafkaError) -> bool {
+    pub(crate) async fn another(&mut self, error: &KafkaError) -> bool {
         let passes = matches!(
             error,
             KafkaError::AdminOp(
@@ -318,6 +383,8 @@ impl Tries {
                     | RDKafkaErrorCode::TimedOutQueue
                     | RDKafkaErrorCode::RequestTimedOut
                     | RDKafkaErrorCode::NotController
+                    | RDKafkaErrorCode::NotLeaderForPartition
+                    | RDKafkaErrorCode::LeaderNotAvailable
                     | RDKafkaErrorCode::Resolve
                     | RDKafkaErrorCode::WaitingForCoordinator
                     | RDKafkaErrorCode::CoordinatorNotAvailable
@@ -334,7 +401,7 @@ impl Tries {
     }
 }
 
-fn options() -> AdminOptions {
+pub(crate) fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST))
 }
 
@@ -360,6 +427,15 @@ fn settings_of(cleanup: Cleanup) -> (&'static str, Option<String>) {
     }
 }
 
+/// Segments are small, so that what is out of date is soon in a closed one; and what marks the ends of transactions in it
+/// goes a minute later.
+fn turnover_settings(turnover: Turnover) -> &'static [(&'static str, &'static str)] {
+    match turnover {
+        Turnover::Ordinary => &[],
+        Turnover::High => &[("segment.bytes", "1048576"), ("delete.retention.ms", "60000")],
+    }
+}
+
 fn cleanup_of(policy: Option<&str>, retention: Option<&str>) -> Cleanup {
     let policy = policy.unwrap_or("delete");
     let retention = retention.and_then(|retention| retention.parse().ok()).map(Duration::from_millis);
@@ -369,3 +445,6 @@ fn cleanup_of(policy: Option<&str>, retention: Option<&str>) -> Cleanup {
         (false, _, retention) => Cleanup::Delete { retention },
     }
 }
+
+#[cfg(test)]
+mod tests;

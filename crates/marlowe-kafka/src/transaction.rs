@@ -5,8 +5,9 @@ use marlowe_broker::{BrokerError, GroupMetadata, TopicPartition, Written};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::native::{Configuration, Failure, Identity, Place, Places, Remedy};
+use crate::native::{Configuration, Failure, Identity, Place, Remedy};
 use crate::outgoing::Outgoing;
+use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
 /// How long a coordinator may take to answer before it is asked again.
@@ -128,8 +129,12 @@ impl Transaction {
             return Ok(Written::default());
         }
         let deadline = Instant::now() + self.cluster.config.patience.max(Duration::from_secs(60));
+        let mut waiting = Waiting::for_brokers(self.who(), "committing");
         loop {
-            match self.attempt(destinations, wanted, deadline).map_err(|failed| self.explained(failed, destinations)) {
+            match self
+                .attempt(destinations, wanted, deadline, &mut waiting)
+                .map_err(|failed| self.explained(failed, destinations))
+            {
                 Ok(written) => {
                     self.outgoing.clear();
                     self.positions = None;
@@ -137,8 +142,15 @@ impl Transaction {
                     return Ok(written);
                 }
                 Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline && !self.is_over() => {
-                    tracing::info!("{}: {}; the transaction is made again", self.who(), failure.reason);
                     self.abort_client(wanted, deadline)?;
+                    // What became of each record is known only now: the client may give up a transaction before it tells.
+                    if let Err(Failed::Told(refused)) = self.delivered(destinations) {
+                        self.outgoing.clear();
+                        self.positions = None;
+                        return Err(refused);
+                    }
+                    tracing::info!("{}: {}; the transaction is made again", self.who(), failure.reason);
+                    waiting.tell(&failure.reason);
                     self.writer.forget();
                 }
                 Err(failed) => {
@@ -177,12 +189,17 @@ impl Transaction {
         destinations: &[TopicPartition],
         wanted: &Wanted,
         deadline: Instant,
+        waiting: &mut Waiting,
     ) -> Result<Written, Failed> {
         self.give(destinations, wanted)?;
         if let Some(positions) = &self.positions {
             let (places, identity) = positions.resolve(&self.cluster).map_err(Failed::Told)?;
-            let places = Places::of(&places);
-            let sent = self.retried(wanted, deadline, |writer| writer.client.send_offsets(&places, &identity, ANSWER));
+            let sent = self
+                .retried(wanted, deadline, waiting, |writer| writer.client.send_offsets(&places, &identity, ANSWER));
+            if let Err(Failed::Again(Failure { remedy: Remedy::Replace, .. })) = &sent {
+                // The client does not come back. The next one ends the transaction that this one has open.
+                (self.given, self.is_spent) = (None, true);
+            }
             if let Err(Failed::Again(failure)) = &sent
                 && failure.code.is_old_generation()
                 && !positions.has_moved_on(&self.cluster, &identity, wanted)
@@ -191,7 +208,7 @@ impl Transaction {
             }
             sent?;
         }
-        self.retried(wanted, deadline, |writer| writer.client.commit_transaction(ANSWER)).map_err(
+        self.retried(wanted, deadline, waiting, |writer| writer.client.commit_transaction(ANSWER)).map_err(
             |failed| match failed {
                 Failed::Unanswered(reason) => Failed::Left(BrokerError::Unknown { operation: "commit", reason }),
                 failed => failed,
@@ -238,7 +255,7 @@ impl Transaction {
     fn delivered(&self, destinations: &[TopicPartition]) -> Result<Written, Failed> {
         self.writer.written().map_err(|(code, tag)| {
             let failure = Failure::of(code);
-            if code.is_too_large() || code.is_unknown_topic() || code.is_refused() {
+            if code.is_for_good() {
                 return Failed::Told(undelivered(&self.cluster, code, &destinations[tag]));
             }
             match self.writer.client.fatal() {
@@ -253,6 +270,7 @@ impl Transaction {
         &self,
         wanted: &Wanted,
         deadline: Instant,
+        waiting: &mut Waiting,
         call: impl Fn(&Writer) -> Result<(), Failure>,
     ) -> Result<(), Failed> {
         loop {
@@ -266,7 +284,7 @@ impl Transaction {
                         let patience = self.cluster.config.patience;
                         return Err(Failed::Unanswered(format!("{}; it was waited for {patience:?}", failure.reason)));
                     }
-                    tracing::debug!("{}: {}; trying again", self.who(), failure.reason);
+                    waiting.tell(&failure.reason);
                 }
                 Err(failure) => return Err(self.failed(failure)),
             }
@@ -284,7 +302,7 @@ impl Transaction {
             _ if failure.code.is_old_generation() => Failed::Again(failure),
             _ if failure.code.is_fenced() => fenced(&failure.reason),
             _ if failure.code.is_refused() => Failed::Told(self.cluster.trial("committing").failed(&failure)),
-            Remedy::Abort => Failed::Again(failure),
+            Remedy::Abort | Remedy::Replace => Failed::Again(failure),
             _ => Failed::Told(self.cluster.trial("committing").failed(&failure)),
         }
     }

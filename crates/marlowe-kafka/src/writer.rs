@@ -39,7 +39,11 @@ impl Observer for Deliveries {
             Some(code) => {
                 // Of a client that is in use only a partition's handle is destroyed: the partition is there no more.
                 let code = if code == Code::DESTROYED { Code::UNKNOWN_PARTITION } else { code };
-                delivered.failed.get_or_insert((tag, code));
+                // Of a transaction that is given up, the other records fail for it.
+                let is_cause = code.is_for_good() && !delivered.failed.is_some_and(|(_, first)| first.is_for_good());
+                if is_cause || delivered.failed.is_none() {
+                    delivered.failed = Some((tag, code));
+                }
             }
             None => {
                 if delivered.ends.len() <= tag {
@@ -77,7 +81,7 @@ impl Writer {
         const OVERHEAD: usize = 36;
         let set = cluster.config.settings.get("message.max.bytes").and_then(|limit| limit.parse().ok());
         let bytes = set.unwrap_or(DEFAULT).saturating_sub(OVERHEAD);
-        RecordLimit { bytes, setting: "message.max.bytes, and max.message.bytes of the topic" }
+        RecordLimit { bytes, setting: "message.max.bytes (--max-message-bytes), and max.message.bytes of the topic" }
     }
 
     /// Hands over the records of `outgoing` from `from` on.
@@ -167,7 +171,21 @@ pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) ->
         // For the client it was not.
         return BrokerError::TooLargeForTopic { topic: at.topic.clone() };
     }
+    if code.is_refused_record() {
+        return BrokerError::RecordRefused { topic: at.topic.clone(), reason: refusal(code) };
+    }
     cluster.trial("writing").failed_at(&code.into(), at)
+}
+
+/// Tells why the brokers refuse a record for good, and what to do where that is known.
+fn refusal(code: Code) -> String {
+    let advice = if code == Code::INVALID_TIMESTAMP {
+        "; its timestamp is further from the broker's clock than the topic's message.timestamp.after.max.ms (Kafka's \
+         default: 1 h) or message.timestamp.before.max.ms allows: correct the timestamp, or raise the setting"
+    } else {
+        ""
+    };
+    format!("{code}{advice}")
 }
 
 #[cfg(test)]

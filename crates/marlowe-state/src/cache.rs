@@ -66,6 +66,8 @@ impl Flags {
     pub(crate) const WILL_BE_STORED: u8 = 8;
     /// Used since the clock's hand last passed.
     pub(crate) const USED: u8 = 16;
+    /// The store has a row of that key whose value does not decode. The cached value is `None` then.
+    pub(crate) const UNREADABLE: u8 = 32;
 
     pub(crate) fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
@@ -84,7 +86,21 @@ impl Flags {
     }
 }
 
+/// What the store has at a key.
+pub(crate) enum Stored<V> {
+    Absent,
+    Present(V),
+    /// There is a row, and its value does not decode.
+    Unreadable,
+}
+
 impl<K, V> CachedRow<K, V> {
+    /// Whether the finished events have left a row here, readable or not.
+    #[inline]
+    pub(crate) fn is_present(&self) -> bool {
+        self.value.is_some() || self.flags.has(Flags::UNREADABLE)
+    }
+
     fn may_go(&self) -> bool {
         self.key.is_some() && self.pins == 0 && !self.flags.has(Flags::DIRTY | Flags::IN_FLIGHT)
     }
@@ -132,14 +148,24 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     }
 
     /// Puts a row into the cache that is not there; clean rows make room for it.
-    pub(crate) fn insert(&mut self, key: K, value: Option<V>) -> Slot {
+    pub(crate) fn insert(&mut self, key: K, stored: Stored<V>) -> Slot {
         // Two for one, so that a cache that has grown past its bound comes down to it again.
         if let Some(excess) = (self.index.len() + 1).checked_sub(self.bound).filter(|excess| *excess > 0) {
             self.evict(STEPS_PER_ROW, excess.min(2));
         }
         let hash = self.hash(&key);
         let mut flags = Flags::default();
-        flags.put(Flags::STORED, value.is_some());
+        let value = match stored {
+            Stored::Absent => None,
+            Stored::Present(value) => {
+                flags.set(Flags::STORED);
+                Some(value)
+            }
+            Stored::Unreadable => {
+                flags.set(Flags::STORED | Flags::UNREADABLE);
+                None
+            }
+        };
         let row = CachedRow { key: Some(key), value, version: 0, pins: 0, flags };
         let slot = match self.vacant.pop() {
             Some(slot) => {

@@ -2,8 +2,11 @@ use std::path::{Path, PathBuf};
 
 use crate::{FormatError, PositionSlot, TableIndex};
 
-/// The longest key a store takes, in bytes.
-pub const MAX_KEY_BYTES: usize = 511;
+/// The longest key a store takes, in bytes of its ordered form: the same in memory and on disk.
+///
+/// LMDB, built with `longer-keys`, takes keys of 1,984 bytes with pages of 4 KiB, the smallest pages there are. A key of zeros
+/// only is stored with one zero more.
+pub const MAX_KEY_BYTES: usize = 1_980;
 
 /// What a store refuses or fails at, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +47,19 @@ pub enum StoreError {
     InUse {
         /// The store's folder.
         path: PathBuf,
+    },
+    /// The folder holds the store of another owner.
+    #[error(
+        "the store in {} is of {found}, and {wanted} is opened there: it was moved or copied; put it back where it was, or \
+         remove it, and its rows are restored from the changelog", path.display()
+    )]
+    NotTheOwner {
+        /// The store's folder.
+        path: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        wanted: String,
     },
     /// The disk, or the database on it, failed.
     #[error("cannot {action} in {}: {reason}", path.display())]
@@ -93,6 +109,16 @@ pub enum SliceError {
         /// The table.
         table: String,
         /// What is wrong with it.
+        source: FormatError,
+    },
+    /// A row of the store does not decode. It can be overwritten and removed.
+    #[error("table `{table}`: a row does not decode: {source}")]
+    Undecodable {
+        /// The table.
+        table: String,
+        /// The row's key, as the store has it.
+        store_key: Box<[u8]>,
+        /// What is wrong with its key or its value.
         source: FormatError,
     },
     /// The guard refused the key: its home is elsewhere.

@@ -1,6 +1,6 @@
 use std::hash::Hash;
 
-use crate::cache::{Cache, Flags, Slot};
+use crate::cache::{Cache, CachedRow, Flags, Slot};
 use crate::overlay::{Change, Overlay, OverlayRow};
 use crate::unflushed::Unflushed;
 use crate::{Hand, SliceIsolation};
@@ -20,6 +20,31 @@ pub(crate) struct Layers<K, V> {
     growth: i64,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+}
+
+/// A row as an event sees it.
+pub(crate) enum Seen<'a, V> {
+    Absent,
+    Present(&'a V),
+    /// There is a row, and its value does not decode.
+    Unreadable,
+}
+
+impl<V> Seen<'_, V> {
+    pub(crate) fn is_present(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+}
+
+impl<K, V> CachedRow<K, V> {
+    #[inline]
+    fn seen(&self) -> Seen<'_, V> {
+        match &self.value {
+            Some(value) => Seen::Present(value),
+            None if self.flags.has(Flags::UNREADABLE) => Seen::Unreadable,
+            None => Seen::Absent,
+        }
+    }
 }
 
 impl<K: Hash + Eq, V: Clone> Layers<K, V> {
@@ -49,14 +74,14 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
 
     /// The row in `slot` as the event sees it.
     #[inline]
-    pub(crate) fn read(&mut self, hand: Hand, slot: Slot) -> Option<&V> {
+    pub(crate) fn read(&mut self, hand: Hand, slot: Slot) -> Seen<'_, V> {
         match self.isolation {
             // Nothing can change before the event ends, so that only what it has written itself need be looked up.
             SliceIsolation::Serial => {
                 self.cache[slot].flags.set(Flags::USED);
                 match (self.cache[slot].pins > 0).then(|| self.overlay(hand).find(slot)).flatten() {
                     Some(place) => self.touched(hand, slot, place),
-                    None => self.cache[slot].value.as_ref(),
+                    None => self.cache[slot].seen(),
                 }
             }
             SliceIsolation::Optimistic => {
@@ -79,17 +104,18 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         self.overlay(hand).touch(slot, version)
     }
 
-    /// The value in a row that the event has touched: it is at `place` in the overlay.
+    /// A row that the event has touched: it is at `place` in the overlay.
     #[inline]
-    pub(crate) fn touched(&self, hand: Hand, slot: Slot, place: usize) -> Option<&V> {
+    pub(crate) fn touched(&self, hand: Hand, slot: Slot, place: usize) -> Seen<'_, V> {
         match &self.overlays[hand.0 as usize].rows()[place].change {
-            Change::Read => self.cache[slot].value.as_ref(),
-            Change::Put(value) => Some(value),
-            Change::Remove => None,
+            Change::Read => self.cache[slot].seen(),
+            Change::Put(value) => Seen::Present(value),
+            Change::Remove => Seen::Absent,
         }
     }
 
-    /// Changes the row in the event's overlay, and returns what the event saw there before.
+    /// Changes the row in the event's overlay, and returns the value that the event saw there before: none also where there
+    /// was a row that does not decode.
     #[inline]
     pub(crate) fn write(&mut self, hand: Hand, slot: Slot, value: Option<V>) -> Option<V> {
         let place = self.touch(hand, slot);
@@ -101,20 +127,20 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
     pub(crate) fn write_at(&mut self, hand: Hand, slot: Slot, place: usize, value: Option<V>) -> Option<V> {
         let overlay = &mut self.overlays[hand.0 as usize];
         let row = overlay.row_mut(place);
-        let finished = &self.cache[slot].value;
+        let finished = &self.cache[slot];
         let present = value.is_some();
         let change = match value {
             Some(value) => Change::Put(value),
             // Removing what is not there changes nothing.
-            None if finished.is_none() => Change::Read,
+            None if !finished.is_present() => Change::Read,
             None => Change::Remove,
         };
-        let before = match std::mem::replace(&mut row.change, change) {
-            Change::Read => finished.clone(),
-            Change::Put(value) => Some(value),
-            Change::Remove => None,
+        let (was_present, before) = match std::mem::replace(&mut row.change, change) {
+            Change::Read => (finished.is_present(), finished.value.clone()),
+            Change::Put(value) => (true, Some(value)),
+            Change::Remove => (false, None),
         };
-        overlay.growth += i64::from(present) - i64::from(before.is_some());
+        overlay.growth += i64::from(present) - i64::from(was_present);
         before
     }
 
@@ -139,8 +165,9 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
                 Change::Put(value) => Some(value),
                 Change::Remove => None,
             };
-            *growth += i64::from(value.is_some()) - i64::from(row.value.is_some());
+            *growth += i64::from(value.is_some()) - i64::from(row.is_present());
             row.value = value;
+            row.flags.unset(Flags::UNREADABLE);
             row.version = row.version.wrapping_add(1);
             if !row.flags.has(Flags::DIRTY) {
                 row.flags.set(Flags::DIRTY);

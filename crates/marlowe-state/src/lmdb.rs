@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use heed::RoTxn;
+use marlowe_lmdb::SealedTable;
 use parking_lot::RwLock;
 
 use crate::error::MAX_KEY_BYTES;
@@ -19,7 +20,7 @@ mod options;
 mod space;
 mod state_file;
 
-use self::environment::{Bytewise, Environment};
+use self::environment::Environment;
 use self::meta::Meta;
 use self::opening::Tables;
 
@@ -43,7 +44,7 @@ pub struct LmdbStore {
     layout: StoreLayout,
     environment: Environment,
     meta: Meta,
-    tables: Vec<Bytewise>,
+    tables: Vec<SealedTable>,
     /// As in the last batch.
     positions: RwLock<Vec<SlicePosition>>,
 }
@@ -62,7 +63,7 @@ fn copy(value: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
     value.is_some()
 }
 
-fn find<'txn>(table: &Bytewise, txn: &'txn RoTxn<'_>, key: &[u8]) -> heed::Result<Option<&'txn [u8]>> {
+fn find<'txn>(table: &SealedTable, txn: &'txn RoTxn<'_>, key: &[u8]) -> heed::Result<Option<&'txn [u8]>> {
     if key.len() > MAX_KEY_BYTES {
         return Ok(None);
     }

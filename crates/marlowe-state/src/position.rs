@@ -1,4 +1,4 @@
-use marlowe_broker::Offset;
+use marlowe_broker::{Offset, Timestamp};
 
 /// How far a slice's state has come: the next offsets that are not in it yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -7,8 +7,9 @@ pub struct SlicePosition {
     pub changelog: Offset,
     /// The next offset of the table's inbox: everything before it is in the state.
     pub inbox: Offset,
-    /// The epoch of the latest owner whose changelog records are in the state, where they tell it; otherwise 0.
-    pub epoch: u64,
+    /// By the wall clock: a row whose removal was in the changelog before this moment is not in the state. Zero when nobody
+    /// knows.
+    pub as_of: Timestamp,
 }
 
 /// A table of a store: its place in [`StoreLayout::tables`](crate::StoreLayout::tables).

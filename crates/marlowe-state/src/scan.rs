@@ -9,7 +9,8 @@ use crate::{KeyRange, Rows, SliceError};
 
 /// The rows of a range of a slice, in key order. See [`Slice::scan`](crate::Slice::scan).
 ///
-/// It owns what it needs and borrows nothing of the slice. After an error it has ended.
+/// It owns what it needs and borrows nothing of the slice. A row that does not decode is an error in its place
+/// ([`SliceError::Undecodable`]), and the scan goes on after it; after any other error it has ended.
 pub struct SliceScan<K, V> {
     source: Rc<Source<K, V>>,
     /// What is left to read from the store.
@@ -51,11 +52,11 @@ impl<K: 'static, V: 'static> SliceScan<K, V> {
                 (Some((key, _)), Some((local, _))) if key == &**local => self.next += 1,
                 (Some((key, value)), local) if local.is_none_or(|(local, _)| key < &**local) => {
                     let format = &self.source.format;
+                    self.next += 1;
                     let row = format
                         .decode_key(key)
                         .and_then(|key| Ok((key, format.decode_value(value.unwrap_or_default())?)))
-                        .map_err(|error| self.source.format_error(error))?;
-                    self.next += 1;
+                        .map_err(|error| self.source.undecodable(key, error))?;
                     return Ok(Some(row));
                 }
                 _ => {
@@ -73,7 +74,7 @@ impl<K: 'static, V: 'static> Iterator for SliceScan<K, V> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.step();
-        if row.is_err() {
+        if row.as_ref().is_err_and(|error| !matches!(error, SliceError::Undecodable { .. })) {
             (self.page, self.next, self.more, self.local) = (Rows::new(), 0, false, Vec::new().into_iter().peekable());
         }
         row.transpose()

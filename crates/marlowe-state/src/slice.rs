@@ -3,9 +3,9 @@ use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::cache::Slot;
+use crate::cache::{Slot, Stored};
 use crate::error::MAX_KEY_BYTES;
-use crate::layers::Layers;
+use crate::layers::{Layers, Seen};
 use crate::local_rows::local_rows;
 use crate::row_size::RowSize;
 use crate::{
@@ -36,6 +36,8 @@ pub(crate) struct Source<K, V> {
     pub(crate) table: TableIndex,
     pub(crate) slot: PositionSlot,
     pub(crate) format: Box<dyn RowFormat<K, V>>,
+    /// How many times a row was met that does not decode.
+    pub(crate) undecodable: Cell<u64>,
 }
 
 impl<K, V> Source<K, V> {
@@ -50,6 +52,12 @@ impl<K, V> Source<K, V> {
 
     pub(crate) fn format_error(&self, source: FormatError) -> SliceError {
         SliceError::Format { table: self.table_name(), source }
+    }
+
+    /// A row of the store that does not decode, which is counted.
+    pub(crate) fn undecodable(&self, store_key: &[u8], source: FormatError) -> SliceError {
+        self.undecodable.set(self.undecodable.get() + 1);
+        SliceError::Undecodable { table: self.table_name(), store_key: store_key.into(), source }
     }
 }
 
@@ -75,7 +83,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         let SliceConfig { store, table, slot, cache_rows, isolation } = config;
         Self {
             layers: RefCell::new(Layers::new(cache_rows, isolation)),
-            source: Rc::new(Source { store, table, slot, format }),
+            source: Rc::new(Source { store, table, slot, format, undecodable: Cell::default() }),
             guard,
             scratch: Cell::default(),
             row_size: Cell::default(),
@@ -83,15 +91,25 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     }
 
     /// The value at `key`.
+    ///
+    /// # Errors
+    /// [`SliceError::Undecodable`] when there is a row whose value does not decode.
     pub fn get(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
-        Ok(layers.read(hand, slot).cloned())
+        match layers.read(hand, slot) {
+            Seen::Present(value) => Ok(Some(value.clone())),
+            Seen::Absent => Ok(None),
+            Seen::Unreadable => {
+                drop(layers);
+                Err(self.unreadable(key))
+            }
+        }
     }
 
-    /// Whether there is a value at `key`.
+    /// Whether there is a row at `key`, be its value readable or not.
     pub fn contains_key(&self, hand: Hand, key: &K) -> Result<bool, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
-        Ok(layers.read(hand, slot).is_some())
+        Ok(layers.read(hand, slot).is_present())
     }
 
     /// An event is next that may ask for the row at a key, which `write` hashes as [`Hash`](std::hash::Hash) does; or says that
@@ -101,19 +119,22 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         self.layers.borrow().cache.expect(write);
     }
 
-    /// Puts `value` at `key`, and returns what was there.
+    /// Puts `value` at `key`, and returns what was there: `None` also for a row that does not decode.
     pub fn insert(&self, hand: Hand, key: K, value: V) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate_owned(key)?;
         Ok(layers.write(hand, slot, Some(value)))
     }
 
-    /// Removes the row at `key`, and returns what was there.
+    /// Removes the row at `key`, and returns what was there: `None` also for a row that does not decode.
     pub fn remove(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
         Ok(layers.write(hand, slot, None))
     }
 
     /// Changes the value at `key`; an absent one starts from the default.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
     ///
     /// The closure gets a clone, which is put back when it returns: it may use the slice itself, and if it panics the
     /// row is as before. What it does to this same row through the slice is overwritten.
@@ -131,6 +152,9 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
 
     /// Changes the row at `key`: `None` is an absent row, before and after.
     ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    ///
     /// As with [`update`](Self::update), the closure works on a clone and may use the slice.
     #[inline]
     pub fn update_with(&self, hand: Hand, key: K, change: impl FnOnce(&mut Option<V>)) -> Result<(), SliceError> {
@@ -145,7 +169,16 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         let (mut layers, slot) = self.locate_owned(key)?;
         // Touching pins the row: whatever the closure does to the slice, the slot stays this row's.
         let place = layers.touch(hand, slot);
-        let value = layers.touched(hand, slot, place).cloned();
+        let value = match layers.touched(hand, slot, place) {
+            Seen::Present(value) => Some(value.clone()),
+            Seen::Absent => None,
+            Seen::Unreadable => {
+                let key = layers.cache[slot].key.clone();
+                drop(layers);
+                // A row that is pinned has a key.
+                return key.map_or(Ok(()), |key| Err(self.unreadable(&key)));
+            }
+        };
         drop(layers);
         let value = change(value);
         self.layers.borrow_mut().write_at(hand, slot, place, value);
@@ -202,13 +235,19 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
             guard(&key).map_err(SliceError::Refused)?;
         }
         self.count_first()?;
-        let value = self.with_scratch(|scratch| self.fetch(&key, scratch))?;
+        let stored = match self.with_scratch(|scratch| self.fetch(&key, scratch)) {
+            Ok(Some(value)) => Stored::Present(value),
+            Ok(None) => Stored::Absent,
+            // The row can be overwritten and removed, so the event goes on until it asks for the value.
+            Err(SliceError::Undecodable { .. }) => Stored::Unreadable,
+            Err(error) => return Err(error),
+        };
         let mut layers = self.layers.borrow_mut();
         layers.misses += 1;
         // The guard and the format are not ours: should they have used the slice, the row may have come in meanwhile.
         let slot = match layers.cache.find(&key) {
             Some(slot) => slot,
-            None => layers.cache.insert(key, value),
+            None => layers.cache.insert(key, stored),
         };
         Ok((layers, slot))
     }
@@ -223,7 +262,20 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         if !store.get(*table, bytes, value).map_err(|error| self.source.store_error(error))? {
             return Ok(None);
         }
-        format.decode_value(value).map(Some).map_err(|error| self.source.format_error(error))
+        format.decode_value(value).map(Some).map_err(|error| self.source.undecodable(bytes, error))
+    }
+
+    /// Why the row at `key`, which is in the store and was not changed since, does not decode.
+    #[cold]
+    fn unreadable(&self, key: &K) -> SliceError {
+        match self.with_scratch(|scratch| self.fetch(key, scratch)) {
+            Err(error) => error,
+            Ok(_) => {
+                let mut store_key = Vec::new();
+                self.source.format.encode_key(key, &mut store_key);
+                self.source.undecodable(&store_key, FormatError("it did not decode when it was read first".into()))
+            }
+        }
     }
 
     /// Asks the store for its number of rows, before the first change can be made.

@@ -25,6 +25,8 @@ pub struct CacheStats {
     pub misses: u64,
     /// Rows in the cache now, known absences included.
     pub rows: usize,
+    /// How many times a row was met that does not decode.
+    pub undecodable: u64,
 }
 
 /// A slice as the shard's loop sees it, whatever its keys and values are.
@@ -135,7 +137,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> SliceState for Slice<K,
 
     fn stats(&self) -> CacheStats {
         let layers = self.layers.borrow();
-        CacheStats { hits: layers.hits, misses: layers.misses, rows: layers.cache.len() }
+        let undecodable = self.source.undecodable.get();
+        CacheStats { hits: layers.hits, misses: layers.misses, rows: layers.cache.len(), undecodable }
     }
 }
 

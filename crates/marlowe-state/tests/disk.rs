@@ -127,6 +127,77 @@ fn a_folder_without_a_state_file_or_with_damaged_data_is_rebuilt() {
 }
 
 #[test]
+fn a_damaged_file_gives_its_rows_or_none_and_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), layout(&["a"]), options(Some("one")));
+    let keys: Vec<String> = (0..2000).map(|number| format!("key-{number:04}")).collect();
+    let all: Vec<(&str, Option<&str>)> = keys.iter().map(|key| (key.as_str(), Some("value"))).collect();
+    store.apply(&mut [(TABLE, rows(&all))], &[(SLOT, position(10))]).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let data = folder.path().join("data.mdb");
+    let sound = fs::read(&data).unwrap();
+    let used = sound.iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut rebuilt, mut kept) = (0, 0);
+    for number in 0..300 {
+        let mut bytes = sound.clone();
+        match number % 3 {
+            0 => bytes.truncate(used * number / 300),
+            1 => bytes[used * number / 300] ^= 1 << (number % 8),
+            _ => bytes[used * number / 300..][..512].fill(0),
+        }
+        let _ = fs::remove_file(folder.path().join("damaged.mdb"));
+        fs::write(&data, &bytes).unwrap();
+        fs::write(folder.path().join("state"), "clean\n").unwrap();
+        let store = open(folder.path(), layout(&["a"]), options(Some("one")));
+        match store.count(TABLE).unwrap() {
+            0 => {
+                assert_eq!(store.position(SLOT), SlicePosition::default());
+                assert_eq!(
+                    fs::read(folder.path().join("damaged.mdb")).unwrap(),
+                    bytes,
+                    "it is kept for who wants to look"
+                );
+                rebuilt += 1;
+            }
+            _ => {
+                let found = texts(&store, TABLE, &KeyRange::all());
+                assert!(found.len() == keys.len() && found.iter().zip(&keys).all(|((key, _), same)| key == same));
+                assert!(found.iter().all(|(_, value)| value == "value"));
+                assert_eq!(store.position(SLOT), position(10));
+                kept += 1;
+            }
+        }
+    }
+    assert!(rebuilt > 200 && kept > 0, "{rebuilt} rebuilt, {kept} kept");
+}
+
+#[test]
+fn a_store_that_was_put_elsewhere_is_refused_and_left_as_it_is() {
+    let [one, two] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let of = |owner: &str| LmdbOptions { owner: Some(owner.to_owned()), ..options(Some("boot")) };
+    fill(&open(one.path(), layout(&["a"]), of("shard 0")));
+    fs::create_dir_all(two.path().join("moved")).unwrap();
+    for file in ["data.mdb", "state"] {
+        fs::copy(one.path().join(file), two.path().join("moved").join(file)).unwrap();
+    }
+    let refused = LmdbStore::open(&two.path().join("moved"), layout(&["a"]), of("shard 1")).err().unwrap();
+    let told = refused.to_string();
+    assert!(told.contains("is of shard 0, and shard 1 is opened there") && told.contains("moved"), "{told}");
+    assert!(is_filled(&open(&two.path().join("moved"), layout(&["a"]), of("shard 0"))));
+    // Who does not say whose it is takes any.
+    assert!(is_filled(&open(one.path(), layout(&["a"]), options(Some("boot")))));
+}
+
+#[test]
+fn the_file_of_a_small_store_is_small() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(folder.path(), layout(&["a"]), options(Some("one"))));
+    let length = fs::metadata(folder.path().join("data.mdb")).unwrap().len();
+    assert!(length <= 16 << 20, "{length} bytes are copied by who copies it");
+}
+
+#[test]
 fn one_store_at_a_time_has_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), layout(&["a"]), LmdbOptions::default());

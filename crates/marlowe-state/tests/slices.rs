@@ -29,7 +29,9 @@ both_stores! {
     absences_are_cached,
     a_scan_sees_all_layers_in_order,
     a_scan_is_as_of_its_creation,
-    a_scan_ends_at_an_error,
+    n1_4_a_scan_goes_on_after_a_bad_row,
+    n1_4_a_bad_row_is_there_and_cannot_be_read,
+    n1_4_a_bad_row_is_overwritten_and_removed,
     strings_are_in_byte_order_and_the_empty_one_is_first,
     a_key_too_long_fails_the_event_that_uses_it,
     the_guard_is_asked_once_per_row_in_the_cache,
@@ -340,7 +342,7 @@ fn absences_are_cached(make: Make<'_>) {
         assert_eq!(slice.get(HAND, &1).unwrap(), None);
         slice.apply(HAND);
     }
-    assert_eq!(slice.stats(), CacheStats { hits: 2, misses: 1, rows: 1 });
+    assert_eq!(slice.stats(), CacheStats { hits: 2, misses: 1, rows: 1, undecodable: 0 });
     assert_eq!(slice.uncommitted_rows(), 0);
 }
 
@@ -431,20 +433,105 @@ fn a_scan_is_as_of_its_creation(make: Make<'_>) {
     assert!(scan.next().is_none());
 }
 
-fn a_scan_ends_at_an_error(make: Make<'_>) {
+/// Three rows, of which the second does not decode.
+fn with_a_bad_row(make: Make<'_>) -> Bed {
     let bed = one(make);
-    let slice = serial(&bed.store, 10);
     let mut rows = Rows::new();
     rows.push(&1_u16.to_be_bytes(), Some(&1_u64.to_be_bytes()));
     rows.push(&2_u16.to_be_bytes(), Some(b"not a number"));
-    rows.push(&3_u16.to_be_bytes(), Some(&1_u64.to_be_bytes()));
+    rows.push(&3_u16.to_be_bytes(), Some(&3_u64.to_be_bytes()));
     bed.store.apply(&mut [(TABLE, rows)], &[]).unwrap();
-    let mut scan = slice.scan(HAND, KeyRange::all()).unwrap();
-    assert_eq!(scan.next().unwrap().unwrap(), (1, 1));
-    assert!(matches!(scan.next(), Some(Err(SliceError::Format { .. }))));
-    assert!(scan.next().is_none());
-    assert!(matches!(slice.get(HAND, &2), Err(SliceError::Format { .. })));
-    assert_eq!(slice.get(HAND, &3).unwrap(), Some(1));
+    bed
+}
+
+fn is_bad_row<T: std::fmt::Debug>(result: Result<T, SliceError>) {
+    match result {
+        Err(SliceError::Undecodable { table, store_key, .. }) => {
+            assert_eq!((table.as_str(), &*store_key), ("counts", &2_u16.to_be_bytes()[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn n1_4_a_scan_goes_on_after_a_bad_row(make: Make<'_>) {
+    let bed = with_a_bad_row(make);
+    let mut rows = Rows::new();
+    rows.push(b"no number", Some(&1_u64.to_be_bytes()));
+    bed.store.apply(&mut [(TABLE, rows)], &[]).unwrap();
+    let slice = serial(&bed.store, 10);
+    slice.insert(HAND, 4, 4).unwrap();
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for row in slice.scan(HAND, KeyRange::all()).unwrap() {
+        match row {
+            Ok(row) => good.push(row),
+            Err(SliceError::Undecodable { store_key, .. }) => bad.push(store_key),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(good, [(1, 1), (3, 3), (4, 4)]);
+    assert_eq!(bad, [2_u16.to_be_bytes().into(), Box::<[u8]>::from(*b"no number")]);
+    assert_eq!((slice.len(HAND).unwrap(), slice.stats().undecodable), (5, 2));
+}
+
+fn n1_4_a_bad_row_is_there_and_cannot_be_read(make: Make<'_>) {
+    for isolation in [SliceIsolation::Serial, SliceIsolation::Optimistic] {
+        let bed = with_a_bad_row(make);
+        let slice = slice_of(&bed.store, Numbers, 10, isolation);
+        for _ in 0..2 {
+            assert!(slice.contains_key(HAND, &2).unwrap());
+            is_bad_row(slice.get(HAND, &2));
+            is_bad_row(slice.update(HAND, 2, |_| panic!("it is not asked")));
+            is_bad_row(slice.update_with(HAND, 2, |_| panic!("it is not asked")));
+            assert_eq!(slice.get(HAND, &3).unwrap(), Some(3));
+            assert_eq!(slice.len(HAND).unwrap(), 3);
+            slice.apply(HAND);
+            assert_eq!(commit(&bed.store, &slice), 0);
+        }
+        assert_eq!(get(&bed.store, TABLE, &2_u16.to_be_bytes()).as_deref(), Some(&b"not a number"[..]));
+    }
+}
+
+fn n1_4_a_bad_row_is_overwritten_and_removed(make: Make<'_>) {
+    type Act = fn(&Slice<u16, u64>);
+    let put: Act = |slice| assert_eq!(slice.insert(HAND, 2, 20).unwrap(), None);
+    let remove: Act = |slice| assert_eq!(slice.remove(HAND, &2).unwrap(), None);
+    let add: Act = |slice| slice.update(HAND, 2, |value| *value += 1).unwrap();
+    let cases: [(&[Act], Option<u64>); 5] = [
+        (&[put], Some(20)),
+        (&[remove], None),
+        (&[put, add], Some(21)),
+        (&[remove, add], Some(1)),
+        (&[remove, |slice| slice.update_with(HAND, 2, |row| assert_eq!(row.take(), None)).unwrap()], None),
+    ];
+    for (acts, expected) in cases {
+        for isolation in [SliceIsolation::Serial, SliceIsolation::Optimistic] {
+            let bed = with_a_bad_row(make);
+            let slice = slice_of(&bed.store, Numbers, 10, isolation);
+            acts.iter().for_each(|act| act(&slice));
+            let rows = 2 + u64::from(expected.is_some());
+            let expects = |slice: &Slice<u16, u64>| {
+                assert_eq!(slice.len(HAND).unwrap(), rows);
+                assert_eq!(slice.get(HAND, &2).unwrap(), expected);
+                assert_eq!(slice.contains_key(HAND, &2).unwrap(), expected.is_some());
+                let all = all(slice, HAND);
+                assert_eq!(all.iter().find(|(key, _)| *key == 2).map(|(_, value)| *value), expected);
+                assert_eq!(all.len() as u64, rows);
+            };
+            expects(&slice);
+            // An event that fails leaves the bad row as it was.
+            slice.discard(HAND);
+            is_bad_row(slice.get(HAND, &2));
+            assert_eq!(slice.len(HAND).unwrap(), 3);
+            acts.iter().for_each(|act| act(&slice));
+            slice.apply(HAND);
+            expects(&slice);
+            slice.apply(HAND);
+            assert_eq!(commit(&bed.store, &slice), 1, "the row, or that it is gone");
+            expects(&slice);
+            slice.discard(HAND);
+            expects(&slice_of(&bed.store, Numbers, 10, isolation));
+        }
+    }
 }
 
 fn strings_are_in_byte_order_and_the_empty_one_is_first(make: Make<'_>) {
@@ -471,10 +558,11 @@ fn strings_are_in_byte_order_and_the_empty_one_is_first(make: Make<'_>) {
 fn a_key_too_long_fails_the_event_that_uses_it(make: Make<'_>) {
     let bed = one(make);
     let slice = slice_of(&bed.store, Strings, 2, SliceIsolation::Serial);
-    slice.insert(HAND, "k".repeat(511), String::new()).unwrap();
-    let error = slice.insert(HAND, "k".repeat(512), String::new()).unwrap_err();
-    assert!(matches!(error, SliceError::KeyTooLong { len: 512, limit: 511, .. }), "{error}");
-    assert!(slice.get(HAND, &"k".repeat(512)).is_err());
+    slice.insert(HAND, "k".repeat(MAX_KEY_BYTES), String::new()).unwrap();
+    let error = slice.insert(HAND, "k".repeat(MAX_KEY_BYTES + 1), String::new()).unwrap_err();
+    let SliceError::KeyTooLong { len, limit, .. } = error else { panic!("{error}") };
+    assert_eq!((len, limit), (MAX_KEY_BYTES + 1, MAX_KEY_BYTES));
+    assert!(slice.get(HAND, &"k".repeat(MAX_KEY_BYTES + 1)).is_err());
     slice.apply(HAND);
     assert_eq!(commit(&bed.store, &slice), 1);
 }

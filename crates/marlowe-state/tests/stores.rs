@@ -2,6 +2,7 @@
 
 mod fixture;
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +20,7 @@ both_stores! {
     an_empty_key_is_a_key_and_the_first,
     keys_of_zeros_are_kept_apart,
     keys_have_a_longest_length,
+    long_keys_come_and_go,
     a_batch_with_a_fault_changes_nothing,
     values_of_all_lengths_are_kept,
     bytes_and_counts_add_up,
@@ -121,7 +123,7 @@ fn keys_of_zeros_are_kept_apart(make: Make<'_>) {
 
 fn keys_have_a_longest_length(make: Make<'_>) {
     let bed = make(layout(&["a"]));
-    let (longest, too_long) = ([7; 511], [7; 512]);
+    let (longest, too_long) = ([7; MAX_KEY_BYTES], [7; MAX_KEY_BYTES + 1]);
     let mut batch = Rows::new();
     batch.push(&longest, Some(b"1"));
     bed.store.apply(&mut [(TABLE, batch)], &[]).unwrap();
@@ -131,9 +133,54 @@ fn keys_have_a_longest_length(make: Make<'_>) {
     batch.push(b"short", Some(b"2"));
     batch.push(&too_long, None);
     let error = bed.store.apply(&mut [(TABLE, batch)], &[(SLOT, position(3))]).unwrap_err();
-    assert!(matches!(error, StoreError::KeyTooLong { len: 512, limit: 511 }), "{error}");
+    assert!(matches!(error, StoreError::KeyTooLong { len, limit } if len == limit + 1), "{error}");
     assert_eq!(get(&bed.store, TABLE, b"short"), None);
     assert_eq!(bed.store.position(SLOT), SlicePosition::default());
+}
+
+/// Two of the longest keys fill a page of the store on disk, so its pages split and merge all the time.
+fn long_keys_come_and_go(make: Make<'_>) {
+    const MOST: usize = MAX_KEY_BYTES;
+    let bed = make(layout(&["a"]));
+    let mut expected: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut chance = 7_u64;
+    let mut draw = |below: usize| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) as usize % below
+    };
+    for _ in 0..60 {
+        let mut batch = Rows::new();
+        for _ in 0..1 + draw(40) {
+            // Keys of one family are alike but for the end, or the start, or their length.
+            let number = draw(150);
+            let (end, len) = (number.to_string(), [MOST, MOST - 1, MOST - 40, 1_400, 900, 30][draw(6)]);
+            let key = match draw(3) {
+                0 => [vec![b'k'; len - end.len()], end.into_bytes()].concat(),
+                1 => [end.into_bytes(), vec![0; len - 3]].concat(),
+                _ => vec![(number % 3) as u8; len],
+            };
+            let value = (draw(4) > 0).then(|| vec![number as u8; [0, 10, 900, 5_000][draw(4)]]);
+            batch.push(&key, value.as_deref());
+            match value {
+                Some(value) => drop(expected.insert(key, value)),
+                None => drop(expected.remove(&key)),
+            }
+        }
+        bed.store.apply(&mut [(TABLE, batch)], &[]).unwrap();
+    }
+    let scan = bed.store.scan(TABLE, &KeyRange::all(), usize::MAX, SLOT).unwrap();
+    let found: BTreeMap<Vec<u8>, Vec<u8>> =
+        scan.rows.iter().map(|(key, value)| (key.to_vec(), value.unwrap().to_vec())).collect();
+    assert!(found == expected && scan.rows.len() == expected.len(), "{} of {} rows", found.len(), expected.len());
+    for (key, value) in &expected {
+        assert_eq!(get(&bed.store, TABLE, key).as_ref(), Some(value));
+    }
+    let alike = KeyRange::prefix(&[b'k'; 1_000]);
+    let scan = bed.store.scan(TABLE, &alike, usize::MAX, SLOT).unwrap();
+    assert!(scan.rows.iter().map(|(key, _)| key).eq(expected.keys().filter(|key| alike.contains(key))));
+    let beyond = KeyRange { start: Bound::Included(vec![b'k'; MOST + 100]), end: Bound::Unbounded };
+    let scan = bed.store.scan(TABLE, &beyond, usize::MAX, SLOT).unwrap();
+    assert!(scan.rows.iter().map(|(key, _)| key).eq(expected.keys().filter(|key| beyond.contains(key))));
 }
 
 fn a_batch_with_a_fault_changes_nothing(make: Make<'_>) {
@@ -248,7 +295,6 @@ fn readers_see_whole_batches(make: Make<'_>) {
 
 /// Random batches of short keys that often coincide, in one table of two.
 fn random_batches_agree_with_a_map(make: Make<'_>) {
-    use std::collections::BTreeMap;
     let key = proptest::collection::vec(0..3_u8, 0..4);
     let value = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..30));
     let batch = proptest::collection::vec((key, value), 0..40);
@@ -284,7 +330,7 @@ fn random_batches_agree_with_a_map(make: Make<'_>) {
 
 fn large_batches_before_between_and_after_what_is_there(make: Make<'_>) {
     let bed = make(layout(&["a"]));
-    let mut expected = std::collections::BTreeMap::new();
+    let mut expected = BTreeMap::new();
     // Beyond the last key, before the first, over all of it, a larger batch than the table and smaller ones.
     for (number, (start, step, count)) in
         [(50_000, 1, 3_000), (60_000, 1, 3_000), (0, 1, 100), (0, 5, 20_000), (10, 7, 500), (20, 3, 4_000)]

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use kafka_cluster::{Cluster, ClusterConfig, Release};
+use kafka_cluster::{Cluster, ClusterConfig, Version};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -68,9 +68,10 @@ impl Kafka {
         })
     }
 
-    /// Its version.
-    pub(crate) fn version() -> &'static str {
-        Release::version()
+    /// The version that is started.
+    pub(crate) fn version() -> String {
+        // A choice that is none has kept `start` from starting.
+        Version::chosen().unwrap_or_default().to_string()
     }
 
     /// Where it is.

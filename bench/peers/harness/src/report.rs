@@ -25,7 +25,7 @@ pub(crate) struct Report<'a> {
 #[derive(Serialize)]
 struct Data<'a> {
     machine: &'a Machine,
-    kafka: &'static str,
+    kafka: String,
     versions: &'a [(System, String)],
     rounds: u32,
     scale: f64,

@@ -14,7 +14,7 @@ pub(super) struct Read {
     pub(super) timestamp: Timestamp,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// A record of which only the value matters.
@@ -94,8 +94,8 @@ impl Setting {
     }
 }
 
-fn owned(headers: &[Header<'_>]) -> Vec<(String, Vec<u8>)> {
-    headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect()
+fn owned(headers: &[Header<'_>]) -> Vec<(String, Option<Vec<u8>>)> {
+    headers.iter().map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
 
 /// Opens a destination and sends one value there.

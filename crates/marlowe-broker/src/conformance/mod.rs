@@ -8,6 +8,7 @@ mod attendant;
 mod exchange;
 mod setting;
 
+pub mod deletions;
 pub mod fencing;
 pub mod groups;
 pub mod positions;
@@ -26,6 +27,7 @@ macro_rules! conformance_tests {
     ($setting:expr) => {
         $crate::conformance_tests! { @each $setting;
             topics::a_created_topic_is_described_and_listed,
+            topics::a_topic_tells_how_long_its_tombstones_are_kept,
             topics::a_topic_that_is_made_anew_is_told_from_the_one_before,
             topics::a_topic_is_created_once,
             topics::a_bad_topic_is_refused,
@@ -35,8 +37,13 @@ macro_rules! conformance_tests {
             records::records_of_a_partition_keep_their_order,
             records::a_flush_tells_where_records_went,
             records::a_record_over_the_limit_is_refused_and_the_producer_goes_on,
+            records::a_record_that_is_refused_for_good_is_told_so,
             records::a_partition_has_one_destination,
             records::offsets_are_found_by_end_and_by_time,
+            deletions::records_before_an_offset_are_deleted,
+            deletions::a_deletion_may_be_repeated,
+            deletions::a_partition_may_be_emptied,
+            deletions::a_deletion_that_cannot_be_is_refused,
             readers::reading_begins_at_the_offset_asked_for,
             readers::reading_all_ends_at_the_latest_offset,
             readers::a_paused_source_keeps_its_place,
@@ -59,6 +66,7 @@ macro_rules! conformance_tests {
             fencing::empty_positions_still_check_the_member,
             fencing::a_member_commits_while_others_come_and_go,
             positions::positions_are_kept_with_their_notes,
+            positions::a_note_that_is_too_long_is_refused,
             positions::a_member_commits_outside_transactions,
             positions::a_deleted_group_has_no_positions,
             groups::partitions_are_balanced_for_any_number_of_members,

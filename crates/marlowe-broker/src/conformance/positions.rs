@@ -21,6 +21,17 @@ pub async fn positions_are_kept_with_their_notes(setting: &Setting) {
     assert_eq!(committed, [Some(second), None, Some(Offset::ZERO.into())]);
 }
 
+/// A note may have 4,096 bytes. A longer one is refused, and the position stays.
+pub async fn a_note_that_is_too_long_is_refused(setting: &Setting) {
+    let (group, topic) = (setting.name("group"), setting.topic(1).await);
+    let noted = |offset, bytes| CommittedOffset { offset: Offset::new(offset), metadata: "x".repeat(bytes) };
+    let commit = async |committed| setting.broker.commit_offsets(&group, None, &[(place(&topic, 0), committed)]).await;
+    commit(noted(1, 4096)).await.unwrap();
+    assert!(commit(noted(2, 4097)).await.is_err());
+    let committed = setting.broker.committed(&group, &[place(&topic, 0)]).await.unwrap();
+    assert_eq!(committed, [Some(noted(1, 4096))]);
+}
+
 /// As at-least-once processing does.
 pub async fn a_member_commits_outside_transactions(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);

@@ -1,11 +1,12 @@
 //! Records: what is sent comes back.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::Setting;
 use super::exchange::{send, value, values};
 use super::setting::place;
-use crate::{BrokerError, Header, Isolation, NewRecord, Offset, OffsetSpec, Timestamp};
+use crate::{BrokerError, Clock, Header, Isolation, NewRecord, Offset, OffsetSpec, SystemClock, Timestamp};
 
 type Sent<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, &'a [Header<'a>]);
 
@@ -14,17 +15,22 @@ pub async fn records_come_back_as_they_were_sent(setting: &Setting) {
     let topic = setting.topic(2).await;
     let big = vec![7u8; 300_000];
     let headers = [
-        Header { name: "trace", value: b"one" },
-        Header { name: "trace", value: b"two" },
-        Header { name: "", value: &[0, 255] },
+        Header::new("trace", b"one"),
+        Header::new("trace", b"two"),
+        Header { name: "null", value: None },
+        Header::new("empty", b""),
+        Header::new("", &[0, 255]),
+        Header { name: "last", value: None },
     ];
-    let sent: [Sent<'_>; 7] = [
+    let sent: [Sent<'_>; 9] = [
         (Some(b"key"), Some(b"value"), &[]),
         (None, Some(b"no key"), &headers[..1]),
         (Some(b"tombstone"), None, &[]),
         (Some(b""), Some(b""), &headers),
         (None, None, &headers),
         (Some(&[0, 159, 255]), Some(&big), &[]),
+        (Some(b"null header"), Some(b""), &headers[2..3]),
+        (Some(b"empty header"), None, &headers[3..4]),
         (Some(b"last"), Some(b"value"), &[]),
     ];
     let mut producer = setting.broker.producer().unwrap();
@@ -44,7 +50,7 @@ pub async fn records_come_back_as_they_were_sent(setting: &Setting) {
         assert_eq!(read.key.as_deref(), key, "record {number}");
         assert_eq!(read.value.as_deref(), value, "record {number}");
         assert_eq!(read.timestamp.millis(), 1_700_000_000_000 + (number % sent.len()) as i64);
-        let came: Vec<_> = read.headers.iter().map(|(name, value)| Header { name, value }).collect();
+        let came: Vec<_> = read.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
         assert_eq!(came, headers, "record {number}");
     }
 }
@@ -105,6 +111,33 @@ pub async fn a_record_over_the_limit_is_refused_and_the_producer_goes_on(setting
     producer.send(to, value("after")).unwrap();
     setting.within("a flush", producer.flush()).await.unwrap();
     assert_eq!(values(&setting.read_all(&topic, Isolation::ReadCommitted).await), ["before", "after"]);
+}
+
+/// A timestamp a day ahead of the broker's clock is refused for good. The producer goes on, in a transaction or not, and
+/// nothing of the refused write is there.
+pub async fn a_record_that_is_refused_for_good_is_told_so(setting: &Setting) {
+    let topic = setting.topic(1).await;
+    let ahead = SystemClock.now() + Duration::from_secs(24 * 60 * 60);
+    let far = |text| NewRecord { timestamp: ahead, ..value(text) };
+
+    let mut producer = setting.broker.producer().unwrap();
+    let to = producer.destination(&place(&topic, 0)).unwrap();
+    producer.send(to, far("far")).unwrap();
+    let refused = setting.within("a flush", producer.flush()).await.unwrap_err();
+    assert!(refused.refuses_a_record() && refused.to_string().contains(&*topic), "{refused}");
+    producer.send(to, value("plain")).unwrap();
+    setting.within("a flush", producer.flush()).await.unwrap();
+
+    let mut producer = setting.transactional().await;
+    producer.begin().unwrap();
+    let to = send(&mut *producer, &place(&topic, 0), "beside").unwrap();
+    producer.send(to, far("far")).unwrap();
+    let refused = setting.within("a commit", producer.commit()).await.unwrap_err();
+    assert!(refused.refuses_a_record() && refused.to_string().contains(&*topic), "{refused}");
+    producer.begin().unwrap();
+    send(&mut *producer, &place(&topic, 0), "in a transaction").unwrap();
+    setting.within("a commit", producer.commit()).await.unwrap();
+    assert_eq!(values(&setting.read_all(&topic, Isolation::ReadCommitted).await), ["plain", "in a transaction"]);
 }
 
 /// Asking again for the same partition gives the same answer; another has another.

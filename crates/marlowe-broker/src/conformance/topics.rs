@@ -19,15 +19,29 @@ pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
     for (partitions, cleanup) in (1..).zip(kinds) {
         let name = setting.topic_with(partitions, cleanup).await;
         // A cluster's brokers learn of it one after the other.
-        let wanted = TopicDescription { name: name.clone(), partitions, cleanup };
-        let described = async || setting.broker.topic(&name).await.unwrap().as_ref() == Some(&wanted);
+        let is_wanted =
+            |found: &TopicDescription| found.name == name && found.partitions == partitions && found.cleanup == cleanup;
+        let described = async || setting.broker.topic(&name).await.unwrap().as_ref().is_some_and(is_wanted);
         setting.until("it is described as it was created", described).await;
-        let listed = async || setting.broker.topics().await.unwrap().contains(&wanted);
+        let listed = async || setting.broker.topics().await.unwrap().iter().any(is_wanted);
         setting.until("the list has every topic", listed).await;
         let all = setting.broker.topics().await.unwrap();
         assert!(all.is_sorted_by(|one, next| one.name < next.name), "the list is by name");
     }
     assert!(setting.broker.topic(&setting.name("missing")).await.unwrap().is_none());
+}
+
+/// A topic says how long its tombstones are kept, also where that is the broker's own choice.
+pub async fn a_topic_tells_how_long_its_tombstones_are_kept(setting: &Setting) {
+    let retention = async |name: &str| setting.broker.topic(name).await.unwrap().map(|topic| topic.tombstone_retention);
+    let chosen = Duration::from_millis(1_234_567_890);
+    let name = setting.name("tombstones");
+    let config = TopicConfig::new(name.clone(), 1).cleanup(Cleanup::Compact).tombstone_retention(chosen);
+    setting.broker.create_topic(config).await.unwrap();
+    setting.until("it tells what was chosen", async || retention(&name).await == Some(chosen)).await;
+    let name = setting.topic_with(1, Cleanup::Compact).await;
+    let default = Duration::from_secs(24 * 60 * 60);
+    setting.until("it tells what the broker chose", async || retention(&name).await == Some(default)).await;
 }
 
 /// Where topics have marks of their own, one that is made anew has another.

@@ -33,6 +33,11 @@ impl Coordinator {
         Self { generation, ..Self::default() }
     }
 
+    /// Has every member ask at once.
+    pub(crate) fn wake_all(&self) {
+        self.members.values().for_each(|member| member.card.news.notify_one());
+    }
+
     pub(crate) fn members(&self) -> usize {
         self.members.len()
     }

@@ -9,6 +9,12 @@ use super::coordinator::Coordinator;
 use super::member::fenced;
 use crate::catalog::Catalog;
 
+/// The first generation by the clock. Folders of before keep none, and what carries one there is older than this unless the
+/// clock was set back.
+pub(crate) fn generation_by(clock: &dyn Clock) -> u64 {
+    clock.now().millis().max(0).unsigned_abs()
+}
+
 /// The groups that have, or had, members.
 pub(crate) struct Groups {
     entropy: Arc<dyn Entropy>,
@@ -18,10 +24,14 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// No groups yet. Their generations are not kept, and what carries one may be: so they begin at the time, and are newer
-    /// than those of a broker that had the same folder before.
-    pub(crate) fn new(entropy: Arc<dyn Entropy>, clock: &dyn Clock) -> Self {
-        Self { entropy, first: clock.now().millis().max(0).unsigned_abs(), groups: Mutex::default() }
+    /// No groups yet; their generations begin with `first`.
+    pub(crate) fn new(entropy: Arc<dyn Entropy>, first: u64) -> Self {
+        Self { entropy, first, groups: Mutex::default() }
+    }
+
+    /// Has every member ask at once.
+    pub(crate) fn wake_all(&self) {
+        self.groups.lock().values().for_each(Coordinator::wake_all);
     }
 
     /// A name for a member that no other has.

@@ -96,6 +96,7 @@ impl Membership for GroupMembership {
     fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
         Box::pin(async {
             loop {
+                self.handle.check("membership of the group")?;
                 let again = match self.ask()? {
                     Ok(event) => return Ok(event),
                     Err(again) => again,

@@ -6,5 +6,5 @@ mod groups;
 mod member;
 mod membership;
 
-pub(crate) use groups::Groups;
+pub(crate) use groups::{Groups, generation_by};
 pub(crate) use membership::GroupMembership;

@@ -41,7 +41,14 @@ fn ledger(most: usize) -> (Ledger, Arc<AtomicUsize>) {
     let writes = Arc::new(AtomicUsize::new(0));
     let storage = Counting { memory: Memory::default(), writes: writes.clone(), most };
     let config = EmbeddedConfig::default();
-    let ledger = Ledger::new(config, Box::new(storage), Catalog::new(Vec::new(), 0), Positions::default());
+    let ledger = Ledger::new(
+        config,
+        Box::new(storage),
+        Catalog::new(Vec::new(), 0),
+        Positions::default(),
+        DeclaredReads::default(),
+        0,
+    );
     let config = TopicConfig::new("topic", 1).cleanup(Cleanup::Delete { retention: None });
     ledger.create_topic(&config).unwrap();
     writes.store(0, Ordering::Relaxed);
@@ -105,4 +112,21 @@ fn what_the_storage_does_not_take_together_it_may_take_alone() {
     assert_eq!(writes.load(Ordering::Relaxed), 2);
     let batch = ledger.storage.seek(0, 4).unwrap().unwrap();
     assert_eq!((batch.base(), batch.next()), (4, 5), "numbered anew after the failure");
+}
+
+#[test]
+fn n4_3_deleted_batches_are_gone_from_the_storage() {
+    let (ledger, _) = ledger(usize::MAX);
+    for _ in 0..100 {
+        let (submission, _) = write(&ledger, 10, None);
+        ledger.carry_out(vec![submission]);
+    }
+    let place = TopicPartition::new("topic", Number::new(0));
+    let partition = ledger.catalog.partition(&place).unwrap();
+    assert_eq!(partition.extent.lock().end, 1000);
+    let bytes = partition.extent.lock().dirty_bytes;
+    ledger.delete_records(&[(place, Offset::new(990))]).unwrap();
+    let first = ledger.storage.outline(partition.id, 0).unwrap();
+    assert_eq!(first.map(|outline| outline.base), Some(990));
+    assert_eq!(partition.extent.lock().dirty_bytes, bytes / 100);
 }

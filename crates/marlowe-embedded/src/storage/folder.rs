@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use heed::types::Bytes;
-use heed::{Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
-use marlowe_broker::{BrokerError, CommittedOffset, Partition as Number, TopicDescription};
+use heed::{Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
+use marlowe_broker::{BrokerError, CommittedOffset, Partition as Number, Reads, TopicConfig};
+use marlowe_lmdb::{CheckError, Content, SealedTable};
 use parking_lot::Mutex;
 
 use super::failure::{damaged, failure, io_failure};
@@ -14,13 +15,21 @@ use super::tail::Tail;
 use super::{Outline, Step, Storage, format};
 use crate::batch::Batch;
 use crate::config::EmbeddedConfig;
+use crate::group::generation_by;
 use crate::partition::{Extent, Partition};
 use crate::topic::Topic;
 
-type Table = Database<Bytes, Bytes>;
-
 const FORMAT: &[u8] = b"format";
 const NEXT_PARTITION: &[u8] = b"next-partition";
+const NEXT_GENERATION: &[u8] = b"next-generation";
+const ID: &[u8] = b"id";
+const OWNER: &[u8] = b"owner";
+
+/// The names of the tables.
+const TABLES: [&str; 7] = ["about", "topics", "extents", "batches", "groups", "positions", "reads"];
+
+/// How many generations an opening of a folder may use: more than any number of members that come and go.
+const GENERATIONS: u64 = 1 << 32;
 
 /// Batches in a folder: one LMDB environment, in which each change is one transaction, synced to the disk.
 pub(crate) struct Folder {
@@ -68,19 +77,26 @@ impl Groups {
 
 #[derive(Clone, Copy)]
 struct Tables {
-    about: Table,
-    topics: Table,
-    extents: Table,
-    batches: Table,
-    groups: Table,
-    positions: Table,
+    about: SealedTable,
+    topics: SealedTable,
+    extents: SealedTable,
+    batches: SealedTable,
+    groups: SealedTable,
+    positions: SealedTable,
+    reads: SealedTable,
 }
 
 /// What a folder held when it was opened.
 pub(crate) struct Held {
     pub(crate) topics: Vec<Arc<Topic>>,
     pub(crate) positions: Vec<(Arc<str>, Arc<Partition>, CommittedOffset)>,
+    pub(crate) reads: Vec<(Arc<str>, Vec<Reads>)>,
     pub(crate) next_partition: u32,
+    /// The broker's.
+    pub(crate) id: Arc<str>,
+    /// The first generation of this opening's groups. It is later than all of earlier openings, whatever the clock says:
+    /// what carries a generation is kept in topics, and the newest counts.
+    pub(crate) generation: u64,
 }
 
 impl Folder {
@@ -89,9 +105,10 @@ impl Folder {
         let path = path.canonicalize().map_err(|error| io_failure("open", path, &error))?;
         let lock = FolderLock::acquire(&path)?;
         let failed = |error| failure("open", &path, error);
+        check_file(&path, config)?;
         let env = open_env(&path, config.max_folder_bytes).map_err(failed)?;
         let mut txn = env.write_txn().map_err(failed)?;
-        let mut table = |name: &str| env.create_database(&mut txn, Some(name)).map_err(failed);
+        let mut table = |name: &str| SealedTable::create(&env, &mut txn, name).map_err(failed);
         let tables = Tables {
             about: table("about")?,
             topics: table("topics")?,
@@ -99,9 +116,12 @@ impl Folder {
             batches: table("batches")?,
             groups: table("groups")?,
             positions: table("positions")?,
+            reads: table("reads")?,
         };
         check_version(&path, tables.about, &mut txn)?;
-        let (held, groups) = held(&path, &tables, &txn)?;
+        let id = identify(&path, tables.about, &mut txn, config)?;
+        let generation = next_generation(&path, tables.about, &mut txn, generation_by(&*config.clock))?;
+        let (held, groups) = held(&path, &tables, &txn, config.tombstone_retention, (id, generation))?;
         txn.commit().map_err(failed)?;
         // So that the files' names survive a power cut as their contents do.
         std::fs::File::open(&path)
@@ -125,7 +145,7 @@ impl Folder {
             Step::CreateTopic { topic, next_partition } => {
                 let first = topic.partitions.first().map_or(0, |partition| partition.id);
                 let name = topic.description.name.as_bytes();
-                tables.topics.put(txn, name, &format::write_topic(&topic.description, first))?;
+                tables.topics.put(txn, name, &format::write_topic(topic, first))?;
                 tables.about.put(txn, NEXT_PARTITION, &next_partition.to_le_bytes())
             }
             Step::DeleteTopic(topic) => {
@@ -142,22 +162,32 @@ impl Folder {
             Step::Replace { partition, removed, added, extent } => {
                 self.replace(txn, partition.id, removed, added, extent)
             }
+            Step::Reads { group, reads } => {
+                let number = self.number(txn, group, groups)?.to_be_bytes();
+                match reads.is_empty() {
+                    true => tables.reads.delete(txn, &number),
+                    false => tables.reads.put(txn, &number, &format::write_reads(reads)),
+                }
+            }
             Step::Position { group, partition, committed } => {
-                let number = match groups.find(group) {
-                    Some(number) => number,
-                    None => {
-                        let number = groups.add(group);
-                        tables.groups.put(txn, &number.to_be_bytes(), group.as_bytes())?;
-                        number
-                    }
-                };
+                let number = self.number(txn, group, groups)?;
                 let key = format::position_key(number, partition.id);
                 match committed {
                     Some(committed) => tables.positions.put(txn, &key, &format::write_position(committed)),
-                    None => tables.positions.delete(txn, &key).map(drop),
+                    None => tables.positions.delete(txn, &key),
                 }
             }
         }
+    }
+
+    /// The number of a group, which it gets if it has none.
+    fn number(&self, txn: &mut RwTxn<'_>, group: &Arc<str>, groups: &mut Groups) -> heed::Result<u32> {
+        if let Some(number) = groups.find(group) {
+            return Ok(number);
+        }
+        let number = groups.add(group);
+        self.tables.groups.put(txn, &number.to_be_bytes(), group.as_bytes())?;
+        Ok(number)
     }
 
     fn replace(
@@ -174,7 +204,7 @@ impl Folder {
         }
         for batch in added {
             let key = format::batch_key(partition, batch.base());
-            batches.put_reserved(txn, &key, format::batch_size(batch), |space| format::write_batch(batch, space))?;
+            batches.put_with(txn, &key, format::batch_size(batch), |space| format::write_batch(batch, space))?;
         }
         self.tables.extents.put(txn, &partition.to_be_bytes(), &format::write_extent(extent))
     }
@@ -220,7 +250,7 @@ impl Storage for Folder {
                 Step::Replace { partition, removed, .. } => {
                     removed.iter().for_each(|base| self.tail.remove(partition.id, *base));
                 }
-                Step::CreateTopic { .. } | Step::DeleteTopic(_) | Step::Position { .. } => {}
+                Step::CreateTopic { .. } | Step::DeleteTopic(_) | Step::Position { .. } | Step::Reads { .. } => {}
             }
         }
         Ok(())
@@ -258,7 +288,7 @@ fn open_env(path: &Path, limit: Option<usize>) -> heed::Result<Env<WithoutTls>> 
     let mut refused = heed::Error::Mdb(heed::MdbError::MapFull);
     for size in sizes {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options.map_size(size).max_dbs(6).max_readers(1024);
+        options.map_size(size).max_dbs(7).max_readers(1024);
         // SAFETY: the file is mapped; it must not change but through this environment. The folder's lock is held, so no
         // other broker opens it, in this process or another, and no flag that weakens LMDB's own locking is set.
         #[allow(unsafe_code)]
@@ -273,7 +303,64 @@ fn open_env(path: &Path, limit: Option<usize>) -> heed::Result<Env<WithoutTls>> 
     Err(refused)
 }
 
-fn check_version(path: &Path, about: Table, txn: &mut RwTxn<'_>) -> Result<(), BrokerError> {
+/// Checks the folder's file before it is opened. A new folder has none; one that must hold a certain broker may not be new.
+fn check_file(path: &Path, config: &EmbeddedConfig) -> Result<(), BrokerError> {
+    let refused = |found: String| Err(BrokerError::NotTheBroker { folder: path.display().to_string(), found });
+    let content = match marlowe_lmdb::check(&path.join("data.mdb")) {
+        Ok(content) => content,
+        Err(CheckError::Damaged(damage)) => return refused(format!("has a damaged data.mdb: {damage}")),
+        Err(CheckError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Content::default(),
+        Err(CheckError::Io(error)) => return Err(io_failure("open", path, &error)),
+    };
+    // Whoever was in LMDB's list of readers is gone: the folder's lock is held.
+    match std::fs::remove_file(path.join("lock.mdb")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_failure("open", path, &error)),
+        _ => {}
+    }
+    if content.tables.is_empty() {
+        return match &config.expected_id {
+            Some(id) => refused(format!("holds no broker, and broker {id} should be there")),
+            None => Ok(()),
+        };
+    }
+    match TABLES.iter().find(|table| !content.tables.contains(**table)) {
+        Some(table) => refused(format!("has a damaged data.mdb: its table `{table}` is not there")),
+        None => Ok(()),
+    }
+}
+
+/// The broker's id, which a new one gets, if it is the one that is expected and its owner's.
+fn identify(
+    path: &Path,
+    about: SealedTable,
+    txn: &mut RwTxn<'_>,
+    config: &EmbeddedConfig,
+) -> Result<Arc<str>, BrokerError> {
+    let failed = |error| failure("open", path, error);
+    let refused = |found: String| Err(BrokerError::NotTheBroker { folder: path.display().to_string(), found });
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let id = match about.get(txn, ID).map_err(failed)?.map(text) {
+        Some(id) => id,
+        None => {
+            let id = format!("{:016x}", config.entropy.next());
+            about.put(txn, ID, id.as_bytes()).map_err(failed)?;
+            id
+        }
+    };
+    if let Some(expected) = config.expected_id.as_ref().filter(|expected| **expected != id) {
+        return refused(format!("holds broker {id}, and broker {expected} should be there"));
+    }
+    match (about.get(txn, OWNER).map_err(failed)?.map(text), &config.owner) {
+        (Some(found), Some(owner)) if found != *owner => refused(format!("is of {found}, and not of {owner}")),
+        (None, Some(owner)) => {
+            about.put(txn, OWNER, owner.as_bytes()).map_err(failed)?;
+            Ok(id.into())
+        }
+        _ => Ok(id.into()),
+    }
+}
+
+fn check_version(path: &Path, about: SealedTable, txn: &mut RwTxn<'_>) -> Result<(), BrokerError> {
     let failed = |error| failure("open", path, error);
     let Some(found) = about.get(txn, FORMAT).map_err(failed)? else {
         return about.put(txn, FORMAT, &format::VERSION.to_le_bytes()).map_err(failed);
@@ -294,15 +381,36 @@ fn check_version(path: &Path, about: Table, txn: &mut RwTxn<'_>) -> Result<(), B
     }
 }
 
+/// The first generation of this opening: that of the clock, or the one after those of the opening before.
+fn next_generation(path: &Path, about: SealedTable, txn: &mut RwTxn<'_>, by_clock: u64) -> Result<u64, BrokerError> {
+    let failed = |error| failure("open", path, error);
+    let kept = match about.get(txn, NEXT_GENERATION).map_err(failed)? {
+        Some(kept) => {
+            let bytes = kept.first_chunk().ok_or_else(|| damaged(path, "the groups' generation"))?;
+            u64::from_le_bytes(*bytes)
+        }
+        None => 0,
+    };
+    let generation = kept.max(by_clock);
+    about.put(txn, NEXT_GENERATION, &generation.saturating_add(GENERATIONS).to_le_bytes()).map_err(failed)?;
+    Ok(generation)
+}
+
 /// What the folder holds, without its batches; and the groups' numbers.
-fn held(path: &Path, tables: &Tables, txn: &RoTxn<'_>) -> Result<(Held, Groups), BrokerError> {
+fn held(
+    path: &Path,
+    tables: &Tables,
+    txn: &RoTxn<'_>,
+    tombstone_retention: Duration,
+    (id, generation): (Arc<str>, u64),
+) -> Result<(Held, Groups), BrokerError> {
     let failed = |error| failure("open", path, error);
     let mut topics = Vec::new();
     let mut partitions = HashMap::new();
     for found in tables.topics.iter(txn).map_err(failed)? {
         let (name, bytes) = found.map_err(failed)?;
-        let (description, first) = format::read_topic(name, bytes).ok_or_else(|| damaged(path, "a topic"))?;
-        let topic = topic(path, tables, txn, description, first)?;
+        let (config, first) = format::read_topic(name, bytes).ok_or_else(|| damaged(path, "a topic"))?;
+        let topic = topic(path, tables, txn, (&config, first), tombstone_retention)?;
         partitions.extend(topic.partitions.iter().map(|partition| (partition.id, partition.clone())));
         topics.push(topic);
     }
@@ -322,6 +430,13 @@ fn held(path: &Path, tables: &Tables, txn: &RoTxn<'_>) -> Result<(Held, Groups),
         });
         positions.push(position.ok_or_else(|| damaged(path, "a group's position"))?);
     }
+    let mut reads = Vec::new();
+    for found in tables.reads.iter(txn).map_err(failed)? {
+        let (number, bytes) = found.map_err(failed)?;
+        let number = number.first_chunk().map(|number| u32::from_be_bytes(*number));
+        let read = number.and_then(|number| Some((names.get(&number)?.clone(), format::read_reads(bytes)?)));
+        reads.push(read.ok_or_else(|| damaged(path, "what a group reads"))?);
+    }
     let next = tables.about.get(txn, NEXT_PARTITION).map_err(failed)?;
     let next_partition = next.and_then(|next| next.first_chunk()).map_or(0, |next| u32::from_le_bytes(*next));
     let groups = Groups {
@@ -329,18 +444,18 @@ fn held(path: &Path, tables: &Tables, txn: &RoTxn<'_>) -> Result<(Held, Groups),
         numbers: names.into_iter().map(|(number, name)| (name, number)).collect(),
         new: Vec::new(),
     };
-    Ok((Held { topics, positions, next_partition }, groups))
+    Ok((Held { topics, positions, reads, next_partition, id, generation }, groups))
 }
 
 fn topic(
     path: &Path,
     tables: &Tables,
     txn: &RoTxn<'_>,
-    description: TopicDescription,
-    first: u32,
+    (config, first): (&TopicConfig, u32),
+    tombstone_retention: Duration,
 ) -> Result<Arc<Topic>, BrokerError> {
-    let mut extents = Vec::with_capacity(description.partitions as usize);
-    for number in Number::all(description.partitions) {
+    let mut extents = Vec::with_capacity(config.partitions as usize);
+    for number in Number::all(config.partitions) {
         let id = first + number.get();
         let bytes = tables.extents.get(txn, &id.to_be_bytes()).map_err(|error| failure("open", path, error))?;
         let extent = match bytes {
@@ -350,7 +465,7 @@ fn topic(
         };
         extents.push(extent);
     }
-    Ok(Arc::new(Topic::new(description, first, &extents)))
+    Ok(Arc::new(Topic::new(config, tombstone_retention, first, &extents)))
 }
 
 #[cfg(test)]
@@ -370,12 +485,24 @@ mod tests {
                 }
                 Err(error) => {
                     let told = error.to_string();
-                    assert!(told.contains("has format 2") && told.contains("use the version that wrote it"), "{told}");
+                    assert!(told.contains("has format 3") && told.contains("use the version that wrote it"), "{told}");
                     return;
                 }
             }
         }
         panic!("it was opened");
+    }
+
+    #[test]
+    fn a_topic_is_read_as_it_was_written_by_earlier_versions_too() {
+        let plain = TopicConfig::new("t", 3).cleanup(marlowe_broker::Cleanup::Compact);
+        let chosen = plain.clone().tombstone_retention(Duration::from_millis(5));
+        for config in [plain.clone(), chosen.clone()] {
+            let bytes = format::write_topic(&Topic::new(&config, Duration::ZERO, 7, &[]), 7);
+            assert_eq!(format::read_topic(b"t", &bytes), Some((config, 7)));
+        }
+        let of_before = &format::write_topic(&Topic::new(&chosen, Duration::ZERO, 7, &[]), 7)[..20];
+        assert_eq!(format::read_topic(b"t", of_before), Some((plain, 7)));
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{Cleanup, CommittedOffset, Offset, TopicDescription};
+use marlowe_broker::{Cleanup, CommittedOffset, Offset, Reads, TopicConfig, Unread};
 
 use super::Outline;
 use crate::batch::{Batch, Entry};
 use crate::partition::Extent;
+use crate::topic::Topic;
 
 /// The version of all that is below.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What a batch begins with: base, next, newest, count of entries, bytes of data.
 const HEADER: usize = 32;
@@ -143,24 +144,26 @@ pub(crate) fn read_extent(bytes: &[u8]) -> Option<Extent> {
     })
 }
 
-pub(crate) fn write_topic(topic: &TopicDescription, first: u32) -> Vec<u8> {
-    let (kind, retention) = match topic.cleanup {
+pub(crate) fn write_topic(topic: &Topic, first: u32) -> Vec<u8> {
+    let Topic { description, own_tombstone_retention, .. } = topic;
+    let (kind, retention) = match description.cleanup {
         Cleanup::Delete { retention: None } => (0u32, Duration::ZERO),
         Cleanup::Delete { retention: Some(retention) } => (1, retention),
         Cleanup::Compact => (2, Duration::ZERO),
         Cleanup::CompactDelete { retention } => (3, retention),
     };
-    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-    let mut bytes = Vec::with_capacity(20);
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).to_le_bytes();
+    let mut bytes = Vec::with_capacity(28);
     bytes.extend(first.to_le_bytes());
-    bytes.extend(topic.partitions.to_le_bytes());
+    bytes.extend(description.partitions.to_le_bytes());
     bytes.extend(kind.to_le_bytes());
-    bytes.extend(retention.to_le_bytes());
+    bytes.extend(millis(retention));
+    bytes.extend(own_tombstone_retention.map(millis).into_iter().flatten());
     bytes
 }
 
 /// A topic and the id of its first partition.
-pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicDescription, u32)> {
+pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicConfig, u32)> {
     let mut input = Input(bytes);
     let (first, partitions, kind) = (input.u32()?, input.u32()?, input.u32()?);
     let retention = Duration::from_millis(input.u64()?);
@@ -171,7 +174,37 @@ pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicDescription,
         3 => Cleanup::CompactDelete { retention },
         _ => return None,
     };
-    Some((TopicDescription { name: std::str::from_utf8(name).ok()?.into(), partitions, cleanup }, first))
+    let mut config = TopicConfig::new(std::str::from_utf8(name).ok()?, partitions).cleanup(cleanup);
+    // Earlier versions did not write it.
+    config.tombstone_retention = input.u64().map(Duration::from_millis);
+    Some((config, first))
+}
+
+/// What a group reads: of each topic the length of its name, the name, and 1 where unread records may go.
+pub(crate) fn write_reads(reads: &[Reads]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Reads { topic, unread } in reads {
+        bytes.extend((topic.len() as u32).to_le_bytes());
+        bytes.extend(topic.as_bytes());
+        bytes.push(u8::from(*unread == Unread::Expire));
+    }
+    bytes
+}
+
+pub(crate) fn read_reads(bytes: &[u8]) -> Option<Vec<Reads>> {
+    let mut input = Input(bytes);
+    let mut reads = Vec::new();
+    while !input.0.is_empty() {
+        let length = input.u32()? as usize;
+        let topic = std::str::from_utf8(input.bytes(length)?).ok()?.into();
+        let unread = match input.take()? {
+            [0] => Unread::Keep,
+            [1] => Unread::Expire,
+            _ => return None,
+        };
+        reads.push(Reads { topic, unread });
+    }
+    Some(reads)
 }
 
 pub(crate) fn write_position(committed: &CommittedOffset) -> Vec<u8> {

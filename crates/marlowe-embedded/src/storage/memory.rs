@@ -53,7 +53,7 @@ impl Storage for Memory {
                 }
                 Step::Append { partition, batches, .. } => self.replace(partition.id, &[], batches),
                 Step::Replace { partition, removed, added, .. } => self.replace(partition.id, removed, added),
-                Step::Position { .. } => {}
+                Step::Position { .. } | Step::Reads { .. } => {}
             }
         }
         Ok(())

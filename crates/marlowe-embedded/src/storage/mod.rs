@@ -9,7 +9,7 @@ mod tail;
 
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, CommittedOffset};
+use marlowe_broker::{BrokerError, CommittedOffset, Reads};
 
 pub(crate) use folder::Folder;
 pub(crate) use memory::Memory;
@@ -37,6 +37,11 @@ pub(crate) enum Step {
         removed: Vec<u64>,
         added: Vec<Arc<Batch>>,
         extent: Extent,
+    },
+    /// What a group reads, in the place of what it read before.
+    Reads {
+        group: Arc<str>,
+        reads: Vec<Reads>,
     },
     /// A group's position in a partition, or that it has none any more.
     Position {

@@ -5,6 +5,9 @@ use parking_lot::Mutex;
 
 use crate::batch::Batch;
 
+/// How many places of removed batches may stay in the order, whatever is there.
+const STALE: usize = 1024;
+
 /// The batches written and read last, up to some bytes, so that those who read the same share one piece of memory.
 ///
 /// A reader that fetched one while the cleaner replaced it may put it back. That is no harm: it holds all that was ever at its
@@ -37,6 +40,11 @@ impl Tail {
         if let Some(former) = inner.batches.remove(&(partition, base)) {
             inner.bytes -= former.bytes();
         }
+        // What is removed leaves its place in the order; where much is removed, the bytes never reach the limit that ends that.
+        let Inner { batches, order, .. } = &mut *inner;
+        if order.len() > 2 * batches.len() + STALE {
+            order.retain(|key| batches.contains_key(key));
+        }
     }
 
     pub(crate) fn add(&self, partition: u32, batch: Arc<Batch>) {
@@ -53,5 +61,22 @@ impl Tail {
                 inner.bytes -= former.bytes();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n4_3_removed_batches_leave_nothing_behind() {
+        let tail = Tail::new(1 << 20);
+        for base in 0..100_000 {
+            tail.add(1, Arc::new(Batch::at(base, base + 1, Vec::new(), vec![0; 10])));
+            tail.remove(1, base);
+        }
+        let inner = tail.inner.lock();
+        assert!(inner.order.len() <= STALE + 1, "{} places", inner.order.len());
+        assert_eq!((inner.batches.len(), inner.bytes), (0, 0));
     }
 }

@@ -34,6 +34,14 @@ pub enum KafkaConfigError {
         /// What librdkafka says, and the mend where one is known.
         reason: String,
     },
+    /// A number or a time that cannot be meant.
+    #[error("{what}: {reason}")]
+    OutOfBounds {
+        /// Of what: `patience`, `replicas`.
+        what: &'static str,
+        /// What is wrong with it, and what to use.
+        reason: String,
+    },
     /// A file of settings that cannot be read.
     #[error("cannot read the Kafka settings in {}: {source}", path.display())]
     Read {

@@ -145,3 +145,18 @@ fn what_this_build_does_not_have_is_named_with_the_feature_that_has_it() {
     }
     config().set("security.protocol", "SASL_PLAINTEXT").set("sasl.mechanism", "PLAIN").check().unwrap();
 }
+
+#[test]
+fn n3_4_numbers_and_times_that_cannot_be_meant_are_refused() {
+    for wrong in [
+        config().patience(Duration::MAX),
+        config().patience(Duration::from_secs(7 * 24 * 60 * 60)),
+        config().replicas(0),
+        config().replicas(u16::MAX),
+    ] {
+        let refused = wrong.check().err().unwrap_or_else(|| panic!("{wrong:?} is taken"));
+        assert!(matches!(&refused, KafkaConfigError::OutOfBounds { .. }), "{refused}");
+        assert!(refused.to_string().contains("use at"), "{refused}");
+    }
+    assert!(config().patience(Duration::ZERO).replicas(3).check().is_ok());
+}

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use marlowe_broker::{BrokerError, NewRecord};
 use rdkafka::bindings as sys;
+use rdkafka::config::NativeClientConfig;
+use tokio::time::Instant;
 
 use super::code::{Code, Failure};
 use super::configuration::Configuration;
+use super::known_brokers::KnownBrokers;
 use super::observer::{self, Observer, Opaque, Unobserved};
 use super::partitions::Places;
 use super::topic::Topic;
@@ -29,6 +32,7 @@ pub(crate) enum Kind {
 pub(crate) struct Client {
     ptr: NonNull<sys::rd_kafka_t>,
     opaque: NonNull<Opaque>,
+    brokers: Arc<KnownBrokers>,
 }
 
 // SAFETY: librdkafka's clients may be used by any thread.
@@ -49,7 +53,8 @@ pub(crate) struct TopicMetadata {
 /// What the cluster says of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterMetadata {
-    pub(crate) brokers: usize,
+    /// Their ids.
+    pub(crate) brokers: Vec<i32>,
     pub(crate) topics: Vec<TopicMetadata>,
 }
 
@@ -66,12 +71,23 @@ impl Client {
         configuration: &Configuration,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, BrokerError> {
-        let native = configuration.build()?;
+        Self::of(kind, configuration, configuration.build()?, observer)
+    }
+
+    /// Makes it of `native`, which was built of the configuration.
+    fn of(
+        kind: Kind,
+        configuration: &Configuration,
+        native: NativeClientConfig,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Self>, BrokerError> {
         let conf = native.ptr();
         let opaque = NonNull::from(Box::leak(Box::new(observer)));
-        // SAFETY: the configuration is this function's until `rd_kafka_new` has taken it. The opaque lives until the client
-        // is destroyed.
+        let brokers = KnownBrokers::new(configuration.value("bootstrap.servers").unwrap_or_default());
+        // SAFETY: the configuration is this function's until `rd_kafka_new` is called, and is not used after that. The opaque and the brokers live until
+        // the client is destroyed.
         unsafe {
+            brokers.watch(conf);
             sys::rd_kafka_conf_set_opaque(conf, opaque.as_ptr().cast());
             sys::rd_kafka_conf_set_log_cb(conf, Some(observer::on_log));
             sys::rd_kafka_conf_set_error_cb(conf, Some(observer::on_error));
@@ -88,16 +104,17 @@ impl Client {
             };
             let mut text = [0 as std::ffi::c_char; 512];
             let ptr = sys::rd_kafka_new(native_kind, conf, text.as_mut_ptr(), text.len());
+            // If there is a client, it is librdkafka's now. If not, librdkafka before 2.13 has freed the interceptors in it, and to
+            // destroy it would free them again (its issue 4142). So what is refused leaks its settings.
+            std::mem::forget(native);
             let Some(ptr) = NonNull::new(ptr) else {
                 drop(Box::from_raw(opaque.as_ptr()));
                 return Err(configuration.refused(&CStr::from_ptr(text.as_ptr()).to_string_lossy()));
             };
-            // It is librdkafka's now.
-            std::mem::forget(native);
             if kind == Kind::Member {
                 sys::rd_kafka_poll_set_consumer(ptr.as_ptr());
             }
-            Ok(Arc::new(Self { ptr, opaque }))
+            Ok(Arc::new(Self { ptr, opaque, brokers }))
         }
     }
 
@@ -112,6 +129,11 @@ impl Client {
         }
         // SAFETY: the client is alive while it logs.
         unsafe { CStr::from_ptr(sys::rd_kafka_name(client)).to_string_lossy().into_owned() }
+    }
+
+    /// Since when no broker has answered it, if none does.
+    pub(crate) fn unreached_since(&self) -> Option<Instant> {
+        self.brokers.unreached_since()
     }
 
     /// Serves what happened in a producer or plain consumer, for its observer.
@@ -169,8 +191,8 @@ impl Client {
                 let headers = sys::rd_kafka_headers_new(record.headers.len());
                 for header in record.headers {
                     let (name, size) = (header.name.as_ptr().cast(), header.name.len() as isize);
-                    let (value, length) = (header.value.as_ptr().cast(), header.value.len() as isize);
-                    sys::rd_kafka_header_add(headers, name, size, value, length);
+                    let (value, length) = bytes(header.value);
+                    sys::rd_kafka_header_add(headers, name, size, value, length as isize);
                 }
                 headers
             };
@@ -237,7 +259,7 @@ impl Client {
                 }
             };
             let topics = slice((*metadata).topics, (*metadata).topic_cnt).iter().map(read).collect();
-            let brokers = (*metadata).broker_cnt.max(0) as usize;
+            let brokers = slice((*metadata).brokers, (*metadata).broker_cnt).iter().map(|broker| broker.id).collect();
             sys::rd_kafka_metadata_destroy(metadata);
             Ok(ClusterMetadata { brokers, topics })
         }
@@ -259,22 +281,31 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         /// What is left to do, for another thread.
-        struct Rest(NonNull<sys::rd_kafka_t>, NonNull<Opaque>);
+        struct Rest(NonNull<sys::rd_kafka_t>, NonNull<Opaque>, *const KnownBrokers);
 
         // SAFETY: a client may be destroyed by any thread, and so may its observer.
         unsafe impl Send for Rest {}
 
         impl Rest {
             fn end(self) {
-                // SAFETY: nothing else has the client any more; the observer is freed after the last call to it.
+                // SAFETY: nothing else has the client any more; the observer and the brokers are freed after the last call to
+                // them.
                 unsafe {
+                    let brokers = Arc::from_raw(self.2);
+                    brokers.end();
+                    // Takes back what a producer has under way. An answer of a broker that comes while librdkafka frees a
+                    // transaction's error would free it twice: librdkafka frees it before it ends the threads that read answers.
+                    sys::rd_kafka_purge(
+                        self.0.as_ptr(),
+                        (sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT) as c_int,
+                    );
                     sys::rd_kafka_destroy_flags(self.0.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
                     drop(Box::from_raw(self.1.as_ptr()));
                 }
             }
         }
 
-        let rest = Rest(self.ptr, self.opaque);
+        let rest = Rest(self.ptr, self.opaque, Arc::into_raw(self.brokers.clone()));
         // Without a thread to be had the client leaks, which is the lesser evil.
         let _ = std::thread::Builder::new().name("kafka-end".into()).spawn(move || rest.end());
     }
@@ -292,4 +323,89 @@ pub(super) unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
 
 pub(super) fn millis(duration: Duration) -> c_int {
     duration.as_millis().min(c_int::MAX as u128) as c_int
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use sys::rd_kafka_resp_err_t as Raw;
+
+    use super::*;
+    use crate::KafkaConfig;
+
+    #[test]
+    fn a_client_that_is_refused_frees_nothing_twice() {
+        let settings = [("security.protocol", "sasl_plaintext"), ("sasl.mechanism", "NONE-SUCH")];
+        let config =
+            settings.into_iter().fold(KafkaConfig::new("127.0.0.1:1"), |config, (name, value)| config.set(name, value));
+        let configuration = Configuration::new(&config, &[]);
+        for _ in 0..100 {
+            let Err(refused) = Client::new(Kind::Producer, &configuration) else { panic!("it was taken") };
+            assert!(refused.to_string().contains("NONE-SUCH"), "{refused}");
+        }
+    }
+
+    /// How long a client that ends is held up, after it has freed what belongs to its transaction.
+    const HELD_UP: Duration = Duration::from_millis(200);
+
+    unsafe extern "C" fn on_new(
+        client: *mut sys::rd_kafka_t,
+        _: *const sys::rd_kafka_conf_t,
+        _: *mut c_void,
+        _: *mut std::ffi::c_char,
+        _: usize,
+    ) -> Raw {
+        // SAFETY: librdkafka calls this with the client that it makes.
+        unsafe {
+            sys::rd_kafka_interceptor_add_on_destroy(client, c"test".as_ptr(), Some(on_destroy), std::ptr::null_mut())
+        }
+    }
+
+    unsafe extern "C" fn on_destroy(_: *mut sys::rd_kafka_t, _: *mut c_void) -> Raw {
+        std::thread::park_timeout(HELD_UP);
+        Raw::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
+    /// One broker says that it is fenced, and another one says so while it ends.
+    #[test]
+    fn a_producer_that_is_fenced_while_it_ends_frees_nothing_twice() {
+        const WITHIN: Duration = Duration::from_secs(30);
+        let cluster = MockCluster::new(2).unwrap();
+        cluster.create_topic("events", 2, 1).unwrap();
+        for number in 0..5 {
+            let configuration = Configuration::new(&KafkaConfig::new(cluster.bootstrap_servers()), &[])
+                .set("transactional.id", format!("id-{number}"));
+            let native = configuration.build().unwrap();
+            // SAFETY: the configuration is alive.
+            unsafe {
+                let name = c"test".as_ptr();
+                sys::rd_kafka_conf_interceptor_add_on_new(native.ptr(), name, Some(on_new), std::ptr::null_mut());
+            }
+            let client = Client::of(Kind::Producer, &configuration, native, Arc::new(Unobserved)).unwrap();
+            client.init_transactions(WITHIN).unwrap();
+            client.begin_transaction().unwrap();
+            let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH; 2];
+            cluster.request_errors(RDKafkaApiKey::Produce, &fenced);
+            cluster.broker_round_trip_time(1, HELD_UP / 10).unwrap();
+            cluster.broker_round_trip_time(2, HELD_UP / 2).unwrap();
+            let topic = Topic::new(&client, "events").unwrap();
+            for partition in 0..2 {
+                let timestamp = marlowe_broker::Timestamp::from_millis(1);
+                let record = NewRecord { timestamp, key: None, value: Some(b"value"), headers: &[] };
+                client.produce(&topic, partition, &record, 0).unwrap();
+            }
+            let begun = Instant::now();
+            while client.fatal().is_none() {
+                assert!(begun.elapsed() < WITHIN, "it is never told that it is fenced");
+                client.serve(Duration::from_millis(1));
+            }
+            drop((topic, client));
+            // Its end is in another thread.
+            std::thread::park_timeout(HELD_UP * 2);
+            cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+            cluster.broker_round_trip_time(2, Duration::ZERO).unwrap();
+        }
+    }
 }

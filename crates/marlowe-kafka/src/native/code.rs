@@ -21,6 +21,7 @@ impl Code {
     pub(crate) const ILLEGAL_GENERATION: Code = Code(Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
     pub(crate) const REBALANCING: Code = Code(Raw::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
     pub(crate) const FENCED_INSTANCE: Code = Code(Raw::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    pub(crate) const INVALID_TIMESTAMP: Code = Code(Raw::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP);
     pub(crate) const NO_OFFSET: Code = Code(Raw::RD_KAFKA_RESP_ERR__NO_OFFSET);
 
     /// What librdkafka last said in this thread, for the calls of its older interface.
@@ -84,6 +85,22 @@ impl Code {
         )
     }
 
+    /// The broker will not take this record, however often it is sent.
+    pub(crate) fn is_refused_record(self) -> bool {
+        matches!(
+            self.0,
+            Raw::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP
+                | Raw::RD_KAFKA_RESP_ERR_INVALID_RECORD
+                | Raw::RD_KAFKA_RESP_ERR_POLICY_VIOLATION
+                | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT
+        )
+    }
+
+    /// A record that failed so fails again, however often it is sent.
+    pub(crate) fn is_for_good(self) -> bool {
+        self.is_too_large() || self.is_refused_record() || self.is_unknown_topic() || self.is_refused()
+    }
+
     pub(crate) fn is_unknown_topic(self) -> bool {
         matches!(
             self.0,
@@ -115,6 +132,7 @@ impl Code {
         !(self.is_refused()
             || self.is_unknown_topic()
             || self.is_too_large()
+            || self.is_refused_record()
             || self.is_fenced()
             || matches!(
                 self.0,
@@ -138,10 +156,8 @@ impl Code {
                     | Raw::RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP
                     | Raw::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE
                     | Raw::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
-                    | Raw::RD_KAFKA_RESP_ERR_POLICY_VIOLATION
                     | Raw::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
                     | Raw::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION
-                    | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT
                     | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION
             ))
     }
@@ -178,6 +194,8 @@ pub(crate) enum Remedy {
     Retry,
     /// Abort the transaction, and go on with another.
     Abort,
+    /// Go on with another client: this one does not come back from the call.
+    Replace,
     /// Nothing: the client is not usable any more.
     Fatal,
 }

@@ -106,7 +106,7 @@ impl Messages {
                     }
                     // Kafka's header names are text.
                     let Ok(name) = CStr::from_ptr(name).to_str() else { continue };
-                    headers.push(Header { name, value: bytes(value, size).unwrap_or_default() });
+                    headers.push(Header { name, value: bytes(value, size) });
                 }
             }
         }

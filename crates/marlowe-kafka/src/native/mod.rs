@@ -7,6 +7,7 @@ mod client;
 mod code;
 mod configuration;
 mod group;
+mod known_brokers;
 mod messages;
 mod observer;
 mod partitions;

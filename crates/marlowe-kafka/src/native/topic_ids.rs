@@ -8,8 +8,23 @@ use super::client::{Client, millis};
 use super::code::{Code, Failure};
 
 impl Client {
-    /// The ids of those of the topics that are there, by name. No topic of a name has the id of one before it.
+    /// The ids of those of the topics that are there, by name, as some broker knows them. No topic of a name has the id of one
+    /// before it.
     pub(crate) fn topic_ids(&self, topics: &[&str], within: Duration) -> Result<HashMap<String, String>, Failure> {
+        self.topic_ids_of(None, topics, within)
+    }
+
+    /// The id of a topic, as this broker knows it.
+    pub(crate) fn topic_id_at(&self, broker: i32, topic: &str, within: Duration) -> Result<Option<String>, Failure> {
+        Ok(self.topic_ids_of(Some(broker), &[topic], within)?.remove(topic))
+    }
+
+    fn topic_ids_of(
+        &self,
+        broker: Option<i32>,
+        topics: &[&str],
+        within: Duration,
+    ) -> Result<HashMap<String, String>, Failure> {
         let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
         let mut names: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: the client is alive. The names are copied; the queue, the options and the event are destroyed once, and
@@ -21,6 +36,9 @@ impl Client {
                 sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
             );
             sys::rd_kafka_AdminOptions_set_request_timeout(options, millis(within), std::ptr::null_mut(), 0);
+            if let Some(broker) = broker {
+                sys::rd_kafka_AdminOptions_set_broker(options, broker, std::ptr::null_mut(), 0);
+            }
             let asked = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
             sys::rd_kafka_DescribeTopics(self.as_ptr(), asked, options, queue);
             // It answers in the time that the options say, with an error if need be.

@@ -1,13 +1,13 @@
 //! How a batch of rows is put into a table.
 
-use heed::{PutFlags, RoTxn, RwTxn};
+use heed::{RoTxn, RwTxn};
+use marlowe_lmdb::SealedTable;
 
-use super::environment::Bytewise;
 use super::key::{from_stored, to_stored};
 use crate::Rows;
 
 /// How many new pages the batch may take at most, in round numbers.
-pub(super) fn pages(table: &Bytewise, txn: &RoTxn<'_>, rows: &Rows) -> heed::Result<u64> {
+pub(super) fn pages(table: &SealedTable, txn: &RoTxn<'_>, rows: &Rows) -> heed::Result<u64> {
     let stat = table.stat(txn)?;
     // What the batch touches is copied on write: at most the whole table, at most a path from the root per row.
     let existing = (stat.branch_pages + stat.leaf_pages + stat.overflow_pages) as u64;
@@ -16,16 +16,18 @@ pub(super) fn pages(table: &Bytewise, txn: &RoTxn<'_>, rows: &Rows) -> heed::Res
         0 => existing / 64,
         rows => existing.min(rows * (u64::from(stat.depth) + 2)).max(existing / 64),
     };
-    // A page is at least half full after a split, and a long value wastes less than a page of its own length.
-    let node = 24;
-    let new = 3 * (rows.bytes() as u64 + node * rows.len() as u64) / u64::from(stat.page_size);
+    // A page is at least half full after a split, and a long value wastes less than a page of its own length. Long keys fill
+    // the pages above the leaves too.
+    let node = 28;
+    let keys: usize = rows.iter().map(|(key, _)| key.len()).sum();
+    let new = (3 * (rows.bytes() as u64 + node * rows.len() as u64) + 4 * keys as u64) / u64::from(stat.page_size);
     // The store's own table, the free list, and the roots.
     Ok(touched + new + 64)
 }
 
 /// Puts sorted rows into the table, the last one of those that share a key, and returns the bytes of the table's keys and
 /// values, which were `bytes` before.
-pub(super) fn put(table: &Bytewise, txn: &mut RwTxn<'_>, rows: &Rows, bytes: u64) -> heed::Result<u64> {
+pub(super) fn put(table: &SealedTable, txn: &mut RwTxn<'_>, rows: &Rows, bytes: u64) -> heed::Result<u64> {
     let count = table.len(txn)?;
     let last = table.last(txn)?.map(|(key, _)| from_stored(key).to_vec());
     let beyond = |key: &[u8]| last.as_deref().is_none_or(|last| key > last);
@@ -49,7 +51,7 @@ pub(super) fn put(table: &Bytewise, txn: &mut RwTxn<'_>, rows: &Rows, bytes: u64
 }
 
 fn put_each(
-    table: &Bytewise,
+    table: &SealedTable,
     txn: &mut RwTxn<'_>,
     rows: &Rows,
     mut bytes: u64,
@@ -67,20 +69,16 @@ fn put_each(
         let stored = to_stored(key, &mut room);
         match value {
             Some(value) if beyond => {
-                table.put_with_flags(txn, PutFlags::APPEND, stored, value)?;
+                table.append(txn, stored, value)?;
                 bytes += (key.len() + value.len()) as u64;
             }
-            Some(value) => match table.get_or_put(txn, stored, value)?.map(<[u8]>::len) {
+            Some(value) => match table.replace(txn, stored, value)? {
                 None => bytes += (key.len() + value.len()) as u64,
-                Some(old) => {
-                    table.put(txn, stored, value)?;
-                    bytes = bytes - old as u64 + value.len() as u64;
-                }
+                Some(old) => bytes = bytes - old as u64 + value.len() as u64,
             },
             None if beyond => {}
             None => {
-                if let Some(old) = table.get(txn, stored)?.map(<[u8]>::len) {
-                    table.delete(txn, stored)?;
+                if let Some(old) = table.take(txn, stored)? {
                     bytes -= (key.len() + old) as u64;
                 }
             }

@@ -1,7 +1,6 @@
 use std::fs::File;
 
-use heed::types::Bytes;
-use heed::{Database, Env, MdbError, RoTxn, RwTxn, WithoutTls};
+use heed::{Env, MdbError, RoTxn, RwTxn, WithoutTls};
 use parking_lot::{Mutex, RwLock};
 
 use super::failure::failed;
@@ -11,9 +10,6 @@ use super::space::SpaceGuard;
 use super::state_file::State;
 use super::{LmdbOptions, SyncPolicy};
 use crate::StoreError;
-
-/// Any table, as LMDB has it.
-pub(super) type Bytewise = Database<Bytes, Bytes>;
 
 /// An open LMDB environment, and the rules every transaction on it keeps: the state file says `dirty` before anything
 /// changes, the disk has room before anything is written, and the map is moved only while nobody uses it.

@@ -1,4 +1,5 @@
 use heed::MdbError;
+use marlowe_lmdb::Damage;
 
 use super::folder::Folder;
 use crate::StoreError;
@@ -6,7 +7,7 @@ use crate::StoreError;
 /// Whether the file is no database of this kind, or a broken one.
 pub(super) fn is_damage(error: &heed::Error) -> bool {
     use MdbError::{Corrupted, Invalid, PageNotFound, VersionMismatch};
-    matches!(error, heed::Error::Mdb(Corrupted | Invalid | PageNotFound | VersionMismatch))
+    matches!(error, heed::Error::Mdb(Corrupted | Invalid | PageNotFound | VersionMismatch)) || Damage::is_in(error)
 }
 
 /// The error for the user.

@@ -37,6 +37,15 @@ impl Folder {
         self.remove(&self.path.join("lock.mdb"))
     }
 
+    /// Moves damaged data aside, in the place of any that were moved before, and returns where they are.
+    pub(super) fn set_aside(&self) -> Result<PathBuf, StoreError> {
+        let aside = self.path.join("damaged.mdb");
+        let failed = |error: io::Error| StoreError::io("move the damaged data aside", &self.path, &error);
+        fs::rename(self.data(), &aside).map_err(failed)?;
+        self.forget_readers()?;
+        Ok(aside)
+    }
+
     /// Removes the data.
     pub(super) fn wipe(&self) -> Result<(), StoreError> {
         self.remove(&self.data())?;

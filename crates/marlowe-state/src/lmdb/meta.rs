@@ -1,23 +1,24 @@
 //! The store's own table: its format, its layout, its positions, and how many bytes each table has.
 
 use heed::{RoTxn, RwTxn};
-use marlowe_broker::Offset;
+use marlowe_broker::{Offset, Timestamp};
+use marlowe_lmdb::SealedTable;
 
-use super::environment::Bytewise;
 use crate::{SlicePosition, StoreLayout};
 
 /// The name of the store's own table. The tables' names begin with `t/`.
 pub(super) const META: &str = "meta";
 
 /// What the format below is called. A store of another one is rebuilt.
-const FORMAT: &[u8] = b"marlowe-state 2";
+const FORMAT: &[u8] = b"marlowe-state 4";
 
 const FORMAT_KEY: &[u8] = b"format";
 const LAYOUT_KEY: &[u8] = b"layout";
+const OWNER_KEY: &[u8] = b"owner";
 
 /// The store's own table.
 #[derive(Clone, Copy)]
-pub(super) struct Meta(pub(super) Bytewise);
+pub(super) struct Meta(pub(super) SealedTable);
 
 impl Meta {
     /// The layout; `None`: of another format, or not to be understood.
@@ -26,6 +27,15 @@ impl Meta {
             return Ok(None);
         }
         Ok(self.0.get(txn, LAYOUT_KEY)?.and_then(decode_layout))
+    }
+
+    /// Whose the store is.
+    pub(super) fn owner(&self, txn: &RoTxn<'_>) -> heed::Result<Option<String>> {
+        Ok(self.0.get(txn, OWNER_KEY)?.map(|owner| String::from_utf8_lossy(owner).into_owned()))
+    }
+
+    pub(super) fn put_owner(&self, txn: &mut RwTxn<'_>, owner: &str) -> heed::Result<()> {
+        self.0.put(txn, OWNER_KEY, owner.as_bytes())
     }
 
     pub(super) fn put_layout(&self, txn: &mut RwTxn<'_>, layout: &StoreLayout) -> heed::Result<()> {
@@ -39,8 +49,8 @@ impl Meta {
     }
 
     pub(super) fn put_position(&self, txn: &mut RwTxn<'_>, slot: u32, position: SlicePosition) -> heed::Result<()> {
-        let SlicePosition { changelog, inbox, epoch } = position;
-        let numbers = [changelog.get(), inbox.get(), epoch].map(u64::to_be_bytes);
+        let SlicePosition { changelog, inbox, as_of } = position;
+        let numbers = [changelog.get(), inbox.get(), as_of.millis().cast_unsigned()].map(u64::to_be_bytes);
         self.0.put(txn, &position_key(slot), numbers.as_flattened())
     }
 
@@ -65,12 +75,12 @@ fn bytes_key(table: &str) -> Vec<u8> {
 
 fn decode_position(bytes: &[u8]) -> Option<SlicePosition> {
     let (numbers, []) = bytes.as_chunks::<8>() else { return None };
-    let [changelog, inbox, epoch] = *<&[[u8; 8]; 3]>::try_from(numbers).ok()?;
+    let [changelog, inbox, as_of] = *<&[[u8; 8]; 3]>::try_from(numbers).ok()?;
     let number = u64::from_be_bytes;
     Some(SlicePosition {
         changelog: Offset::new(number(changelog)),
         inbox: Offset::new(number(inbox)),
-        epoch: number(epoch),
+        as_of: Timestamp::from_millis(number(as_of).cast_signed()),
     })
 }
 

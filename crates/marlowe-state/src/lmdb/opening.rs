@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use heed::{RwTxn, WithoutTls};
+use marlowe_lmdb::{CheckError, Content, Damage, SealedTable};
 
 use super::LmdbOptions;
-use super::environment::{Bytewise, Environment, Opened};
+use super::environment::{Environment, Opened};
 use super::failure::is_damage;
 use super::folder::Folder;
 use super::meta::{META, Meta};
@@ -20,7 +21,7 @@ const OLD_TABLES: usize = 256;
 pub(super) struct Tables {
     pub(super) environment: Environment,
     pub(super) meta: Meta,
-    pub(super) tables: Vec<Bytewise>,
+    pub(super) tables: Vec<SealedTable>,
     pub(super) positions: Vec<SlicePosition>,
 }
 
@@ -34,12 +35,22 @@ pub(super) fn open(path: &Path, layout: &StoreLayout, options: &LmdbOptions) -> 
     }
     let (environment, old) = match read(folder, state.as_ref(), layout, options)? {
         Found::Usable(environment, old) => (environment, old),
-        Found::Useless(folder) => {
+        Found::Useless(folder, why) => {
             // The changelog has everything.
-            folder.wipe()?;
+            match why {
+                Why::OtherFormat => folder.wipe()?,
+                Why::Damaged(damage) => {
+                    let aside = folder.set_aside()?;
+                    tracing::warn!(
+                        "the store in {} is damaged: {damage}. It is restored from the changelog; the damaged file is {}",
+                        path.display(),
+                        aside.display()
+                    );
+                }
+            }
             match read(folder, None, layout, options)? {
                 Found::Usable(environment, old) => (environment, old),
-                Found::Useless(_) => {
+                Found::Useless(..) => {
                     let reason =
                         "what was written cannot be read back: the disk may be failing; choose another data folder";
                     let (action, path) = ("make a new database", path.to_owned());
@@ -50,7 +61,7 @@ pub(super) fn open(path: &Path, layout: &StoreLayout, options: &LmdbOptions) -> 
     };
     match old {
         Some(old) if old == *layout => at_hand(environment, layout),
-        old => migrate(environment, old.as_ref(), layout),
+        old => migrate(environment, old.as_ref(), layout, options.owner.as_deref()),
     }
 }
 
@@ -58,8 +69,13 @@ pub(super) fn open(path: &Path, layout: &StoreLayout, options: &LmdbOptions) -> 
 enum Found {
     /// A store, and the layout it was made with; a new one has none yet.
     Usable(Environment, Option<StoreLayout>),
-    /// Something damaged, or of another format.
-    Useless(Folder),
+    Useless(Folder, Why),
+}
+
+/// Why a store is of no use.
+enum Why {
+    OtherFormat,
+    Damaged(String),
 }
 
 fn read(
@@ -68,25 +84,63 @@ fn read(
     layout: &StoreLayout,
     options: &LmdbOptions,
 ) -> Result<Found, StoreError> {
+    let content = match checked(&folder)? {
+        Ok(content) => content,
+        Err(damage) => return Ok(Found::Useless(folder, Why::Damaged(damage.to_string()))),
+    };
     let databases = (1 + layout.tables.len() + OLD_TABLES) as u32;
     let environment = match Environment::open(folder, state, databases, options)? {
         Opened::Usable(environment) => environment,
-        Opened::Damaged(folder) => return Ok(Found::Useless(folder)),
+        Opened::Damaged(folder) => {
+            return Ok(Found::Useless(folder, Why::Damaged("it is no database of Marlowe's".into())));
+        }
     };
     let env = environment.env();
-    let old = env.read_txn().and_then(|txn| match env.open_database(&txn, Some(META))? {
-        Some(meta) => Ok(Some(Meta(meta).layout(&txn)?)),
+    let about = env.read_txn().and_then(|txn| match SealedTable::open(env, &txn, META)? {
+        Some(meta) => Ok(Some((Meta(meta).layout(&txn)?, Meta(meta).owner(&txn)?))),
         None => Ok(None),
     });
-    Ok(match old {
-        Ok(None) => Found::Usable(environment, None),
-        Ok(Some(Some(old))) if old.tables.len() <= OLD_TABLES || old == *layout => {
-            Found::Usable(environment, Some(old))
+    let about = match about {
+        Ok(about) => about,
+        Err(error) if is_damage(&error) => {
+            return Ok(Found::Useless(environment.into_folder(), Why::Damaged(error.to_string())));
         }
-        Ok(Some(_)) => Found::Useless(environment.into_folder()),
-        Err(error) if is_damage(&error) => Found::Useless(environment.into_folder()),
         Err(error) => return Err(environment.error("read the store's layout", error)),
-    })
+    };
+    let Some((old, owner)) = about else {
+        // Not even a new one has been written to.
+        if content.tables.is_empty() {
+            return Ok(Found::Usable(environment, None));
+        }
+        return Ok(Found::Useless(environment.into_folder(), Why::Damaged("it does not say what is in it".into())));
+    };
+    if let (Some(found), Some(wanted)) = (owner, &options.owner)
+        && found != *wanted
+    {
+        let path = environment.into_folder().path().to_owned();
+        return Err(StoreError::NotTheOwner { path, found, wanted: wanted.clone() });
+    }
+    let Some(old) = old.filter(|old| old.tables.len() <= OLD_TABLES || old == layout) else {
+        return Ok(Found::Useless(environment.into_folder(), Why::OtherFormat));
+    };
+    match old.tables.iter().find(|table| !content.tables.contains(&table_name(table))) {
+        None => Ok(Found::Usable(environment, Some(old))),
+        Some(table) => {
+            let damage = format!("its table `{table}` is not there");
+            Ok(Found::Useless(environment.into_folder(), Why::Damaged(damage)))
+        }
+    }
+}
+
+/// What is in the folder's file, or what is wrong with it. LMDB would not notice.
+fn checked(folder: &Folder) -> Result<Result<Content, Damage>, StoreError> {
+    match marlowe_lmdb::check(&folder.data()) {
+        Ok(content) => Ok(Ok(content)),
+        Err(CheckError::Damaged(damage)) => Ok(Err(damage)),
+        // There is none yet.
+        Err(CheckError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ok(Content::default())),
+        Err(CheckError::Io(error)) => Err(StoreError::io("check the database", folder.path(), &error)),
+    }
 }
 
 fn table_name(table: &str) -> String {
@@ -98,7 +152,7 @@ fn at_hand(environment: Environment, layout: &StoreLayout) -> Result<Tables, Sto
     let env = environment.env();
     let open = || {
         let txn = env.read_txn()?;
-        let find = |name: &str| env.open_database(&txn, Some(name))?.ok_or(heed::Error::Mdb(heed::MdbError::Corrupted));
+        let find = |name: &str| SealedTable::open(env, &txn, name)?.ok_or(heed::Error::Mdb(heed::MdbError::Corrupted));
         let meta = Meta(find(META)?);
         let tables = layout.tables.iter().map(|table| find(&table_name(table))).collect::<heed::Result<Vec<_>>>()?;
         let positions = (0..layout.slots).map(|slot| meta.position(&txn, slot)).collect::<heed::Result<Vec<_>>>()?;
@@ -111,28 +165,39 @@ fn at_hand(environment: Environment, layout: &StoreLayout) -> Result<Tables, Sto
 }
 
 /// Makes the tables, of nothing or of those of an old layout.
-fn migrate(environment: Environment, old: Option<&StoreLayout>, layout: &StoreLayout) -> Result<Tables, StoreError> {
+fn migrate(
+    environment: Environment,
+    old: Option<&StoreLayout>,
+    layout: &StoreLayout,
+    owner: Option<&str>,
+) -> Result<Tables, StoreError> {
     let nothing = StoreLayout { tables: Vec::new(), slots: 0 };
     let old = old.unwrap_or(&nothing);
     // The number of pages in use, for the list of those that dropped tables leave free.
     let pages = environment.env().info().last_page_number as u64 / 64 + 2 * layout.tables.len() as u64 + 64;
-    environment.write("make the store's tables", |_| Ok(pages), |txn| write(&environment, txn, old, layout))?;
+    environment.write("make the store's tables", |_| Ok(pages), |txn| write(&environment, txn, old, layout, owner))?;
     at_hand(environment, layout)
 }
 
-fn write(environment: &Environment, txn: &mut RwTxn<'_>, old: &StoreLayout, layout: &StoreLayout) -> heed::Result<()> {
+fn write(
+    environment: &Environment,
+    txn: &mut RwTxn<'_>,
+    old: &StoreLayout,
+    layout: &StoreLayout,
+    owner: Option<&str>,
+) -> heed::Result<()> {
     let env: &heed::Env<WithoutTls> = environment.env();
-    let meta = Meta(env.create_database(txn, Some(META))?);
+    let meta = Meta(SealedTable::create(env, txn, META)?);
     let migration = Migration::between(old, layout);
     for table in &old.tables {
         if migration == Migration::Rebuild || !layout.tables.contains(table) {
-            let dropped: Bytewise = env.create_database(txn, Some(&table_name(table)))?;
+            let dropped = SealedTable::create(env, txn, &table_name(table))?;
             dropped.clear(txn)?;
             meta.put_bytes(txn, table, 0)?;
         }
     }
     for table in &layout.tables {
-        env.create_database::<heed::types::Bytes, heed::types::Bytes>(txn, Some(&table_name(table)))?;
+        SealedTable::create(env, txn, &table_name(table))?;
     }
     let before = (0..old.slots).map(|slot| meta.position(txn, slot)).collect::<heed::Result<Vec<_>>>()?;
     let kept = |slot: u32| match &migration {
@@ -141,6 +206,9 @@ fn write(environment: &Environment, txn: &mut RwTxn<'_>, old: &StoreLayout, layo
     };
     for slot in 0..layout.slots {
         meta.put_position(txn, slot, kept(slot).unwrap_or_default())?;
+    }
+    if let Some(owner) = owner {
+        meta.put_owner(txn, owner)?;
     }
     meta.put_layout(txn, layout)
 }

@@ -20,13 +20,15 @@ pub enum SyncPolicy {
 pub struct LmdbOptions {
     /// When to sync.
     pub sync: SyncPolicy,
-    /// How many bytes of addresses to set aside, and how large the file may look. It takes no space on the disk until it
-    /// is used. Where the system refuses so much, less is taken; where it does not suffice, it is doubled.
+    /// How many bytes the file has at first, so that a small store is quickly copied. It takes no space on the disk until it is
+    /// used. Where it does not suffice, it is doubled; where the system refuses so much, less is taken. Default 16 MiB.
     pub map_size: usize,
     /// How many reads may go on at a time.
     pub max_readers: u32,
     /// The id of the machine's current boot. `None`: not known, and then a store that was not closed is always emptied.
     pub boot_id: Option<String>,
+    /// Whose the store is, for people. A store that belongs to another is refused. `None`: it is not looked at.
+    pub owner: Option<String>,
     /// Tells how much space the disk has.
     pub disk_space: Arc<dyn DiskSpace>,
 }
@@ -35,10 +37,10 @@ impl Default for LmdbOptions {
     fn default() -> Self {
         Self {
             sync: SyncPolicy::default(),
-            // On a 32-bit machine no more can be had than a part of its addresses.
-            map_size: if usize::BITS >= 64 { 64 << 30 } else { 256 << 20 },
+            map_size: 16 << 20,
             max_readers: 1_024,
             boot_id: system_boot_id(),
+            owner: None,
             disk_space: Arc::new(SystemDiskSpace),
         }
     }
@@ -51,6 +53,7 @@ impl fmt::Debug for LmdbOptions {
             .field("map_size", &self.map_size)
             .field("max_readers", &self.max_readers)
             .field("boot_id", &self.boot_id)
+            .field("owner", &self.owner)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,51 @@
+//! The topics that groups have declared to read. Retention asks here before it deletes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::{Reads, Unread};
+use parking_lot::Mutex;
+
+use crate::partition::Partition;
+use crate::positions::Positions;
+
+/// Which topics the groups read, as they said.
+#[derive(Default)]
+pub(crate) struct DeclaredReads {
+    groups: Mutex<BTreeMap<Arc<str>, Vec<Reads>>>,
+}
+
+impl DeclaredReads {
+    pub(crate) fn new(groups: impl IntoIterator<Item = (Arc<str>, Vec<Reads>)>) -> Self {
+        Self { groups: Mutex::new(groups.into_iter().collect()) }
+    }
+
+    pub(crate) fn of_group(&self, group: &str) -> Vec<Reads> {
+        self.groups.lock().get(group).cloned().unwrap_or_default()
+    }
+
+    /// Sets what a group reads, in the place of what it read before.
+    pub(crate) fn set(&self, group: &Arc<str>, reads: Vec<Reads>) {
+        let mut groups = self.groups.lock();
+        if reads.is_empty() {
+            groups.remove(group);
+        } else {
+            groups.insert(group.clone(), reads);
+        }
+    }
+
+    /// The first offset of a partition that some group has not read, and for which it is to stay; `None` when nobody needs any.
+    ///
+    /// A group that has said what it reads needs what it said, from its position on; where it has none yet, all there is. Of a
+    /// group that said nothing, its position says that it reads.
+    pub(crate) fn first_unread(&self, partition: &Partition, positions: &Positions) -> Option<u64> {
+        let groups = self.groups.lock();
+        let declared = groups.iter().filter_map(|(group, reads)| {
+            let reads = reads.iter().find(|reads| reads.topic == partition.place.topic)?;
+            let position = positions.get(group, &partition.place).map_or(0, |committed| committed.offset.get());
+            (reads.unread == Unread::Keep).then_some(position)
+        });
+        let silent = positions.at(&partition.place).into_iter().filter(|(group, _)| !groups.contains_key(group));
+        declared.chain(silent.map(|(_, position)| position.get())).min()
+    }
+}

@@ -1,0 +1,71 @@
+//! `DeleteRecords`: deletes the records of partitions before given offsets.
+
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, Offset, OffsetSpec, TopicPartition};
+use rdkafka::TopicPartitionList;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::cluster::Cluster;
+use crate::topics::{Tries, options};
+
+impl Cluster {
+    /// Deletes what lies before the offsets.
+    pub(crate) async fn delete_records(
+        self: &Arc<Self>,
+        before: &[(TopicPartition, Offset)],
+    ) -> Result<(), BrokerError> {
+        for (at, _) in before {
+            self.check_partitions(&at.topic, &[at.partition]).await?;
+        }
+        let mut left = before.to_vec();
+        let mut tries = Tries::new(self.config.patience);
+        while !left.is_empty() {
+            let mut list = TopicPartitionList::with_capacity(left.len());
+            for (at, offset) in &left {
+                let offset = rdkafka::Offset::Offset(offset.get() as i64);
+                let added = list.add_partition_offset(&at.topic, at.partition.get() as i32, offset);
+                added.map_err(|error| self.unavailable("deleting records", &error))?;
+            }
+            let answer = match self.admin()?.delete_records(&list, &options()).await {
+                Ok(answer) => answer,
+                Err(error) if tries.another(&error).await => continue,
+                Err(error) => return Err(self.unavailable("deleting records", &error)),
+            };
+            let mut again = Vec::new();
+            for (at, offset) in left {
+                let found = answer.find_partition(&at.topic, at.partition.get() as i32);
+                match found.map(|element| element.error()) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => match error.rdkafka_error_code() {
+                        Some(RDKafkaErrorCode::OffsetOutOfRange) => return Err(self.out_of_range(at, offset).await),
+                        Some(RDKafkaErrorCode::PolicyViolation) => {
+                            let topic = &at.topic;
+                            return Err(BrokerError::InvalidState(format!(
+                                "topic `{topic}` is compacted: its records go by their keys"
+                            )));
+                        }
+                        Some(code) if tries.another(&KafkaError::AdminOp(code)).await => again.push((at, offset)),
+                        _ => return Err(self.unavailable(&format!("deleting the records of {at}"), &error)),
+                    },
+                    None => return Err(self.unavailable("deleting records", &format!("there is no answer for {at}"))),
+                }
+            }
+            left = again;
+        }
+        Ok(())
+    }
+
+    async fn out_of_range(self: &Arc<Self>, partition: TopicPartition, offset: Offset) -> BrokerError {
+        let place = async |spec| self.offsets(&partition.topic, &[partition.partition], spec).await;
+        match (place(OffsetSpec::Earliest).await, place(OffsetSpec::Latest).await) {
+            (Ok(start), Ok(end)) => {
+                let (start, end) = (start.first().copied(), end.first().copied());
+                let (start, end) = (start.unwrap_or_default(), end.unwrap_or_default());
+                BrokerError::OffsetOutOfRange { partition, offset, start, end }
+            }
+            (Err(error), _) | (_, Err(error)) => error,
+        }
+    }
+}

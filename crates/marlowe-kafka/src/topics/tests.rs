@@ -1,0 +1,32 @@
+//! Tests of topics on a real Kafka of three brokers.
+
+use kafka_cluster::{Size, shared};
+
+use super::*;
+use crate::KafkaConfig;
+
+/// What each broker says of a topic at this moment: its id, if it is there.
+fn said(cluster: &Cluster, topic: &str) -> Vec<Option<String>> {
+    let brokers = cluster.lookups.metadata(Some(topic), REQUEST).unwrap().brokers;
+    assert_eq!(brokers.len(), Size::Three.brokers());
+    brokers.iter().map(|broker| cluster.lookups.topic_id_at(*broker, topic, REQUEST).unwrap()).collect()
+}
+
+/// What each says is asked for at once: a broker that is behind by a millisecond shows.
+#[tokio::test]
+async fn n5_all_brokers_know_a_topic_that_was_created_or_deleted() {
+    let brokers = shared(Size::Three).unwrap_or_else(|error| panic!("{error}"));
+    let cluster = Cluster::connect(KafkaConfig::new(brokers)).await.unwrap();
+    let topic = format!("known-{}", std::process::id());
+    let mut before = None;
+    for _ in 0..20 {
+        cluster.create_topic(TopicConfig::new(&*topic, 1)).await.unwrap();
+        let ids = said(&cluster, &topic);
+        assert!(ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "created: {ids:?}");
+        assert_ne!(ids[0], before, "it is another topic");
+        before = ids[0].clone();
+        cluster.delete_topic(&topic).await.unwrap();
+        let ids = said(&cluster, &topic);
+        assert!(ids.iter().all(Option::is_none), "deleted: {ids:?}");
+    }
+}

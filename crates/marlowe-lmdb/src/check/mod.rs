@@ -1,0 +1,84 @@
+//! The check of a whole file, by LMDB's format (0.9: `mdb.c`, data version 1), without mapping it into memory.
+//!
+//! All that a snapshot reaches is read: every page, every key, every value. What it proves is that LMDB does not read outside of a
+//! page or of the file, that no page is used twice, that keys are in order and counts are right, and that values have their checksums.
+
+mod header;
+mod node;
+mod page;
+mod pages;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+pub(crate) use header::{Header, TreeHeader};
+
+use self::pages::Pages;
+use self::tree::{Order, Tree};
+use crate::damage::{CheckError, Damage};
+use crate::sealed_table;
+
+/// The content of a file that passed its check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The names of its tables.
+    pub tables: BTreeSet<String>,
+}
+
+/// Checks a file whose tables are all [`SealedTable`](crate::SealedTable)s, and which nobody has open.
+///
+/// # Errors
+/// When it is damaged, cut off, or no file of LMDB's; and when it cannot be read.
+pub fn check(path: &Path) -> Result<Content, CheckError> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let header = Header::read(&file, length)?;
+    let mut pages = Pages::new(file, length, &header);
+
+    let mut main = Vec::new();
+    Tree { pages: &mut pages, header: &header.main, order: Order::Bytes, what: "the list of tables" }.walk(
+        &mut |row| {
+            let name = String::from_utf8(row.key.to_vec());
+            let name = name.map_err(|_| Damage::new("a table has a name that is no text"))?;
+            let tree = row.tree.filter(|tree| tree.flags == 0);
+            let tree = tree.ok_or_else(|| Damage::new(format!("`{name}` is listed as a table and is none")))?;
+            main.push((name, tree));
+            Ok(())
+        },
+    )?;
+    for (name, header) in &main {
+        let what = format!("table `{name}`");
+        Tree { pages: &mut pages, header, order: Order::Bytes, what: &what }.walk(
+            &mut |row| match row.tree.is_none() && sealed_table::open(row.key, row.value).is_some() {
+                true => Ok(()),
+                false => Err(sealed_table::damaged(row.key)),
+            },
+        )?;
+    }
+    let mut free = Vec::new();
+    Tree { pages: &mut pages, header: &header.free, order: Order::Numbers, what: "the list of free pages" }.walk(
+        &mut |row| {
+            free.extend(free_pages(row.value).ok_or_else(|| Damage::new("the list of free pages makes no sense"))?);
+            Ok(())
+        },
+    )?;
+    for page in free {
+        pages.claim(page, 1)?;
+    }
+    pages.check_all_claimed()?;
+    Ok(Content { tables: main.into_iter().map(|(name, _)| name).collect() })
+}
+
+/// The numbers of pages in an entry of the list of free pages: a count, then the numbers, the highest first.
+fn free_pages(entry: &[u8]) -> Option<Vec<u64>> {
+    let (numbers, _) = entry.as_chunks::<8>();
+    let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+    let count = usize::try_from(numbers.next()?).ok()?;
+    let free: Vec<u64> = numbers.take(count).collect();
+    (free.len() == count && free.is_sorted_by(|before, after| before > after)).then_some(free)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use super::node::{Branch, Leaf};
+use crate::damage::Damage;
+
+pub(crate) const PAGE_HEADER: usize = 16;
+
+const BRANCH: u16 = 0x01;
+const LEAF: u16 = 0x02;
+const OVERFLOW: u16 = 0x04;
+
+/// A page of a tree.
+pub(super) struct Page {
+    pub(super) number: u64,
+    pub(super) kind: Kind,
+    bytes: Vec<u8>,
+    /// Where its nodes begin, in the order of their keys.
+    places: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Branch,
+    Leaf,
+}
+
+impl Page {
+    pub(super) fn parse(number: u64, bytes: Vec<u8>) -> Result<Self, Damage> {
+        let damaged = || Damage::new(format!("its page {number} makes no sense"));
+        if number_of(&bytes) != number {
+            return Err(damaged());
+        }
+        let kind = match flags_of(&bytes) {
+            BRANCH => Kind::Branch,
+            LEAF => Kind::Leaf,
+            _ => return Err(damaged()),
+        };
+        let (lower, upper) = (short(&bytes, 12), short(&bytes, 14));
+        if lower <= PAGE_HEADER || !lower.is_multiple_of(2) || lower > upper || upper > bytes.len() {
+            return Err(damaged());
+        }
+        let places: Vec<usize> = (PAGE_HEADER..lower).step_by(2).map(|at| short(&bytes, at)).collect();
+        let page = Self { number, kind, bytes, places };
+        // Nodes fill the page's end without gaps.
+        let mut filled = 0;
+        for (index, place) in page.places.iter().enumerate() {
+            let end = match kind {
+                Kind::Branch => page.branch(index).map(|node| node.end),
+                Kind::Leaf => page.leaf(index).map(|node| node.end),
+            };
+            let end = end.filter(|end| *place >= upper && place.is_multiple_of(2) && *end <= page.bytes.len());
+            filled += end.ok_or_else(damaged)?.next_multiple_of(2) - place;
+        }
+        if filled != page.bytes.len() - upper { Err(damaged()) } else { Ok(page) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// A node of a branch.
+    pub(super) fn branch(&self, index: usize) -> Option<Branch<'_>> {
+        Branch::parse(&self.bytes, self.places[index])
+    }
+
+    /// A node of a leaf.
+    pub(super) fn leaf(&self, index: usize) -> Option<Leaf<'_>> {
+        Leaf::parse(&self.bytes, self.places[index])
+    }
+
+    /// How many pages a long value needs.
+    pub(super) fn overflow_pages(length: usize, page_size: usize) -> u64 {
+        (PAGE_HEADER + length).div_ceil(page_size) as u64
+    }
+
+    /// How many pages a long value has, by its first page.
+    pub(super) fn parse_overflow(number: u64, bytes: &[u8]) -> Result<u64, Damage> {
+        if number_of(bytes) != number || flags_of(bytes) != OVERFLOW {
+            return Err(Damage::new(format!("its page {number} should begin a long value, and does not")));
+        }
+        Ok(u64::from(u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])))
+    }
+}
+
+fn number_of(page: &[u8]) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|byte| page[byte]))
+}
+
+fn flags_of(page: &[u8]) -> u16 {
+    short(page, 10) as u16
+}
+
+fn short(bytes: &[u8], at: usize) -> usize {
+    usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+}

@@ -1,0 +1,153 @@
+use std::cmp::Ordering;
+
+use super::TreeHeader;
+use super::node::Value;
+use super::page::{Kind, Page};
+use super::pages::Pages;
+use crate::damage::{CheckError, Damage};
+
+/// Deeper than any tree that fits on a disk.
+const DEEPEST: u16 = 32;
+
+/// A tree of pages.
+pub(super) struct Tree<'a> {
+    pub(super) pages: &'a mut Pages,
+    pub(super) header: &'a TreeHeader,
+    pub(super) order: Order,
+    /// For messages.
+    pub(super) what: &'a str,
+}
+
+/// How keys are compared.
+#[derive(Clone, Copy)]
+pub(super) enum Order {
+    Bytes,
+    /// They are numbers of eight bytes.
+    Numbers,
+}
+
+/// A row that is passed by.
+pub(super) struct Row<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    /// The tree that it is instead of a value.
+    pub(super) tree: Option<TreeHeader>,
+}
+
+/// The counts and keys of a tree, as far as it was walked.
+#[derive(Default)]
+struct Seen {
+    branches: u64,
+    leaves: u64,
+    overflows: u64,
+    entries: u64,
+    last_key: Option<Vec<u8>>,
+    /// The next key must not be before this one.
+    least: Option<Vec<u8>>,
+}
+
+type Visit<'v> = &'v mut dyn FnMut(Row<'_>) -> Result<(), Damage>;
+
+impl Tree<'_> {
+    /// Passes by all rows, in order.
+    pub(super) fn walk(mut self, visit: Visit<'_>) -> Result<(), CheckError> {
+        self.walk_all(visit).map_err(|error| match error {
+            CheckError::Damaged(damage) => Damage::new(format!("{damage} ({})", self.what)).into(),
+            CheckError::Io(error) => CheckError::Io(error),
+        })
+    }
+
+    fn walk_all(&mut self, visit: Visit<'_>) -> Result<(), CheckError> {
+        let TreeHeader { flags: _, depth, branches, leaves, overflows, entries, root } = *self.header;
+        if depth > DEEPEST || root.is_some() != (depth > 0) {
+            return Err(Damage::new(format!("it has a tree of depth {depth}")).into());
+        }
+        let mut seen = Seen::default();
+        if let Some(root) = root {
+            self.page(root, 1, &mut seen, visit)?;
+        }
+        let counted = (seen.branches, seen.leaves, seen.overflows, seen.entries);
+        if counted == (branches, leaves, overflows, entries) {
+            return Ok(());
+        }
+        Err(Damage::new("it has other counts of pages and rows than it says").into())
+    }
+
+    fn page(&mut self, number: u64, depth: u16, seen: &mut Seen, visit: Visit<'_>) -> Result<(), CheckError> {
+        let page = self.pages.take(number)?;
+        match (page.kind, depth.cmp(&self.header.depth)) {
+            (Kind::Branch, Ordering::Less) => {
+                seen.branches += 1;
+                self.branch(&page, depth, seen, visit)
+            }
+            (Kind::Leaf, Ordering::Equal) => {
+                seen.leaves += 1;
+                self.leaf(&page, seen, visit)
+            }
+            _ => Err(Damage::new(format!("its page {number} is at the wrong depth")).into()),
+        }
+    }
+
+    fn branch(&mut self, page: &Page, depth: u16, seen: &mut Seen, visit: Visit<'_>) -> Result<(), CheckError> {
+        for index in 0..page.len() {
+            let node = page.branch(index).ok_or_else(|| out_of_order(page))?;
+            // The first key of a branch is not looked at.
+            if index > 0 {
+                self.check_after(page, seen, node.key)?;
+                seen.least = Some(node.key.to_vec());
+            }
+            self.page(node.child, depth + 1, seen, visit)?;
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, page: &Page, seen: &mut Seen, visit: Visit<'_>) -> Result<(), CheckError> {
+        for index in 0..page.len() {
+            let node = page.leaf(index).ok_or_else(|| out_of_order(page))?;
+            self.check_after(page, seen, node.key)?;
+            let least = seen.least.take();
+            if least.is_some_and(|least| self.order.compare(node.key, &least).is_none_or(Ordering::is_lt)) {
+                return Err(out_of_order(page).into());
+            }
+            match node.value {
+                Value::Here(value) => visit(Row { key: node.key, value, tree: None })?,
+                Value::Tree(tree) => visit(Row { key: node.key, value: &[], tree: Some(tree) })?,
+                Value::Overflow { page, length } => {
+                    let (value, pages) = self.pages.take_overflow(page, length)?;
+                    seen.overflows += pages;
+                    visit(Row { key: node.key, value: &value, tree: None })?;
+                }
+            }
+            seen.entries += 1;
+            let last = seen.last_key.get_or_insert_default();
+            last.clear();
+            last.extend_from_slice(node.key);
+        }
+        Ok(())
+    }
+
+    fn check_after(&self, page: &Page, seen: &Seen, key: &[u8]) -> Result<(), Damage> {
+        let is_after = match &seen.last_key {
+            None => self.order.compare(key, key).is_some(),
+            Some(last) => self.order.compare(key, last).is_some_and(Ordering::is_gt),
+        };
+        if is_after { Ok(()) } else { Err(out_of_order(page)) }
+    }
+}
+
+impl Order {
+    /// `None` where a key cannot be one of this order.
+    fn compare(self, key: &[u8], other: &[u8]) -> Option<Ordering> {
+        match self {
+            Self::Bytes => Some(key.cmp(other)),
+            Self::Numbers => {
+                let number = |key: &[u8]| key.try_into().ok().map(u64::from_le_bytes);
+                Some(number(key)?.cmp(&number(other)?))
+            }
+        }
+    }
+}
+
+fn out_of_order(page: &Page) -> Damage {
+    Damage::new(format!("its page {} has keys that are not in order", page.number))
+}

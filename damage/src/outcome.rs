@@ -1,0 +1,61 @@
+use std::fmt;
+use std::path::Path;
+
+use crate::program;
+
+/// What a program makes of a damaged folder.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It has all rows, and said nothing.
+    NoEffect,
+    /// It has all rows, and said what it had to mend.
+    Healed,
+    /// It did not run, and said why.
+    ClearError(String),
+    WrongRows(String),
+    /// It ended without a word, or did not end.
+    Crash(String),
+}
+
+impl Outcome {
+    pub(crate) const NAMES: [&str; 5] = ["no effect", "healed", "clear error", "wrong rows", "crash"];
+
+    pub(crate) fn of(folder: &Path, truth: &str) -> Self {
+        match program::rows_of(folder) {
+            Ok(found) if found != *truth => Self::WrongRows(found),
+            Ok(_) if has_damaged(folder) => Self::Healed,
+            Ok(_) => Self::NoEffect,
+            Err(outcome) => outcome,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        Self::NAMES[match self {
+            Self::NoEffect => 0,
+            Self::Healed => 1,
+            Self::ClearError(_) => 2,
+            Self::WrongRows(_) => 3,
+            Self::Crash(_) => 4,
+        }]
+    }
+
+    pub(crate) fn is_bad(&self) -> bool {
+        matches!(self, Self::WrongRows(_) | Self::Crash(_))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::ClearError(text) | Self::WrongRows(text) | Self::Crash(text) => write!(f, ": {}", text.trim()),
+            Self::NoEffect | Self::Healed => Ok(()),
+        }
+    }
+}
+
+/// Whether a damaged store was moved aside somewhere in the folder.
+fn has_damaged(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| entry.file_name() == "damaged.mdb" || has_damaged(&entry.path()))
+}

@@ -1,0 +1,113 @@
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use marlowe::{App, Config, GlobalTable, Table, Topic};
+use tokio::time::Instant;
+
+use crate::outcome::Outcome;
+
+/// How long the program may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The exit code of a program that said why it does not run.
+const REFUSED: u8 = 7;
+
+const PARTITIONS: u32 = 3;
+
+/// More rows than there are.
+const ALL: usize = 10_000;
+
+/// A program with a table of each kind.
+struct Program {
+    app: App,
+    numbers: Topic<String, u64>,
+    sums: Table<String, u64>,
+    totals: GlobalTable<String, u64>,
+}
+
+fn program() -> Program {
+    let mut app = App::new("damage");
+    let numbers = app.topic::<String, u64>("numbers").partitions(PARTITIONS);
+    let sums = app.table::<String, u64>("sums");
+    let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
+    app.agent("sum", numbers).with((sums, totals)).each_event(async |(sums, totals), event| {
+        sums.update(event.key, |sum| *sum += event.value);
+        totals.send(format!("total-{}", event.value % 7), event.value);
+        Ok(())
+    });
+    Program { app, numbers, sums, totals }
+}
+
+fn config(folder: &Path) -> Config {
+    Config::default().without_web().lanes(1).data_dir(folder)
+}
+
+/// Makes a folder with rows.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn fill(folder: &Path, edition: u64) -> Result<(), Box<dyn std::error::Error>> {
+    // In two runs, so that there are rows of a store that was opened again.
+    for run in 0..2 {
+        let Program { app, numbers, .. } = program();
+        let mut running = app.start(config(folder)).await?;
+        let to = running.open(numbers);
+        for number in 0..300 {
+            to.send(&format!("key-{}", number * (edition + 1)), &(number + run)).await?;
+        }
+        running.drain().await?;
+        running.stop().await?;
+    }
+    Ok(())
+}
+
+/// Runs the program in the folder, tells all rows, and is done.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn look(folder: &Path) -> ExitCode {
+    match rows(folder).await {
+        Ok(rows) => {
+            println!("{rows}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+async fn rows(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    let Program { app, sums, totals, .. } = program();
+    let mut running = app.start(config(folder)).await?;
+    running.drain().await?;
+    let sums = running.open(sums.view()).page(.., ALL).await?;
+    let reader = running.open(totals);
+    let totals: Vec<_> = (0..7).map(|number| reader.get(&*format!("total-{number}"))).collect();
+    running.stop().await?;
+    Ok(serde_json::json!({ "sums": sums, "totals": totals }).to_string())
+}
+
+/// The rows of the folder, as a process of its own tells them.
+pub(crate) fn rows_of(folder: &Path) -> Result<String, Outcome> {
+    let crash = |what: String| Outcome::Crash(what);
+    let program = std::env::current_exe().map_err(|error| crash(error.to_string()))?;
+    let mut command = Command::new(program);
+    command.arg("look").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| crash(error.to_string()))?;
+    let begun = Instant::now();
+    // What it tells is less than a pipe holds.
+    while child.try_wait().map_err(|error| crash(error.to_string()))?.is_none() {
+        if begun.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(crash(format!("it did not end within {PATIENCE:?}")));
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().map_err(|error| crash(error.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Some(code) if code == i32::from(REFUSED) => Err(Outcome::ClearError(said)),
+        _ => Err(crash(format!("{}: {said}", output.status))),
+    }
+}

@@ -1,0 +1,23 @@
+//! The check that a program is stopped. Commands that change positions need it.
+
+use std::sync::Arc;
+
+use marlowe_broker::{BrokerError, Offset, Partition, SharedBroker, TopicPartition};
+
+use crate::worker::RunError;
+
+/// Checks that no worker of an app is at work, by what is an administrator's to do only when the group has no members.
+///
+/// # Errors
+/// When one is, or the broker cannot tell.
+pub(crate) async fn check_stopped(broker: &SharedBroker, app: &str, leader_anchor: &Arc<str>) -> Result<(), RunError> {
+    // This position means nothing.
+    let anchor = TopicPartition::new(leader_anchor.clone(), Partition::new(0));
+    match broker.commit_offsets(app, None, &[(anchor, Offset::ZERO.into())]).await {
+        Err(BrokerError::Fenced { .. } | BrokerError::GroupNotEmpty { .. }) => Err(RunError::Settings(format!(
+            "app {app} has workers at work on {}: stop them first (one that was killed counts until its session is over)",
+            broker.location()
+        ))),
+        answer => answer.map_err(RunError::broker("looking whether workers are at work")),
+    }
+}

@@ -1,0 +1,200 @@
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use marlowe_broker::BrokerError;
+use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::worker::{FolderOwner, RunError, TablesFolder};
+
+/// The folder of an app: its workers' tables, and the embedded broker's topics if that is the broker.
+///
+/// It says whose it is, in `folder.json`; so do the broker and each store in it. What was moved, copied from elsewhere or lost is
+/// noticed before anything is done with the rest.
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    app: Arc<str>,
+    /// As it was found; a new folder has none.
+    identity: Option<Identity>,
+}
+
+/// What a folder says of itself.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct Identity {
+    /// The version of the folder's layout.
+    format: u32,
+    app: Arc<str>,
+    /// With the embedded broker, this is the broker's id.
+    id: Arc<str>,
+    topics: Topics,
+}
+
+/// Where the topics of the tables are.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Topics {
+    /// In the folder, with the embedded broker.
+    Here,
+    /// On another broker.
+    Elsewhere,
+}
+
+/// The version of the layout: `folder.json`, `broker` and `tables-N`.
+const FORMAT: u32 = 1;
+
+const IDENTITY: &str = "folder.json";
+const BROKER: &str = "broker";
+
+impl DataFolder {
+    /// Looks into the folder, which may not be there yet. Changes nothing.
+    ///
+    /// # Errors
+    /// When it is another app's, of a later version of Marlowe, or cannot be read.
+    pub(crate) fn look(path: &Path, app: &Arc<str>) -> Result<Self, RunError> {
+        let folder = Self { path: path.to_owned(), app: app.clone(), identity: None };
+        let file = path.join(IDENTITY);
+        let text = match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(folder),
+            Err(error) => return Err(failed("read", &file)(error)),
+        };
+        let identity: Identity = serde_json::from_slice(&text).map_err(|error| {
+            folder.refused(
+                format!("has a damaged {IDENTITY} ({error})"),
+                "put the file back from a copy; or remove it: what is in the folder says whose it is, too",
+            )
+        })?;
+        if identity.format != FORMAT {
+            let found = format!("has format {}, and this version of Marlowe knows format {FORMAT}", identity.format);
+            return Err(folder.refused(found, "use the version that wrote it, or a newer one"));
+        }
+        if identity.app != *app {
+            let found = format!("is of app `{}`, and this is app `{app}`", identity.app);
+            return Err(folder.refused(found, "give this app a --data-dir of its own"));
+        }
+        Ok(Self { identity: Some(identity), ..folder })
+    }
+
+    /// Returns whether the embedded broker has a folder in it.
+    pub(crate) fn has_broker(path: &Path) -> bool {
+        path.join(BROKER).is_dir()
+    }
+
+    /// Opens the embedded broker in it. A new folder gets a new one; in any other there must be the one that was there before.
+    ///
+    /// # Errors
+    /// When it is not, or the disk refuses.
+    pub(crate) fn open_broker(&self, config: EmbeddedConfig) -> Result<EmbeddedBroker, RunError> {
+        let path = self.path.join(BROKER);
+        let expected_id = match &self.identity {
+            Some(Identity { topics: Topics::Elsewhere, .. }) => {
+                let found = "holds tables whose topics are on another broker".to_owned();
+                return Err(self.refused(found, "give the embedded broker a --data-dir of its own"));
+            }
+            Some(identity) => Some(identity.id.to_string()),
+            None if !path.join("data.mdb").exists() && !self.tables()?.is_empty() => {
+                let found =
+                    format!("holds tables, and the broker that their topics were on is not in {}", path.display());
+                return Err(self.lost(found));
+            }
+            None => None,
+        };
+        let config = EmbeddedConfig { owner: Some(format!("app `{}`", self.app)), expected_id, ..config };
+        let broker = EmbeddedBroker::open(&path, config).map_err(|error| match error {
+            BrokerError::NotTheBroker { found, .. } => {
+                self.lost(format!("has no broker to use: {} {found}", path.display()))
+            }
+            error => RunError::broker("opening the embedded broker")(error),
+        })?;
+        if self.identity.is_none() {
+            let id = broker.id().unwrap_or_default().into();
+            self.write(&Identity { format: FORMAT, app: self.app.clone(), id, topics: Topics::Here })?;
+        }
+        Ok(broker)
+    }
+
+    /// Checks that it is a folder for tables whose topics are on another broker.
+    ///
+    /// # Errors
+    /// When it has a broker of its own.
+    pub(crate) fn check_elsewhere(&self) -> Result<(), RunError> {
+        match &self.identity {
+            Some(Identity { topics: Topics::Here, .. }) => {
+                let found = "is the embedded broker's".to_owned();
+                Err(self.refused(found, "give the tables of another broker's topics a --data-dir of their own"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the folder for tables. `new_id` makes the id of a folder that has none.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn claim(&self, new_id: impl FnOnce() -> u64) -> Result<FolderOwner, RunError> {
+        // The embedded broker has claimed its folder by now.
+        let identity = match Self::look(&self.path, &self.app)?.identity {
+            Some(identity) => identity,
+            None => {
+                let id = format!("{:016x}", new_id()).into();
+                let identity = Identity { format: FORMAT, app: self.app.clone(), id, topics: Topics::Elsewhere };
+                self.write(&identity)?;
+                identity
+            }
+        };
+        Ok(FolderOwner { app: identity.app, folder: identity.id })
+    }
+
+    /// Moves all that is in it to a folder of its own there, which is returned, so that it is as new.
+    ///
+    /// # Errors
+    /// When a worker has some of it, or the disk refuses.
+    pub(crate) fn set_aside(&self) -> Result<PathBuf, RunError> {
+        let tables = self.tables()?;
+        let locks = tables.iter().map(|folder| TablesFolder::take(folder)).collect::<Result<Vec<_>, _>>()?;
+        let mut number = 1;
+        let aside = loop {
+            let aside = self.path.join(format!("set-aside-{number}"));
+            if !aside.exists() {
+                break aside;
+            }
+            number += 1;
+        };
+        std::fs::create_dir(&aside).map_err(failed("make", &aside))?;
+        let others = [self.path.join(BROKER), self.path.join(IDENTITY)];
+        for from in tables.iter().chain(others.iter().filter(|path| path.exists())) {
+            let to = aside.join(from.file_name().unwrap_or_default());
+            std::fs::rename(from, to).map_err(failed("move aside", from))?;
+        }
+        drop(locks);
+        Ok(aside)
+    }
+
+    /// The folders in which workers keep their tables.
+    pub(crate) fn tables(&self) -> Result<Vec<PathBuf>, RunError> {
+        TablesFolder::all_in(&self.path).map_err(failed("look into", &self.path))
+    }
+
+    fn write(&self, identity: &Identity) -> Result<(), RunError> {
+        std::fs::create_dir_all(&self.path).map_err(failed("make", &self.path))?;
+        let file = self.path.join(IDENTITY);
+        let text =
+            serde_json::to_vec_pretty(identity).map_err(std::io::Error::other).map_err(failed("write", &file))?;
+        // Written aside first: half of it would be no JSON.
+        let aside = self.path.join(format!("{IDENTITY}.new"));
+        std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &file)).map_err(failed("write", &file))
+    }
+
+    fn lost(&self, found: String) -> RunError {
+        RunError::LostBroker { folder: self.path.display().to_string(), found }
+    }
+
+    fn refused(&self, found: String, ways_on: &'static str) -> RunError {
+        RunError::DataFolder { folder: self.path.display().to_string(), found, ways_on }
+    }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> RunError {
+    move |error| RunError::System { doing: format!("{doing} {}", path.display()), reason: error.to_string() }
+}

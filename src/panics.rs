@@ -1,0 +1,15 @@
+//! The text of a panic.
+
+use std::any::Any;
+
+/// Says that user code panicked, and what the panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    format!("the handler panicked: {}", panic_message(panic))
+}
+
+/// Returns what a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a message".to_owned())
+}

@@ -1,0 +1,73 @@
+//! The event or timer that a shard is working on, readable from other threads. The watchdog reads it.
+
+use std::sync::Arc;
+
+use marlowe_broker::TopicPartition;
+
+use super::ShardId;
+use crate::agent::{EventInHand, Front};
+use crate::turn::TurnShown;
+
+/// What a shard has in hand, as threads other than its lane's see it.
+#[derive(Clone)]
+pub(crate) struct ShardInHand {
+    pub(crate) id: ShardId,
+    pub(crate) strands: Vec<StrandInHand>,
+}
+
+/// What a strand has in hand.
+#[derive(Clone)]
+pub(crate) struct StrandInHand {
+    pub(super) turn: Arc<TurnShown>,
+    /// In the order of their numbers in the strand.
+    pub(super) agents: Vec<AgentInHand>,
+    /// They come after the agents.
+    pub(super) timers: Vec<Arc<str>>,
+}
+
+#[derive(Clone)]
+pub(super) struct AgentInHand {
+    pub(super) name: Arc<str>,
+    pub(super) source: TopicPartition,
+    pub(super) front: Arc<Front>,
+}
+
+/// Something that is in hand. As long as it is the same thing, the numbers are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The agent or timer, by its number in the strand.
+    pub(crate) who: usize,
+    pub(crate) turn: u64,
+    pub(crate) progress: u64,
+}
+
+/// What is in hand, for people.
+pub(crate) enum HeldBy {
+    Agent { name: Arc<str>, source: TopicPartition, event: Option<EventInHand> },
+    Timer(Arc<str>),
+}
+
+impl StrandInHand {
+    /// What is in hand now: who has the turn, and agents that handle events beside others.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let turn = self.turn.holder().map(|(turn, who)| {
+            let progress = self.agents.get(who).map_or(0, |agent| agent.front.progress());
+            Held { who, turn, progress }
+        });
+        let holds = turn.as_ref().map(|held| held.who);
+        let beside =
+            self.agents.iter().enumerate().filter(|(who, agent)| agent.front.begun() > 0 && Some(*who) != holds);
+        let beside = beside.map(|(who, agent)| Held { who, turn: 0, progress: agent.front.progress() });
+        turn.into_iter().chain(beside).collect()
+    }
+
+    /// Who has the number `who`, and what it has in hand.
+    pub(crate) fn describe(&self, who: usize) -> Option<HeldBy> {
+        match self.agents.get(who) {
+            Some(AgentInHand { name, source, front }) => {
+                Some(HeldBy::Agent { name: name.clone(), source: source.clone(), event: front.event() })
+            }
+            None => self.timers.get(who - self.agents.len()).cloned().map(HeldBy::Timer),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What a shard's log of places holds: where each agent was in each input when the shard committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::Offset;
+use serde::{Deserialize, Serialize};
+
+use super::positions::GroupPosition;
+
+/// Where the agents of a shard are in its inputs, as a record of the shard's log of places tells it.
+///
+/// A commit writes one, in the transaction of the state that it goes with. So it is never behind that state, while the
+/// positions that the group's coordinator hands out may be: Kafka's can be those of minutes ago after its brokers were killed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Places {
+    /// By topic.
+    pub(crate) inputs: BTreeMap<Arc<str>, InputPlaces>,
+}
+
+/// Where agents are in one input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InputPlaces {
+    /// What tells the topic from others of its name: places in one that was deleted mean nothing in the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<Arc<str>>,
+    /// The agents that read it when the record was written.
+    #[serde(default)]
+    pub(crate) agents: BTreeMap<Arc<str>, u64>,
+    /// Agents that read it before, in other editions of the program, and may again: in a deployment that is under way, soon.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) former: BTreeMap<Arc<str>, u64>,
+}
+
+impl Places {
+    /// The key of its records.
+    pub(crate) const KEY: &'static [u8] = b"places";
+
+    /// Reads a record; `None` when it is none.
+    pub(crate) fn read(value: &[u8]) -> Option<Self> {
+        serde_json::from_slice(value).ok()
+    }
+
+    /// The record.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        // It holds text and numbers only, which serde_json writes whatever they are.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What is known of a topic, which has this id, if anything is.
+    pub(crate) fn input(&self, topic: &str, id: Option<&Arc<str>>) -> Option<&InputPlaces> {
+        self.inputs.get(topic).filter(|input| input.is_of(id))
+    }
+
+    /// Adds what another log knows. Of each place the later one counts.
+    pub(crate) fn merge(&mut self, other: Places) {
+        for (topic, other) in other.inputs {
+            match self.inputs.get_mut(&topic) {
+                Some(input) if input.is_of(other.id.as_ref()) => input.merge(other),
+                // The other's topic is one of another time.
+                Some(_) => {}
+                None => drop(self.inputs.insert(topic, other)),
+            }
+        }
+    }
+}
+
+impl InputPlaces {
+    /// Whether these are places in the topic that has this id. Brokers without ids cannot tell.
+    pub(crate) fn is_of(&self, id: Option<&Arc<str>>) -> bool {
+        match (&self.id, id) {
+            (Some(own), Some(id)) => own == id,
+            _ => true,
+        }
+    }
+
+    fn merge(&mut self, other: InputPlaces) {
+        for (agent, at) in other.agents {
+            let before = self.former.remove(&agent).max(self.agents.get(&agent).copied());
+            self.agents.insert(agent, before.map_or(at, |before| before.max(at)));
+        }
+        for (agent, at) in other.former {
+            let place = match self.agents.get_mut(&agent) {
+                Some(place) => place,
+                None => self.former.entry(agent).or_insert(at),
+            };
+            *place = at.max(*place);
+        }
+    }
+
+    /// The least place of those who read the topic when this was written: what the group's position was then.
+    pub(crate) fn least(&self) -> Option<Offset> {
+        self.agents.values().copied().min().map(Offset::new)
+    }
+
+    /// All who read it when this was written are to be others of its readers.
+    pub(crate) fn retire(&mut self) {
+        self.former.append(&mut self.agents);
+    }
+}
+
+/// Where an agent goes on in an input: the later of what the group's position says and of what is `kept`. `None` for an agent
+/// that was never there.
+pub(crate) fn place_of(agent: &str, group: Option<&GroupPosition>, kept: Option<&InputPlaces>) -> Option<Offset> {
+    let Some(kept) = kept else {
+        // Of an edition of Marlowe that kept no places, or set by an administrator: it is of all agents.
+        return group.map(|group| group.of(agent));
+    };
+    let by_name = group.and_then(|group| group.agents.get(agent).copied());
+    if let Some(at) = kept.agents.get(agent) {
+        return Some(group.map_or(Offset::ZERO, |group| group.of(agent)).max(Offset::new(*at)));
+    }
+    // The group's position is that of the agents that read the topic: not of one that did not.
+    by_name.max(kept.former.get(agent).copied().map(Offset::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use marlowe_broker::CommittedOffset;
+
+    use super::*;
+
+    fn input(id: &str, agents: &[(&str, u64)], former: &[(&str, u64)]) -> InputPlaces {
+        let places = |places: &[(&str, u64)]| places.iter().map(|(agent, at)| ((*agent).into(), *at)).collect();
+        InputPlaces { id: Some(id.into()), agents: places(agents), former: places(former) }
+    }
+
+    fn group(offset: u64, metadata: &str) -> GroupPosition {
+        GroupPosition::parse(&CommittedOffset { offset: Offset::new(offset), metadata: metadata.into() })
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let inputs =
+            [("orders".into(), input("x", &[("count", 7)], &[("old", 3)])), ("more".into(), InputPlaces::default())];
+        let places = Places { inputs: inputs.into() };
+        assert_eq!(Places::read(&places.written()), Some(places));
+        assert_eq!(Places::read(b"no JSON"), None);
+        assert_eq!(
+            Places::read(br#"{"inputs":{"t":{"agents":{"a":1},"from":"a later edition"}}}"#).unwrap().inputs.len(),
+            1
+        );
+    }
+
+    #[test]
+    fn the_later_place_counts() {
+        let kept = input("x", &[("a", 7), ("b", 5)], &[("gone", 3)]);
+        let at = |agent, group: Option<GroupPosition>| place_of(agent, group.as_ref(), Some(&kept)).map(Offset::get);
+        let all = |group: fn() -> Option<GroupPosition>| ["a", "b", "gone", "new"].map(|agent| at(agent, group()));
+        // The coordinator's is older, the same, or was set further on by an administrator; or it has none any more.
+        assert_eq!(all(|| Some(group(2, ""))), [Some(7), Some(5), Some(3), None]);
+        assert_eq!(all(|| Some(group(5, "log=app-t-positions;a=7"))), [Some(7), Some(5), Some(3), None]);
+        assert_eq!(all(|| Some(group(6, ""))), [Some(7), Some(6), Some(3), None]);
+        assert_eq!(all(|| Some(group(6, "a=9;new=8"))), [Some(9), Some(6), Some(3), Some(8)]);
+        assert_eq!(all(|| None), [Some(7), Some(5), Some(3), None]);
+        // Nothing is kept.
+        assert_eq!(place_of("a", Some(&group(5, "a=7")), None), Some(Offset::new(7)));
+        assert_eq!(place_of("new", Some(&group(5, "a=7")), None), Some(Offset::new(5)));
+        assert_eq!(place_of("a", None, None), None);
+    }
+
+    #[test]
+    fn places_in_a_topic_that_was_made_anew_mean_nothing() {
+        let places = Places { inputs: [("t".into(), input("x", &[("a", 7)], &[]))].into() };
+        assert!(places.input("t", Some(&"x".into())).is_some());
+        assert!(places.input("t", None).is_some(), "a broker without ids cannot tell");
+        assert!(places.input("t", Some(&"y".into())).is_none());
+    }
+
+    #[test]
+    fn of_two_logs_the_later_places_count() {
+        let mut places = Places { inputs: [("t".into(), input("x", &[("a", 7), ("b", 2)], &[]))].into() };
+        let other =
+            [("t".into(), input("x", &[("a", 3), ("b", 4)], &[("c", 1)])), ("u".into(), input("y", &[("d", 1)], &[]))];
+        places.merge(Places { inputs: other.into() });
+        assert_eq!(places.inputs["t"], input("x", &[("a", 7), ("b", 4)], &[("c", 1)]));
+        assert_eq!(places.inputs["u"], input("y", &[("d", 1)], &[]));
+        places.merge(Places { inputs: [("t".into(), input("z", &[("a", 99)], &[]))].into() });
+        assert_eq!(places.inputs["t"].agents["a"], 7, "another topic of that name");
+    }
+}

@@ -1,0 +1,233 @@
+//! The times at which a crontab is due, whatever is done to the clock.
+
+use std::time::Duration;
+
+use marlowe_broker::{Clock, Timestamp};
+use tokio::time::Instant;
+
+use super::Crontab;
+
+/// How long nobody looks at the clock at most: it may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many stretches of time are remembered in which a crontab ran. There is one, and one more for each time that the clock
+/// was set forward or the process stood still.
+const STRETCHES: usize = 32;
+
+/// When a crontab runs: once for each time it names, by a clock that may be set back or forward, run slow or fast, or have
+/// stood still with the process. Of several times that passed unseen, the last has a run.
+pub(crate) struct Agenda {
+    times: Crontab,
+    /// The time of the last look.
+    looked: Timestamp,
+    /// The times in these have had their run, if they are named: each from the first to the last, in order.
+    over: Vec<(Timestamp, Timestamp)>,
+    reading: Reading,
+    /// The first time named after the last look: until then there is nothing to do.
+    next: Option<Timestamp>,
+}
+
+/// A reading of a clock, and when it was taken. A clock that stands tells nothing, and goes as tokio's does meanwhile: a test's.
+struct Reading {
+    clock: Timestamp,
+    at: Instant,
+}
+
+impl Reading {
+    fn of(clock: &dyn Clock) -> Self {
+        Self { clock: clock.now(), at: Instant::now() }
+    }
+
+    fn now(&mut self, clock: &dyn Clock) -> Timestamp {
+        if clock.now() != self.clock {
+            *self = Self::of(clock);
+        }
+        Timestamp::from_millis(self.clock.millis().saturating_add(self.at.elapsed().as_millis() as i64))
+    }
+}
+
+impl Agenda {
+    /// Begins now: what was named before is over.
+    pub(crate) fn begin(times: Crontab, clock: &dyn Clock) -> Self {
+        let reading = Reading::of(clock);
+        let now = reading.clock;
+        let next = times.next_time(now);
+        Self { times, looked: now, over: vec![(now, now)], reading, next }
+    }
+
+    /// Waits until a time has come, and says which.
+    pub(crate) async fn next(&mut self, clock: &dyn Clock) -> Timestamp {
+        loop {
+            let now = self.reading.now(clock);
+            if let Some(named) = self.due(now) {
+                return named;
+            }
+            let wait = self.next.map_or(LOOK_EVERY, |next| {
+                Duration::from_millis(next.millis().saturating_sub(now.millis()).max(0).unsigned_abs())
+            });
+            tokio::time::sleep(wait.clamp(Duration::from_millis(1), LOOK_EVERY)).await;
+        }
+    }
+
+    /// The last time that was named since the last look and has had no run, if there is one.
+    fn due(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.looked <= now && self.next.is_none_or(|next| now < next) {
+            let from = std::mem::replace(&mut self.looked, now);
+            self.pass(from, now);
+            return None;
+        }
+        // A clock that was set back goes through a stretch again.
+        let from = self.looked.min(now);
+        self.looked = now;
+        let named = self.last_named(from, now);
+        let missed = named.is_some_and(|named| self.last_named(from, just_before(named)).is_some());
+        // Times that were missed are not over: a clock that was wrong for a moment comes to them in its time.
+        let since = if missed { named.unwrap_or(from) } else { from };
+        self.pass(since, now);
+        self.next = self.times.next_time(now);
+        named
+    }
+
+    /// The last named time after `from`, and not after `to`, that is not over.
+    fn last_named(&self, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+        let mut to = to;
+        loop {
+            let named = self.times.last_until(to).filter(|named| *named > from)?;
+            match self.over.iter().find(|(first, last)| *first <= named && named <= *last) {
+                Some((first, _)) => to = just_before(*first),
+                None => return Some(named),
+            }
+        }
+    }
+
+    /// Notes that all from `first` to `last` is over.
+    fn pass(&mut self, first: Timestamp, last: Timestamp) {
+        let (mut first, mut last) = (first, last);
+        self.over.retain(|(other_first, other_last)| {
+            let apart = *other_last < first || last < *other_first;
+            if !apart {
+                first = first.min(*other_first);
+                last = last.max(*other_last);
+            }
+            apart
+        });
+        let place = self.over.partition_point(|(other, _)| *other < first);
+        self.over.insert(place, (first, last));
+        if self.over.len() > STRETCHES {
+            self.over.remove(0);
+        }
+    }
+}
+
+fn just_before(time: Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.millis() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    /// The times that have a run, as the clock shows `looks`.
+    fn runs(times: &str, zone: &str, looks: &[&str]) -> Vec<String> {
+        let clock = Hand(AtomicI64::new(at(looks[0]).millis()));
+        let mut agenda = Agenda::begin(Crontab::parse(times, zone).unwrap(), &clock);
+        let run = looks[1..].iter().filter_map(|look| agenda.due(at(look)));
+        run.map(|named| jiff::Timestamp::from_millisecond(named.millis()).unwrap().to_string()).collect()
+    }
+
+    /// The clock shows each minute from `first` on, for so many.
+    fn minutes(first: &str, count: i64) -> Vec<String> {
+        let first = at(first).millis();
+        (0..count).map(|n| jiff::Timestamp::from_millisecond(first + n * 60_000 + 3).unwrap().to_string()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n3_5_a_clock_that_is_set_back_runs_nothing_again() {
+        let looks = ["2026-03-01T12:59:59Z", "2026-03-01T13:00:00.002Z", "2026-03-01T12:59:59.701Z"];
+        let looks =
+            [&looks[..], &["2026-03-01T13:00:00.002Z", "2026-03-01T13:01:00Z", "2026-03-01T12:00:30Z"]].concat();
+        let looks = [&looks[..], &["2026-03-01T12:01:00Z", "2026-03-01T13:01:30Z", "2026-03-01T13:02:01Z"]].concat();
+        // 12:01 was before the program began, and 13:01 was run: between them are times that the clock passed over.
+        let wanted = ["2026-03-01T13:00:00Z", "2026-03-01T13:01:00Z", "2026-03-01T12:01:00Z", "2026-03-01T12:59:00Z"];
+        let wanted = [&wanted[..], &["2026-03-01T13:02:00Z"]].concat();
+        assert_eq!(runs("* * * * *", "UTC", &looks), wanted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n3_5_of_times_that_passed_unseen_the_last_has_a_run() {
+        let looks = ["2026-03-01T12:00:30Z", "2026-03-04T08:15:10Z", "2026-03-04T08:15:11Z", "2026-03-04T08:16:00Z"];
+        assert_eq!(runs("* * * * *", "UTC", &looks), ["2026-03-04T08:15:00Z", "2026-03-04T08:16:00Z"]);
+        let looks = ["2026-03-01T12:00:30Z", "2026-03-01T20:00:00Z", "2026-03-02T20:00:00Z"];
+        assert_eq!(runs("0 4 * * *", "UTC", &looks), ["2026-03-02T04:00:00Z"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n3_5_a_clock_that_was_far_ahead_for_a_moment_keeps_nothing_from_running() {
+        let looks = ["2026-03-01T03:59:00Z", "2027-03-01T03:00:00Z", "2026-03-01T03:59:01Z", "2026-03-01T04:00:00Z"];
+        let wanted = ["2027-02-28T04:00:00Z", "2026-03-01T04:00:00Z"];
+        assert_eq!(runs("0 4 * * *", "UTC", &looks), wanted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n3_5_a_daily_time_runs_once_over_summer_time_both_ways() {
+        let run = |first: &str| {
+            let looks = minutes(first, 6 * 60);
+            runs("30 2 * * *", "Europe/Berlin", &looks.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        // In spring there is no half past two, and it runs when that hour would have begun; in autumn there are two.
+        assert_eq!(run("2026-03-28T23:00:00Z"), ["2026-03-29T01:00:00Z"]);
+        assert_eq!(run("2026-10-24T22:00:00Z"), ["2026-10-25T00:30:00Z"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n3_5_a_clock_that_runs_slow_or_fast_is_followed() {
+        for speed in [0.5, 2.0] {
+            let begin = at("2026-03-01T12:59:50Z").millis();
+            let clock = std::sync::Arc::new(Hand(AtomicI64::new(begin)));
+            let moved = clock.clone();
+            let started = Instant::now();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    let passed = started.elapsed().as_millis() as f64 * speed;
+                    moved.0.store(begin + passed as i64, Ordering::Relaxed);
+                }
+            });
+            let mut agenda = Agenda::begin(Crontab::parse("* * * * *", "UTC").unwrap(), &*clock);
+            for minute in 0..3 {
+                let named = agenda.next(&*clock).await;
+                assert_eq!(named.millis(), begin + 10_000 + minute * 60_000);
+                let late = clock.now().millis() - named.millis();
+                assert!((-20..100).contains(&late), "{late} ms late at speed {speed}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n3_5_a_clock_that_is_set_forward_is_noticed_soon() {
+        let clock = std::sync::Arc::new(Hand(AtomicI64::new(at("2026-03-01T12:00:10Z").millis())));
+        let mut agenda = Agenda::begin(Crontab::parse("0 4 * * *", "UTC").unwrap(), &*clock);
+        let set = clock.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            set.0.store(at("2026-03-02T04:00:00.500Z").millis(), Ordering::Relaxed);
+        });
+        let began = Instant::now();
+        assert_eq!(agenda.next(&*clock).await, at("2026-03-02T04:00:00Z"));
+        assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,130 @@
+//! Claims on the runs of leader crontabs. They make each time run once, even if the leader changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::{
+    BrokerError, CommittedOffset, MetadataSource, Offset, Partition, SharedBroker, Timestamp, TopicPartition,
+};
+use tokio::sync::Mutex;
+
+/// A claim that is further ahead than this was made by a clock that was wrong, in milliseconds: a day.
+const AHEAD: i64 = 24 * 60 * 60 * 1000;
+
+/// How many bytes the claims may take: Kafka's brokers take 4 KiB beside a position, if they are not told otherwise.
+const MOST_BYTES: usize = 3 << 10;
+
+/// Which times the crontabs of the leader have had their run for, whoever led then. It is kept with the group, beside the
+/// position of the leader's anchor, and taken from members only: so no time has two runs, whoever leads, and after a restart.
+pub(crate) struct Claims {
+    broker: SharedBroker,
+    group: Arc<str>,
+    anchor: TopicPartition,
+    metadata: Arc<dyn MetadataSource>,
+    worker: u32,
+    /// The crontabs of this worker claim one after the other: all claims are one text.
+    turn: Mutex<()>,
+}
+
+/// What a crontab ran for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claim {
+    /// In seconds, as crontabs name them.
+    named: i64,
+    /// Who claimed it: an answer may get lost.
+    worker: u32,
+}
+
+/// What came of claiming a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// It is this worker's to run.
+    Ours,
+    /// It has had its run.
+    Over,
+}
+
+impl Claims {
+    pub(crate) fn new(
+        broker: SharedBroker,
+        group: Arc<str>,
+        leader_anchor: Arc<str>,
+        metadata: Arc<dyn MetadataSource>,
+        worker: &str,
+    ) -> Self {
+        let anchor = TopicPartition { topic: leader_anchor, partition: Partition::new(0) };
+        Self { broker, group, anchor, metadata, worker: hash(worker), turn: Mutex::default() }
+    }
+
+    /// Claims the run of `crontab` for the time that it named.
+    pub(crate) async fn claim(&self, crontab: &str, named: Timestamp, now: Timestamp) -> Result<Claimed, BrokerError> {
+        let _turn = self.turn.lock().await;
+        let committed = self.broker.committed(&self.group, std::slice::from_ref(&self.anchor)).await?;
+        let committed = committed.into_iter().next().flatten().unwrap_or(Offset::ZERO.into());
+        let mut claims = parse(&committed.metadata);
+        let seconds = named.millis().div_euclid(1000);
+        let ours = Claim { named: seconds, worker: self.worker };
+        match claims.get(&hash(crontab)) {
+            Some(claim) if *claim == ours => return Ok(Claimed::Ours),
+            Some(claim) if claim.named * 1000 > now.millis() + AHEAD => {
+                tracing::warn!(
+                    crontab,
+                    "its last run was for a time more than a day ahead, by a clock that was wrong: that is passed over"
+                );
+            }
+            Some(claim) if claim.named >= seconds => return Ok(Claimed::Over),
+            _ => {}
+        }
+        claims.insert(hash(crontab), ours);
+        let noted = CommittedOffset { offset: committed.offset, metadata: text(claims) };
+        let noted = [(self.anchor.clone(), noted)];
+        self.broker.commit_offsets(&self.group, Some(&self.metadata.current()), &noted).await?;
+        Ok(Claimed::Ours)
+    }
+}
+
+fn parse(text: &str) -> BTreeMap<u32, Claim> {
+    let claim = |text: &str| {
+        let mut parts = text.split(['=', '@']);
+        let crontab = u32::from_str_radix(parts.next()?, 16).ok()?;
+        let named = parts.next()?.parse().ok()?;
+        Some((crontab, Claim { named, worker: u32::from_str_radix(parts.next()?, 16).ok()? }))
+    };
+    text.split(';').filter_map(claim).collect()
+}
+
+/// The claims as text: the oldest are left out if there are too many.
+fn text(claims: BTreeMap<u32, Claim>) -> String {
+    let mut claims: Vec<(u32, Claim)> = claims.into_iter().collect();
+    claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.named));
+    let mut text = String::new();
+    for (crontab, Claim { named, worker }) in claims {
+        let claim = format!("{crontab:08x}={named}@{worker:08x};");
+        if text.len() + claim.len() > MOST_BYTES {
+            break;
+        }
+        text.push_str(&claim);
+    }
+    text
+}
+
+/// A name's number, the same in every process (FNV-1a).
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_come_back_and_fit_however_many_there_are() {
+        let claims = |count: u32| (0..count).map(|n| (n, Claim { named: 1_800_000_000 + i64::from(n), worker: n }));
+        let few: BTreeMap<u32, Claim> = claims(5).collect();
+        assert_eq!(parse(&text(few.clone())), few);
+        assert_eq!(parse(""), BTreeMap::new());
+        let many = text(claims(1000).collect());
+        assert!(many.len() <= MOST_BYTES);
+        assert!(parse(&many).contains_key(&999), "the newest are kept");
+    }
+}

@@ -1,0 +1,92 @@
+//! A record to send, with key, value, timestamp, partition and headers.
+
+use std::fmt;
+
+use marlowe_broker::{Header, Partition, Timestamp};
+
+/// A record to send, with all that a record can have: [`TopicSender::send_record`](crate::TopicSender::send_record) inside an
+/// event, [`TopicClient::send_record`](crate::TopicClient::send_record) outside,
+/// [`SourceWriter::send_record`](crate::SourceWriter::send_record) in a source.
+///
+/// ```
+/// use marlowe::{Partition, ProducerRecord, Timestamp};
+///
+/// let mut app = marlowe::App::new("shop");
+/// let orders = app.topic::<String, u32>("orders");
+/// let late = app.topic::<String, u32>("late");
+/// app.agent("sort", orders).with(late).each_event(async |late, order| {
+///     let record = ProducerRecord::new(&order.key, &order.value)
+///         .timestamp(Timestamp::from_millis(order.timestamp.millis() + 1_000))
+///         .header("from", b"sort")
+///         .partition(Partition::new(0));
+///     late.send_record(record);
+///     late.send_record(ProducerRecord::tombstone(&"gone".to_owned()));
+///     Ok(())
+/// });
+/// ```
+pub struct ProducerRecord<'a, K, V> {
+    pub(crate) key: &'a K,
+    /// `None` is a tombstone.
+    pub(crate) value: Option<&'a V>,
+    pub(crate) partition: Option<Partition>,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) headers: Vec<Header<'a>>,
+}
+
+impl<'a, K, V> ProducerRecord<'a, K, V> {
+    /// A record with a key and a value.
+    #[inline]
+    pub fn new(key: &'a K, value: &'a V) -> Self {
+        Self { key, value: Some(value), partition: None, timestamp: None, headers: Vec::new() }
+    }
+
+    /// A record without a value: in a compacted topic, "this key is gone". Whoever reads the topic gets `None`, if the topic's
+    /// value is an `Option`.
+    pub fn tombstone(key: &'a K) -> Self {
+        Self { key, value: None, partition: None, timestamp: None, headers: Vec::new() }
+    }
+
+    /// When it happened (default: inside an event the event's timestamp, outside the present).
+    pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// The partition it goes to, whatever its key is (default: the key's, by the topic's
+    /// [partitioner](crate::Topic::partitioner)). A record that comes to another partition than its key's home cannot change
+    /// its key's row there.
+    pub fn partition(mut self, partition: Partition) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// Adds a header. A name may occur more than once.
+    pub fn header(mut self, name: &'a str, value: &'a [u8]) -> Self {
+        self.headers.push(Header::new(name, value));
+        self
+    }
+
+    /// Adds a header without a value, which is not the same as an empty one.
+    pub fn null_header(mut self, name: &'a str) -> Self {
+        self.headers.push(Header { name, value: None });
+        self
+    }
+}
+
+impl<K, V> Clone for ProducerRecord<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self { headers: self.headers.clone(), ..*self }
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for ProducerRecord<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerRecord")
+            .field("key", self.key)
+            .field("value", &self.value)
+            .field("partition", &self.partition)
+            .field("timestamp", &self.timestamp)
+            .field("headers", &self.headers)
+            .finish()
+    }
+}

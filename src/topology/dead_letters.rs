@@ -1,0 +1,93 @@
+//! Dead letters that come back: a record that fails for good must not go round for ever.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::TopologyError;
+use super::graph::{AgentNode, AgentRole, Graph};
+
+/// A way that a failing record takes without a handler in between: its bytes arrive as they left.
+struct Step<'a> {
+    agent: &'a AgentNode,
+    kind: Kind,
+    to: &'a Arc<str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    DeadLetter,
+    /// A `group_by` sends the record on under another key.
+    GroupBy,
+}
+
+impl Step<'_> {
+    fn from(&self) -> &Arc<str> {
+        &self.agent.reads
+    }
+
+    /// "agent `a` reads `x` and sends what fails to `y`".
+    fn said(&self) -> String {
+        let AgentNode { name, reads, .. } = self.agent;
+        let who = match self.agent.role {
+            AgentRole::Declared => format!("agent `{name}` reads `{reads}`"),
+            AgentRole::Repartition => format!("the group_by `{name}` reads `{reads}`"),
+            AgentRole::Inbox => format!("`{name}` applies the changes in `{reads}`"),
+        };
+        match self.kind {
+            Kind::DeadLetter => format!("{who} and sends what fails to `{}`", self.to),
+            Kind::GroupBy => format!("{who} and sends it on to `{}`", self.to),
+        }
+    }
+}
+
+/// Refuses dead letters that lead back to where the record came from, by dead letters (and the `group_by`s between them)
+/// alone. A handler that sends a dead letter back to be tried again decides when that ends, and is not refused.
+pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
+    let dead_letters = graph.agents.iter().filter_map(|agent| {
+        let to = agent.dead_letter.as_ref()?;
+        Some(Step { agent, kind: Kind::DeadLetter, to })
+    });
+    let group_bys = graph.agents.iter().filter(|agent| agent.role == AgentRole::Repartition).flat_map(|agent| {
+        let targets = agent.edges.topics.iter().filter(|topic| Some(*topic) != agent.dead_letter.as_ref());
+        targets.map(move |to| Step { agent, kind: Kind::GroupBy, to })
+    });
+    let steps: Vec<Step<'_>> = dead_letters.chain(group_bys).collect();
+    // A circle is told by the program's own agents, where one of them is in it.
+    let begins = |role: AgentRole| {
+        let of_role = steps.iter().filter(move |step| step.agent.role == role);
+        of_role.filter(|step| step.kind == Kind::DeadLetter)
+    };
+    let all = begins(AgentRole::Declared).chain(begins(AgentRole::Inbox)).chain(begins(AgentRole::Repartition));
+    for first in all {
+        if let Some(back) = way(&steps, first.to, first.from()) {
+            let circle = std::iter::once(first).chain(back).map(Step::said).collect();
+            return Err(TopologyError::DeadLetterCircle { circle });
+        }
+    }
+    Ok(())
+}
+
+/// The shortest way from one topic to another, if there is one.
+fn way<'a>(steps: &'a [Step<'a>], from: &'a Arc<str>, to: &Arc<str>) -> Option<Vec<&'a Step<'a>>> {
+    let mut came_by: BTreeMap<&Arc<str>, Option<&Step<'_>>> = BTreeMap::from([(from, None)]);
+    let mut waiting = VecDeque::from([from]);
+    while let Some(topic) = waiting.pop_front() {
+        if topic == to {
+            let mut way = Vec::new();
+            let mut at = topic;
+            while let Some(Some(step)) = came_by.get(at) {
+                way.push(*step);
+                at = step.from();
+            }
+            way.reverse();
+            return Some(way);
+        }
+        for step in steps.iter().filter(|step| step.from() == topic) {
+            came_by.entry(step.to).or_insert_with(|| {
+                waiting.push_back(step.to);
+                Some(step)
+            });
+        }
+    }
+    None
+}

@@ -1,0 +1,142 @@
+//! Names: what they may be made of, how long they may get, and that no two topics of a program have the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::graph::{AgentRole, Graph, TimerKind, TopicRole};
+use super::{Topology, TopologyError};
+use crate::limits::LONGEST_TOPIC_NAME;
+
+/// A topic that Marlowe keeps for a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InternalTopic {
+    pub(crate) name: Arc<str>,
+    /// "the changelog of table `stock`".
+    pub(crate) what: String,
+    /// What its name is made of, beside the app's.
+    part: Option<String>,
+}
+
+/// The topic that stands for a source's position.
+pub(crate) fn source_topic(app: &str, source: &str) -> Arc<str> {
+    format!("{app}-{source}-source").into()
+}
+
+/// The topic in which an app says which internal topics are its own.
+pub(crate) fn list_topic(app: &str) -> Arc<str> {
+    format!("{app}-topics").into()
+}
+
+impl Topology {
+    /// The topics that Marlowe keeps for the program.
+    pub(crate) fn internal_topics(&self) -> Vec<InternalTopic> {
+        let graph = &self.graph;
+        let mut topics = Vec::new();
+        let mut add = |name: Arc<str>, what: String, part: Option<String>| {
+            topics.push(InternalTopic { name, what, part });
+        };
+        for topic in &graph.topics {
+            let table = |named: &dyn Fn(&Arc<str>) -> bool| {
+                let has =
+                    |table: &&super::TableNode| named(&table.changelog) || table.inbox.as_ref().is_some_and(named);
+                graph.tables.iter().find(has).map(|table| format!("table `{}`", table.name))
+            };
+            let of_table = || table(&|name| *name == topic.name);
+            let (what, part) = match topic.role {
+                TopicRole::Declared => continue,
+                TopicRole::Changelog => ("the changelog of ", of_table()),
+                TopicRole::Inbox => ("the inbox of ", of_table()),
+                TopicRole::Repartition => ("the topic of a group_by, of ", Some(repartition(graph, &topic.name))),
+                TopicRole::Workers => ("the directory of workers", None),
+                TopicRole::Replies => ("the topic of answers", None),
+            };
+            add(topic.name.clone(), format!("{what}{}", part.as_deref().unwrap_or_default()), part);
+        }
+        for group in &self.groups {
+            let part = match group.tables.first() {
+                Some(_) => format!("table `{}`", group.name),
+                None => format!("topic `{}`", group.name),
+            };
+            add(self.anchor(group), format!("the anchor of the shards of {part}"), Some(part));
+        }
+        add(self.leader_anchor(), "the leader's anchor".into(), None);
+        add(list_topic(&graph.app), "the list of the app's topics".into(), None);
+        for timer in graph.timers.iter().filter(|timer| timer.kind == TimerKind::Source) {
+            let part = format!("source `{}`", timer.name);
+            add(source_topic(&graph.app, &timer.name), format!("the position of {part}"), Some(part));
+        }
+        topics
+    }
+}
+
+/// Whose topic a `group_by` goes through.
+fn repartition(graph: &Graph, topic: &Arc<str>) -> String {
+    let reader = graph.agents.iter().find(|agent| agent.reads == *topic);
+    reader.map_or_else(|| "a stream".to_owned(), |agent| format!("agent `{}`", agent.name))
+}
+
+/// Refuses names that topics cannot have, or that two of a kind have.
+pub(super) fn check_names(graph: &Graph) -> Result<(), TopologyError> {
+    valid("app", &graph.app)?;
+    for (kind, names) in [
+        ("table", graph.tables.iter().map(|table| &table.name).collect::<Vec<_>>()),
+        ("agent", graph.agents.iter().map(|agent| &agent.name).collect()),
+        ("timer", graph.timers.iter().map(|timer| &timer.name).collect()),
+    ] {
+        let mut seen = std::collections::BTreeSet::new();
+        for name in names {
+            valid(kind, name)?;
+            if !seen.insert(name) {
+                return Err(TopologyError::DuplicateName { kind, name: name.clone() });
+            }
+        }
+    }
+    graph.topics.iter().try_for_each(|topic| valid("topic", &topic.name))
+}
+
+fn valid(kind: &'static str, name: &Arc<str>) -> Result<(), TopologyError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || !name.chars().all(fits) || (kind == "topic" && matches!(&**name, "." | "..")) {
+        return Err(TopologyError::InvalidName { kind, name: name.clone() });
+    }
+    Ok(())
+}
+
+/// Refuses topics whose names are too long, and a name for two of them.
+pub(super) fn check_topics(topology: &Topology) -> Result<(), TopologyError> {
+    let graph = &topology.graph;
+    let mut known: BTreeMap<Arc<str>, String> = BTreeMap::new();
+    for topic in graph.topics.iter().filter(|topic| topic.role == TopicRole::Declared) {
+        fits(&topic.name, "a topic of the program", "its name")?;
+        known.insert(topic.name.clone(), "declared by the program".into());
+    }
+    for agent in graph.agents.iter().filter(|agent| agent.role == AgentRole::Declared) {
+        fits(&agent.name, "an agent", "its name")?;
+    }
+    for timer in &graph.timers {
+        fits(&timer.name, "a timer", "its name")?;
+    }
+    for topic in topology.internal_topics() {
+        let app = format!("the name of app `{}`", graph.app);
+        let shorten = topic.part.as_ref().map_or(app.clone(), |part| format!("the name of {part}, or {app}"));
+        fits(&topic.name, &topic.what, &shorten)?;
+        if let Some(first) = known.insert(topic.name.clone(), topic.what.clone()) {
+            return Err(TopologyError::TopicNameTaken { topic: topic.name, first, second: topic.what });
+        }
+    }
+    Ok(())
+}
+
+fn fits(name: &Arc<str>, what: &str, shorten: &str) -> Result<(), TopologyError> {
+    let length = name.len();
+    if length <= LONGEST_TOPIC_NAME {
+        return Ok(());
+    }
+    Err(TopologyError::NameTooLong {
+        what: what.to_owned(),
+        name: name.clone(),
+        length,
+        limit: LONGEST_TOPIC_NAME,
+        mend: format!("shorten {shorten} by {}", length - LONGEST_TOPIC_NAME),
+    })
+}

@@ -1,0 +1,162 @@
+//! Records that are removed before they were read: the worker stops and says so, unless the topic says to go on.
+
+use marlowe::{App, RunError};
+use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
+
+use crate::client::Client as Browser;
+use crate::scene::{Scene, TestResult, drain, start, stop};
+
+/// Numbers are passed on, each with its key.
+fn passing(skips: bool) -> App {
+    let mut app = App::new("passing");
+    let mut numbers = app.topic::<String, u64>("numbers").partitions(1);
+    if skips {
+        numbers = numbers.skip_expired();
+    }
+    let passed = app.topic::<String, u64>("passed").partitions(1);
+    app.agent("pass", numbers).each(async |(), number| Ok(number)).sink(passed);
+    app
+}
+
+/// Removes the records of partition 0 that lie before an offset, as retention does.
+async fn remove(scene: &Scene, topic: &str, before: u64) {
+    let at = TopicPartition::new(topic, Partition::new(0));
+    scene.broker.delete_records(&[(at, Offset::new(before))]).await.unwrap();
+}
+
+/// A program that has read the first three numbers of ten, of which the first six are removed while it is stopped.
+async fn six_of_ten_are_gone(scene: &Scene) -> TestResult {
+    let mut running = scene.start(passing(false)).await?;
+    scene.produce_numbers("numbers", 0..3, |number| number.to_string()).await;
+    drain(&mut running).await?;
+    stop(running).await?;
+    scene.produce_numbers("numbers", 3..10, |number| number.to_string()).await;
+    remove(scene, "numbers", 6).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_what_was_removed_unread_stops_the_worker() -> TestResult {
+    let scene = Scene::new().await;
+    six_of_ten_are_gone(&scene).await?;
+    for _ in 0..2 {
+        let mut running = passing(false).start(scene.config()).await?;
+        let error = crate::scene::within(running.failed()).await;
+        assert!(matches!(&error, RunError::Expired { from, to, .. } if (from.get(), to.get()) == (3, 6)), "{error}");
+        let text = error.to_string();
+        let parts = ["3 records of numbers[0]", "from 3 up to 6", "retention", "`.skip_expired()`", "`reset`"];
+        for part in parts {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+        let _ = stop(running).await;
+    }
+    assert_eq!(scene.values("passed").await, ["0", "1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_a_topic_can_be_declared_to_go_on_and_counts_what_is_gone() -> TestResult {
+    let scene = Scene::new().await;
+    six_of_ten_are_gone(&scene).await?;
+    let mut running = start(passing(true), scene.config().web("127.0.0.1:0".parse()?)).await?;
+    let metrics = Browser::new(running.web_addresses()[0]);
+    drain(&mut running).await?;
+    assert_eq!(scene.values("passed").await, ["0", "1", "2", "6", "7", "8", "9"]);
+    let text = metrics.get("/metrics").text;
+    assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 3"#), "{text}");
+    stop(running).await?;
+    // It is said once.
+    let running = start(passing(true), scene.config().web("127.0.0.1:0".parse()?)).await?;
+    let text = Browser::new(running.web_addresses()[0]).get("/metrics").text;
+    assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 0"#), "{text}");
+    stop(running).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_all_that_is_left_may_be_nothing() -> TestResult {
+    let scene = Scene::new().await;
+    six_of_ten_are_gone(&scene).await?;
+    remove(&scene, "numbers", 10).await;
+    let mut running = scene.start(passing(true)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    // The position is where the partition begins: what comes next is not said to be gone.
+    let mut running = scene.start(passing(false)).await?;
+    scene.produce_numbers("numbers", 10..12, |number| number.to_string()).await;
+    drain(&mut running).await?;
+    stop(running).await?;
+    assert_eq!(scene.values("passed").await, ["0", "1", "2", "10", "11"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_an_app_that_is_new_begins_with_what_is_there() -> TestResult {
+    let scene = Scene::new().await;
+    scene.broker.create_topic(marlowe_broker::TopicConfig::new("numbers", 1)).await?;
+    scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
+    remove(&scene, "numbers", 6).await;
+    let mut running = scene.start(passing(false)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    assert_eq!(scene.values("passed").await, ["6", "7", "8", "9"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_of_agents_at_different_places_the_one_counts_that_is_least_far() -> TestResult {
+    let scene = Scene::new().await;
+    let build = || {
+        let mut app = App::new("places");
+        let numbers = app.topic::<String, u64>("numbers").partitions(1);
+        let seen = app.topic::<String, u64>("seen").partitions(1);
+        app.agent("ahead", numbers).each(async |(), _| Ok(()));
+        app.agent("behind", numbers).each(async |(), number| Ok(number)).sink(seen);
+        app
+    };
+    // It makes the topics, and has read nothing yet.
+    let mut running = scene.start(build()).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
+    // As it is when one was faster than the other.
+    let at = TopicPartition::new("numbers", Partition::new(0));
+    let position = marlowe_broker::CommittedOffset { offset: Offset::new(4), metadata: "ahead=9".into() };
+    scene.broker.commit_offsets("places", None, &[(at, position)]).await?;
+    remove(&scene, "numbers", 7).await;
+    let mut running = build().start(scene.config()).await?;
+    let text = crate::scene::within(running.failed()).await.to_string();
+    assert!(text.contains("3 records of numbers[0]") && text.contains("from 4 up to 7"), "{text}");
+    let _ = stop(running).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_an_internal_topic_never_loses_what_is_unread() -> TestResult {
+    let scene = Scene::new().await;
+    let build = || {
+        let mut app = App::new("inner");
+        let numbers = app.topic::<String, u64>("numbers").partitions(1).skip_expired();
+        let sums = app.table::<u64, u64>("sums").partitions(1).merge(|sum, more| *sum += more);
+        app.agent("sum", numbers.group_by(|number| number % 2)).with(sums).each_event(async |sums, event| {
+            sums.update(event.key, |sum| *sum += event.value);
+            Ok(())
+        });
+        (app, sums)
+    };
+    let (app, sums) = build();
+    let mut running = scene.start(app).await?;
+    running.open(sums.inbox()).send(7, 7).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    scene.produce("inner-sums-inbox", 0, Some(b"7"), Some(b"7")).await;
+    let end = scene.broker.offsets("inner-sums-inbox", &[Partition::new(0)], OffsetSpec::Latest).await?[0];
+    remove(&scene, "inner-sums-inbox", end.get()).await;
+    let mut running = build().0.start(scene.config()).await?;
+    let text = crate::scene::within(running.failed()).await.to_string();
+    for part in ["inner-sums-inbox[0]", "Marlowe keeps itself", "retention.ms", "`reset`"] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    let _ = stop(running).await;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Retention of the embedded broker: it removes by time what all have read who said that they read it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use marlowe::{App, Config, RunError};
+use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
+
+use crate::client::Client as Browser;
+use crate::scene::{Scene, TestResult, drain, eventually, start, stop};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Numbers of a topic that keeps records for a day are passed on. The scene stamps them long before that.
+fn replaying(skips: bool) -> App {
+    let mut app = App::new("replaying");
+    let mut numbers = app.topic::<String, u64>("numbers").partitions(1).retention(DAY);
+    if skips {
+        numbers = numbers.skip_expired();
+    }
+    let passed = app.topic::<String, u64>("passed").partitions(1);
+    app.agent("pass", numbers).each(async |(), number| Ok(number)).sink(passed);
+    app
+}
+
+async fn earliest(scene: &Scene) -> u64 {
+    scene.broker.offsets("numbers", &[Partition::new(0)], OffsetSpec::Earliest).await.unwrap()[0].get()
+}
+
+#[tokio::test]
+async fn n2_7_old_records_stay_until_they_are_read() -> TestResult {
+    let scene = Scene::new().await;
+    // It says what it reads, and has no position yet.
+    stop(start(replaying(false), scene.config()).await?).await?;
+    for round in 0..3 {
+        for number in 0..100 {
+            scene.produce_numbers("numbers", [100 * round + number], |number| number.to_string()).await;
+        }
+        let mut running = scene.start(replaying(false)).await?;
+        drain(&mut running).await?;
+        stop(running).await?;
+        assert_eq!(scene.values("passed").await.len() as u64, 100 * (round + 1));
+    }
+    assert!(earliest(&scene).await >= 100, "what was read goes as what comes is added");
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_what_a_client_sends_first_stays_too() -> TestResult {
+    let scene = Scene::new().await;
+    let mut app = App::new("replaying");
+    let numbers = app.topic::<String, u64>("numbers").partitions(1).retention(DAY);
+    app.agent("pass", numbers).each(async |(), _| Ok(()));
+    let client = marlowe::Client::connect(&app, scene.config()).await?;
+    let sender = client.open(numbers);
+    for number in 0..50 {
+        sender.send_at(&"k".to_owned(), &number, marlowe::Timestamp::from_millis(1000)).await?;
+    }
+    assert_eq!(earliest(&scene).await, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_retention_does_not_wait_where_the_topic_says_so() -> TestResult {
+    let scene = Scene::new().await;
+    stop(start(replaying(true), scene.config()).await?).await?;
+    for number in 0..100 {
+        scene.produce_numbers("numbers", [number], |number| number.to_string()).await;
+    }
+    assert!(earliest(&scene).await > 90);
+    let mut running = scene.start(replaying(true)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    // And if it is to wait again, it waits from then on.
+    stop(start(replaying(false), scene.config()).await?).await?;
+    let passed = scene.values("passed").await.len();
+    for number in 0..100 {
+        scene.produce_numbers("numbers", [number], |number| number.to_string()).await;
+    }
+    let mut running = scene.start(replaying(false)).await?;
+    drain(&mut running).await?;
+    stop(running).await?;
+    assert_eq!(scene.values("passed").await.len(), passed + 100);
+    Ok(())
+}
+
+/// An agent that waits with its first number in hand until it may go on, and reads ahead no further than that.
+fn waiting(skips: bool) -> (App, Arc<AtomicBool>) {
+    let may_go_on = Arc::new(AtomicBool::new(false));
+    let waits = may_go_on.clone();
+    let mut app = App::new("waiting");
+    let mut numbers = app.topic::<String, u64>("numbers").partitions(1);
+    if skips {
+        numbers = numbers.skip_expired();
+    }
+    let passed = app.topic::<String, u64>("passed").partitions(1);
+    app.agent("pass", numbers)
+        .each(async move |(), number| {
+            while !waits.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Ok(number)
+        })
+        .sink(passed);
+    (app, may_go_on)
+}
+
+async fn remove_while_it_runs(scene: &Scene, app: App, may_go_on: &AtomicBool) -> Result<marlowe::Running, RunError> {
+    let mut config: Config = scene.config().web(([127, 0, 0, 1], 0).into());
+    config.queue_bytes = 1;
+    let running = start(app, config).await?;
+    scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
+    // What is fetched by now is in hand; the partition is paused.
+    crate::scene::pause(200).await;
+    scene.produce_numbers("numbers", 10..100, |number| number.to_string()).await;
+    let at = TopicPartition::new("numbers", Partition::new(0));
+    scene
+        .broker
+        .delete_records(&[(at, Offset::new(50))])
+        .await
+        .map_err(|source| RunError::Broker { doing: "removing".into(), source })?;
+    may_go_on.store(true, Ordering::Relaxed);
+    Ok(running)
+}
+
+#[tokio::test]
+async fn n2_7_what_goes_while_the_worker_runs_stops_it() -> TestResult {
+    let scene = Scene::new().await;
+    let (app, may_go_on) = waiting(false);
+    let mut running = remove_while_it_runs(&scene, app, &may_go_on).await?;
+    let text = crate::scene::within(running.failed()).await.to_string();
+    assert!(text.contains("40 records of numbers[0]") && text.contains("from 10 up to 50"), "{text}");
+    let _ = stop(running).await;
+    // What came before is done and committed.
+    assert_eq!(scene.values("passed").await.len(), 10);
+    Ok(())
+}
+
+#[tokio::test]
+async fn n2_7_what_goes_while_the_worker_runs_can_be_passed_over() -> TestResult {
+    let scene = Scene::new().await;
+    let (app, may_go_on) = waiting(true);
+    let mut running = remove_while_it_runs(&scene, app, &may_go_on).await?;
+    eventually("it goes on", async || scene.values("passed").await.len() == 60).await;
+    drain(&mut running).await?;
+    let text = Browser::new(running.web_addresses()[0]).get("/metrics").text;
+    assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 40"#), "{text}");
+    stop(running).await?;
+    let passed: Vec<u64> = scene.values("passed").await.iter().map(|value| value.parse().unwrap()).collect();
+    assert_eq!(passed, (0..10).chain(50..100).collect::<Vec<_>>());
+    Ok(())
+}

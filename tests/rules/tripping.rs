@@ -1,0 +1,171 @@
+//! A broker whose calls panic on one thread of the worker, once that is wanted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use marlowe::{Broker, BrokerError, Offset, Partition};
+use marlowe_broker::{
+    BoxFuture, CommittedOffset, Destination, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, NewRecord,
+    OffsetSpec, Producer, Reader, RecordLimit, Source, TopicConfig, TopicDescription, TopicPartition,
+    TransactionalProducer, Written,
+};
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
+
+/// Panics on threads whose name has `thread` in it, while it is armed.
+#[derive(Clone)]
+pub(crate) struct Trip {
+    thread: Arc<str>,
+    armed: Arc<AtomicBool>,
+}
+
+impl Trip {
+    pub(crate) fn on(thread: &str) -> Self {
+        Self { thread: thread.into(), armed: Arc::default() }
+    }
+
+    pub(crate) fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn pass(&self) {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        assert!(!(self.armed.load(Ordering::SeqCst) && name.contains(&*self.thread)), "tripped on {}", self.thread);
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct TrippingBroker {
+    broker: Arc<dyn Broker>,
+    trip: Trip,
+}
+
+impl TrippingBroker {
+    pub(crate) fn over(broker: &Arc<dyn Broker>, trip: &Trip) -> Arc<dyn Broker> {
+        Arc::new(Self { broker: broker.clone(), trip: trip.clone() })
+    }
+}
+
+/// What it handed out.
+struct Tripping<T> {
+    inner: T,
+    trip: Trip,
+}
+
+impl Reader for Tripping<Box<dyn Reader>> {
+    fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
+        self.trip.pass();
+        self.inner.assign(partition, offset)
+    }
+
+    fn unassign(&mut self, source: Source) {
+        self.inner.unassign(source);
+    }
+
+    fn pause(&mut self, source: Source) {
+        self.inner.pause(source);
+    }
+
+    fn resume(&mut self, source: Source) {
+        self.inner.resume(source);
+    }
+
+    fn poll(&mut self) -> Answer<'_, Vec<Fetched>> {
+        self.trip.pass();
+        self.inner.poll()
+    }
+}
+
+impl Producer for Tripping<Box<dyn Producer>> {
+    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
+        self.inner.destination(partition)
+    }
+
+    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
+        self.trip.pass();
+        self.inner.send(to, record)
+    }
+
+    fn flush(&mut self) -> Answer<'_, Written> {
+        self.trip.pass();
+        self.inner.flush()
+    }
+}
+
+impl Broker for TrippingBroker {
+    fn location(&self) -> String {
+        self.broker.location()
+    }
+
+    fn record_limit(&self) -> RecordLimit {
+        self.broker.record_limit()
+    }
+
+    fn create_topic(&self, config: TopicConfig) -> Answer<'_, ()> {
+        self.broker.create_topic(config)
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
+        self.broker.delete_topic(topic)
+    }
+
+    fn topic<'a>(&'a self, topic: &'a str) -> Answer<'a, Option<TopicDescription>> {
+        self.broker.topic(topic)
+    }
+
+    fn topics(&self) -> Answer<'_, Vec<TopicDescription>> {
+        self.broker.topics()
+    }
+
+    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> Answer<'a, Vec<Option<Arc<str>>>> {
+        self.broker.topic_ids(topics)
+    }
+
+    fn offsets<'a>(&'a self, topic: &'a str, partitions: &'a [Partition], spec: OffsetSpec) -> Answer<'a, Vec<Offset>> {
+        self.trip.pass();
+        self.broker.offsets(topic, partitions, spec)
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> Answer<'a, Vec<Option<CommittedOffset>>> {
+        self.trip.pass();
+        self.broker.committed(group, partitions)
+    }
+
+    fn commit_offsets<'a>(
+        &'a self,
+        group: &'a str,
+        member: Option<&'a GroupMetadata>,
+        offsets: &'a [(TopicPartition, CommittedOffset)],
+    ) -> Answer<'a, ()> {
+        self.trip.pass();
+        self.broker.commit_offsets(group, member, offsets)
+    }
+
+    fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()> {
+        self.broker.delete_group(group)
+    }
+
+    fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
+        self.trip.pass();
+        Ok(Box::new(Tripping { inner: self.broker.reader(isolation)?, trip: self.trip.clone() }))
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
+        Ok(Box::new(Tripping { inner: self.broker.producer()?, trip: self.trip.clone() }))
+    }
+
+    fn transactional_producer<'a>(&'a self, id: &'a str) -> Answer<'a, Box<dyn TransactionalProducer>> {
+        self.trip.pass();
+        self.broker.transactional_producer(id)
+    }
+
+    fn join(&self, config: GroupConfig) -> Answer<'_, Box<dyn Membership>> {
+        self.trip.pass();
+        self.broker.join(config)
+    }
+}
