@@ -16,6 +16,8 @@ use crate::error::Trial;
 use crate::members::Members;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer};
 use crate::topics::KnownTopics;
+use crate::unfinished::UnfinishedTransactions;
+use crate::waiting::Waiting;
 
 /// How long one request waits for its answer before it is made again.
 const REQUEST: Duration = Duration::from_secs(5);
@@ -29,6 +31,7 @@ pub(crate) struct Cluster {
     pub(crate) topics: KnownTopics,
     /// The memberships of this process, so that what is committed in their name is committed as they are now.
     pub(crate) members: Members,
+    pub(crate) unfinished: UnfinishedTransactions,
     /// Clients that ask for groups' positions, by group.
     pub(crate) askers: Mutex<HashMap<String, Arc<Client>>>,
     brokers: AtomicUsize,
@@ -74,6 +77,7 @@ impl Cluster {
             admin: OnceCell(OnceLock::new()),
             topics: KnownTopics::default(),
             members: Members::default(),
+            unfinished: UnfinishedTransactions::default(),
             askers: Mutex::default(),
             brokers: AtomicUsize::new(0),
         });
@@ -154,11 +158,13 @@ impl Cluster {
         ask: impl Fn(Duration) -> Result<T, Failure>,
     ) -> Result<T, BrokerError> {
         let deadline = Instant::now() + self.config.patience;
+        let mut waiting = Waiting::for_brokers(self.location(), doing);
         loop {
             match ask(REQUEST) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if failure.code.is_passing() && Instant::now() < deadline => {
                     tracing::debug!("{doing}: {}; trying again", failure.reason);
+                    waiting.tell(&failure.reason);
                     // Some fail at once, as where a coordinator is being found.
                     std::thread::park_timeout(Duration::from_millis(50));
                 }

@@ -82,7 +82,7 @@ impl Cluster {
             let asker = cluster.asker(&group)?;
             let found = cluster.retried("looking up a group's positions", |within| {
                 let places = Places::of(&places);
-                asker.committed(&places, within)?;
+                asker.committed(&places, within).map_err(explained)?;
                 let places = places.places();
                 match places.iter().find_map(|place| place.error.filter(|code| !code.is_unknown_topic())) {
                     Some(code) => Err(Failure::of(code)),
@@ -159,6 +159,19 @@ impl Cluster {
         askers.insert(group.to_owned(), asker.clone());
         Ok(asker)
     }
+}
+
+/// Tells what a lookup of positions may wait for besides the brokers: the client does not say.
+fn explained(failure: Failure) -> Failure {
+    if failure.code != Code::TIMED_OUT {
+        return failure;
+    }
+    let reason = format!(
+        "{}: brokers are away, or a transaction that changes the positions is open (`kafka-transactions.sh find-hanging` \
+         finds one that nobody will end)",
+        failure.reason
+    );
+    Failure { reason, ..failure }
 }
 
 /// Positions, as librdkafka takes them.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::native::{Configuration, Failure, Identity, Place, Remedy};
 use crate::outgoing::Outgoing;
+use crate::unfinished::Unfinished;
 use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
@@ -72,13 +73,43 @@ impl Transaction {
         id: String,
         wanted: &Wanted,
     ) -> Result<Self, BrokerError> {
-        let writer = Self::begin(&cluster, &configuration, wanted)?;
+        let writer = Self::begin(&cluster, &configuration, &id, wanted)?;
         let (outgoing, positions) = (Outgoing::default(), None);
         Ok(Self { cluster, configuration, writer, is_spent: false, id, outgoing, positions, given: None, fenced: None })
     }
 
-    fn begin(cluster: &Cluster, configuration: &Configuration, wanted: &Wanted) -> Result<Writer, BrokerError> {
+    /// Opens a client, and ends what one before it with the same id may have left open.
+    fn begin(
+        cluster: &Cluster,
+        configuration: &Configuration,
+        id: &str,
+        wanted: &Wanted,
+    ) -> Result<Writer, BrokerError> {
         let deadline = Instant::now() + cluster.config.patience;
+        loop {
+            let mut writer = Self::begin_client(cluster, configuration, wanted, deadline)?;
+            let Some(unfinished) = cluster.unfinished.take(id) else { return Ok(writer) };
+            match unfinished.end(&mut writer, ANSWER, wanted) {
+                Ok(()) => {
+                    tracing::info!("producer `{id}`: the end of its last transaction was in doubt; it is aborted")
+                }
+                Err(failure) => {
+                    cluster.unfinished.keep(id, unfinished);
+                    if !wanted.is_wanted() || Instant::now() >= deadline {
+                        return Err(cluster.trial("ending what a transaction left open").failed(&failure));
+                    }
+                    tracing::debug!("producer `{id}`: ending its last transaction: {}; trying again", failure.reason);
+                }
+            }
+        }
+    }
+
+    fn begin_client(
+        cluster: &Cluster,
+        configuration: &Configuration,
+        wanted: &Wanted,
+        deadline: Instant,
+    ) -> Result<Writer, BrokerError> {
         loop {
             let writer = Writer::open(configuration)?;
             let mut opened = writer.client.init_transactions(ANSWER);
@@ -142,7 +173,11 @@ impl Transaction {
                     return Ok(written);
                 }
                 Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline && !self.is_over() => {
-                    self.abort_client(wanted, deadline)?;
+                    let aborted = self.abort_client(wanted, deadline);
+                    if aborted.is_err() || !failure.code.is_old_generation() {
+                        self.doubt(destinations);
+                    }
+                    aborted?;
                     // What became of each record is known only now: the client may give up a transaction before it tells.
                     if let Err(Failed::Told(refused)) = self.delivered(destinations) {
                         self.outgoing.clear();
@@ -154,12 +189,17 @@ impl Transaction {
                     self.writer.forget();
                 }
                 Err(failed) => {
+                    // The coordinator is asked to commit when all is delivered. If it did not answer, the commit may count.
+                    let may_count = matches!(failed, Failed::Left(_)) && self.writer.has_delivered(self.outgoing.len());
                     let told = self.told(failed);
                     // What was left open is the next one's hindrance. That it stays open is told by the next call.
                     if self.fenced.is_none()
                         && let Err(error) = self.abort_client(wanted, deadline)
                     {
                         self.fenced.get_or_insert_with(|| error.to_string());
+                    }
+                    if self.fenced.is_some() && !may_count {
+                        self.doubt(destinations);
                     }
                     self.outgoing.clear();
                     self.positions = None;
@@ -175,13 +215,25 @@ impl Transaction {
         self.positions.as_ref().is_some_and(|positions| self.cluster.members.is_over(&positions.of))
     }
 
-    pub(crate) fn abort(&mut self, wanted: &Wanted) -> Result<(), BrokerError> {
-        self.outgoing.clear();
-        self.positions = None;
+    pub(crate) fn abort(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<(), BrokerError> {
         let deadline = Instant::now() + self.cluster.config.patience;
         let aborted = if self.fenced.is_some() { Ok(()) } else { self.abort_client(wanted, deadline) };
+        if aborted.is_err() {
+            self.doubt(destinations);
+        }
+        self.outgoing.clear();
+        self.positions = None;
         self.writer.forget();
         aborted
+    }
+
+    /// Keeps what is under way for the next producer of the id to end: it is not known whether the markers that abort it are
+    /// written.
+    fn doubt(&self, destinations: &[TopicPartition]) {
+        let positions = self.positions.as_ref().map(|positions| positions.touched(&self.cluster));
+        if let Some(unfinished) = Unfinished::of(&self.outgoing, destinations, positions) {
+            self.cluster.unfinished.keep(&self.id, unfinished);
+        }
     }
 
     fn attempt(
@@ -234,7 +286,8 @@ impl Transaction {
             Some(given) => given,
             None => {
                 if self.is_spent {
-                    self.writer = Self::begin(&self.cluster, &self.configuration, wanted).map_err(Failed::Told)?;
+                    let begun = Self::begin(&self.cluster, &self.configuration, &self.id, wanted);
+                    self.writer = begun.map_err(Failed::Told)?;
                     self.is_spent = false;
                 }
                 let begun = self.writer.client.begin_transaction();
@@ -351,6 +404,15 @@ impl Transaction {
 }
 
 impl Positions {
+    /// The group, and places whose positions a commit changes.
+    fn touched(&self, cluster: &Cluster) -> (String, Vec<Place>) {
+        let places = match cluster.members.find(&self.of) {
+            Some(known) if self.places.is_empty() => known.nothing(),
+            _ => self.places.clone(),
+        };
+        (self.of.group.to_string(), places)
+    }
+
     /// Whether the member is one still, in a newer generation than `before`. It learns of that a moment after its group.
     fn has_moved_on(&self, cluster: &Cluster, before: &Identity, wanted: &Wanted) -> bool {
         for _ in 0..LEARN_TRIES {

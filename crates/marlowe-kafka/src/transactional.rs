@@ -127,7 +127,7 @@ impl TransactionalProducer for KafkaTransactionalProducer {
     fn abort(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
         Box::pin(async move {
             self.state = State::Idle;
-            self.work("abort", |work, _, wanted| work.abort(wanted)).await?
+            self.work("abort", Transaction::abort).await?
         })
     }
 }

@@ -29,6 +29,8 @@ struct Deliveries(Mutex<Delivered>);
 struct Delivered {
     /// The offset after the last record of each destination, or 0.
     ends: Vec<u64>,
+    /// How many went well.
+    count: usize,
     failed: Option<(usize, Code)>,
 }
 
@@ -46,6 +48,7 @@ impl Observer for Deliveries {
                 }
             }
             None => {
+                delivered.count += 1;
                 if delivered.ends.len() <= tag {
                     delivered.ends.resize(tag + 1, 0);
                 }
@@ -127,12 +130,18 @@ impl Writer {
     /// Where records went since the last time, or the first that went nowhere.
     pub(crate) fn written(&self) -> Result<Written, (Code, usize)> {
         let mut delivered = self.deliveries.0.lock();
-        let Delivered { ends, failed } = std::mem::take(&mut *delivered);
+        let Delivered { ends, failed, .. } = std::mem::take(&mut *delivered);
         if let Some((tag, code)) = failed {
             return Err((code, tag));
         }
         let ends = (0..).map(Destination).zip(ends);
         Ok(Written { ends: ends.filter(|(_, end)| *end > 0).map(|(to, end)| (to, Offset::new(end))).collect() })
+    }
+
+    /// Whether as many records as that were delivered since the last time, and none failed.
+    pub(crate) fn has_delivered(&self, count: usize) -> bool {
+        let delivered = self.deliveries.0.lock();
+        delivered.failed.is_none() && delivered.count >= count
     }
 
     /// Forgets what became of records so far.
