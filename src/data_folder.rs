@@ -1,9 +1,13 @@
-use std::io::ErrorKind;
+//! The folder of an app, and whose it is.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use marlowe_broker::BrokerError;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
+use marlowe_state::{LmdbOptions, LmdbStore};
 use serde::{Deserialize, Serialize};
 
 use crate::worker::{FolderOwner, RunError, TablesFolder};
@@ -171,6 +175,53 @@ impl DataFolder {
         Ok(aside)
     }
 
+    /// Copies the folder to `to`, which must not be there or be empty. Workers may be at work in it: the copy is as if they
+    /// had been killed at that moment.
+    ///
+    /// # Errors
+    /// When there is something at `to`, the broker is damaged, or the disk refuses. Nothing is left at `to` then.
+    pub(crate) fn back_up(&self, to: &Path) -> Result<Backup, RunError> {
+        if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
+            let doing = format!("back up {} to {}", self.path.display(), to.display());
+            let reason = "there is something already: name a folder that is not there yet, or an empty one".to_owned();
+            return Err(RunError::System { doing, reason });
+        }
+        let mut name = to.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = to.with_file_name(name);
+        let removed = || match std::fs::remove_dir_all(&partial) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &partial)(error)),
+            _ => Ok(()),
+        };
+        removed()?;
+        let backup = self.copy_to(&partial).inspect_err(|_| {
+            // The error is told already.
+            let _ = removed();
+        })?;
+        std::fs::rename(&partial, to).map_err(failed("make", to))?;
+        Ok(backup)
+    }
+
+    fn copy_to(&self, to: &Path) -> Result<Backup, RunError> {
+        std::fs::create_dir_all(to).map_err(failed("make", to))?;
+        let mut backup = Backup::default();
+        // Tables first: the broker knows all that is in them then.
+        for tables in self.tables()? {
+            let copy = to.join(tables.file_name().unwrap_or_default());
+            backup.add_tables(&tables, &copy)?;
+        }
+        let broker = self.path.join(BROKER);
+        if broker.is_dir() {
+            let copied = EmbeddedBroker::copy(&broker, &to.join(BROKER));
+            copied.map_err(RunError::broker("backing up the embedded broker"))?;
+            backup.has_broker = true;
+        }
+        copy_file(&self.path, to, IDENTITY)?;
+        backup.bytes = bytes_in(to).map_err(failed("look into", to))?;
+        sync(to)?;
+        Ok(backup)
+    }
+
     /// The folders in which workers keep their tables.
     pub(crate) fn tables(&self) -> Result<Vec<PathBuf>, RunError> {
         TablesFolder::all_in(&self.path).map_err(failed("look into", &self.path))
@@ -183,7 +234,12 @@ impl DataFolder {
             serde_json::to_vec_pretty(identity).map_err(std::io::Error::other).map_err(failed("write", &file))?;
         // Written aside first: half of it would be no JSON.
         let aside = self.path.join(format!("{IDENTITY}.new"));
-        std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &file)).map_err(failed("write", &file))
+        let written = File::create(&aside).and_then(|mut file| {
+            file.write_all(&text)?;
+            file.sync_all()
+        });
+        written.and_then(|()| std::fs::rename(&aside, &file)).map_err(failed("write", &file))?;
+        sync(&self.path)
     }
 
     fn lost(&self, found: String) -> RunError {
@@ -193,6 +249,68 @@ impl DataFolder {
     fn refused(&self, found: String, ways_on: &'static str) -> RunError {
         RunError::DataFolder { folder: self.path.display().to_string(), found, ways_on }
     }
+}
+
+/// What a backup holds.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Backup {
+    /// Whether the topics are in it.
+    pub(crate) has_broker: bool,
+    /// How many stores of tables are.
+    pub(crate) stores: usize,
+    /// Stores that are not, because they cannot be used. They are restored from their changelogs.
+    pub(crate) left_out: Vec<PathBuf>,
+    pub(crate) bytes: u64,
+}
+
+impl Backup {
+    /// Copies the stores of one worker.
+    fn add_tables(&mut self, tables: &Path, to: &Path) -> Result<(), RunError> {
+        std::fs::create_dir_all(to).map_err(failed("make", to))?;
+        for entry in std::fs::read_dir(tables).map_err(failed("look into", tables))? {
+            let store = entry.map_err(failed("look into", tables))?.path();
+            if !store.is_dir() {
+                continue;
+            }
+            let copy = to.join(store.file_name().unwrap_or_default());
+            match LmdbStore::copy(&store, &copy, &LmdbOptions::default()) {
+                Ok(true) => self.stores += 1,
+                // Its shard went elsewhere, or the machine crashed.
+                Ok(false) => self.left_out.push(store),
+                Err(error) => {
+                    tracing::warn!("left out of the backup, to be restored from the changelog: {error}");
+                    std::fs::remove_dir_all(&copy).map_err(failed("remove", &copy))?;
+                    self.left_out.push(store);
+                }
+            }
+        }
+        copy_file(tables, to, TablesFolder::LOGS)?;
+        sync(to)
+    }
+}
+
+/// Copies a file of that name, if there is one.
+fn copy_file(from: &Path, to: &Path, name: &str) -> Result<(), RunError> {
+    let (from, to) = (from.join(name), to.join(name));
+    match std::fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        copied => copied.map_err(failed("copy", &from)),
+    }
+}
+
+/// Has a folder's names on the disk.
+fn sync(folder: &Path) -> Result<(), RunError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write to", folder))
+}
+
+fn bytes_in(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        bytes += if about.is_dir() { bytes_in(&entry.path())? } else { about.len() };
+    }
+    Ok(bytes)
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> RunError {

@@ -121,6 +121,12 @@ pub(crate) enum Command {
     },
     /// Passes over one event that stops the program, which must be stopped; says first what that is
     Skip(SkipArguments),
+    /// Copies the folder of --data-dir, also while the program runs
+    Backup {
+        /// Where to: a folder that is not there yet, or an empty one
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
     /// Deletes what the program keeps, so that it begins again; says what that is first
     Reset(ResetArguments),
     /// Writes a script that completes this command line in a shell

@@ -1,6 +1,7 @@
 //! The command line of every program that calls [`App::main`].
 
 mod arguments;
+mod backup;
 mod banner;
 mod bars;
 mod broker;
@@ -70,7 +71,7 @@ impl App {
     /// The command line: reads the process's arguments, does what they say, and ends the process.
     ///
     /// Without a command the program runs as a worker. `program --help` tells all: `worker`, `agents`, `tables`, `topics`,
-    /// `table`, `send`, `topology`, `skip`, `reset`, `completion`.
+    /// `table`, `send`, `topology`, `skip`, `backup`, `reset`, `completion`.
     ///
     /// ```no_run
     /// let mut app = marlowe::App::new("page-views");
@@ -154,6 +155,7 @@ impl Invocation {
                 Command::Table(asked) => rows::show(&program, &asked, global.web, &console)?,
                 Command::Send(asked) => send::send(&program, &asked, &config, global.web, &console).await?,
                 Command::Skip(asked) => skip::skip(Arc::new(program), asked, &config, &console).await?,
+                Command::Backup { to } => backup::back_up(&program.app, &to, &config, &console)?,
                 Command::Reset(asked) => reset::reset(&program, asked, &config, &console).await?,
                 Command::Completion { shell } => command_line.complete(shell, &console),
             }

@@ -16,6 +16,11 @@ pub(crate) fn has_topics(config: &Config) -> bool {
     !matches!(config.broker, BrokerChoice::Embedded) || config.data_dir.is_some()
 }
 
+/// Whether the program's topics are in its folder.
+pub(crate) fn has_topics_here(config: &Config) -> bool {
+    matches!(config.broker, BrokerChoice::Embedded)
+}
+
 /// Whether there is a broker to look into. To look into the embedded broker's folder must not create it.
 pub(crate) fn has_broker(config: &Config) -> bool {
     match config.broker {

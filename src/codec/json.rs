@@ -27,7 +27,11 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
         // Bytes that are UTF-8 as a whole need not be looked at again text by text.
         let decoded = match std::str::from_utf8(bytes) {
-            Ok(text) => serde_json::from_str(text),
+            Ok(text) => {
+                // This is `serde_json::from_str`, which the compiler does not always inline.
+                let mut input = serde_json::Deserializer::from_str(text);
+                T::deserialize(&mut input).and_then(|value| input.end().map(|()| value))
+            }
             Err(_) => serde_json::from_slice(bytes),
         };
         decoded.map_err(|error| expected::<T>(error).with_input(bytes))
@@ -35,7 +39,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 
     fn decode_missing(&self) -> Result<T, CodecError> {
         // What has a `null` is an option, or has nothing to say: it takes no value for the same.
-        serde_json::from_str("null").map_err(|_| CodecError::no_value::<T>())
+        serde_json::from_value(serde_json::Value::Null).map_err(|_| CodecError::no_value::<T>())
     }
 
     fn to_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError> {
@@ -52,7 +56,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn encode_json_text(&self, json: &str, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        let value: T = serde_json::from_str(json).map_err(expected::<T>)?;
+        let value: T = serde_json::from_slice(json.as_bytes()).map_err(expected::<T>)?;
         self.encode(&value, out)
     }
 }

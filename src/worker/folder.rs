@@ -22,6 +22,9 @@ pub(crate) struct TablesFolder {
 }
 
 impl TablesFolder {
+    /// The file that says of which changelogs its stores are.
+    pub(crate) const LOGS: &str = "logs.json";
+
     /// The folder of worker `number` below `data_dir`.
     pub(crate) fn path(data_dir: &Path, number: usize) -> PathBuf {
         data_dir.join(format!("tables-{number}"))
@@ -83,7 +86,7 @@ impl TablesFolder {
     /// # Errors
     /// When the system refuses.
     pub(crate) fn forget_strangers(&self, program: &Program, topology: &Topology, logs: &Logs) -> Result<(), RunError> {
-        let file = self.path.join("logs.json");
+        let file = self.path.join(Self::LOGS);
         let known = match std::fs::read(&file) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::NotFound => Logs::default(),
@@ -104,7 +107,7 @@ impl TablesFolder {
         self.remove(&strangers).map_err(failed(&self.path))?;
         let text = serde_json::to_vec(logs).map_err(std::io::Error::other).map_err(failed(&self.path))?;
         // Written aside first: half of it would be taken for none.
-        let aside = self.path.join("logs.json.new");
+        let aside = self.path.join(format!("{}.new", Self::LOGS));
         std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &file)).map_err(failed(&self.path))
     }
 

@@ -65,6 +65,15 @@ impl EmbeddedBroker {
         Ok(Self { handle: Arc::new(handle), id: Some(held.id) })
     }
 
+    /// Copies the broker in the folder `from` to the new folder `to`, as it was after one of its changes. Another process may have it open and
+    /// write to it.
+    ///
+    /// # Errors
+    /// [`BrokerError::Storage`] when it is damaged, or the disk refuses.
+    pub fn copy(from: &Path, to: &Path) -> Result<(), BrokerError> {
+        crate::storage::copy(from, to)
+    }
+
     /// Returns the id that tells it from all others: 16 hexadecimal digits that its folder got when it was made. A broker in memory has none.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use heed::RoTxn;
-use marlowe_lmdb::SealedTable;
+use marlowe_lmdb::{CheckError, SealedTable};
 use parking_lot::RwLock;
 
 use crate::error::MAX_KEY_BYTES;
@@ -23,6 +23,7 @@ mod state_file;
 use self::environment::Environment;
 use self::meta::Meta;
 use self::opening::Tables;
+use self::state_file::State;
 
 pub use self::options::{LmdbOptions, SyncPolicy};
 pub use self::space::{DiskSpace, SystemDiskSpace};
@@ -54,6 +55,28 @@ impl LmdbStore {
     pub fn open(folder: &Path, layout: StoreLayout, options: LmdbOptions) -> Result<Self, StoreError> {
         let Tables { environment, meta, tables, positions } = opening::open(folder, &layout, &options)?;
         Ok(Self { layout, environment, meta, tables, positions: RwLock::new(positions) })
+    }
+
+    /// Copies the store in the folder `from` to the new folder `to`, as it was after one of its batches. Another process may have it open.
+    /// Returns whether there is a store that can be used.
+    ///
+    /// # Errors
+    /// When it is damaged, or the disk refuses.
+    pub fn copy(from: &Path, to: &Path, options: &LmdbOptions) -> Result<bool, StoreError> {
+        let failed = |error| StoreError::io("copy a store", from, &error);
+        let state = State::read(from).map_err(failed)?;
+        if !state.is_some_and(|state| state.is_trusted(options.boot_id.as_deref())) {
+            return Ok(false);
+        }
+        std::fs::create_dir_all(to).map_err(failed)?;
+        match marlowe_lmdb::copy(from, &to.join("data.mdb")) {
+            Ok(_) => State::Clean.write(to).map(|()| true).map_err(failed),
+            Err(CheckError::Io(error)) => Err(failed(error)),
+            Err(CheckError::Damaged(damage)) => {
+                let (action, path) = ("copy a store", from.to_owned());
+                Err(StoreError::Storage { action, path, reason: format!("it is damaged: {damage}") })
+            }
+        }
     }
 }
 

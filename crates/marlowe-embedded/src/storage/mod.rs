@@ -1,16 +1,20 @@
 //! Where batches, topics and positions are kept.
 
+mod copy;
 mod failure;
 mod folder;
 mod format;
+mod groups;
 mod lock;
 mod memory;
+mod opening;
 mod tail;
 
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, CommittedOffset, Reads};
 
+pub(crate) use copy::copy;
 pub(crate) use folder::Folder;
 pub(crate) use memory::Memory;
 

@@ -1,0 +1,37 @@
+//! The numbers of groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The groups' numbers: names may be longer than a key.
+#[derive(Default)]
+pub(super) struct Groups {
+    pub(super) numbers: HashMap<Arc<str>, u32>,
+    pub(super) next: u32,
+    /// Those of the transaction being written.
+    pub(super) new: Vec<Arc<str>>,
+}
+
+impl Groups {
+    pub(super) fn find(&self, group: &str) -> Option<u32> {
+        self.numbers.get(group).copied()
+    }
+
+    pub(super) fn add(&mut self, group: &Arc<str>) -> u32 {
+        let number = self.next;
+        self.next += 1;
+        self.numbers.insert(group.clone(), number);
+        self.new.push(group.clone());
+        number
+    }
+
+    pub(super) fn keep_new(&mut self) {
+        self.new.clear();
+    }
+
+    pub(super) fn forget_new(&mut self) {
+        for group in self.new.drain(..) {
+            self.numbers.remove(&group);
+        }
+    }
+}
