@@ -2,12 +2,6 @@ use std::sync::Arc;
 
 use marlowe_broker::{Header, Offset, RecordBatch, RecordRef, Timestamp};
 
-/// Bytes of records after which a batch is closed and the next begun.
-///
-/// A folder keeps a batch in pages that lie side by side. Where batches of many sizes come and go, large ones find no gap that is
-/// large enough, and the folder grows: with 256 KiB by a quarter in ten minutes of a steady load, with this by a twelfth.
-pub(crate) const SPLIT: usize = 16 * 1024;
-
 /// Records after which a batch is closed, however small they are.
 pub(crate) const MOST_RECORDS: usize = 32 * 1024;
 

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use marlowe_broker::{BrokerError, RecordBatch, Timestamp};
 
-use crate::batch::{Batch, NULL, SPLIT};
+use crate::batch::{Batch, NULL};
 use crate::ledger::Ledger;
 use crate::partition::Partition;
 use crate::staging::Staging;
@@ -51,7 +51,7 @@ impl Pass {
             last: true,
             now,
             horizon: now + partition.tombstone_retention,
-            output: Output::default(),
+            output: Output::new(ledger.storage.batch_bytes()),
             kept_bytes: 0,
         })
     }
@@ -137,7 +137,7 @@ impl Pass {
         // Each record is looked up once: it costs a trip to memory.
         let fates: Vec<Fate> = (0..batch.len()).map(fate).collect();
         let unchanged = fates.iter().all(|fate| *fate == Fate::Stays);
-        if unchanged && batch.size() * 2 >= SPLIT {
+        if unchanged && batch.size() * 2 >= self.output.staging.split() {
             self.kept_bytes += self.output.finish(partition, steps) + batch.bytes() as u64;
             return;
         }
@@ -219,7 +219,6 @@ fn spread(hash: u32) -> u64 {
 }
 
 /// Batches being put together into one.
-#[derive(Default)]
 struct Output {
     staging: Staging,
     inputs: Vec<u64>,
@@ -228,10 +227,14 @@ struct Output {
 }
 
 impl Output {
+    fn new(split: usize) -> Self {
+        Self { staging: Staging::new(split), inputs: Vec::new(), next: 0, changed: false }
+    }
+
     fn has_room_for(&self, batch: &Batch) -> bool {
         let Some(base) = self.inputs.first() else { return true };
         !self.staging.is_full()
-            && self.staging.bytes() + batch.size() <= SPLIT
+            && self.staging.bytes() + batch.size() <= self.staging.split()
             && batch.next() - base < u64::from(u32::MAX)
     }
 

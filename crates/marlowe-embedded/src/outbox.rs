@@ -42,7 +42,7 @@ impl Outbox {
         }
         let partition = self.handle.ledger.catalog.partition(place)?;
         let compacted = !matches!(partition.cleanup, Cleanup::Delete { .. });
-        let line = Line { partition, compacted, staging: Staging::default() };
+        let line = Line { partition, compacted, staging: Staging::new(self.handle.ledger.storage.batch_bytes()) };
         let destination = known.unwrap_or(Destination(self.lines.len() as u32));
         match self.lines.get_mut(destination.0 as usize) {
             // The topic was deleted and created again.

@@ -2,11 +2,13 @@ use std::sync::Arc;
 
 use marlowe_broker::{NewRecord, Timestamp};
 
-use crate::batch::{Batch, Entry, MOST_RECORDS, NULL, SPLIT, STAMPED};
+use crate::batch::{Batch, Entry, MOST_RECORDS, NULL, STAMPED};
 
 /// Records on their way into one partition, encoded as its batches will hold them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Staging {
+    /// Bytes of records after which a batch is closed and the next begun.
+    split: usize,
     entries: Vec<Entry>,
     data: Vec<u8>,
     closed: Vec<Arc<Batch>>,
@@ -14,6 +16,11 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
+    /// Batches of about `split` bytes, as the [storage](crate::storage::Storage::batch_bytes) likes them.
+    pub(crate) fn new(split: usize) -> Self {
+        Self { split, entries: Vec::new(), data: Vec::new(), closed: Vec::new(), closed_bytes: 0 }
+    }
+
     /// Takes a copy of `record`, whose bytes number `size`.
     #[inline]
     pub(crate) fn push(&mut self, record: &NewRecord<'_>, size: usize) {
@@ -60,6 +67,10 @@ impl Staging {
         self.entries.is_empty() && self.closed.is_empty()
     }
 
+    pub(crate) fn split(&self) -> usize {
+        self.split
+    }
+
     /// What is staged takes this many bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.closed_bytes + self.data.len()
@@ -67,7 +78,7 @@ impl Staging {
 
     /// Whether the batch being filled is as large as a batch should get.
     pub(crate) fn is_full(&self) -> bool {
-        self.data.len() >= SPLIT || self.entries.len() >= MOST_RECORDS
+        self.data.len() >= self.split || self.entries.len() >= MOST_RECORDS
     }
 
     /// Hands out all that is staged, as batches that have no place yet.
@@ -92,7 +103,7 @@ impl Staging {
 
     #[inline]
     fn make_room(&mut self, size: usize) {
-        if self.data.len() + size > SPLIT || self.entries.len() == MOST_RECORDS {
+        if self.data.len() + size > self.split || self.entries.len() == MOST_RECORDS {
             self.close();
         }
         if self.data.capacity() - self.data.len() < size {
@@ -103,7 +114,7 @@ impl Staging {
     /// Doubles, but not past the size at which a batch is closed: so a full batch wastes nothing.
     #[cold]
     fn grow(&mut self, size: usize) {
-        let wanted = (self.data.capacity() * 2).clamp(1024, SPLIT).max(self.data.len() + size);
+        let wanted = (self.data.capacity() * 2).clamp(1024, self.split).max(self.data.len() + size);
         self.data.reserve_exact(wanted - self.data.len());
     }
 

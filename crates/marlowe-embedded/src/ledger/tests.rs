@@ -19,6 +19,10 @@ impl Storage for Counting {
         self.memory.location()
     }
 
+    fn batch_bytes(&self) -> usize {
+        self.memory.batch_bytes()
+    }
+
     fn apply(&self, steps: &[Step]) -> Result<(), BrokerError> {
         let batches = steps.iter().map(|step| if let Step::Append { batches, .. } = step { batches.len() } else { 0 });
         if batches.sum::<usize>() > self.most {
@@ -61,7 +65,7 @@ type Reply = oneshot::Receiver<Result<Answer, BrokerError>>;
 fn write(ledger: &Ledger, batches: usize, id: Option<&str>) -> (Submission, Reply) {
     let partition = ledger.catalog.partition(&TopicPartition::new("topic", Number::new(0))).unwrap();
     let batch = || {
-        let mut staging = Staging::default();
+        let mut staging = Staging::new(1024);
         let record = NewRecord { timestamp: Timestamp::default(), key: None, value: Some(b"x"), headers: &[] };
         staging.push(&record, 1);
         staging.take().remove(0)

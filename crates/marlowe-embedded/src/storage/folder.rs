@@ -146,6 +146,12 @@ impl Storage for Folder {
         self.path.display().to_string()
     }
 
+    /// A batch lies in pages side by side. Where batches of many sizes come and go, large ones find no gap that is large enough, and
+    /// the folder grows: with 256 KiB by a quarter in ten minutes of a steady load, with this by a twelfth.
+    fn batch_bytes(&self) -> usize {
+        16 * 1024
+    }
+
     fn apply(&self, steps: &[Step]) -> Result<(), BrokerError> {
         let mut groups = self.groups.lock();
         if let Err(error) = self.write_all(steps, &mut groups) {

@@ -38,6 +38,10 @@ impl Storage for Memory {
         "memory".to_owned()
     }
 
+    fn batch_bytes(&self) -> usize {
+        256 * 1024
+    }
+
     fn apply(&self, steps: &[Step]) -> Result<(), BrokerError> {
         for step in steps {
             match step {

@@ -76,6 +76,9 @@ pub(crate) trait Storage: Send + Sync {
     /// Where it is, for people.
     fn location(&self) -> String;
 
+    /// The bytes of records that a batch should have.
+    fn batch_bytes(&self) -> usize;
+
     /// Does all of `steps`, durably, or none of them.
     fn apply(&self, steps: &[Step]) -> Result<(), BrokerError>;
 
