@@ -1,6 +1,8 @@
 //! The command line, as people meet it: an example program in processes of its own.
 
 mod backup;
+#[cfg(target_os = "linux")]
+mod hanging_disk;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod listings;

@@ -91,7 +91,13 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts one, on a free port, and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// Starts one with variables in the environment.
+    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command(&["--json", "--web", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied());
         let mut child = command.args(arguments).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();

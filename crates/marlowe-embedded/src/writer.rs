@@ -1,21 +1,32 @@
+//! The thread that writes to a folder, and the one that warns when the disk does not answer it.
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::ledger::Ledger;
 use crate::request::Submission;
 
+/// How long a write may take before a warning tells of it. It is told again after twice as long, and so on.
+const WARN_AFTER: Duration = Duration::from_secs(5);
+
+/// How often the thread that warns looks while something is written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// The thread that writes to a folder. What arrives while it waits for the disk is written together afterwards.
 pub(crate) struct Writer {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
     news: Condvar,
+    /// Wakes the thread that warns.
+    begun: Condvar,
 }
 
 #[derive(Default)]
@@ -23,6 +34,10 @@ struct State {
     waiting: Vec<Submission>,
     /// Something is being written.
     busy: bool,
+    /// How many writes have begun.
+    writes: u64,
+    /// The thread that warns waits for a write to begin.
+    watcher_waits: bool,
     /// No more will come: end when all is written.
     closing: bool,
     /// The thread has ended.
@@ -32,10 +47,13 @@ struct State {
 impl Writer {
     pub(crate) fn start(ledger: Arc<Ledger>) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
-        let theirs = queue.clone();
-        let thread =
-            std::thread::Builder::new().name("marlowe-writer".to_owned()).spawn(move || theirs.serve(&ledger))?;
-        Ok(Self { queue, thread: Some(thread) })
+        let folder = ledger.storage.location();
+        let (writes, watches) = (queue.clone(), queue.clone());
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let mut writer = Self { queue, threads: Vec::new() };
+        writer.threads.push(thread("marlowe-writer").spawn(move || writes.serve(&ledger))?);
+        writer.threads.push(thread("marlowe-disk").spawn(move || watches.watch(&folder))?);
+        Ok(writer)
     }
 
     /// Puts a request in the queue. When the thread has ended the request is dropped, and who asked learns that.
@@ -73,9 +91,42 @@ impl Queue {
                     return;
                 }
                 state.busy = true;
+                state.writes += 1;
+                if std::mem::take(&mut state.watcher_waits) {
+                    self.begun.notify_one();
+                }
                 std::mem::take(&mut state.waiting)
             };
             ledger.carry_out(submissions);
+        }
+    }
+
+    /// Warns of writes that take long, until the writer ends. It sleeps while nothing is written, and otherwise looks every
+    /// [`LOOK_EVERY`].
+    fn watch(&self, folder: &str) {
+        let mut state = self.state.lock();
+        let (mut seen, mut taken, mut warn_at) = (0, Duration::ZERO, WARN_AFTER);
+        while !state.ended {
+            if state.writes == seen && state.busy {
+                taken += LOOK_EVERY;
+                if taken >= warn_at {
+                    warn_at *= 2;
+                    tracing::warn!(
+                        "the disk does not answer: writing to {folder} has taken {taken:?}; commits and sends wait for it"
+                    );
+                }
+            } else {
+                if warn_at > WARN_AFTER {
+                    tracing::warn!("the disk answers again: {folder} is written to");
+                }
+                (seen, taken, warn_at) = (state.writes, Duration::ZERO, WARN_AFTER);
+            }
+            if state.busy {
+                self.begun.wait_for(&mut state, LOOK_EVERY);
+            } else {
+                state.watcher_waits = true;
+                self.begun.wait(&mut state);
+            }
         }
     }
 }
@@ -89,6 +140,7 @@ impl Drop for Ended<'_> {
         state.ended = true;
         state.busy = false;
         state.waiting.clear();
+        self.0.begun.notify_one();
         drop(state);
         self.1.groups.wake_all();
     }
@@ -98,7 +150,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue.state.lock().closing = true;
         self.queue.news.notify_one();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // A panic there was told to those it concerned.
             let _ = thread.join();
         }
