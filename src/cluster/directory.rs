@@ -1,3 +1,6 @@
+//! The workers of an app, as one process knows them.
+
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,11 +17,19 @@ use crate::watch;
 pub(crate) struct Directory {
     process: Arc<str>,
     workers: RwLock<BTreeMap<Arc<str>, Known>>,
-    /// The newest generation at which each shard was taken, by group and partition, as far as it was ever heard.
-    taken: RwLock<BTreeMap<Arc<str>, BTreeMap<u32, u64>>>,
+    /// How each shard was taken last, by group and partition.
+    taken: RwLock<BTreeMap<Arc<str>, BTreeMap<u32, Taken>>>,
     changed: watch::Sender<()>,
     /// Marked when the topic says something else of a worker of this process than the worker does.
     disputed: watch::Sender<()>,
+}
+
+/// The newest generation at which somebody said to have taken a shard.
+#[derive(Clone, Copy)]
+struct Taken {
+    generation: u64,
+    /// From then on it counts no more: whoever said it has been silent for too long.
+    until: Instant,
 }
 
 struct Known {
@@ -92,7 +103,7 @@ impl Directory {
         if let Some(entry) = &entry
             && (entry.process == self.process || heard.elapsed() <= entry.silent_after())
         {
-            self.note_taken(entry);
+            self.note_taken(entry, heard);
         }
         let mut workers = self.workers.write();
         let changed = match (entry, workers.get_mut(worker)) {
@@ -113,13 +124,20 @@ impl Directory {
         }
     }
 
-    fn note_taken(&self, entry: &Entry) {
+    fn note_taken(&self, entry: &Entry, heard: Instant) {
+        let until = heard + entry.silent_after();
         let mut taken = self.taken.write();
         for (group, claims) in &entry.shards {
             let of_group = taken.entry(group.clone()).or_default();
             for claim in claims {
-                let newest = of_group.entry(claim.partition).or_default();
-                *newest = claim.generation.max(*newest);
+                let said = Taken { generation: claim.generation, until };
+                let newest = of_group.entry(claim.partition).or_insert(said);
+                match claim.generation.cmp(&newest.generation) {
+                    Ordering::Greater => *newest = said,
+                    Ordering::Equal => newest.until = newest.until.max(until),
+                    Ordering::Less if newest.until < Instant::now() => *newest = said,
+                    Ordering::Less => {}
+                }
             }
         }
     }
@@ -133,6 +151,7 @@ impl Directory {
     /// back since was taken for dead, and does not know it yet.
     pub(crate) fn owner(&self, group: &str, partition: Partition) -> Option<Claim> {
         let taken = self.taken.read().get(group).and_then(|of_group| of_group.get(&partition.get()).copied());
+        let taken = taken.filter(|taken| taken.until >= Instant::now()).map(|taken| taken.generation);
         let workers = self.workers.read();
         let claims = workers.iter().filter(|(_, known)| self.counts(known)).filter_map(|(worker, known)| {
             let claim = known.entry.claim(group, partition.get()).filter(|claim| Some(claim.generation) >= taken)?;

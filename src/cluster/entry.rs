@@ -1,8 +1,20 @@
+//! What a worker says of itself in the topic of workers.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Uri;
+use marlowe_broker::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::ClusterToken;
+
+/// The header that has a record's signature, where workers share a token.
+pub(crate) const SIGNATURE: &str = "marlowe-signature";
+
+/// The longest time for which a worker is believed to be there without a word. Workers repeat themselves once a session.
+const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
 
 /// What a worker says of itself: the value of its record in `{app}-workers`, in JSON. The key is its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +57,66 @@ impl Entry {
     }
 
     pub(crate) fn silent_after(&self) -> Duration {
-        Duration::from_millis(self.silent_after)
+        Duration::from_millis(self.silent_after).min(LONGEST_SILENCE)
     }
+
+    /// Reads a record's value.
+    ///
+    /// # Errors
+    /// When it is no entry, or its URL is not `http://HOST:PORT` or `https://HOST:PORT`: a worker would call what
+    /// somebody else chose.
+    pub(crate) fn parse(value: &[u8]) -> Result<Self, String> {
+        let entry: Self = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+        match &entry.url {
+            Some(url) if !is_origin(url) => Err(format!("its URL `{}` is not http://HOST:PORT", url.escape_debug())),
+            _ => Ok(entry),
+        }
+    }
+}
+
+/// Whether a URL is a scheme, a host and perhaps a port, and nothing else.
+fn is_origin(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let has_host = !authority.host().is_empty() && !authority.as_str().contains('@');
+    matches!(scheme, "http" | "https") && has_host && url == format!("{scheme}://{authority}")
+}
+
+/// Signs the record of a worker. `value` is `None` in a farewell.
+pub(crate) fn sign(
+    token: &ClusterToken,
+    topic: &str,
+    worker: &str,
+    timestamp: Timestamp,
+    value: Option<&[u8]>,
+) -> Vec<u8> {
+    with_parts(topic, worker, timestamp, value, |parts| token.sign(PURPOSE, parts))
+}
+
+/// Returns whether the record of a worker has the signature of one that knows the token.
+pub(crate) fn is_signed(
+    token: &ClusterToken,
+    topic: &str,
+    worker: &str,
+    timestamp: Timestamp,
+    value: Option<&[u8]>,
+    signature: &[u8],
+) -> bool {
+    with_parts(topic, worker, timestamp, value, |parts| token.has_signed(PURPOSE, parts, signature))
+}
+
+const PURPOSE: &str = "marlowe directory entry";
+
+fn with_parts<T>(
+    topic: &str,
+    worker: &str,
+    timestamp: Timestamp,
+    value: Option<&[u8]>,
+    then: impl FnOnce(&[&[u8]]) -> T,
+) -> T {
+    let timestamp = timestamp.millis().to_be_bytes();
+    let is_there: &[u8] = if value.is_some() { &[1] } else { &[0] };
+    then(&[topic.as_bytes(), worker.as_bytes(), &timestamp, is_there, value.unwrap_or_default()])
 }
 
 #[cfg(test)]
@@ -68,9 +138,37 @@ mod tests {
         };
         let json = serde_json::to_string(&entry)?;
         assert_eq!(serde_json::from_str::<Entry>(&json)?, entry, "{json}");
+        assert_eq!(Entry::parse(json.as_bytes()).as_ref(), Ok(&entry));
         // A later version may say more.
         let more = json.replacen('{', r#"{"colour":"red","#, 1);
         assert_eq!(serde_json::from_str::<Entry>(&more)?, entry);
         Ok(())
+    }
+
+    #[test]
+    fn an_entry_whose_url_is_more_than_an_origin_is_refused() {
+        let parse = |url: &str, silent_after: u64| {
+            let entry = Entry { url: Some(url.into()), silent_after, ..Entry::default() };
+            Entry::parse(&serde_json::to_vec(&entry).unwrap())
+        };
+        for url in ["http://10.0.0.5:6066", "https://node-5", "http://[fd00::5]:6066"] {
+            assert!(parse(url, 1).is_ok(), "{url}");
+        }
+        for url in [
+            "http://h:1/admin?",
+            "http://h:1/",
+            "http://h:1?x=",
+            "http://h:1#",
+            "http://a:b@h:1",
+            "ftp://h:1",
+            "//h:1",
+            "h:1",
+            "",
+            "http://",
+            "http://h:1\r\nx",
+        ] {
+            assert!(parse(url, 1).is_err(), "{url}");
+        }
+        assert_eq!(parse("http://h:1", u64::MAX).unwrap().silent_after(), LONGEST_SILENCE);
     }
 }

@@ -1,3 +1,5 @@
+//! Reads the topic of workers into the directory.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,15 +8,25 @@ use marlowe_broker::{
 };
 use tokio::time::Instant;
 
-use super::{Directory, Entry};
+use super::entry::{SIGNATURE, is_signed};
+use super::{ClusterToken, Directory, Entry};
 
 /// How soon to try again when the topic cannot be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Follows the topic of workers into the directory, for ever.
-pub(crate) async fn follow(broker: SharedBroker, topic: Arc<str>, directory: Arc<Directory>, clock: Arc<dyn Clock>) {
+/// How often it is told that records were ignored.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Follows the topic of workers into the directory, for ever. With a token, only records that are signed with it count.
+pub(crate) async fn follow(
+    broker: SharedBroker,
+    topic: Arc<str>,
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    token: Option<ClusterToken>,
+) {
     let partition = TopicPartition::new(topic, Partition::new(0));
-    let follower = Follower { broker, partition, directory, clock };
+    let mut follower = Follower { broker, partition, directory, clock, token, told: None };
     let mut position = None;
     loop {
         let Err(error) = follower.read_from(&mut position).await;
@@ -31,10 +43,13 @@ struct Follower {
     partition: TopicPartition,
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
+    token: Option<ClusterToken>,
+    /// When it was last told that a record was ignored.
+    told: Option<Instant>,
 }
 
 impl Follower {
-    async fn read_from(&self, position: &mut Option<Offset>) -> Result<std::convert::Infallible, BrokerError> {
+    async fn read_from(&mut self, position: &mut Option<Offset>) -> Result<std::convert::Infallible, BrokerError> {
         let TopicPartition { topic, partition } = &self.partition;
         let place = async |spec| {
             let offsets = self.broker.offsets(topic, std::slice::from_ref(partition), spec).await?;
@@ -56,22 +71,40 @@ impl Follower {
     }
 
     /// Takes records in. Those below `end` were there before, and how long is told by their timestamps.
-    fn take(&self, batch: &dyn RecordBatch, end: Offset) {
+    fn take(&mut self, batch: &dyn RecordBatch, end: Offset) {
         let (now, clock) = (Instant::now(), self.clock.now().millis());
         for index in 0..batch.len() {
             let record = batch.get(index);
             let Some(worker) = record.key.and_then(|key| std::str::from_utf8(key).ok()) else { continue };
-            let worker: Arc<str> = worker.into();
-            let entry: Option<Entry> = match record.value.map(serde_json::from_slice).transpose() {
+            if let Some(token) = &self.token {
+                let headers = batch.headers(index);
+                let signature = headers.iter().find(|header| header.name == SIGNATURE).and_then(|header| header.value);
+                let topic = &self.partition.topic;
+                if !is_signed(token, topic, worker, record.timestamp, record.value, signature.unwrap_or_default()) {
+                    self.ignored(worker, "it is not signed with this worker's --cluster-token");
+                    continue;
+                }
+            }
+            let entry = match record.value.map(Entry::parse).transpose() {
                 Ok(entry) => entry,
-                Err(error) => {
-                    tracing::warn!("what worker `{worker}` says of itself is not understood: {error}");
+                Err(reason) => {
+                    self.ignored(worker, &reason);
                     continue;
                 }
             };
+            let worker: Arc<str> = worker.into();
             let age = if record.offset < end { clock.saturating_sub(record.timestamp.millis()).max(0) } else { 0 };
             let heard = now.checked_sub(Duration::from_millis(age.unsigned_abs())).unwrap_or(now);
             self.directory.hear(&worker, entry, heard);
+        }
+    }
+
+    /// Tells that a record counts for nothing, but not of each: whoever writes to the topic could fill the log.
+    fn ignored(&mut self, worker: &str, reason: &str) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(Instant::now());
+            let (topic, worker) = (&self.partition.topic, worker.escape_debug());
+            tracing::warn!("a record of worker `{worker}` in `{topic}` is ignored: {reason}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod rendezvous;
 mod token;
 
 pub(crate) use directory::{Claim, ClaimPlace, Directory};
-pub(crate) use entry::{Entry, ShardClaim};
+pub(crate) use entry::{Entry, SIGNATURE, ShardClaim, sign};
 pub(crate) use follower::follow;
 pub(crate) use rendezvous::{Candidate, stand_by};
 pub use token::ClusterToken;

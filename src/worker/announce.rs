@@ -9,7 +9,7 @@ use super::standby::Followed;
 use super::status::WorkerStatus;
 use super::timers::TasksLeft;
 use crate::client::{ClientProducer, Outgoing};
-use crate::cluster::{Directory, Entry, ShardClaim};
+use crate::cluster::{ClusterToken, Directory, Entry, SIGNATURE, ShardClaim, sign};
 use crate::watch;
 
 /// How long changes are collected before they are written.
@@ -32,6 +32,8 @@ pub(crate) struct Announcer {
     pub(crate) directory: Arc<Directory>,
     pub(crate) producer: ClientProducer,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Signs what it says, if workers share one.
+    pub(crate) token: Option<ClusterToken>,
     pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
     /// What it stands by for, if it does.
@@ -159,13 +161,15 @@ impl Announcer {
     }
 
     async fn send(&self, worker: &Arc<str>, value: Option<Vec<u8>>) -> Result<(), crate::client::SendError> {
+        let timestamp = self.clock.now();
+        let signature = self.token.as_ref().map(|token| sign(token, &self.topic, worker, timestamp, value.as_deref()));
         let record = Outgoing {
             topic: self.topic.clone(),
             partition: Partition::new(0),
-            timestamp: self.clock.now(),
+            timestamp,
             key: Some(worker.as_bytes().to_vec()),
             value,
-            headers: Vec::new(),
+            headers: signature.map(|signature| (SIGNATURE.to_owned(), Some(signature))).into_iter().collect(),
         };
         self.producer.send(record).await.map(drop)
     }

@@ -261,6 +261,7 @@ impl Worker {
             directory: shared.routes.directory.clone(),
             producer: scope.producer.clone(),
             clock: shared.clock.clone(),
+            token: shared.routes.peers().token().cloned(),
             status: status.clone(),
             tasks: tasks.clone(),
             standbys: standbys.as_ref().map(Standbys::followed),

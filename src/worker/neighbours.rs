@@ -39,9 +39,9 @@ impl Neighbours {
             reason: "it ended at once".into(),
         })?;
         let routes =
-            Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, &threads.surroundings, token)));
+            Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, &threads.surroundings, token.clone())));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
-        thread.run(move || follow(broker, topic, directory, clock));
+        thread.run(move || follow(broker, topic, directory, clock, token));
         thread.run(move || yielding);
         Ok((routes, Self { thread: Some((thread, join)) }))
     }

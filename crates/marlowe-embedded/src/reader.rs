@@ -10,7 +10,7 @@ use crate::handle::Handle;
 use crate::partition::{Partition, Watcher};
 
 /// The most batches handed out at once.
-const MOST_BATCHES: usize = 256;
+const MOST_BATCHES: usize = 64;
 
 /// The bytes after which no more batches are added to those handed out at once.
 const MOST_BYTES: usize = 4 * 1024 * 1024;

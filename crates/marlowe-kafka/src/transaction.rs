@@ -88,14 +88,14 @@ impl Transaction {
         let deadline = Instant::now() + cluster.config.patience;
         loop {
             let mut writer = Self::begin_client(cluster, configuration, wanted, deadline)?;
-            let Some(unfinished) = cluster.unfinished.take(id) else { return Ok(writer) };
+            let Some(mut unfinished) = cluster.unfinished.take(id) else { return Ok(writer) };
             match unfinished.end(&mut writer, ANSWER, wanted) {
                 Ok(()) => {
                     tracing::info!("producer `{id}`: the end of its last transaction was in doubt; it is aborted")
                 }
                 Err(failure) => {
                     cluster.unfinished.keep(id, unfinished);
-                    if !wanted.is_wanted() || Instant::now() >= deadline {
+                    if !wanted.is_wanted() || Instant::now() >= deadline || failure.code.is_fenced() {
                         return Err(cluster.trial("ending what a transaction left open").failed(&failure));
                     }
                     tracing::debug!("producer `{id}`: ending its last transaction: {}; trying again", failure.reason);
@@ -174,12 +174,14 @@ impl Transaction {
                 }
                 Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline && !self.is_over() => {
                     let aborted = self.abort_client(wanted, deadline);
-                    if aborted.is_err() || !failure.code.is_old_generation() {
+                    // What became of each record is known only now: the client may give up a transaction before it tells.
+                    let delivered = self.delivered(destinations);
+                    let is_refused = matches!(delivered, Err(Failed::Told(_)));
+                    if aborted.is_err() || !(is_refused || failure.code.is_old_generation()) {
                         self.doubt(destinations);
                     }
                     aborted?;
-                    // What became of each record is known only now: the client may give up a transaction before it tells.
-                    if let Err(Failed::Told(refused)) = self.delivered(destinations) {
+                    if let Err(Failed::Told(refused)) = delivered {
                         self.outgoing.clear();
                         self.positions = None;
                         return Err(refused);

@@ -29,6 +29,20 @@ pub(crate) struct Unfinished {
     positions: Option<(String, Vec<Place>)>,
 }
 
+/// The first record for each partition that `is_wanted`.
+fn one_each(sent: &Outgoing, is_wanted: impl Fn(usize) -> bool) -> Outgoing {
+    let mut records = Outgoing::default();
+    let mut known = HashSet::new();
+    for index in 0..sent.len() {
+        sent.lend(index, |to, record| {
+            if is_wanted(to) && known.insert(to) {
+                records.push(Destination(to as u32), record);
+            }
+        });
+    }
+    records
+}
+
 impl UnfinishedTransactions {
     pub(crate) fn keep(&self, id: &str, unfinished: Unfinished) {
         self.0.lock().insert(id.to_owned(), unfinished);
@@ -46,35 +60,31 @@ impl Unfinished {
         destinations: &[TopicPartition],
         positions: Option<(String, Vec<Place>)>,
     ) -> Option<Self> {
-        let mut records = Outgoing::default();
-        let mut known = HashSet::new();
-        for index in 0..sent.len() {
-            sent.lend(index, |to, record| {
-                if known.insert(to) {
-                    records.push(Destination(to as u32), record);
-                }
-            });
-        }
+        let records = one_each(sent, |_| true);
         let is_nothing = records.is_empty() && positions.is_none();
         (!is_nothing).then(|| Self { destinations: destinations.to_vec(), records, positions })
     }
 
     /// Makes the transaction once more with `writer`, whose id it has, and aborts it. The writer is of no use after that.
-    pub(crate) fn end(&self, writer: &mut Writer, answer: Duration, wanted: &Wanted) -> Result<(), Failure> {
+    pub(crate) fn end(&mut self, writer: &mut Writer, answer: Duration, wanted: &Wanted) -> Result<(), Failure> {
         writer.client.begin_transaction()?;
-        match writer.produce(&self.records, 0, &self.destinations, wanted) {
-            Err((failure, _)) if !failure.code.is_unknown_topic() => return Err(failure),
-            // No transaction is open in a partition that is there no more.
-            _ => {}
+        if let Err((failure, refused)) = writer.produce(&self.records, 0, &self.destinations, wanted) {
+            if failure.code.is_for_good() {
+                self.records = one_each(&self.records, |to| to != refused);
+            }
+            return Err(failure);
         }
         while let Err(failure) = writer.client.flush(STEP) {
             if !wanted.is_wanted() {
                 return Err(failure);
             }
         }
-        match writer.written() {
-            Err((code, _)) if !code.is_for_good() => return Err(Failure::of(code)),
-            _ => {}
+        if let Err((code, refused)) = writer.written() {
+            // Once more without a record that the brokers refuse, or whose partition is there no more.
+            if code.is_for_good() {
+                self.records = one_each(&self.records, |to| to != refused);
+            }
+            return Err(Failure::of(code));
         }
         if let Some((group, places)) = &self.positions {
             let nobody = Identity { group: group.clone(), member: String::new(), generation: -1, instance: None };
