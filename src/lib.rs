@@ -114,6 +114,9 @@ mod cluster;
 pub mod codec;
 mod config;
 mod data_folder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod interrupt;
 mod limits;
 mod outsider;

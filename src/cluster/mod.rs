@@ -7,6 +7,8 @@
 mod directory;
 mod entry;
 mod follower;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod rendezvous;
 mod token;
 

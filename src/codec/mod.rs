@@ -1,5 +1,7 @@
 //! How keys and values become bytes, and back.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod json;
 mod key;
 mod key_too_long;

@@ -163,7 +163,8 @@ impl<T> Drop for Answering<T> {
     }
 }
 
-fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
+/// Reads an answer.
+pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
     if status == StatusCode::OK {
         return decode_answer(body).map_err(|error| {
             PeerError::Refused(format!("its answer is not understood ({error}): is it of this version?"))

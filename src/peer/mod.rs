@@ -2,6 +2,8 @@
 
 mod client;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod question;
 mod wire;
 

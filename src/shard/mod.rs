@@ -1,6 +1,8 @@
 //! A shard: partition *p* of a group's topics with slice *p* of its tables, processed by one thread at a time.
 
 mod committed_places;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod in_hand;
 mod inputs;
 mod open;

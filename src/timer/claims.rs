@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 const AHEAD: i64 = 24 * 60 * 60 * 1000;
 
 /// How many bytes the claims may take: Kafka's brokers take 4 KiB beside a position, if they are not told otherwise.
-const MOST_BYTES: usize = 3 << 10;
+pub(super) const MOST_BYTES: usize = 3 << 10;
 
 /// Which times the crontabs of the leader have had their run for, whoever led then. It is kept with the group, beside the
 /// position of the leader's anchor, and taken from members only: so no time has two runs, whoever leads, and after a restart.
@@ -28,11 +28,18 @@ pub(crate) struct Claims {
 
 /// What a crontab ran for last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Claim {
+pub(super) struct Claim {
     /// In seconds, as crontabs name them.
-    named: i64,
+    pub(super) named: i64,
     /// Who claimed it: an answer may get lost.
-    worker: u32,
+    pub(super) worker: u32,
+}
+
+impl Claim {
+    /// Whether a clock that was wrong made it.
+    pub(super) fn is_far_ahead(self, now: Timestamp) -> bool {
+        self.named.saturating_mul(1000) > now.millis().saturating_add(AHEAD)
+    }
 }
 
 /// What came of claiming a time.
@@ -66,7 +73,7 @@ impl Claims {
         let ours = Claim { named: seconds, worker: self.worker };
         match claims.get(&hash(crontab)) {
             Some(claim) if *claim == ours => return Ok(Claimed::Ours),
-            Some(claim) if claim.named * 1000 > now.millis() + AHEAD => {
+            Some(claim) if claim.is_far_ahead(now) => {
                 tracing::warn!(
                     crontab,
                     "its last run was for a time more than a day ahead, by a clock that was wrong: that is passed over"
@@ -83,7 +90,7 @@ impl Claims {
     }
 }
 
-fn parse(text: &str) -> BTreeMap<u32, Claim> {
+pub(super) fn parse(text: &str) -> BTreeMap<u32, Claim> {
     let claim = |text: &str| {
         let mut parts = text.split(['=', '@']);
         let crontab = u32::from_str_radix(parts.next()?, 16).ok()?;
@@ -94,7 +101,7 @@ fn parse(text: &str) -> BTreeMap<u32, Claim> {
 }
 
 /// The claims as text: the oldest are left out if there are too many.
-fn text(claims: BTreeMap<u32, Claim>) -> String {
+pub(super) fn text(claims: BTreeMap<u32, Claim>) -> String {
     let mut claims: Vec<(u32, Claim)> = claims.into_iter().collect();
     claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.named));
     let mut text = String::new();
@@ -116,6 +123,15 @@ fn hash(name: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_no_clock_tells_is_far_ahead_or_long_over() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let is_far_ahead = |named, now| Claim { named, worker: 1 }.is_far_ahead(now);
+        assert!(is_far_ahead(i64::MAX, now) && is_far_ahead(i64::MAX / 999, now) && is_far_ahead(1_800_090_000, now));
+        assert!(!is_far_ahead(i64::MIN, now) && !is_far_ahead(1_800_080_000, now));
+        assert!(!is_far_ahead(i64::MAX, Timestamp::from_millis(i64::MAX)));
+    }
 
     #[test]
     fn claims_come_back_and_fit_however_many_there_are() {

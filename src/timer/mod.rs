@@ -4,6 +4,8 @@ mod agenda;
 mod builder;
 mod claims;
 mod crontab;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod partition_timer;
 mod runs;
 mod schedule;

@@ -63,6 +63,7 @@ async fn last(broker: &dyn Broker, at: &TopicPartition) -> Result<Option<u64>, B
     Ok(last)
 }
 
-fn number(value: &[u8]) -> Option<u64> {
+/// Reads a record's value.
+pub(super) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }

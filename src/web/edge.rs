@@ -55,7 +55,7 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
 
 /// Whether a request comes from a page that this server served, or from no page at all. Any page in the user's browser can
 /// reach a server on the loopback.
-fn is_own_page(headers: &HeaderMap) -> bool {
+pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).map(|host| host.as_bytes()).unwrap_or_default();
     let origin = origin.as_bytes();

@@ -6,6 +6,8 @@ mod body;
 mod change;
 mod cluster;
 mod edge;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod health;
 mod hop;
 mod index;

@@ -22,6 +22,10 @@ use super::{percent, problem::Problem};
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace, TableKind, escaped};
 
+/// The fields of its query.
+pub(super) const KNOWN: [&str; 8] =
+    ["prefix", "from", "from_stored", "from_partition", "limit", "partition", "stale", "wait"];
+
 const DEFAULT_LIMIT: u64 = 100;
 pub(crate) const MAX_LIMIT: u64 = 10_000;
 
@@ -83,7 +87,7 @@ struct PositionOf {
 }
 
 /// What a page is asked for.
-struct Asked {
+pub(super) struct Asked {
     range: KeyRange,
     /// Rows of the range's first key in earlier partitions were on the page before.
     from_partition: Option<Partition>,
@@ -113,7 +117,6 @@ pub(crate) async fn page(
     uri: Uri,
     RawQuery(query): RawQuery,
 ) -> Result<(HeaderMap, Json<PageAnswer>), Problem> {
-    const KNOWN: [&str; 8] = ["prefix", "from", "from_stored", "from_partition", "limit", "partition", "stale", "wait"];
     let query = Query::parse(query.as_deref(), &KNOWN)?;
     let table = site.table(&table_name(&uri))?;
     let partitions = site.partitions(table);
@@ -160,7 +163,7 @@ pub(crate) async fn page(
 }
 
 impl Asked {
-    fn read(query: &Query, table: &dyn AnyTable, partitions: u32) -> Result<Self, Problem> {
+    pub(super) fn read(query: &Query, table: &dyn AnyTable, partitions: u32) -> Result<Self, Problem> {
         let limit = query.number("limit")?.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Problem::bad_request(format!("`?limit={limit}`: from 1 to {MAX_LIMIT}")));
@@ -201,7 +204,7 @@ impl Asked {
     }
 
     /// What of the range to read in a partition.
-    fn range_in(&self, partition: Partition) -> KeyRange {
+    pub(super) fn range_in(&self, partition: Partition) -> KeyRange {
         let mut range = self.range.clone();
         if self.from_partition.is_some_and(|from| partition < from)
             && let Bound::Included(start) = range.start

@@ -13,6 +13,8 @@ mod feeds;
 mod firings;
 mod folder;
 mod folder_owner;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gathering;
 mod global;
 mod inputs;

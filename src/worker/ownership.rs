@@ -23,7 +23,7 @@ const KEY: &[u8] = b"topics";
 
 /// What an app says of its internal topics, in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Owned {
+pub(super) struct Owned {
     /// Those that are its own.
     topics: BTreeSet<Arc<str>>,
     /// Those that will be, if no other app has them.

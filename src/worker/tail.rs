@@ -246,6 +246,6 @@ impl Tail {
     }
 }
 
-fn read_number(value: &[u8]) -> Option<u64> {
+pub(super) fn read_number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }

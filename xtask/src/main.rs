@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod chaos;
 mod damage;
+mod fuzz;
 mod kafka;
 mod mutants;
 mod sim;
@@ -37,6 +38,8 @@ enum Task {
     Chaos(chaos::Chaos),
     /// Damage data folders, and tell what a program makes of each.
     Damage(damage::Damage),
+    /// Run the fuzzers of all readers of bytes from outside.
+    Fuzz(fuzz::Fuzz),
     /// Run simulated clusters under seeds, and check every way to share a table in them.
     Sim(sim::Sim),
     /// Break each rule on purpose, and see that the simulation finds it.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench.run(),
         Task::Chaos(chaos) => chaos.run(),
         Task::Damage(damage) => damage.run(),
+        Task::Fuzz(fuzz) => fuzz.run(),
         Task::Sim(sim) => sim.run(),
         Task::Mutants(mutants) => mutants.run(),
     };

@@ -10,14 +10,17 @@ const SEEDS: u64 = 10_000;
 /// How many data folders are damaged among all tests.
 const DAMAGED: u64 = 200;
 
+/// How many minutes each fuzzer runs among all tests.
+const FUZZED: u32 = 1;
+
 /// How many tests run at once on each core. Most of them wait, either for Kafka or until some time has passed.
 const TESTS_PER_CORE: usize = 2;
 
 /// The variable by which a test binary is told how many tests it runs at once.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
-/// Runs all tests: unit and integration tests, examples, the snippets of the documents, damaged data folders, and seeds of
-/// the simulation.
+/// Runs all tests: unit and integration tests, examples, the snippets of the documents, damaged data folders, fuzzers,
+/// and seeds of the simulation.
 #[derive(Args)]
 pub(crate) struct Test {
     /// Kafka's version, such as 4.4.0; `oldest` and `newest` are those that Marlowe supports [default: newest].
@@ -51,6 +54,7 @@ impl Test {
         match self.more.as_slice() {
             [] => {
                 crate::damage::mutations(DAMAGED)?;
+                crate::fuzz::minutes(FUZZED)?;
                 crate::sim::seeds(SEEDS)
             }
             _ => Ok(()),

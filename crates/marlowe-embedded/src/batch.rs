@@ -70,6 +70,24 @@ impl Batch {
         Self { base, next, newest, entries, data }
     }
 
+    /// Returns whether records lie one after the other and fill its bytes, and their offsets grow and lie within its own.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut start = 0;
+        let mut least = self.base;
+        for (index, entry) in self.entries.iter().enumerate() {
+            let offset = self.base + u64::from(entry.delta);
+            if entry.start as usize != start || offset < least {
+                return false;
+            }
+            (start, least) = (self.end(index), offset + 1);
+            // Between a record's value and the next record are its headers.
+            if self.data.get(entry.end()..start).is_none_or(|headers| !are_headers(headers)) {
+                return false;
+            }
+        }
+        start == self.data.len() && least <= self.next
+    }
+
     /// Puts a new batch, whose records are numbered without gaps, at `base`; a marker after it takes one offset.
     pub(crate) fn place(&mut self, base: u64, marker: bool) {
         self.base = base;
@@ -185,6 +203,19 @@ fn sized(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
         NULL => Some((None, rest)),
         length => rest.split_at_checked(length as usize).map(|(piece, rest)| (Some(piece), rest)),
     }
+}
+
+/// Returns whether headers fill `bytes`.
+fn are_headers(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let Some((Some(name), after)) = sized(bytes) else { return false };
+        let Some((_, after)) = sized(after) else { return false };
+        if std::str::from_utf8(name).is_err() {
+            return false;
+        }
+        bytes = after;
+    }
+    true
 }
 
 impl RecordBatch for Batch {

@@ -42,6 +42,9 @@ mod compaction;
 mod config;
 mod declared;
 mod epoch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod handle;
 mod ledger;

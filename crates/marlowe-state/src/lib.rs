@@ -85,6 +85,9 @@ mod compact;
 mod config;
 mod error;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod layers;
 mod lmdb;
 mod local_rows;

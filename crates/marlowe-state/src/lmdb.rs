@@ -11,14 +11,14 @@ mod batch;
 mod environment;
 mod failure;
 mod folder;
-mod key;
+pub(crate) mod key;
 mod map;
-mod meta;
+pub(crate) mod meta;
 mod migration;
 mod opening;
 mod options;
 mod space;
-mod state_file;
+pub(crate) mod state_file;
 
 use self::environment::Environment;
 use self::meta::Meta;

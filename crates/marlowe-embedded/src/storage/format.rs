@@ -8,7 +8,7 @@ use marlowe_broker::{Cleanup, CommittedOffset, Offset, Reads, TopicConfig, Unrea
 use super::Outline;
 use crate::batch::{Batch, Entry};
 use crate::partition::Extent;
-use crate::topic::Topic;
+use crate::topic::{Topic, validate};
 
 /// The version of all that is below.
 pub(crate) const VERSION: u32 = 2;
@@ -102,10 +102,11 @@ pub(crate) fn read_outline(blob: &[u8]) -> Option<Outline> {
     Some(Outline { base, next, newest, bytes: count * Entry::SIZE + data })
 }
 
-/// Reads a batch, and checks once that every record lies within it.
+/// Reads a batch, and checks once what all that is done with it rests on: records lie one after the other within its bytes, and
+/// their offsets grow and lie within its own.
 pub(crate) fn read_batch(blob: &[u8]) -> Option<Arc<Batch>> {
     let mut input = Input(blob);
-    let (base, next, _) = (input.u64()?, input.u64()?, input.i64()?);
+    let (base, next, newest) = (offset(&mut input)?, offset(&mut input)?, input.i64()?);
     let (count, size) = (input.u32()? as usize, input.u32()? as usize);
     let index = input.bytes(count.checked_mul(Entry::SIZE)?)?;
     let data = input.bytes(size)?;
@@ -119,12 +120,15 @@ pub(crate) fn read_batch(blob: &[u8]) -> Option<Arc<Batch>> {
             value: input.u32()?,
             timestamp: input.i64()?,
         };
-        if entry.end() > data.len() {
-            return None;
-        }
         entries.push(entry);
     }
-    Some(Arc::new(Batch::at(base, next, entries, data.to_vec())))
+    let batch = Batch::at(base, next, entries, data.to_vec());
+    (input.0.is_empty() && batch.newest() == newest && batch.is_sound()).then(|| Arc::new(batch))
+}
+
+/// An offset: one that Kafka could have, so that what is added to it stays a number.
+fn offset(input: &mut Input<'_>) -> Option<u64> {
+    input.u64().filter(|offset| i64::try_from(*offset).is_ok())
 }
 
 pub(crate) fn write_extent(extent: &Extent) -> [u8; 40] {
@@ -138,13 +142,14 @@ pub(crate) fn write_extent(extent: &Extent) -> [u8; 40] {
 
 pub(crate) fn read_extent(bytes: &[u8]) -> Option<Extent> {
     let mut input = Input(bytes);
-    Some(Extent {
-        start: input.u64()?,
-        end: input.u64()?,
-        cleaned: input.u64()?,
-        clean_bytes: input.u64()?,
-        dirty_bytes: input.u64()?,
-    })
+    let extent = Extent {
+        start: offset(&mut input)?,
+        end: offset(&mut input)?,
+        cleaned: offset(&mut input)?,
+        clean_bytes: offset(&mut input)?,
+        dirty_bytes: offset(&mut input)?,
+    };
+    (input.0.is_empty() && extent.start <= extent.end).then_some(extent)
 }
 
 pub(crate) fn write_topic(topic: &Topic, first: u32) -> Vec<u8> {
@@ -165,22 +170,23 @@ pub(crate) fn write_topic(topic: &Topic, first: u32) -> Vec<u8> {
     bytes
 }
 
-/// A topic and the id of its first partition.
+/// A topic and the id of its first partition. One that could not have been created is none.
 pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicConfig, u32)> {
     let mut input = Input(bytes);
     let (first, partitions, kind) = (input.u32()?, input.u32()?, input.u32()?);
     let retention = Duration::from_millis(input.u64()?);
     let cleanup = match kind {
-        0 => Cleanup::Delete { retention: None },
+        0 if retention.is_zero() => Cleanup::Delete { retention: None },
         1 => Cleanup::Delete { retention: Some(retention) },
-        2 => Cleanup::Compact,
+        2 if retention.is_zero() => Cleanup::Compact,
         3 => Cleanup::CompactDelete { retention },
         _ => return None,
     };
     let mut config = TopicConfig::new(std::str::from_utf8(name).ok()?, partitions).cleanup(cleanup);
     // Earlier versions did not write it.
     config.tombstone_retention = input.u64().map(Duration::from_millis);
-    Some((config, first))
+    first.checked_add(partitions)?;
+    (input.0.is_empty() && validate(&config).is_ok()).then_some((config, first))
 }
 
 /// What a group reads: of each topic the length of its name, the name, and 1 where unread records may go.
@@ -252,5 +258,65 @@ mod tests {
         let mut blob = Vec::new();
         write_batch(&Batch::new(vec![entry], vec![0; 9]), &mut blob).unwrap();
         assert!(read_batch(&blob).is_none(), "its record reaches past its bytes");
+    }
+
+    /// Whether two records are read that were changed before they were written: a key and a value each, and a header of the first.
+    fn is_read(base: u64, next: u64, change: impl FnOnce(&mut [Entry; 2], &mut Vec<u8>)) -> bool {
+        let entry = |delta, start| Entry { delta, start, key: 1, value: 1, timestamp: 7 };
+        let (mut entries, mut data) = ([entry(0, 0), entry(1, 12)], b"kv\x01\0\0\0h\x01\0\0\0vkv".to_vec());
+        change(&mut entries, &mut data);
+        let mut blob = Vec::new();
+        write_batch(&Batch::at(base, next, entries.to_vec(), data), &mut blob).unwrap();
+        read_batch(&blob).is_some()
+    }
+
+    #[test]
+    fn records_that_lie_over_each_other_are_no_batch() {
+        assert!(is_read(5, 7, |_, _| {}) && is_read(5, 9, |entries, _| entries[1].delta = 3));
+        let changes: [fn(&mut [Entry; 2], &mut Vec<u8>); 9] = [
+            |entries, _| entries[1].start = 1,
+            |entries, _| entries[1].start = 11,
+            |entries, _| entries[0].start = 12,
+            |entries, _| entries.swap(0, 1),
+            |entries, _| entries[0].value = 12,
+            // The header's name and value are longer than what is left.
+            |_, data| data[2] = 2,
+            |_, data| data[7] = 2,
+            |_, data| data.truncate(13),
+            |_, data| data.push(0),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            assert!(!is_read(5, 7, change), "change {number}");
+        }
+    }
+
+    #[test]
+    fn offsets_beyond_their_batch_or_beyond_all_are_no_batch() {
+        assert!(!is_read(5, 6, |_, _| {}), "the second record is beyond its end");
+        assert!(!is_read(5, 7, |entries, _| entries[1].delta = 0), "two have one offset");
+        assert!(!is_read(7, 5, |_, _| {}) && !is_read(u64::MAX - 1, u64::MAX, |_, _| {}));
+        let mut blob = Vec::new();
+        let entry = Entry { delta: 0, start: 0, key: 1, value: 1, timestamp: 7 };
+        write_batch(&Batch::at(0, 1, vec![entry], b"kv".to_vec()), &mut blob).unwrap();
+        assert!(read_batch(&blob).is_some() && read_batch(&[&blob[..], b"x"].concat()).is_none());
+        blob[16] = 8;
+        assert!(read_batch(&blob).is_none(), "retention would go by another time than its records'");
+    }
+
+    #[test]
+    fn what_could_not_have_been_created_is_no_topic_and_no_extent() {
+        let bytes = write_topic(&Topic::new(&TopicConfig::new("t", 3), Duration::ZERO, 7, &[]), 7);
+        let changed = |place: usize, with: u32| {
+            let mut bytes = bytes.clone();
+            bytes[place..place + 4].copy_from_slice(&with.to_le_bytes());
+            read_topic(b"t", &bytes)
+        };
+        assert!(changed(4, 100).is_some() && changed(4, u32::MAX).is_none(), "memory is taken for each partition");
+        assert!(changed(0, u32::MAX - 1).is_none(), "its partitions have no numbers");
+        assert!(changed(8, 4).is_none() && read_topic(b"a/b", &bytes).is_none());
+        let extent = Extent { start: 3, end: 10, cleaned: 5, clean_bytes: 1, dirty_bytes: 2 };
+        assert_eq!(read_extent(&write_extent(&extent)), Some(extent));
+        assert_eq!(read_extent(&write_extent(&Extent { start: 11, ..extent })), None);
+        assert_eq!(read_extent(&write_extent(&Extent { end: u64::MAX, ..extent })), None);
     }
 }

@@ -3,7 +3,7 @@
 mod copy;
 mod failure;
 mod folder;
-mod format;
+pub(crate) mod format;
 mod groups;
 mod lock;
 mod memory;

@@ -83,6 +83,7 @@ impl Pages {
         if count < least {
             return Err(Damage::new(format!("its page {number} is too short for what it holds")).into());
         }
+        self.check_held(number, count)?;
         self.claim(number, count)?;
         bytes.drain(..super::page::PAGE_HEADER);
         Ok((bytes, count))

@@ -95,6 +95,24 @@ fn a_file_that_is_no_database_is_told() {
     assert!(matches!(base.check(), Err(CheckError::Io(_))));
 }
 
+/// Each page that a value claims is noted: a number of pages that is made up must not fill the memory.
+#[test]
+fn a_value_with_more_pages_than_the_file_is_told() {
+    let base = Base::filled(EnvFlags::empty(), 6);
+    let mut bytes = fs::read(base.file()).unwrap();
+    let page_size = 4096;
+    let begins_a_value = |page: &&[u8]| page[10..12] == [4, 0] && page[12] > 0;
+    let number = bytes.chunks_exact(page_size).skip(2).position(|page| begins_a_value(&page)).unwrap() + 2;
+    bytes[page_size * number + 12..][..4].copy_from_slice(&0x00ff_ffff_u32.to_le_bytes());
+    for header in [0, page_size] {
+        let last_page = header + page::PAGE_HEADER + 120;
+        bytes[last_page..][..8].copy_from_slice(&u64::from(u32::MAX).to_le_bytes());
+    }
+    fs::write(base.file(), bytes).unwrap();
+    let told = base.check().unwrap_err().to_string();
+    assert!(told.contains("cut off"), "{told}");
+}
+
 #[test]
 fn a_file_that_is_cut_off_is_told() {
     let base = Base::filled(EnvFlags::empty(), 20);

@@ -5,7 +5,7 @@
 //! with one zero more as without. All other keys, nearly all there are, are stored as they are.
 
 /// The key as it is stored; `buffer` is room for it if it is not stored as it is.
-pub(super) fn to_stored<'a>(key: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+pub(crate) fn to_stored<'a>(key: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     if !is_zeros(key) {
         return key;
     }
@@ -15,7 +15,7 @@ pub(super) fn to_stored<'a>(key: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] 
 }
 
 /// The key that is stored as `stored`.
-pub(super) fn from_stored(stored: &[u8]) -> &[u8] {
+pub(crate) fn from_stored(stored: &[u8]) -> &[u8] {
     if is_zeros(stored) { &stored[1..] } else { stored }
 }
 

@@ -49,9 +49,7 @@ impl Meta {
     }
 
     pub(super) fn put_position(&self, txn: &mut RwTxn<'_>, slot: u32, position: SlicePosition) -> heed::Result<()> {
-        let SlicePosition { changelog, inbox, as_of } = position;
-        let numbers = [changelog.get(), inbox.get(), as_of.millis().cast_unsigned()].map(u64::to_be_bytes);
-        self.0.put(txn, &position_key(slot), numbers.as_flattened())
+        self.0.put(txn, &position_key(slot), encode_position(position).as_flattened())
     }
 
     pub(super) fn bytes(&self, txn: &RoTxn<'_>, table: &str) -> heed::Result<u64> {
@@ -73,7 +71,12 @@ fn bytes_key(table: &str) -> Vec<u8> {
     [b"bytes/", table.as_bytes()].concat()
 }
 
-fn decode_position(bytes: &[u8]) -> Option<SlicePosition> {
+pub(crate) fn encode_position(position: SlicePosition) -> [[u8; 8]; 3] {
+    let SlicePosition { changelog, inbox, as_of } = position;
+    [changelog.get(), inbox.get(), as_of.millis().cast_unsigned()].map(u64::to_be_bytes)
+}
+
+pub(crate) fn decode_position(bytes: &[u8]) -> Option<SlicePosition> {
     let (numbers, []) = bytes.as_chunks::<8>() else { return None };
     let [changelog, inbox, as_of] = *<&[[u8; 8]; 3]>::try_from(numbers).ok()?;
     let number = u64::from_be_bytes;
@@ -84,7 +87,7 @@ fn decode_position(bytes: &[u8]) -> Option<SlicePosition> {
     })
 }
 
-fn encode_layout(layout: &StoreLayout) -> Vec<u8> {
+pub(crate) fn encode_layout(layout: &StoreLayout) -> Vec<u8> {
     let mut bytes = layout.slots.to_be_bytes().to_vec();
     for table in &layout.tables {
         bytes.extend_from_slice(&(table.len() as u32).to_be_bytes());
@@ -93,7 +96,7 @@ fn encode_layout(layout: &StoreLayout) -> Vec<u8> {
     bytes
 }
 
-fn decode_layout(bytes: &[u8]) -> Option<StoreLayout> {
+pub(crate) fn decode_layout(bytes: &[u8]) -> Option<StoreLayout> {
     let (slots, mut rest) = bytes.split_first_chunk::<4>()?;
     let mut tables = Vec::new();
     while !rest.is_empty() {

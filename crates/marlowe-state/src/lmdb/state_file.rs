@@ -7,7 +7,7 @@ const NEW: &str = "state.new";
 
 /// What the state file says of the data beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Everything is on the disk.
     Clean,
     /// Something was written in that boot that may not be on the disk.
@@ -37,20 +37,29 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(match String::from_utf8_lossy(&bytes).trim() {
+        Ok(Self::parse(&bytes))
+    }
+
+    /// What the content of a state file says, if it can be understood.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        match String::from_utf8_lossy(bytes).trim() {
             "clean" => Some(Self::Clean),
             text => text.strip_prefix("dirty ").map(|boot| Self::Dirty(boot.to_owned())),
-        })
+        }
+    }
+
+    /// The content of its file.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Clean => "clean\n".to_owned(),
+            Self::Dirty(boot) => format!("dirty {boot}\n"),
+        }
     }
 
     /// Replaces the folder's state file, and returns when it is on the disk.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        let text = match self {
-            Self::Clean => "clean\n".to_owned(),
-            Self::Dirty(boot) => format!("dirty {boot}\n"),
-        };
         let mut file = File::create(folder.join(NEW))?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(self.text().as_bytes())?;
         file.sync_all()?;
         fs::rename(folder.join(NEW), folder.join(NAME))?;
         sync_folder(folder)

@@ -1,0 +1,156 @@
+//! What the fuzzers run of requests.
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use marlowe_broker::Partition;
+
+use super::address::{RowKey, table_name};
+use super::edge::is_own_page;
+use super::hop::{self, Hop};
+use super::percent;
+use super::query::Query;
+use super::row::ShownValue;
+use super::rows::{Asked, KNOWN};
+use crate::codec::{Bytes, Json, Text};
+use crate::table::{AnyTable, TableDeclaration, TableKind};
+use crate::topic::WrittenRecord;
+
+const PARTITIONS: u32 = 7;
+
+/// Reads a query, a path with a key, a request's headers, a record or a row's value.
+pub fn http(input: &[u8]) -> Option<()> {
+    let (kind, bytes) = input.split_first()?;
+    match kind {
+        b'q' => query(std::str::from_utf8(bytes).ok()?),
+        b'k' => path(std::str::from_utf8(bytes).ok()?),
+        b'h' => headers(bytes),
+        b'r' => record(bytes),
+        b'v' => value(std::str::from_utf8(bytes).ok()?),
+        b's' => stored(bytes),
+        b'%' => {
+            assert_eq!(percent::decode(&percent::encode(bytes)), bytes, "what is encoded decodes to itself");
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+/// Returns inputs that are taken.
+pub fn http_seeds() -> Vec<Vec<u8>> {
+    [
+        &b"qprefix=te&from=tea&limit=10&partition=3&wait=500"[..],
+        b"qfrom=%5B%22a%22%2C7%5D&from_partition=2&stale=250",
+        b"qfrom=17&limit=10000",
+        b"qfrom_stored=%00%FF+x&stale=0",
+        b"ktext/te%20a/with/slashes%C3%BC",
+        b"kpairs/%5B%22a%22%2C7%5D",
+        b"knumbers/-17",
+        b"hmarlowe-hop: 7 1500\nconnection: keep-alive, x-own\nx-own: 1\norigin: http://h:1\nhost: h:1",
+        br#"r{"key":"tea","value":{"a":[1,null]},"timestamp":5,"partition":1,"headers":{"a":"b","c":null}}"#,
+        br#"r{"key":"tea","tombstone":true}"#,
+        b"v7",
+        br#"v"tea""#,
+        b"v[1,2,255]",
+        b"s97",
+        b"s\xff\xfe",
+        b"%te a/\xff",
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec()
+}
+
+static TABLES: LazyLock<Vec<Box<dyn AnyTable>>> = LazyLock::new(|| {
+    vec![
+        Box::new(TableDeclaration::<String, i64>::new("app", "text", TableKind::Table, Json)),
+        Box::new(TableDeclaration::<Vec<u8>, String>::new("app", "bytes", TableKind::Global, Text)),
+        Box::new(TableDeclaration::<i64, Vec<u8>>::new("app", "numbers", TableKind::Table, Bytes)),
+        Box::new(TableDeclaration::<(String, u64), serde_json::Value>::new("app", "pairs", TableKind::Table, Json)),
+        Box::new(TableDeclaration::<bool, Option<f64>>::new("app", "flags", TableKind::Global, Json)),
+    ]
+});
+
+/// A page of rows.
+fn query(text: &str) -> Option<()> {
+    let query = Query::parse(Some(text), &KNOWN).ok()?;
+    let said: Vec<(&str, &[u8])> = KNOWN.iter().filter_map(|name| Some((*name, query.bytes(name)?))).collect();
+    let link: Vec<String> = said.iter().map(|(name, value)| format!("{name}={}", percent::encode(value))).collect();
+    let again = Query::parse(Some(&link.join("&")), &KNOWN).expect("a link to a page is a query");
+    assert!(KNOWN.iter().all(|name| again.bytes(name) == query.bytes(name)), "a link says what was said");
+    let mut taken = None;
+    for table in TABLES.iter() {
+        if let Ok(asked) = Asked::read(&query, &**table, PARTITIONS)
+            && query.deadline().is_ok()
+        {
+            Partition::all(PARTITIONS).for_each(|partition| drop(asked.range_in(partition)));
+            taken = Some(());
+        }
+    }
+    taken
+}
+
+/// A row's path.
+fn path(text: &str) -> Option<()> {
+    let uri: Uri = format!("/tables/{text}").parse().ok()?;
+    let name = table_name(&uri);
+    assert_eq!(table_name(&format!("/tables/{}/x", percent::encode(name.as_bytes())).parse().ok()?), name);
+    let mut taken = None;
+    for table in TABLES.iter() {
+        let Ok(key) = RowKey::in_path(&**table, &uri) else { continue };
+        let own: Uri = format!("/tables/t/{}", percent::encode(&key.topic)).parse().expect("a key has a path");
+        let again = RowKey::in_path(&**table, &own).expect("a key's own path is read");
+        assert_eq!((&again.ordered, &again.topic, &again.json), (&key.ordered, &key.topic, &key.json));
+        assert!(key.home(&**table, PARTITIONS) < Partition::new(PARTITIONS));
+        taken = Some(());
+    }
+    taken
+}
+
+/// Lines of a request's head.
+fn headers(lines: &[u8]) -> Option<()> {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let value = line[colon + 1..].strip_prefix(b" ").unwrap_or_default();
+        headers.append(name, HeaderValue::from_bytes(value).ok()?);
+    }
+    is_own_page(&headers);
+    let kept = hop::headers(&headers);
+    assert_eq!(hop::headers(&kept), kept, "what goes on goes on");
+    assert_eq!(Hop::of(&kept, None).ok(), Some(None), "a hop does not");
+    let hop = Hop::of(&headers, None).ok()??;
+    let mut said = HeaderMap::new();
+    hop.say(&mut said, None);
+    assert_eq!(Hop::of(&said, None).ok(), Some(Some(hop)), "a hop is understood");
+    Some(())
+}
+
+/// A record that is sent to a topic.
+fn record(body: &[u8]) -> Option<()> {
+    let record: WrittenRecord = serde_json::from_slice(body).ok()?;
+    let written = serde_json::to_string(&record).expect("what was read is written");
+    let again: WrittenRecord = serde_json::from_str(&written).expect("what was written is read");
+    assert_eq!(again.key, record.key);
+    assert_eq!(serde_json::to_string(&again).ok(), Some(written));
+    Some(())
+}
+
+/// A row's new value.
+fn value(json: &str) -> Option<()> {
+    let mut taken = None;
+    for table in TABLES.iter() {
+        let Ok(bytes) = table.value_from_json(json) else { continue };
+        table.check_value(&bytes).expect("what is taken decodes");
+        let shown = table.value_json(&bytes).expect("what is taken is shown");
+        assert_eq!(table.value_from_json(shown.get()), Ok(bytes), "what is shown is taken");
+        taken = Some(());
+    }
+    taken
+}
+
+/// A row's value, which may have been written by anybody.
+fn stored(bytes: &[u8]) -> Option<()> {
+    let shown = TABLES.iter().filter(|table| ShownValue::of(&***table, bytes).is_ok()).count();
+    (shown > 0).then_some(())
+}
