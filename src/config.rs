@@ -8,6 +8,7 @@ use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 use crate::cluster::ClusterToken;
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::surroundings::Surroundings;
+use crate::web::WebLimits;
 use crate::worker::{RunError, TombstoneRetention, TopicSettings};
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
@@ -42,6 +43,8 @@ pub struct Config {
     /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that
     /// follow; port 0 takes a free one.
     pub web: Option<SocketAddr>,
+    /// What bounds the web server: connections, and how long a client may take.
+    pub web_limits: WebLimits,
     /// The time between two commits (default: 100 ms).
     pub commit_interval: Duration,
     /// A lane commits before its time when so many bytes wait for it (default: 16 MiB). If twice as many wait while a
@@ -116,6 +119,7 @@ impl Default for Config {
             workers: 1,
             lanes: None,
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6066))),
+            web_limits: WebLimits::default(),
             commit_interval: Duration::from_millis(100),
             commit_bytes: 16 << 20,
             queue_bytes: 256 << 10,
@@ -171,6 +175,10 @@ impl Config {
             ("commit_interval", self.commit_interval),
             ("session_timeout", self.session_timeout),
             ("trim_interval", self.trim_interval()),
+            ("web_limits.headers", self.web_limits.headers),
+            ("web_limits.body", self.web_limits.body),
+            ("web_limits.write", self.web_limits.write),
+            ("web_limits.idle", self.web_limits.idle),
             // To wait for nothing that is in hand can be meant.
             ("close_within", self.close_within.max(SHORTEST)),
         ];
@@ -182,6 +190,7 @@ impl Config {
             ("lanes", self.lanes.unwrap_or(1), MOST_THREADS),
             ("commit_bytes", self.commit_bytes, usize::MAX),
             ("queue_bytes", self.queue_bytes, usize::MAX),
+            ("web_limits.connections", self.web_limits.connections.unwrap_or(1), usize::MAX),
         ];
         let wrong = wrong.or_else(|| {
             let (name, count, most) = counts.iter().find(|(_, count, most)| *count == 0 || count > most)?;
@@ -273,6 +282,12 @@ impl Config {
     /// Has no web server.
     pub fn without_web(mut self) -> Self {
         self.web = None;
+        self
+    }
+
+    /// Has at most so many connections open at a time; see [`WebLimits::connections`].
+    pub fn web_connections(mut self, connections: usize) -> Self {
+        self.web_limits.connections = Some(connections);
         self
     }
 

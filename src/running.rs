@@ -180,7 +180,7 @@ impl Running {
             };
             let worker = Worker::start(&shared, settings).await?;
             if let Some(listener) = listener {
-                web.push(WebServer::start(&shared, &worker, listener)?);
+                web.push(WebServer::start(&shared, &worker, listener, config)?);
             }
             workers.push(worker);
         }

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::broker::BrokerOptions;
 use super::cluster::ClusterOptions;
 use super::error::CliError;
+use super::web::WebOptions;
 use crate::config::Config;
 
 /// What may stand on a program's command line.
@@ -75,10 +76,12 @@ pub(crate) struct WorkerOptions {
     pub(crate) drain: bool,
     #[command(flatten)]
     cluster: ClusterOptions,
+    #[command(flatten)]
+    pub(crate) web: WebOptions,
 }
 
 /// The names of a worker's options.
-pub(crate) const WORKER_OPTIONS: [&str; 9] = [
+pub(crate) const WORKER_OPTIONS: [&str; 10] = [
     "workers",
     "lanes",
     "commit_interval",
@@ -88,6 +91,7 @@ pub(crate) const WORKER_OPTIONS: [&str; 9] = [
     ClusterOptions::NAMES[0],
     ClusterOptions::NAMES[1],
     ClusterOptions::NAMES[2],
+    WebOptions::NAMES[0],
 ];
 
 /// What to do.
@@ -252,6 +256,7 @@ impl Arguments {
             ("advertise", "MARLOWE_ADVERTISE"),
             ("cluster_token", "MARLOWE_CLUSTER_TOKEN"),
             ("standby_replicas", "MARLOWE_STANDBY_REPLICAS"),
+            ("web_connections", "MARLOWE_WEB_CONNECTIONS"),
         ];
         variables.into_iter().fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
             command.mut_arg(option, |argument| argument.env(variable))
@@ -271,6 +276,7 @@ impl WorkerOptions {
             drain: self.drain || top.drain,
             set_aside: self.set_aside || top.set_aside,
             cluster: self.cluster.over(top.cluster),
+            web: self.web.over(top.web),
         }
     }
 
@@ -286,6 +292,7 @@ impl WorkerOptions {
         config.max_message_bytes = global.max_message_bytes.map(|bytes| bytes as usize);
         config.instance = self.instance.clone();
         self.cluster.set(&mut config);
+        self.web.set(&mut config);
         if let Some(workers) = self.workers {
             config = config.workers(usize::from(workers));
         }

@@ -22,6 +22,7 @@ mod send;
 mod skip;
 mod stopped;
 mod store;
+mod web;
 mod worker;
 
 use std::sync::Arc;

@@ -1,14 +1,18 @@
 //! The web: each worker serves its tables, its metrics, and the program's own routes.
 
+mod accept;
 mod address;
 mod advertise;
+mod apart;
 mod body;
 mod change;
 mod cluster;
+mod connection;
 mod edge;
 mod health;
 mod hop;
 mod index;
+mod limits;
 mod listener;
 mod metrics;
 mod owner;
@@ -28,6 +32,7 @@ mod topics;
 mod topology;
 mod unread;
 
+pub use limits::WebLimits;
 pub(crate) use listener::Listeners;
 pub use owner::{Forwarded, OwnerOf};
 pub use route_to_owner::{RouteToOwner, RoutedToOwner};

@@ -6,12 +6,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
+use super::apart::Apart;
 use super::site::Site;
 use super::state::WebState;
 use super::{change, cluster, edge, health, index, metrics, row, rows, tables, topics, topology};
 use crate::panics::panic_message;
 use crate::peer::READ_PATH;
-use crate::worker::RunError;
+use crate::worker::{RunError, Thread};
 
 /// Routes that the program adds.
 pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
@@ -22,13 +23,32 @@ const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /to
 /// The largest change that is taken.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
+/// Where the program's own routes are answered.
+pub(crate) enum RoutesOn {
+    /// Where the server is.
+    #[cfg(feature = "sim")]
+    SameThread,
+    /// On a thread of their own.
+    Thread(Thread),
+}
+
+impl RoutesOn {
+    fn over(&self, routes: Router) -> Router {
+        match self {
+            #[cfg(feature = "sim")]
+            Self::SameThread => routes,
+            Self::Thread(thread) => routes.layer(Apart::on(thread.clone())),
+        }
+    }
+}
+
 /// All that a worker serves: what is built in, and beside it what the program adds.
-pub(crate) fn router(site: Arc<Site>) -> Result<Router, RunError> {
+pub(crate) fn router(site: Arc<Site>, on: &RoutesOn) -> Result<Router, RunError> {
     let mut router = built_in(site.clone());
     for (number, routes) in site.shared.program.web.iter().enumerate() {
         let state = WebState::new(site.scope.clone());
         // axum tells of paths that collide by a panic.
-        let merged = catch_unwind(AssertUnwindSafe(move || router.merge(routes(state))));
+        let merged = catch_unwind(AssertUnwindSafe(move || router.merge(on.over(routes(state)))));
         router = merged.map_err(|panic| RunError::Routes {
             number: number + 1,
             reason: panic_message(&*panic),

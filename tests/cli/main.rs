@@ -1,5 +1,6 @@
 //! The command line, as people meet it: an example program in processes of its own.
 
+mod flood;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod listings;

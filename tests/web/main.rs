@@ -5,6 +5,7 @@ mod client;
 mod connection;
 #[path = "../cluster/held.rs"]
 mod held;
+mod limits;
 mod numbers;
 mod pages;
 mod program;
