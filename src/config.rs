@@ -8,7 +8,7 @@ use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 use crate::cluster::ClusterToken;
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::surroundings::Surroundings;
-use crate::web::WebLimits;
+use crate::web::{Access, WebLimits, WebToken};
 use crate::worker::{RunError, TombstoneRetention, TopicSettings};
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
@@ -43,6 +43,18 @@ pub struct Config {
     /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that
     /// follow; port 0 takes a free one.
     pub web: Option<SocketAddr>,
+    /// The tokens by which callers of the web server are known (default: none, and everyone may ask and change). With tokens, each
+    /// request needs one, but for `/healthz` and `/readyz`.
+    pub web_tokens: Vec<WebToken>,
+    /// Whether the web server takes no changes, whoever sends them (default: false).
+    pub web_read_only: bool,
+    /// Whether the web server may listen where other machines reach it without [tokens](Self::web_tokens) (default: false, the
+    /// program does not start).
+    pub web_open: bool,
+    /// Names under which the web server is asked besides those of the loopback, where it listens on that (default: none; what is
+    /// [advertised](Self::advertise) counts, too). Requests that name another host are refused: a page of another site can have its
+    /// own name lead to the loopback.
+    pub web_hosts: Vec<String>,
     /// What bounds the web server: connections, and how long a client may take.
     pub web_limits: WebLimits,
     /// The time between two commits (default: 100 ms).
@@ -119,6 +131,10 @@ impl Default for Config {
             workers: 1,
             lanes: None,
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6066))),
+            web_tokens: Vec::new(),
+            web_read_only: false,
+            web_open: false,
+            web_hosts: Vec::new(),
             web_limits: WebLimits::default(),
             commit_interval: Duration::from_millis(100),
             commit_bytes: 16 << 20,
@@ -233,6 +249,23 @@ impl Config {
         }
     }
 
+    /// Checks who may reach and ask the web server.
+    pub(crate) fn check_web(&self) -> Result<(), RunError> {
+        Access::check(self)?;
+        match self.web {
+            Some(address) if !address.ip().to_canonical().is_loopback() && self.web_tokens.is_empty() && !self.web_open => {
+                Err(RunError::Web {
+                    address: address.to_string(),
+                    reason: "other machines reach it there, and it would answer everyone: give callers a token (--web-token, or \
+                             MARLOWE_WEB_TOKEN), listen on the loopback (--web 127.0.0.1:6066), or say that everyone may ask and \
+                             change (--web-open)"
+                        .into(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What worker `number` is called: by its instance, or else by a name of this run.
     pub(crate) fn worker_name(&self, number: usize) -> String {
         match self.instance_name() {
@@ -282,6 +315,30 @@ impl Config {
     /// Has no web server.
     pub fn without_web(mut self) -> Self {
         self.web = None;
+        self
+    }
+
+    /// Lets callers ask the web server who say this token; see [`web_tokens`](Self::web_tokens).
+    pub fn web_token(mut self, token: impl Into<WebToken>) -> Self {
+        self.web_tokens.push(token.into());
+        self
+    }
+
+    /// Takes no changes over the web; see [`web_read_only`](field@Self::web_read_only).
+    pub fn web_read_only(mut self) -> Self {
+        self.web_read_only = true;
+        self
+    }
+
+    /// Listens without tokens where other machines reach it; see [`web_open`](field@Self::web_open).
+    pub fn web_open(mut self) -> Self {
+        self.web_open = true;
+        self
+    }
+
+    /// Is asked under this name, too; see [`web_hosts`](Self::web_hosts).
+    pub fn web_host(mut self, name: impl Into<String>) -> Self {
+        self.web_hosts.push(name.into());
         self
     }
 

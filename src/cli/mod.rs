@@ -152,8 +152,8 @@ impl Invocation {
                 Command::Topology { format } => {
                     declared::topology(&store::topology(&program, &config).await?, format, &console);
                 }
-                Command::Table(asked) => rows::show(&program, &asked, global.web, &console)?,
-                Command::Send(asked) => send::send(&program, &asked, &config, global.web, &console).await?,
+                Command::Table(asked) => rows::show(&program, &asked, &global.asked()?, &console)?,
+                Command::Send(asked) => send::send(&program, &asked, &config, &global.asked()?, &console).await?,
                 Command::Skip(asked) => skip::skip(Arc::new(program), asked, &config, &console).await?,
                 Command::Reset(asked) => reset::reset(&program, asked, &config, &console).await?,
                 Command::Completion { shell } => command_line.complete(shell, &console),

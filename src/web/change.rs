@@ -118,7 +118,7 @@ impl Change {
         let sent = site.scope.producer.send(record).await;
         let sent = sent.map_err(|error| match error {
             SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
-            _ => Problem::internal(format!("the change was not sent: {error}")),
+            _ => Problem::internal("the change was not sent", error),
         })?;
         let mut answer =
             ChangeAnswer { topic: sent.topic, partition: partition.get(), offset: sent.offset.get(), position: None };

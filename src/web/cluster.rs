@@ -17,12 +17,13 @@ const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
 /// Stands before what only other workers may ask: turns away whoever does not say the token, where there is one.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match site.shared.routes.peers().token() {
-        Some(token) if !token.is_in(request.headers().get(header::AUTHORIZATION)) => {
+        Some(token) if token.is_in(request.headers().get(header::AUTHORIZATION)) => next.run(request).await,
+        None if !site.edge.access.needs_token() => next.run(request).await,
+        _ => {
             let error = "this is for workers that share the cluster token; say it as a bearer";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, error).into_response();
             ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
         }
-        _ => next.run(request).await,
     }
 }
 
@@ -40,7 +41,8 @@ pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<R
     let place = format!("table `{}`, partition {}", asked.table, asked.partition);
     match site.shared.routes.answer(&asked).await {
         Ok(answer) => {
-            let body = encode_answer(&answer).map_err(|error| Problem::internal(format!("{place}: {error}")))?;
+            let body = encode_answer(&answer)
+                .map_err(|error| Problem::internal(format!("{place}: no answer can be made"), error))?;
             Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
         }
         Err(PeerRefusal::Misdirected(generation)) => {
@@ -52,6 +54,6 @@ pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<R
                 .with("position", Position::from(position)))
         }
         Err(PeerRefusal::Route(error @ RouteError::Closed(_))) => Err(Problem::not_now(format!("{place}: {error}"))),
-        Err(PeerRefusal::Route(error)) => Err(Problem::internal(format!("{place}: {error}"))),
+        Err(PeerRefusal::Route(error)) => Err(Problem::internal(format!("{place}: a read failed"), error)),
     }
 }

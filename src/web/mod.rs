@@ -1,6 +1,7 @@
 //! The web: each worker serves its tables, its metrics, and the program's own routes.
 
 mod accept;
+mod access;
 mod address;
 mod advertise;
 mod apart;
@@ -11,11 +12,14 @@ mod connection;
 mod edge;
 mod health;
 mod hop;
+mod hosts;
 mod index;
 mod limits;
 mod listener;
+mod login;
 mod metrics;
 mod owner;
+mod page;
 pub(crate) mod percent;
 mod problem;
 mod query;
@@ -24,6 +28,7 @@ mod routes;
 mod row;
 mod rows;
 mod server;
+mod session;
 mod site;
 mod slice;
 mod state;
@@ -32,6 +37,8 @@ mod topics;
 mod topology;
 mod unread;
 
+pub(crate) use access::Access;
+pub use access::{Caller, Role, WebToken};
 pub use limits::WebLimits;
 pub(crate) use listener::Listeners;
 pub use owner::{Forwarded, OwnerOf};

@@ -10,6 +10,8 @@ use http_body_util::Full;
 use marlowe_broker::{Partition, Partitioner};
 use tokio::time::{Instant, timeout_at};
 
+use super::access::Caller;
+use super::edge::Said;
 use super::hop::{self, Hop};
 use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
@@ -215,7 +217,15 @@ impl<K: Key> OwnerOf<K> {
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = hop::headers(&parts.headers);
-        hop.say(request.headers_mut(), self.routes.peers().token());
+        let token = self.routes.peers().token();
+        hop.say(request.headers_mut(), token);
+        if let Some(caller) = parts.extensions.get::<Caller>().filter(|_| token.is_some()) {
+            hop::say_caller(request.headers_mut(), caller);
+            // The owner believes this worker. The token stays here.
+            if parts.extensions.get::<Said>() == Some(&Said::Token) {
+                request.headers_mut().remove(header::AUTHORIZATION);
+            }
+        }
         self.routes.peers().forward(request).await
     }
 

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::apart::Apart;
 use super::site::Site;
 use super::state::WebState;
-use super::{change, cluster, edge, health, index, metrics, row, rows, tables, topics, topology};
+use super::{change, cluster, edge, health, index, login, metrics, row, rows, tables, topics, topology};
 use crate::panics::panic_message;
 use crate::peer::READ_PATH;
 use crate::worker::{RunError, Thread};
@@ -18,7 +18,7 @@ use crate::worker::{RunError, Thread};
 pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
 
 /// The paths that every worker serves, for messages.
-const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics";
+const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics, and with web tokens /login and /logout";
 
 /// The largest change that is taken.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -55,12 +55,18 @@ pub(crate) fn router(site: Arc<Site>, on: &RoutesOn) -> Result<Router, RunError>
             built_in: BUILT_IN,
         })?;
     }
-    Ok(router.layer(from_fn(edge::guard)))
+    Ok(router.layer(from_fn_with_state(site.edge.clone(), edge::guard)))
 }
 
 fn built_in(site: Arc<Site>) -> Router {
     let row: MethodRouter<Arc<Site>> = get(row::show).post(change::send).put(change::replace).delete(change::remove);
-    Router::new()
+    let router = match site.edge.access.needs_token() {
+        true => Router::new()
+            .route(login::LOGIN, get(login::show).post(login::begin))
+            .route(login::LOGOUT, post(login::end)),
+        false => Router::new(),
+    };
+    router
         .route("/", get(index::show))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -76,5 +82,6 @@ fn built_in(site: Arc<Site>) -> Router {
         .route(READ_PATH, post(cluster::read).layer(from_fn_with_state(site.clone(), cluster::guard)))
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(edge::secure_built_in))
         .with_state(site)
 }

@@ -5,8 +5,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::accept::Acceptor;
+use super::access::Access;
+use super::advertise::Advertised;
+use super::edge::Edge;
+use super::hosts::Hosts;
 use super::listener::{Listener, Socket};
 use super::routes::{RoutesOn, router};
+use super::session::Sessions;
 use super::site::Site;
 use crate::config::Config;
 use crate::worker::{Join, RunError, Shared, Thread, Worker};
@@ -42,7 +47,23 @@ impl WebServer {
         config: &Config,
     ) -> Result<Self, RunError> {
         let Listener { socket, address, .. } = listener;
-        let site = Arc::new(Site::new(shared, worker));
+        let hosts = match socket {
+            Socket::Tcp(_) => {
+                let advertised = Advertised::parse(config.advertise.as_deref())?;
+                let advertised = advertised.host().map(str::to_owned);
+                Hosts::of(address, config.web_hosts.iter().cloned().chain(advertised))
+            }
+            #[cfg(feature = "sim")]
+            Socket::Simulated(_) => Hosts::Any,
+        };
+        let edge = Edge {
+            hosts,
+            access: Access::new(config),
+            sessions: Sessions::new(&shared.program.app, false),
+            cluster: config.cluster_token.clone(),
+            clock: config.clock.clone(),
+        };
+        let site = Arc::new(Site::new(shared, worker, edge));
         let (web, join) = worker.starts.start(&format!("{}-web", worker.name))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let socket = match socket {

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use super::edge::Edge;
 use super::problem::Problem;
 use crate::scope::WorkerScope;
 use crate::table::AnyTable;
@@ -20,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
+    /// Who may ask what.
+    pub(crate) edge: Arc<Edge>,
     /// What the worker stands by for, if it does.
     pub(crate) standbys: Option<Standbys>,
 }
@@ -43,7 +46,7 @@ pub(crate) struct Condition {
 }
 
 impl Site {
-    pub(crate) fn new(shared: &Shared, worker: &Worker) -> Self {
+    pub(crate) fn new(shared: &Shared, worker: &Worker, edge: Edge) -> Self {
         Self {
             shared: shared.clone(),
             scope: worker.scope.clone(),
@@ -52,6 +55,7 @@ impl Site {
             failures: worker.starts.failures.clone(),
             progress: worker.progress.clone(),
             metrics: worker.metrics.clone(),
+            edge: Arc::new(edge),
             standbys: worker.standbys.clone(),
         }
     }

@@ -47,7 +47,7 @@ pub(crate) async fn send(
         .map_err(|error| Problem::bad_request(error.to_string()))?;
     let sent = scope.producer.send(record).await.map_err(|error| match error {
         SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
-        _ => Problem::internal(format!("the record was not sent: {error}")),
+        _ => Problem::internal("the record was not sent", error),
     })?;
     let answer = RecordAnswer { topic: sent.topic, partition: sent.partition.get(), offset: sent.offset.get() };
     Ok((StatusCode::OK, Json(answer)))

@@ -1,5 +1,6 @@
 //! The web server of a worker, over real sockets.
 
+mod access;
 mod changes;
 mod client;
 mod connection;
