@@ -11,6 +11,9 @@ use crate::web::WebToken;
 /// How long a running worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
+/// The largest answer that is read: a page of rows has up to 16 MiB, or one row.
+const LARGEST_ANSWER: u64 = 64 << 20;
+
 /// Why a running worker did not answer as it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -124,7 +127,7 @@ impl RunningWorker {
     ) -> Result<(u16, Vec<u8>), ClientError> {
         let gone = |source| ClientError::NoAnswer { address: self.address, source: Box::new(source) };
         let mut response = response.map_err(gone)?;
-        let body = response.body_mut().read_to_vec().map_err(gone)?;
+        let body = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().map_err(gone)?;
         Ok((response.status().as_u16(), body))
     }
 

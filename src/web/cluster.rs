@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::site::Site;
-use crate::peer::{Question, decode_question, encode_answer};
+use crate::peer::{Question, ROW_BYTES, decode_question, encode_answer};
 use crate::table::{PeerRefusal, Position, RouteError};
 
 /// How many rows one answer holds, at most: what the largest page of a table needs.
@@ -35,8 +35,8 @@ pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<R
             "the question is not understood ({error}): is the worker that asks of this version?"
         ))
     })?;
-    if let Question::Rows { limit, .. } = &mut asked.question {
-        *limit = (*limit).min(MAX_ROWS);
+    if let Question::Rows { limit, bytes, .. } = &mut asked.question {
+        (*limit, *bytes) = ((*limit).min(MAX_ROWS), (*bytes).min(ROW_BYTES));
     }
     let place = format!("table `{}`, partition {}", asked.table, asked.partition);
     match site.shared.routes.answer(&asked).await {

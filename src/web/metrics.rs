@@ -1,6 +1,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
@@ -8,8 +9,13 @@ use axum::response::IntoResponse;
 use marlowe_broker::{BrokerError, Offset, OffsetSpec, Partition, TopicPartition};
 
 use super::site::{STATES, Site, state_name};
+use tokio::time::timeout;
+
 use crate::shard::ShardId;
 use crate::table::{AnyTable, GlobalStore, TableKind};
+
+/// How long the broker may take to say how far topics are. Prometheus waits for ten seconds.
+const LAG_WITHIN: Duration = Duration::from_secs(5);
 
 /// `GET /metrics`: what the worker counted, and what is looked up now.
 ///
@@ -19,8 +25,12 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
     site.worker_metrics(&mut page);
     site.table_metrics(&mut page);
     site.standby_metrics(&mut page);
-    if let Err(error) = site.lag_metrics(&mut page).await {
-        tracing::warn!("the lag is missing from the metrics: {error}");
+    match timeout(LAG_WITHIN, site.lag_metrics(&mut page)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("the lag is missing from the metrics: {error}"),
+        Err(_) => {
+            tracing::warn!("the lag is missing from the metrics: the broker did not answer within {LAG_WITHIN:?}")
+        }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text)
 }

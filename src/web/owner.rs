@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
 use crate::codec::Key;
 use crate::limits::after;
-use crate::peer::Lost;
+use crate::peer::{Lost, WAIT_AT_MOST};
 use crate::scope::WorkerScope;
 use crate::table::{Absence, AsKey, Elsewhere, Found, Keyspace, PeerRefusal, RouteError, Routes, Table};
 
@@ -84,7 +84,8 @@ impl<K: Key> OwnerOf<K> {
         }
     }
 
-    /// Waits so long for an owner, and for the beginning of its answer (default: 10 seconds).
+    /// Waits so long for an owner, and for the beginning of its answer (default: 10 seconds). A worker that owns the key and is not
+    /// ready waits for at most a minute of it.
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -131,7 +132,7 @@ impl<K: Key> OwnerOf<K> {
 
     /// A request that another worker forwarded: it is answered here or not at all.
     async fn receive(&self, partition: Partition, hop: Hop, mut request: Request) -> Result<Request, Response> {
-        let deadline = Instant::now() + hop.wait;
+        let deadline = Instant::now() + hop.wait.min(WAIT_AT_MOST);
         match self.routes.here(&self.table, partition, hop.generation, deadline).await {
             Ok(_) => {
                 hop::forget(request.headers_mut());

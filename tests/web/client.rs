@@ -80,7 +80,8 @@ impl Answer {
         Self {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
-            text: String::from_utf8_lossy(&answer.body_mut().read_to_vec().unwrap()).into_owned(),
+            text: String::from_utf8_lossy(&answer.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap())
+                .into_owned(),
         }
     }
 
