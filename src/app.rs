@@ -224,6 +224,8 @@ impl App {
     /// app.web(move |state| Router::new().route("/home", get(home)).with_state(state.open(by_page.view())));
     /// ```
     ///
+    /// A route asks who sent a request by an extractor, [`Caller`](crate::Caller). The routes run on a thread of their own.
+    ///
     /// Every worker serves besides, in JSON where nothing else is said:
     ///
     /// | path | what |
@@ -250,7 +252,7 @@ impl App {
     /// JSON array, percent-encoded.
     ///
     /// A path that is served already (`/`, `/tables`, `/topics`, `/cluster` and what is below them, `/topology`, `/healthz`,
-    /// `/readyz`, `/metrics`, or one that was added before) is an error at the start.
+    /// `/readyz`, `/metrics`, with [tokens](crate::Config::web_token) also `/login` and `/logout`, or one that was added before) is an error at the start.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
         self.program.web.push(Box::new(routes));
         self

@@ -8,6 +8,7 @@ use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 use crate::cluster::ClusterToken;
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::surroundings::Surroundings;
+use crate::web::{Access, WebLimits, WebToken};
 use crate::worker::{RunError, TombstoneRetention, TopicSettings};
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
@@ -42,6 +43,20 @@ pub struct Config {
     /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that
     /// follow; port 0 takes a free one.
     pub web: Option<SocketAddr>,
+    /// The tokens by which callers of the web server are known (default: none, and everyone may ask and change). With tokens, each
+    /// request needs one, but for `/healthz` and `/readyz`.
+    pub web_tokens: Vec<WebToken>,
+    /// Whether the web server takes no changes, whoever sends them (default: false).
+    pub web_read_only: bool,
+    /// Whether the web server may listen where other machines reach it without [tokens](Self::web_tokens) (default: false, the
+    /// program does not start).
+    pub web_open: bool,
+    /// Names under which the web server is asked besides those of the loopback, where it listens on that (default: none; what is
+    /// [advertised](Self::advertise) counts, too). Requests that name another host are refused: a page of another site can have its
+    /// own name lead to the loopback.
+    pub web_hosts: Vec<String>,
+    /// What bounds the web server: connections, and how long a client may take.
+    pub web_limits: WebLimits,
     /// The time between two commits (default: 100 ms).
     pub commit_interval: Duration,
     /// A lane commits before its time when so many bytes wait for it (default: 16 MiB). If twice as many wait while a
@@ -116,6 +131,11 @@ impl Default for Config {
             workers: 1,
             lanes: None,
             web: Some(SocketAddr::from(([127, 0, 0, 1], 6066))),
+            web_tokens: Vec::new(),
+            web_read_only: false,
+            web_open: false,
+            web_hosts: Vec::new(),
+            web_limits: WebLimits::default(),
             commit_interval: Duration::from_millis(100),
             commit_bytes: 16 << 20,
             queue_bytes: 256 << 10,
@@ -171,6 +191,10 @@ impl Config {
             ("commit_interval", self.commit_interval),
             ("session_timeout", self.session_timeout),
             ("trim_interval", self.trim_interval()),
+            ("web_limits.headers", self.web_limits.headers),
+            ("web_limits.body", self.web_limits.body),
+            ("web_limits.write", self.web_limits.write),
+            ("web_limits.idle", self.web_limits.idle),
             // To wait for nothing that is in hand can be meant.
             ("close_within", self.close_within.max(SHORTEST)),
         ];
@@ -182,6 +206,7 @@ impl Config {
             ("lanes", self.lanes.unwrap_or(1), MOST_THREADS),
             ("commit_bytes", self.commit_bytes, usize::MAX),
             ("queue_bytes", self.queue_bytes, usize::MAX),
+            ("web_limits.connections", self.web_limits.connections.unwrap_or(1), usize::MAX),
         ];
         let wrong = wrong.or_else(|| {
             let (name, count, most) = counts.iter().find(|(_, count, most)| *count == 0 || count > most)?;
@@ -220,6 +245,23 @@ impl Config {
                 "the cluster token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks"
                     .into(),
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks who may reach and ask the web server.
+    pub(crate) fn check_web(&self) -> Result<(), RunError> {
+        Access::check(self)?;
+        match self.web {
+            Some(address) if !address.ip().to_canonical().is_loopback() && self.web_tokens.is_empty() && !self.web_open => {
+                Err(RunError::Web {
+                    address: address.to_string(),
+                    reason: "other machines reach it there, and it would answer everyone: give callers a token (--web-token, or \
+                             MARLOWE_WEB_TOKEN), listen on the loopback (--web 127.0.0.1:6066), or say that everyone may ask and \
+                             change (--web-open)"
+                        .into(),
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -273,6 +315,36 @@ impl Config {
     /// Has no web server.
     pub fn without_web(mut self) -> Self {
         self.web = None;
+        self
+    }
+
+    /// Lets callers ask the web server who say this token; see [`web_tokens`](Self::web_tokens).
+    pub fn web_token(mut self, token: impl Into<WebToken>) -> Self {
+        self.web_tokens.push(token.into());
+        self
+    }
+
+    /// Takes no changes over the web; see [`web_read_only`](field@Self::web_read_only).
+    pub fn web_read_only(mut self) -> Self {
+        self.web_read_only = true;
+        self
+    }
+
+    /// Listens without tokens where other machines reach it; see [`web_open`](field@Self::web_open).
+    pub fn web_open(mut self) -> Self {
+        self.web_open = true;
+        self
+    }
+
+    /// Is asked under this name, too; see [`web_hosts`](Self::web_hosts).
+    pub fn web_host(mut self, name: impl Into<String>) -> Self {
+        self.web_hosts.push(name.into());
+        self
+    }
+
+    /// Has at most so many connections open at a time; see [`WebLimits::connections`].
+    pub fn web_connections(mut self, connections: usize) -> Self {
+        self.web_limits.connections = Some(connections);
         self
     }
 

@@ -169,7 +169,7 @@ pub use table::{
 pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter, TaskBuilder, TimerBuilder};
 pub use topic::{IntoStream, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
 pub use topology::{TopologyDescription, TopologyError};
-pub use web::{Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
+pub use web::{Caller, Forwarded, OwnerOf, Role, RouteToOwner, RoutedToOwner, WebLimits, WebState, WebToken};
 pub use worker::RunError;
 
 /// Why a handler failed: any error; `?` makes one of most.

@@ -116,6 +116,7 @@ impl Running {
         config.check_bounds()?;
         config.check_instance()?;
         config.check_token()?;
+        config.check_web()?;
         if let Some(error) = program.worker_timers.iter().find_map(|timer| timer.never_runs(config.clock.now())) {
             return Err(error.into());
         }
@@ -180,7 +181,7 @@ impl Running {
             };
             let worker = Worker::start(&shared, settings).await?;
             if let Some(listener) = listener {
-                web.push(WebServer::start(&shared, &worker, listener)?);
+                web.push(WebServer::start(&shared, &worker, listener, config)?);
             }
             workers.push(worker);
         }

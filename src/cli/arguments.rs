@@ -8,7 +8,9 @@ use clap_complete::Shell;
 use super::broker::BrokerOptions;
 use super::cluster::ClusterOptions;
 use super::error::CliError;
+use super::web::WebOptions;
 use crate::config::Config;
+use crate::web::{Role, WebToken};
 
 /// What may stand on a program's command line.
 #[derive(Debug, Parser)]
@@ -39,6 +41,21 @@ pub(crate) struct GlobalOptions {
     /// Where the web server listens, and where commands find a running worker
     #[arg(long, global = true, env = "MARLOWE_WEB", value_name = "HOST:PORT|off", default_value = "127.0.0.1:6066", value_parser = web)]
     pub(crate) web: Web,
+    /// A token that callers of the web server say, as `Authorization: Bearer TOKEN`, and with which commands ask a running worker. Its
+    /// callers may ask and change; those of read:TOKEN only ask. May be given more than once. Better in the environment or in a file
+    /// than here, where other users of the machine see it [default: none, everyone may ask and change]
+    #[arg(
+        long = "web-token",
+        global = true,
+        env = "MARLOWE_WEB_TOKEN",
+        value_name = "[ROLE:]TOKEN",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub(crate) web_token: Vec<WebToken>,
+    /// A file of such tokens, with lines of `read TOKEN` and `write TOKEN`, and a name after it if it is to have one
+    #[arg(long, global = true, env = "MARLOWE_WEB_TOKENS", value_name = "FILE")]
+    pub(crate) web_tokens: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace or off, or a filter as in RUST_LOG [default: RUST_LOG, or info]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -75,10 +92,12 @@ pub(crate) struct WorkerOptions {
     pub(crate) drain: bool,
     #[command(flatten)]
     cluster: ClusterOptions,
+    #[command(flatten)]
+    pub(crate) web: WebOptions,
 }
 
 /// The names of a worker's options.
-pub(crate) const WORKER_OPTIONS: [&str; 9] = [
+pub(crate) const WORKER_OPTIONS: [&str; 13] = [
     "workers",
     "lanes",
     "commit_interval",
@@ -88,6 +107,10 @@ pub(crate) const WORKER_OPTIONS: [&str; 9] = [
     ClusterOptions::NAMES[0],
     ClusterOptions::NAMES[1],
     ClusterOptions::NAMES[2],
+    WebOptions::NAMES[0],
+    WebOptions::NAMES[1],
+    WebOptions::NAMES[2],
+    WebOptions::NAMES[3],
 ];
 
 /// What to do.
@@ -233,6 +256,13 @@ pub(crate) enum Web {
     Off,
 }
 
+/// A running worker, as commands ask it.
+#[derive(Clone, Debug)]
+pub(crate) struct AskedAt {
+    pub(crate) web: Web,
+    pub(crate) token: Option<WebToken>,
+}
+
 fn web(text: &str) -> Result<Web, String> {
     if text == "off" {
         return Ok(Web::Off);
@@ -258,10 +288,32 @@ impl Arguments {
             ("advertise", "MARLOWE_ADVERTISE"),
             ("cluster_token", "MARLOWE_CLUSTER_TOKEN"),
             ("standby_replicas", "MARLOWE_STANDBY_REPLICAS"),
+            ("web_connections", "MARLOWE_WEB_CONNECTIONS"),
+            ("web_read_only", "MARLOWE_WEB_READ_ONLY"),
+            ("web_open", "MARLOWE_WEB_OPEN"),
+            ("web_host", "MARLOWE_WEB_HOST"),
         ];
         variables.into_iter().fold(<Self as CommandFactory>::command(), |command, (option, variable)| {
             command.mut_arg(option, |argument| argument.env(variable))
         })
+    }
+}
+
+impl GlobalOptions {
+    /// The tokens of the command line, the environment and the file.
+    pub(crate) fn tokens(&self) -> Result<Vec<WebToken>, CliError> {
+        let mut tokens = self.web_token.clone();
+        if let Some(path) = &self.web_tokens {
+            tokens.extend(WebToken::from_file(path)?);
+        }
+        Ok(tokens)
+    }
+
+    /// Where a running worker is, and what to say to it: a token that may do everything, if there is one.
+    pub(crate) fn asked(&self) -> Result<AskedAt, CliError> {
+        let tokens = self.tokens()?;
+        let token = tokens.iter().find(|token| token.role() == Role::Write).or(tokens.first()).cloned();
+        Ok(AskedAt { web: self.web, token })
     }
 }
 
@@ -277,6 +329,7 @@ impl WorkerOptions {
             drain: self.drain || top.drain,
             set_aside: self.set_aside || top.set_aside,
             cluster: self.cluster.over(top.cluster),
+            web: self.web.over(top.web),
         }
     }
 
@@ -286,12 +339,14 @@ impl WorkerOptions {
             Web::At(address) => Config::default().web(address),
             Web::Off => Config::default().without_web(),
         };
+        config.web_tokens = global.tokens()?;
         config.broker = global.broker.choice(kafka)?;
         config.data_dir = global.data_dir.clone();
         config.set_aside = self.set_aside;
         config.max_message_bytes = global.max_message_bytes.map(|bytes| bytes as usize);
         config.instance = self.instance.clone();
         self.cluster.set(&mut config);
+        self.web.set(&mut config);
         if let Some(workers) = self.workers {
             config = config.workers(usize::from(workers));
         }

@@ -5,10 +5,14 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::arguments::Web;
+use super::arguments::{AskedAt, Web};
+use crate::web::WebToken;
 
 /// How long a running worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// The largest answer that is read: a page of rows has up to 16 MiB, or one row.
+const LARGEST_ANSWER: u64 = 64 << 20;
 
 /// Why a running worker did not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,16 @@ pub(crate) enum ClientError {
         /// Where.
         address: SocketAddr,
     },
+    /// It needs a token, or another one.
+    #[error(
+        "the worker at {address} does not answer everyone: {reason}; here that is --web-token, MARLOWE_WEB_TOKEN or --web-tokens"
+    )]
+    Unauthorized {
+        /// Where.
+        address: SocketAddr,
+        /// What it says.
+        reason: String,
+    },
     /// It refused.
     #[error("the worker at {address} answers {status}: {reason}")]
     Refused {
@@ -55,19 +69,20 @@ pub(crate) enum ClientError {
 /// A running worker of this program, over HTTP.
 pub(crate) struct RunningWorker {
     address: SocketAddr,
+    token: Option<WebToken>,
     agent: ureq::Agent,
 }
 
 impl RunningWorker {
     /// Finds it, and makes sure that it runs app `app`.
-    pub(crate) fn find(web: Web, app: &str) -> Result<Self, ClientError> {
-        let Web::At(address) = web else { return Err(ClientError::Off) };
+    pub(crate) fn find(at: &AskedAt, app: &str) -> Result<Self, ClientError> {
+        let Web::At(address) = at.web else { return Err(ClientError::Off) };
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(ANSWER_WITHIN))
             .http_status_as_error(false)
             .proxy(None)
             .build();
-        let worker = Self { address, agent: config.into() };
+        let worker = Self { address, token: at.token.clone(), agent: config.into() };
         let (_, health) = worker.answer(worker.agent.get(worker.url("/healthz")).call())?;
         match json(&health).get("app").and_then(Value::as_str) {
             None => Err(ClientError::NoWorker { address }),
@@ -79,11 +94,19 @@ impl RunningWorker {
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Box<RawValue>, ClientError> {
-        self.accept(self.answer(self.agent.get(self.url(path)).call())?)
+        let mut request = self.agent.get(self.url(path));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", token.bearer());
+        }
+        self.accept(self.answer(request.call())?)
     }
 
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Box<RawValue>, ClientError> {
         let request = self.agent.post(self.url(path)).header("content-type", "application/json");
+        let request = match &self.token {
+            Some(token) => request.header("authorization", token.bearer()),
+            None => request,
+        };
         // What is asked serializes: it is made of text, numbers and JSON.
         let body = serde_json::to_string(body).unwrap_or_default();
         self.accept(self.answer(request.send(body))?)
@@ -104,7 +127,7 @@ impl RunningWorker {
     ) -> Result<(u16, Vec<u8>), ClientError> {
         let gone = |source| ClientError::NoAnswer { address: self.address, source: Box::new(source) };
         let mut response = response.map_err(gone)?;
-        let body = response.body_mut().read_to_vec().map_err(gone)?;
+        let body = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().map_err(gone)?;
         Ok((response.status().as_u16(), body))
     }
 
@@ -115,7 +138,10 @@ impl RunningWorker {
         }
         let body = json(&body);
         let reason = body.get("error").and_then(Value::as_str).map_or_else(|| body.to_string(), str::to_owned);
-        Err(ClientError::Refused { address: self.address, status, reason })
+        match status {
+            401 => Err(ClientError::Unauthorized { address: self.address, reason }),
+            _ => Err(ClientError::Refused { address: self.address, status, reason }),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod send;
 mod skip;
 mod stopped;
 mod store;
+mod web;
 mod worker;
 
 use std::sync::Arc;
@@ -152,8 +153,8 @@ impl Invocation {
                 Command::Topology { format } => {
                     declared::topology(&store::topology(&program, &config).await?, format, &console);
                 }
-                Command::Table(asked) => rows::show(&program, &asked, global.web, &console)?,
-                Command::Send(asked) => send::send(&program, &asked, &config, global.web, &console).await?,
+                Command::Table(asked) => rows::show(&program, &asked, &global.asked()?, &console)?,
+                Command::Send(asked) => send::send(&program, &asked, &config, &global.asked()?, &console).await?,
                 Command::Skip(asked) => skip::skip(Arc::new(program), asked, &config, &console).await?,
                 Command::Backup { to } => backup::back_up(&program.app, &to, &config, &console)?,
                 Command::Reset(asked) => reset::reset(&program, asked, &config, &console).await?,

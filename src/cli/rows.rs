@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::arguments::{TableArguments, Web};
+use super::arguments::{AskedAt, TableArguments};
 use super::client::RunningWorker;
 use super::console::{Console, Style};
 use super::error::CliError;
@@ -11,12 +11,12 @@ use crate::program::Program;
 use crate::web::percent::encode;
 
 /// The command `table`: asks a running worker for rows.
-pub(crate) fn show(program: &Program, asked: &TableArguments, web: Web, console: &Console) -> Result<(), CliError> {
+pub(crate) fn show(program: &Program, asked: &TableArguments, at: &AskedAt, console: &Console) -> Result<(), CliError> {
     let Some(table) = program.table(&asked.name) else {
         let known = program.tables.iter().map(|table| table.name().clone());
         return Err(Unknown::new("table", &asked.name, known).into());
     };
-    let worker = RunningWorker::find(web, &program.app)?;
+    let worker = RunningWorker::find(at, &program.app)?;
     let path = format!("/tables/{}", encode(table.name().as_bytes()));
     let answer = worker.get(&match &asked.key {
         Some(key) => format!("{path}/{}{}", encode(key.as_bytes()), asked.row_query()),

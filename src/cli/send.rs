@@ -1,7 +1,7 @@
 use marlowe_broker::{NewRecord, SharedBroker, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{SendArguments, Web};
+use super::arguments::{AskedAt, SendArguments};
 use super::client::{ClientError, RunningWorker};
 use super::console::Console;
 use super::declared::input;
@@ -30,7 +30,7 @@ pub(crate) async fn send(
     program: &Program,
     asked: &SendArguments,
     config: &Config,
-    web: Web,
+    at: &AskedAt,
     console: &Console,
 ) -> Result<(), CliError> {
     let topic = destination(program, &asked.to)?;
@@ -53,10 +53,10 @@ pub(crate) async fn send(
         false => None,
     };
     let place = match opened {
-        None => ask(program, topic, &record, web).map_err(|source| CliError::Nowhere { source })?,
+        None => ask(program, topic, &record, at).map_err(|source| CliError::Nowhere { source })?,
         Some(Ok(broker)) => produce(program, topic, record, config, &broker).await?,
         Some(Err(in_use)) if is_in_use(&in_use) => {
-            ask(program, topic, &record, web).map_err(|source| CliError::InUse { in_use: Box::new(in_use), source })?
+            ask(program, topic, &record, at).map_err(|source| CliError::InUse { in_use: Box::new(in_use), source })?
         }
         Some(Err(error)) => return Err(error.into()),
     };
@@ -84,8 +84,8 @@ fn destination(program: &Program, to: &str) -> Result<&'static dyn AnyTopic, Cli
     topic.ok_or_else(|| Unknown::new("topic", &name, known()).into())
 }
 
-fn ask(program: &Program, topic: &dyn AnyTopic, record: &WrittenRecord, web: Web) -> Result<Place, ClientError> {
-    let worker = RunningWorker::find(web, &program.app)?;
+fn ask(program: &Program, topic: &dyn AnyTopic, record: &WrittenRecord, at: &AskedAt) -> Result<Place, ClientError> {
+    let worker = RunningWorker::find(at, &program.app)?;
     let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), record)?;
     serde_json::from_str(answer.get()).map_err(|_| worker.is_none())
 }

@@ -129,6 +129,20 @@ impl CodecError {
         Self::new(format!("a {name}"), reason)
     }
 
+    /// What the error says but for anything of the bytes: for those who may know what failed, and not of which value.
+    pub(crate) fn without_input(&self) -> String {
+        let Problem { expected, reason, .. } = &*self.0;
+        // serde's words. Others may hold anything.
+        let reason = match reason.split_once(": ") {
+            Some((what @ ("invalid type" | "invalid value"), rest)) => {
+                rest.rsplit_once(", expected ").map(|(_, wanted)| format!(": {what}, expected {wanted}"))
+            }
+            None if reason.starts_with("missing field ") => Some(format!(": {reason}")),
+            _ => None,
+        };
+        format!("not {expected}{}", reason.unwrap_or_default())
+    }
+
     /// The same, showing the start of the bytes it is about.
     pub fn with_input(mut self, bytes: &[u8]) -> Self {
         const SHOWN: usize = 120;
@@ -172,6 +186,18 @@ mod tests {
     fn an_error_shows_what_it_is_about() {
         let error = CodecError::new("a Flight in JSON", "expected `,`").with_input(b"{\"a\"");
         assert_eq!(error.to_string(), "not a Flight in JSON: expected `,` (in `{\"a\"`)");
+    }
+
+    #[test]
+    fn an_error_can_be_told_without_the_bytes() {
+        let told = |reason: &str| CodecError::new("a Flight in JSON", reason).with_input(b"secret").without_input();
+        assert_eq!(told("missing field `size` at line 1"), "not a Flight in JSON: missing field `size` at line 1");
+        assert_eq!(
+            told("invalid type: string \"a secret, expected\", expected u64 at line 1"),
+            "not a Flight in JSON: invalid type, expected u64 at line 1"
+        );
+        assert_eq!(told("unknown variant `secret`"), "not a Flight in JSON");
+        assert_eq!(told("custom: secret"), "not a Flight in JSON");
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod wire;
 pub(crate) use client::{Lost, Peers};
 pub(crate) use error::PeerError;
 pub(crate) use question::{Answer, AsOf, Found, Question, Wanted};
-pub(crate) use wire::{Asked, READ_PATH, decode_question, encode_answer, whole_millis};
+pub(crate) use wire::{Asked, READ_PATH, ROW_BYTES, WAIT_AT_MOST, decode_question, encode_answer, whole_millis};

@@ -7,8 +7,8 @@ use marlowe_state::{KeyRange, Rows, SlicePosition};
 pub(crate) enum Question {
     /// The row of a key.
     Row(Vec<u8>),
-    /// The first rows of a range, from one snapshot.
-    Rows { range: KeyRange, limit: usize },
+    /// The first rows of a range, from one snapshot, and at most so many bytes of them; of one row, where the first has more.
+    Rows { range: KeyRange, limit: usize, bytes: usize },
     /// How many rows there are.
     Count,
     /// Nothing but how far it is.

@@ -12,7 +12,10 @@ use super::{Answer, AsOf, Found, Question, Wanted};
 pub(crate) const READ_PATH: &str = "/cluster/v1/read";
 
 /// How many bytes of rows one answer holds, at most, unless a single row has more.
-const ROW_BYTES: usize = 16 << 20;
+pub(crate) const ROW_BYTES: usize = 16 << 20;
+
+/// The longest that one worker waits for another's sake. One that wants to wait for longer asks again.
+pub(crate) const WAIT_AT_MOST: Duration = Duration::from_secs(60);
 
 /// A question on its way to the worker that has the partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,14 @@ enum WireQuestion<'a> {
     },
     Count,
     Position,
+    RowsWithin {
+        #[serde(borrow)]
+        start: Bound<&'a [u8]>,
+        #[serde(borrow)]
+        end: Bound<&'a [u8]>,
+        limit: u32,
+        bytes: u32,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,9 +100,10 @@ pub(crate) fn encode_question(asked: &Asked) -> Result<Bytes, postcard::Error> {
         stale_within: asked.stale_within,
         question: match &asked.question {
             Question::Row(key) => WireQuestion::Row(key),
-            Question::Rows { range, limit } => {
+            Question::Rows { range, limit, bytes } => {
                 let (start, end) = range.bounds();
-                WireQuestion::Rows { start, end, limit: u32::try_from(*limit).unwrap_or(u32::MAX) }
+                let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+                WireQuestion::RowsWithin { start, end, limit: most(*limit), bytes: most(*bytes) }
             }
             Question::Count => WireQuestion::Count,
             Question::Position => WireQuestion::Position,
@@ -112,9 +124,17 @@ pub(crate) fn decode_question(body: &[u8]) -> Result<Asked, postcard::Error> {
         stale_within: wire.stale_within,
         question: match wire.question {
             WireQuestion::Row(key) => Question::Row(key.to_vec()),
-            WireQuestion::Rows { start, end, limit } => {
-                Question::Rows { range: KeyRange { start: owned(start), end: owned(end) }, limit: limit as usize }
-            }
+            // Of a worker of an earlier edition.
+            WireQuestion::Rows { start, end, limit } => Question::Rows {
+                range: KeyRange { start: owned(start), end: owned(end) },
+                limit: limit as usize,
+                bytes: ROW_BYTES,
+            },
+            WireQuestion::RowsWithin { start, end, limit, bytes } => Question::Rows {
+                range: KeyRange { start: owned(start), end: owned(end) },
+                limit: limit as usize,
+                bytes: bytes as usize,
+            },
             WireQuestion::Count => Question::Count,
             WireQuestion::Position => Question::Position,
         },
@@ -189,9 +209,12 @@ mod tests {
     #[test]
     fn questions_arrive_as_they_were_asked() {
         let range = KeyRange { start: Bound::Excluded(vec![0, 255]), end: Bound::Unbounded };
-        for question in
-            [Question::Row(b"k\0y".to_vec()), Question::Rows { range, limit: 7 }, Question::Count, Question::Position]
-        {
+        for question in [
+            Question::Row(b"k\0y".to_vec()),
+            Question::Rows { range, limit: 7, bytes: 5 << 20 },
+            Question::Count,
+            Question::Position,
+        ] {
             let asked = Asked {
                 table: "tables/ü".into(),
                 partition: Partition::new(300),

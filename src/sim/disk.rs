@@ -188,8 +188,15 @@ impl Store for DiskStore {
         self.store.get_at(table, key, slot, out)
     }
 
-    fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError> {
-        self.store.scan(table, range, limit, slot)
+    fn scan_within(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+        limit: usize,
+        bytes: usize,
+        slot: PositionSlot,
+    ) -> Result<Scan, StoreError> {
+        self.store.scan_within(table, range, limit, bytes, slot)
     }
 
     fn count(&self, table: TableIndex) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use marlowe_broker::{BrokerError, CommittedOffset, TopicPartition};
 use marlowe_state::{Store, StoreError, StoreLayout};
 use parking_lot::Mutex;
@@ -193,11 +193,16 @@ impl Network {
             Fate::Arrives => {}
         }
         let request = request.map(Body::new);
-        let answered = thread.run(move || async move { router.call(request).await });
+        // The whole answer is made where it is served, as far as the network is concerned.
+        let answered = thread.run(move || async move {
+            let Ok(response) = router.call(request).await;
+            let (head, body) = response.into_parts();
+            body.collect().await.map(|body| Response::from_parts(head, Body::from(body.to_bytes())))
+        });
         drop(thread);
         let response = match answered.await {
             Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
+            Ok(Err(error)) => return Err(Lost::Unanswered(format!("{host} broke off: {error}"))),
             Err(_) => return Err(Lost::Unanswered(format!("{host} broke the connection"))),
         };
         self.way().await;

@@ -38,8 +38,8 @@ impl CommittedSlice {
                 let (found, position) = self.store.get_at(self.table, key, self.slot, &mut bytes)?;
                 (Found::Row(found.then_some(bytes)), position)
             }
-            Question::Rows { range, limit } => {
-                let scan = self.store.scan(self.table, range, *limit, self.slot)?;
+            Question::Rows { range, limit, bytes } => {
+                let scan = self.store.scan_within(self.table, range, *limit, *bytes, self.slot)?;
                 (Found::Rows { rows: scan.rows, more: scan.more }, scan.position)
             }
             Question::Count => {

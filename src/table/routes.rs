@@ -9,7 +9,7 @@ use super::open_slices::{OpenSlices, Published};
 use super::search::{self, Absence, Elsewhere, FIRST_PAUSE, News, Search};
 use super::{CommittedSlice, Reached};
 use crate::cluster::Directory;
-use crate::peer::{Answer, AsOf, Asked, Found, PeerError, Peers, Question, Wanted};
+use crate::peer::{Answer, AsOf, Asked, Found, PeerError, Peers, Question, ROW_BYTES, WAIT_AT_MOST, Wanted};
 
 /// The ways from this process to every partition of every table: a slice that is open here is read here, another is asked of
 /// the worker that owns it.
@@ -80,7 +80,7 @@ impl Routes {
     /// The first rows of a range, from one snapshot, and whether there may be more. They may be fewer than asked for also
     /// where there are more.
     pub(crate) async fn rows(&self, place: &Place, range: KeyRange, limit: usize) -> Result<(Rows, bool), RouteError> {
-        let answer = self.ask(place, &Question::Rows { range, limit }).await?;
+        let answer = self.ask(place, &Question::Rows { range, limit, bytes: ROW_BYTES }).await?;
         match answer.found {
             Found::Rows { rows, more } => Ok((rows, more)),
             other => unasked(&other),
@@ -111,8 +111,13 @@ impl Routes {
             return self.ask_within(place, question, bound).await;
         }
         let mut search = self.search(&place.table, place.partition, place.deadline);
+        let mut behind = None;
         loop {
-            let owner = match search.next().await.map_err(RouteError::Closed)? {
+            let owner = match search.next().await {
+                Ok(found) => found,
+                Err(absence) => return Err(behind.map_or(RouteError::Closed(absence), RouteError::Behind)),
+            };
+            let owner = match owner {
                 search::Found::Elsewhere(owner) => owner,
                 search::Found::Here(Published { mut slice, .. }) => {
                     match slice.reach(place.wanted, place.deadline).await {
@@ -127,6 +132,11 @@ impl Routes {
             search.missed(match self.ask_owner(&search, &owner, place, question).await {
                 Ok(answer) => return Ok(answer),
                 Err(PeerError::Refused(reason)) => return Err(RouteError::Refused { worker: worker.clone(), reason }),
+                // It waits for others so long and no longer.
+                Err(PeerError::NotNow { position: Some(position), .. }) if Instant::now() + GRACE < place.deadline => {
+                    behind = Some(position);
+                    Absence::Moving
+                }
                 Err(PeerError::NotNow { position: Some(position), .. }) => return Err(RouteError::Behind(position)),
                 Err(PeerError::NotNow { position: None, .. }) => Absence::Restoring(worker.clone()),
                 Err(PeerError::Misdirected) => Absence::Moving,
@@ -151,7 +161,7 @@ impl Routes {
             partition: place.partition,
             generation: owner.generation,
             wanted: place.wanted,
-            wait: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            wait: u64::try_from(wait.min(WAIT_AT_MOST).as_millis()).unwrap_or(u64::MAX),
             stale_within: None,
             question: question.clone(),
         };
@@ -175,7 +185,7 @@ impl Routes {
 
     /// Answers another worker: from what is open in this process, or not at all.
     pub(crate) async fn answer(&self, asked: &Asked) -> Result<Answer, PeerRefusal> {
-        let deadline = Instant::now() + Duration::from_millis(asked.wait);
+        let deadline = Instant::now() + Duration::from_millis(asked.wait).min(WAIT_AT_MOST);
         if let Some(bound) = asked.stale_within.map(Duration::from_millis) {
             let place = Place {
                 table: asked.table.as_str().into(),

@@ -38,6 +38,14 @@ impl Advertised {
         }
     }
 
+    /// The host that it names.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Bound => None,
+            Self::At { host, .. } => Some(host),
+        }
+    }
+
     /// The URL of worker `number`, which listens at `bound`.
     pub(crate) fn url(&self, number: usize, bound: SocketAddr) -> Result<Arc<str>, RunError> {
         let (host, port) = match self {

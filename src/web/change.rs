@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
 use super::slice::Target;
-use crate::client::{Outgoing, SendError};
+use crate::client::Outgoing;
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Effect, Keyspace, Position};
 
@@ -115,11 +115,7 @@ impl Change {
             value,
             headers: effect.headers(),
         };
-        let sent = site.scope.producer.send(record).await;
-        let sent = sent.map_err(|error| match error {
-            SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
-            _ => Problem::internal(format!("the change was not sent: {error}")),
-        })?;
+        let sent = site.send(record, "the change").await?;
         let mut answer =
             ChangeAnswer { topic: sent.topic, partition: partition.get(), offset: sent.offset.get(), position: None };
         let mut status = StatusCode::ACCEPTED;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::site::Site;
-use crate::peer::{Question, decode_question, encode_answer};
+use crate::peer::{Question, ROW_BYTES, decode_question, encode_answer};
 use crate::table::{PeerRefusal, Position, RouteError};
 
 /// How many rows one answer holds, at most: what the largest page of a table needs.
@@ -17,12 +17,13 @@ const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
 /// Stands before what only other workers may ask: turns away whoever does not say the token, where there is one.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match site.shared.routes.peers().token() {
-        Some(token) if !token.is_in(request.headers().get(header::AUTHORIZATION)) => {
+        Some(token) if token.is_in(request.headers().get(header::AUTHORIZATION)) => next.run(request).await,
+        None if !site.edge.access.needs_token() => next.run(request).await,
+        _ => {
             let error = "this is for workers that share the cluster token; say it as a bearer";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, error).into_response();
             ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
         }
-        _ => next.run(request).await,
     }
 }
 
@@ -34,13 +35,14 @@ pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<R
             "the question is not understood ({error}): is the worker that asks of this version?"
         ))
     })?;
-    if let Question::Rows { limit, .. } = &mut asked.question {
-        *limit = (*limit).min(MAX_ROWS);
+    if let Question::Rows { limit, bytes, .. } = &mut asked.question {
+        (*limit, *bytes) = ((*limit).min(MAX_ROWS), (*bytes).min(ROW_BYTES));
     }
     let place = format!("table `{}`, partition {}", asked.table, asked.partition);
     match site.shared.routes.answer(&asked).await {
         Ok(answer) => {
-            let body = encode_answer(&answer).map_err(|error| Problem::internal(format!("{place}: {error}")))?;
+            let body = encode_answer(&answer)
+                .map_err(|error| Problem::internal(format!("{place}: no answer can be made"), error))?;
             Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
         }
         Err(PeerRefusal::Misdirected(generation)) => {
@@ -52,6 +54,6 @@ pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<R
                 .with("position", Position::from(position)))
         }
         Err(PeerRefusal::Route(error @ RouteError::Closed(_))) => Err(Problem::not_now(format!("{place}: {error}"))),
-        Err(PeerRefusal::Route(error)) => Err(Problem::internal(format!("{place}: {error}"))),
+        Err(PeerRefusal::Route(error)) => Err(Problem::internal(format!("{place}: a read failed"), error)),
     }
 }

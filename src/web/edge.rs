@@ -1,41 +1,150 @@
-use std::panic::AssertUnwindSafe;
+//! What stands before every route: which requests are turned away, who sent the others, and what all answers say to browsers.
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use marlowe_broker::Clock;
 
+use super::access::{Access, Caller, Role};
+use super::hop;
+use super::hosts::Hosts;
+use super::login;
 use super::problem::Problem;
+use super::session::Sessions;
 use super::unread::Unread;
+use crate::cluster::ClusterToken;
 use crate::panics::panic_text;
+use crate::peer::READ_PATH;
 
-/// Stands before every route: turns away changes that pages of other sites send, turns a handler's panic into an answer, says
+/// What requests are looked at by, before any route.
+pub(crate) struct Edge {
+    pub(crate) hosts: Hosts,
+    pub(crate) access: Access,
+    pub(crate) sessions: Sessions,
+    /// The secret of the app's workers.
+    pub(crate) cluster: Option<ClusterToken>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How a caller said who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// By a token in the request.
+    Token,
+    /// By the cookie of a session.
+    Session,
+    /// Another worker says who it is.
+    Worker,
+    /// Not at all: no token is needed.
+    Nothing,
+}
+
+/// Stands before every route: turns away what must not be asked here, by whoever asks; turns a handler's panic into an answer, says
 /// so when a path leads nowhere, and reads the body before it answers.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    let (request, unread) = Unread::of(request);
-    let response = answer(request, next).await;
+pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+    let (mut request, unread) = Unread::of(request);
+    let mut response = match edge.refusal(&mut request) {
+        None => answer(request, next).await,
+        Some(refusal) => {
+            // Its body is the one that nobody read.
+            drop(request);
+            refusal
+        }
+    };
+    secure(response.headers_mut());
     unread.read_before(response).await
+}
+
+impl Edge {
+    /// Notes in a request who sent it, or returns why it is refused.
+    fn refusal(&self, request: &mut Request) -> Option<Response> {
+        let is_workers = self.cluster.as_ref().is_some_and(|token| hop::says(request.headers(), token));
+        if !is_workers && let Err(problem) = self.hosts.check(request) {
+            return Some(problem.into_response());
+        }
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        if !method.is_safe() && !is_own_page(request.headers()) {
+            let error = format!(
+                "{method} {path}: changes from pages of another site are not taken; leave out the Origin header"
+            );
+            return Some(Problem::new(StatusCode::FORBIDDEN, error).into_response());
+        }
+        // Workers ask each other by a secret of their own.
+        if path == READ_PATH {
+            return None;
+        }
+        let is_for_all = match path.as_str() {
+            "/healthz" | "/readyz" => true,
+            login::LOGIN | login::LOGOUT => self.access.needs_token(),
+            _ => false,
+        };
+        match self.caller(request, is_workers) {
+            Some((caller, said)) => {
+                let caller = self.access.limited(caller);
+                if !is_for_all && !method.is_safe() && caller.role < Role::Write {
+                    return Some(self.may_not_change(&method, &path).into_response());
+                }
+                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(said);
+                None
+            }
+            None if is_for_all => None,
+            None => Some(self.who_is_that(request)),
+        }
+    }
+
+    fn caller(&self, request: &Request, is_workers: bool) -> Option<(Caller, Said)> {
+        let headers = request.headers();
+        let by_worker = || hop::caller(headers).filter(|_| is_workers).map(|caller| (caller, Said::Worker));
+        let by_token = || self.access.by_bearer(headers).map(|caller| (caller, Said::Token));
+        let by_session =
+            || self.sessions.caller(&self.access, headers, self.clock.now()).map(|caller| (caller, Said::Session));
+        let nobody = || self.access.anyone().map(|caller| (caller, Said::Nothing));
+        by_worker().or_else(by_token).or_else(by_session).or_else(nobody)
+    }
+
+    fn may_not_change(&self, method: &Method, path: &str) -> Problem {
+        let error = match self.access.is_read_only() {
+            true => {
+                format!("{method} {path}: this worker takes no changes over the web (--web-read-only); ask another one")
+            }
+            false => format!("{method} {path}: the token's role is read, and changes need one whose role is write"),
+        };
+        Problem::new(StatusCode::FORBIDDEN, error)
+    }
+
+    /// The answer to a request without a token. A browser gets a page on which to say one.
+    fn who_is_that(&self, request: &Request) -> Response {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        let mut response = if *method == Method::GET && accepts.contains("text/html") {
+            login::page(StatusCode::UNAUTHORIZED, "", uri.path_and_query().map_or("/", |path| path.as_str()))
+        } else {
+            let said = headers.contains_key(header::AUTHORIZATION);
+            let wrong = if said { "the token is not known here" } else { "a token is needed" };
+            let error =
+                format!("{method} {}: {wrong}; say one of --web-token as `Authorization: Bearer TOKEN`", uri.path());
+            Problem::new(StatusCode::UNAUTHORIZED, error).into_response()
+        };
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"marlowe\""));
+        response
+    }
 }
 
 async fn answer(request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    if !method.is_safe() && !is_own_page(request.headers()) {
-        return Problem::new(
-            StatusCode::FORBIDDEN,
-            format!(
-                "{method} {}: changes from pages of another site are not taken; leave out the Origin header",
-                uri.path()
-            ),
-        )
-        .into_response();
-    }
     let matched = request.extensions().get::<MatchedPath>().is_some();
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Err(panic) => {
-            let reason = panic_text(&*panic);
-            tracing::error!("{method} {}: {reason}", uri.path());
-            Problem::internal(format!("{method} {}: {reason}", uri.path())).into_response()
+            // A text that stands in the program tells of no row; one that was made may.
+            let text = panic.downcast_ref::<&'static str>().map(|text| format!(": {text}")).unwrap_or_default();
+            let what = format!("{method} {}: the handler panicked{text}", uri.path());
+            Problem::internal(what, panic_text(&*panic)).into_response()
         }
         Ok(response) if !matched && is_bare_not_found(&response) => {
             Problem::not_found(format!("nothing is served at {method} {}; `GET /` shows what is", uri.path()))
@@ -53,9 +162,42 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     )
 }
 
+const FRAMES: HeaderName = HeaderName::from_static("x-frame-options");
+
+/// Says to browsers that an answer is what its type says, and not to be shown within pages of others; a route of the program may say
+/// something else.
+fn secure(headers: &mut HeaderMap) {
+    let has_policy = headers.contains_key(header::CONTENT_SECURITY_POLICY);
+    let mut unless_said = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    unless_said(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    unless_said(header::REFERRER_POLICY, "same-origin");
+    if !has_policy {
+        unless_said(header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'");
+        unless_said(FRAMES, "DENY");
+    }
+}
+
+/// The same for what is built in, which loads nothing unless its page says so, and is not to be kept.
+pub(crate) async fn secure_built_in(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry(FRAMES).or_insert(HeaderValue::from_static("DENY"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Whether a request comes from a page that this server served, or from no page at all. Any page in the user's browser can
 /// reach a server on the loopback.
 pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
+    // A browser says so itself; pages cannot set this header.
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site") {
+        return false;
+    }
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).map(|host| host.as_bytes()).unwrap_or_default();
     let origin = origin.as_bytes();

@@ -3,6 +3,8 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::access::{Caller, Role};
+use super::percent;
 use super::problem::Problem;
 use crate::cluster::ClusterToken;
 
@@ -12,6 +14,9 @@ const HOP: HeaderName = HeaderName::from_static("marlowe-hop");
 
 /// The token of a forwarded request. `Authorization` is the user's own.
 const TOKEN: HeaderName = HeaderName::from_static("marlowe-cluster-token");
+
+/// Who sent a forwarded request, as the worker knows that forwarded it: its role, and its name if it has one.
+const CALLER: HeaderName = HeaderName::from_static("marlowe-caller");
 
 /// Says that a 421 is a worker's and not a handler's.
 const MISDIRECTED: HeaderName = HeaderName::from_static("marlowe-misdirected");
@@ -66,10 +71,42 @@ impl Hop {
     }
 }
 
+/// Whether a request says the workers' secret, and so was forwarded by one of them.
+pub(crate) fn says(headers: &HeaderMap, token: &ClusterToken) -> bool {
+    headers.contains_key(&HOP) && token.is_in(headers.get(&TOKEN))
+}
+
+/// Returns who sent a request, as the worker says that forwarded it. Only who [says](says) the secret is to be believed.
+pub(crate) fn caller(headers: &HeaderMap) -> Option<Caller> {
+    let said = headers.get(&CALLER)?.to_str().ok()?;
+    let (role, name) = said.split_once(' ').map_or((said, None), |(role, name)| (role, Some(name)));
+    let role = match role {
+        "read" => Role::Read,
+        "write" => Role::Write,
+        _ => return None,
+    };
+    let name = name.map(|name| String::from_utf8_lossy(&percent::decode(name)).into());
+    Some(Caller { role, name })
+}
+
+/// Says who sent a request that is forwarded.
+pub(crate) fn say_caller(headers: &mut HeaderMap, caller: &Caller) {
+    let role = match caller.role {
+        Role::Read => "read",
+        Role::Write => "write",
+    };
+    let name = caller.name.as_deref().map(|name| format!(" {}", percent::encode(name.as_bytes()))).unwrap_or_default();
+    // What is percent-encoded fits into a header.
+    if let Ok(caller) = HeaderValue::from_str(&format!("{role}{name}")) {
+        headers.insert(CALLER, caller);
+    }
+}
+
 /// Takes the marks of the hop from a request that is answered here.
 pub(crate) fn forget(headers: &mut HeaderMap) {
     headers.remove(&HOP);
     headers.remove(&TOKEN);
+    headers.remove(&CALLER);
 }
 
 /// What of a message's headers goes on to the next connection.
@@ -82,7 +119,7 @@ pub(crate) fn headers(headers: &HeaderMap) -> HeaderMap {
         .filter_map(|name| name.trim().parse().ok())
         .collect();
     let mut kept = headers.clone();
-    for name in OF_THE_CONNECTION.iter().chain(&named).chain([&HOP, &TOKEN]) {
+    for name in OF_THE_CONNECTION.iter().chain(&named).chain([&HOP, &TOKEN, &CALLER]) {
         kept.remove(name);
     }
     kept
@@ -144,6 +181,15 @@ mod tests {
         assert_eq!(Hop::of(&map(&[("authorization", "Bearer right")]), Some(&right)).unwrap(), None);
         assert!(Hop::of(&map(&[("marlowe-hop", "1")]), None).is_err());
         assert!(Hop::of(&map(&[("marlowe-hop", "7 1500")]), Some(&right)).is_err());
+        assert!(says(&said, &right) && !says(&said, &wrong));
+        assert_eq!(caller(&said), None);
+        for sent in
+            [Caller { role: Role::Write, name: Some("ada l\u{f6}".into()) }, Caller { role: Role::Read, name: None }]
+        {
+            say_caller(&mut said, &sent);
+            assert_eq!(caller(&said), Some(sent));
+        }
+        assert!(headers(&said).is_empty(), "a client cannot say it through a worker");
         forget(&mut said);
         assert!(said.is_empty());
     }

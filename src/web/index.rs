@@ -1,17 +1,23 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::Html;
+use axum::extract::{Extension, State};
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
 
+use super::edge::Said;
+use super::page::{Policy, escaped};
 use super::percent;
 use super::site::Site;
 use crate::table::TableKind;
 
 const TEMPLATE: &str = include_str!("index.html");
 
+/// The way out, for who is here by a session.
+const LOG_OUT: &str = "<form method=\"post\" action=\"/logout\"><button>Log out</button></form>";
+
 /// `GET /`: what this worker is and has, for people.
-pub(crate) async fn show(State(site): State<Arc<Site>>) -> Html<String> {
+pub(crate) async fn show(State(site): State<Arc<Site>>, said: Option<Extension<Said>>) -> Response {
     let condition = site.condition();
     let mut tables = String::new();
     for table in site.tables().await {
@@ -42,6 +48,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Html<String> {
     };
     let leader = if condition.leader { ", the leader" } else { "" };
     let page = TEMPLATE
+        .replace("{{session}}", if said.is_some_and(|said| *said == Said::Session) { LOG_OUT } else { "" })
         .replace("{{state}}", condition.state)
         .replace("{{leader}}", leader)
         .replace("{{shards}}", &shards)
@@ -50,11 +57,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> Html<String> {
         .replace("{{worker}}", &escaped(&condition.worker))
         .replace("{{app}}", &escaped(&condition.app))
         .replace("{{tables}}", &tables);
-    Html(page)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    ([(header::CONTENT_SECURITY_POLICY, Policy::of(TEMPLATE).header())], Html(page)).into_response()
 }
 
 /// A number with its thousands apart.

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use marlowe_broker::{BrokerError, Offset, OffsetSpec, Partition, TopicPartition};
+use tokio::time::timeout;
 
 use super::site::{STATES, Site, state_name};
 use crate::shard::ShardId;
@@ -25,7 +26,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
     site.worker_metrics(&mut page);
     site.table_metrics(&mut page);
     site.standby_metrics(&mut page);
-    match tokio::time::timeout(LAG_WITHIN, site.lag_metrics(&mut page)).await {
+    match timeout(LAG_WITHIN, site.lag_metrics(&mut page)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!("the lag is missing from the metrics: {error}"),
         Err(_) => {

@@ -1,19 +1,27 @@
 //! The web: each worker serves its tables, its metrics, and the program's own routes.
 
+mod accept;
+mod access;
 mod address;
 mod advertise;
+mod apart;
 mod body;
 mod change;
 mod cluster;
+mod connection;
 mod edge;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod health;
 mod hop;
+mod hosts;
 mod index;
+mod limits;
 mod listener;
+mod login;
 mod metrics;
 mod owner;
+mod page;
 pub(crate) mod percent;
 mod problem;
 mod query;
@@ -22,6 +30,7 @@ mod routes;
 mod row;
 mod rows;
 mod server;
+mod session;
 mod site;
 mod slice;
 mod state;
@@ -30,6 +39,9 @@ mod topics;
 mod topology;
 mod unread;
 
+pub(crate) use access::Access;
+pub use access::{Caller, Role, WebToken};
+pub use limits::WebLimits;
 pub(crate) use listener::Listeners;
 pub use owner::{Forwarded, OwnerOf};
 pub use route_to_owner::{RouteToOwner, RoutedToOwner};

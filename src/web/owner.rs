@@ -10,12 +10,14 @@ use http_body_util::Full;
 use marlowe_broker::{Partition, Partitioner};
 use tokio::time::{Instant, timeout_at};
 
+use super::access::Caller;
+use super::edge::Said;
 use super::hop::{self, Hop};
 use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
 use crate::codec::Key;
 use crate::limits::after;
-use crate::peer::Lost;
+use crate::peer::{Lost, WAIT_AT_MOST};
 use crate::scope::WorkerScope;
 use crate::table::{Absence, AsKey, Elsewhere, Found, Keyspace, PeerRefusal, RouteError, Routes, Table};
 
@@ -82,7 +84,8 @@ impl<K: Key> OwnerOf<K> {
         }
     }
 
-    /// Waits so long for an owner, and for the beginning of its answer (default: 10 seconds).
+    /// Waits so long for an owner, and for the beginning of its answer (default: 10 seconds). A worker that owns the key and is not
+    /// ready waits for at most a minute of it.
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -129,7 +132,7 @@ impl<K: Key> OwnerOf<K> {
 
     /// A request that another worker forwarded: it is answered here or not at all.
     async fn receive(&self, partition: Partition, hop: Hop, mut request: Request) -> Result<Request, Response> {
-        let deadline = Instant::now() + hop.wait;
+        let deadline = Instant::now() + hop.wait.min(WAIT_AT_MOST);
         match self.routes.here(&self.table, partition, hop.generation, deadline).await {
             Ok(_) => {
                 hop::forget(request.headers_mut());
@@ -215,7 +218,15 @@ impl<K: Key> OwnerOf<K> {
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = hop::headers(&parts.headers);
-        hop.say(request.headers_mut(), self.routes.peers().token());
+        let token = self.routes.peers().token();
+        hop.say(request.headers_mut(), token);
+        if let Some(caller) = parts.extensions.get::<Caller>().filter(|_| token.is_some()) {
+            hop::say_caller(request.headers_mut(), caller);
+            // The owner believes this worker. The token stays here.
+            if parts.extensions.get::<Said>() == Some(&Said::Token) {
+                request.headers_mut().remove(header::AUTHORIZATION);
+            }
+        }
         self.routes.peers().forward(request).await
     }
 

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,8 +33,16 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 
-    pub(crate) fn internal(error: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
+    /// Something that is wrong in the worker: `what` and where. Why goes to the log alone, as it may tell of rows: both are marked
+    /// with the same number.
+    pub(crate) fn internal(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let (what, number) = (what.into(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        tracing::error!("{what} (web error {number}): {why}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("{what}; the worker's log says why at `web error {number}`"),
+        )
     }
 
     /// Says which methods would do.

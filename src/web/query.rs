@@ -6,7 +6,7 @@ use super::{percent, problem::Problem};
 use crate::table::{AnyTable, TableKind};
 
 /// How long a request waits for a slice that is not open, when it does not say.
-const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest that a request may wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);

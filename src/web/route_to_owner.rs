@@ -55,7 +55,9 @@ impl<K: Key> RouteToOwner<K> {
                     .iter()
                     .find(|(parameter, _)| *parameter == &**name)
                     .map(|(_, value)| value.as_bytes().to_vec())
-                    .ok_or_else(|| Problem::internal(format!("the route's path has no parameter `{name}`"))),
+                    .ok_or_else(|| {
+                        Problem::internal(format!("the route's path has no parameter `{name}`"), "it has other names")
+                    }),
                 Err(rejection) => return Forwarded::Elsewhere(rejection.into_response()),
             },
             KeyIn::Query(name) => in_query(parts.uri.query().unwrap_or_default(), name)

@@ -6,41 +6,67 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
+use super::apart::Apart;
 use super::site::Site;
 use super::state::WebState;
-use super::{change, cluster, edge, health, index, metrics, row, rows, tables, topics, topology};
+use super::{change, cluster, edge, health, index, login, metrics, row, rows, tables, topics, topology};
 use crate::panics::panic_message;
 use crate::peer::READ_PATH;
-use crate::worker::RunError;
+use crate::worker::{RunError, Thread};
 
 /// Routes that the program adds.
 pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
 
 /// The paths that every worker serves, for messages.
-const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics";
+const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics, and with web tokens /login and /logout";
 
 /// The largest change that is taken.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
+/// Where the program's own routes are answered.
+pub(crate) enum RoutesOn {
+    /// Where the server is.
+    #[cfg(feature = "sim")]
+    SameThread,
+    /// On a thread of their own.
+    Thread(Thread),
+}
+
+impl RoutesOn {
+    fn over(&self, routes: Router) -> Router {
+        match self {
+            #[cfg(feature = "sim")]
+            Self::SameThread => routes,
+            Self::Thread(thread) => routes.layer(Apart::on(thread.clone())),
+        }
+    }
+}
+
 /// All that a worker serves: what is built in, and beside it what the program adds.
-pub(crate) fn router(site: Arc<Site>) -> Result<Router, RunError> {
+pub(crate) fn router(site: Arc<Site>, on: &RoutesOn) -> Result<Router, RunError> {
     let mut router = built_in(site.clone());
     for (number, routes) in site.shared.program.web.iter().enumerate() {
         let state = WebState::new(site.scope.clone());
         // axum tells of paths that collide by a panic.
-        let merged = catch_unwind(AssertUnwindSafe(move || router.merge(routes(state))));
+        let merged = catch_unwind(AssertUnwindSafe(move || router.merge(on.over(routes(state)))));
         router = merged.map_err(|panic| RunError::Routes {
             number: number + 1,
             reason: panic_message(&*panic),
             built_in: BUILT_IN,
         })?;
     }
-    Ok(router.layer(from_fn(edge::guard)))
+    Ok(router.layer(from_fn_with_state(site.edge.clone(), edge::guard)))
 }
 
 fn built_in(site: Arc<Site>) -> Router {
     let row: MethodRouter<Arc<Site>> = get(row::show).post(change::send).put(change::replace).delete(change::remove);
-    Router::new()
+    let router = match site.edge.access.needs_token() {
+        true => Router::new()
+            .route(login::LOGIN, get(login::show).post(login::begin))
+            .route(login::LOGOUT, post(login::end)),
+        false => Router::new(),
+    };
+    router
         .route("/", get(index::show))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -56,5 +82,6 @@ fn built_in(site: Arc<Site>) -> Router {
         .route(READ_PATH, post(cluster::read).layer(from_fn_with_state(site.clone(), cluster::guard)))
         .method_not_allowed_fallback(edge::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(edge::secure_built_in))
         .with_state(site)
 }

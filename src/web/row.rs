@@ -65,9 +65,14 @@ pub(crate) async fn show(
         let error = format!("table `{}` has no row {} (looked in partition {partition})", table.name(), key.json);
         return Err(Problem::not_found(error).with("partition", partition.get()).with("position", state.position));
     };
-    let value = ShownValue::of(table, &bytes).map_err(|BadValue { error, stored }| {
-        let problem = format!("partition {partition}: the row of key {} does not decode: {error}", key.json);
-        failed(table, problem).with("partition", partition.get()).with("stored", stored)
+    let value = ShownValue::of(table, &bytes).map_err(|BadValue { error, .. }| {
+        let what = format!(
+            "table `{}`, partition {partition}: the row of key {} does not decode: {}; a page of the table shows what is stored",
+            table.name(),
+            key.json,
+            error.without_input()
+        );
+        Problem::internal(what, error).with("partition", partition.get())
     })?;
     let answer = RowAnswer { key: key.json, value: value.0, partition: partition.get(), state };
     Ok((StateOf::headers(state.stale), Json(answer)))
@@ -98,6 +103,5 @@ impl ShownValue {
 
 /// A store that cannot be read, or a row that does not decode.
 pub(crate) fn failed(table: &dyn AnyTable, error: impl std::fmt::Display) -> Problem {
-    tracing::error!(table = %table.name(), "a read for the web failed: {error}");
-    Problem::internal(format!("table `{}`: {error}", table.name()))
+    Problem::internal(format!("table `{}`: a read failed", table.name()), error)
 }

@@ -1,12 +1,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{Uri, header};
+use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
+use futures_util::stream::try_unfold;
 use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, Rows};
 use serde::Serialize;
@@ -14,10 +17,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::address::{RowKey, table_name};
-use super::query::Query;
+use super::query::{DEFAULT_WAIT, Query};
 use super::row::{BadValue, ShownValue};
 use super::site::Site;
-use super::slice::{StateOf, Target};
+use super::slice::{FoundRows, StateOf, Target};
 use super::{percent, problem::Problem};
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace, TableKind, escaped};
@@ -29,10 +32,21 @@ pub(super) const KNOWN: [&str; 8] =
 const DEFAULT_LIMIT: u64 = 100;
 pub(crate) const MAX_LIMIT: u64 = 10_000;
 
-/// A page of a table.
+/// The most bytes of rows on a page, unless its first row alone has more.
+const MAX_BYTES: usize = 16 << 20;
+
+/// How many bytes of rows are read ahead for a page, of all partitions together.
+const AHEAD: usize = 4 << 20;
+
+/// The least of them of one partition.
+const AHEAD_AT_LEAST: usize = 64 << 10;
+
+/// How large the pieces are in which a page is made and sent. Between two, others have their turn.
+const PIECE: usize = 64 << 10;
+
+/// The end of a page, after its `rows`.
 #[derive(Debug, Serialize)]
-pub(crate) struct PageAnswer {
-    rows: Vec<RowOfPage>,
+struct EndOfPage<'a> {
     /// The first key of the next page, if it decodes.
     next: Option<String>,
     /// The partition of that key's row, where partitions have rows of their own.
@@ -41,7 +55,7 @@ pub(crate) struct PageAnswer {
     /// Where the next page is.
     next_page: Option<String>,
     /// The state of each partition that the rows are from.
-    positions: Vec<PositionOf>,
+    positions: &'a [PositionOf],
 }
 
 #[derive(Debug, Serialize)]
@@ -94,72 +108,223 @@ pub(super) struct Asked {
     partitions: Vec<Partition>,
     limit: usize,
     stale_within: Option<std::time::Duration>,
+    /// Whether the worker's copy of a global table answers.
+    is_copy: bool,
 }
 
-/// The first row of the next page.
-struct Next<'a> {
-    /// `None`: the key does not decode.
-    topic_key: Option<Vec<u8>>,
-    /// The key in the store's form.
-    stored: &'a [u8],
-    partition: Option<Partition>,
-}
-
-/// The rows of one scan, with the partition where all of them are from one.
-struct Part {
-    partition: Option<Partition>,
-    rows: Rows,
-}
-
-/// `GET /tables/{table}?prefix=&from=&limit=`: a page of rows, in key order, from all partitions.
+/// `GET /tables/{table}?prefix=&from=&limit=`: a page of rows, in key order, from all partitions. It is sent while it is made.
 pub(crate) async fn page(
     State(site): State<Arc<Site>>,
     uri: Uri,
     RawQuery(query): RawQuery,
-) -> Result<(HeaderMap, Json<PageAnswer>), Problem> {
+) -> Result<Response, Problem> {
     let query = Query::parse(query.as_deref(), &KNOWN)?;
     let table = site.table(&table_name(&uri))?;
-    let partitions = site.partitions(table);
-    let asked = Asked::read(&query, table, partitions)?;
-    let (parts, positions) = site.scan(table, &asked, query.deadline()?).await?;
-    let mut rows = Vec::new();
-    let mut next = None;
-    for (key, value, partition) in Merged::new(&parts) {
-        let mut topic_key = Vec::new();
-        let topic_key = table.topic_key(key, &mut topic_key).is_ok().then_some(topic_key);
-        let home = || topic_key.as_ref().map(|key| table.home(key, partitions));
-        let partition = partition.or_else(home);
-        if rows.len() == asked.limit {
-            next = Some(Next { topic_key, stored: key, partition });
-            break;
-        }
-        rows.push(RowOfPage::new(table, key, value, partition));
+    let asked = Asked::read(&query, table, site.partitions(table))?;
+    let deadline = query.deadline()?;
+    // What the way to the next page says as this one's did.
+    let same = ["prefix", "partition", "limit", "stale"]
+        .into_iter()
+        .filter_map(|name| Some(format!("&{name}={}", percent::encode(query.bytes(name)?))));
+    let page =
+        Page::begin(site, table, asked, deadline, PagePath { path: uri.path().to_owned(), same: same.collect() })
+            .await?;
+    let headers = StateOf::headers(page.positions.iter().filter_map(|part| part.state.stale).max());
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let pieces = try_unfold(Some(page), async |page| match page {
+        Some(page) => page.piece().await.map(Some),
+        None => Ok(None),
+    });
+    Ok((headers, json, Body::from_stream(pieces)).into_response())
+}
+
+/// A page that is being made.
+struct Page {
+    site: Arc<Site>,
+    table: &'static dyn AnyTable,
+    partitions: u32,
+    asked: Asked,
+    way: PagePath,
+    cursors: Vec<Cursor>,
+    /// The next row of each cursor that has one.
+    heads: BinaryHeap<Reverse<Head>>,
+    positions: Vec<PositionOf>,
+    /// How many rows and bytes it has so far.
+    rows: usize,
+    bytes: usize,
+}
+
+/// How a page is asked for.
+struct PagePath {
+    path: String,
+    /// The fields of its query that are also those of the next page.
+    same: String,
+}
+
+/// The next row of a cursor.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    key: Vec<u8>,
+    cursor: usize,
+}
+
+/// How far the rows of one partition are read, or of a copy of all.
+struct Cursor {
+    partition: Partition,
+    /// What is left to read.
+    range: KeyRange,
+    rows: Rows,
+    /// Which of the rows is next.
+    next: usize,
+    /// Whether there are rows beyond those that are here.
+    more: bool,
+}
+
+/// A piece of a page, and the page if there is more of it.
+type Piece = (Bytes, Option<Page>);
+
+impl Page {
+    /// Reads the first rows of each partition.
+    async fn begin(
+        site: Arc<Site>,
+        table: &'static dyn AnyTable,
+        asked: Asked,
+        deadline: tokio::time::Instant,
+        way: PagePath,
+    ) -> Result<Self, Problem> {
+        let (partitions, is_copy) = (site.partitions(table), asked.is_copy);
+        let (limit, ahead) = (asked.limit + 1, asked.ahead());
+        let read = asked.partitions.iter().map(|partition| {
+            let (site, partition, range) = (&site, *partition, asked.range_in(*partition));
+            let target =
+                Target { table, partition, wanted: Wanted::default(), deadline, stale_within: asked.stale_within };
+            async move {
+                // A copy holds all partitions in one.
+                if (is_copy && partition.get() > 0) || range.is_empty() {
+                    return Ok((None, PositionOf { partition: partition.get(), state: site.state(target).await? }));
+                }
+                let FoundRows { rows, more, state } = site.rows(target, range.clone(), limit, ahead).await?;
+                let cursor = Cursor { partition, range, rows, next: 0, more };
+                Ok((Some(cursor), PositionOf { partition: partition.get(), state }))
+            }
+        });
+        let (cursors, positions): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
+        let cursors: Vec<Cursor> = cursors.into_iter().flatten().collect();
+        let heads = BinaryHeap::with_capacity(cursors.len());
+        let mut page = Self { site, table, partitions, asked, way, cursors, heads, positions, rows: 0, bytes: 0 };
+        (0..page.cursors.len()).for_each(|cursor| page.put_head(cursor));
+        Ok(page)
     }
-    let local = table.keyspace() == Keyspace::PartitionLocal;
-    let headers = StateOf::headers(positions.iter().filter_map(|part| part.state.stale).max());
-    let answer = PageAnswer {
-        rows,
-        next_page: next.as_ref().map(|next| {
-            let from_partition = next.partition.filter(|_| local);
-            let from_partition = from_partition.map(|at| format!("&from_partition={at}")).unwrap_or_default();
-            let (from, key) = match &next.topic_key {
-                Some(key) => ("from", key.as_slice()),
-                None => ("from_stored", next.stored),
+
+    fn put_head(&mut self, cursor: usize) {
+        let Cursor { rows, next, .. } = &self.cursors[cursor];
+        if let Some((key, _)) = rows.get(*next) {
+            self.heads.push(Reverse(Head { key: key.to_vec(), cursor }));
+        }
+    }
+
+    /// Makes the next piece.
+    async fn piece(mut self) -> Result<Piece, io::Error> {
+        let mut json = Vec::with_capacity(PIECE + PIECE / 4);
+        if self.rows == 0 {
+            json.extend_from_slice(b"{\"rows\":[");
+        }
+        while json.len() < PIECE {
+            let row = match self.heads.peek() {
+                Some(Reverse(head)) if self.rows < self.asked.limit => self.row(head)?,
+                _ => return Ok((self.end(json)?, None)),
             };
-            let same = ["prefix", "partition", "limit", "stale"]
-                .into_iter()
-                .filter_map(|name| Some(format!("&{name}={}", percent::encode(query.bytes(name)?))));
-            let same: String = same.collect();
-            format!("{}?{from}={}{from_partition}{same}", uri.path(), percent::encode(key))
-        }),
-        next_partition: next.as_ref().filter(|_| local).and_then(|next| next.partition).map(Partition::get),
-        // A key of bytes that are no text has its text in URLs only.
-        next: next
-            .and_then(|next| next.topic_key)
-            .map(|key| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
-        positions,
-    };
-    Ok((headers, Json(answer)))
+            if self.rows > 0 && self.bytes + row.len() > MAX_BYTES {
+                return Ok((self.end(json)?, None));
+            }
+            if self.rows > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(&row);
+            self.rows += 1;
+            self.bytes += row.len();
+            if let Some(Reverse(Head { cursor, .. })) = self.heads.pop() {
+                self.go_on(cursor).await?;
+            }
+        }
+        // Other requests have their turn.
+        tokio::task::yield_now().await;
+        Ok((json.into(), Some(self)))
+    }
+
+    /// Moves a cursor to its next row, which may have to be read first.
+    async fn go_on(&mut self, number: usize) -> Result<(), io::Error> {
+        let left = self.asked.limit - self.rows + 1;
+        let (ahead, stale_within) = (self.asked.ahead(), self.asked.stale_within);
+        let cursor = &mut self.cursors[number];
+        cursor.next += 1;
+        if cursor.next >= cursor.rows.len() && cursor.more {
+            if let Some((last, _)) = cursor.rows.iter().next_back() {
+                cursor.range.start = Bound::Excluded(last.to_vec());
+            }
+            let (partition, deadline) = (cursor.partition, tokio::time::Instant::now() + DEFAULT_WAIT);
+            let target = Target { table: self.table, partition, wanted: Wanted::default(), deadline, stale_within };
+            let found = self.site.rows(target, cursor.range.clone(), left, ahead).await;
+            // What was sent cannot be taken back: the answer breaks off, and the client asks again.
+            let FoundRows { rows, more, .. } = found.map_err(|_| io::Error::other("a partition moved away"))?;
+            (cursor.rows, cursor.next, cursor.more) = (rows, 0, more);
+        }
+        self.put_head(number);
+        Ok(())
+    }
+
+    /// The next row's partition: of a copy, its key's home if that is known.
+    fn partition_of(&self, head: &Head, topic_key: Option<&[u8]>) -> Option<Partition> {
+        match self.asked.is_copy {
+            true => topic_key.map(|key| self.table.home(key, self.partitions)),
+            false => Some(self.cursors[head.cursor].partition),
+        }
+    }
+
+    /// A key as topics have it, if it decodes.
+    fn topic_key(&self, head: &Head) -> Option<Vec<u8>> {
+        let mut key = Vec::new();
+        self.table.topic_key(&head.key, &mut key).ok().map(|()| key)
+    }
+
+    /// The next row in JSON.
+    fn row(&self, head: &Head) -> Result<Vec<u8>, io::Error> {
+        let cursor = &self.cursors[head.cursor];
+        let value = cursor.rows.get(cursor.next).and_then(|(_, value)| value).unwrap_or_default();
+        let partition = self.partition_of(head, self.topic_key(head).as_deref());
+        Ok(serde_json::to_vec(&RowOfPage::new(self.table, &head.key, value, partition))?)
+    }
+
+    /// The end of the page, after `json`.
+    fn end(&self, mut json: Vec<u8>) -> Result<Bytes, io::Error> {
+        let is_local = self.table.keyspace() == Keyspace::PartitionLocal;
+        let next = self.heads.peek().map(|Reverse(head)| {
+            let topic_key = self.topic_key(head);
+            let partition = self.partition_of(head, topic_key.as_deref()).filter(|_| is_local);
+            (head, topic_key, partition)
+        });
+        let end = EndOfPage {
+            next_page: next.as_ref().map(|(head, topic_key, partition)| {
+                let from_partition = partition.map(|at| format!("&from_partition={at}")).unwrap_or_default();
+                let (from, key) = match topic_key {
+                    Some(key) => ("from", key),
+                    None => ("from_stored", &head.key),
+                };
+                let PagePath { path, same } = &self.way;
+                format!("{path}?{from}={}{from_partition}{same}", percent::encode(key))
+            }),
+            next_partition: next.as_ref().and_then(|(_, _, partition)| *partition).map(Partition::get),
+            // A key of bytes that are no text has its text in URLs only.
+            next: next
+                .and_then(|(_, topic_key, _)| topic_key)
+                .map(|key| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
+            positions: &self.positions,
+        };
+        json.extend_from_slice(b"],");
+        // It goes on in the object that the rows are in.
+        json.extend_from_slice(serde_json::to_vec(&end)?.get(1..).unwrap_or_default());
+        Ok(json.into())
+    }
 }
 
 impl Asked {
@@ -200,7 +365,13 @@ impl Asked {
             None => Partition::all(partitions).collect(),
         };
         let from_partition = query.partition("from_partition", u32::MAX)?;
-        Ok(Self { range, from_partition, partitions, limit: limit as usize, stale_within: query.stale(table)? })
+        let (limit, stale_within) = (limit as usize, query.stale(table)?);
+        Ok(Self { range, from_partition, partitions, limit, stale_within, is_copy })
+    }
+
+    /// How many bytes are read ahead of each partition.
+    fn ahead(&self) -> usize {
+        (AHEAD / self.partitions.len().max(1)).max(AHEAD_AT_LEAST)
     }
 
     /// What of the range to read in a partition.
@@ -212,65 +383,5 @@ impl Asked {
             range.start = Bound::Excluded(start);
         }
         range
-    }
-}
-
-impl Site {
-    /// Reads what a page may need: of each partition so many rows as the page may have, and one more, which tells whether
-    /// there is a next page.
-    async fn scan(
-        &self,
-        table: &dyn AnyTable,
-        asked: &Asked,
-        deadline: tokio::time::Instant,
-    ) -> Result<(Vec<Part>, Vec<PositionOf>), Problem> {
-        let is_copy = table.identity().kind == TableKind::Global;
-        let read = asked.partitions.iter().map(|partition| async move {
-            let wanted = Wanted::default();
-            let target = Target { table, partition: *partition, wanted, deadline, stale_within: asked.stale_within };
-            let range = asked.range_in(*partition);
-            // A copy holds all partitions in one.
-            if (is_copy && partition.get() > 0) || range.is_empty() {
-                return Ok((None, PositionOf { partition: partition.get(), state: self.state(target).await? }));
-            }
-            let (rows, state) = self.rows(target, range, asked.limit + 1).await?;
-            let part = Part { partition: (!is_copy).then_some(*partition), rows };
-            Ok((Some(part), PositionOf { partition: partition.get(), state }))
-        });
-        let (parts, positions): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
-        Ok((parts.into_iter().flatten().collect(), positions))
-    }
-}
-
-/// The rows of several scans, in key order.
-struct Merged<'a> {
-    parts: &'a [Part],
-    /// The next row of each part that has one: its key, the part, the row's place in it.
-    heads: BinaryHeap<Reverse<(&'a [u8], usize, usize)>>,
-}
-
-impl<'a> Merged<'a> {
-    fn new(parts: &'a [Part]) -> Self {
-        let mut merged = Self { parts, heads: BinaryHeap::new() };
-        (0..parts.len()).for_each(|part| merged.push(part, 0));
-        merged
-    }
-
-    fn push(&mut self, part: usize, place: usize) {
-        if let Some((key, _)) = self.parts[part].rows.get(place) {
-            self.heads.push(Reverse((key, part, place)));
-        }
-    }
-}
-
-impl<'a> Iterator for Merged<'a> {
-    type Item = (&'a [u8], &'a [u8], Option<Partition>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let Reverse((key, part, place)) = self.heads.pop()?;
-        self.push(part, place + 1);
-        let from = &self.parts[part];
-        let (_, value) = from.rows.get(place)?;
-        Some((key, value.unwrap_or_default(), from.partition))
     }
 }

@@ -4,21 +4,34 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::accept::Acceptor;
+use super::access::Access;
+use super::advertise::Advertised;
+use super::edge::Edge;
+use super::hosts::Hosts;
 use super::listener::{Listener, Socket};
-use super::routes::router;
+use super::routes::{RoutesOn, router};
+use super::session::Sessions;
 use super::site::Site;
+use crate::config::Config;
 use crate::worker::{Join, RunError, Shared, Thread, Worker};
 
 /// How long requests in hand may take to finish when the worker stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
-/// A worker's web server, on a thread of its own.
+/// A worker's web server, on a thread of its own; the program's own routes are on another one.
 pub(crate) struct WebServer {
     pub(crate) address: SocketAddr,
-    thread: Thread,
-    join: Join,
+    threads: ServerThreads,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
+}
+
+/// The threads of a web server. They end with their last handles.
+struct ServerThreads {
+    web: Thread,
+    routes: Option<Thread>,
+    joins: Vec<Join>,
 }
 
 impl WebServer {
@@ -27,40 +40,61 @@ impl WebServer {
         not(feature = "sim"),
         allow(clippy::infallible_destructuring_match, reason = "there is another with it")
     )]
-    pub(crate) fn start(shared: &Shared, worker: &Worker, listener: Listener) -> Result<Self, RunError> {
+    pub(crate) fn start(
+        shared: &Shared,
+        worker: &Worker,
+        listener: Listener,
+        config: &Config,
+    ) -> Result<Self, RunError> {
         let Listener { socket, address, .. } = listener;
-        let router = router(Arc::new(Site::new(shared, worker)))?;
-        let (thread, join) = worker.starts.start(&format!("{}-web", worker.name))?;
+        let hosts = match socket {
+            Socket::Tcp(_) => {
+                let advertised = Advertised::parse(config.advertise.as_deref())?;
+                let advertised = advertised.host().map(str::to_owned);
+                Hosts::of(address, config.web_hosts.iter().cloned().chain(advertised))
+            }
+            #[cfg(feature = "sim")]
+            Socket::Simulated(_) => Hosts::Any,
+        };
+        let edge = Edge {
+            hosts,
+            access: Access::new(config),
+            sessions: Sessions::new(&shared.program.app, false),
+            cluster: config.cluster_token.clone(),
+            clock: config.clock.clone(),
+        };
+        let site = Arc::new(Site::new(shared, worker, edge));
+        let (web, join) = worker.starts.start(&format!("{}-web", worker.name))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let name = worker.name.clone();
         let socket = match socket {
             Socket::Tcp(socket) => socket,
             #[cfg(feature = "sim")]
             Socket::Simulated(process) => {
-                process.serve(thread.clone(), router);
-                let ended = thread.run(move || async move {
+                process.serve(web.clone(), router(site, &RoutesOn::SameThread)?);
+                let ended = web.run(move || async move {
                     // A server whose stop is gone stops as well.
                     let _ = stopped.await;
                     process.serve_no_more();
                 });
-                return Ok(Self { address, thread, join, stop, ended });
+                let threads = ServerThreads { web, routes: None, joins: vec![join] };
+                return Ok(Self { address, threads, stop, ended });
             }
         };
-        let ended = thread.run(move || async move {
-            let served = async {
-                let listener = tokio::net::TcpListener::from_std(socket)?;
-                axum::serve(listener, router)
-                    .with_graceful_shutdown(async {
-                        // A server whose stop is gone stops as well.
-                        let _ = stopped.await;
-                    })
-                    .await
+        let (routes, routes_join) = worker.starts.start(&format!("{}-routes", worker.name))?;
+        let router = router(site, &RoutesOn::Thread(routes.clone()))?;
+        let (name, limits) = (worker.name.clone(), config.web_limits);
+        let (cap, spawner) = (limits.connections_of_each(config.workers), web.spawner());
+        let ended = web.run(move || async move {
+            let listener = match tokio::net::TcpListener::from_std(socket) {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!(worker = %name, "the web server ended: {error}"),
             };
-            if let Err(error) = served.await {
-                tracing::error!(worker = %name, "the web server ended: {error}");
-            }
+            let acceptor = Acceptor { worker: name, listener, router, limits, cap, spawner };
+            // A server whose stop is gone stops as well.
+            acceptor.serve(async { drop(stopped.await) }).await;
         });
-        Ok(Self { address, thread, join, stop, ended })
+        let threads = ServerThreads { web, routes: Some(routes), joins: vec![join, routes_join] };
+        Ok(Self { address, threads, stop, ended })
     }
 
     /// Finishes the requests in hand and closes the socket.
@@ -69,14 +103,16 @@ impl WebServer {
         if tokio::time::timeout(FINISH_WITHIN, self.ended).await.is_err() {
             tracing::warn!("requests to {} did not finish within {FINISH_WITHIN:?}: dropped", self.address);
         }
-        // The thread's runtime ends with its last handle, and with it every connection.
-        drop(self.thread);
-        Join::all(vec![self.join]).await;
+        let ServerThreads { web, routes, joins } = self.threads;
+        // A thread's runtime ends with its last handle, and with it every connection.
+        drop((web, routes));
+        Join::all(joins).await;
     }
 
-    /// Ends at once, with every connection. Returns when its thread is gone, and so what it had open.
+    /// Ends at once, with every connection. Returns when its threads are gone, and so what they had open.
     pub(crate) fn crash(self) {
-        drop(self.thread);
-        self.join.now();
+        let ServerThreads { web, routes, joins } = self.threads;
+        drop((web, routes));
+        joins.into_iter().for_each(Join::now);
     }
 }

@@ -1,15 +1,23 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde::Serialize;
+use tokio::time::timeout;
 
+use super::edge::Edge;
 use super::problem::Problem;
+use crate::client::{Outgoing, SendError, Sent};
 use crate::scope::WorkerScope;
 use crate::table::AnyTable;
 use crate::watch;
 use crate::worker::{
     Failures, Metrics, RestoreProgress, Shared, Standbys, Watchdog, Worker, WorkerState, WorkerStatus,
 };
+
+/// How long the broker may take to confirm what a request sends.
+const SENT_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a worker's built-in routes answer from.
 pub(crate) struct Site {
@@ -20,6 +28,8 @@ pub(crate) struct Site {
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
+    /// Who may ask what.
+    pub(crate) edge: Arc<Edge>,
     /// What the worker stands by for, if it does.
     pub(crate) standbys: Option<Standbys>,
 }
@@ -43,7 +53,7 @@ pub(crate) struct Condition {
 }
 
 impl Site {
-    pub(crate) fn new(shared: &Shared, worker: &Worker) -> Self {
+    pub(crate) fn new(shared: &Shared, worker: &Worker, edge: Edge) -> Self {
         Self {
             shared: shared.clone(),
             scope: worker.scope.clone(),
@@ -52,6 +62,7 @@ impl Site {
             failures: worker.starts.failures.clone(),
             progress: worker.progress.clone(),
             metrics: worker.metrics.clone(),
+            edge: Arc::new(edge),
             standbys: worker.standbys.clone(),
         }
     }
@@ -87,6 +98,18 @@ impl Site {
                 self.shared.program.tables.iter().map(|table| format!("`{}`", table.name())).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Problem::not_found(format!("app `{}` has no table `{name}`; its tables: {known}", self.scope.app))
+        })
+    }
+
+    /// Sends a record to the broker, and waits until that has it.
+    pub(crate) async fn send(&self, record: Outgoing, what: &str) -> Result<Sent, Problem> {
+        let Ok(sent) = timeout(SENT_WITHIN, self.scope.producer.send(record)).await else {
+            let error = format!("{what} was not confirmed by the broker within {SENT_WITHIN:?}: it may be sent yet");
+            return Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, error));
+        };
+        sent.map_err(|error| match error {
+            SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
+            _ => Problem::internal(format!("{what} was not sent"), error),
         })
     }
 

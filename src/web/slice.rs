@@ -23,6 +23,14 @@ pub(crate) struct Target<'a> {
     pub(crate) stale_within: Option<Duration>,
 }
 
+/// Rows of one partition, from one snapshot.
+pub(crate) struct FoundRows {
+    pub(crate) rows: Rows,
+    /// Whether the range holds more.
+    pub(crate) more: bool,
+    pub(crate) state: StateOf,
+}
+
 /// The state that an answer is from, as it is told.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct StateOf {
@@ -55,31 +63,17 @@ impl Site {
         }
     }
 
-    /// The first `limit` rows of a range, and a state that they are not older than.
+    /// The first rows of a range, whether there are more, and the state that they are from.
     pub(crate) async fn rows(
         &self,
         target: Target<'_>,
-        mut range: KeyRange,
+        range: KeyRange,
         limit: usize,
-    ) -> Result<(Rows, StateOf), Problem> {
-        let (mut all, mut oldest) = (Rows::new(), None);
-        loop {
-            let answer = self.ask(target, Question::Rows { range: range.clone(), limit: limit - all.len() }).await?;
-            let state = *oldest.get_or_insert(StateOf::from(answer.as_of));
-            let Found::Rows { rows, more } = answer.found else {
-                return Err(failed(target.table, "rows were asked for, and are not answered"));
-            };
-            let last = rows.iter().next_back().map(|(key, _)| key.to_vec());
-            if all.is_empty() {
-                all = rows;
-            } else {
-                rows.iter().for_each(|(key, value)| all.push(key, value));
-            }
-            match last {
-                // Large rows come in more than one answer.
-                Some(last) if more && all.len() < limit => range.start = std::ops::Bound::Excluded(last),
-                _ => return Ok((all, state)),
-            }
+        bytes: usize,
+    ) -> Result<FoundRows, Problem> {
+        match self.ask(target, Question::Rows { range, limit, bytes }).await? {
+            Answer { found: Found::Rows { rows, more }, as_of } => Ok(FoundRows { rows, more, state: as_of.into() }),
+            _ => Err(failed(target.table, "rows were asked for, and are not answered")),
         }
     }
 

@@ -9,7 +9,6 @@ use super::body::{self, Body};
 use super::percent;
 use super::problem::Problem;
 use super::site::Site;
-use crate::client::SendError;
 use crate::topic::WrittenRecord;
 
 /// Where a record went.
@@ -45,10 +44,7 @@ pub(crate) async fn send(
     let record = record
         .encode(topic, &scope.topology, scope.clock.now(), &*scope.entropy)
         .map_err(|error| Problem::bad_request(error.to_string()))?;
-    let sent = scope.producer.send(record).await.map_err(|error| match error {
-        SendError::Stopped { .. } => Problem::not_now(format!("{error}; try again, or ask another worker")),
-        _ => Problem::internal(format!("the record was not sent: {error}")),
-    })?;
+    let sent = site.send(record, "the record").await?;
     let answer = RecordAnswer { topic: sent.topic, partition: sent.partition.get(), offset: sent.offset.get() };
     Ok((StatusCode::OK, Json(answer)))
 }

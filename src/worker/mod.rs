@@ -61,7 +61,7 @@ pub(crate) use restore::{RestoreProgress, StateStore};
 pub(crate) use standby::Standbys;
 pub(crate) use status::{WorkerState, WorkerStatus};
 pub(crate) use take_over::{beginnings, take_over};
-pub(crate) use thread::{Join, Thread, Threads};
+pub(crate) use thread::{Join, Spawner, Thread, Threads};
 pub(crate) use tombstones::TombstoneRetention;
 pub(crate) use topics::{TopicSettings, prepare_topics};
 pub(crate) use watchdog::{Patience, Watchdog};

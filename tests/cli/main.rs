@@ -1,6 +1,7 @@
 //! The command line, as people meet it: an example program in processes of its own.
 
 mod backup;
+mod flood;
 #[cfg(target_os = "linux")]
 mod hanging_disk;
 #[cfg(feature = "kafka")]

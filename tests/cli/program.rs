@@ -23,9 +23,15 @@ fn path() -> PathBuf {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(path());
-    for variable in
-        ["MARLOWE_BROKER", "MARLOWE_DATA_DIR", "MARLOWE_WEB", "MARLOWE_WORKERS", "MARLOWE_LANES", "RUST_LOG"]
-    {
+    for variable in [
+        "MARLOWE_BROKER",
+        "MARLOWE_DATA_DIR",
+        "MARLOWE_WEB",
+        "MARLOWE_WEB_TOKEN",
+        "MARLOWE_WORKERS",
+        "MARLOWE_LANES",
+        "RUST_LOG",
+    ] {
         command.env_remove(variable);
     }
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -94,11 +100,10 @@ impl Worker {
         Self::start_with(arguments, &[])
     }
 
-    /// Starts one with variables in the environment.
+    /// The same with variables in the environment.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command(&["--json", "--web", "127.0.0.1:0"]);
-        command.envs(environment.iter().copied());
-        let mut child = command.args(arguments).spawn().unwrap();
+        let mut child = command.args(arguments).envs(environment.iter().copied()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
@@ -153,9 +158,12 @@ impl Worker {
         assert!(tries, "{table}[{key}] is {:?}, not {value}", self.row(table, key));
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32).unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id() as i32).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

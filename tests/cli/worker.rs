@@ -64,6 +64,41 @@ fn workers_of_one_process_serve_on_ports_of_their_own() {
 }
 
 #[test]
+fn commands_ask_a_worker_with_the_token_of_the_command_line_the_environment_or_a_file() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, "# who may what\nread look-around\nwrite open-sesame ada\n")?;
+    let tokens = tokens.to_str().ok_or("a path of text")?;
+    let worker = Worker::start(&["--web-tokens", tokens, "--web-token", "read:look-too"]);
+    let web = worker.web();
+    for said in
+        [run(&["table", "counts", "--web", &web]), run(&["table", "counts", "--web", &web, "--web-token", "sesame"])]
+    {
+        said.fails(1, &["--web-token", "MARLOWE_WEB_TOKEN", "--web-tokens", &web]);
+    }
+    let send = ["send", "words", "hello", "--web", &web];
+    run_with(&send, &[("MARLOWE_WEB_TOKEN", "read:look-around")]).fails(1, &["403", "role is read"]);
+    assert_eq!(run_with(&send, &[("MARLOWE_WEB_TOKEN", "read:look-around,write:open-sesame")]).code, Some(0));
+    succeed(&[send.as_slice(), &["--web-tokens", tokens]].concat());
+    succeed(&["table", "counts", "--web", &web, "--web-token", "look-too"]);
+    let said = worker.stop();
+    assert!(!said.err.contains("sesame") && !said.out.contains("sesame"), "{said:?}");
+    run(&["--web-tokens", "/nowhere", "--drain"]).fails(1, &["/nowhere", "read TOKEN"]);
+    assert!(!succeed(&["--help"]).out.contains("sesame"));
+    Ok(())
+}
+
+#[test]
+fn where_others_reach_it_a_worker_needs_a_token_or_to_be_open() {
+    run(&["--drain", "--web", "0.0.0.0:0"]).fails(1, &["0.0.0.0:0", "--web-token", "--web-open"]);
+    succeed(&["--drain", "--web", "0.0.0.0:0", "--web-open"]);
+    assert_eq!(run_with(&["--drain", "--web", "0.0.0.0:0"], &[("MARLOWE_WEB_OPEN", "1")]).code, Some(0));
+    assert_eq!(run_with(&["--drain", "--web", "0.0.0.0:0"], &[("MARLOWE_WEB_TOKEN", "open-sesame")]).code, Some(0));
+    run(&["--drain", "--workers", "2", "--web-token", "open-sesame"]).fails(1, &["--cluster-token"]);
+    run(&["--web-open", "topics"]).fails(2, &["--web-open", "`worker`"]);
+}
+
+#[test]
 fn sigterm_while_records_come_loses_none_and_counts_none_twice() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;

@@ -1,5 +1,7 @@
 //! `GET /tables/...` and changes, on any process.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use crate::program::program;
@@ -107,6 +109,20 @@ async fn who_is_asked_by_another_worker_answers_itself_or_says_that_it_does_not_
     }
     assert!(clients[0].send("/cluster/v1/read", b"\xff").error(400).contains("of this version?"));
     clients[0].send("/cluster/v1/read", &how_many("nothing", 0, 0)).error(421);
+    // One that would wait for ever is waited for as long as anyone may, and is no danger.
+    let nothing = None::<u64>;
+    let ever = postcard::to_stdvec(&("pages", 0u32, 0u64, Some(u64::MAX), nothing, u64::MAX, nothing, 3u32)).unwrap();
+    for running in &processes {
+        let mut stream = std::net::TcpStream::connect(running.web_addresses()[0])?;
+        write!(stream, "POST /cluster/v1/read HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", ever.len())?;
+        stream.write_all(&ever)?;
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(700)))?;
+        let (mut answer, mut some) = (String::new(), [0; 4096]);
+        if let Ok(count) = stream.read(&mut some) {
+            answer = String::from_utf8_lossy(&some[..count]).into_owned();
+        }
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 421"), "{answer}");
+    }
     for running in processes {
         stop(running).await?;
     }

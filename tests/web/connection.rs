@@ -13,7 +13,7 @@ struct Slow(BufReader<TcpStream>);
 
 impl Slow {
     async fn ask(&mut self, head: &str, body: &[u8]) -> std::io::Result<u16> {
-        write!(self.0.get_mut(), "{head}\r\nhost: worker\r\ncontent-length: {}\r\n\r\n", body.len())?;
+        write!(self.0.get_mut(), "{head}\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len())?;
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.0.get_mut().write_all(body)?;
         let mut line = String::new();
@@ -64,7 +64,7 @@ async fn it_ends_with_the_answer_when_the_rest_of_a_body_does_not_come() -> Test
     let (running, _clients) = program().start(1).await?;
     let mut stream = TcpStream::connect(running.web_addresses()[0])?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    stream.write_all(b"POST /nothing HTTP/1.1\r\nhost: worker\r\ncontent-length: 5\r\n\r\n1")?;
+    stream.write_all(b"POST /nothing HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n1")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");

@@ -121,3 +121,59 @@ async fn a_global_table_is_paged_from_the_workers_copy() -> TestResult {
     running.stop().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_page_of_large_rows_ends_at_16_mib_and_the_next_ones_have_the_rest() -> TestResult {
+    let (running, clients) = program().start(1).await?;
+    let client = &clients[0];
+    // The last one is larger than what is read at a time.
+    let large = |number: i32| format!("{number:06}").repeat(150_000 - 100 * number as usize);
+    for number in 0..40 {
+        client.put(&format!("/tables/numbers/{number}?wait=10000"), &format!("\"{}\"", large(number))).expect(200);
+    }
+    for first in ["/tables/numbers?limit=10000", "/tables/numbers?limit=25"] {
+        let (mut path, mut seen, mut pages) = (Some(first.to_owned()), 0, 0);
+        while let Some(next) = path {
+            let answer = client.get(&next);
+            assert!(answer.text.len() <= (16 << 20) + (1 << 16), "{} bytes", answer.text.len());
+            assert_eq!(answer.header("content-type"), "application/json");
+            let page = answer.expect(200);
+            for row in page["rows"].as_array().unwrap() {
+                assert_eq!((&row["key"], &row["value"]), (&json!(seen), &json!(large(seen))));
+                seen += 1;
+            }
+            assert_eq!(page["positions"].as_array().unwrap().len(), 4);
+            path = page["next_page"].as_str().map(str::to_owned);
+            pages += 1;
+        }
+        assert_eq!((seen, pages), (40, 3), "{first}");
+    }
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_that_nobody_reads_holds_up_nothing() -> TestResult {
+    use std::io::Write;
+
+    let (running, clients) = program().start(1).await?;
+    for number in 0..30 {
+        clients[0]
+            .put(&format!("/tables/numbers/{number}?wait=10000"), &format!("\"{}\"", "x".repeat(900_000)))
+            .expect(200);
+    }
+    let unread: Vec<std::net::TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(running.web_addresses()[0])?;
+            stream.write_all(b"GET /tables/numbers?limit=10000 HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+            Ok(stream)
+        })
+        .collect::<std::io::Result<_>>()?;
+    for number in 0..30 {
+        clients[0].get("/healthz").expect(200);
+        clients[0].get(&format!("/tables/pages/{number}")).error(404);
+    }
+    drop(unread);
+    running.stop().await?;
+    Ok(())
+}

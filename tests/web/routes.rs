@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use marlowe::axum::extract::State;
+use marlowe::axum::extract::{RawQuery, State};
 use marlowe::axum::{Router, routing::get};
 use marlowe::{Config, GlobalClient, TableView};
 use serde_json::json;
@@ -37,6 +37,7 @@ async fn the_programs_routes_stand_beside_the_built_in_ones() -> TestResult {
         Router::new()
             .route("/name", get(move || async move { name }))
             .route("/fails", get(async || -> String { panic!("on purpose") }))
+            .route("/fails-with", get(async |RawQuery(query): RawQuery| -> String { panic!("{query:?}") }))
     });
     let (running, clients) = program.visited(2, 5).await?;
     for client in &clients {
@@ -45,6 +46,10 @@ async fn the_programs_routes_stand_beside_the_built_in_ones() -> TestResult {
         assert_eq!(client.get("/name").text, "web-test");
         let error = client.get("/fails").error(500);
         assert!(error.contains("GET /fails: the handler panicked: on purpose"), "{error}");
+        // A text that was made may tell of rows, and is in the log alone.
+        let error = client.get("/fails-with?row=secret").error(500);
+        assert!(error.contains("the handler panicked; the worker's log says why at `web error "), "{error}");
+        assert!(!error.contains("secret"), "{error}");
         assert_eq!(client.get("/tables/pages/page-0003").expect(200)["value"], 3);
     }
     running.stop().await?;

@@ -116,7 +116,14 @@ impl Store for LmdbStore {
             .read("read a row", |txn| Ok((copy(find(table, txn, key)?, out), self.meta.position(txn, slot.0)?)))
     }
 
-    fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError> {
+    fn scan_within(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+        limit: usize,
+        bytes: usize,
+        slot: PositionSlot,
+    ) -> Result<Scan, StoreError> {
         let table = &self.tables[self.layout.table(table)?];
         self.layout.slot(slot)?;
         let (start, end) = range.bounds();
@@ -132,11 +139,12 @@ impl Store for LmdbStore {
             }
             for row in table.range(txn, &stored)? {
                 let (stored, value) = row?;
-                if scan.rows.len() == limit {
+                let key = key::from_stored(stored);
+                if scan.rows.is_full(limit, bytes, key, Some(value)) {
                     scan.more = true;
                     break;
                 }
-                scan.rows.push(key::from_stored(stored), Some(value));
+                scan.rows.push(key, Some(value));
             }
             Ok(scan)
         })

@@ -71,11 +71,18 @@ impl Store for MemoryStore {
         Ok((copy(state.tables[table].get(key), out), state.positions[slot]))
     }
 
-    fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError> {
+    fn scan_within(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+        limit: usize,
+        bytes: usize,
+        slot: PositionSlot,
+    ) -> Result<Scan, StoreError> {
         let (table, slot) = (self.layout.table(table)?, self.layout.slot(slot)?);
         let mut rows = Rows::new();
         let state = self.ordered(table);
-        let more = state.tables[table].scan(range, limit, &mut rows);
+        let more = state.tables[table].scan(range, limit, bytes, &mut rows);
         Ok(Scan { rows, position: state.positions[slot], more })
     }
 

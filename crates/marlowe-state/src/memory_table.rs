@@ -80,14 +80,18 @@ impl MemoryTable {
         }
     }
 
-    /// Up to `limit` rows of `range` into `out`, and whether there are more. The keys must be in order.
-    pub(crate) fn scan(&self, range: &KeyRange, limit: usize, out: &mut Rows) -> bool {
+    /// Up to `limit` rows of `range`, and at most `bytes` of them, into `out`, which is empty; and whether there are more. The keys
+    /// must be in order.
+    pub(crate) fn scan(&self, range: &KeyRange, limit: usize, bytes: usize, out: &mut Rows) -> bool {
         let Some(order) = self.order.as_ref().filter(|_| !range.is_empty()) else { return false };
-        let mut keys = order.range::<[u8], _>(range.bounds());
-        for key in keys.by_ref().take(limit) {
-            out.push(key.as_slice(), self.get(key.as_slice()));
+        for key in order.range::<[u8], _>(range.bounds()) {
+            let (key, value) = (key.as_slice(), self.get(key.as_slice()));
+            if out.is_full(limit, bytes, key, value) {
+                return true;
+            }
+            out.push(key, value);
         }
-        keys.next().is_some()
+        false
     }
 
     fn hash(&self, key: &[u8]) -> u64 {

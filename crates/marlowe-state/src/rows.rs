@@ -70,6 +70,12 @@ impl Rows {
         self.arena.len()
     }
 
+    /// Whether a row is too much beside those that are here, for at most `limit` rows and `bytes`. A first row is never too large.
+    pub(crate) fn is_full(&self, limit: usize, bytes: usize, key: &[u8], value: Option<&[u8]>) -> bool {
+        let size = key.len() + value.map_or(0, <[u8]>::len);
+        self.len() >= limit || (!self.is_empty() && self.bytes().saturating_add(size) > bytes)
+    }
+
     /// The row at `index`.
     pub fn get(&self, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
         self.spans.get(index).map(|span| self.row(span))

@@ -77,7 +77,19 @@ pub trait Store: Send + Sync {
     ) -> Result<(bool, SlicePosition), StoreError>;
 
     /// Up to `limit` rows of `range`, in key order, from one snapshot.
-    fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError>;
+    fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError> {
+        self.scan_within(table, range, limit, usize::MAX, slot)
+    }
+
+    /// As [`scan`](Self::scan), of at most `bytes` of keys and values; of one row, where the first alone has more.
+    fn scan_within(
+        &self,
+        table: TableIndex,
+        range: &KeyRange,
+        limit: usize,
+        bytes: usize,
+        slot: PositionSlot,
+    ) -> Result<Scan, StoreError>;
 
     /// How many rows the table has.
     fn count(&self, table: TableIndex) -> Result<u64, StoreError>;

@@ -84,6 +84,14 @@ fn rows_are_scanned_in_key_order(make: Make<'_>) {
     assert!(keys_of(&range(Bound::Included("z"), Bound::Included("a"))).is_empty());
     let scan = bed.store.scan(TABLE, &KeyRange::all(), 7, SLOT).unwrap();
     assert!(!scan.more && scan.position == position(2));
+    // Bytes bound it too, but for the first row.
+    let all = bed.store.scan(TABLE, &KeyRange::all(), usize::MAX, SLOT).unwrap();
+    let sizes: Vec<usize> = all.rows.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len)).collect();
+    for (bytes, rows) in [(sizes[0] + sizes[1], 2), (sizes[0] + sizes[1] - 1, 1), (0, 1), (usize::MAX, all.rows.len())]
+    {
+        let scan = bed.store.scan_within(TABLE, &KeyRange::all(), usize::MAX, bytes, SLOT).unwrap();
+        assert_eq!((scan.rows.len(), scan.more), (rows, rows < all.rows.len()), "{bytes} bytes");
+    }
     let none = bed.store.scan(TABLE, &KeyRange::all(), 0, SLOT).unwrap();
     assert!(none.more && none.rows.is_empty());
 }

@@ -1,0 +1,44 @@
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::config::Config;
+
+/// Options of a worker's web server.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct WebOptions {
+    /// How many connections the web server has open at a time; further ones may ask for /healthz and /readyz only [default: 1024, but
+    /// at most half of the files that the process may open]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    web_connections: Option<u32>,
+    /// Takes no changes over the web, whoever sends them
+    #[arg(long, value_parser = FalseyValueParser::new())]
+    web_read_only: bool,
+    /// Listens without a --web-token also where other machines reach the web server: everyone there may ask and change
+    #[arg(long, value_parser = FalseyValueParser::new())]
+    web_open: bool,
+    /// A name under which the web server is asked beside those of the loopback, as by a proxy. May be given more than once
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    web_host: Vec<String>,
+}
+
+impl WebOptions {
+    /// The options' names.
+    pub(crate) const NAMES: [&str; 4] = ["web_connections", "web_read_only", "web_open", "web_host"];
+
+    /// These, over those at the top.
+    pub(crate) fn over(self, top: Self) -> Self {
+        Self {
+            web_connections: self.web_connections.or(top.web_connections),
+            web_read_only: self.web_read_only || top.web_read_only,
+            web_open: self.web_open || top.web_open,
+            web_host: if self.web_host.is_empty() { top.web_host } else { self.web_host },
+        }
+    }
+
+    pub(crate) fn set(&self, config: &mut Config) {
+        config.web_limits.connections = self.web_connections.map(|connections| connections as usize);
+        config.web_read_only = self.web_read_only;
+        config.web_open = self.web_open;
+        config.web_hosts = self.web_host.clone();
+    }
+}

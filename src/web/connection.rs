@@ -1,0 +1,383 @@
+//! One connection of a worker's web server: how long its client may take for what.
+//!
+//! ```text
+//!            first byte of a request          end of its headers           end of its answer
+//!   idle ----------------------------> head ----------------------> busy --------------------> idle
+//!   (60 s)                            (10 s)                        (no limit of the connection's)
+//! ```
+//!
+//! hyper has one time-out for the two first, so both are looked at here. While a request is in hand, its body and the answer's bytes
+//! have limits of their own: a body that makes no progress ends with an error, and so does a socket that takes nothing.
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use futures_util::FutureExt;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, Sleep};
+use tower_service::Service;
+
+use super::accept::Permit;
+use super::limits::WebLimits;
+use super::problem::Problem;
+use crate::panics::panic_text;
+
+/// How much of a request, or of an answer, is held in memory for one connection.
+const BUFFER: usize = 64 << 10;
+
+/// What a connection may ask for.
+pub(super) enum Allowed {
+    /// Any path. It is one of those that are counted.
+    Anything(Permit),
+    /// The worker's health, once: there are as many others as there may be.
+    Health(Health),
+}
+
+/// How a connection is served that may ask for the worker's health only.
+pub(super) struct Health {
+    /// It is closed when this comes.
+    pub(super) closed: oneshot::Receiver<()>,
+    /// It is closed then at the latest.
+    pub(super) until: Instant,
+    /// How many other connections there may be.
+    pub(super) cap: usize,
+}
+
+/// A connection that was accepted.
+pub(super) struct Connection {
+    pub(super) router: Router,
+    pub(super) limits: WebLimits,
+    pub(super) allowed: Allowed,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// The first byte of a request.
+    Request,
+    /// The rest of a request's head.
+    Head,
+    /// An answer, which is being made or sent.
+    Answer,
+}
+
+/// What a connection waits for, and since when: known to its socket, which sees bytes, and to its service, which sees requests.
+#[derive(Clone)]
+struct Phase(Arc<Mutex<(Awaited, Instant)>>);
+
+impl Phase {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new((Awaited::Request, Instant::now()))))
+    }
+
+    fn bytes_came(&self) {
+        let mut phase = self.0.lock();
+        if phase.0 == Awaited::Request {
+            *phase = (Awaited::Head, Instant::now());
+        }
+    }
+
+    fn is_now(&self, awaited: Awaited) {
+        *self.0.lock() = (awaited, Instant::now());
+    }
+
+    /// Returns when what it waits for is overdue.
+    fn deadline(&self, limits: &WebLimits) -> Option<Instant> {
+        let (awaited, since) = *self.0.lock();
+        match awaited {
+            Awaited::Request => Some(since + limits.idle),
+            Awaited::Head => Some(since + limits.headers),
+            Awaited::Answer => None,
+        }
+    }
+}
+
+impl Connection {
+    /// Serves until the client goes, takes too long, or `closed` comes; once `stopping`, until the request in hand is answered.
+    pub(super) async fn serve(
+        self,
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        stopping: watch::Receiver<bool>,
+    ) {
+        // A panic in an answer's body, which is the program's, ends the connection and no more.
+        if let Err(panic) = AssertUnwindSafe(self.carry(socket, stopping)).catch_unwind().await {
+            tracing::error!("an answer of the web server broke off: {}", panic_text(&*panic));
+        }
+    }
+
+    async fn carry(
+        self,
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let Self { router, limits, allowed } = self;
+        let phase = Phase::new();
+        let (permit, health) = match allowed {
+            Allowed::Anything(permit) => (Some(permit), None),
+            Allowed::Health(health) => (None, Some(health)),
+        };
+        let (over, last) = (health.as_ref().map(|health| health.cap), health.as_ref().map(|health| health.until));
+        let socket = ClientSocket { socket, phase: phase.clone(), limit: limits.write, stalled: None, _permit: permit };
+        let answers = Answers { router, phase: phase.clone(), body: limits.body, over };
+        let service = service_fn(move |request| answers.answer(request));
+        let mut builder = http1::Builder::new();
+        builder.header_read_timeout(None).max_buf_size(BUFFER);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());
+        let mut closed = pin!(async move {
+            match health {
+                Some(health) => drop(health.closed.await),
+                None => std::future::pending().await,
+            }
+        });
+        let mut is_stopping = *stopping.borrow_and_update();
+        if is_stopping {
+            connection.as_mut().graceful_shutdown();
+        }
+        loop {
+            // A head that began after this look cannot be overdue before the next one.
+            let next_look = Instant::now() + limits.headers;
+            let look = phase.deadline(&limits).map_or(next_look, |deadline| deadline.min(next_look));
+            let look = last.map_or(look, |last| last.min(look));
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!("a connection of the web server ended: {error}");
+                    }
+                    return;
+                }
+                () = closed.as_mut() => return,
+                changed = stopping.changed(), if !is_stopping => {
+                    // A server that is gone stops as well.
+                    is_stopping = changed.is_err() || *stopping.borrow_and_update();
+                    if is_stopping {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                () = tokio::time::sleep_until(look) => {
+                    let now = Instant::now();
+                    let is_overdue = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+                    if is_overdue(last) || is_overdue(phase.deadline(&limits)) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a connection's requests are answered by.
+struct Answers {
+    router: Router,
+    phase: Phase,
+    /// How long a body may make no progress.
+    body: Duration,
+    /// How many connections there may be, if this is one beyond.
+    over: Option<usize>,
+}
+
+impl Answers {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, std::convert::Infallible>> + use<> {
+        self.phase.is_now(Awaited::Answer);
+        let (phase, over) = (self.phase.clone(), self.over);
+        let is_late = Arc::new(AtomicBool::new(false));
+        let (limit, late) = (self.body, is_late.clone());
+        let request = request.map(|body| {
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            Body::new(Progressing { body, limit, stalled: None, is_late: late })
+        });
+        let mut router = self.router.clone();
+        async move {
+            let response = match over {
+                Some(cap) if !matches!(request.uri().path(), "/healthz" | "/readyz") => {
+                    over_the_cap(cap).into_response()
+                }
+                _ => {
+                    // A router is always ready.
+                    let Ok(()) =
+                        poll_fn(|context| <Router as Service<Request<Body>>>::poll_ready(&mut router, context)).await;
+                    let Ok(response) = router.call(request).await;
+                    response
+                }
+            };
+            let mut response = if is_late.load(Ordering::Relaxed) { too_late(limit).into_response() } else { response };
+            if over.is_some() || is_late.load(Ordering::Relaxed) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| AnswerBody { body, phase }))
+        }
+    }
+}
+
+fn over_the_cap(cap: usize) -> Problem {
+    Problem::not_now(format!(
+        "the worker has as many connections as it takes, which are {cap}: try again when others have ended; until then it answers \
+         /healthz and /readyz only"
+    ))
+}
+
+fn too_late(limit: Duration) -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        format!("nothing of the request's body came for {limit:?}: send it again, without such a pause"),
+    )
+}
+
+/// A socket that tells when bytes come, and gives up where the client takes none.
+struct ClientSocket<S> {
+    socket: S,
+    phase: Phase,
+    limit: Duration,
+    /// Runs while bytes wait that the client does not take.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Held as long as the socket is open, also by who takes the connection over.
+    _permit: Option<Permit>,
+}
+
+impl<S> ClientSocket<S> {
+    fn progress<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let limit = self.limit;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(stalled.as_mut().poll(context));
+        self.stalled = None;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, format!("the client took nothing for {limit:?}"))))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ClientSocket<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = room.filled().len();
+        let read = ready!(Pin::new(&mut self.socket).poll_read(context, room));
+        if room.filled().len() > before {
+            self.phase.bytes_came();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.progress(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
+        self.progress(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        self.progress(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.socket).poll_shutdown(context);
+        self.progress(context, shut)
+    }
+}
+
+/// A request's body that ends with an error where it makes no progress while it is read.
+struct Progressing {
+    body: Incoming,
+    limit: Duration,
+    /// Runs while a reader waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Set when it has ended so.
+    is_late: Arc<AtomicBool>,
+}
+
+impl HttpBody for Progressing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Self { body, limit, stalled, is_late } = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+            *stalled = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
+        }
+        let waiting = stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
+        ready!(waiting.as_mut().poll(context));
+        is_late.store(true, Ordering::Relaxed);
+        let late = io::Error::new(io::ErrorKind::TimedOut, "the body made no progress");
+        Poll::Ready(Some(Err(axum::Error::new(late))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body. When it is gone, the request is not in hand any more.
+struct AnswerBody {
+    body: Body,
+    phase: Phase,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.phase.is_now(Awaited::Request);
+    }
+}
