@@ -26,8 +26,8 @@ pub fn peers(input: &[u8]) -> Option<()> {
 /// Returns inputs that are taken.
 pub fn peers_seeds() -> Vec<Vec<u8>> {
     let range = KeyRange::prefix(b"te");
-    let questions =
-        [Question::Row(b"tea".to_vec()), Question::Rows { range, limit: 100 }, Question::Count, Question::Position];
+    let rows = Question::Rows { range, limit: 100, bytes: 1000 };
+    let questions = [Question::Row(b"tea".to_vec()), rows, Question::Count, Question::Position];
     let mut seeds = Vec::new();
     for question in questions {
         let asked = Asked {
