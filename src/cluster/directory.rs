@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use marlowe_broker::Partition;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::{Candidate, Entry};
@@ -19,6 +20,8 @@ pub(crate) struct Directory {
     workers: RwLock<BTreeMap<Arc<str>, Known>>,
     /// How each shard was taken last, by group and partition.
     taken: RwLock<BTreeMap<Arc<str>, BTreeMap<u32, Taken>>>,
+    /// The worker whose record counted for nothing last, because it was not signed.
+    unsigned: Mutex<Option<(Arc<str>, Instant)>>,
     changed: watch::Sender<()>,
     /// Marked when the topic says something else of a worker of this process than the worker does.
     disputed: watch::Sender<()>,
@@ -31,6 +34,9 @@ struct Taken {
     /// From then on it counts no more: whoever said it has been silent for too long.
     until: Instant,
 }
+
+/// How long a record that was not signed is told of where a shard has no owner.
+const UNSIGNED_FOR: Duration = Duration::from_secs(600);
 
 struct Known {
     entry: Arc<Entry>,
@@ -62,7 +68,14 @@ impl Directory {
     /// An empty directory of the process called `process`.
     pub(crate) fn new(process: Arc<str>) -> Self {
         let (changed, disputed) = (watch::Sender::new(()), watch::Sender::new(()));
-        Self { process, workers: RwLock::default(), taken: RwLock::default(), changed, disputed }
+        Self {
+            process,
+            workers: RwLock::default(),
+            taken: RwLock::default(),
+            unsigned: Mutex::default(),
+            changed,
+            disputed,
+        }
     }
 
     /// The name of this process.
@@ -92,6 +105,17 @@ impl Directory {
             }
             (_, true) => {}
         }
+    }
+
+    /// Notes that a record of a worker was not signed with the token that workers share.
+    pub(crate) fn note_unsigned(&self, worker: &str) {
+        *self.unsigned.lock() = Some((worker.into(), Instant::now()));
+    }
+
+    /// Returns a worker whose records were not signed lately.
+    pub(crate) fn unsigned(&self) -> Option<Arc<str>> {
+        let unsigned = self.unsigned.lock();
+        unsigned.as_ref().filter(|(_, at)| at.elapsed() < UNSIGNED_FOR).map(|(worker, _)| worker.clone())
     }
 
     /// Marked when the topic says of a worker of this process what the worker did not: it has to repeat itself.
@@ -231,8 +255,6 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::cluster::ShardClaim;
 

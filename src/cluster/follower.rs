@@ -81,6 +81,7 @@ impl Follower {
                 let signature = headers.iter().find(|header| header.name == SIGNATURE).and_then(|header| header.value);
                 let topic = &self.partition.topic;
                 if !is_signed(token, topic, worker, record.timestamp, record.value, signature.unwrap_or_default()) {
+                    self.directory.note_unsigned(worker);
                     self.ignored(worker, "it is not signed with this worker's --cluster-token");
                     continue;
                 }

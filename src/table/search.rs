@@ -58,6 +58,11 @@ pub(crate) enum Absence {
          (`--web HOST:PORT`)"
     )]
     NoWeb(Arc<str>),
+    #[error(
+        "what worker `{0}` says is not signed with this worker's --cluster-token, so it is not asked: give all workers of \
+         the app the same token"
+    )]
+    Unsigned(Arc<str>),
 }
 
 impl<'a> Search<'a> {
@@ -86,7 +91,7 @@ impl<'a> Search<'a> {
                 return Ok(Found::Here(slice));
             }
             self.absence = match self.routes.directory.owner(&self.group, self.partition) {
-                None => Absence::Moving,
+                None => self.routes.directory.unsigned().map_or(Absence::Moving, Absence::Unsigned),
                 Some(Claim { worker, place: ClaimPlace::Here, .. }) => Absence::Restoring(worker),
                 Some(Claim { worker, url: None, .. }) => Absence::NoWeb(worker),
                 Some(Claim { worker, url: Some(url), generation, .. }) => {

@@ -38,6 +38,8 @@ struct State {
     writes: u64,
     /// The thread that warns waits for a write to begin.
     watcher_waits: bool,
+    /// It has warned of the write under way.
+    has_warned: bool,
     /// No more will come: end when all is written.
     closing: bool,
     /// The thread has ended.
@@ -84,6 +86,9 @@ impl Queue {
             let submissions = {
                 let mut state = self.state.lock();
                 state.busy = false;
+                if std::mem::take(&mut state.has_warned) {
+                    tracing::warn!("the disk answers again: {} is written to", ledger.storage.location());
+                }
                 while state.waiting.is_empty() && !state.closing {
                     self.news.wait(&mut state);
                 }
@@ -111,14 +116,12 @@ impl Queue {
                 taken += LOOK_EVERY;
                 if taken >= warn_at {
                     warn_at *= 2;
+                    state.has_warned = true;
                     tracing::warn!(
                         "the disk does not answer: writing to {folder} has taken {taken:?}; commits and sends wait for it"
                     );
                 }
             } else {
-                if warn_at > WARN_AFTER {
-                    tracing::warn!("the disk answers again: {folder} is written to");
-                }
                 (seen, taken, warn_at) = (state.writes, Duration::ZERO, WARN_AFTER);
             }
             if state.busy {
