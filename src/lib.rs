@@ -120,6 +120,7 @@ mod outsider;
 mod panic_place;
 mod panics;
 mod peer;
+mod plain;
 mod program;
 mod running;
 mod scope;
