@@ -123,6 +123,7 @@ mod outsider;
 mod panic_place;
 mod panics;
 mod peer;
+mod plain;
 mod program;
 mod running;
 mod scope;

@@ -4,6 +4,7 @@ mod embedded;
 mod kafka;
 mod soak;
 mod watch;
+mod web;
 
 use clap::Parser;
 
@@ -20,6 +21,8 @@ enum Bench {
     Kafka(kafka::Kafka),
     /// A steady load for a long time: memory and disk.
     Soak(soak::Soak),
+    /// The web server while clients hold connections.
+    Web(web::Web),
 }
 
 fn main() -> BenchResult<()> {
@@ -27,6 +30,7 @@ fn main() -> BenchResult<()> {
         Bench::Embedded(embedded) => embedded.run(),
         Bench::Kafka(kafka) => kafka.run(),
         Bench::Soak(soak) => soak.run(),
+        Bench::Web(web) => web.run(),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::command_line::MARLOWE;
 use super::console::{Console, Style};
 use crate::config::{BrokerChoice, Config};
+use crate::plain::plain;
 use crate::program::Guarantee;
 use crate::running::Running;
 
@@ -73,6 +74,7 @@ impl Banner {
         ];
         let mut text = console.paint(Style::Heading, &format!("marlowe {}", self.marlowe));
         for (name, value) in rows {
+            let value = plain(&value);
             text.push_str(&format!("\n  {} {value}", console.paint(Style::Name, &format!("{name:<10}"))));
         }
         text

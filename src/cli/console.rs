@@ -2,6 +2,8 @@ use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
+use crate::plain::{plain_json, plain_lines, plain_painted};
+
 /// What a command's answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -67,8 +69,14 @@ impl Console {
         }
     }
 
-    /// Writes a line. Whoever reads it may have gone (`| head`): that is no failure.
+    /// Writes a line, with no more control characters than line breaks, tabs and styles. Whoever reads it may have gone (`| head`):
+    /// that is no failure.
     pub(crate) fn line(&self, line: &str) {
+        let line = match (self.form, self.colours) {
+            (Form::Json, _) => plain_json(line),
+            (Form::Text, Colours::On) => plain_painted(line),
+            (Form::Text, Colours::Off) => plain_lines(line),
+        };
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{}", line.trim_end_matches('\n')).and_then(|()| out.flush());
     }

@@ -2,6 +2,7 @@ use std::error::Error;
 
 use super::client::ClientError;
 use super::named::Unknown;
+use crate::plain::plain_lines;
 use crate::topic::NotTaken;
 use crate::topology::TopologyError;
 use crate::worker::RunError;
@@ -82,6 +83,7 @@ impl CliError {
             }
             cause = error.source();
         }
-        report
+        // What others say is in it, as brokers and handlers.
+        plain_lines(&report).into_owned()
     }
 }

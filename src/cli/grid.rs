@@ -1,4 +1,5 @@
 use super::console::{Console, Style};
+use crate::plain::plain;
 
 /// Rows of text in aligned columns.
 pub(crate) struct Grid {
@@ -12,7 +13,8 @@ impl Grid {
     }
 
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
-        self.rows.push(cells.into());
+        // A cell is one line, whatever it holds.
+        self.rows.push(cells.into().iter().map(|cell| plain(cell).into_owned()).collect());
     }
 
     pub(crate) fn text(&self, console: &Console) -> String {
@@ -43,6 +45,16 @@ impl Grid {
 mod tests {
     use super::*;
     use crate::cli::console::{Colours, Form};
+
+    #[test]
+    fn a_cell_is_one_line_without_control_characters() {
+        let mut grid = Grid::new(["key", "value"]);
+        grid.row(["a\x1b[2J".into(), "b\nc\td".into()]);
+        assert_eq!(
+            grid.text(&Console { form: Form::Text, colours: Colours::Off }),
+            "KEY         VALUE\na\\u{1b}[2J  b\\nc\\td"
+        );
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

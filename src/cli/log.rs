@@ -1,12 +1,17 @@
+use std::fmt;
 use std::io::{self, Write};
 
 use indicatif::MultiProgress;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use super::console::Colours;
 use super::error::CliError;
+use crate::plain::plain;
 
 /// Begins to log to standard error, around the progress bars there.
 ///
@@ -27,11 +32,19 @@ pub(crate) fn start(asked: Option<&str>, bars: &MultiProgress) -> Result<(), Cli
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(debug_fn(field).delimited(" "))
         .with_ansi(Colours::of(&io::stderr()) == Colours::On)
         .with_writer(AroundBars(bars.clone()));
     // A program that set up its own log keeps it.
     let _ = subscriber.try_init();
     Ok(())
+}
+
+/// Writes what a line says, which may hold text from elsewhere: on one line, with no control characters.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = plain(&value);
+    if field.name() == "message" { writer.write_str(&value) } else { write!(writer, "{}={value}", field.name()) }
 }
 
 /// `level` for Marlowe and for the program, which is named as its file is; warnings of the rest.
@@ -62,5 +75,46 @@ impl<'a> MakeWriter<'a> for AroundBars {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_stays_one_line_without_control_characters() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(key = %"a\x1b[2J", number = 7, text = "b\n", "said: {}", "c\nINFO forged\u{9b}");
+        });
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        let expected = "said: c\\nINFO forged\\u{9b} key=a\\u{1b}[2J number=7 text=\"b\\n\"\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 }

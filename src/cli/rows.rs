@@ -7,6 +7,7 @@ use super::console::{Console, Style};
 use super::error::CliError;
 use super::grid::Grid;
 use super::named::Unknown;
+use crate::plain::plain;
 use crate::program::Program;
 use crate::web::percent::encode;
 
@@ -41,7 +42,7 @@ pub(crate) fn show(program: &Program, asked: &TableArguments, at: &AskedAt, cons
         let mut text = grid.text(console);
         if let Some(next) = &next {
             text.push('\n');
-            text.push_str(&console.paint(Style::Faint, &format!("there are more: --from '{next}'")));
+            text.push_str(&console.paint(Style::Faint, &format!("there are more: --from '{}'", plain(next))));
         }
         text
     });

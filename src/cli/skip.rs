@@ -12,6 +12,7 @@ use super::named::Unknown;
 use super::stopped::check_stopped;
 use super::store::{has_broker, has_topics, partitions};
 use crate::config::Config;
+use crate::plain::plain;
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::shard::{ShardId, ShardInputs};
@@ -232,7 +233,7 @@ impl Plan {
         let Self { topic, partition, offset, .. } = self;
         let mut text = console.paint(Style::Heading, &format!("offset {offset} of `{topic}`, partition {partition}:"));
         let value = self.value_bytes.map_or("no value".to_owned(), |bytes| format!("a value of {bytes} bytes"));
-        let key = self.key.as_ref().map_or("no key".to_owned(), |key| format!("key {key}"));
+        let key = self.key.as_ref().map_or("no key".to_owned(), |key| format!("key {}", plain(key)));
         text.push_str(&format!("\n  {key}, {value}\n"));
         let heading = if self.done { "passed over by:" } else { "would be passed over by:" };
         text.push_str(&console.paint(Style::Heading, heading));

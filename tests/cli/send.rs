@@ -58,6 +58,13 @@ fn rows_are_shown_one_or_many() {
     assert_eq!(keys, ["car", "cat"]);
     let page = succeed(&["table", "counts", "--web", &web, "--limit", "1", "--from", "cat"]).out;
     assert!(page.contains("cat") && page.contains("there are more: --from 'dog'"), "{page}");
+    // What a terminal would obey is shown.
+    succeed(&["send", "words", "\u{1b}[2Jred\u{9b}", "--web", &web]);
+    worker.wait_for_row("counts", "\u{1b}[2Jred\u{9b}", &json!(1));
+    let page = succeed(&["table", "counts", "--web", &web]).out;
+    assert!(page.contains("\\u{1b}[2Jred\\u{9b}") && !page.contains(['\u{1b}', '\u{9b}']), "{page}");
+    let page = succeed(&["table", "counts", "--json", "--web", &web]);
+    assert!(!page.out.contains('\u{9b}') && page.json()["rows"][0]["key"] == "\u{1b}[2Jred\u{9b}", "{page:?}");
     run(&["table", "counts", "cow", "--web", &web]).fails(1, &["`counts`", "no row \"cow\""]);
     run(&["table", "stock", "cow", "--web", &web]).fails(1, &["`stock`", "u64"]);
 }

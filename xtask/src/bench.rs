@@ -31,6 +31,15 @@ pub(crate) enum Bench {
     Profile(profile::Profile),
     /// A steady load for a long time on the embedded broker, and the memory and the disk that it takes.
     Soak(Soak),
+    /// The web server of `flights` while clients hold connections: how long `/healthz` takes, memory, and whether it goes on counting.
+    Web(Web),
+}
+
+#[derive(Args)]
+pub(crate) struct Web {
+    /// What it is given: `--seconds N`, `--files N`, `--rate N`, or `--help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
 }
 
 #[derive(Args)]
@@ -86,6 +95,11 @@ impl Bench {
             Bench::Growth(growth) => growth.run(),
             Bench::Profile(profile) => profile.run(),
             Bench::Soak(soak) => run(Command::new(build()?).arg("soak").args(&soak.options)),
+            Bench::Web(web) => {
+                run(cargo().args(["build", "--quiet", "--release", "--example", "flights"]))?;
+                let flights = target().join("release").join("examples").join("flights");
+                run(Command::new(build()?).args(["web", "--flights"]).arg(flights).args(&web.options))
+            }
         }
     }
 }
