@@ -273,7 +273,8 @@ mod tests {
     #[test]
     fn records_that_lie_over_each_other_are_no_batch() {
         assert!(is_read(5, 7, |_, _| {}) && is_read(5, 9, |entries, _| entries[1].delta = 3));
-        let changes: [fn(&mut [Entry; 2], &mut Vec<u8>); 9] = [
+        type Change = fn(&mut [Entry; 2], &mut Vec<u8>);
+        let changes: [Change; 9] = [
             |entries, _| entries[1].start = 1,
             |entries, _| entries[1].start = 11,
             |entries, _| entries[0].start = 12,
