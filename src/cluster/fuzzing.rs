@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::http::Uri;
 use marlowe_broker::Partition;
 use tokio::time::Instant;
 
@@ -45,6 +46,12 @@ fn entry(json: &[u8]) -> Option<Entry> {
     let entry: Entry = serde_json::from_slice(json).ok()?;
     let written = serde_json::to_vec(&entry).expect("what was read is written");
     assert_eq!(serde_json::from_slice::<Entry>(&written).ok().as_ref(), Some(&entry), "what was written is read");
+    // What is called is a worker, and nothing else of its server.
+    if let Ok(Entry { url: Some(url), .. }) = Entry::parse(json) {
+        let asked: Uri = format!("{url}/cluster/v1/read?x").parse().expect("what is an origin can be asked");
+        assert_eq!((asked.path(), asked.query()), ("/cluster/v1/read", Some("x")), "{url}");
+        assert!(asked.authority().is_some_and(|authority| !authority.as_str().contains('@')), "{url}");
+    }
     Some(entry)
 }
 

@@ -2,17 +2,23 @@
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use marlowe_broker::Partition;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use marlowe_broker::{Partition, Timestamp};
 
+use super::access::{Access, WebToken};
 use super::address::{RowKey, table_name};
 use super::edge::is_own_page;
 use super::hop::{self, Hop};
+use super::hosts::Hosts;
 use super::percent;
 use super::query::Query;
 use super::row::ShownValue;
 use super::rows::{Asked, KNOWN};
+use super::session::Sessions;
 use crate::codec::{Bytes, Json, Text};
+use crate::config::Config;
 use crate::table::{AnyTable, TableDeclaration, TableKind};
 use crate::topic::WrittenRecord;
 
@@ -28,6 +34,7 @@ pub fn http(input: &[u8]) -> Option<()> {
         b'r' => record(bytes),
         b'v' => value(std::str::from_utf8(bytes).ok()?),
         b's' => stored(bytes),
+        b'l' => login(std::str::from_utf8(bytes).ok()?),
         b'%' => {
             assert_eq!(percent::decode(&percent::encode(bytes)), bytes, "what is encoded decodes to itself");
             Some(())
@@ -52,6 +59,8 @@ pub fn http_seeds() -> Vec<Vec<u8>> {
         b"v7",
         br#"v"tea""#,
         b"v[1,2,255]",
+        b"hmarlowe-hop: 7 1500\nmarlowe-caller: write ad%61\ncookie: a=b; marlowe-app=1800000001.00\nhost: [::1]:6066",
+        b"l/tables?x",
         b"s97",
         b"s\xff\xfe",
         b"%te a/\xff",
@@ -116,6 +125,23 @@ fn headers(lines: &[u8]) -> Option<()> {
         headers.append(name, HeaderValue::from_bytes(value).ok()?);
     }
     is_own_page(&headers);
+    let access = Access::new(&Config::default().web_token(WebToken::read("sesame").named("ada")));
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    assert_eq!(Sessions::new("app", false).caller(&access, &headers, now), None, "nobody guesses a signature");
+    if let Some(caller) = hop::caller(&headers) {
+        let mut said = HeaderMap::new();
+        hop::say_caller(&mut said, &caller);
+        assert_eq!(hop::caller(&said), Some(caller), "a caller is understood");
+    }
+    let mut request = Request::new(Body::empty());
+    *request.headers_mut() = headers.clone();
+    let loopback = Hosts::of(([127, 0, 0, 1], 6066).into(), std::iter::once("worker.example".to_owned()));
+    if loopback.check(&request).is_ok() {
+        for host in headers.get_all(header::HOST) {
+            let host = host.to_str().expect("a name is text").to_ascii_lowercase();
+            assert!(["localhost", "127.", "[", "worker.example"].iter().any(|own| host.contains(own)), "{host}");
+        }
+    }
     let kept = hop::headers(&headers);
     assert_eq!(hop::headers(&kept), kept, "what goes on goes on");
     assert_eq!(Hop::of(&kept, None).ok(), Some(None), "a hop does not");
@@ -123,6 +149,13 @@ fn headers(lines: &[u8]) -> Option<()> {
     let mut said = HeaderMap::new();
     hop.say(&mut said, None);
     assert_eq!(Hop::of(&said, None).ok(), Some(Some(hop)), "a hop is understood");
+    Some(())
+}
+
+/// Where a login leads: a page of this server.
+fn login(to: &str) -> Option<()> {
+    let to = super::login::local(to);
+    assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']), "{to:?}");
     Some(())
 }
 

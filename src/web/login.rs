@@ -65,7 +65,7 @@ fn away(to: &str, cookie: HeaderValue) -> Response {
 }
 
 /// A path of this server; `/` for what could lead elsewhere.
-fn local(to: &str) -> &str {
+pub(super) fn local(to: &str) -> &str {
     let is_local = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
     if is_local && !to.starts_with(LOGIN) && !to.starts_with(LOGOUT) { to } else { "/" }
 }
