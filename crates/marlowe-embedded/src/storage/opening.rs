@@ -258,7 +258,9 @@ fn held(
         reads.push(read.ok_or_else(|| damaged(path, "what a group reads"))?);
     }
     let next = tables.about.get(txn, NEXT_PARTITION).map_err(failed)?;
-    let next_partition = next.and_then(|next| next.first_chunk()).map_or(0, |next| u32::from_le_bytes(*next));
+    let next = next.and_then(|next| next.first_chunk()).map_or(0, |next| u32::from_le_bytes(*next));
+    // Two topics must never share a partition's batches.
+    let next_partition = partitions.keys().max().map_or(next, |last| next.max(last.saturating_add(1)));
     let groups = Groups {
         next: names.keys().max().map_or(0, |last| last + 1),
         numbers: names.into_iter().map(|(number, name)| (name, number)).collect(),
@@ -291,6 +293,20 @@ fn topic(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_topic_gets_partitions_of_its_own_though_their_count_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::default();
+        let opened = open(folder.path(), &config).unwrap();
+        let mut txn = opened.env.write_txn().unwrap();
+        let topic = Topic::new(&TopicConfig::new("t", 3), Duration::ZERO, 7, &[]);
+        opened.tables.topics.put(&mut txn, b"t", &format::write_topic(&topic, 7)).unwrap();
+        opened.tables.about.delete(&mut txn, NEXT_PARTITION).unwrap();
+        txn.commit().unwrap();
+        drop(opened);
+        assert_eq!(open(folder.path(), &config).unwrap().held.next_partition, 10);
+    }
 
     #[test]
     fn a_format_to_come_is_refused_and_left_as_it_is() {
