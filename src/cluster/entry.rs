@@ -13,8 +13,9 @@ use super::ClusterToken;
 /// The header that has a record's signature, where workers share a token.
 pub(crate) const SIGNATURE: &str = "marlowe-signature";
 
-/// The longest time for which a worker is believed to be there without a word. Workers repeat themselves once a session.
-const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
+/// The longest time for which a worker is believed to be there without a word: what somebody else wrote in its name counts no
+/// longer. Workers repeat themselves once a session.
+const LONGEST_SILENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a worker says of itself: the value of its record in `{app}-workers`, in JSON. The key is its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

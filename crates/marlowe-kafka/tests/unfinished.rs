@@ -1,6 +1,7 @@
 //! Transactions whose end is in doubt, and the next producer of their id.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_cluster::{Size, shared};
 use marlowe_broker::{
@@ -14,9 +15,18 @@ async fn broker() -> SharedBroker {
     KafkaBroker::connect(KafkaConfig::new(bootstrap.unwrap())).await.unwrap()
 }
 
-async fn ends(broker: &SharedBroker, topic: &str) -> Vec<Offset> {
+/// Waits until the partitions end there. A transaction's markers are written after its commit is answered.
+async fn ends_at(broker: &SharedBroker, topic: &str, ends: [u64; 3]) {
     let partitions: Vec<Partition> = Partition::all(3).collect();
-    broker.offsets(topic, &partitions, OffsetSpec::Latest).await.unwrap()
+    let mut found = Vec::new();
+    for _ in 0..600 {
+        found = broker.offsets(topic, &partitions, OffsetSpec::Latest).await.unwrap();
+        if found == ends.map(Offset::new) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the partitions end at {found:?}, not at {ends:?}");
 }
 
 fn send(producer: &mut dyn TransactionalProducer, topic: &Arc<str>, partition: u32, times: usize) {
@@ -43,7 +53,7 @@ async fn a_transaction_in_doubt_is_ended_by_the_next_producer_of_its_id() {
     first.commit().await.unwrap();
     drop(first);
     let mut first = broker.transactional_producer(&id).await.unwrap();
-    assert_eq!(ends(&broker, &topic).await, [0, 0, 2].map(Offset::new));
+    ends_at(&broker, &topic, [0, 0, 2]).await;
 
     first.begin().unwrap();
     send(&mut *first, &topic, 0, 2);
@@ -53,18 +63,18 @@ async fn a_transaction_in_doubt_is_ended_by_the_next_producer_of_its_id() {
     drop(other.transactional_producer(&id).await.unwrap());
     first.commit().await.unwrap_err();
     drop(first);
-    assert_eq!(ends(&broker, &topic).await, [3, 2, 2].map(Offset::new));
+    ends_at(&broker, &topic, [3, 2, 2]).await;
 
     let mut next = broker.transactional_producer(&id).await.unwrap();
-    assert_eq!(ends(&broker, &topic).await, [5, 4, 2].map(Offset::new));
+    ends_at(&broker, &topic, [5, 4, 2]).await;
 
     // Once is enough, and the next one works.
     next.begin().unwrap();
     send(&mut *next, &topic, 1, 1);
     next.commit().await.unwrap();
-    assert_eq!(ends(&broker, &topic).await, [5, 6, 2].map(Offset::new));
+    ends_at(&broker, &topic, [5, 6, 2]).await;
     drop(next);
     drop(broker.transactional_producer(&id).await.unwrap());
-    assert_eq!(ends(&broker, &topic).await, [5, 6, 2].map(Offset::new));
+    ends_at(&broker, &topic, [5, 6, 2]).await;
     broker.delete_topic(&topic).await.unwrap();
 }
