@@ -25,6 +25,9 @@ async fn work_whose_producer_is_fenced_is_begun_anew() {
         let dropped = async || count(here, "marlowe_commits_dropped_total").await >= f64::from(round);
         meanwhile(&mut [&mut worker], eventually("a commit is refused", dropped)).await;
         drop(intruder);
+        // While it opens a new producer, the next intruder would be the one that is fenced.
+        let before = program.handled();
+        meanwhile(&mut [&mut worker], eventually("it goes on", async || program.handled() > before)).await;
     }
     feeder.more(200).await;
     let fed = feeder.stop().await;
