@@ -38,7 +38,9 @@ impl Places {
 
     /// Reads a record; `None` when it is none.
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(value).ok()
+        let mut places: Self = serde_json::from_slice(value).ok()?;
+        places.inputs.values_mut().for_each(InputPlaces::settle);
+        Some(places)
     }
 
     /// The record.
@@ -72,6 +74,18 @@ impl InputPlaces {
             (Some(own), Some(id)) => own == id,
             _ => true,
         }
+    }
+
+    /// Makes whoever is a reader no former one. Of the two places the later one counts.
+    fn settle(&mut self) {
+        let Self { agents, former, .. } = self;
+        former.retain(|agent, before| match agents.get_mut(agent) {
+            Some(place) => {
+                *place = (*place).max(*before);
+                false
+            }
+            None => true,
+        });
     }
 
     fn merge(&mut self, other: InputPlaces) {
@@ -127,6 +141,13 @@ mod tests {
 
     fn group(offset: u64, metadata: &str) -> GroupPosition {
         GroupPosition::parse(&CommittedOffset { offset: Offset::new(offset), metadata: metadata.into() })
+    }
+
+    #[test]
+    fn a_reader_is_no_former_one() {
+        let both = br#"{"inputs":{"orders":{"id":"x","agents":{"sum":3},"former":{"sum":8,"old":1}}}}"#;
+        let places = Places::read(both).unwrap();
+        assert_eq!(places.inputs["orders"], input("x", &[("sum", 8)], &[("old", 1)]));
     }
 
     #[test]
