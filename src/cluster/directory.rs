@@ -273,6 +273,18 @@ mod tests {
         directory.owner("g", Partition::new(partition)).map(|claim| claim.worker.to_string())
     }
 
+    /// Anybody can write such a record where workers share no token.
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_counts_no_longer_than_who_made_it() {
+        let directory = Directory::new("here".into());
+        directory.hear(&"a".into(), Some(entry("p", 0, 5)), Instant::now());
+        directory.hear(&"forged".into(), Some(entry("q", 0, u64::MAX)), Instant::now());
+        assert_eq!(owner(&directory, 0).as_deref(), Some("forged"));
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        directory.hear(&"a".into(), Some(entry("p", 0, 5)), Instant::now());
+        assert_eq!(owner(&directory, 0).as_deref(), Some("a"));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn of_claims_to_one_shard_the_newest_counts_whoever_made_it() {
         let directory = Directory::new("here".into());

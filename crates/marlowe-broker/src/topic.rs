@@ -31,7 +31,7 @@ pub struct TopicConfig {
     pub tombstone_retention: Option<Duration>,
     /// How many copies a cluster keeps; `None` leaves it to the broker. The embedded broker has one.
     pub replicas: Option<u16>,
-    /// Of how many bytes a broker's files are whose records are [deleted](crate::Broker::delete_records) as they are read: it
+    /// The size, in bytes, of a broker's files whose records are [deleted](crate::Broker::delete_records) as they are read: it
     /// gives back whole files only (Kafka: `segment.bytes`). `None` leaves it to the broker. The embedded one has no such
     /// files.
     pub segment_bytes: Option<u32>,
@@ -68,13 +68,13 @@ impl TopicConfig {
         }
     }
 
-    /// The same with files of so many bytes.
+    /// Sets the size of a broker's files, in bytes.
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = Some(bytes);
         self
     }
 
-    /// The same, compacted, with a few keys that are written again and again.
+    /// Makes it compacted, for a few keys that are written again and again.
     pub fn with_few_keys(self) -> Self {
         Self { cleanup: Cleanup::Compact, turnover: Turnover::High, ..self }
     }
