@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
-use crate::cluster::ClusterToken;
+use crate::cluster::{ClusterToken, Signer};
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::surroundings::Surroundings;
 use crate::web::{Access, WebLimits, WebToken};
@@ -92,7 +92,8 @@ pub struct Config {
     /// Where other workers find this one: `http://HOST:PORT` (default: where the web server listens). Further workers of the
     /// process take the ports that follow; without a port they are found where they listen.
     pub advertise: Option<String>,
-    /// A secret that all workers of the app share (default: none). Workers then answer each other only where it is said.
+    /// A secret that all workers of the app share (default: none). Workers then sign what they ask each other, and answer only what
+    /// is signed so; the secret itself never travels. Their clocks may differ by 30 s.
     pub cluster_token: Option<ClusterToken>,
     /// How many workers stand by for each shard (default: 0). A standby follows the tables of a shard that another worker owns,
     /// so that it can take the shard over at once, and answers [reads](crate::TableView::stale_within) that may be a little
@@ -238,12 +239,17 @@ impl Config {
         }
     }
 
+    /// Returns what signs requests to other workers, where there is a secret.
+    pub(crate) fn signer(&self) -> Option<Signer> {
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        self.cluster_token.clone().map(|token| Signer { token, clock, entropy })
+    }
+
     /// That the secret can be said.
     pub(crate) fn check_token(&self) -> Result<(), RunError> {
         match &self.cluster_token {
             Some(token) if !token.is_valid() => Err(RunError::Settings(
-                "the cluster token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks"
-                    .into(),
+                "the cluster token is no word: use letters, digits and signs of ASCII, and no blanks".into(),
             )),
             _ => Ok(()),
         }

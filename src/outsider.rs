@@ -70,11 +70,11 @@ impl Client {
         let broker = open_broker(&program.app, &config).await?;
         let topology = prepare_topics(program, &*broker, &*config.clock, config.topic_settings()).await?;
         let name: Arc<str> = format!("client-{:08x}", config.entropy.next() as u32).into();
-        let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
+        let (clock, signer) = (config.clock.clone(), config.signer());
         // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
         let (failures, _) = Failures::new();
         let threads = Threads { surroundings: config.surroundings.clone(), failures };
-        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, token, &threads);
+        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, signer, &threads);
         let (routes, neighbours) = met.await?;
         let (thread, join) = threads.start(&name)?;
         let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;

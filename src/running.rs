@@ -133,11 +133,11 @@ impl Running {
             None => (None, Logs::default()),
         };
         let process = format!("{:08x}", config.entropy.next() as u32).into();
-        let (clock, token) = (config.clock.clone(), config.cluster_token.clone());
+        let (clock, signer) = (config.clock.clone(), config.signer());
         let (failures, failed) = Failures::new();
         let threads = Threads { surroundings: config.surroundings.clone(), failures };
         let (routes, neighbours) =
-            Neighbours::meet(process, &program, &topology, broker.clone(), clock, token, &threads).await?;
+            Neighbours::meet(process, &program, &topology, broker.clone(), clock, signer, &threads).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,

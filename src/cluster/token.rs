@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
 /// A secret that the workers of an app share. It is shown nowhere, not even by `Debug`.
 ///
@@ -22,16 +20,9 @@ use subtle::ConstantTimeEq;
 pub struct ClusterToken(Arc<str>);
 
 impl ClusterToken {
-    /// That it can stand in a header: visible ASCII, and not nothing.
+    /// Returns whether it can be handed around as a secret: visible ASCII, and not nothing.
     pub(crate) fn is_valid(&self) -> bool {
         !self.0.is_empty() && self.0.chars().all(|c| c.is_ascii_graphic())
-    }
-
-    /// As a header says it.
-    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
-        value.set_sensitive(true);
-        Some(value)
     }
 
     /// Signs `parts` with HMAC-SHA256. What is signed for one purpose is no signature for another.
@@ -52,12 +43,6 @@ impl ClusterToken {
             mac.update(part);
         }
         mac
-    }
-
-    /// Whether a header says this token. How long that takes does not tell how much of it is right.
-    pub(crate) fn is_in(&self, header: Option<&HeaderValue>) -> bool {
-        let said = header.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")).unwrap_or_default();
-        bool::from(said.ct_eq(self.0.as_bytes()))
     }
 }
 
@@ -98,15 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_token_as_a_bearer_is_right() {
-        let token = ClusterToken::from("sesame");
-        let is_right = |text: &str| token.is_in(Some(&HeaderValue::from_str(text).unwrap()));
-        assert!(is_right("Bearer sesame") && token.is_in(token.bearer().as_ref()));
-        for wrong in ["sesame", "Bearer sesam", "Bearer sesame ", "Bearer Sesame", "Basic sesame", "bearer", ""] {
-            assert!(!is_right(wrong), "{wrong}");
+    fn a_token_is_visible_ascii() {
+        assert!(ClusterToken::from("sesame").is_valid());
+        for wrong in ["", "a b", "sesäme", "a\n"] {
+            assert!(!ClusterToken::from(wrong).is_valid(), "{wrong:?}");
         }
-        assert!(!token.is_in(None));
-        assert!(!ClusterToken::from("").is_valid() && !ClusterToken::from("a b").is_valid() && token.is_valid());
-        assert!(!ClusterToken::from("").is_valid(), "nothing would be said by everyone who says nothing");
     }
 }

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::wire::{decode_answer, encode_question};
 use super::{Answer, Asked, PeerError, READ_PATH};
-use crate::cluster::ClusterToken;
+use crate::cluster::{ClusterToken, Signer};
 use crate::surroundings::Surroundings;
 
 /// How long it may take to connect to another worker.
@@ -36,7 +36,7 @@ const MAX_ANSWER: usize = 64 << 20;
 pub(crate) struct Peers {
     runtime: Handle,
     wire: Wire,
-    token: Option<ClusterToken>,
+    signer: Option<Signer>,
 }
 
 /// How requests travel.
@@ -93,32 +93,36 @@ struct RefusalPosition {
 }
 
 impl Peers {
-    /// Hands a request on to the worker that its URI names. The answer's body comes as it is read.
-    pub(crate) async fn forward(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
-        let wire = self.wire.clone();
+    /// Hands a request on to the worker at `url`. The answer's body comes as it is read.
+    pub(crate) async fn forward(&self, url: &str, request: Request<Bytes>) -> Result<Response<Body>, Lost> {
+        let (wire, request) = (self.wire.clone(), self.signed(url, request));
         let mut answering = Answering(self.runtime.spawn(async move { wire.carry(request).await }));
         (&mut answering.0).await.unwrap_or_else(|ended| Err(Lost::Unsent(unfinished(&ended))))
     }
 
-    /// What workers say to each other, where they share a secret.
+    /// Returns what the workers share, where they share a secret.
     pub(crate) fn token(&self) -> Option<&ClusterToken> {
-        self.token.as_ref()
+        self.signer.as_ref().map(|signer| &signer.token)
     }
 
-    /// Keeps its connections on `runtime`, and says the token if there is one.
-    pub(crate) fn new(runtime: Handle, surroundings: &Surroundings, token: Option<ClusterToken>) -> Self {
-        Self { runtime, wire: Wire::new(surroundings), token }
+    /// Keeps its connections on `runtime`, and signs what it asks if there is a secret.
+    pub(crate) fn new(runtime: Handle, surroundings: &Surroundings, signer: Option<Signer>) -> Self {
+        Self { runtime, wire: Wire::new(surroundings), signer }
+    }
+
+    fn signed(&self, url: &str, mut request: Request<Bytes>) -> Request<Full<Bytes>> {
+        if let Some(signer) = &self.signer {
+            signer.sign(url, &mut request);
+        }
+        request.map(Full::new)
     }
 
     /// Asks the worker at `url`. Dropping the future takes the question back.
     pub(crate) async fn ask(&self, url: &str, asked: &Asked) -> Result<Answer, PeerError> {
         let refused = |error: &dyn Error| PeerError::Refused(error.to_string());
         let body = encode_question(asked).map_err(|error| refused(&error))?;
-        let mut request = Request::post(format!("{url}{READ_PATH}"));
-        if let Some(bearer) = self.token.as_ref().and_then(ClusterToken::bearer) {
-            request = request.header(header::AUTHORIZATION, bearer);
-        }
-        let request = request.body(Full::new(body)).map_err(|error| refused(&error))?;
+        let request = Request::post(format!("{url}{READ_PATH}")).body(body).map_err(|error| refused(&error))?;
+        let request = self.signed(url, request);
         let wire = self.wire.clone();
         let mut answering = Answering(self.runtime.spawn(async move {
             let response = wire.carry(request).await.map_err(|lost| PeerError::Unreachable(lost.reason()))?;
@@ -182,9 +186,7 @@ pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError>
                 ..SlicePosition::default()
             }),
         },
-        StatusCode::UNAUTHORIZED => PeerError::Refused(
-            "it does not take this worker's cluster token: give all workers of the app the same one (`--cluster-token`)".into(),
-        ),
+        StatusCode::UNAUTHORIZED => PeerError::Refused(refusal.error),
         _ => PeerError::Refused(format!("it answers {status}: {}", refusal.error)),
     })
 }

@@ -8,21 +8,22 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::site::Site;
+use crate::cluster::Signed;
 use crate::peer::{Question, ROW_BYTES, decode_question, encode_answer};
 use crate::table::{PeerRefusal, Position, RouteError};
 
 /// How many rows one answer holds, at most: what the largest page of a table needs.
 const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
 
-/// Stands before what only other workers may ask: turns away whoever does not say the token, where there is one.
+/// Stands before what only other workers may ask: turns away whoever does not sign it, where there is a token.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match site.shared.routes.peers().token() {
-        Some(token) if token.is_in(request.headers().get(header::AUTHORIZATION)) => next.run(request).await,
+        Some(_) if request.extensions().get::<Signed>().is_some() => next.run(request).await,
         None if !site.edge.access.needs_token() => next.run(request).await,
         _ => {
-            let error = "this is for workers that share the cluster token; say it as a bearer";
-            let problem = Problem::new(StatusCode::UNAUTHORIZED, error).into_response();
-            ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
+            let error =
+                "only workers that share the cluster token (`--cluster-token`) may ask this, and sign what they ask";
+            Problem::new(StatusCode::UNAUTHORIZED, error).into_response()
         }
     }
 }

@@ -17,7 +17,7 @@ use super::login;
 use super::problem::Problem;
 use super::session::Sessions;
 use super::unread::Unread;
-use crate::cluster::ClusterToken;
+use crate::cluster::{NotSigned, Signed, Verifier};
 use crate::panics::panic_text;
 use crate::peer::READ_PATH;
 
@@ -26,8 +26,8 @@ pub(crate) struct Edge {
     pub(crate) hosts: Hosts,
     pub(crate) access: Access,
     pub(crate) sessions: Sessions,
-    /// The secret of the app's workers.
-    pub(crate) cluster: Option<ClusterToken>,
+    /// Who knows requests of the app's other workers, where they share a secret.
+    pub(crate) cluster: Option<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -49,7 +49,10 @@ pub(super) enum Said {
 pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let (mut request, unread) = Unread::of(request);
     let mut response = match edge.refusal(&mut request) {
-        None => answer(request, next).await,
+        None => match with_signed_body(request).await {
+            Ok(request) => answer(request, next).await,
+            Err(error) => not_signed(&error).into_response(),
+        },
         Some(refusal) => {
             // Its body is the one that nobody read.
             drop(request);
@@ -63,7 +66,15 @@ pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next:
 impl Edge {
     /// Notes in a request who sent it, or returns why it is refused.
     fn refusal(&self, request: &mut Request) -> Option<Response> {
-        let is_workers = self.cluster.as_ref().is_some_and(|token| hop::says(request.headers(), token));
+        let look = |verifier: &Verifier| verifier.look(request.method(), request.uri(), request.headers());
+        let is_workers = match self.cluster.as_ref().map_or(Ok(None), look) {
+            Ok(Some(signed)) => {
+                request.extensions_mut().insert(signed);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => return Some(not_signed(&error).into_response()),
+        };
         if !is_workers && let Err(problem) = self.hosts.check(request) {
             return Some(problem.into_response());
         }
@@ -88,6 +99,12 @@ impl Edge {
                 let caller = self.access.limited(caller);
                 if !is_for_all && !method.is_safe() && caller.role < Role::Write {
                     return Some(self.may_not_change(&method, &path).into_response());
+                }
+                // Whoever answers needs to know the caller, and not its secret.
+                match said {
+                    Said::Token => drop(request.headers_mut().remove(header::AUTHORIZATION)),
+                    Said::Session => self.sessions.forget(request.headers_mut()),
+                    Said::Worker | Said::Nothing => {}
                 }
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(said);
@@ -134,6 +151,22 @@ impl Edge {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"marlowe\""));
         response
     }
+}
+
+/// Reads the body of a request that another worker signed.
+async fn with_signed_body(request: Request) -> Result<Request, NotSigned> {
+    match request.extensions().get::<Signed>().copied() {
+        Some(signed) => {
+            let (parts, body) = request.into_parts();
+            let body = signed.read(body).await?;
+            Ok(Request::from_parts(parts, body.into()))
+        }
+        None => Ok(request),
+    }
+}
+
+fn not_signed(error: &NotSigned) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, error.to_string())
 }
 
 async fn answer(request: Request, next: Next) -> Response {

@@ -6,20 +6,20 @@ use axum::response::{IntoResponse, Response};
 use super::access::{Caller, Role};
 use super::percent;
 use super::problem::Problem;
-use crate::cluster::ClusterToken;
+use crate::cluster::SIGNED;
 
 /// Says that a worker forwarded the request: the generation at which it believes that the asked worker took the shard, and for
 /// how many milliseconds it may wait.
 const HOP: HeaderName = HeaderName::from_static("marlowe-hop");
-
-/// The token of a forwarded request. `Authorization` is the user's own.
-const TOKEN: HeaderName = HeaderName::from_static("marlowe-cluster-token");
 
 /// Who sent a forwarded request, as the worker knows that forwarded it: its role, and its name if it has one.
 const CALLER: HeaderName = HeaderName::from_static("marlowe-caller");
 
 /// Says that a 421 is a worker's and not a handler's.
 const MISDIRECTED: HeaderName = HeaderName::from_static("marlowe-misdirected");
+
+/// Headers that a worker says to another.
+const OF_THE_HOP: [HeaderName; 3] = [HOP, CALLER, SIGNED];
 
 /// Headers that are about one connection only.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
@@ -41,13 +41,14 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// The hop that a request has made, if any. Where workers share a token, only one that says it is believed.
-    pub(crate) fn of(headers: &HeaderMap, token: Option<&ClusterToken>) -> Result<Option<Self>, Problem> {
+    /// Returns the hop that a request has made, if any. Where workers share a token, only a [signed](crate::cluster::Signed) one
+    /// `is_believed`.
+    pub(crate) fn of(headers: &HeaderMap, is_believed: bool) -> Result<Option<Self>, Problem> {
         let Some(hop) = headers.get(&HOP) else { return Ok(None) };
-        if token.is_some_and(|token| !token.is_in(headers.get(&TOKEN))) {
+        if !is_believed {
             return Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
-                "only workers that share the cluster token may forward requests; leave out the header marlowe-hop",
+                "only workers that share the cluster token may forward requests, and sign them; leave out the header marlowe-hop",
             ));
         }
         let read = || {
@@ -59,24 +60,17 @@ impl Hop {
     }
 
     /// Marks a request as forwarded.
-    pub(crate) fn say(self, headers: &mut HeaderMap, token: Option<&ClusterToken>) {
+    pub(crate) fn say(self, headers: &mut HeaderMap) {
         let hop = format!("{} {}", self.generation, self.wait.as_millis());
         // Digits and a blank fit into a header.
         if let Ok(hop) = HeaderValue::from_str(&hop) {
             headers.insert(HOP, hop);
         }
-        if let Some(bearer) = token.and_then(ClusterToken::bearer) {
-            headers.insert(TOKEN, bearer);
-        }
     }
 }
 
-/// Whether a request says the workers' secret, and so was forwarded by one of them.
-pub(crate) fn says(headers: &HeaderMap, token: &ClusterToken) -> bool {
-    headers.contains_key(&HOP) && token.is_in(headers.get(&TOKEN))
-}
-
-/// Returns who sent a request, as the worker says that forwarded it. Only who [says](says) the secret is to be believed.
+/// Returns who sent a request, as the worker says that forwarded it. Only a [signed](crate::cluster::Signed) one is to be
+/// believed.
 pub(crate) fn caller(headers: &HeaderMap) -> Option<Caller> {
     let said = headers.get(&CALLER)?.to_str().ok()?;
     let (role, name) = said.split_once(' ').map_or((said, None), |(role, name)| (role, Some(name)));
@@ -104,9 +98,9 @@ pub(crate) fn say_caller(headers: &mut HeaderMap, caller: &Caller) {
 
 /// Takes the marks of the hop from a request that is answered here.
 pub(crate) fn forget(headers: &mut HeaderMap) {
-    headers.remove(&HOP);
-    headers.remove(&TOKEN);
-    headers.remove(&CALLER);
+    for name in OF_THE_HOP {
+        headers.remove(name);
+    }
 }
 
 /// What of a message's headers goes on to the next connection.
@@ -119,7 +113,40 @@ pub(crate) fn headers(headers: &HeaderMap) -> HeaderMap {
         .filter_map(|name| name.trim().parse().ok())
         .collect();
     let mut kept = headers.clone();
-    for name in OF_THE_CONNECTION.iter().chain(&named).chain([&HOP, &TOKEN, &CALLER]) {
+    for name in OF_THE_CONNECTION.iter().chain(&named).chain(&OF_THE_HOP) {
+        kept.remove(name);
+    }
+    kept
+}
+
+/// Headers that say what is asked for, and not who asks: a worker that shares no token forwards no others.
+const HARMLESS: [HeaderName; 17] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::ORIGIN,
+    header::RANGE,
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-site"),
+];
+
+/// Returns what of a request's headers goes on to a worker that nobody vouches for: whoever can write to the topic of workers could be
+/// it. Beside what is harmless these are the ones that the program `named`.
+pub(crate) fn harmless(headers: &HeaderMap, named: &[HeaderName]) -> HeaderMap {
+    let mut kept = self::headers(headers);
+    let others: Vec<HeaderName> =
+        kept.keys().filter(|name| !HARMLESS.contains(name) && !named.contains(name)).cloned().collect();
+    for name in others {
         kept.remove(name);
     }
     kept
@@ -170,18 +197,34 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_is_believed_where_the_token_is_said() {
+    fn what_tells_of_the_user_stays_where_no_token_is_shared() {
+        let all = map(&[
+            ("host", "h"),
+            ("accept", "text/html"),
+            ("content-type", "text/plain"),
+            ("authorization", "Bearer mine"),
+            ("cookie", "a=b"),
+            ("x-tenant", "1"),
+            ("x-tenant", "2"),
+            ("x-other", "3"),
+            ("te", "trailers"),
+        ]);
+        let must = [("host", "h"), ("accept", "text/html"), ("content-type", "text/plain")];
+        assert_eq!(harmless(&all, &[]), map(&must));
+        let named = [HeaderName::from_static("x-tenant"), header::TE];
+        let with_tenant = [&must[..], &[("x-tenant", "1"), ("x-tenant", "2")]].concat();
+        assert_eq!(harmless(&all, &named), map(&with_tenant), "what is of the connection stays, whoever names it");
+    }
+
+    #[test]
+    fn a_hop_and_its_caller_are_read_as_they_were_said() {
         let hop = Hop { generation: 7, wait: Duration::from_millis(1500) };
-        let (right, wrong) = (ClusterToken::from("right"), ClusterToken::from("wrong"));
         let mut said = HeaderMap::new();
-        hop.say(&mut said, Some(&right));
-        assert_eq!(Hop::of(&said, Some(&right)).unwrap(), Some(hop));
-        assert!(Hop::of(&said, Some(&wrong)).is_err());
-        assert_eq!(Hop::of(&said, None).unwrap(), Some(hop));
-        assert_eq!(Hop::of(&map(&[("authorization", "Bearer right")]), Some(&right)).unwrap(), None);
-        assert!(Hop::of(&map(&[("marlowe-hop", "1")]), None).is_err());
-        assert!(Hop::of(&map(&[("marlowe-hop", "7 1500")]), Some(&right)).is_err());
-        assert!(says(&said, &right) && !says(&said, &wrong));
+        hop.say(&mut said);
+        assert_eq!(Hop::of(&said, true).unwrap(), Some(hop));
+        assert!(Hop::of(&said, false).is_err());
+        assert_eq!(Hop::of(&map(&[("authorization", "Bearer right")]), false).unwrap(), None);
+        assert!(Hop::of(&map(&[("marlowe-hop", "1")]), true).is_err());
         assert_eq!(caller(&said), None);
         for sent in
             [Caller { role: Role::Write, name: Some("ada l\u{f6}".into()) }, Caller { role: Role::Read, name: None }]

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{OriginalUri, Request};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::Full;
 use marlowe_broker::{Partition, Partitioner};
 use tokio::time::{Instant, timeout_at};
 
 use super::access::Caller;
-use super::edge::Said;
 use super::hop::{self, Hop};
 use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
+use crate::cluster::Signed;
 use crate::codec::Key;
 use crate::limits::after;
 use crate::peer::{Lost, WAIT_AT_MOST};
@@ -33,6 +32,7 @@ pub struct OwnerOf<K> {
     partitioner: Partitioner,
     deadline: Duration,
     body_limit: usize,
+    headers: Arc<[HeaderName]>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -45,6 +45,7 @@ impl<K> Clone for OwnerOf<K> {
             partitioner: self.partitioner,
             deadline: self.deadline,
             body_limit: self.body_limit,
+            headers: self.headers.clone(),
             key: self.key,
         }
     }
@@ -80,6 +81,7 @@ impl<K: Key> OwnerOf<K> {
             partitioner: settings.partitioner,
             deadline: Duration::from_secs(10),
             body_limit: 2 << 20,
+            headers: Arc::new([]),
             key: std::marker::PhantomData,
         }
     }
@@ -98,6 +100,17 @@ impl<K: Key> OwnerOf<K> {
         self
     }
 
+    /// Forwards these headers of requests also where the workers share no [cluster token](crate::Config::cluster_token) (default:
+    /// none).
+    ///
+    /// Without a token nobody vouches for the worker that says it owns a key: whoever can write to the topic of workers could say so.
+    /// So only what says what is asked for goes there (`Accept`, `Content-Type`, `Range` and the like), and no cookie, no
+    /// `Authorization` and no header of the program's own.
+    pub fn headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.headers = names.into_iter().collect();
+        self
+    }
+
     /// A layer for routes with the key as the parameter `name` of their path:
     /// `.route("/pages/{page}", get(page)).route_layer(worker.owner_of(pages).by_path("page"))`.
     pub fn by_path(self, name: &str) -> RouteToOwner<K> {
@@ -110,7 +123,7 @@ impl<K: Key> OwnerOf<K> {
     }
 
     /// Takes a request to the worker that owns `key`, if that is in another process: method, path, query, headers and body as
-    /// they are. It is forwarded once: a worker that gets it and does not own the key says so, and the next owner is
+    /// they are; where the workers share no cluster token, only some [headers](Self::headers). It is forwarded once: a worker that gets it and does not own the key says so, and the next owner is
     /// looked for from here.
     ///
     /// The response is 503 with `Retry-After` when nobody has the key's partition open within the deadline, 502 or 504 when
@@ -122,7 +135,8 @@ impl<K: Key> OwnerOf<K> {
             0 => Partition::new(0),
             partitions => self.partitioner.partition(&topic_key, partitions),
         };
-        let routed = match Hop::of(request.headers(), self.routes.peers().token()) {
+        let is_believed = self.routes.peers().token().is_none() || request.extensions().get::<Signed>().is_some();
+        let routed = match Hop::of(request.headers(), is_believed) {
             Ok(None) => self.take_to_owner(partition, request).await,
             Ok(Some(hop)) => self.receive(partition, hop, request).await,
             Err(problem) => Err(problem.into_response()),
@@ -214,20 +228,20 @@ impl<K: Key> OwnerOf<K> {
         let unsent = |error: axum::http::Error| Lost::Unsent(error.to_string());
         let uri: Uri =
             format!("{}{path}", owner.url).parse().map_err(|error| unsent(axum::http::Error::from(error)))?;
-        let mut request = axum::http::Request::new(Full::new(body));
+        let mut request = axum::http::Request::new(body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = uri;
-        *request.headers_mut() = hop::headers(&parts.headers);
-        let token = self.routes.peers().token();
-        hop.say(request.headers_mut(), token);
-        if let Some(caller) = parts.extensions.get::<Caller>().filter(|_| token.is_some()) {
+        let peers = self.routes.peers();
+        *request.headers_mut() = match peers.token() {
+            Some(_) => hop::headers(&parts.headers),
+            None => hop::harmless(&parts.headers, &self.headers),
+        };
+        hop.say(request.headers_mut());
+        // The owner believes this worker.
+        if let Some(caller) = parts.extensions.get::<Caller>().filter(|_| peers.token().is_some()) {
             hop::say_caller(request.headers_mut(), caller);
-            // The owner believes this worker. The token stays here.
-            if parts.extensions.get::<Said>() == Some(&Said::Token) {
-                request.headers_mut().remove(header::AUTHORIZATION);
-            }
         }
-        self.routes.peers().forward(request).await
+        peers.forward(&owner.url, request).await
     }
 
     fn place(&self, partition: Partition) -> String {

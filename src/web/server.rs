@@ -13,6 +13,7 @@ use super::listener::{Listener, Socket};
 use super::routes::{RoutesOn, router};
 use super::session::Sessions;
 use super::site::Site;
+use crate::cluster::Verifier;
 use crate::config::Config;
 use crate::worker::{Join, RunError, Shared, Thread, Worker};
 
@@ -46,7 +47,7 @@ impl WebServer {
         listener: Listener,
         config: &Config,
     ) -> Result<Self, RunError> {
-        let Listener { socket, address, .. } = listener;
+        let Listener { socket, address, url } = listener;
         let hosts = match socket {
             Socket::Tcp(_) => {
                 let advertised = Advertised::parse(config.advertise.as_deref())?;
@@ -60,7 +61,7 @@ impl WebServer {
             hosts,
             access: Access::new(config),
             sessions: Sessions::new(&shared.program.app, false),
-            cluster: config.cluster_token.clone(),
+            cluster: config.cluster_token.clone().map(|token| Verifier::new(token, config.clock.clone(), url)),
             clock: config.clock.clone(),
         };
         let site = Arc::new(Site::new(shared, worker, edge));

@@ -68,6 +68,27 @@ impl Sessions {
         found.cloned()
     }
 
+    /// Takes the session out of a request: whoever answers it needs no more than to know the caller.
+    pub(super) fn forget(&self, headers: &mut HeaderMap) {
+        let others: Vec<HeaderValue> = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| match value.to_str() {
+                Ok(cookies) => {
+                    let is_other =
+                        |cookie: &&str| cookie.trim().split_once('=').is_none_or(|(name, _)| name != self.cookie);
+                    let others: Vec<&str> = cookies.split(';').map(str::trim).filter(is_other).collect();
+                    HeaderValue::from_str(&others.join("; ")).ok().filter(|others| !others.is_empty())
+                }
+                Err(_) => Some(value.clone()),
+            })
+            .collect();
+        headers.remove(header::COOKIE);
+        for cookies in others {
+            headers.append(header::COOKIE, cookies);
+        }
+    }
+
     /// What a session's signature is made from.
     fn signature(&self, token: &WebToken, until: i64) -> Option<Hmac<Sha256>> {
         let mut signature = Hmac::<Sha256>::new_from_slice(token.secret()).ok()?;
@@ -109,6 +130,10 @@ mod tests {
         assert_eq!(caller(&right, &format!("a=b; {cookie}; c=d"), after(12 * 3600 - 1)), Some(ada));
         assert_eq!(caller(&right, &cookie, after(12 * 3600)), None, "it has ended");
         assert_eq!(caller(&access(WebToken::read("other")), &cookie, now), None, "the token is gone");
+        let mut forgotten = headers(&format!("a=b; {cookie}; c=d"));
+        forgotten.append(header::COOKIE, HeaderValue::from_str(&cookie).unwrap());
+        sessions.forget(&mut forgotten);
+        assert_eq!(forgotten, headers("a=b; c=d"));
         // Its end is signed.
         let (name, session) = cookie.split_once('=').unwrap();
         let (until, signature) = session.split_once('.').unwrap();

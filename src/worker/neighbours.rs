@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 
 use super::RunError;
 use super::thread::{Join, Thread, Threads};
-use crate::cluster::{ClusterToken, Directory, follow};
+use crate::cluster::{Directory, Signer, follow};
 use crate::peer::Peers;
 use crate::program::Program;
 use crate::table::{OpenSlices, Routes};
@@ -25,7 +25,7 @@ impl Neighbours {
         topology: &Topology,
         broker: SharedBroker,
         clock: Arc<dyn Clock>,
-        token: Option<ClusterToken>,
+        signer: Option<Signer>,
         threads: &Threads,
     ) -> Result<(Arc<Routes>, Self), RunError> {
         let slices = Arc::new(OpenSlices::default());
@@ -38,8 +38,9 @@ impl Neighbours {
             doing: "start thread cluster".into(),
             reason: "it ended at once".into(),
         })?;
-        let routes =
-            Arc::new(Routes::new(slices, directory.clone(), Peers::new(runtime, &threads.surroundings, token.clone())));
+        let token = signer.as_ref().map(|signer| signer.token.clone());
+        let peers = Peers::new(runtime, &threads.surroundings, signer);
+        let routes = Arc::new(Routes::new(slices, directory.clone(), peers));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
         thread.run(move || follow(broker, topic, directory, clock, token));
         thread.run(move || yielding);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use marlowe::axum::extract::{Path, Request, State};
-use marlowe::axum::http::{HeaderMap, StatusCode};
+use marlowe::axum::http::{HeaderMap, HeaderName, StatusCode};
 use marlowe::axum::response::{IntoResponse, Response};
 use marlowe::axum::routing::{any, get};
 use marlowe::axum::{Json, Router};
@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::program::{Program, crash_an_owner, owners, program, settle};
 use crate::scene::{Cluster, TestResult, client, drain, eventually, start, stop};
+use crate::signature::Signature;
+
+const TENANT: HeaderName = HeaderName::from_static("x-tenant");
 
 #[derive(Clone)]
 struct Here {
@@ -75,6 +78,7 @@ fn routes(program: &mut Program) {
             .route("/hasty/{page}", get(row).route_layer(hasty.by_path("page")))
             .route("/query", any(echo).layer(to_owner.clone().by_query("page")))
             .route("/teapot/{key}", any(teapot).layer(to_owner.clone().by_path("key")))
+            .route("/tenant/{key}", any(echo).layer(to_owner.clone().headers([TENANT]).by_path("key")))
             .route("/small/{key}", any(echo).layer(to_owner.clone().body_limit(10).by_path("key")))
             .route("/mistaken/{key}", any(echo).layer(to_owner.by_path("page")))
             .route("/by-hand", get(by_hand))
@@ -100,7 +104,7 @@ fn worker(client: &Client) -> String {
 #[tokio::test]
 async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as_it_was() -> TestResult {
     let cluster = Cluster::new().await;
-    let mut processes = processes(3, "forward", cluster.calm()).await;
+    let mut processes = processes(3, "forward", cluster.calm().cluster_token("sesame")).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
     for number in 0..12 {
         let path = format!("/echo/page%2F{number}%20x/more?a=1&b=%26&a=2");
@@ -154,6 +158,38 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
     Ok(())
 }
 
+/// Without a token nobody vouches for the worker that says it is the owner.
+#[tokio::test]
+async fn where_no_token_is_shared_a_forwarded_request_carries_only_what_it_must() -> TestResult {
+    let cluster = Cluster::new().await;
+    let processes = processes(2, "sparing", cluster.calm()).await;
+    let clients: Vec<_> = processes.iter().map(client).collect();
+    let owner = clients[0].get("/echo/k/more").expect(200)["worker"].clone();
+    let at = usize::from(worker(&clients[0]) != owner);
+    let headers = [
+        ("authorization", "Bearer mine"),
+        ("cookie", "a=b"),
+        ("x-tenant", "7"),
+        ("x-other", "8"),
+        ("accept-language", "de"),
+        ("content-type", "text/x-own"),
+    ];
+    let said = |number: usize, path: &str| -> Vec<&str> {
+        let answer = clients[number].ask("PUT", path, &headers, "body").expect(200);
+        assert_eq!((&answer["worker"], &answer["body"]), (&owner, &json!("body")));
+        let said = answer["headers"].as_array().unwrap().clone();
+        headers.into_iter().filter(|(name, value)| said.contains(&json!([name, value]))).map(|(name, _)| name).collect()
+    };
+    let all: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+    assert_eq!(said(at, "/echo/k/more"), all, "it is not forwarded");
+    assert_eq!(said(1 - at, "/echo/k/more"), ["accept-language", "content-type"]);
+    assert_eq!(said(1 - at, "/tenant/k"), ["x-tenant", "accept-language", "content-type"]);
+    for running in processes {
+        stop(running).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestResult {
     let cluster = Cluster::new().await;
@@ -161,20 +197,28 @@ async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestRe
     let clients: Vec<_> = processes.iter().map(client).collect();
     let owner = clients[0].get("/echo/k/more").expect(200)["worker"].clone();
     let at = usize::from(worker(&clients[0]) != owner);
-    let (owner, other) = (&clients[at], &clients[1 - at]);
-    let said = [("marlowe-hop", "0 0"), ("marlowe-cluster-token", "Bearer sesame")];
-    let refused = other.ask("POST", "/echo/k/more", &said, "body");
+    let owner = &clients[at];
+    let forward = |worker: usize, number: u8, token: &str, hop: &str, callers: [&str; 2]| {
+        let [caller, signed_caller] = callers;
+        let (kind, path) = (("content-type", "text/plain"), "/echo/k/more");
+        let signed = [kind, ("marlowe-caller", signed_caller), ("marlowe-hop", hop)];
+        let signature =
+            Signature { token, method: "POST", path, headers: &signed, body: b"body", millis_ago: 0, number };
+        let signature = signature.to(&processes[worker]);
+        let said = [kind, ("marlowe-hop", hop), ("marlowe-caller", caller), ("marlowe-signed", &signature)];
+        clients[worker].ask("POST", path, &said, "body")
+    };
+    let ada = ["write ada"; 2];
+    let refused = forward(1 - at, 0, "sesame", "0 0", ada);
     refused.error(421);
     assert_eq!(refused.header("marlowe-misdirected"), "1");
-    owner.ask("POST", "/echo/k/more", &said, "body").expect(200);
+    forward(at, 0, "sesame", "0 0", ada).expect(200);
+    assert!(forward(at, 0, "sesame", "0 0", ada).error(401).contains("sent before"));
     // One that took the shard earlier than the asker knows of has lost it.
     let newer = format!("{} 0", u64::MAX);
-    let said = [("marlowe-hop", newer.as_str()), ("marlowe-cluster-token", "Bearer sesame")];
-    owner.ask("POST", "/echo/k/more", &said, "body").error(421);
-    for token in ["Bearer sesam", "sesame"] {
-        let said = [("marlowe-hop", "0 0"), ("marlowe-cluster-token", token)];
-        assert!(owner.ask("POST", "/echo/k/more", &said, "body").error(401).contains("cluster token"));
-    }
+    forward(at, 1, "sesame", &newer, ada).error(421);
+    assert!(forward(at, 2, "sesam", "0 0", ada).error(401).contains("--cluster-token"));
+    assert!(forward(at, 2, "sesame", "0 0", ["write ada", "read ada"]).error(401).contains("--cluster-token"));
     assert!(owner.ask("POST", "/echo/k/more", &[("marlowe-hop", "0 0")], "body").error(401).contains("cluster token"));
     for running in processes {
         stop(running).await?;

@@ -12,6 +12,7 @@ mod moving;
 mod program;
 mod reads;
 mod scene;
+mod signature;
 mod signed_in;
 #[allow(dead_code, reason = "some of it is for the rules alone")]
 #[path = "../rules/stage.rs"]

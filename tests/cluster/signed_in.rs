@@ -66,7 +66,7 @@ async fn users_say_their_token_to_one_worker_and_workers_theirs_to_each_other() 
     // A user's token is none of the workers', nor the other way round.
     for number in [0, 1] {
         assert_eq!(
-            clients[number].send_with("/cluster/v1/read", Some(("authorization", "Bearer open-sesame")), b"x").status,
+            clients[number].send_with("/cluster/v1/read", &[("authorization", "Bearer open-sesame")], b"x").status,
             401
         );
         assert_eq!(ask(number, "between-us", "GET", "/tables").status, 401);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use marlowe::{Timestamp, ViewError};
+use marlowe::{Running, Timestamp, ViewError};
 use marlowe_broker::{Header, NewRecord, Partition, TopicPartition};
 
 use crate::program::{PARTITIONS, program, settle};
 use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
+use crate::signature::Signature;
 use crate::web::how_many;
 
 const READ: &str = "/cluster/v1/read";
@@ -22,15 +23,46 @@ async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> Tes
             assert_eq!(view.get(number).await?, None);
         }
     }
-    for client in processes.iter().map(client) {
+    for (at, running) in processes.iter().enumerate() {
+        let client = client(running);
         let question = how_many("squares", 0, 0);
-        for header in [None, Some("Bearer sesam"), Some("Bearer sesame2"), Some("Basic sesame"), Some("sesame")] {
-            let refused = client.send_with(READ, header.map(|value| ("authorization", value)), &question);
-            assert!(refused.error(401).contains("cluster token"), "{header:?}: {}", refused.text);
-            assert_eq!(refused.header("www-authenticate"), "Bearer");
+        let refused = |headers: &[(&str, &str)], body: &[u8], reason: &str| {
+            let refused = client.send_with(READ, headers, body);
+            assert!(refused.error(401).contains(reason), "{headers:?}: {}", refused.text);
+        };
+        refused(&[], &question, "cluster token");
+        refused(&[("authorization", "Bearer sesame")], &question, "cluster token");
+        let right = Signature {
+            token: "sesame",
+            method: "POST",
+            path: READ,
+            headers: &[],
+            body: &question,
+            millis_ago: 0,
+            number: 0,
+        };
+        let says = |signature: Signature<'_>, of: &Running| ("marlowe-signed", signature.to(of));
+        let wrong: [(Signature<'_>, &Running, &str); 7] = [
+            (Signature { token: "sesam", ..right }, running, "--cluster-token"),
+            (Signature { method: "GET", ..right }, running, "--cluster-token"),
+            (Signature { path: "/cluster/v1", ..right }, running, "--cluster-token"),
+            (Signature { headers: &[("marlowe-hop", "0 0")], ..right }, running, "--cluster-token"),
+            (right, &processes[1 - at], "for another worker"),
+            (Signature { millis_ago: 60_000, ..right }, running, "clocks"),
+            (Signature { millis_ago: -60_000, ..right }, running, "clocks"),
+        ];
+        for (signature, of, reason) in wrong {
+            let (name, value) = says(signature, of);
+            refused(&[(name, &value)], &question, reason);
         }
-        let answer = client.send_with(READ, Some(("authorization", "Bearer sesame")), &question);
+        let (name, value) = says(right, running);
+        let answer = client.send_with(READ, &[(name, &value)], &question);
         assert!([200, 421].contains(&answer.status), "{}", answer.text);
+        // Whoever overheard it gets nothing by it.
+        refused(&[(name, &value)], &question, "sent before");
+        let (name, value) = says(Signature { number: 1, ..right }, running);
+        refused(&[(name, &value)], &how_many("squares", 1, 0), "body is not the one");
+        refused(&[(name, "")], &question, "not understood");
         // What everyone may ask stays so.
         client.get("/tables/squares?limit=1").expect(200);
         assert!(!client.get("/").text.contains("sesame") && !client.get("/metrics").text.contains("sesame"));

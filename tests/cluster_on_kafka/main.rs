@@ -23,6 +23,8 @@ mod reads;
 mod room;
 #[path = "../cluster/scene.rs"]
 mod scene;
+#[path = "../cluster/signature.rs"]
+mod signature;
 #[allow(dead_code, reason = "some of it is for the rules alone")]
 #[path = "../rules_on_kafka/stage.rs"]
 mod stage;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use marlowe::axum::http::HeaderMap;
 use marlowe::axum::{Router, routing::get};
 use marlowe::{Caller, Config, Running, WebToken};
 
@@ -20,7 +21,12 @@ fn who() -> Program {
     let mut program = program();
     program.app.web(|_| {
         let who = async |caller: Caller| format!("{:?} {}", caller.role, caller.name.as_deref().unwrap_or("nobody"));
-        Router::new().route("/who", get(who).post(who))
+        let secrets = async |headers: HeaderMap| {
+            let said =
+                |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("none").to_owned();
+            format!("{}, {}", said("authorization"), said("cookie"))
+        };
+        Router::new().route("/who", get(who).post(who)).route("/secrets", get(secrets))
     });
     program
 }
@@ -61,8 +67,9 @@ async fn a_request_needs_a_token_whose_role_suffices() -> TestResult {
     assert_eq!(with(&client, "look-around", "GET", "/tables/pages/home").expect(200)["value"], 1);
     assert_eq!(with(&client, "open-sesame", "GET", "/who").text, "Write ada");
     assert_eq!(with(&client, "look-around", "GET", "/who").text, "Read nobody");
+    assert_eq!(with(&client, "look-around", "GET", "/secrets").text, "none, none");
     // Nobody says for whom a worker forwards but a worker.
-    let forged = [("marlowe-hop", "1 1"), ("marlowe-caller", "write root"), ("marlowe-cluster-token", "Bearer x")];
+    let forged = [("marlowe-hop", "1 1"), ("marlowe-caller", "write root"), ("marlowe-signed", "0 x 0 x x")];
     client.ask("GET", "/who", &forged, "").error(401);
     client.send("/cluster/v1/read", b"x").error(401);
     running.stop().await?;
@@ -73,6 +80,7 @@ async fn a_request_needs_a_token_whose_role_suffices() -> TestResult {
 async fn without_tokens_everyone_may_change_unless_nobody_may() -> TestResult {
     let (running, client) = start(who(), Config::default()).await?;
     assert_eq!(client.get("/who").text, "Write nobody");
+    assert_eq!(with(&client, "its-own", "GET", "/secrets").text, "Bearer its-own, none");
     assert_eq!(client.get("/login").status, 404, "the path is the program's");
     running.stop().await?;
     for config in [Config::default().web_read_only(), tokens().web_read_only()] {
@@ -115,6 +123,7 @@ async fn a_browser_logs_in_and_out() -> TestResult {
     assert!(said.contains("; HttpOnly; SameSite=Strict") && !said.contains("sesame"), "{said}");
     let cookie = said.split(';').next().unwrap_or_default();
     assert_eq!(browser("GET", "/who", cookie, "").text, "Write ada");
+    assert_eq!(browser("GET", "/secrets", &format!("{cookie}; own=1"), "").text, "none, own=1");
     let index = browser("GET", "/", cookie, "");
     assert!(index.status == 200 && index.text.contains("action=\"/logout\""), "{}", index.text);
     assert_eq!(browser("POST", "/tables/pages/home", cookie, "1").status, 202);

@@ -60,15 +60,15 @@ impl Client {
     /// Posts bytes that are no text.
     #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn send(&self, path: &str, body: &[u8]) -> Answer {
-        self.send_with(path, None, body)
+        self.send_with(path, &[], body)
     }
 
-    /// The same, with a header.
+    /// Posts bytes that are no text, with headers.
     #[allow(dead_code, reason = "not every test that has this client does")]
-    pub(crate) fn send_with(&self, path: &str, header: Option<(&str, &str)>, body: &[u8]) -> Answer {
+    pub(crate) fn send_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = self.agent.post(format!("http://{}{path}", self.address));
-        if let Some((name, value)) = header {
-            request = request.header(name, value);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let answer = request.send(body);
         Answer::read(answer.unwrap_or_else(|error| panic!("POST {path}: {error}")))

@@ -1,0 +1,48 @@
+//! The signature of a request between workers, made here as it is described and not by what makes it in the library.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use marlowe::Running;
+use marlowe_broker::{Clock, SystemClock};
+use sha2::{Digest, Sha256};
+
+/// A request that somebody signs.
+#[derive(Clone, Copy)]
+pub(crate) struct Signature<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// What is signed of the headers, by name.
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: &'a [u8],
+    /// How many milliseconds ago it was signed.
+    pub(crate) millis_ago: i64,
+    /// Which of the requests that are the same in all else.
+    pub(crate) number: u8,
+}
+
+impl Signature<'_> {
+    /// Returns the header `marlowe-signed` of the request to a worker.
+    pub(crate) fn to(&self, running: &Running) -> String {
+        let url = format!("http://{}", running.web_addresses()[0]);
+        let now = SystemClock.now().millis();
+        let stamp = format!(
+            "{} {} {} {}",
+            now - self.millis_ago,
+            BASE64.encode([self.number; 16]),
+            self.body.len(),
+            BASE64.encode(Sha256::digest(self.body))
+        );
+        let mut parts = vec!["marlowe request", &url, self.method, self.path, &stamp];
+        for (name, value) in self.headers {
+            parts.extend([name, value]);
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.token.as_bytes()).unwrap();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        format!("{stamp} {}", BASE64.encode(mac.finalize().into_bytes()))
+    }
+}
