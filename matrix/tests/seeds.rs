@@ -96,6 +96,24 @@ fn shapes_that_failed_once() {
         has_failures: true,
         ..calm
     });
+    // Nobody knew whether the dead letter of a refused event was committed. It was, and the next event was condemned instead.
+    run(&Shape {
+        seed: 12987,
+        workers: 5,
+        on_disk: true,
+        faults: FaultKind::All,
+        partitions: 1,
+        standbys: 1,
+        commit_interval: Duration::from_millis(100),
+        keys: 1,
+        events: 238,
+        reading: Reading::Stream,
+        has_second_agent: true,
+        has_partition_timer: false,
+        has_timers: true,
+        has_failures: true,
+        ..calm
+    });
     // A worker that was taken for dead was asked again, once its successor had given the shard back.
     run(&Shape {
         seed: 36703,

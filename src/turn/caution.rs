@@ -116,9 +116,14 @@ impl Caution {
                 next.checks = Some(Instant::now() + CHECKED_FOR);
                 return next;
             }
+            Fault::Elsewhere => {
+                // The commit may have happened, and the next work may be another. Whatever is at fault is found again.
+                next.condemned = None;
+                return next;
+            }
             // One that the check lets through is found as one that the broker refuses.
             Fault::Unwritable(reason) | Fault::Refused(reason) if failed.units > 0 => reason,
-            Fault::Elsewhere | Fault::Unwritable(_) | Fault::Refused(_) => return next,
+            Fault::Unwritable(_) | Fault::Refused(_) => return next,
         };
         next.until = until.collect();
         next.refused = refused;
@@ -213,6 +218,20 @@ mod tests {
         caution.condemned = None;
         caution.committed(&at(1000));
         assert!(caution.is_none());
+    }
+
+    /// The commit with the condemned event's failure may have happened: then the next event is an innocent one.
+    #[test]
+    fn nobody_is_condemned_after_a_commit_of_which_nothing_is_known() {
+        let refused = Fault::Refused("no".into());
+        let looking = Caution { quota: Some(1), until: at(200), refused: at(200), ..Caution::default() };
+        let condemned = looking.after(&refused, failed(1, &[0]), at(99));
+        assert!(condemned.condemned.is_some());
+        let unknown = condemned.after(&Fault::Elsewhere, failed(1, &[0]), at(100));
+        assert!(unknown.condemned.is_none());
+        assert_eq!(unknown.quota, Some(1), "it is looked for again");
+        // What another shard's record was refused for says nothing of this one's.
+        assert!(condemned.after(&refused, failed(0, &[]), at(99)).condemned.is_some());
     }
 
     #[test]
