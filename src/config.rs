@@ -8,6 +8,7 @@ use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 use crate::cluster::{ClusterToken, Signer};
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::surroundings::Surroundings;
+use crate::tls::{Tls, WebTls};
 use crate::web::{Access, WebLimits, WebToken};
 use crate::worker::{RunError, TombstoneRetention, TopicSettings};
 
@@ -95,6 +96,9 @@ pub struct Config {
     /// A secret that all workers of the app share (default: none). Workers then sign what they ask each other, and answer only what
     /// is signed so; the secret itself never travels. Their clocks may differ by 30 s.
     pub cluster_token: Option<ClusterToken>,
+    /// The certificates of the web server, and those of other workers that are trusted (default: none; the web server speaks plain
+    /// HTTP).
+    pub web_tls: Option<WebTls>,
     /// How many workers stand by for each shard (default: 0). A standby follows the tables of a shard that another worker owns,
     /// so that it can take the shard over at once, and answers [reads](crate::TableView::stale_within) that may be a little
     /// stale. To be the same for all workers of the app.
@@ -149,6 +153,7 @@ impl Default for Config {
             instance: None,
             advertise: None,
             cluster_token: None,
+            web_tls: None,
             standby_replicas: 0,
             tombstone_retention: TombstoneRetention::DEFAULT,
             clock: Arc::new(SystemClock),
@@ -243,6 +248,11 @@ impl Config {
     pub(crate) fn signer(&self) -> Option<Signer> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         self.cluster_token.clone().map(|token| Signer { token, clock, entropy })
+    }
+
+    /// Reads the certificates, where there are to be any.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<Tls>>, RunError> {
+        self.web_tls.as_ref().map(Tls::load).transpose()
     }
 
     /// That the secret can be said.
@@ -386,6 +396,12 @@ impl Config {
     /// Has so many workers stand by for each shard; see [`standby_replicas`](Self::standby_replicas).
     pub fn standby_replicas(mut self, replicas: usize) -> Self {
         self.standby_replicas = replicas;
+        self
+    }
+
+    /// Speaks HTTPS; see [`web_tls`](Self::web_tls).
+    pub fn web_tls(mut self, tls: WebTls) -> Self {
+        self.web_tls = Some(tls);
         self
     }
 

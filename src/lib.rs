@@ -133,6 +133,7 @@ pub mod sim;
 mod surroundings;
 mod table;
 mod timer;
+mod tls;
 mod topic;
 mod topology;
 mod turn;
@@ -168,6 +169,7 @@ pub use table::{
     Read, SliceIter, Table, TableKind, TableSlice, TableView, UndecodableRow, UndecodableRows, View, ViewError,
 };
 pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter, TaskBuilder, TimerBuilder};
+pub use tls::WebTls;
 pub use topic::{IntoStream, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
 pub use topology::{TopologyDescription, TopologyError};
 pub use web::{Caller, Forwarded, OwnerOf, Role, RouteToOwner, RoutedToOwner, WebLimits, WebState, WebToken};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::client::{AskCounters, Asker, ClientProducer};
 use crate::config::Config;
+use crate::peer::PeerSecurity;
 use crate::running::open_broker;
 use crate::scope::{ClientWith, WorkerScope};
 use crate::worker::{Failures, Join, Neighbours, RunError, Thread, Threads, prepare_topics};
@@ -59,22 +60,24 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// Connects to the broker that `config` says, and looks up the topics of `app` there; those that are not there yet are
-    /// created. Of the settings only the broker, the data folder, the cluster token, the clock and the entropy matter.
+    /// created. Of the settings only the broker, the data folder, the cluster token, TLS, the clock and the entropy matter.
     ///
     /// # Errors
     /// When the app cannot run as declared, or its broker cannot be reached; the embedded broker in a folder is one
     /// process's.
     pub async fn connect(app: &App, config: Config) -> Result<Self, RunError> {
         config.check_token()?;
+        let tls = config.tls()?;
         let program = &app.program;
         let broker = open_broker(&program.app, &config).await?;
         let topology = prepare_topics(program, &*broker, &*config.clock, config.topic_settings()).await?;
         let name: Arc<str> = format!("client-{:08x}", config.entropy.next() as u32).into();
-        let (clock, signer) = (config.clock.clone(), config.signer());
+        let clock = config.clock.clone();
+        let security = PeerSecurity { signer: config.signer(), tls };
         // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
         let (failures, _) = Failures::new();
         let threads = Threads { surroundings: config.surroundings.clone(), failures };
-        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, signer, &threads);
+        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
         let (routes, neighbours) = met.await?;
         let (thread, join) = threads.start(&name)?;
         let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::data_folder::DataFolder;
+use crate::peer::PeerSecurity;
 use crate::program::Program;
 use crate::scope::WorkerWith;
 use crate::watch;
@@ -120,7 +121,8 @@ impl Running {
         if let Some(error) = program.worker_timers.iter().find_map(|timer| timer.never_runs(config.clock.now())) {
             return Err(error.into());
         }
-        let mut listeners = Listeners::bind(config)?;
+        let tls = config.tls()?;
+        let mut listeners = Listeners::bind(config, tls.as_deref())?;
         let broker = open_broker_or_set_aside(&program.app, config).await?;
         let topology = prepare_topics(&program, &*broker, &*config.clock, config.topic_settings()).await?;
         let topology = Arc::new(topology);
@@ -133,11 +135,12 @@ impl Running {
             None => (None, Logs::default()),
         };
         let process = format!("{:08x}", config.entropy.next() as u32).into();
-        let (clock, signer) = (config.clock.clone(), config.signer());
+        let clock = config.clock.clone();
+        let security = PeerSecurity { signer: config.signer(), tls: tls.clone() };
         let (failures, failed) = Failures::new();
         let threads = Threads { surroundings: config.surroundings.clone(), failures };
         let (routes, neighbours) =
-            Neighbours::meet(process, &program, &topology, broker.clone(), clock, signer, &threads).await?;
+            Neighbours::meet(process, &program, &topology, broker.clone(), clock, security, &threads).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
@@ -181,7 +184,7 @@ impl Running {
             };
             let worker = Worker::start(&shared, settings).await?;
             if let Some(listener) = listener {
-                web.push(WebServer::start(&shared, &worker, listener, config)?);
+                web.push(WebServer::start(&shared, &worker, listener, config, tls.clone())?);
             }
             workers.push(worker);
         }

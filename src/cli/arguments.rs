@@ -1,5 +1,6 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -8,8 +9,10 @@ use clap_complete::Shell;
 use super::broker::BrokerOptions;
 use super::cluster::ClusterOptions;
 use super::error::CliError;
+use super::tls::TlsOptions;
 use super::web::WebOptions;
 use crate::config::Config;
+use crate::tls::Tls;
 use crate::web::{Role, WebToken};
 
 /// What may stand on a program's command line.
@@ -56,6 +59,8 @@ pub(crate) struct GlobalOptions {
     /// A file of such tokens, with lines of `read TOKEN` and `write TOKEN`, and a name after it if it is to have one
     #[arg(long, global = true, env = "MARLOWE_WEB_TOKENS", value_name = "FILE")]
     pub(crate) web_tokens: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
     /// What is logged: error, warn, info, debug, trace or off, or a filter as in RUST_LOG [default: RUST_LOG, or info]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -257,10 +262,12 @@ pub(crate) enum Web {
 }
 
 /// A running worker, as commands ask it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct AskedAt {
     pub(crate) web: Web,
     pub(crate) token: Option<WebToken>,
+    /// What it may show, where it is to speak HTTPS.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 fn web(text: &str) -> Result<Web, String> {
@@ -313,7 +320,8 @@ impl GlobalOptions {
     pub(crate) fn asked(&self) -> Result<AskedAt, CliError> {
         let tokens = self.tokens()?;
         let token = tokens.iter().find(|token| token.role() == Role::Write).or(tokens.first()).cloned();
-        Ok(AskedAt { web: self.web, token })
+        let tls = self.tls.of_a_command().as_ref().map(Tls::load).transpose()?;
+        Ok(AskedAt { web: self.web, token, tls })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::{BrokerChoice, Config};
 use crate::plain::plain;
 use crate::program::Guarantee;
 use crate::running::Running;
+use crate::tls::WebTls;
 
 /// What a worker says when it starts.
 #[derive(Clone, Debug, Serialize)]
@@ -22,6 +23,8 @@ pub(crate) struct Banner {
     instance: Option<String>,
     data_dir: Option<String>,
     web: Vec<SocketAddr>,
+    #[serde(skip)]
+    scheme: &'static str,
     workers: usize,
     lanes: usize,
     guarantee: Guarantee,
@@ -40,6 +43,7 @@ impl Banner {
             instance: config.instance_name().map(str::to_owned),
             data_dir: config.data_dir.as_ref().map(|folder| folder.display().to_string()),
             web: running.web_addresses(),
+            scheme: if config.web_tls.as_ref().is_some_and(WebTls::serves) { "https" } else { "http" },
             workers: running.workers.len(),
             lanes: config.lanes_per_worker(),
             guarantee: running.shared.program.guarantee,
@@ -49,7 +53,7 @@ impl Banner {
 
     pub(crate) fn text(&self, console: &Console) -> String {
         let version = self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        let web: Vec<String> = self.web.iter().map(|address| format!("http://{address}")).collect();
+        let web: Vec<String> = self.web.iter().map(|address| format!("{}://{address}", self.scheme)).collect();
         let lanes = if self.lanes == 1 { "1 lane".to_owned() } else { format!("{} lanes", self.lanes) };
         let each = if self.workers == 1 { "" } else { " each" };
         let workers = format!("{}, with {lanes}{each}", self.workers);

@@ -1,30 +1,40 @@
+//! A running worker, as commands ask it.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http::{Request, StatusCode, header, request};
+use http_body_util::{BodyExt, Full, Limited};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::arguments::{AskedAt, Web};
+use crate::peer::{HttpClient, Lost};
 use crate::web::WebToken;
+use crate::worker::RunError;
 
 /// How long a running worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// The largest answer that is read: a page of rows has up to 16 MiB, or one row.
-const LARGEST_ANSWER: u64 = 64 << 20;
+const LARGEST_ANSWER: usize = 64 << 20;
 
 /// Why a running worker did not answer as it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Nobody answers.
-    #[error("no worker answers at {address}: start one, or say with --web where it is")]
+    #[error("no worker answers at {address}: start one, or say with --web where it is ({reason})")]
     NoAnswer {
         /// Where.
         address: SocketAddr,
         /// What was seen.
-        source: Box<ureq::Error>,
+        reason: String,
     },
+    /// It cannot be asked.
+    #[error(transparent)]
+    Client(#[from] Box<RunError>),
     /// There is nobody to ask.
     #[error("this asks a running worker, and `--web off` says that there is none: give its HOST:PORT")]
     Off,
@@ -69,47 +79,40 @@ pub(crate) enum ClientError {
 /// A running worker of this program, over HTTP.
 pub(crate) struct RunningWorker {
     address: SocketAddr,
+    scheme: &'static str,
     token: Option<WebToken>,
-    agent: ureq::Agent,
+    client: HttpClient,
 }
 
 impl RunningWorker {
     /// Finds it, and makes sure that it runs app `app`.
-    pub(crate) fn find(at: &AskedAt, app: &str) -> Result<Self, ClientError> {
+    pub(crate) async fn find(at: &AskedAt, app: &str) -> Result<Self, ClientError> {
         let Web::At(address) = at.web else { return Err(ClientError::Off) };
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER_WITHIN))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build();
-        let worker = Self { address, token: at.token.clone(), agent: config.into() };
-        let (_, health) = worker.answer(worker.agent.get(worker.url("/healthz")).call())?;
-        match json(&health).get("app").and_then(Value::as_str) {
-            None => Err(ClientError::NoWorker { address }),
-            Some(found) if found != app => {
-                Err(ClientError::OtherApp { address, found: found.to_owned(), wanted: app.to_owned() })
+        let client = HttpClient::new(at.tls.as_ref()).map_err(Box::new)?;
+        let scheme = if at.tls.is_some() { "https" } else { "http" };
+        let worker = Self { address, scheme, token: at.token.clone(), client };
+        let (status, health) = worker.ask(Request::get(worker.url("/healthz")), Bytes::new()).await?;
+        let health = json(&health);
+        match (health.get("app").and_then(Value::as_str), health.get("error").and_then(Value::as_str)) {
+            (Some(found), _) if found == app => Ok(worker),
+            (Some(found), _) => Err(ClientError::OtherApp { address, found: found.to_owned(), wanted: app.to_owned() }),
+            (None, Some(reason)) => {
+                Err(ClientError::Refused { address, status: status.as_u16(), reason: reason.to_owned() })
             }
-            Some(_) => Ok(worker),
+            (None, None) => Err(ClientError::NoWorker { address }),
         }
     }
 
-    pub(crate) fn get(&self, path: &str) -> Result<Box<RawValue>, ClientError> {
-        let mut request = self.agent.get(self.url(path));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", token.bearer());
-        }
-        self.accept(self.answer(request.call())?)
+    pub(crate) async fn get(&self, path: &str) -> Result<Box<RawValue>, ClientError> {
+        let request = self.with_token(Request::get(self.url(path)));
+        self.accept(self.ask(request, Bytes::new()).await?)
     }
 
-    pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Box<RawValue>, ClientError> {
-        let request = self.agent.post(self.url(path)).header("content-type", "application/json");
-        let request = match &self.token {
-            Some(token) => request.header("authorization", token.bearer()),
-            None => request,
-        };
+    pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Box<RawValue>, ClientError> {
+        let request = Request::post(self.url(path)).header(header::CONTENT_TYPE, "application/json");
         // What is asked serializes: it is made of text, numbers and JSON.
-        let body = serde_json::to_string(body).unwrap_or_default();
-        self.accept(self.answer(request.send(body))?)
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.accept(self.ask(self.with_token(request), body.into()).await?)
     }
 
     /// That what answers does not answer as a worker does.
@@ -118,29 +121,39 @@ impl RunningWorker {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    fn answer(
-        &self,
-        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<(u16, Vec<u8>), ClientError> {
-        let gone = |source| ClientError::NoAnswer { address: self.address, source: Box::new(source) };
-        let mut response = response.map_err(gone)?;
-        let body = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().map_err(gone)?;
-        Ok((response.status().as_u16(), body))
+    fn with_token(&self, request: request::Builder) -> request::Builder {
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, token.bearer()),
+            None => request,
+        }
+    }
+
+    async fn ask(&self, request: request::Builder, body: Bytes) -> Result<(StatusCode, Bytes), ClientError> {
+        let gone = |reason: String| ClientError::NoAnswer { address: self.address, reason };
+        let request = request.body(Full::new(body)).map_err(|error| gone(error.to_string()))?;
+        let answered = async {
+            let response = self.client.send(request).await.map_err(Lost::reason)?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+        };
+        let late = |_| gone(format!("nothing came for {ANSWER_WITHIN:?}"));
+        tokio::time::timeout(ANSWER_WITHIN, answered).await.map_err(late)?.map_err(gone)
     }
 
     /// The answer as it came: numbers in it are not read and written again.
-    fn accept(&self, (status, body): (u16, Vec<u8>)) -> Result<Box<RawValue>, ClientError> {
-        if (200..300).contains(&status) {
+    fn accept(&self, (status, body): (StatusCode, Bytes)) -> Result<Box<RawValue>, ClientError> {
+        if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| self.is_none());
         }
         let body = json(&body);
         let reason = body.get("error").and_then(Value::as_str).map_or_else(|| body.to_string(), str::to_owned);
         match status {
-            401 => Err(ClientError::Unauthorized { address: self.address, reason }),
-            _ => Err(ClientError::Refused { address: self.address, status, reason }),
+            StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized { address: self.address, reason }),
+            _ => Err(ClientError::Refused { address: self.address, status: status.as_u16(), reason }),
         }
     }
 }

@@ -23,6 +23,7 @@ mod send;
 mod skip;
 mod stopped;
 mod store;
+mod tls;
 mod web;
 mod worker;
 
@@ -133,8 +134,10 @@ impl Invocation {
         let done = runtime.block_on(async {
             match command {
                 Command::Worker(options) => {
+                    let mut config = options.config(&global, &command_line.kafka)?;
+                    config.web_tls = global.tls.of_a_worker()?;
                     let run = worker::WorkerRun {
-                        config: options.config(&global, &command_line.kafka)?,
+                        config,
                         until: if options.drain { worker::Until::Drained } else { worker::Until::Stopped },
                         version: command_line.version,
                         program: Arc::new(program),
@@ -153,7 +156,7 @@ impl Invocation {
                 Command::Topology { format } => {
                     declared::topology(&store::topology(&program, &config).await?, format, &console);
                 }
-                Command::Table(asked) => rows::show(&program, &asked, &global.asked()?, &console)?,
+                Command::Table(asked) => rows::show(&program, &asked, &global.asked()?, &console).await?,
                 Command::Send(asked) => send::send(&program, &asked, &config, &global.asked()?, &console).await?,
                 Command::Skip(asked) => skip::skip(Arc::new(program), asked, &config, &console).await?,
                 Command::Backup { to } => backup::back_up(&program.app, &to, &config, &console)?,

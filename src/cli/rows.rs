@@ -12,17 +12,23 @@ use crate::program::Program;
 use crate::web::percent::encode;
 
 /// The command `table`: asks a running worker for rows.
-pub(crate) fn show(program: &Program, asked: &TableArguments, at: &AskedAt, console: &Console) -> Result<(), CliError> {
+pub(crate) async fn show(
+    program: &Program,
+    asked: &TableArguments,
+    at: &AskedAt,
+    console: &Console,
+) -> Result<(), CliError> {
     let Some(table) = program.table(&asked.name) else {
         let known = program.tables.iter().map(|table| table.name().clone());
         return Err(Unknown::new("table", &asked.name, known).into());
     };
-    let worker = RunningWorker::find(at, &program.app)?;
+    let worker = RunningWorker::find(at, &program.app).await?;
     let path = format!("/tables/{}", encode(table.name().as_bytes()));
-    let answer = worker.get(&match &asked.key {
+    let path = match &asked.key {
         Some(key) => format!("{path}/{}{}", encode(key.as_bytes()), asked.row_query()),
         None => format!("{path}{}", asked.page_query()),
-    })?;
+    };
+    let answer = worker.get(&path).await?;
     let (rows, next) = match &asked.key {
         Some(_) => serde_json::from_str(answer.get()).map(|row: Row| (vec![row], None)),
         None => serde_json::from_str(answer.get()).map(|page: Page| (page.rows, page.next)),

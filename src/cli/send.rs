@@ -53,10 +53,11 @@ pub(crate) async fn send(
         false => None,
     };
     let place = match opened {
-        None => ask(program, topic, &record, at).map_err(|source| CliError::Nowhere { source })?,
+        None => ask(program, topic, &record, at).await.map_err(|source| CliError::Nowhere { source })?,
         Some(Ok(broker)) => produce(program, topic, record, config, &broker).await?,
         Some(Err(in_use)) if is_in_use(&in_use) => {
-            ask(program, topic, &record, at).map_err(|source| CliError::InUse { in_use: Box::new(in_use), source })?
+            let asked = ask(program, topic, &record, at).await;
+            asked.map_err(|source| CliError::InUse { in_use: Box::new(in_use), source })?
         }
         Some(Err(error)) => return Err(error.into()),
     };
@@ -84,9 +85,14 @@ fn destination(program: &Program, to: &str) -> Result<&'static dyn AnyTopic, Cli
     topic.ok_or_else(|| Unknown::new("topic", &name, known()).into())
 }
 
-fn ask(program: &Program, topic: &dyn AnyTopic, record: &WrittenRecord, at: &AskedAt) -> Result<Place, ClientError> {
-    let worker = RunningWorker::find(at, &program.app)?;
-    let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), record)?;
+async fn ask(
+    program: &Program,
+    topic: &dyn AnyTopic,
+    record: &WrittenRecord,
+    at: &AskedAt,
+) -> Result<Place, ClientError> {
+    let worker = RunningWorker::find(at, &program.app).await?;
+    let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), record).await?;
     serde_json::from_str(answer.get()).map_err(|_| worker.is_none())
 }
 

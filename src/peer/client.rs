@@ -1,31 +1,23 @@
 use std::error::Error;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use marlowe_broker::Offset;
 use marlowe_state::SlicePosition;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::http::HttpClient;
+use super::lost::{Lost, chain};
 use super::wire::{decode_answer, encode_question};
 use super::{Answer, Asked, PeerError, READ_PATH};
 use crate::cluster::{ClusterToken, Signer};
 use crate::surroundings::Surroundings;
-
-/// How long it may take to connect to another worker.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-
-/// How long a connection that is not used is kept.
-const KEEP_IDLE: Duration = Duration::from_secs(30);
-
-/// How many connections to one worker are kept for the next questions.
-const IDLE_CONNECTIONS: usize = 16;
+use crate::tls::Tls;
+use crate::worker::RunError;
 
 /// The largest answer that is read: one of rows is smaller, unless a single row is so large.
 const MAX_ANSWER: usize = 64 << 20;
@@ -42,41 +34,36 @@ pub(crate) struct Peers {
 /// How requests travel.
 #[derive(Clone)]
 enum Wire {
-    Http(Client<HttpConnector, Full<Bytes>>),
+    Http(HttpClient),
     #[cfg(feature = "sim")]
-    Simulated(std::sync::Arc<crate::sim::Process>),
+    Simulated(Arc<crate::sim::Process>),
 }
 
 impl Wire {
-    fn new(surroundings: &Surroundings) -> Self {
+    fn new(surroundings: &Surroundings, tls: Option<&Arc<Tls>>) -> Result<Self, RunError> {
         match surroundings {
-            Surroundings::System => {
-                let mut connector = HttpConnector::new();
-                connector.set_connect_timeout(Some(CONNECT_WITHIN));
-                connector.set_nodelay(true);
-                let client = Client::builder(TokioExecutor::new())
-                    .pool_timer(TokioTimer::new())
-                    .pool_idle_timeout(KEEP_IDLE)
-                    .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                    .build(connector);
-                Self::Http(client)
-            }
+            Surroundings::System => Ok(Self::Http(HttpClient::new(tls)?)),
             #[cfg(feature = "sim")]
-            Surroundings::Simulated(process) => Self::Simulated(process.clone()),
+            Surroundings::Simulated(process) => Ok(Self::Simulated(process.clone())),
         }
     }
 
     async fn carry(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
         match self {
-            Self::Http(client) => match client.request(request).await {
-                Ok(response) => Ok(response.map(Body::new)),
-                Err(error) if error.is_connect() => Err(Lost::Unsent(chain(&error))),
-                Err(error) => Err(Lost::Unanswered(chain(&error))),
-            },
+            Self::Http(client) => client.send(request).await,
             #[cfg(feature = "sim")]
             Self::Simulated(process) => process.request(request).await,
         }
     }
+}
+
+/// What secures requests between workers.
+#[derive(Clone, Default)]
+pub(crate) struct PeerSecurity {
+    /// What signs them, where the workers share a secret.
+    pub(crate) signer: Option<Signer>,
+    /// What they go over, where the workers speak TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// What a worker says that does not answer.
@@ -106,8 +93,9 @@ impl Peers {
     }
 
     /// Keeps its connections on `runtime`, and signs what it asks if there is a secret.
-    pub(crate) fn new(runtime: Handle, surroundings: &Surroundings, signer: Option<Signer>) -> Self {
-        Self { runtime, wire: Wire::new(surroundings), signer }
+    pub(crate) fn new(runtime: Handle, surroundings: &Surroundings, security: PeerSecurity) -> Result<Self, RunError> {
+        let PeerSecurity { signer, tls } = security;
+        Ok(Self { runtime, wire: Wire::new(surroundings, tls.as_ref())?, signer })
     }
 
     fn signed(&self, url: &str, mut request: Request<Bytes>) -> Request<Full<Bytes>> {
@@ -137,23 +125,6 @@ impl Peers {
             }
             Ok(answer) => answer,
             Err(ended) => Err(PeerError::Unreachable(unfinished(&ended))),
-        }
-    }
-}
-
-/// Why a request did not get through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// It was not sent.
-    Unsent(String),
-    /// It was sent, and nobody knows whether it was obeyed.
-    Unanswered(String),
-}
-
-impl Lost {
-    fn reason(self) -> String {
-        match self {
-            Self::Unsent(reason) | Self::Unanswered(reason) => reason,
         }
     }
 }
@@ -198,15 +169,4 @@ fn unreachable(error: &(dyn Error + 'static)) -> PeerError {
 /// Why a request was not carried to its end.
 fn unfinished(ended: &tokio::task::JoinError) -> String {
     if ended.is_panic() { format!("asking panicked: {ended}") } else { "this process is stopping".to_owned() }
-}
-
-/// The whole chain of why: the client's own words are only that it failed.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 use super::connection::{Allowed, Connection, Health};
 use super::limits::WebLimits;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::worker::Spawner;
 
 /// How many connections beyond the cap may ask for the worker's health at a time.
@@ -44,6 +46,9 @@ pub(super) struct Acceptor {
     /// How many connections may be open.
     pub(super) cap: usize,
     pub(super) spawner: Spawner,
+    /// The certificates, where connections may begin with a handshake.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// One of the connections that are open; they are counted by it.
@@ -167,7 +172,14 @@ impl Acceptor {
         // Answers are small, and are not to wait for each other. A connection that is gone says so when it is read.
         let _ = stream.set_nodelay(true);
         let connection = Connection { router: self.router.clone(), limits, allowed };
-        self.spawner.spawn(connection.serve(stream, stop.subscribe()));
+        let stopping = stop.subscribe();
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = self.tls.as_ref().and_then(|tls| tls.acceptor()) {
+            let shaken = super::handshake::begin(acceptor, stream);
+            self.spawner.spawn(connection.serve_after(shaken, stopping));
+            return;
+        }
+        self.spawner.spawn(connection.serve(stream, stopping));
     }
 }
 

@@ -3,55 +3,78 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 
+use crate::tls::Tls;
 use crate::worker::RunError;
 
-/// Where the workers of a process say that others find them.
-pub(crate) enum Advertised {
+/// The host and the port that is said.
+enum Place {
     /// Where they listen.
     Bound,
     /// At this host; at this port the first one, and further ones at those that follow, or where they listen.
     At { host: String, port: Option<u16> },
 }
 
+/// Where the workers of a process say that others find them.
+pub(crate) struct Advertised {
+    scheme: &'static str,
+    place: Place,
+}
+
 impl Advertised {
-    /// Reads `http://HOST[:PORT]`.
-    pub(crate) fn parse(url: Option<&str>) -> Result<Self, RunError> {
-        let Some(url) = url else { return Ok(Self::Bound) };
+    /// Reads `http://HOST[:PORT]`, or `https://HOST[:PORT]` where the workers speak TLS.
+    pub(crate) fn parse(url: Option<&str>, tls: Option<&Tls>) -> Result<Self, RunError> {
+        let serves = tls.is_some_and(Tls::serves);
+        let Some(url) = url else {
+            return Ok(Self { scheme: if serves { "https" } else { "http" }, place: Place::Bound });
+        };
         let refused = |reason: &str| {
+            let scheme = if serves { "https" } else { "http" };
             RunError::Settings(format!(
-                "`{url}` is not where other workers can find this one: {reason}; write http://HOST:PORT"
+                "`{url}` is not where other workers can find this one: {reason}; write {scheme}://HOST:PORT"
             ))
         };
         let uri: Uri = url.parse().map_err(|_| refused("it is no URL"))?;
-        match (uri.scheme_str(), uri.authority()) {
-            (Some("http"), Some(authority)) if authority.as_str().contains('@') => Err(refused("it names a user")),
-            (Some("http"), Some(authority)) if matches!(uri.path(), "" | "/") && uri.query().is_none() => {
-                match authority.port_u16() {
-                    Some(0) => Err(refused("port 0 is none")),
-                    None if authority.as_str() != authority.host() => Err(refused("its port is none")),
-                    port => Ok(Self::At { host: authority.host().to_owned(), port }),
-                }
+        let (scheme, authority) = match (uri.scheme_str(), uri.authority()) {
+            (Some("http"), Some(_)) if serves => {
+                return Err(refused("the web server has a certificate, and speaks HTTPS"));
             }
-            (Some("http"), Some(_)) => Err(refused("it has a path")),
-            (Some("https"), _) => Err(refused("workers speak plain HTTP with each other")),
-            _ => Err(refused("it names no host")),
+            (Some("https"), _) if tls.is_none() => {
+                return Err(refused(
+                    "workers without certificates (--web-tls-cert, --web-tls-ca) speak plain HTTP with each other",
+                ));
+            }
+            (Some("http"), Some(authority)) => ("http", authority),
+            (Some("https"), Some(authority)) => ("https", authority),
+            _ => return Err(refused("it names no host")),
+        };
+        if authority.as_str().contains('@') {
+            return Err(refused("it names a user"));
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(refused("it has a path"));
+        }
+        match authority.port_u16() {
+            Some(0) => Err(refused("port 0 is none")),
+            None if authority.as_str() != authority.host() => Err(refused("its port is none")),
+            port => Ok(Self { scheme, place: Place::At { host: authority.host().to_owned(), port } }),
         }
     }
 
     /// The host that it names.
     pub(crate) fn host(&self) -> Option<&str> {
-        match self {
-            Self::Bound => None,
-            Self::At { host, .. } => Some(host),
+        match &self.place {
+            Place::Bound => None,
+            Place::At { host, .. } => Some(host),
         }
     }
 
     /// The URL of worker `number`, which listens at `bound`.
     pub(crate) fn url(&self, number: usize, bound: SocketAddr) -> Result<Arc<str>, RunError> {
-        let (host, port) = match self {
-            Self::Bound => return Ok(format!("http://{}", reachable(bound)).into()),
-            Self::At { host, port: None } => (host, bound.port()),
-            Self::At { host, port: Some(first) } => {
+        let scheme = self.scheme;
+        let (host, port) = match &self.place {
+            Place::Bound => return Ok(format!("{scheme}://{}", reachable(bound)).into()),
+            Place::At { host, port: None } => (host, bound.port()),
+            Place::At { host, port: Some(first) } => {
                 let port = u16::try_from(number).ok().and_then(|number| first.checked_add(number));
                 (
                     host,
@@ -63,7 +86,7 @@ impl Advertised {
                 )
             }
         };
-        Ok(format!("http://{host}:{port}").into())
+        Ok(format!("{scheme}://{host}:{port}").into())
     }
 }
 
@@ -87,7 +110,7 @@ mod tests {
     #[test]
     fn each_worker_has_a_url_of_its_own() -> Result<(), RunError> {
         let bound = SocketAddr::from(([0, 0, 0, 0], 7000));
-        let url = |url: Option<&str>, number| Advertised::parse(url)?.url(number, bound);
+        let url = |url: Option<&str>, number| Advertised::parse(url, None)?.url(number, bound);
         assert_eq!(&*url(None, 1)?, "http://127.0.0.1:7000");
         assert_eq!(&*url(Some("http://10.0.0.5"), 1)?, "http://10.0.0.5:7000");
         assert_eq!(&*url(Some("http://node-5:80/"), 2)?, "http://node-5:82");
@@ -103,7 +126,7 @@ mod tests {
             ("http://h:", "its port is none"),
             ("", "URL"),
         ] {
-            let error = Advertised::parse(Some(wrong)).err().map(|error| error.to_string()).unwrap_or_default();
+            let error = Advertised::parse(Some(wrong), None).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(why) && error.contains("http://HOST:PORT"), "{wrong}: {error}");
         }
         assert!(url(Some("http://h:65535"), 1).is_err());

@@ -122,6 +122,38 @@ impl Connection {
         }
     }
 
+    /// Serves what a handshake makes of a connection. The handshake may take as long as a request's head.
+    #[cfg(feature = "tls")]
+    pub(super) async fn serve_after<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        mut self,
+        handshake: impl Future<Output = io::Result<S>>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let (mut until, mut closed) = (Instant::now() + self.limits.headers, None);
+        if let Allowed::Health(health) = &mut self.allowed {
+            until = until.min(health.until);
+            closed = Some(&mut health.closed);
+        }
+        let closed = async {
+            match closed {
+                Some(closed) => drop(closed.await),
+                None => std::future::pending().await,
+            }
+        };
+        let shaken = tokio::select! {
+            biased;
+            shaken = handshake => shaken,
+            () = closed => return,
+            // A server that is gone stops as well.
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
+            () = tokio::time::sleep_until(until) => return,
+        };
+        match shaken {
+            Ok(socket) => self.serve(socket, stopping).await,
+            Err(error) => tracing::debug!("a connection of the web server did not begin: {error}"),
+        }
+    }
+
     async fn carry(
         self,
         socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,

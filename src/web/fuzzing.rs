@@ -1,11 +1,11 @@
 //! What the fuzzers run of requests.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use marlowe_broker::{Partition, Timestamp};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use marlowe_broker::{Clock, Partition, SystemClock, SystemEntropy, Timestamp};
 
 use super::access::{Access, WebToken};
 use super::address::{RowKey, table_name};
@@ -17,6 +17,7 @@ use super::query::Query;
 use super::row::ShownValue;
 use super::rows::{Asked, KNOWN};
 use super::session::Sessions;
+use crate::cluster::{ClusterToken, Signer, Verifier};
 use crate::codec::{Bytes, Json, Text};
 use crate::config::Config;
 use crate::table::{AnyTable, TableDeclaration, TableKind};
@@ -60,6 +61,7 @@ pub fn http_seeds() -> Vec<Vec<u8>> {
         br#"v"tea""#,
         b"v[1,2,255]",
         b"hmarlowe-hop: 7 1500\nmarlowe-caller: write ad%61\ncookie: a=b; marlowe-app=1800000001.00\nhost: [::1]:6066",
+        b"hmarlowe-signed: 1800000000000 AAAAAAAAAAAAAAAAAAAAAA 0 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA AAAA\nmarlowe-hop: 7 1500",
         b"l/tables?x",
         b"s97",
         b"s\xff\xfe",
@@ -133,6 +135,7 @@ fn headers(lines: &[u8]) -> Option<()> {
         hop::say_caller(&mut said, &caller);
         assert_eq!(hop::caller(&said), Some(caller), "a caller is understood");
     }
+    signature(&headers);
     let mut request = Request::new(Body::empty());
     *request.headers_mut() = headers.clone();
     let loopback = Hosts::of(([127, 0, 0, 1], 6066).into(), std::iter::once("worker.example".to_owned()));
@@ -150,6 +153,22 @@ fn headers(lines: &[u8]) -> Option<()> {
     hop.say(&mut said);
     assert_eq!(Hop::of(&said, true).ok(), Some(Some(hop)), "a hop is understood");
     Some(())
+}
+
+/// What a request says of who signed it.
+fn signature(headers: &HeaderMap) {
+    let (token, clock): (ClusterToken, Arc<dyn Clock>) = ("sesame".into(), Arc::new(SystemClock));
+    let signer = Signer { token: token.clone(), clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
+    let verifier = Verifier::new(token, clock, "http://h:1".into());
+    let (method, uri) = (Method::GET, Uri::from_static("/pages/a?b"));
+    let guessed = verifier.look(&method, &uri, headers);
+    assert!(!matches!(guessed, Ok(Some(_))), "nobody guesses a signature");
+    let mut request = axum::http::Request::new(axum::body::Bytes::from_static(b"body"));
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers.clone();
+    signer.sign("http://h:1", &mut request);
+    let known = verifier.look(&method, &uri, request.headers());
+    assert!(matches!(known, Ok(Some(_))), "a signature is known again");
 }
 
 /// Where a login leads: a page of this server.

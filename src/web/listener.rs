@@ -6,6 +6,7 @@ use super::advertise::Advertised;
 use crate::config::Config;
 #[cfg(feature = "sim")]
 use crate::surroundings::Surroundings;
+use crate::tls::Tls;
 use crate::worker::RunError;
 
 /// The sockets that the workers of a process will serve on, one each. They are taken before anything is started, so that a
@@ -29,9 +30,9 @@ pub(crate) struct Listener {
 
 impl Listeners {
     /// Takes a socket for each worker; none where there is to be no web server.
-    pub(crate) fn bind(config: &Config) -> Result<Self, RunError> {
+    pub(crate) fn bind(config: &Config, tls: Option<&Tls>) -> Result<Self, RunError> {
         let mut listeners = Vec::new();
-        let advertised = Advertised::parse(config.advertise.as_deref())?;
+        let advertised = Advertised::parse(config.advertise.as_deref(), tls)?;
         #[cfg(feature = "sim")]
         if let Surroundings::Simulated(process) = &config.surroundings {
             let (socket, address) = (Socket::Simulated(process.clone()), SocketAddr::from(([127, 0, 0, 1], 0)));

@@ -12,6 +12,8 @@ mod connection;
 mod edge;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+#[cfg(feature = "tls")]
+mod handshake;
 mod health;
 mod hop;
 mod hosts;

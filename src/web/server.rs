@@ -15,6 +15,7 @@ use super::session::Sessions;
 use super::site::Site;
 use crate::cluster::Verifier;
 use crate::config::Config;
+use crate::tls::Tls;
 use crate::worker::{Join, RunError, Shared, Thread, Worker};
 
 /// How long requests in hand may take to finish when the worker stops.
@@ -46,11 +47,12 @@ impl WebServer {
         worker: &Worker,
         listener: Listener,
         config: &Config,
+        tls: Option<Arc<Tls>>,
     ) -> Result<Self, RunError> {
         let Listener { socket, address, url } = listener;
         let hosts = match socket {
             Socket::Tcp(_) => {
-                let advertised = Advertised::parse(config.advertise.as_deref())?;
+                let advertised = Advertised::parse(config.advertise.as_deref(), tls.as_deref())?;
                 let advertised = advertised.host().map(str::to_owned);
                 Hosts::of(address, config.web_hosts.iter().cloned().chain(advertised))
             }
@@ -60,7 +62,7 @@ impl WebServer {
         let edge = Edge {
             hosts,
             access: Access::new(config),
-            sessions: Sessions::new(&shared.program.app, false),
+            sessions: Sessions::new(&shared.program.app, tls.as_ref().is_some_and(|tls| tls.serves())),
             cluster: config.cluster_token.clone().map(|token| Verifier::new(token, config.clock.clone(), url)),
             clock: config.clock.clone(),
         };
@@ -90,7 +92,16 @@ impl WebServer {
                 Ok(listener) => listener,
                 Err(error) => return tracing::error!(worker = %name, "the web server ended: {error}"),
             };
-            let acceptor = Acceptor { worker: name, listener, router, limits, cap, spawner };
+            let acceptor = Acceptor {
+                worker: name,
+                listener,
+                router,
+                limits,
+                cap,
+                spawner,
+                #[cfg(feature = "tls")]
+                tls,
+            };
             // A server whose stop is gone stops as well.
             acceptor.serve(async { drop(stopped.await) }).await;
         });

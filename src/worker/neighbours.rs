@@ -5,10 +5,12 @@ use tokio::runtime::Handle;
 
 use super::RunError;
 use super::thread::{Join, Thread, Threads};
-use crate::cluster::{Directory, Signer, follow};
-use crate::peer::Peers;
+use crate::cluster::{Directory, follow};
+use crate::peer::{PeerSecurity, Peers};
 use crate::program::Program;
 use crate::table::{OpenSlices, Routes};
+#[cfg(feature = "tls")]
+use crate::tls::Hangups;
 use crate::topology::Topology;
 
 /// What a process needs to know and ask the workers of others: it follows the directory of workers, and keeps the
@@ -25,7 +27,7 @@ impl Neighbours {
         topology: &Topology,
         broker: SharedBroker,
         clock: Arc<dyn Clock>,
-        signer: Option<Signer>,
+        security: PeerSecurity,
         threads: &Threads,
     ) -> Result<(Arc<Routes>, Self), RunError> {
         let slices = Arc::new(OpenSlices::default());
@@ -34,12 +36,15 @@ impl Neighbours {
         }
         let directory = Arc::new(Directory::new(process));
         let (thread, join) = threads.start("cluster")?;
-        let runtime = thread.run(|| async { Handle::current() }).await.map_err(|_| RunError::System {
-            doing: "start thread cluster".into(),
-            reason: "it ended at once".into(),
-        })?;
-        let token = signer.as_ref().map(|signer| signer.token.clone());
-        let peers = Peers::new(runtime, &threads.surroundings, signer);
+        let ended = |_| RunError::System { doing: "start thread cluster".into(), reason: "it ended at once".into() };
+        let runtime = thread.run(|| async { Handle::current() }).await.map_err(ended)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = security.tls.clone() {
+            let hangups = thread.run(|| async { Hangups::listen() }).await.map_err(ended)?;
+            thread.run(move || tls.reload_at(hangups));
+        }
+        let token = security.signer.as_ref().map(|signer| signer.token.clone());
+        let peers = Peers::new(runtime, &threads.surroundings, security)?;
         let routes = Arc::new(Routes::new(slices, directory.clone(), peers));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
         thread.run(move || follow(broker, topic, directory, clock, token));

@@ -1,9 +1,15 @@
 //! The command line, as people meet it: an example program in processes of its own.
 
 mod backup;
+#[cfg(feature = "tls")]
+#[path = "../web/certificates.rs"]
+mod certificates;
 mod flood;
 #[cfg(target_os = "linux")]
 mod hanging_disk;
+#[cfg(feature = "tls")]
+#[path = "../web/https.rs"]
+mod https;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod listings;
@@ -13,4 +19,6 @@ mod program;
 mod reset;
 mod send;
 mod skip;
+#[cfg(feature = "tls")]
+mod tls;
 mod worker;

@@ -1,9 +1,11 @@
 //! The example program, run as people run it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,6 +30,9 @@ fn command(arguments: &[&str]) -> Command {
         "MARLOWE_DATA_DIR",
         "MARLOWE_WEB",
         "MARLOWE_WEB_TOKEN",
+        "MARLOWE_WEB_TLS_CERT",
+        "MARLOWE_WEB_TLS_KEY",
+        "MARLOWE_WEB_TLS_CA",
         "MARLOWE_WORKERS",
         "MARLOWE_LANES",
         "RUST_LOG",
@@ -91,6 +96,9 @@ pub(crate) fn succeed(arguments: &[&str]) -> Said {
 pub(crate) struct Worker {
     child: Child,
     lines: Receiver<String>,
+    /// What it said on standard error, and who listens.
+    said: Arc<Mutex<String>>,
+    listening: Option<JoinHandle<()>>,
     pub(crate) banner: Value,
 }
 
@@ -107,7 +115,12 @@ impl Worker {
         let out = BufReader::new(child.stdout.take().unwrap());
         let (send, lines) = channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        let mut worker = Self { child, lines, banner: Value::Null };
+        let (said, err) = (Arc::new(Mutex::new(String::new())), BufReader::new(child.stderr.take().unwrap()));
+        let hears = said.clone();
+        let listening = std::thread::spawn(move || {
+            err.lines().map_while(Result::ok).for_each(|line| hears.lock().unwrap().extend([line.as_str(), "\n"]));
+        });
+        let mut worker = Self { child, lines, said, listening: Some(listening), banner: Value::Null };
         worker.banner = worker.wait_for("start");
         worker.wait_for("ready");
         worker
@@ -148,14 +161,11 @@ impl Worker {
 
     /// Asks until the row has this value.
     pub(crate) fn wait_for_row(&self, table: &str, key: &str, value: &Value) {
-        let tries = (0..600).any(|_| {
-            let is = self.row(table, key).as_ref() == Some(value);
-            if !is {
-                pause(Duration::from_millis(100));
-            }
-            is
-        });
-        assert!(tries, "{table}[{key}] is {:?}, not {value}", self.row(table, key));
+        assert!(
+            comes(|| self.row(table, key).as_ref() == Some(value)),
+            "{table}[{key}] is {:?}, not {value}",
+            self.row(table, key)
+        );
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -164,6 +174,11 @@ impl Worker {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// What it has said on standard error so far.
+    pub(crate) fn err(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -180,8 +195,8 @@ impl Worker {
             status
         });
         let status = waited.expect("the worker ends");
-        let mut err = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        self.listening.take().unwrap().join().unwrap();
+        let err = self.err();
         let out: Vec<String> = self.lines.iter().collect();
         Said { code: status.code(), out: out.join("\n"), err }
     }
@@ -194,6 +209,17 @@ impl Worker {
         assert_eq!(said.code, Some(0), "{said:?}");
         said
     }
+}
+
+/// Asks until something is so. Whether it came to that.
+pub(crate) fn comes(is_so: impl Fn() -> bool) -> bool {
+    (0..600).any(|_| {
+        let is_so = is_so();
+        if !is_so {
+            pause(Duration::from_millis(100));
+        }
+        is_so
+    })
 }
 
 /// Sends a record to the worker that serves at `web`. Whether it has it.

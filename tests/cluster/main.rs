@@ -1,6 +1,9 @@
 //! Several processes that run one program: each is a `Running` of its own, with its own web port and its own view of who has
 //! what. They have nothing in common but the broker.
 
+#[cfg(feature = "tls")]
+#[path = "../web/certificates.rs"]
+mod certificates;
 #[path = "../web/client.rs"]
 mod client;
 mod directory;
@@ -8,6 +11,9 @@ mod folder;
 mod forwarding;
 mod global_reports;
 mod held;
+#[cfg(feature = "tls")]
+#[path = "../web/https.rs"]
+mod https;
 mod moving;
 mod program;
 mod reads;
@@ -19,6 +25,8 @@ mod signed_in;
 mod stage;
 mod stalled;
 mod standbys;
+#[cfg(feature = "tls")]
+mod tls;
 mod token;
 #[path = "../waits/mod.rs"]
 mod waits;

@@ -1,11 +1,15 @@
 //! The web server of a worker, over real sockets.
 
 mod access;
+#[cfg(feature = "tls")]
+mod certificates;
 mod changes;
 mod client;
 mod connection;
 #[path = "../cluster/held.rs"]
 mod held;
+#[cfg(feature = "tls")]
+mod https;
 mod limits;
 mod numbers;
 mod pages;
@@ -13,3 +17,5 @@ mod program;
 mod readiness;
 mod routes;
 mod rows;
+#[cfg(feature = "tls")]
+mod tls;

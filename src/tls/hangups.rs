@@ -1,0 +1,34 @@
+//! SIGHUP, by which operators ask a process to read its files again.
+
+/// The times that SIGHUP comes. From the first listener on it does not end the process any more.
+pub(crate) struct Hangups(#[cfg(unix)] tokio::signal::unix::Signal);
+
+impl Hangups {
+    /// Listens from now on, where there is such a signal.
+    #[cfg(unix)]
+    pub(crate) fn listen() -> Option<Self> {
+        let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        listening
+            .inspect_err(|error| {
+                tracing::warn!("SIGHUP is not listened to: {error}; the certificates are read at the start alone")
+            })
+            .ok()
+            .map(Self)
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn listen() -> Option<Self> {
+        None
+    }
+
+    /// Waits for the next one. Returns whether it came.
+    #[cfg(unix)]
+    pub(crate) async fn next(&mut self) -> bool {
+        self.0.recv().await.is_some()
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) async fn next(&mut self) -> bool {
+        false
+    }
+}

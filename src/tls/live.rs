@@ -1,0 +1,141 @@
+//! What is in use of the files: certificates that are shown and trusted, until others are read.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::TlsAcceptor;
+
+use super::WebTls;
+use super::files::Identity;
+use super::hangups::Hangups;
+use super::trust::Trust;
+use crate::worker::RunError;
+
+/// The certificates of a process, as they were read last.
+pub(crate) struct Tls {
+    files: WebTls,
+    live: RwLock<Live>,
+}
+
+struct Live {
+    /// What a server's connections begin with, if there is a certificate to show.
+    server: Option<Arc<ServerConfig>>,
+    trust: Arc<Trust>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When one cannot be read, has no certificate or key, or the key is not the certificate's.
+    pub(crate) fn load(files: &WebTls) -> Result<Arc<Self>, RunError> {
+        let live = RwLock::new(Live::read(files).map_err(RunError::Settings)?);
+        Ok(Arc::new(Self { files: files.clone(), live }))
+    }
+
+    /// Returns whether the web server speaks HTTPS.
+    pub(crate) fn serves(&self) -> bool {
+        self.files.server.is_some()
+    }
+
+    /// Returns what begins a connection of the web server, with the certificate that was read last.
+    pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.live.read().server.clone().map(TlsAcceptor::from)
+    }
+
+    /// Returns whom connections to others may trust by what was read last.
+    pub(super) fn trust(&self) -> Arc<Trust> {
+        self.live.read().trust.clone()
+    }
+
+    /// Returns what connections to others begin with. They follow what is read later.
+    pub(crate) fn client(self: &Arc<Self>) -> Result<ClientConfig, RunError> {
+        let provider = provider();
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| RunError::Settings(format!("TLS cannot be used: {error}")))?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(self.clone()).with_no_client_auth())
+    }
+
+    /// Reads the files again each time that SIGHUP comes.
+    pub(crate) async fn reload_at(self: Arc<Self>, hangups: Option<Hangups>) {
+        let Some(mut hangups) = hangups else { return };
+        while hangups.next().await {
+            match Live::read(&self.files) {
+                Ok(live) => {
+                    *self.live.write() = live;
+                    tracing::info!("the certificates of the web server were read again, on SIGHUP");
+                }
+                Err(reason) => tracing::error!("SIGHUP came, and the certificates stay as they were: {reason}"),
+            }
+        }
+    }
+}
+
+impl Live {
+    fn read(files: &WebTls) -> Result<Self, String> {
+        let mut trusted = HashSet::new();
+        let server = match &files.server {
+            Some(identity) => {
+                let certificates = read_certificates(&identity.certificates)?;
+                trusted.extend(certificates.first().cloned());
+                Some(Arc::new(server(identity, certificates)?))
+            }
+            None => None,
+        };
+        let mut roots = RootCertStore::empty();
+        for path in &files.trusted {
+            for certificate in read_certificates(path)? {
+                roots
+                    .add(certificate.clone())
+                    .map_err(|error| format!("a certificate in {} cannot be used: {error}", path.display()))?;
+                trusted.insert(certificate);
+            }
+        }
+        let authorities = match roots.is_empty() {
+            true => None,
+            false => Some(
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+                    .build()
+                    .map_err(|error| format!("the trusted certificates cannot be used: {error}"))?,
+            ),
+        };
+        Ok(Self { server, trust: Arc::new(Trust { certificates: trusted, authorities }) })
+    }
+}
+
+/// What does the cryptography.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn server(identity: &Identity, certificates: Vec<CertificateDer<'static>>) -> Result<ServerConfig, String> {
+    let (of, key) = (identity.certificates.display(), identity.key.display());
+    let private = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| {
+        format!("the private key in {key} cannot be read: {error}; it must be in PEM, and not encrypted")
+    })?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, private))
+        .map_err(|error| format!("the certificate in {of} cannot be used with the private key in {key}: {error}"))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Reads the certificates in a file: one at least.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let cannot = |reason: String| format!("the certificates in {} cannot be read: {reason}", path.display());
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| cannot(error.to_string()))?;
+    match certificates.is_empty() {
+        true => Err(cannot("the file has none in PEM".into())),
+        false => Ok(certificates),
+    }
+}

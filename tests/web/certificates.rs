@@ -1,0 +1,69 @@
+//! Certificates for tests, in files of a folder of their own.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// Who signs certificates.
+pub(crate) struct Authority {
+    folder: TempDir,
+    certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, in files.
+pub(crate) struct Issued {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let (params, key) = (authority("somebody who signs"), KeyPair::generate().unwrap());
+        let certificate = params.self_signed(&key).unwrap();
+        let this = Self { folder: tempfile::tempdir().unwrap(), certificate, issuer: Issuer::new(params, key) };
+        std::fs::write(this.path(), this.certificate.pem()).unwrap();
+        this
+    }
+
+    /// The file with its own certificate.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    #[allow(dead_code, reason = "not every test that has it does")]
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Signs a certificate for a host, into files of a name.
+    pub(crate) fn issue(&self, file: &str, host: &str) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        self.write(file, &certificate, &key)
+    }
+
+    /// Makes a certificate that is signed by itself, as the first line of most guides makes one: as an authority's.
+    #[allow(dead_code, reason = "not every test that has it does")]
+    pub(crate) fn self_signed(&self, file: &str, host: &str) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let certificate = authority(host).self_signed(&key).unwrap();
+        self.write(file, &certificate, &key)
+    }
+
+    fn write(&self, file: &str, certificate: &Certificate, key: &KeyPair) -> Issued {
+        let at = |ending: &str| self.folder.path().join(format!("{file}.{ending}"));
+        let issued = Issued { certificate: at("pem"), key: at("key") };
+        std::fs::write(&issued.certificate, certificate.pem()).unwrap();
+        std::fs::write(&issued.key, key.serialize_pem()).unwrap();
+        issued
+    }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new([name.replace(' ', "-")]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}

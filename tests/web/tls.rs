@@ -1,0 +1,105 @@
+//! HTTPS: the certificate that a worker shows, and clients that do not speak it.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use marlowe::{Config, Running, WebTls, WebToken};
+use rustls::version::{TLS12, TLS13};
+
+use crate::certificates::{Authority, Issued};
+use crate::https::{ask, connect};
+use crate::program::{TestResult, free, program};
+
+const BOTH: &[&rustls::SupportedProtocolVersion] = &[&TLS12, &TLS13];
+
+fn tls(issued: &Issued) -> WebTls {
+    WebTls::new(&issued.certificate, &issued.key)
+}
+
+async fn start(config: Config) -> Result<Running, Box<dyn std::error::Error>> {
+    let mut running = program().app.start(config.web(free())).await?;
+    running.ready().await?;
+    Ok(running)
+}
+
+#[tokio::test]
+async fn a_worker_with_a_certificate_speaks_https_and_tells_others_so() -> TestResult {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let issued = authority.issue("worker", "127.0.0.1");
+    let config = Config::default().web_tls(tls(&issued)).web_token(WebToken::write("open-sesame"));
+    let running = start(config).await?;
+    let address = running.web_addresses()[0];
+    for versions in [&[&TLS12][..], &[&TLS13]] {
+        let answer = ask(connect(address, "127.0.0.1", &authority.path(), versions)?, "GET", "/healthz", "", "");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"app\""), "{answer}");
+    }
+    // Nobody takes it for another server, or for one of another authority.
+    assert!(connect(address, "localhost", &authority.path(), BOTH).is_err());
+    assert!(connect(address, "127.0.0.1", &other.path(), BOTH).is_err());
+    // A browser's session goes over TLS alone.
+    let connection = connect(address, "127.0.0.1", &authority.path(), BOTH)?;
+    let form = "content-type: application/x-www-form-urlencoded\r\norigin: https://127.0.0.1\r\n";
+    let login = ask(connection, "POST", "/login", form, "token=open-sesame");
+    assert!(login.starts_with("HTTP/1.1 303 ") && login.contains("; Secure"), "{login}");
+    // Whoever speaks plain HTTP is told, whatever the request is.
+    for method in ["GET", "POST", "OPTIONS"] {
+        let plain = ask(TcpStream::connect(address)?, method, "/healthz", "", "");
+        assert!(plain.starts_with("HTTP/1.1 400 ") && plain.contains("speaks HTTPS"), "{plain}");
+    }
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_shakes_no_hands_is_cut_off_and_counts_while_it_waits() -> TestResult {
+    let authority = Authority::new();
+    let mut config = Config::default().web_tls(tls(&authority.issue("worker", "127.0.0.1"))).web_connections(2);
+    config.web_limits.headers = Duration::from_millis(500);
+    let running = start(config).await?;
+    let address = running.web_addresses()[0];
+    let silent = [TcpStream::connect(address)?, TcpStream::connect(address)?];
+    // Those beyond the cap may ask for the worker's health all the same, over TLS.
+    let healthy = |path: &str| {
+        let connection = connect(address, "127.0.0.1", &authority.path(), BOTH)?;
+        Ok::<_, std::io::Error>(ask(connection, "GET", path, "", ""))
+    };
+    assert!(healthy("/tables")?.starts_with("HTTP/1.1 503 "));
+    assert!(healthy("/healthz")?.starts_with("HTTP/1.1 200 "));
+    for mut connection in silent {
+        connection.set_read_timeout(Some(Duration::from_secs(20)))?;
+        assert_eq!(std::io::Read::read(&mut connection, &mut [0; 1])?, 0, "it is closed");
+    }
+    assert!(healthy("/tables")?.starts_with("HTTP/1.1 200 "));
+    running.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named_at_the_start() {
+    let authority = Authority::new();
+    let (one, two) = (authority.issue("one", "127.0.0.1"), authority.issue("two", "127.0.0.1"));
+    let (empty, missing) = (authority.folder().join("empty.pem"), authority.folder().join("missing.pem"));
+    std::fs::write(&empty, "nothing\n").unwrap();
+    let cut = authority.folder().join("cut.pem");
+    let whole = std::fs::read_to_string(&one.certificate).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let wrong = [
+        (WebTls::new(&missing, &one.key), "missing.pem"),
+        (WebTls::new(&empty, &one.key), "empty.pem"),
+        (WebTls::new(&cut, &one.key), "cut.pem"),
+        (WebTls::new(&one.certificate, &missing), "missing.pem"),
+        (WebTls::new(&one.certificate, &one.certificate), "one.pem"),
+        (WebTls::new(&one.certificate, &two.key), "two.key"),
+        (tls(&one).and_trust(&missing), "missing.pem"),
+        (WebTls::trusting(&empty), "empty.pem"),
+    ];
+    for (tls, named) in wrong {
+        let shown = format!("{tls:?}");
+        let error = program().app.start(Config::default().web(free()).web_tls(tls)).await.err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(named), "{shown}: {error}");
+    }
+    let advertised = Config::default().web(free()).web_tls(tls(&one)).advertise("http://h:1");
+    let error = program().app.start(advertised).await.err().unwrap().to_string();
+    assert!(error.contains("http://h:1") && error.contains("speaks HTTPS"), "{error}");
+}
