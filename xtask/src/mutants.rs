@@ -42,7 +42,7 @@ impl Mutants {
             serde_json::from_str(&list).map_err(|error| format!("matrix/mutants.json: {error}"))?;
         let copy = target().join("mutants");
         copy_sources(&copy)?;
-        let mut survivors = Vec::new();
+        let (mut survivors, mut stale) = (Vec::new(), Vec::new());
         for mutant in &mutants {
             if self.only.as_ref().is_some_and(|only| !mutant.name.contains(only.as_str())) {
                 continue;
@@ -50,27 +50,34 @@ impl Mutants {
             let path = copy.join(&mutant.file);
             let sound = read(&path)?;
             if sound.matches(&mutant.from).count() != 1 {
-                return Err(format!(
-                    "mutant `{}`: its text is not once in {}; bring matrix/mutants.json up to date",
-                    mutant.name,
-                    mutant.file.display()
-                ));
+                println!("rule {}: {}: its text is not once in {}", mutant.rule, mutant.name, mutant.file.display());
+                stale.push(mutant.name.as_str());
+                continue;
             }
             write(&path, &sound.replace(&mutant.from, &mutant.to))?;
             let caught = self.try_seeds(&copy);
             write(&path, &sound)?;
-            match caught? {
-                Some(how) => println!("rule {}: {}: caught {how}", mutant.rule, mutant.name),
-                None => {
+            match caught {
+                Err(reason) => {
+                    println!("rule {}: {}: cannot be tried: {reason}", mutant.rule, mutant.name);
+                    stale.push(mutant.name.as_str());
+                }
+                Ok(Some(how)) => println!("rule {}: {}: caught {how}", mutant.rule, mutant.name),
+                Ok(None) => {
                     println!("rule {}: {}: NOT caught by {} seeds", mutant.rule, mutant.name, self.seeds);
                     survivors.push(mutant.name.as_str());
                 }
             }
         }
-        match survivors.as_slice() {
-            [] => Ok(()),
-            survivors => Err(format!("{} mutant(s) not caught: {}", survivors.len(), survivors.join("; "))),
+        let mut failed = Vec::new();
+        if !survivors.is_empty() {
+            failed.push(format!("{} mutant(s) not caught: {}", survivors.len(), survivors.join("; ")));
         }
+        if !stale.is_empty() {
+            let names = stale.join("; ");
+            failed.push(format!("{} mutant(s) to bring up to date in matrix/mutants.json: {names}", stale.len()));
+        }
+        if failed.is_empty() { Ok(()) } else { Err(failed.join(". ")) }
     }
 
     /// How it was caught, if it was.
