@@ -101,23 +101,6 @@ pub(crate) struct WorkerOptions {
     pub(crate) web: WebOptions,
 }
 
-/// The names of a worker's options.
-pub(crate) const WORKER_OPTIONS: [&str; 13] = [
-    "workers",
-    "lanes",
-    "commit_interval",
-    "instance",
-    "session_timeout",
-    "drain",
-    ClusterOptions::NAMES[0],
-    ClusterOptions::NAMES[1],
-    ClusterOptions::NAMES[2],
-    WebOptions::NAMES[0],
-    WebOptions::NAMES[1],
-    WebOptions::NAMES[2],
-    WebOptions::NAMES[3],
-];
-
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
@@ -326,6 +309,12 @@ impl GlobalOptions {
 }
 
 impl WorkerOptions {
+    /// Returns the names of all of them.
+    pub(crate) fn names() -> Vec<String> {
+        let all = Self::augment_args(clap::Command::new("worker"));
+        all.get_arguments().map(|option| option.get_id().to_string()).collect()
+    }
+
     /// These, over those at the top.
     pub(crate) fn over(self, top: WorkerOptions) -> Self {
         Self {

@@ -19,9 +19,6 @@ pub(crate) struct ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// The options' names.
-    pub(crate) const NAMES: [&str; 3] = ["advertise", "cluster_token", "standby_replicas"];
-
     /// These, over those at the top.
     pub(crate) fn over(self, top: Self) -> Self {
         Self {

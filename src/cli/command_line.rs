@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use clap_complete::Shell;
 
-use super::arguments::{Arguments, WORKER_OPTIONS};
+use super::arguments::{Arguments, WorkerOptions};
 use super::console::Console;
 
 /// What a program's command line is: Marlowe's part, and the program's own.
@@ -65,8 +65,8 @@ impl CommandLine {
             error
         })?;
         // A worker's options stand at the top for when there is no command; before another one they would do nothing.
-        let written = |option: &&str| matches.value_source(option) == Some(ValueSource::CommandLine);
-        match (matches.subcommand_name(), WORKER_OPTIONS.iter().copied().find(written)) {
+        let written = |option: &String| matches.value_source(option) == Some(ValueSource::CommandLine);
+        match (matches.subcommand_name(), WorkerOptions::names().into_iter().find(written)) {
             (Some(command), Some(option)) if command != "worker" => {
                 let option = option.replace('_', "-");
                 let reason = format!("`--{option}` is an option of `worker`, and means nothing to `{command}`\n");
@@ -124,8 +124,12 @@ mod tests {
 
     #[test]
     fn an_option_of_the_worker_alone_is_refused_before_another_command() {
-        let error = matches("--commit-interval 5 tables").unwrap_err().to_string();
-        assert!(error.contains("--commit-interval") && error.contains("tables"), "{error}");
+        for option in ["--commit-interval 5", "--set-aside", "--drain", "--advertise http://h:1", "--web-open"] {
+            let error = matches(&format!("{option} tables")).unwrap_err().to_string();
+            let name = option.split(' ').next().unwrap_or_default();
+            assert!(error.contains(name) && error.contains("tables"), "{error}");
+            assert!(matches(&format!("{option} worker")).is_ok(), "{option}");
+        }
     }
 
     #[test]

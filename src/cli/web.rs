@@ -22,9 +22,6 @@ pub(crate) struct WebOptions {
 }
 
 impl WebOptions {
-    /// The options' names.
-    pub(crate) const NAMES: [&str; 4] = ["web_connections", "web_read_only", "web_open", "web_host"];
-
     /// These, over those at the top.
     pub(crate) fn over(self, top: Self) -> Self {
         Self {
