@@ -62,7 +62,7 @@ impl Signer {
     }
 }
 
-/// Knows the requests that other workers signed for this one.
+/// Checks requests that other workers signed for this one.
 pub(crate) struct Verifier {
     pub(crate) token: ClusterToken,
     clock: Arc<dyn Clock>,
@@ -77,7 +77,7 @@ pub(crate) struct Signed {
     body: BodyDigest,
 }
 
-/// Why a request is not taken for another worker's.
+/// A reason for which a request is not taken as another worker's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotSigned {
     #[error("the header marlowe-signed is not understood: is the worker that asks of this version?")]
@@ -139,7 +139,7 @@ impl Signed {
 struct Taken {
     newer: HashSet<Nonce>,
     older: HashSet<Nonce>,
-    /// When the older ones were the newer ones.
+    /// The time at which the newer ones became the older ones.
     turned: Timestamp,
 }
 
@@ -158,7 +158,7 @@ impl Taken {
     }
 }
 
-/// What a signature says beside the request's own parts.
+/// The part of a signature that does not come from the request.
 struct Stamp {
     time: Timestamp,
     nonce: Nonce,

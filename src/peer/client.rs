@@ -57,12 +57,12 @@ impl Wire {
     }
 }
 
-/// What secures requests between workers.
+/// The means that secure requests between workers.
 #[derive(Clone, Default)]
 pub(crate) struct PeerSecurity {
-    /// What signs them, where the workers share a secret.
+    /// Signs them, where the workers share a secret.
     pub(crate) signer: Option<Signer>,
-    /// What they go over, where the workers speak TLS.
+    /// Encrypts them, where the workers have certificates.
     pub(crate) tls: Option<Arc<Tls>>,
 }
 

@@ -1,8 +1,8 @@
-//! Why a request did not get through.
+//! Failures of requests to other workers.
 
 use std::error::Error;
 
-/// Why a request did not get through.
+/// A failure of a request to another worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     /// It was not sent.
@@ -19,7 +19,7 @@ impl Lost {
     }
 }
 
-/// Tells the whole chain of why: the client's own words are only that it failed.
+/// Returns the messages of an error and of all its sources: the client's own message is only that it failed.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -24,7 +24,7 @@ pub struct WebTls {
     pub(super) trusted: Vec<PathBuf>,
 }
 
-/// What a server shows.
+/// A server's certificates and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     /// Its certificate, and after it those that lead to an authority's.

@@ -1,6 +1,6 @@
 //! SIGHUP, by which operators ask a process to read its files again.
 
-/// The times that SIGHUP comes. From the first listener on it does not end the process any more.
+/// A stream of SIGHUPs. Once there is one, SIGHUP does not end the process any more.
 pub(crate) struct Hangups(#[cfg(unix)] tokio::signal::unix::Signal);
 
 impl Hangups {

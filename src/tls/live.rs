@@ -1,4 +1,4 @@
-//! What is in use of the files: certificates that are shown and trusted, until others are read.
+//! The certificates in use: those that were read last.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) struct Tls {
 }
 
 struct Live {
-    /// What a server's connections begin with, if there is a certificate to show.
+    /// The settings of the server's connections, if there is a certificate to show.
     server: Option<Arc<ServerConfig>>,
     trust: Arc<Trust>,
 }
@@ -45,17 +45,17 @@ impl Tls {
         self.files.server.is_some()
     }
 
-    /// Returns what begins a connection of the web server, with the certificate that was read last.
+    /// Returns what shakes hands with a client, with the certificate that was read last.
     pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
         self.live.read().server.clone().map(TlsAcceptor::from)
     }
 
-    /// Returns whom connections to others may trust by what was read last.
+    /// Returns the certificates that were read last as trusted.
     pub(super) fn trust(&self) -> Arc<Trust> {
         self.live.read().trust.clone()
     }
 
-    /// Returns what connections to others begin with. They follow what is read later.
+    /// Returns the settings of connections to other servers. They trust whatever was read last at each handshake.
     pub(crate) fn client(self: &Arc<Self>) -> Result<ClientConfig, RunError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(provider)
@@ -111,7 +111,7 @@ impl Live {
     }
 }
 
-/// What does the cryptography.
+/// Returns the library that does the cryptography.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

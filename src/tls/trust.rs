@@ -1,4 +1,4 @@
-//! Which server is the one that was meant: the check of the certificate that it shows.
+//! The check of the certificate that a server shows: whether it is the server that was meant.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::live::{Tls, provider};
 /// The certificates that are trusted.
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// Those of servers, whatever the servers are called: who has such a certificate's key is meant.
+    /// Certificates of servers, whatever the servers are called: any server with such a certificate's key is the right one.
     pub(super) certificates: HashSet<CertificateDer<'static>>,
-    /// Those who may sign others', for the names that these say.
+    /// Certificates that may sign those of servers, for the names in them.
     pub(super) authorities: Option<Arc<WebPkiServerVerifier>>,
 }
 
