@@ -24,6 +24,15 @@ struct Order {
     pieces: u64,
 }
 
+/// Panics when it is dropped, where no event can take the blame.
+struct Burst;
+
+impl Drop for Burst {
+    fn drop(&mut self) {
+        panic!("it bursts");
+    }
+}
+
 fn main() {
     let mut app = App::new("cli-demo");
     app.version(env!("CARGO_PKG_VERSION"));
@@ -46,9 +55,10 @@ fn main() {
             if word == "slow" {
                 tokio::time::sleep(Duration::from_secs(60)).await;
             }
-            counts.update(word, |count| *count += 1);
+            counts.update(word.clone(), |count| *count += 1);
             total.send("words", 1);
-            Ok(())
+            // A reply that nobody asked for is dropped once its event is over.
+            Ok((word == "burst").then(|| Burst))
         },
     );
     app.agent("order", orders).with(stock).each_event(async |stock, event| {

@@ -177,6 +177,14 @@ fn an_event_that_fails_stops_the_worker_and_is_told_with_its_place() -> TestResu
 }
 
 #[test]
+fn n3_1_a_panic_on_a_thread_of_the_workers_ends_the_process_with_an_exit_code() {
+    let worker = Worker::start(&["--lanes", "1"]);
+    // Whether the panic or the answer comes first is nobody's promise.
+    let _ = worker.post("words", &json!({ "value": "burst" }));
+    worker.end().fails(1, &["panicked", "lane", "it bursts", "cli_demo.rs"]);
+}
+
+#[test]
 fn a_second_process_on_the_folder_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
