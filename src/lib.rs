@@ -191,3 +191,7 @@ struct SharingATable;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/from-faust.md")]
 struct FromFaust;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/recipes.md")]
+struct Recipes;
