@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use clap::Args;
 use kafka_cluster::{Cluster, ClusterConfig, Version};
 
@@ -26,13 +28,52 @@ pub(crate) struct Test {
     /// Kafka's version, such as 4.4.0; `oldest` and `newest` are those that Marlowe supports [default: newest].
     #[arg(long, value_name = "VERSION")]
     kafka: Option<Version>,
+    /// Run only what needs no Kafka, no JDK and no browser: a loop for somebody who changes the code.
+    #[arg(long, conflicts_with = "kafka")]
+    quick: bool,
     /// What cargo test is given besides, as `-- --nocapture`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     more: Vec<String>,
 }
 
+/// How many seeds belong to the quick tests.
+const QUICK_SEEDS: u64 = 500;
+
+/// What the quick tests build of `marlowe`: all but Kafka.
+const QUICK: [&str; 5] = ["--package", "marlowe", "--no-default-features", "--features", "sim,tls"];
+
+/// The integration tests of `marlowe` that are quick.
+const QUICK_TESTS: [&str; 6] = ["rules", "cluster", "web", "cli", "examples", "simulation"];
+
+/// The crates below `marlowe` that are tested quickly.
+const QUICK_CRATES: [&str; 4] = ["marlowe-broker", "marlowe-embedded", "marlowe-lmdb", "marlowe-state"];
+
 impl Test {
     pub(crate) fn run(&self) -> TaskResult {
+        if self.quick { self.run_quick() } else { self.run_all() }
+    }
+
+    /// Runs what needs nothing but cargo and a C compiler.
+    fn run_quick(&self) -> TaskResult {
+        run(cargo().arg("build").args(QUICK).arg("--examples"))?;
+        let mut test = cargo();
+        test.args(["test", "--no-fail-fast"]).args(QUICK);
+        if self.more.is_empty() {
+            test.arg("--lib").args(QUICK_TESTS.iter().flat_map(|name| ["--test", name]));
+        }
+        run(at_once(&mut test).args(&self.more))?;
+        match self.more.as_slice() {
+            [] => {
+                let mut test = cargo();
+                test.args(["test", "--no-fail-fast"]).args(QUICK_CRATES.iter().flat_map(|name| ["--package", name]));
+                run(at_once(&mut test))?;
+                crate::sim::seeds(QUICK_SEEDS)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn run_all(&self) -> TaskResult {
         // One broker for all that do it no harm; the others start their own. It comes first, as without Kafka nothing is
         // tested; and it ends with this function, or with this process.
         let version = self.kafka.clone().map_or_else(Version::chosen, Ok).map_err(|error| error.to_string())?;
@@ -45,11 +86,7 @@ impl Test {
         test.args(["test", "--workspace", "--no-fail-fast"]).args(&self.more);
         println!("Kafka {version}");
         test.env(Version::VARIABLE, version.to_string());
-        if std::env::var_os(TEST_THREADS).is_none() {
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-            test.env(TEST_THREADS, (TESTS_PER_CORE * cores).to_string());
-        }
-        run(test.env("MARLOWE_TEST_KAFKA_1", kafka.bootstrap()))?;
+        run(at_once(&mut test).env("MARLOWE_TEST_KAFKA_1", kafka.bootstrap()))?;
         drop(kafka);
         match self.more.as_slice() {
             [] => {
@@ -60,6 +97,15 @@ impl Test {
             _ => Ok(()),
         }
     }
+}
+
+/// Says how many tests run at once, unless the caller's environment does.
+fn at_once(test: &mut Command) -> &mut Command {
+    if std::env::var_os(TEST_THREADS).is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        test.env(TEST_THREADS, (TESTS_PER_CORE * cores).to_string());
+    }
+    test
 }
 
 #[cfg(test)]
@@ -81,5 +127,7 @@ mod tests {
         assert_eq!(test.kafka.map(String::from).as_deref(), Some(Version::OLDEST));
         assert_eq!(test.more, arguments[3..]);
         assert!(Arguments::try_parse_from(["xtask", "--kafka", "4"]).is_err());
+        assert!(Arguments::parse_from(["xtask", "--quick"]).test.quick);
+        assert!(Arguments::try_parse_from(["xtask", "--quick", "--kafka", "oldest"]).is_err());
     }
 }
