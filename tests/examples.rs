@@ -29,7 +29,7 @@ struct Example {
     _folder: TempDir,
 }
 
-/// What its web server said.
+/// An answer of its web server.
 #[derive(Debug)]
 struct Answer {
     status: u16,

@@ -249,7 +249,7 @@ pub(crate) enum Web {
 pub(crate) struct AskedAt {
     pub(crate) web: Web,
     pub(crate) token: Option<WebToken>,
-    /// What it may show, where it is to speak HTTPS.
+    /// The certificates that it may show; commands speak HTTPS where there are any.
     pub(crate) tls: Option<Arc<Tls>>,
 }
 

@@ -93,7 +93,7 @@ pub(crate) enum NotSigned {
         if *is_late { "before" } else { "after" }
     )]
     OutOfTime { millis: u64, is_late: bool },
-    #[error("the request was sent before: each is signed anew")]
+    #[error("the same signed request was received before: sign each request on its own")]
     Repeated,
     #[error("the request's body is not the one that was signed")]
     OtherBody,

@@ -26,7 +26,7 @@ pub(crate) struct Edge {
     pub(crate) hosts: Hosts,
     pub(crate) access: Access,
     pub(crate) sessions: Sessions,
-    /// Who knows requests of the app's other workers, where they share a secret.
+    /// Checks the signatures of the app's other workers, where they share a secret.
     pub(crate) cluster: Option<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,
 }

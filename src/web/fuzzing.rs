@@ -155,7 +155,7 @@ fn headers(lines: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// What a request says of who signed it.
+/// Checks that a signature cannot be guessed, and that a real one is known.
 fn signature(headers: &HeaderMap) {
     let (token, clock): (ClusterToken, Arc<dyn Clock>) = ("sesame".into(), Arc::new(SystemClock));
     let signer = Signer { token: token.clone(), clock: clock.clone(), entropy: Arc::new(SystemEntropy) };

@@ -103,9 +103,8 @@ impl<K: Key> OwnerOf<K> {
     /// Forwards these headers of requests also where the workers share no [cluster token](crate::Config::cluster_token) (default:
     /// none).
     ///
-    /// Without a token nobody vouches for the worker that says it owns a key: whoever can write to the topic of workers could say so.
-    /// So only what says what is asked for goes there (`Accept`, `Content-Type`, `Range` and the like), and no cookie, no
-    /// `Authorization` and no header of the program's own.
+    /// Without a token, anybody who can write to the topic of workers can claim to own a key. So a request is then forwarded with the
+    /// headers that describe it (`Accept`, `Content-Type`, `Range` and the like), and without cookies, `Authorization` and other headers.
     pub fn headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.headers = names.into_iter().collect();
         self
@@ -123,7 +122,8 @@ impl<K: Key> OwnerOf<K> {
     }
 
     /// Takes a request to the worker that owns `key`, if that is in another process: method, path, query, headers and body as
-    /// they are; where the workers share no cluster token, only some [headers](Self::headers). It is forwarded once: a worker that gets it and does not own the key says so, and the next owner is
+    /// they are; where the workers share no cluster token, only some [headers](Self::headers).
+    /// It is forwarded once: a worker that gets it and does not own the key says so, and the next owner is
     /// looked for from here.
     ///
     /// The response is 503 with `Retry-After` when nobody has the key's partition open within the deadline, 502 or 504 when

@@ -96,7 +96,7 @@ pub(crate) fn succeed(arguments: &[&str]) -> Said {
 pub(crate) struct Worker {
     child: Child,
     lines: Receiver<String>,
-    /// What it said on standard error, and who listens.
+    /// The lines on standard error so far, and the thread that reads them.
     said: Arc<Mutex<String>>,
     listening: Option<JoinHandle<()>>,
     pub(crate) banner: Value,
@@ -176,7 +176,7 @@ impl Worker {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// What it has said on standard error so far.
+    /// Returns the lines on standard error so far.
     pub(crate) fn err(&self) -> String {
         self.said.lock().unwrap().clone()
     }

@@ -213,7 +213,7 @@ async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestRe
     refused.error(421);
     assert_eq!(refused.header("marlowe-misdirected"), "1");
     forward(at, 0, "sesame", "0 0", ada).expect(200);
-    assert!(forward(at, 0, "sesame", "0 0", ada).error(401).contains("sent before"));
+    assert!(forward(at, 0, "sesame", "0 0", ada).error(401).contains("received before"));
     // One that took the shard earlier than the asker knows of has lost it.
     let newer = format!("{} 0", u64::MAX);
     forward(at, 1, "sesame", &newer, ada).error(421);

@@ -13,7 +13,7 @@ pub(crate) struct Signature<'a> {
     pub(crate) token: &'a str,
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    /// What is signed of the headers, by name.
+    /// The headers that are signed, sorted by name.
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: &'a [u8],
     /// How many milliseconds ago it was signed.

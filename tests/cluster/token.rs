@@ -59,7 +59,7 @@ async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> Tes
         let answer = client.send_with(READ, &[(name, &value)], &question);
         assert!([200, 421].contains(&answer.status), "{}", answer.text);
         // Whoever overheard it gets nothing by it.
-        refused(&[(name, &value)], &question, "sent before");
+        refused(&[(name, &value)], &question, "received before");
         let (name, value) = says(Signature { number: 1, ..right }, running);
         refused(&[(name, &value)], &how_many("squares", 1, 0), "body is not the one");
         refused(&[(name, "")], &question, "not understood");

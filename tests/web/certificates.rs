@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-/// Who signs certificates.
+/// An authority that signs certificates.
 pub(crate) struct Authority {
     folder: TempDir,
     certificate: Certificate,
