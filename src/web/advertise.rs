@@ -132,4 +132,25 @@ mod tests {
         assert!(url(Some("http://h:65535"), 1).is_err());
         Ok(())
     }
+
+    /// A proxy speaks HTTPS for a worker that has no certificate, and the others trust the proxy's.
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_worker_behind_a_proxy_is_found_over_https() -> Result<(), Box<dyn std::error::Error>> {
+        use crate::tls::WebTls;
+
+        let folder = tempfile::tempdir()?;
+        let file = |name: &str| folder.path().join(name);
+        let made = rcgen::generate_simple_self_signed(["h".to_owned()])?;
+        std::fs::write(file("h.pem"), made.cert.pem())?;
+        std::fs::write(file("h.key"), made.signing_key.serialize_pem())?;
+        let bound = SocketAddr::from(([127, 0, 0, 1], 7000));
+        let trusting = Tls::load(&WebTls::trusting(file("h.pem")))?;
+        assert_eq!(&*Advertised::parse(Some("https://h:443"), Some(&trusting))?.url(0, bound)?, "https://h:443");
+        assert_eq!(&*Advertised::parse(None, Some(&trusting))?.url(0, bound)?, "http://127.0.0.1:7000");
+        let serving = Tls::load(&WebTls::new(file("h.pem"), file("h.key")))?;
+        assert_eq!(&*Advertised::parse(None, Some(&serving))?.url(0, bound)?, "https://127.0.0.1:7000");
+        assert!(Advertised::parse(Some("http://h:80"), Some(&serving)).is_err());
+        Ok(())
+    }
 }
