@@ -8,7 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::cluster::Cluster;
-use crate::topics::{Tries, options};
+use crate::tries::{Tries, options, passes};
 
 impl Cluster {
     /// Deletes what lies before the offsets.
@@ -20,7 +20,7 @@ impl Cluster {
             self.check_partitions(&at.topic, &[at.partition]).await?;
         }
         let mut left = before.to_vec();
-        let mut tries = Tries::new(self.config.patience);
+        let mut tries = Tries::of(self, "deleting records");
         while !left.is_empty() {
             let mut list = TopicPartitionList::with_capacity(left.len());
             for (at, offset) in &left {
@@ -30,10 +30,12 @@ impl Cluster {
             }
             let answer = match self.admin()?.delete_records(&list, &options()).await {
                 Ok(answer) => answer,
-                Err(error) if tries.another(&error).await => continue,
-                Err(error) => return Err(self.unavailable("deleting records", &error)),
+                Err(error) => {
+                    tries.again(&error).await?;
+                    continue;
+                }
             };
-            let mut again = Vec::new();
+            let (mut again, mut passing) = (Vec::new(), None);
             for (at, offset) in left {
                 let found = answer.find_partition(&at.topic, at.partition.get() as i32);
                 match found.map(|element| element.error()) {
@@ -46,11 +48,17 @@ impl Cluster {
                                 "topic `{topic}` is compacted: its records go by their keys"
                             )));
                         }
-                        Some(code) if tries.another(&KafkaError::AdminOp(code)).await => again.push((at, offset)),
+                        Some(code) if passes(code) => {
+                            passing = Some(code);
+                            again.push((at, offset));
+                        }
                         _ => return Err(self.unavailable(&format!("deleting the records of {at}"), &error)),
                     },
                     None => return Err(self.unavailable("deleting records", &format!("there is no answer for {at}"))),
                 }
+            }
+            if let Some(code) = passing {
+                tries.again(&KafkaError::AdminOp(code)).await?;
             }
             left = again;
         }

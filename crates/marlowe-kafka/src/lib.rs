@@ -35,6 +35,7 @@ mod subscription;
 mod topics;
 mod transaction;
 mod transactional;
+mod tries;
 mod unfinished;
 mod waiting;
 mod writer;

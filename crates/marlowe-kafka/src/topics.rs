@@ -1,27 +1,26 @@
+//! Topics: created, deleted, looked up, and what is known of them.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Cleanup, Partition, TopicConfig, TopicDescription, TopicPartition, Turnover};
 use parking_lot::RwLock;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::{NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
-use crate::native::TopicMetadata;
+use crate::native::{Code, TopicMetadata};
+use crate::tries::{Tries, options, passes};
 
 /// How soon to look again whether a topic is there as it should be.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long brokers that have not learnt of a change yet are waited for.
 const AGREE_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a request of an administrator may take.
-const REQUEST: Duration = Duration::from_secs(30);
 
 /// The setting that says how long compaction keeps a tombstone, and what it is where nobody says anything.
 const TOMBSTONE_RETENTION: &str = "delete.retention.ms";
@@ -142,57 +141,50 @@ impl Cluster {
         for (name, value) in turnover_settings(config.turnover) {
             topic = topic.set(name, value);
         }
-        let mut tries = Tries::new(self.config.patience);
+        let mut tries = Tries::of(self, "creating a topic");
         let created = loop {
-            match self.admin()?.create_topics([&topic], &options()).await {
-                Err(error) if tries.another(&error).await => {}
-                created => break created,
+            let answer = self.admin()?.create_topics([&topic], &options()).await;
+            if let Some(created) = tries.settled(answer).await? {
+                break created;
             }
         };
-        match created.map(|mut results| results.pop()) {
-            Ok(Some(Ok(_))) => {}
+        match created {
+            Ok(_) => {}
             // A try before this one did it, and its answer was lost.
-            Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) if tries.failed > 0 => {}
-            Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => {
-                return Err(BrokerError::TopicExists { topic: config.name });
-            }
-            Ok(Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor)))) => {
+            Err(RDKafkaErrorCode::TopicAlreadyExists) if tries.have_failed() => {}
+            Err(RDKafkaErrorCode::TopicAlreadyExists) => return Err(BrokerError::TopicExists { topic: config.name }),
+            Err(RDKafkaErrorCode::InvalidReplicationFactor) => {
                 return Err(invalid(format!(
                     "the cluster does not have the {replicas} brokers that its {replicas} copies need: start more, or ask \
                      for fewer copies"
                 )));
             }
-            Ok(Some(Err((_, code)))) => return Err(invalid(format!("the cluster refuses it: {code}"))),
-            Ok(None) => return Err(invalid("the cluster gave no answer".into())),
-            Err(error) => return Err(self.unavailable("creating a topic", &error)),
+            Err(code) => return Err(invalid(format!("the cluster refuses it: {code}"))),
         }
         self.wait_until(&config.name, |found| found.as_ref().is_some_and(|topic| topic.is_led)).await?;
         self.all_brokers_agree_on(&config.name).await
     }
 
     pub(crate) async fn delete_topic(self: &Arc<Self>, topic: &str) -> Result<(), BrokerError> {
-        let mut tries = Tries::new(self.config.patience);
+        let mut tries = Tries::of(self, "deleting a topic");
         let deleted = loop {
-            match self.admin()?.delete_topics(&[topic], &options()).await {
-                Err(error) if tries.another(&error).await => {}
-                deleted => break deleted,
+            let answer = self.admin()?.delete_topics(&[topic], &options()).await;
+            if let Some(deleted) = tries.settled(answer).await? {
+                break deleted;
             }
         };
-        match deleted.map(|mut results| results.pop()) {
-            Ok(Some(Ok(_))) => {}
-            Ok(Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic))))
-                if tries.failed > 0 => {}
-            Ok(Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)))) => {
+        match deleted {
+            Ok(_) => {}
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) if tries.have_failed() => {}
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 return Err(BrokerError::UnknownTopic { topic: topic.into() });
             }
-            Ok(Some(Err((_, code)))) => {
+            Err(code) => {
                 return Err(BrokerError::InvalidTopic {
                     topic: topic.into(),
                     reason: format!("the cluster does not delete it: {code}"),
                 });
             }
-            Ok(None) => {}
-            Err(error) => return Err(self.unavailable("deleting a topic", &error)),
         }
         self.topics.forget(topic);
         self.wait_until(topic, |found| found.is_none()).await?;
@@ -293,17 +285,27 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
-        let mut tries = Tries::new(self.config.patience);
+        let mut tries = Tries::of(self, "looking up topics' settings");
         let described = loop {
-            match self.admin()?.describe_configs(&resources, &options()).await {
-                Err(error) if tries.another(&error).await => {}
-                described => break described,
+            let described = match self.admin()?.describe_configs(&resources, &options()).await {
+                Ok(described) => described,
+                Err(error) => {
+                    tries.again(&error).await?;
+                    continue;
+                }
+            };
+            match described.iter().find_map(|topic| topic.as_ref().err().copied().filter(|code| passes(*code))) {
+                None => break described,
+                Some(code) => tries.again(&KafkaError::AdminOp(code)).await?,
             }
         };
-        let described = described.map_err(|error| self.unavailable("looking up topics' settings", &error))?;
         let mut descriptions = Vec::new();
         for (topic, described) in topics.into_iter().zip(described) {
-            let Ok(settings) = described else { continue };
+            let settings = match described {
+                Ok(settings) => settings,
+                Err(code) if Code::from(code).is_unknown_topic() => continue,
+                Err(code) => return Err(tries.failed(&KafkaError::AdminOp(code))),
+            };
             let setting = |name: &str| {
                 let entry = settings.entries.iter().find(|entry| entry.name == name)?;
                 entry.value.clone()
@@ -322,25 +324,17 @@ impl Cluster {
         Ok(descriptions)
     }
 
-    pub(crate) fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, BrokerError> {
-        self.admin.get_or_try_init(|| {
-            self.lookups_configuration()
-                .client_config()
-                .create()
-                .map_err(|error| self.unavailable("opening an administrator's client", &error))
-        })
-    }
-
     pub(crate) async fn delete_group(self: &Arc<Self>, group: &str) -> Result<(), BrokerError> {
-        let mut tries = Tries::new(self.config.patience);
+        let mut tries = Tries::of(self, "deleting a group");
         let deleted = loop {
-            match self.admin()?.delete_groups(&[group], &options()).await {
-                Err(error) if tries.another(&error).await => {}
-                deleted => break deleted,
+            let answer = self.admin()?.delete_groups(&[group], &options()).await;
+            if let Some(deleted) = tries.settled(answer).await? {
+                break deleted;
             }
         };
-        match deleted.map(|mut results| results.pop()) {
-            Ok(Some(Err((_, RDKafkaErrorCode::NonEmptyGroup)))) => {
+        match deleted {
+            Ok(_) | Err(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
+            Err(RDKafkaErrorCode::NonEmptyGroup) => {
                 let (cluster, name) = (self.clone(), group.to_owned());
                 let members = in_background("group", move || {
                     cluster.retried("counting a group's members", |within| cluster.lookups.group(&name, within))
@@ -350,59 +344,9 @@ impl Cluster {
                 .len();
                 Err(BrokerError::GroupNotEmpty { group: group.into(), members })
             }
-            Ok(Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) | Some(Ok(_)) | None) => Ok(()),
-            Ok(Some(Err((_, code)))) => Err(BrokerError::Unavailable {
-                location: self.location(),
-                reason: format!("deleting group `{group}`: {code}"),
-            }),
-            Err(error) => Err(self.unavailable("deleting a group", &error)),
+            Err(code) => Err(tries.failed(&KafkaError::AdminOp(code))),
         }
     }
-}
-
-/// Tries of an administrator's request, while what fails passes: a connection that broke, a controller that moves.
-pub(crate) struct Tries {
-    deadline: Instant,
-    failed: u32,
-}
-
-impl Tries {
-    pub(crate) fn new(patience: Duration) -> Self {
-        Self { deadline: Instant::now() + patience, failed: 0 }
-    }
-
-    /// Whether to try again after this error; waits a little then.
-    pub(crate) async fn another(&mut self, error: &KafkaError) -> bool {
-        let passes = matches!(
-            error,
-            KafkaError::AdminOp(
-                RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::BrokerDestroy
-                    | RDKafkaErrorCode::OperationTimedOut
-                    | RDKafkaErrorCode::TimedOutQueue
-                    | RDKafkaErrorCode::RequestTimedOut
-                    | RDKafkaErrorCode::NotController
-                    | RDKafkaErrorCode::NotLeaderForPartition
-                    | RDKafkaErrorCode::LeaderNotAvailable
-                    | RDKafkaErrorCode::Resolve
-                    | RDKafkaErrorCode::WaitingForCoordinator
-                    | RDKafkaErrorCode::CoordinatorNotAvailable
-                    | RDKafkaErrorCode::CoordinatorLoadInProgress
-                    | RDKafkaErrorCode::NotCoordinator
-            )
-        );
-        if !passes || Instant::now() >= self.deadline {
-            return false;
-        }
-        self.failed += 1;
-        tokio::time::sleep(LOOK_AGAIN).await;
-        true
-    }
-}
-
-pub(crate) fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST))
 }
 
 /// Kafka's rule for names.

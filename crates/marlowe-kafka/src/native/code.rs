@@ -2,6 +2,7 @@ use std::ffi::CStr;
 use std::fmt;
 
 use rdkafka::bindings as sys;
+use rdkafka::types::RDKafkaErrorCode;
 use sys::rd_kafka_resp_err_t as Raw;
 
 /// An error code of librdkafka or of a broker.
@@ -22,6 +23,7 @@ impl Code {
     pub(crate) const REBALANCING: Code = Code(Raw::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
     pub(crate) const FENCED_INSTANCE: Code = Code(Raw::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
     pub(crate) const INVALID_TIMESTAMP: Code = Code(Raw::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP);
+    pub(crate) const UNKNOWN: Code = Code(Raw::RD_KAFKA_RESP_ERR_UNKNOWN);
     pub(crate) const NO_OFFSET: Code = Code(Raw::RD_KAFKA_RESP_ERR__NO_OFFSET);
 
     /// What librdkafka last said in this thread, for the calls of its older interface.
@@ -30,23 +32,9 @@ impl Code {
         Self(unsafe { sys::rd_kafka_last_error() })
     }
 
-    /// The code of a number, of those that concern a whole client or a topic; the others are an unknown error.
+    /// The code of a number; one that librdkafka does not have is an unknown error.
     pub(super) fn numbered(number: i32) -> Self {
-        const KNOWN: [Raw; 12] = [
-            Raw::RD_KAFKA_RESP_ERR__AUTHENTICATION,
-            Raw::RD_KAFKA_RESP_ERR__SSL,
-            Raw::RD_KAFKA_RESP_ERR__FATAL,
-            Raw::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-            Raw::RD_KAFKA_RESP_ERR__TRANSPORT,
-            Raw::RD_KAFKA_RESP_ERR__RESOLVE,
-            Raw::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
-            Raw::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
-            Raw::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
-            Raw::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-            Raw::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID,
-            Raw::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
-        ];
-        Self(KNOWN.into_iter().find(|raw| *raw as i32 == number).unwrap_or(Raw::RD_KAFKA_RESP_ERR_UNKNOWN))
+        Raw::try_from(number).map_or(Self::UNKNOWN, Self)
     }
 
     pub(super) fn check(raw: Raw) -> Result<(), Failure> {
@@ -150,6 +138,7 @@ impl Code {
                     | Raw::RD_KAFKA_RESP_ERR_INVALID_CONFIG
                     | Raw::RD_KAFKA_RESP_ERR_INVALID_GROUP_ID
                     | Raw::RD_KAFKA_RESP_ERR_INVALID_PARTITIONS
+                    | Raw::RD_KAFKA_RESP_ERR_INVALID_REPLICA_ASSIGNMENT
                     | Raw::RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR
                     | Raw::RD_KAFKA_RESP_ERR_INVALID_REQUEST
                     | Raw::RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT
@@ -157,9 +146,17 @@ impl Code {
                     | Raw::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE
                     | Raw::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
                     | Raw::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
+                    | Raw::RD_KAFKA_RESP_ERR_TOPIC_DELETION_DISABLED
                     | Raw::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION
                     | Raw::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION
             ))
+    }
+}
+
+/// The code as the administrator's client tells it.
+impl From<RDKafkaErrorCode> for Code {
+    fn from(code: RDKafkaErrorCode) -> Self {
+        Self::numbered(code as i32)
     }
 }
 
@@ -229,5 +226,18 @@ impl Failure {
             sys::rd_kafka_error_destroy(error);
             Err(Failure { code, reason, remedy })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_keeps_its_meaning() {
+        assert!(Code::numbered(-137) == Code(Raw::RD_KAFKA_RESP_ERR__DESTROY_BROKER));
+        assert!(Code::from(RDKafkaErrorCode::DestroyBroker) == Code(Raw::RD_KAFKA_RESP_ERR__DESTROY_BROKER));
+        assert!(Code::from(RDKafkaErrorCode::NotController) == Code(Raw::RD_KAFKA_RESP_ERR_NOT_CONTROLLER));
+        assert!(Code::numbered(-100_000) == Code::UNKNOWN);
     }
 }

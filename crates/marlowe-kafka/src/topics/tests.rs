@@ -7,9 +7,9 @@ use crate::KafkaConfig;
 
 /// What each broker says of a topic at this moment: its id, if it is there.
 fn said(cluster: &Cluster, topic: &str) -> Vec<Option<String>> {
-    let brokers = cluster.lookups.metadata(Some(topic), REQUEST).unwrap().brokers;
+    let brokers = cluster.lookups.metadata(Some(topic), AGREE_WITHIN).unwrap().brokers;
     assert_eq!(brokers.len(), Size::Three.brokers());
-    brokers.iter().map(|broker| cluster.lookups.topic_id_at(*broker, topic, REQUEST).unwrap()).collect()
+    brokers.iter().map(|broker| cluster.lookups.topic_id_at(*broker, topic, AGREE_WITHIN).unwrap()).collect()
 }
 
 /// What each says is asked for at once: a broker that is behind by a millisecond shows.
