@@ -117,6 +117,7 @@ mod data_folder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod host;
 mod interrupt;
 mod limits;
 mod outsider;
@@ -130,7 +131,6 @@ mod scope;
 mod shard;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod surroundings;
 mod table;
 mod timer;
 mod tls;
@@ -152,7 +152,7 @@ pub use cluster::ClusterToken;
 pub use codec::KeyTooLong;
 #[cfg(feature = "compact_str")]
 pub use compact_str;
-pub use config::{BrokerChoice, Config};
+pub use config::{BrokerChoice, Config, Role, WebLimits, WebToken};
 pub use marlowe_broker::{
     Broker, BrokerError, Clock, Entropy, Offset, Partition, Partitioner, SeededEntropy, Timestamp,
 };
@@ -172,7 +172,7 @@ pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter,
 pub use tls::WebTls;
 pub use topic::{IntoStream, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
 pub use topology::{TopologyDescription, TopologyError};
-pub use web::{Caller, Forwarded, OwnerOf, Role, RouteToOwner, RoutedToOwner, WebLimits, WebState, WebToken};
+pub use web::{Caller, Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
 pub use worker::RunError;
 
 /// Why a handler failed: any error; `?` makes one of most.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::client::{AskCounters, Asker, ClientProducer};
 use crate::config::Config;
+use crate::host::Join;
 use crate::peer::PeerSecurity;
 use crate::running::open_broker;
 use crate::scope::{ClientWith, WorkerScope};
-use crate::worker::{Failures, Join, Neighbours, RunError, Thread, Threads, prepare_topics};
+use crate::worker::{Failures, Neighbours, RunError, Thread, Threads, prepare_topics};
 
 /// A program that is no worker of an app, and sends to its topics and inboxes, casts to and asks its agents, and reads its
 /// tables through views.
@@ -76,7 +77,7 @@ impl Client {
         let security = PeerSecurity { signer: config.signer(), tls };
         // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
         let (failures, _) = Failures::new();
-        let threads = Threads { surroundings: config.surroundings.clone(), failures };
+        let threads = Threads { host: config.host.clone(), failures };
         let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
         let (routes, neighbours) = met.await?;
         let (thread, join) = threads.start(&name)?;

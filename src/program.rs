@@ -9,7 +9,6 @@ use crate::table::{AnyTable, Keyspace};
 use crate::timer::{AnyPartitionTimer, AnyWorkerTimer};
 use crate::topic::{AnyTopic, StreamSource};
 use crate::topology::{AgentNode, AgentRole, Beginning, Graph, TableNode, TopicNode, TopicRole, TopologyError};
-use crate::web::WebRoutes;
 
 /// What an app declared.
 pub(crate) struct Program {
@@ -21,7 +20,6 @@ pub(crate) struct Program {
     pub(crate) agents: Vec<&'static dyn AnyAgent>,
     pub(crate) partition_timers: Vec<&'static dyn AnyPartitionTimer>,
     pub(crate) worker_timers: Vec<&'static dyn AnyWorkerTimer>,
-    pub(crate) web: Vec<WebRoutes>,
     repartitions: Vec<Repartition>,
     /// What was wrong with a declaration, told at the start.
     pub(crate) errors: Vec<TopologyError>,
@@ -83,7 +81,6 @@ impl Program {
             agents: Vec::new(),
             partition_timers: Vec::new(),
             worker_timers: Vec::new(),
-            web: Vec::new(),
             repartitions: Vec::new(),
             errors: Vec::new(),
         }

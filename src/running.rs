@@ -15,7 +15,7 @@ use crate::peer::PeerSecurity;
 use crate::program::Program;
 use crate::scope::WorkerWith;
 use crate::watch;
-use crate::web::{Listeners, WebServer};
+use crate::web::{Listeners, WebRoutes, WebServer};
 use crate::worker::{
     Drain, Failures, LaneLimits, Logs, Neighbours, Patience, Progress, RunError, Shared, StateStore, TablesFolder,
     Threads, Worker, WorkerSettings, logs, prepare_topics, take_over,
@@ -113,7 +113,7 @@ async fn open_broker_or_set_aside(app: &Arc<str>, config: &Config) -> Result<Sha
 }
 
 impl Running {
-    pub(crate) async fn start(program: Arc<Program>, config: &Config) -> Result<Self, RunError> {
+    pub(crate) async fn start(program: Arc<Program>, added: WebRoutes, config: &Config) -> Result<Self, RunError> {
         config.check_bounds()?;
         config.check_instance()?;
         config.check_token()?;
@@ -138,7 +138,7 @@ impl Running {
         let clock = config.clock.clone();
         let security = PeerSecurity { signer: config.signer(), tls: tls.clone() };
         let (failures, failed) = Failures::new();
-        let threads = Threads { surroundings: config.surroundings.clone(), failures };
+        let threads = Threads { host: config.host.clone(), failures };
         let (routes, neighbours) =
             Neighbours::meet(process, &program, &topology, broker.clone(), clock, security, &threads).await?;
         let stopping = watch::Sender::new(false);
@@ -167,7 +167,7 @@ impl Running {
                     Some((data_dir, owner)) => StateStore::Folder {
                         path: TablesFolder::path(data_dir, number),
                         owner,
-                        surroundings: config.surroundings.clone(),
+                        host: config.host.clone(),
                     },
                 },
                 logs: logs.clone(),
@@ -184,7 +184,7 @@ impl Running {
             };
             let worker = Worker::start(&shared, settings).await?;
             if let Some(listener) = listener {
-                web.push(WebServer::start(&shared, &worker, listener, config, tls.clone())?);
+                web.push(WebServer::start(&shared, &worker, &added, listener, config, tls.clone())?);
             }
             workers.push(worker);
         }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{Offset, Partition, Partitioner};
+use marlowe_broker::Partitioner;
 
 /// What becomes of an event whose handler fails, or whose bytes do not decode.
 #[derive(Clone, Debug)]
@@ -37,28 +37,6 @@ impl Default for FailurePolicy {
     fn default() -> Self {
         Self { retries: 3, backoff: Duration::from_millis(100), then: Then::Stop }
     }
-}
-
-/// An event that an agent could not handle, and that stops the worker.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "agent `{agent}` failed on {topic}[{partition}]@{offset} (tried {tries} time(s)): {reason}; nothing of it was applied and \
-     nothing is lost: the event comes first when the worker starts again. Mend the handler, or let the agent `.skip()` such events or \
-     send them to a `.dead_letter(topic)`; or pass over this one: stop all workers, and run the program with `skip {topic} {partition} {offset}`"
-)]
-pub struct EventFailure {
-    /// The agent.
-    pub agent: Arc<str>,
-    /// The event's topic.
-    pub topic: Arc<str>,
-    /// Its partition.
-    pub partition: Partition,
-    /// Its offset.
-    pub offset: Offset,
-    /// How often it was tried.
-    pub tries: u32,
-    /// Why it failed the last time.
-    pub reason: String,
 }
 
 #[cfg(test)]

@@ -23,13 +23,13 @@ mod serial;
 mod sink;
 mod stream;
 
+pub use crate::worker::EventFailure;
 pub use answering::AnsweringAgent;
 pub use ask_client::{AskClient, PendingReply, Replies};
 pub use builder::AgentBuilder;
 pub(crate) use counters::Counters;
 pub(crate) use definition::{AgentSettings, AnyAgent, Opening};
 pub use event::Event;
-pub use failure::EventFailure;
 pub(crate) use failure::FailurePolicy;
 pub(crate) use front::{EventInHand, Front};
 pub use handle::{Agent, AgentClient, AgentSender};

@@ -9,7 +9,7 @@ use marlowe_state::Hand;
 
 use super::answers::OpenAnswers;
 use super::counters::{Counters, count};
-use super::failure::{EventFailure, FailurePolicy, Then};
+use super::failure::{FailurePolicy, Then};
 use super::handler::{Handler, Unhandled};
 use super::input::{Cursor, Input};
 use super::link::ShardLink;
@@ -18,6 +18,7 @@ use crate::client::ask_headers::is_about_a_request;
 use crate::panics::panic_text;
 use crate::topic::OutTopicSettings;
 use crate::turn::{Condemned, Doer, Holder, Participant, Strand, Told};
+use crate::worker::EventFailure;
 
 /// An agent at work in a shard: everything but what its handler does.
 pub(crate) struct Runner {

@@ -3,10 +3,10 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 
 use super::counters::count;
-use super::failure::EventFailure;
 use super::handler::Handler;
 use super::input::Cursor;
 use super::runner::{Failed, Runner};
+use crate::worker::EventFailure;
 
 /// Handles an input's events one at a time, in order, each with the turn in hand.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {

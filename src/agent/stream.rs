@@ -10,13 +10,14 @@ use marlowe_broker::Timestamp;
 use super::answers::Answering;
 use super::counters::count;
 use super::event::Event;
-use super::failure::{EventFailure, Then};
+use super::failure::Then;
 use super::handler::ValueReader;
 use super::input::Cursor;
 use super::runner::{Failed, Runner};
 use crate::HandlerError;
 use crate::codec::{CodecError, TopicKey};
 use crate::panics::panic_text;
+use crate::worker::EventFailure;
 
 /// The events of one partition, as a [`stream`](crate::AgentBuilder::stream) agent gets them.
 ///

@@ -12,8 +12,8 @@ use super::error::CliError;
 use super::tls::TlsOptions;
 use super::web::WebOptions;
 use crate::config::Config;
+use crate::config::{Role, WebToken};
 use crate::tls::Tls;
-use crate::web::{Role, WebToken};
 
 /// What may stand on a program's command line.
 #[derive(Debug, Parser)]
@@ -302,7 +302,7 @@ impl GlobalOptions {
     /// Where a running worker is, and what to say to it: a token that may do everything, if there is one.
     pub(crate) fn asked(&self) -> Result<AskedAt, CliError> {
         let tokens = self.tokens()?;
-        let token = tokens.iter().find(|token| token.role() == Role::Write).or(tokens.first()).cloned();
+        let token = tokens.iter().find(|token| token.role == Role::Write).or(tokens.first()).cloned();
         let tls = self.tls.of_a_command().as_ref().map(Tls::load).transpose()?;
         Ok(AskedAt { web: self.web, token, tls })
     }

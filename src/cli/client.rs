@@ -11,8 +11,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::arguments::{AskedAt, Web};
-use crate::peer::{HttpClient, Lost};
-use crate::web::WebToken;
+use crate::config::WebToken;
+use crate::host::Lost;
+use crate::peer::HttpClient;
 use crate::worker::RunError;
 
 /// How long a running worker may take to answer.

@@ -1,29 +1,18 @@
+//! Reads a program's command line: Marlowe's part, and the program's own.
+
 use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgMatches, Command, FromArgMatches};
 use clap_complete::Shell;
 
 use super::arguments::{Arguments, WorkerOptions};
 use super::console::Console;
-
-/// What a program's command line is: Marlowe's part, and the program's own.
-#[derive(Default)]
-pub(crate) struct CommandLine {
-    pub(crate) version: Option<String>,
-    own: Option<fn(Command) -> Command>,
-    /// Settings of Kafka that the program makes itself.
-    pub(crate) kafka: Vec<(String, String)>,
-}
+use crate::app::CommandLine;
 
 impl CommandLine {
-    /// Takes `T`'s options too.
-    pub(crate) fn add<T: Args>(&mut self) {
-        self.own = Some(T::augment_args);
-    }
-
     pub(crate) fn definition(&self) -> Command {
         let version = match &self.version {
             Some(version) => format!("{version} (marlowe {MARLOWE})"),
@@ -89,6 +78,8 @@ pub(crate) const MARLOWE: &str = env!("CARGO_PKG_VERSION");
 
 #[cfg(test)]
 mod tests {
+    use clap::Args;
+
     use super::*;
 
     #[derive(Debug, Args)]

@@ -7,7 +7,6 @@ use clap::builder::{TypedValueParser, ValueParserFactory};
 use marlowe_kafka::{KafkaConfig, KafkaSetting};
 
 use super::error::CliError;
-use crate::app::App;
 use crate::config::BrokerChoice;
 
 /// How Kafka's client is set up.
@@ -82,21 +81,5 @@ impl KafkaOptions {
         Err(CliError::Usage(
             "--kafka sets up Kafka's client, and the broker is `embedded`: give --broker kafka://HOST:PORT".into(),
         ))
-    }
-}
-
-impl App {
-    /// One of [librdkafka's settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md) for when
-    /// [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the environment and `--kafka` win over it.
-    /// Programs that have their own `main` give it to their [`KafkaConfig`].
-    ///
-    /// ```no_run
-    /// let mut app = marlowe::App::new("page-views");
-    /// app.kafka("compression.type", "zstd");
-    /// # app.main()
-    /// ```
-    pub fn kafka(&mut self, setting: &str, value: &str) -> &mut Self {
-        self.command_line.kafka.push((setting.to_owned(), value.to_owned()));
-        self
     }
 }

@@ -33,17 +33,10 @@ use indicatif::MultiProgress;
 
 use crate::app::App;
 use arguments::{Arguments, Command, WorkerOptions};
-pub(crate) use command_line::CommandLine;
 use console::{Console, Form};
 use error::CliError;
 
 impl App {
-    /// The program's own version, for `--version` and the start banner: `app.version(env!("CARGO_PKG_VERSION"))`.
-    pub fn version(&mut self, version: &str) -> &mut Self {
-        self.command_line.version = Some(version.to_owned());
-        self
-    }
-
     /// Options of the program's own, beside those of [`main`](Self::main): they may stand before and after a command, and
     /// `--help` shows them. `T` derives `clap::Args`. Ask once, before what they decide is declared.
     ///
@@ -90,10 +83,10 @@ impl App {
     /// on standard error; 2 when the command line was wrong; 130 when a second Ctrl-C did not wait for the first.
     /// It starts a runtime of its own: call it from a `main` that is not async. For others there is [`run`](Self::run).
     pub fn main(self) -> ! {
-        let Self { program, command_line } = self;
+        let Self { program, web, command_line } = self;
         let arguments: Arguments = command_line.read();
         let form = if arguments.global.json { Form::Json } else { Form::Text };
-        let invocation = Invocation { app: App { program, command_line }, console: Console::new(form), arguments };
+        let invocation = Invocation { app: App { program, web, command_line }, console: Console::new(form), arguments };
         let code = match invocation.run() {
             Ok(()) => 0,
             Err(error) => {
@@ -129,7 +122,7 @@ impl Invocation {
             .enable_all()
             .build()
             .map_err(CliError::system("start the runtime"))?;
-        let App { program, command_line } = app;
+        let App { program, web, command_line } = app;
         let config = WorkerOptions::default().config(&global, &command_line.kafka)?;
         let done = runtime.block_on(async {
             match command {
@@ -141,6 +134,7 @@ impl Invocation {
                         until: if options.drain { worker::Until::Drained } else { worker::Until::Stopped },
                         version: command_line.version,
                         program: Arc::new(program),
+                        web,
                         console,
                         bars,
                     };

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::program::Program;
 use crate::running::Running;
 use crate::topology::AgentRole;
+use crate::web::WebRoutes;
 use crate::worker::RunError;
 
 /// How long workers may take to stop after one failed.
@@ -32,6 +33,7 @@ pub(crate) enum Until {
 /// The command `worker`.
 pub(crate) struct WorkerRun {
     pub(crate) program: Arc<Program>,
+    pub(crate) web: WebRoutes,
     pub(crate) config: Config,
     pub(crate) until: Until,
     pub(crate) version: Option<String>,
@@ -63,7 +65,7 @@ impl WorkerRun {
         let mut running = tokio::select! {
             biased;
             () = interruption.came() => return Ok(()),
-            started = Running::start(self.program.clone(), &self.config) => started?,
+            started = Running::start(self.program.clone(), self.web.clone(), &self.config) => started?,
         };
         let banner = Banner::of(&running, &self.config, self.version.clone());
         self.console.answer(&banner, || banner.text(&self.console));

@@ -11,11 +11,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::http::HttpClient;
-use super::lost::{Lost, chain};
 use super::wire::{decode_answer, encode_question};
 use super::{Answer, Asked, PeerError, READ_PATH};
 use crate::cluster::{ClusterToken, Signer};
-use crate::surroundings::Surroundings;
+use crate::host::{Host, Lost, Network, chain};
 use crate::tls::Tls;
 use crate::worker::RunError;
 
@@ -35,24 +34,21 @@ pub(crate) struct Peers {
 #[derive(Clone)]
 enum Wire {
     Http(HttpClient),
-    #[cfg(feature = "sim")]
-    Simulated(Arc<crate::sim::Process>),
+    Carried(Arc<dyn Network>),
 }
 
 impl Wire {
-    fn new(surroundings: &Surroundings, tls: Option<&Arc<Tls>>) -> Result<Self, RunError> {
-        match surroundings {
-            Surroundings::System => Ok(Self::Http(HttpClient::new(tls)?)),
-            #[cfg(feature = "sim")]
-            Surroundings::Simulated(process) => Ok(Self::Simulated(process.clone())),
+    fn new(host: &dyn Host, tls: Option<&Arc<Tls>>) -> Result<Self, RunError> {
+        match host.network() {
+            None => Ok(Self::Http(HttpClient::new(tls)?)),
+            Some(network) => Ok(Self::Carried(network)),
         }
     }
 
     async fn carry(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
         match self {
             Self::Http(client) => client.send(request).await,
-            #[cfg(feature = "sim")]
-            Self::Simulated(process) => process.request(request).await,
+            Self::Carried(network) => network.carry(request).await,
         }
     }
 }
@@ -93,9 +89,9 @@ impl Peers {
     }
 
     /// Keeps its connections on `runtime`, and signs what it asks if there is a secret.
-    pub(crate) fn new(runtime: Handle, surroundings: &Surroundings, security: PeerSecurity) -> Result<Self, RunError> {
+    pub(crate) fn new(runtime: Handle, host: &dyn Host, security: PeerSecurity) -> Result<Self, RunError> {
         let PeerSecurity { signer, tls } = security;
-        Ok(Self { runtime, wire: Wire::new(surroundings, tls.as_ref())?, signer })
+        Ok(Self { runtime, wire: Wire::new(host, tls.as_ref())?, signer })
     }
 
     fn signed(&self, url: &str, mut request: Request<Bytes>) -> Request<Full<Bytes>> {

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::lost::{Lost, chain};
+use crate::host::{Lost, chain};
 use crate::tls::Tls;
 use crate::worker::RunError;
 

@@ -62,7 +62,6 @@ pub use chance::Chance;
 pub use cluster::Cluster;
 pub use committed::Committed;
 pub use faults::Faults;
-pub(crate) use network::Process;
 pub use request::NoAnswer;
 pub use simulation::Simulation;
 pub use trace::Trace;

@@ -1,23 +1,23 @@
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use futures_util::future::BoxFuture;
+use http_body_util::Full;
 use marlowe_broker::{BrokerError, CommittedOffset, TopicPartition};
 use marlowe_state::{Store, StoreError, StoreLayout};
 use parking_lot::Mutex;
-use tower_service::Service;
+use tokio::task::LocalSet;
 
 use super::chance::Chance;
 use super::disk::{Disk, DiskStore, DiskUse};
 use super::trace::Trace;
-use crate::peer::Lost;
+use crate::host::{self, Host, Join, Lost, Serve};
 use crate::watch;
-use crate::worker::Thread;
 
 /// How the network is at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct Network {
     broker: watch::Sender<bool>,
     /// What the group's coordinator believes, if that is not what was committed last.
     old_positions: Mutex<Option<OldPositions>>,
-    sites: Mutex<BTreeMap<String, (Thread, Router)>>,
+    sites: Mutex<BTreeMap<String, Serve>>,
     pub(crate) trace: Trace,
 }
 
@@ -163,8 +163,8 @@ impl Network {
     }
 
     /// Serves at a name until it is served no more.
-    pub(crate) fn serve(&self, host: &str, thread: Thread, router: Router) {
-        self.sites.lock().insert(host.to_owned(), (thread, router));
+    pub(crate) fn serve(&self, host: &str, serve: Serve) {
+        self.sites.lock().insert(host.to_owned(), serve);
     }
 
     pub(crate) fn serve_no_more(&self, host: &str) {
@@ -176,7 +176,7 @@ impl Network {
     pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         self.way().await;
-        let Some((thread, mut router)) = self.sites.lock().get(&host).cloned() else {
+        let Some(serve) = self.sites.lock().get(&host).cloned() else {
             return Err(Lost::Unsent(format!("nobody serves at {host}")));
         };
         match self.fate() {
@@ -185,26 +185,16 @@ impl Network {
                 return Err(Lost::Unsent("the network lost it".into()));
             }
             Fate::Unanswered => {
-                let request = request.map(Body::new);
-                drop(thread.run(move || async move { router.call(request).await }).await);
+                drop(serve(request.map(Body::new)).await);
                 tokio::time::sleep(GIVE_UP_AFTER).await;
                 return Err(Lost::Unanswered("the network lost the answer".into()));
             }
             Fate::Arrives => {}
         }
-        let request = request.map(Body::new);
         // The whole answer is made where it is served, as far as the network is concerned.
-        let answered = thread.run(move || async move {
-            let Ok(response) = router.call(request).await;
-            let (head, body) = response.into_parts();
-            body.collect().await.map(|body| Response::from_parts(head, Body::from(body.to_bytes())))
-        });
-        drop(thread);
-        let response = match answered.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(Lost::Unanswered(format!("{host} broke off: {error}"))),
-            Err(_) => return Err(Lost::Unanswered(format!("{host} broke the connection"))),
-        };
+        let answered = serve(request.map(Body::new));
+        drop(serve);
+        let response = answered.await.map_err(|reason| Lost::Unanswered(format!("{host} {reason}")))?;
         self.way().await;
         Ok(response)
     }
@@ -238,11 +228,6 @@ impl Process {
         &self.name
     }
 
-    /// Where others find it.
-    pub(crate) fn url(&self) -> Arc<str> {
-        format!("http://{}", self.name).into()
-    }
-
     /// Work of this process, which rests while that is paused.
     pub(crate) fn pausable<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let thread = self.threads.clone();
@@ -251,20 +236,6 @@ impl Process {
             drop(thread);
             ended
         })
-    }
-
-    /// Opens a store on its machine's disk.
-    ///
-    /// # Panics
-    /// When it has none.
-    pub(crate) fn open_store(
-        &self,
-        path: &Path,
-        layout: StoreLayout,
-        owner: String,
-    ) -> Result<Arc<dyn Store>, StoreError> {
-        let disk = self.disk.clone().unwrap_or_else(|| panic!("{} has no disk", self.name));
-        Ok(Arc::new(DiskStore::open(path, layout, owner, disk, self.used.clone())?))
     }
 
     /// It ends at once: what is dropped of it leaves nothing behind on its disk, or for others.
@@ -293,15 +264,55 @@ impl Process {
         self.gate.is_shut()
     }
 
-    pub(crate) fn serve(&self, thread: Thread, router: Router) {
-        self.network.serve(&self.name, thread, router);
-    }
-
     pub(crate) fn serve_no_more(&self) {
         self.network.serve_no_more(&self.name);
     }
+}
 
-    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
-        self.network.request(request).await
+/// A process, as what runs in it sees it.
+pub(crate) struct SimulatedHost(pub(crate) Arc<Process>);
+
+impl Host for SimulatedHost {
+    /// Starts a task, on the one thread and runtime that a simulation has.
+    fn spawn_thread(&self, _: &str, work: BoxFuture<'static, ()>) -> io::Result<Join> {
+        let local = LocalSet::new();
+        let work = self.0.pausable(async move { local.run_until(work).await });
+        Ok(Join::Task(tokio::task::spawn_local(work)))
+    }
+
+    /// Opens a store on its machine's disk.
+    ///
+    /// # Panics
+    /// When it has none.
+    fn open_store(&self, path: &Path, layout: StoreLayout, owner: String) -> Result<Arc<dyn Store>, StoreError> {
+        let Process { name, disk, used, .. } = &*self.0;
+        let disk = disk.clone().unwrap_or_else(|| panic!("{name} has no disk"));
+        Ok(Arc::new(DiskStore::open(path, layout, owner, disk, used.clone())?))
+    }
+
+    fn cores(&self) -> usize {
+        2
+    }
+
+    fn network(&self) -> Option<Arc<dyn host::Network>> {
+        Some(self.0.clone())
+    }
+}
+
+impl host::Network for Process {
+    fn url(&self) -> Arc<str> {
+        format!("http://{}", self.name).into()
+    }
+
+    fn serve(&self, serve: Serve) {
+        self.network.serve(&self.name, serve);
+    }
+
+    fn stop_serving(&self) {
+        self.serve_no_more();
+    }
+
+    fn carry(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Result<Response<Body>, Lost>> {
+        Box::pin(self.network.request(request))
     }
 }

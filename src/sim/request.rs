@@ -4,7 +4,7 @@ use axum::http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 
 use super::simulation::Simulation;
-use crate::peer::Lost;
+use crate::host::Lost;
 
 /// Why a simulated request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

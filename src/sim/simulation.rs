@@ -11,10 +11,9 @@ use super::clock::{SimulatedClock, WorkerClock};
 use super::cluster::{Cluster, settings};
 use super::disk::Disk;
 use super::link::Link;
-use super::network::{Network, Process, Weather};
+use super::network::{Network, Process, SimulatedHost, Weather};
 use super::trace::Trace;
 use crate::scope::{ClientWith, WorkerWith};
-use crate::surroundings::Surroundings;
 use crate::{App, Client, Config, RunError, Running};
 
 /// A simulation that runs.
@@ -60,7 +59,7 @@ impl Simulation {
         base.entropy = chance(3).entropy();
         let process = Process::new("outside", network.clone(), None);
         let mut config = base.clone().broker(broker.clone());
-        config.surroundings = Surroundings::Simulated(process);
+        config.host = Arc::new(SimulatedHost(process));
         let program = (cluster.app)();
         let app = program.program.app.clone();
         let outside = Client::connect(&program, config).await;
@@ -176,7 +175,7 @@ impl Simulation {
         let mut config = self.base.clone().broker(Arc::new(Link::new(self.broker.clone(), process.clone())));
         config.entropy = Chance::new(self.cluster.seed, 1000 + nth).entropy();
         config.clock = clock;
-        config.surroundings = Surroundings::Simulated(process.clone());
+        config.host = Arc::new(SimulatedHost(process.clone()));
         config.data_dir = disk.map(|disk| disk.folder().to_owned());
         let running = app.start(config).await?;
         let mut members = self.members.borrow_mut();

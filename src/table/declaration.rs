@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 
 use crate::codec::{Codec, CodecError, Key};
 use crate::panics::panic_message;
+use crate::topology::TableKind;
 
 /// How a table adds a change to what a row holds.
 pub(crate) type Merge<V> = Arc<dyn Fn(&mut V, V) + Send + Sync>;
@@ -18,16 +19,6 @@ pub(crate) struct TableIdentity {
     pub(crate) kind: TableKind,
     pub(crate) changelog: Arc<str>,
     pub(crate) inbox: Arc<str>,
-}
-
-/// Whether a table has a copy on every worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TableKind {
-    /// Each slice is with its owner alone.
-    Table,
-    /// Every worker has a read-only copy of the whole besides.
-    Global,
 }
 
 /// Where a table's rows belong.

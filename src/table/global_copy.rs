@@ -3,28 +3,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{Partition, Partitioner};
-use marlowe_state::{KeyRange, PositionSlot, Store, TableIndex};
+use marlowe_state::{KeyRange, PositionSlot};
 
+use super::global_store::GlobalStore;
 use super::inbox::{InboxSender, OpenInbox};
 use super::key_range::ordered_range;
 use super::undecodable::{decode_row, pass_over};
 use super::{AsKey, InboxClient, Position, TableIdentity, UndecodableRow, ViewError};
 use crate::client::{SendError, Sent};
 use crate::codec::{Codec, CodecError, Key};
-use crate::watch;
-
-/// A worker's own copy of a whole global table: committed rows, a produce and a fetch behind their owners.
-#[derive(Clone)]
-pub(crate) struct GlobalStore {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) partitions: u32,
-    /// Marked whenever the copy moved on.
-    pub(crate) moved: watch::Receiver<()>,
-}
-
-impl GlobalStore {
-    pub(crate) const TABLE: TableIndex = TableIndex(0);
-}
 
 /// Reads of the worker's own copy of a global table. Each read is from one snapshot of committed state.
 pub struct GlobalReader<K, V> {

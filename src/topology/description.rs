@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::graph::TableKind;
 use super::graph::{AgentRole, Edges, Place, TopicRole};
 use super::{Group, Topology};
 
@@ -27,7 +28,7 @@ struct Topic {
 #[derive(Clone, Debug, Serialize)]
 struct Table {
     name: Arc<str>,
-    kind: crate::TableKind,
+    kind: TableKind,
     partitions: u32,
     changelog: Arc<str>,
     inbox: Option<Arc<str>>,
@@ -141,8 +142,8 @@ impl TopologyDescription {
         }
         for node in &self.tables {
             let detail = match node.kind {
-                crate::TableKind::Table => format!("table, {} partitions", node.partitions),
-                crate::TableKind::Global => format!("global table, {} partitions", node.partitions),
+                TableKind::Table => format!("table, {} partitions", node.partitions),
+                TableKind::Global => format!("global table, {} partitions", node.partitions),
             };
             drawing.nodes.push((table(&node.name), Shape::Table, &node.name, detail));
         }

@@ -49,7 +49,7 @@ pub(crate) enum TopicRole {
 #[derive(Clone, Debug)]
 pub(crate) struct TableNode {
     pub(crate) name: Arc<str>,
-    pub(crate) kind: crate::TableKind,
+    pub(crate) kind: TableKind,
     pub(crate) partitions: Option<u32>,
     /// How many rows of a slice are kept decoded.
     pub(crate) cache_rows: usize,
@@ -151,4 +151,14 @@ pub(crate) enum Place {
     Worker,
     /// On one worker of the cluster.
     Leader,
+}
+
+/// Whether a table has a copy on every worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableKind {
+    /// Each slice is with its owner alone.
+    Table,
+    /// Every worker has a read-only copy of the whole besides.
+    Global,
 }

@@ -16,6 +16,7 @@ use marlowe_broker::{Cleanup, Reads};
 
 pub use description::TopologyDescription;
 pub use error::TopologyError;
+pub use graph::TableKind;
 pub(crate) use graph::{
     AgentNode, AgentRole, Beginning, Edges, Graph, Place, TableNode, TimerKind, TimerNode, TopicNode, TopicRole,
 };

@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::connection::{Allowed, Connection, Health};
-use super::limits::WebLimits;
+use crate::config::WebLimits;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::worker::Spawner;

@@ -1,7 +1,5 @@
-//! Who may ask a worker's web server for what: tokens with roles, and the callers that they make.
+//! Decides which callers may ask a worker's web server for what.
 
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -10,17 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
-use crate::config::Config;
-use crate::worker::RunError;
-
-/// What a caller of the web server may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Ask: requests with the methods GET, HEAD and OPTIONS.
-    Read,
-    /// Also change: requests with all methods.
-    Write,
-}
+use crate::config::{Config, Role, WebToken};
 
 /// Who sent a request, for the program's own routes: it is an extractor.
 ///
@@ -48,6 +36,13 @@ pub struct Caller {
     pub name: Option<Arc<str>>,
 }
 
+impl Caller {
+    /// Returns the caller that a token stands for.
+    pub(super) fn of(token: &WebToken) -> Self {
+        Self { role: token.role, name: token.name.clone() }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = axum::response::Response;
 
@@ -55,116 +50,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         use axum::response::IntoResponse;
         let outside = || Problem::new(StatusCode::UNAUTHORIZED, "nothing says who sent this request").into_response();
         parts.extensions.get::<Self>().cloned().ok_or_else(outside)
-    }
-}
-
-/// A secret that lets a caller ask the web server. It is shown nowhere, not even by `Debug`.
-///
-/// ```
-/// use marlowe::{Config, WebToken};
-///
-/// let config = Config::default()
-///     .web_token(WebToken::write("open-sesame").named("ada"))
-///     .web_token(WebToken::read("look-around"));
-/// assert!(!format!("{config:?}").contains("sesame"));
-/// ```
-#[derive(Clone)]
-pub struct WebToken {
-    pub(super) caller: Caller,
-    secret: Arc<str>,
-}
-
-impl WebToken {
-    /// A token whose callers may read.
-    pub fn read(secret: &str) -> Self {
-        Self { caller: Caller { role: Role::Read, name: None }, secret: secret.into() }
-    }
-
-    /// A token whose callers may read and change.
-    pub fn write(secret: &str) -> Self {
-        Self { caller: Caller { role: Role::Write, name: None }, secret: secret.into() }
-    }
-
-    /// Names its callers; see [`Caller::name`].
-    pub fn named(mut self, name: &str) -> Self {
-        self.caller.name = Some(name.into());
-        self
-    }
-
-    /// Reads a file of tokens. Each line is `read TOKEN` or `write TOKEN`, and may end with a name; lines that begin with `#` are
-    /// comments.
-    ///
-    /// # Errors
-    /// When the file cannot be read, has a line that is none of these, or has no token.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Vec<Self>, RunError> {
-        let path = path.as_ref();
-        let wrong = |reason: String| {
-            RunError::Settings(format!(
-                "the web tokens in {}: {reason}; write lines of `read TOKEN` and `write TOKEN`",
-                path.display()
-            ))
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let mut tokens = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let token = match words.as_slice() {
-                [] => continue,
-                [first, ..] if first.starts_with('#') => continue,
-                ["read", secret] => Self::read(secret),
-                ["write", secret] => Self::write(secret),
-                ["read", secret, name] => Self::read(secret).named(name),
-                ["write", secret, name] => Self::write(secret).named(name),
-                // The line is not shown: it may hold a token.
-                _ => return Err(wrong(format!("line {} is not understood", number + 1))),
-            };
-            tokens.push(token);
-        }
-        if tokens.is_empty() { Err(wrong("there are none".into())) } else { Ok(tokens) }
-    }
-
-    pub(super) fn secret(&self) -> &[u8] {
-        self.secret.as_bytes()
-    }
-
-    /// As a client says it.
-    pub(crate) fn bearer(&self) -> String {
-        format!("Bearer {}", self.secret)
-    }
-
-    pub(crate) fn role(&self) -> Role {
-        self.caller.role
-    }
-
-    /// Whether it can stand in a header: visible ASCII, and not nothing.
-    fn is_valid(&self) -> bool {
-        !self.secret.is_empty() && self.secret.chars().all(|c| c.is_ascii_graphic())
-    }
-}
-
-/// `read:TOKEN` or `write:TOKEN`; a text without a role is a token whose callers may change.
-impl From<&str> for WebToken {
-    fn from(text: &str) -> Self {
-        match text.split_once(':') {
-            Some(("read", secret)) => Self::read(secret),
-            Some(("write", secret)) => Self::write(secret),
-            _ => Self::write(text),
-        }
-    }
-}
-
-impl From<String> for WebToken {
-    fn from(text: String) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
-impl fmt::Debug for WebToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebToken")
-            .field("role", &self.caller.role)
-            .field("name", &self.caller.name)
-            .finish_non_exhaustive()
     }
 }
 
@@ -177,25 +62,6 @@ pub(crate) struct Access {
 impl Access {
     pub(crate) fn new(config: &Config) -> Self {
         Self { tokens: config.web_tokens.clone(), read_only: config.web_read_only }
-    }
-
-    /// Checks that the tokens can be said, and that workers which need a secret of their own have one.
-    pub(crate) fn check(config: &Config) -> Result<(), RunError> {
-        let tokens = &config.web_tokens;
-        if tokens.iter().any(|token| !token.is_valid()) {
-            return Err(RunError::Settings(
-                "a web token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks".into(),
-            ));
-        }
-        let several = config.workers > 1 || config.standby_replicas > 0 || config.advertise.is_some();
-        if !tokens.is_empty() && config.web.is_some() && several && config.cluster_token.is_none() {
-            return Err(RunError::Settings(
-                "with web tokens, workers need a secret of their own to ask each other: give all of the app's workers the same \
-                 --cluster-token (or MARLOWE_CLUSTER_TOKEN)"
-                    .into(),
-            ));
-        }
-        Ok(())
     }
 
     /// Whether callers need a token.
@@ -231,7 +97,7 @@ impl Access {
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return None;
         }
-        self.token(said).map(|token| token.caller.clone())
+        self.token(said).map(Caller::of)
     }
 
     /// Returns the token that this is. How long that takes does not tell how much of one is right.
@@ -270,23 +136,5 @@ mod tests {
             assert_eq!(caller(wrong), None, "{wrong}");
         }
         assert_eq!(access.by_bearer(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn tokens_are_read_from_a_file_and_never_shown() -> Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("tokens");
-        std::fs::write(&path, "# who may what\nwrite sesame ada\n\n  read look  \n")?;
-        let tokens = WebToken::from_file(&path)?;
-        assert_eq!(tokens.len(), 2);
-        assert_eq!((tokens[0].role(), tokens[0].bearer().as_str()), (Role::Write, "Bearer sesame"));
-        assert_eq!((tokens[1].role(), tokens[1].caller.name.as_deref()), (Role::Read, None));
-        assert!(!format!("{tokens:?}").contains("sesame"));
-        for wrong in ["sesame", "admin sesame", "write", "write sesame ada more", "", "# none"] {
-            std::fs::write(&path, wrong)?;
-            let error = WebToken::from_file(&path).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(error.contains("`read TOKEN`") && !error.contains("sesame"), "{wrong}: {error}");
-        }
-        Ok(())
     }
 }

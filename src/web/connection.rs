@@ -35,8 +35,8 @@ use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 use super::accept::Permit;
-use super::limits::WebLimits;
 use super::problem::Problem;
+use crate::config::WebLimits;
 use crate::panics::panic_text;
 
 /// How much of a request, or of an answer, is held in memory for one connection.

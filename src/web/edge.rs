@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use marlowe_broker::Clock;
 
-use super::access::{Access, Caller, Role};
+use super::access::{Access, Caller};
 use super::hop;
 use super::hosts::Hosts;
 use super::login;
@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::session::Sessions;
 use super::unread::Unread;
 use crate::cluster::{NotSigned, Signed, Verifier};
+use crate::config::Role;
 use crate::panics::panic_text;
 use crate::peer::READ_PATH;
 

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use marlowe_broker::{Clock, Partition, SystemClock, SystemEntropy, Timestamp};
 
-use super::access::{Access, WebToken};
+use super::access::Access;
 use super::address::{RowKey, table_name};
 use super::edge::is_own_page;
 use super::hop::{self, Hop};
@@ -20,6 +20,7 @@ use super::session::Sessions;
 use crate::cluster::{ClusterToken, Signer, Verifier};
 use crate::codec::{Bytes, Json, Text};
 use crate::config::Config;
+use crate::config::WebToken;
 use crate::table::{AnyTable, TableDeclaration, TableKind};
 use crate::topic::WrittenRecord;
 

@@ -3,10 +3,11 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Caller, Role};
+use super::access::Caller;
 use super::percent;
 use super::problem::Problem;
 use crate::cluster::SIGNED;
+use crate::config::Role;
 
 /// Says that a worker forwarded the request: the generation at which it believes that the asked worker took the shard, and for
 /// how many milliseconds it may wait.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::advertise::Advertised;
 use crate::config::Config;
-#[cfg(feature = "sim")]
-use crate::surroundings::Surroundings;
+use crate::host::Network;
 use crate::tls::Tls;
 use crate::worker::RunError;
 
@@ -16,8 +15,7 @@ pub(crate) struct Listeners(std::vec::IntoIter<Listener>);
 /// What is served on.
 pub(crate) enum Socket {
     Tcp(TcpListener),
-    #[cfg(feature = "sim")]
-    Simulated(Arc<crate::sim::Process>),
+    Network(Arc<dyn Network>),
 }
 
 /// A socket that a worker will serve on.
@@ -33,10 +31,9 @@ impl Listeners {
     pub(crate) fn bind(config: &Config, tls: Option<&Tls>) -> Result<Self, RunError> {
         let mut listeners = Vec::new();
         let advertised = Advertised::parse(config.advertise.as_deref(), tls)?;
-        #[cfg(feature = "sim")]
-        if let Surroundings::Simulated(process) = &config.surroundings {
-            let (socket, address) = (Socket::Simulated(process.clone()), SocketAddr::from(([127, 0, 0, 1], 0)));
-            return Ok(Self(vec![Listener { socket, address, url: process.url() }].into_iter()));
+        if let Some(network) = config.host.network() {
+            let (url, address) = (network.url(), SocketAddr::from(([127, 0, 0, 1], 0)));
+            return Ok(Self(vec![Listener { socket: Socket::Network(network), address, url }].into_iter()));
         }
         match config.web {
             Some(first) => {

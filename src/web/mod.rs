@@ -18,7 +18,6 @@ mod health;
 mod hop;
 mod hosts;
 mod index;
-mod limits;
 mod listener;
 mod login;
 mod metrics;
@@ -41,9 +40,7 @@ mod topics;
 mod topology;
 mod unread;
 
-pub(crate) use access::Access;
-pub use access::{Caller, Role, WebToken};
-pub use limits::WebLimits;
+pub use access::Caller;
 pub(crate) use listener::Listeners;
 pub use owner::{Forwarded, OwnerOf};
 pub use route_to_owner::{RouteToOwner, RoutedToOwner};

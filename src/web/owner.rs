@@ -15,8 +15,9 @@ use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
 use crate::cluster::Signed;
 use crate::codec::Key;
+use crate::host::Lost;
 use crate::limits::after;
-use crate::peer::{Lost, WAIT_AT_MOST};
+use crate::peer::WAIT_AT_MOST;
 use crate::scope::WorkerScope;
 use crate::table::{Absence, AsKey, Elsewhere, Found, Keyspace, PeerRefusal, RouteError, Routes, Table};
 

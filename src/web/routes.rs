@@ -14,8 +14,16 @@ use crate::panics::panic_message;
 use crate::peer::READ_PATH;
 use crate::worker::{RunError, Thread};
 
-/// Routes that the program adds.
-pub(crate) type WebRoutes = Box<dyn Fn(WebState) -> Router + Send + Sync>;
+/// The routes that a program adds to the built-in ones.
+#[derive(Clone, Default)]
+pub(crate) struct WebRoutes(Vec<Arc<dyn Fn(WebState) -> Router + Send + Sync>>);
+
+impl WebRoutes {
+    /// Adds what the closure makes for each worker.
+    pub(crate) fn add(&mut self, routes: impl Fn(WebState) -> Router + Send + Sync + 'static) {
+        self.0.push(Arc::new(routes));
+    }
+}
 
 /// The paths that every worker serves, for messages.
 const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics, and with web tokens /login and /logout";
@@ -26,7 +34,6 @@ pub(crate) const MAX_BODY: usize = 1 << 20;
 /// Where the program's own routes are answered.
 pub(crate) enum RoutesOn {
     /// Where the server is.
-    #[cfg(feature = "sim")]
     SameThread,
     /// On a thread of their own.
     Thread(Thread),
@@ -35,7 +42,6 @@ pub(crate) enum RoutesOn {
 impl RoutesOn {
     fn over(&self, routes: Router) -> Router {
         match self {
-            #[cfg(feature = "sim")]
             Self::SameThread => routes,
             Self::Thread(thread) => routes.layer(Apart::on(thread.clone())),
         }
@@ -43,9 +49,9 @@ impl RoutesOn {
 }
 
 /// All that a worker serves: what is built in, and beside it what the program adds.
-pub(crate) fn router(site: Arc<Site>, on: &RoutesOn) -> Result<Router, RunError> {
+pub(crate) fn router(site: Arc<Site>, added: &WebRoutes, on: &RoutesOn) -> Result<Router, RunError> {
     let mut router = built_in(site.clone());
-    for (number, routes) in site.shared.program.web.iter().enumerate() {
+    for (number, routes) in added.0.iter().enumerate() {
         let state = WebState::new(site.scope.clone());
         // axum tells of paths that collide by a panic.
         let merged = catch_unwind(AssertUnwindSafe(move || router.merge(on.over(routes(state)))));

@@ -2,7 +2,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::Response;
+use http_body_util::BodyExt;
 use tokio::sync::oneshot;
+use tower_service::Service;
 
 use super::accept::Acceptor;
 use super::access::Access;
@@ -10,13 +15,14 @@ use super::advertise::Advertised;
 use super::edge::Edge;
 use super::hosts::Hosts;
 use super::listener::{Listener, Socket};
-use super::routes::{RoutesOn, router};
+use super::routes::{RoutesOn, WebRoutes, router};
 use super::session::Sessions;
 use super::site::Site;
 use crate::cluster::Verifier;
 use crate::config::Config;
+use crate::host::{Join, Serve};
 use crate::tls::Tls;
-use crate::worker::{Join, RunError, Shared, Thread, Worker};
+use crate::worker::{RunError, Shared, Thread, Worker};
 
 /// How long requests in hand may take to finish when the worker stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
@@ -38,13 +44,10 @@ struct ServerThreads {
 
 impl WebServer {
     /// Serves on a socket that was taken before.
-    #[cfg_attr(
-        not(feature = "sim"),
-        allow(clippy::infallible_destructuring_match, reason = "there is another with it")
-    )]
     pub(crate) fn start(
         shared: &Shared,
         worker: &Worker,
+        routes: &WebRoutes,
         listener: Listener,
         config: &Config,
         tls: Option<Arc<Tls>>,
@@ -56,8 +59,7 @@ impl WebServer {
                 let advertised = advertised.host().map(str::to_owned);
                 Hosts::of(address, config.web_hosts.iter().cloned().chain(advertised))
             }
-            #[cfg(feature = "sim")]
-            Socket::Simulated(_) => Hosts::Any,
+            Socket::Network(_) => Hosts::Any,
         };
         let edge = Edge {
             hosts,
@@ -71,20 +73,19 @@ impl WebServer {
         let (stop, stopped) = oneshot::channel::<()>();
         let socket = match socket {
             Socket::Tcp(socket) => socket,
-            #[cfg(feature = "sim")]
-            Socket::Simulated(process) => {
-                process.serve(web.clone(), router(site, &RoutesOn::SameThread)?);
+            Socket::Network(network) => {
+                network.serve(served(web.clone(), router(site, routes, &RoutesOn::SameThread)?));
                 let ended = web.run(move || async move {
                     // A server whose stop is gone stops as well.
                     let _ = stopped.await;
-                    process.serve_no_more();
+                    network.stop_serving();
                 });
                 let threads = ServerThreads { web, routes: None, joins: vec![join] };
                 return Ok(Self { address, threads, stop, ended });
             }
         };
-        let (routes, routes_join) = worker.starts.start(&format!("{}-routes", worker.name))?;
-        let router = router(site, &RoutesOn::Thread(routes.clone()))?;
+        let (thread, routes_join) = worker.starts.start(&format!("{}-routes", worker.name))?;
+        let router = router(site, routes, &RoutesOn::Thread(thread.clone()))?;
         let (name, limits) = (worker.name.clone(), config.web_limits);
         let (cap, spawner) = (limits.connections_of_each(config.workers), web.spawner());
         let ended = web.run(move || async move {
@@ -105,7 +106,7 @@ impl WebServer {
             // A server whose stop is gone stops as well.
             acceptor.serve(async { drop(stopped.await) }).await;
         });
-        let threads = ServerThreads { web, routes: Some(routes), joins: vec![join, routes_join] };
+        let threads = ServerThreads { web, routes: Some(thread), joins: vec![join, routes_join] };
         Ok(Self { address, threads, stop, ended })
     }
 
@@ -127,4 +128,23 @@ impl WebServer {
         drop((web, routes));
         joins.into_iter().for_each(Join::now);
     }
+}
+
+/// Returns what answers requests that come without a socket: on the server's thread, each answer as a whole.
+fn served(thread: Thread, router: Router) -> Serve {
+    Arc::new(move |request| {
+        let mut router = router.clone();
+        let answered = thread.run(move || async move {
+            let Ok(response) = router.call(request).await;
+            let (head, body) = response.into_parts();
+            body.collect().await.map(|body| Response::from_parts(head, Body::from(body.to_bytes())))
+        });
+        Box::pin(async move {
+            match answered.await {
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(error)) => Err(format!("broke off: {error}")),
+                Err(_) => Err("broke the connection".to_owned()),
+            }
+        })
+    })
 }

@@ -9,7 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use marlowe_broker::Timestamp;
 use sha2::Sha256;
 
-use super::access::{Access, Caller, WebToken};
+use super::access::{Access, Caller};
+use crate::config::WebToken;
 
 /// How long a session lasts.
 const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
@@ -62,10 +63,10 @@ impl Sessions {
         for token in access.tokens() {
             // `verify_slice` takes as long for each.
             if self.signature(token, until).is_some_and(|own| own.verify_slice(&signature).is_ok()) {
-                found = Some(&token.caller);
+                found = Some(token);
             }
         }
-        found.cloned()
+        found.map(Caller::of)
     }
 
     /// Takes the session out of a request: whoever answers it needs no more than to know the caller.
@@ -111,7 +112,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::web::access::Role;
+    use crate::config::Role;
 
     #[test]
     fn a_session_is_of_its_token_until_its_end() {

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use marlowe_broker::{BrokerError, Offset, TopicPartition};
+use marlowe_broker::{BrokerError, Offset, Partition, TopicPartition};
 use marlowe_state::StoreError;
 
-use crate::agent::EventFailure;
 use crate::topology::TopologyError;
 
 /// Why a program did not start, or stopped.
@@ -190,4 +189,26 @@ impl RunError {
         let doing = doing.into();
         move |source| RunError::Store { doing, source: Arc::new(source) }
     }
+}
+
+/// An event that an agent could not handle, and that stops the worker.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "agent `{agent}` failed on {topic}[{partition}]@{offset} (tried {tries} time(s)): {reason}; nothing of it was applied and \
+     nothing is lost: the event comes first when the worker starts again. Mend the handler, or let the agent `.skip()` such events or \
+     send them to a `.dead_letter(topic)`; or pass over this one: stop all workers, and run the program with `skip {topic} {partition} {offset}`"
+)]
+pub struct EventFailure {
+    /// The agent.
+    pub agent: Arc<str>,
+    /// The event's topic.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: Offset,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Why it failed the last time.
+    pub reason: String,
 }

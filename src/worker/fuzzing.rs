@@ -11,8 +11,8 @@ use marlowe_state::{
 
 use super::ownership::Owned;
 use super::tail::{LogPlan, Tail, read_number};
-use super::tombstones::TombstoneRetention;
 use crate::codec::Json;
+use crate::config::TombstoneRetention;
 use crate::table::{AnyTable, ChangelogKey, INBOX_HEADER, TableDeclaration, TableKind};
 
 /// Reads the key of a record, the number in its header, an app's list of topics, a changelog's key in JSON as Faust writes it; or

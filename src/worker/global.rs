@@ -12,7 +12,7 @@ use super::lookups::Lookups;
 use super::replay::Replay;
 use super::restore::StateStore;
 use super::tail::LogPlan;
-use super::tombstones::TombstoneRetention;
+use crate::config::TombstoneRetention;
 use crate::table::{AnyTable, GlobalStore};
 use crate::watch;
 

@@ -20,6 +20,7 @@ use super::firings::Firings;
 use super::lane_command::{Dropped, LaneCommand, LaneEvent};
 use super::lane_producer::{LaneProducer, Reopening};
 use super::metrics::LaneMetrics;
+use super::restore::close;
 use super::thread::Spawner;
 use super::under_way::UnderWay;
 use super::watchdog::Watchdog;
@@ -501,9 +502,7 @@ impl Lane {
         }
         self.settings.metrics.close(&shard);
         self.settings.watchdog.close(&thread_name(self.settings.number), id);
-        if let Err(error) = shard.store.close() {
-            tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");
-        }
+        close(&*shard.store);
     }
 
     fn drop_all(&mut self) {

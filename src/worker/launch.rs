@@ -20,13 +20,14 @@ use super::standby::Standbys;
 use super::standby_keeper::StandbyKeeper;
 use super::status::WorkerStatus;
 use super::taking::Takings;
-use super::thread::{Join, Spawner, Thread, Threads};
+use super::thread::{Spawner, Thread, Threads};
 use super::timers::{TasksLeft, TimerThread, start_timers};
 use super::trimmer::Trimmer;
 use super::under_way::UnderWay;
 use super::watchdog::{Patience, TIMERS, Watchdog};
 use super::{RunError, WorkerState};
 use crate::client::{Asker, ClientProducer};
+use crate::host::Join;
 use crate::program::Program;
 use crate::scope::WorkerScope;
 use crate::table::{Routes, TableKind};
@@ -129,7 +130,7 @@ impl Worker {
             Ok(thread)
         };
         let background = thread("background")?;
-        let cores = shared.threads.surroundings.cores();
+        let cores = shared.threads.host.cores();
         let restoring = (0..cores.min(RESTORES_AT_A_TIME)).map(|number| thread(&format!("restore-{number}")));
         let restoring = restoring.collect::<Result<Vec<_>, _>>()?;
         let control = thread("control")?;

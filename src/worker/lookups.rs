@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::gathering::Gathering;
-use super::tombstones::TombstoneRetention;
+use crate::config::TombstoneRetention;
 
 /// What a worker looks up of single partitions. Many shards come to a worker at once, and each asks for its own; what is
 /// asked while a request is under way goes out together in the next one, and so is no older than who asked for it.

@@ -9,7 +9,6 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
 
-use super::restore::Had;
 use crate::client::AskCounters;
 use crate::shard::{Shard, ShardId};
 
@@ -250,5 +249,25 @@ fn each_counter(shard: &Shard, mut each: impl FnMut(&'static str, &'static str, 
     for timer in &shard.timers {
         each("marlowe_partition_timer_runs_total", "timer", &timer.name, &timer.runs);
         each("marlowe_partition_timer_failures_total", "timer", &timer.name, &timer.failures);
+    }
+}
+
+/// What a worker had of a shard that it restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Had {
+    /// A standby, that followed its changelogs.
+    Standby,
+    /// A store, from an earlier time.
+    Store,
+    Nothing,
+}
+
+impl Had {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Had::Standby => "standby",
+            Had::Store => "store",
+            Had::Nothing => "nothing",
+        }
     }
 }

@@ -4,8 +4,9 @@ use marlowe_broker::{Clock, SharedBroker};
 use tokio::runtime::Handle;
 
 use super::RunError;
-use super::thread::{Join, Thread, Threads};
+use super::thread::{Thread, Threads};
 use crate::cluster::{Directory, follow};
+use crate::host::Join;
 use crate::peer::{PeerSecurity, Peers};
 use crate::program::Program;
 use crate::table::{OpenSlices, Routes};
@@ -44,7 +45,7 @@ impl Neighbours {
             thread.run(move || tls.reload_at(hangups));
         }
         let token = security.signer.as_ref().map(|signer| signer.token.clone());
-        let peers = Peers::new(runtime, &threads.surroundings, security)?;
+        let peers = Peers::new(runtime, &*threads.host, security)?;
         let routes = Arc::new(Routes::new(slices, directory.clone(), peers));
         let (topic, yielding) = (program.workers_topic(), routes.clone().yield_to_newer_owners());
         thread.run(move || follow(broker, topic, directory, clock, token));

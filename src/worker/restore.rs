@@ -13,12 +13,12 @@ use super::cancellation::Cancellation;
 use super::folder_owner::FolderOwner;
 use super::inputs::InputLookup;
 use super::lookups::{End, Lookups};
-use super::metrics::Metrics;
+use super::metrics::{Had, Metrics};
 use super::replay::Replay;
 use super::tail::LogPlan;
+use crate::host::Host;
 use crate::program::Program;
 use crate::shard::{ShardId, ShardInputs, ShardPlan};
-use crate::surroundings::Surroundings;
 use crate::table::Owner;
 use crate::topology::Topology;
 use crate::turn::Caution;
@@ -29,7 +29,7 @@ pub(crate) enum StateStore {
     /// In memory: a restart reads the whole changelog.
     Memory,
     /// In a folder, in LMDB: a restart reads the changelog's tail.
-    Folder { path: PathBuf, owner: FolderOwner, surroundings: Surroundings },
+    Folder { path: PathBuf, owner: FolderOwner, host: Arc<dyn Host> },
 }
 
 impl StateStore {
@@ -37,8 +37,8 @@ impl StateStore {
     pub(crate) fn open(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
         Ok(match self {
             StateStore::Memory => Arc::new(MemoryStore::new(layout)),
-            StateStore::Folder { path, owner, surroundings } => {
-                let store = surroundings.open_store(&path.join(name), layout, owner.of_store(name));
+            StateStore::Folder { path, owner, host } => {
+                let store = host.open_store(&path.join(name), layout, owner.of_store(name));
                 store.map_err(RunError::store(format!("opening the state of {name}")))?
             }
         })
@@ -78,16 +78,6 @@ pub(crate) enum Basis {
     Open(Arc<dyn Store>),
     /// The store of a standby.
     Standby(Arc<dyn Store>),
-}
-
-/// What a worker had of a shard that it restored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Had {
-    /// A standby, that followed its changelogs.
-    Standby,
-    /// A store, from an earlier time.
-    Store,
-    Nothing,
 }
 
 /// How a restore ended.
@@ -344,5 +334,12 @@ impl Restorer {
     async fn offset(&self, topic: &Arc<str>, partition: Partition, end: End) -> Result<Offset, RunError> {
         let offset = self.lookups.offset(topic, partition, end).await;
         offset.map_err(RunError::broker(format!("looking up the offsets of {topic}[{partition}]")))
+    }
+}
+
+/// Closes a store that nothing is written to any more.
+pub(crate) fn close(store: &dyn Store) {
+    if let Err(error) = store.close() {
+        tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");
     }
 }

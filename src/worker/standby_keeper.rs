@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::RunError;
 use super::restore::Restorer;
+use super::restore::close;
 use super::standby::{Followed, StandbyCommand};
 use super::standby_follower::Follower;
-use super::taking::close;
 use crate::cluster::stand_by;
 use crate::shard::ShardId;
 use crate::table::{Routes, StandbySlice};

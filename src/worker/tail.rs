@@ -5,8 +5,8 @@ use marlowe_broker::{Clock, Offset, Partition, RecordBatch, Source, Timestamp};
 use marlowe_state::{MAX_KEY_BYTES, PositionSlot, Rows, SlicePosition, Store, TableIndex};
 
 use super::RunError;
-use super::tombstones::TombstoneRetention;
 use crate::codec::CodecError;
+use crate::config::TombstoneRetention;
 use crate::table::{AnyTable, ChangelogKey, INBOX_HEADER, TableKind, escaped};
 
 /// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::RunError;
 use super::cancellation::Cancellation;
 use super::metrics::Metrics;
-use super::restore::{Basis, Had, Restored, Restorer};
+use super::restore::{Basis, Restored, Restorer, close};
 use super::standby::Standbys;
 use super::thread::Thread;
 use crate::cluster::{Claim, Directory};
@@ -82,22 +82,5 @@ impl Takings {
             (None, Some(store)) => close(&*store),
             (None, None) => {}
         }
-    }
-}
-
-impl Had {
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Had::Standby => "standby",
-            Had::Store => "store",
-            Had::Nothing => "nothing",
-        }
-    }
-}
-
-/// Closes a store that nothing is written to any more.
-pub(super) fn close(store: &dyn Store) {
-    if let Err(error) = store.close() {
-        tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");
     }
 }

@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 
 use super::RunError;
 use super::failures::Failures;
-use crate::surroundings::Surroundings;
+use crate::host::{Host, Join};
 
 type Job = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
 
@@ -52,17 +52,10 @@ impl Beat {
     }
 }
 
-/// The end of a thread, to be waited for.
-pub(crate) enum Join {
-    System(std::thread::JoinHandle<()>),
-    #[cfg(feature = "sim")]
-    Simulated(tokio::task::JoinHandle<()>),
-}
-
-/// Starts threads: in what they run, and where it is told when something on them panics.
+/// Starts threads: on the process's host, and where it is told when something on them panics.
 #[derive(Clone)]
 pub(crate) struct Threads {
-    pub(crate) surroundings: Surroundings,
+    pub(crate) host: Arc<dyn Host>,
     pub(crate) failures: Failures,
 }
 
@@ -72,15 +65,10 @@ impl Threads {
         let (jobs, waiting) = mpsc::unbounded_channel();
         let spawner = Spawner { thread: name.into(), failures: self.failures.clone(), beat: Arc::default() };
         let work = work(waiting, spawner.clone());
-        let join = match &self.surroundings {
-            Surroundings::System => Join::System(system(name, work)?),
-            #[cfg(feature = "sim")]
-            Surroundings::Simulated(process) => {
-                let local = LocalSet::new();
-                let work = process.pausable(async move { local.run_until(work).await });
-                Join::Simulated(tokio::task::spawn_local(work))
-            }
-        };
+        let join = self
+            .host
+            .spawn_thread(name, Box::pin(work))
+            .map_err(|error| RunError::System { doing: format!("start thread {name}"), reason: error.to_string() })?;
         Ok((Thread { jobs, spawner }, join))
     }
 }
@@ -167,44 +155,6 @@ impl<F> Drop for Watched<F> {
     fn drop(&mut self) {
         self.let_go();
     }
-}
-
-impl Join {
-    /// Waits for the end of all of these, whose handles are gone.
-    pub(crate) async fn all(joins: Vec<Join>) {
-        let mut system = Vec::new();
-        for join in joins {
-            match join {
-                Join::System(join) => system.push(join),
-                #[cfg(feature = "sim")]
-                Join::Simulated(join) => drop(join.await),
-            }
-        }
-        if !system.is_empty() {
-            let joined = tokio::task::spawn_blocking(move || system.into_iter().for_each(|join| drop(join.join())));
-            let _ = joined.await;
-        }
-    }
-
-    /// The same at once, for a thread that is to be gone: what runs there is dropped.
-    pub(crate) fn now(self) {
-        match self {
-            Join::System(join) => drop(join.join()),
-            #[cfg(feature = "sim")]
-            Join::Simulated(join) => join.abort(),
-        }
-    }
-}
-
-fn system(
-    name: &str,
-    work: impl Future<Output = ()> + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>, RunError> {
-    let failed =
-        |error: std::io::Error| RunError::System { doing: format!("start thread {name}"), reason: error.to_string() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let main = move || LocalSet::new().block_on(&runtime, work);
-    std::thread::Builder::new().name(name.to_owned()).spawn(main).map_err(failed)
 }
 
 async fn work(mut waiting: mpsc::UnboundedReceiver<Job>, spawner: Spawner) {

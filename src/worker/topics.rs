@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::RunError;
 use super::ownership::own_topics;
 use super::take_over::may_be_taken_over;
+use crate::config::TopicSettings;
 use crate::program::Program;
 use crate::topology::{TopicRole, Topology, list_topic};
 
@@ -24,15 +25,6 @@ const LOOKS: usize = 20;
 /// The size of the files of topics that are trimmed, as Kafka Streams has it for its repartition topics: Kafka gives back a file
 /// when all of it is deleted, and its own default is 1 GiB.
 const TRIMMED_SEGMENT: u32 = 50 << 20;
-
-/// The settings of topics that Marlowe creates.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TopicSettings {
-    /// The time for which changelogs keep tombstones.
-    pub(crate) tombstone_retention: Duration,
-    /// The largest record that they take; `None` leaves it to the broker.
-    pub(crate) max_message_bytes: Option<usize>,
-}
 
 /// Looks up the program's topics, checks them against each other, and creates those that are not there, with `settings`.
 ///

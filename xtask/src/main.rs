@@ -8,6 +8,7 @@ mod fuzz;
 mod kafka;
 mod mutants;
 mod sim;
+mod structure;
 mod test;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Task {
     Sim(sim::Sim),
     /// Break each rule on purpose, and see that the simulation finds it.
     Mutants(mutants::Mutants),
+    /// Check the structure of the source: no circles, and imports only downwards.
+    Structure(structure::Structure),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Sim(sim) => sim.run(),
         Task::Mutants(mutants) => mutants.run(),
+        Task::Structure(structure) => structure.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,3 +1,15 @@
+//! The settings with which a program is run.
+
+mod tombstone_retention;
+mod topic_settings;
+mod web_limits;
+mod web_token;
+
+pub(crate) use tombstone_retention::TombstoneRetention;
+pub(crate) use topic_settings::TopicSettings;
+pub use web_limits::WebLimits;
+pub use web_token::{Role, WebToken};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,11 +18,10 @@ use std::time::Duration;
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
 use crate::cluster::{ClusterToken, Signer};
+use crate::host::{Host, System};
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
-use crate::surroundings::Surroundings;
 use crate::tls::{Tls, WebTls};
-use crate::web::{Access, WebLimits, WebToken};
-use crate::worker::{RunError, TombstoneRetention, TopicSettings};
+use crate::worker::RunError;
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
 #[cfg(feature = "kafka")]
@@ -110,7 +121,7 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from (default: the system).
     pub entropy: Arc<dyn Entropy>,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) host: Arc<dyn Host>,
 }
 
 /// Which broker a program runs on.
@@ -158,7 +169,7 @@ impl Default for Config {
             tombstone_retention: TombstoneRetention::DEFAULT,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            surroundings: Surroundings::default(),
+            host: Arc::new(System),
         }
     }
 }
@@ -179,7 +190,7 @@ impl std::fmt::Debug for Config {
 impl Config {
     /// How many lanes each worker has.
     pub(crate) fn lanes_per_worker(&self) -> usize {
-        let cores = self.surroundings.cores();
+        let cores = self.host.cores();
         self.lanes.unwrap_or((cores / self.workers.max(1)).max(1))
     }
 
@@ -265,9 +276,28 @@ impl Config {
         }
     }
 
+    /// Checks that the tokens can be said, and that workers which need a secret of their own have one.
+    fn check_web_tokens(&self) -> Result<(), RunError> {
+        let tokens = &self.web_tokens;
+        if tokens.iter().any(|token| !token.is_valid()) {
+            return Err(RunError::Settings(
+                "a web token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks".into(),
+            ));
+        }
+        let several = self.workers > 1 || self.standby_replicas > 0 || self.advertise.is_some();
+        if !tokens.is_empty() && self.web.is_some() && several && self.cluster_token.is_none() {
+            return Err(RunError::Settings(
+                "with web tokens, workers need a secret of their own to ask each other: give all of the app's workers the same \
+                 --cluster-token (or MARLOWE_CLUSTER_TOKEN)"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Checks who may reach and ask the web server.
     pub(crate) fn check_web(&self) -> Result<(), RunError> {
-        Access::check(self)?;
+        self.check_web_tokens()?;
         match self.web {
             Some(address) if !address.ip().to_canonical().is_loopback() && self.web_tokens.is_empty() && !self.web_open => {
                 Err(RunError::Web {

@@ -1,3 +1,9 @@
+//! What a program is declared with: [`App`], and what builds its agents and timers.
+
+mod command_line;
+
+pub(crate) use command_line::CommandLine;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,7 +11,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::agent::{AgentBuilder, AgentSettings, FailurePolicy, InboxAgent};
-use crate::cli::CommandLine;
 use crate::codec::{Json, Key, TopicKey};
 use crate::config::Config;
 use crate::program::{Guarantee, Program};
@@ -15,7 +20,7 @@ use crate::table::{GlobalTable, Table, TableDeclaration, TableKind};
 use crate::timer::{Crontab, PartitionTimerBuilder, Schedule, SourceBuilder, TaskBuilder, TimerBuilder};
 use crate::topic::{IntoStream, Topic, TopicDeclaration};
 use crate::topology::{AgentRole, Beginning, TimerKind, TopologyDescription, TopologyError};
-use crate::web::WebState;
+use crate::web::{WebRoutes, WebState};
 use crate::worker::RunError;
 
 /// A program: its topics, tables, agents and timers, declared before it runs.
@@ -36,13 +41,36 @@ use crate::worker::RunError;
 /// The [crate's page](crate) has a whole one that runs. What is declared lives as long as the process.
 pub struct App {
     pub(crate) program: Program,
+    /// Routes that are added to the web server of every worker.
+    pub(crate) web: WebRoutes,
     pub(crate) command_line: CommandLine,
 }
 
 impl App {
     /// An app called `id`: the name of its consumer group, and the start of the names of its internal topics.
     pub fn new(id: &str) -> Self {
-        Self { program: Program::new(id), command_line: CommandLine::default() }
+        Self { program: Program::new(id), web: WebRoutes::default(), command_line: CommandLine::default() }
+    }
+
+    /// The program's own version, for `--version` and the start banner: `app.version(env!("CARGO_PKG_VERSION"))`.
+    pub fn version(&mut self, version: &str) -> &mut Self {
+        self.command_line.version = Some(version.to_owned());
+        self
+    }
+
+    /// One of [librdkafka's settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md) for when
+    /// [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the environment and `--kafka` win over it.
+    /// Programs that have their own `main` give it to their [`KafkaConfig`].
+    ///
+    /// ```no_run
+    /// let mut app = marlowe::App::new("page-views");
+    /// app.kafka("compression.type", "zstd");
+    /// # app.main()
+    /// ```
+    #[cfg(feature = "kafka")]
+    pub fn kafka(&mut self, setting: &str, value: &str) -> &mut Self {
+        self.command_line.kafka.push((setting.to_owned(), value.to_owned()));
+        self
     }
 
     /// How many partitions topics and tables have that do not say (default: 8, as in Faust; at least 1).
@@ -254,7 +282,7 @@ impl App {
     /// A path that is served already (`/`, `/tables`, `/topics`, `/cluster` and what is below them, `/topology`, `/healthz`,
     /// `/readyz`, `/metrics`, with [tokens](crate::Config::web_token) also `/login` and `/logout`, or one that was added before) is an error at the start.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
-        self.program.web.push(Box::new(routes));
+        self.web.add(routes);
         self
     }
 
@@ -282,7 +310,7 @@ impl App {
     /// # Errors
     /// When it cannot run as declared, or its broker or folder cannot be opened.
     pub async fn start(self, config: Config) -> Result<Running, RunError> {
-        Running::start(Arc::new(self.program), &config).await
+        Running::start(Arc::new(self.program), self.web, &config).await
     }
 
     /// Starts the program and runs it until it is interrupted (Ctrl-C or SIGTERM) or fails.

@@ -20,7 +20,7 @@ impl Lost {
 }
 
 /// Returns the messages of an error and of all its sources: the client's own message is only that it failed.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,0 +1,140 @@
+//! `cargo xtask structure`: checks that no files of a crate import each other in a circle, and that the modules of
+//! `marlowe` import only from floors below their own.
+//!
+//! The source is read as text, with `syn`. A path is followed through re-exports to the file that defines what it names:
+//! `crate::table::Table` is an import of `src/table/handles.rs`. A re-export alone is no import. Tests are left out.
+//!
+//! The floors stand in the table of `ARCHITECTURE.md`, and nowhere else.
+
+mod circles;
+mod floors;
+mod imports;
+mod modules;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::TaskResult;
+use crate::cargo::root;
+use floors::Floors;
+use imports::Imports;
+use modules::Modules;
+
+/// Checks that files do not import each other in a circle, and that modules import only from floors below.
+#[derive(Args)]
+pub(crate) struct Structure {
+    /// Also list which file imports what, for a file whose path contains this.
+    #[arg(long, value_name = "TEXT")]
+    of: Option<String>,
+}
+
+impl Structure {
+    pub(crate) fn run(&self) -> TaskResult {
+        let mut faults = Vec::new();
+        for source in sources()? {
+            let modules = Modules::read(&root().join(&source))?;
+            let imports = Imports::of(&modules);
+            if let Some(text) = &self.of {
+                imports.list(&modules, text);
+            }
+            for circle in circles::find(&imports) {
+                let files: Vec<_> = circle.iter().map(|file| modules.path(*file)).collect();
+                faults.push(format!("{}: a circle of {} files: {}", source.display(), files.len(), files.join(", ")));
+                for (from, to, name) in imports.among(&circle) {
+                    faults.push(format!("    {} imports {name} of {}", modules.path(from), modules.path(to)));
+                }
+            }
+            if source == Path::new("src") {
+                let text = fs::read_to_string(root().join("ARCHITECTURE.md"));
+                let text = text.map_err(|error| format!("ARCHITECTURE.md: {error}"))?;
+                faults.extend(Floors::read(&text)?.check(&modules, &imports));
+            }
+        }
+        if faults.is_empty() {
+            println!("structure: no circle, and no import that goes up");
+            return Ok(());
+        }
+        faults.iter().for_each(|fault| println!("{fault}"));
+        Err(format!("the structure has {} faults", faults.iter().filter(|fault| !fault.starts_with(' ')).count()))
+    }
+}
+
+/// The `src` folders of `marlowe` and of the crates below it.
+fn sources() -> TaskResult<Vec<PathBuf>> {
+    let mut sources = vec![PathBuf::from("src")];
+    let crates = fs::read_dir(root().join("crates")).map_err(|error| format!("crates: {error}"))?;
+    let mut crates: Vec<_> = crates.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    crates.sort();
+    sources.extend(crates.into_iter().map(|name| Path::new("crates").join(name).join("src")));
+    Ok(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a crate, and returns its modules.
+    fn modules(name: &str, files: &[(&str, &str)]) -> Modules {
+        let folder = std::env::temp_dir().join(format!("marlowe-structure-{}-{name}", std::process::id()));
+        for (path, text) in files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&folder)).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let modules = Modules::read(&folder).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+        modules
+    }
+
+    /// The circles of a crate, as paths.
+    fn circles_of(modules: &Modules) -> Vec<Vec<String>> {
+        let circles = circles::find(&Imports::of(modules));
+        circles.iter().map(|circle| circle.iter().map(|file| modules.path(*file)).collect()).collect()
+    }
+
+    #[test]
+    fn a_circle_is_found_through_reexports() {
+        let modules = modules(
+            "circle",
+            &[
+                ("lib.rs", "mod one;\nmod two;\npub use two::Two;"),
+                ("one.rs", "use crate::Two;\npub struct One(Two);"),
+                ("two/mod.rs", "mod inner;\npub use inner::Two;"),
+                ("two/inner.rs", "pub struct Two;\nfn back() -> Option<crate::one::One> { None }"),
+            ],
+        );
+        assert_eq!(circles_of(&modules), [["one.rs", "two/inner.rs"]]);
+    }
+
+    #[test]
+    fn a_reexport_or_a_test_makes_no_circle() {
+        let modules = modules(
+            "none",
+            &[
+                ("lib.rs", "mod one;\nmod two;\npub use one::One;"),
+                ("one.rs", "pub struct One;\n#[cfg(test)]\nmod tests { use crate::two::Two; }"),
+                ("two.rs", "use super::One;\npub struct Two(One);"),
+            ],
+        );
+        assert!(circles_of(&modules).is_empty());
+    }
+
+    #[test]
+    fn an_import_that_goes_up_is_found() {
+        let modules = modules(
+            "floors",
+            &[
+                ("lib.rs", "mod low;\nmod high;\nmod lost;"),
+                ("low.rs", "fn up() { let _ = crate::high::High; }"),
+                ("high.rs", "pub struct High;"),
+                ("lost.rs", ""),
+            ],
+        );
+        let text = "| 1 | `marlowe::low` | down |\n| 2 | `marlowe::high`, `gone` | up |";
+        let faults = Floors::read(text).unwrap().check(&modules, &Imports::of(&modules));
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(faults[0].contains("low.rs (floor 1) imports High of high.rs (floor 2)"), "{faults:?}");
+    }
+}
