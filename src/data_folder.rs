@@ -10,7 +10,8 @@ use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_state::{LmdbOptions, LmdbStore};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{FolderOwner, RunError, TablesFolder};
+use crate::error::RunError;
+use crate::restore::{FolderOwner, TablesFolder};
 
 /// The folder of an app: its workers' tables, and the embedded broker's topics if that is the broker.
 ///

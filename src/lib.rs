@@ -114,24 +114,32 @@ mod cluster;
 pub mod codec;
 mod config;
 mod data_folder;
+mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
 mod interrupt;
+mod lane;
 mod limits;
-mod outsider;
+mod metrics;
+mod outbound;
 mod panic_place;
 mod panics;
 mod peer;
 mod plain;
+mod prepare;
 mod program;
+mod query;
+mod restore;
 mod running;
 mod scope;
 mod shard;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod standby;
 mod table;
+mod threads;
 mod timer;
 mod tls;
 mod topic;
@@ -142,17 +150,21 @@ mod web;
 mod worker;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentClient, AgentSender, AnsweringAgent, AskClient, Enumerate, Event, EventFailure, Events,
-    Filtered, Items, PendingReply, Replies, ReplyTo, RequestClient, RequestSender, WholeEvents,
+    Agent, AgentClient, AgentSender, AnsweringAgent, AskClient, Enumerate, Event, Events, Filtered, Items,
+    PendingReply, Replies, ReplyTo, RequestClient, RequestSender, WholeEvents,
 };
+pub use app::AgentBuilder;
 pub use app::App;
+pub use app::{PartitionTimerBuilder, SourceBuilder, TaskBuilder, TimerBuilder};
 pub use axum;
-pub use client::{AskError, SendError, Sent};
+pub use client::Client;
 pub use cluster::ClusterToken;
 pub use codec::KeyTooLong;
 #[cfg(feature = "compact_str")]
 pub use compact_str;
 pub use config::{BrokerChoice, Config, Role, WebLimits, WebToken};
+pub use error::EventFailure;
+pub use error::RunError;
 pub use marlowe_broker::{
     Broker, BrokerError, Clock, Entropy, Offset, Partition, Partitioner, SeededEntropy, Timestamp,
 };
@@ -160,20 +172,20 @@ pub use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 #[cfg(feature = "kafka")]
 pub use marlowe_kafka::{KafkaBroker, KafkaConfig, KafkaConfigError, KafkaSetting};
 pub use marlowe_state::MAX_KEY_BYTES;
-pub use outsider::Client;
+pub use outbound::{AskError, SendError, Sent};
 pub use program::Guarantee;
 pub use running::Running;
 pub use scope::{ClientWith, ShardWith, WorkerWith};
 pub use table::{
     AsKey, ForeignKey, GlobalClient, GlobalCopy, GlobalReader, GlobalTable, Inbox, InboxClient, InboxSender, Position,
-    Read, SliceIter, Table, TableKind, TableSlice, TableView, UndecodableRow, UndecodableRows, View, ViewError,
+    Read, SliceIter, Table, TableSlice, TableView, UndecodableRow, UndecodableRows, View, ViewError,
 };
-pub use timer::{PartitionTimerBuilder, SourceBuilder, SourceError, SourceWriter, TaskBuilder, TimerBuilder};
+pub use timer::{SourceError, SourceWriter};
 pub use tls::WebTls;
 pub use topic::{IntoStream, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
+pub use topology::TableKind;
 pub use topology::{TopologyDescription, TopologyError};
 pub use web::{Caller, Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
-pub use worker::RunError;
 
 /// Why a handler failed: any error; `?` makes one of most.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,15 +11,17 @@ use tokio::sync::mpsc;
 use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::data_folder::DataFolder;
+use crate::error::RunError;
+use crate::lane::{LaneLimits, Patience};
 use crate::peer::PeerSecurity;
+use crate::prepare::{prepare_topics, take_over};
 use crate::program::Program;
+use crate::restore::{Logs, StateStore, TablesFolder, logs};
 use crate::scope::WorkerWith;
+use crate::threads::{Failures, Threads};
 use crate::watch;
 use crate::web::{Listeners, WebRoutes, WebServer};
-use crate::worker::{
-    Drain, Failures, LaneLimits, Logs, Neighbours, Patience, Progress, RunError, Shared, StateStore, TablesFolder,
-    Threads, Worker, WorkerSettings, logs, prepare_topics, take_over,
-};
+use crate::worker::{Drain, Neighbours, Progress, Shared, Worker, WorkerSettings};
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
 ///

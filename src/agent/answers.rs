@@ -5,14 +5,13 @@ use std::sync::Arc;
 use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner};
 use marlowe_state::Hand;
 
-use super::input::Cursor;
 use super::runner::LONGEST_REASON;
 use super::sink::OpenSink;
-use crate::client::ask_headers::{ASKS, CORRELATION, REPLY_ERROR, REPLY_KEY, REPLY_TO, find};
 use crate::codec::{Codec, CodecError, encode_value};
+use crate::outbound::{ASKS, CORRELATION, REPLY_ERROR, REPLY_KEY, REPLY_TO, find};
 use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, open_out_topic};
-use crate::turn::Turn;
+use crate::turn::{Cursor, Turn};
 
 /// How an agent in its shard answers requests: the part that does not know what.
 pub(crate) struct OpenAnswers {

@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
-use crate::client::{AskError, Asker, Outgoing, Pending, SendError, Sent};
 use crate::codec::{Codec, TopicKey, decode_value};
 use crate::limits::after;
+use crate::outbound::{AskError, Asker, Outgoing, Pending, SendError, Sent};
 use crate::topic::{ProducerRecord, TopicClient};
 
 /// How many requests of a `map` or `join` wait for their answers at a time.

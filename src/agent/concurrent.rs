@@ -8,11 +8,9 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use marlowe_state::Hand;
 
-use super::counters::count;
 use super::handler::Handler;
-use super::input::Cursor;
 use super::runner::{Failed, Runner};
-use crate::turn::Turn;
+use crate::turn::{Cursor, Turn, count};
 
 /// How many events may be begun, for each one that may be in hand: finished ones wait there for those before them.
 const WINDOW: usize = 4;

@@ -7,13 +7,10 @@ use marlowe_broker::RecordRef;
 
 use super::answers::{Answering, OpenAnswers};
 use super::concurrent::concurrent;
-use super::counters::Counters;
 use super::event::Event;
 use super::failure::{FailurePolicy, Then};
 use super::handle::AgentShared;
 use super::handler::{Handler, Unhandled, ValueReader};
-use super::input::{Cursor, Input};
-use super::link::ShardLink;
 use super::runner::Runner;
 use super::serial::serial;
 use super::sink::OpenSink;
@@ -23,7 +20,7 @@ use crate::codec::TopicKey;
 use crate::scope::{ShardScope, ShardWith, Uses};
 use crate::topic::open_out_topic;
 use crate::topology::{AgentNode, AgentRole, Beginning};
-use crate::turn::{Doer, Strand};
+use crate::turn::{Counters, Cursor, Doer, Input, ShardLink, Strand};
 
 /// An agent without its types: what topology and shards need of it.
 pub(crate) trait AnyAgent: Send + Sync {
@@ -138,7 +135,7 @@ pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, M> {
 pub(crate) struct Values;
 
 /// The handler gets whole events.
-pub(crate) struct WholeEvents;
+pub(crate) struct PassesEvent;
 
 struct EachHandler<V: 'static, R, O, F: 'static, M> {
     handler: &'static F,
@@ -193,7 +190,7 @@ where
     }
 }
 
-impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, WholeEvents>>
+impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, PassesEvent>>
 where
     R: 'static,
     K: TopicKey,

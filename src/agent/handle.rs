@@ -13,8 +13,8 @@ use super::answering::AnsweringAgent;
 use super::answers::{Answering, OpenAnswers};
 use super::ask_client::AskClient;
 use super::sink::{OpenSink, Sink};
-use crate::client::{AskError, SendError, Sent};
 use crate::codec::{Codec, Json, TopicKey};
+use crate::outbound::{AskError, SendError, Sent};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::{ProducerRecord, Stream, Topic, TopicClient, TopicSender, TopicSettings};
 

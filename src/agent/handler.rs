@@ -3,10 +3,10 @@ use std::sync::Arc;
 use marlowe_broker::{RecordRef, TopicPartition};
 
 use super::event::Event;
-use super::input::Cursor;
 use crate::HandlerError;
 use crate::codec::{Codec, CodecError, TopicKey, decode_value};
 use crate::topic::Filter;
+use crate::turn::Cursor;
 
 /// What an agent does with one record, its types known.
 pub(crate) trait Handler {

@@ -5,12 +5,12 @@ use marlowe_broker::RecordRef;
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
 use super::failure::Then;
 use super::handler::{Handler, Unhandled};
-use super::input::Cursor;
 use super::serial::serial;
 use crate::codec::{Codec, CodecError, Key};
 use crate::scope::ShardWith;
 use crate::table::{InboxFailures, Merge, REPLACE_HEADER, Table, TableDeclaration, TableSlice};
 use crate::topology::AgentNode;
+use crate::turn::Cursor;
 
 /// Applies the changes that were sent to a table: each once, in order, in the owner's transaction.
 pub(crate) struct InboxAgent<K: 'static, V: 'static> {

@@ -3,19 +3,13 @@
 mod answering;
 mod answers;
 mod ask_client;
-mod builder;
 mod concurrent;
-mod counters;
 mod definition;
 mod event;
 mod failure;
-mod front;
 mod handle;
 mod handler;
 mod inbox;
-mod input;
-mod lane_news;
-mod link;
 mod repartition;
 mod reply_to;
 mod runner;
@@ -23,20 +17,17 @@ mod serial;
 mod sink;
 mod stream;
 
-pub use crate::worker::EventFailure;
 pub use answering::AnsweringAgent;
 pub use ask_client::{AskClient, PendingReply, Replies};
-pub use builder::AgentBuilder;
-pub(crate) use counters::Counters;
-pub(crate) use definition::{AgentSettings, AnyAgent, Opening};
+pub(crate) use definition::{
+    AgentSettings, AnyAgent, EachAgent, KeyedStreamAgent, Opening, PassesEvent, StreamAgent, Values,
+};
 pub use event::Event;
-pub(crate) use failure::FailurePolicy;
-pub(crate) use front::{EventInHand, Front};
+pub(crate) use failure::{FailurePolicy, Then};
+pub(crate) use handle::AgentShared;
 pub use handle::{Agent, AgentClient, AgentSender};
+pub(crate) use handler::ValueReader;
 pub(crate) use inbox::InboxAgent;
-pub(crate) use input::Input;
-pub(crate) use lane_news::LaneNews;
-pub(crate) use link::ShardLink;
 pub(crate) use repartition::RepartitionAgent;
 pub use reply_to::{ReplyTo, RequestClient, RequestSender};
 pub use stream::{Enumerate, Events, Filtered, Items, WholeEvents};

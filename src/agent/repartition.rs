@@ -7,12 +7,11 @@ use marlowe_state::MAX_KEY_BYTES;
 
 use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
 use super::handler::{Handler, Unhandled};
-use super::input::Cursor;
-use super::link::ShardLink;
 use super::serial::serial;
 use crate::codec::{CodecError, KeyTooLong};
 use crate::topic::{NewKey, OutTopicSettings, Rekey, Route, open_out_topic};
 use crate::topology::AgentNode;
+use crate::turn::{Cursor, ShardLink};
 
 /// Sends records on under another key: the working half of `group_by`.
 pub(crate) struct RepartitionAgent {

@@ -3,9 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::handle::AgentShared;
-use crate::client::ask_headers::{ASKS, REPLY_KEY, REPLY_TO};
-use crate::client::{SendError, Sent};
 use crate::codec::TopicKey;
+use crate::outbound::{ASKS, REPLY_KEY, REPLY_TO, SendError, Sent};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::{TopicClient, TopicSender};
 

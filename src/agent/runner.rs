@@ -8,17 +8,14 @@ use marlowe_broker::{Clock, Header, NewRecord, RecordRef};
 use marlowe_state::Hand;
 
 use super::answers::OpenAnswers;
-use super::counters::{Counters, count};
 use super::failure::{FailurePolicy, Then};
 use super::handler::{Handler, Unhandled};
-use super::input::{Cursor, Input};
-use super::link::ShardLink;
 use crate::HandlerError;
-use crate::client::ask_headers::is_about_a_request;
+use crate::error::EventFailure;
+use crate::outbound::is_about_a_request;
 use crate::panics::panic_text;
 use crate::topic::OutTopicSettings;
-use crate::turn::{Condemned, Doer, Holder, Participant, Strand, Told};
-use crate::worker::EventFailure;
+use crate::turn::{Condemned, Counters, Cursor, Doer, Holder, Input, Participant, ShardLink, Strand, Told, count};
 
 /// An agent at work in a shard: everything but what its handler does.
 pub(crate) struct Runner {

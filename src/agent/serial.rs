@@ -2,11 +2,10 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-use super::counters::count;
 use super::handler::Handler;
-use super::input::Cursor;
 use super::runner::{Failed, Runner};
-use crate::worker::EventFailure;
+use crate::error::EventFailure;
+use crate::turn::{Cursor, count};
 
 /// Handles an input's events one at a time, in order, each with the turn in hand.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {

@@ -3,12 +3,11 @@ use std::sync::Arc;
 
 use marlowe_broker::{NewRecord, Partitioner};
 
-use super::input::Cursor;
-use crate::client::ask_headers::is_about_a_request;
 use crate::codec::{Codec, CodecError, TopicKey, encode_value};
+use crate::outbound::is_about_a_request;
 use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, Topic, open_out_topic};
-use crate::turn::Turn;
+use crate::turn::{Cursor, Turn};
 
 /// Where an agent's replies go: a topic, by [`Agent::sink`](crate::Agent::sink).
 pub(crate) struct Sink<R> {

@@ -8,16 +8,15 @@ use futures_util::FutureExt;
 use marlowe_broker::Timestamp;
 
 use super::answers::Answering;
-use super::counters::count;
 use super::event::Event;
 use super::failure::Then;
 use super::handler::ValueReader;
-use super::input::Cursor;
 use super::runner::{Failed, Runner};
 use crate::HandlerError;
 use crate::codec::{CodecError, TopicKey};
+use crate::error::EventFailure;
 use crate::panics::panic_text;
-use crate::worker::EventFailure;
+use crate::turn::{Cursor, count};
 
 /// The events of one partition, as a [`stream`](crate::AgentBuilder::stream) agent gets them.
 ///

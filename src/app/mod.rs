@@ -1,8 +1,12 @@
 //! What a program is declared with: [`App`], and what builds its agents and timers.
 
+mod agent_builder;
 mod command_line;
+mod timer_builders;
 
+pub use agent_builder::AgentBuilder;
 pub(crate) use command_line::CommandLine;
+pub use timer_builders::{PartitionTimerBuilder, SourceBuilder, TaskBuilder, TimerBuilder};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +14,18 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::agent::{AgentBuilder, AgentSettings, FailurePolicy, InboxAgent};
+use crate::agent::{AgentSettings, FailurePolicy, InboxAgent};
 use crate::codec::{Json, Key, TopicKey};
 use crate::config::Config;
+use crate::error::RunError;
 use crate::program::{Guarantee, Program};
 use crate::running::Running;
 use crate::scope::{Use, Uses};
-use crate::table::{GlobalTable, Table, TableDeclaration, TableKind};
-use crate::timer::{Crontab, PartitionTimerBuilder, Schedule, SourceBuilder, TaskBuilder, TimerBuilder};
+use crate::table::{GlobalTable, Table, TableDeclaration};
+use crate::timer::{Crontab, Schedule};
 use crate::topic::{IntoStream, Topic, TopicDeclaration};
-use crate::topology::{AgentRole, Beginning, TimerKind, TopologyDescription, TopologyError};
+use crate::topology::{AgentRole, Beginning, TableKind, TimerKind, TopologyDescription, TopologyError};
 use crate::web::{WebRoutes, WebState};
-use crate::worker::RunError;
 
 /// A program: its topics, tables, agents and timers, declared before it runs.
 ///

@@ -11,8 +11,7 @@ use super::cluster::ClusterOptions;
 use super::error::CliError;
 use super::tls::TlsOptions;
 use super::web::WebOptions;
-use crate::config::Config;
-use crate::config::{Role, WebToken};
+use crate::config::{Config, Role, WebToken};
 use crate::tls::Tls;
 
 /// What may stand on a program's command line.

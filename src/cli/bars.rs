@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::worker::{Progress, RestoreProgress};
+use crate::restore::RestoreProgress;
+use crate::worker::Progress;
 
 /// How often a restore is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

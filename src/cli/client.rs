@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 
 use super::arguments::{AskedAt, Web};
 use crate::config::WebToken;
+use crate::error::RunError;
 use crate::host::Lost;
 use crate::peer::HttpClient;
-use crate::worker::RunError;
 
 /// How long a running worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);

@@ -2,10 +2,10 @@ use std::error::Error;
 
 use super::client::ClientError;
 use super::named::Unknown;
+use crate::error::RunError;
 use crate::plain::plain_lines;
 use crate::topic::NotTaken;
 use crate::topology::TopologyError;
-use crate::worker::RunError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -11,10 +11,12 @@ use super::stopped::check_stopped;
 use super::store::{has_broker, has_topics, partitions};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
+use crate::error::RunError;
+use crate::prepare::{beginnings, check_owner};
 use crate::program::Program;
+use crate::restore::TablesFolder;
 use crate::running::open_broker;
 use crate::topology::{TopicRole, Topology, list_topic};
-use crate::worker::{RunError, TablesFolder, beginnings, check_owner};
 
 /// What a reset deletes, and what it leaves.
 #[derive(Debug, Serialize)]

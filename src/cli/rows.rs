@@ -7,9 +7,9 @@ use super::console::{Console, Style};
 use super::error::CliError;
 use super::grid::Grid;
 use super::named::Unknown;
+use crate::codec::encode;
 use crate::plain::plain;
 use crate::program::Program;
-use crate::web::percent::encode;
 
 /// The command `table`: asks a running worker for rows.
 pub(crate) async fn show(

@@ -8,14 +8,15 @@ use super::declared::input;
 use super::error::CliError;
 use super::named::Unknown;
 use super::store::{has_topics, is_in_use};
-use crate::client::Outgoing;
+use crate::codec::encode;
 use crate::config::Config;
+use crate::error::RunError;
+use crate::outbound::Outgoing;
+use crate::prepare::prepare_topics;
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::topic::{AnyTopic, WrittenPlace, WrittenRecord};
 use crate::topology::AgentRole;
-use crate::web::percent::encode;
-use crate::worker::{RunError, prepare_topics};
 
 /// Where a record went.
 #[derive(Debug, Deserialize, Serialize)]

@@ -12,12 +12,13 @@ use super::named::Unknown;
 use super::stopped::check_stopped;
 use super::store::{has_broker, has_topics, partitions};
 use crate::config::Config;
+use crate::error::RunError;
 use crate::plain::plain;
 use crate::program::Program;
+use crate::restore::{InputLookup, write_places};
 use crate::running::open_broker;
 use crate::shard::{ShardId, ShardInputs};
 use crate::topology::{AgentNode, Topology};
-use crate::worker::{InputLookup, RunError, write_places};
 
 /// How much of a record's key is shown.
 const KEY_SHOWN: usize = 100;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, Offset, Partition, SharedBroker, TopicPartition};
 
-use crate::worker::RunError;
+use crate::error::RunError;
 
 /// Checks that no worker of an app is at work, by what is an administrator's to do only when the group has no members.
 ///

@@ -6,10 +6,10 @@ use marlowe_broker::{BrokerError, SharedBroker};
 use super::error::CliError;
 use crate::config::{BrokerChoice, Config};
 use crate::data_folder::DataFolder;
+use crate::error::RunError;
 use crate::program::Program;
 use crate::running::open_broker;
 use crate::topology::Topology;
-use crate::worker::RunError;
 
 /// Whether the settings' broker keeps topics beyond this process.
 pub(crate) fn has_topics(config: &Config) -> bool {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::error::CliError;
+use crate::error::RunError;
 use crate::tls::WebTls;
-use crate::worker::RunError;
 
 /// Options of every command that begins connections, or takes them.
 #[derive(Clone, Debug, Default, Args)]

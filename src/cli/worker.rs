@@ -12,11 +12,11 @@ use super::console::{Console, Style};
 use super::error::CliError;
 use super::interruption::Interruption;
 use crate::config::Config;
+use crate::error::RunError;
 use crate::program::Program;
 use crate::running::Running;
 use crate::topology::AgentRole;
 use crate::web::WebRoutes;
-use crate::worker::RunError;
 
 /// How long workers may take to stop after one failed.
 const STOP_WITHIN: Duration = Duration::from_secs(60);

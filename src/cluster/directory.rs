@@ -9,7 +9,8 @@ use marlowe_broker::Partition;
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use super::{Candidate, Entry};
+use super::entry::Entry;
+use super::rendezvous::Candidate;
 use crate::watch;
 
 /// The workers of the app, as this process knows them.
@@ -256,7 +257,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ShardClaim;
+    use crate::cluster::entry::ShardClaim;
 
     fn entry(process: &str, partition: u32, generation: u64) -> Entry {
         let claim = ShardClaim { partition, generation, open: true };

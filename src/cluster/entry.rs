@@ -8,7 +8,7 @@ use axum::http::Uri;
 use marlowe_broker::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ClusterToken;
+use super::token::ClusterToken;
 
 /// The header that has a record's signature, where workers share a token.
 pub(crate) const SIGNATURE: &str = "marlowe-signature";

@@ -8,8 +8,9 @@ use marlowe_broker::{
 };
 use tokio::time::Instant;
 
-use super::entry::{SIGNATURE, is_signed};
-use super::{ClusterToken, Directory, Entry};
+use super::directory::Directory;
+use super::entry::{Entry, SIGNATURE, is_signed};
+use super::token::ClusterToken;
 
 /// How soon to try again when the topic cannot be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);

@@ -7,7 +7,8 @@ use axum::http::Uri;
 use marlowe_broker::Partition;
 use tokio::time::Instant;
 
-use super::{Directory, Entry, ShardClaim};
+use super::directory::Directory;
+use super::entry::{Entry, ShardClaim};
 
 /// Reads an entry; or (`d`) lines of a directory, each the worker's name and what it says, or nothing when it is gone.
 pub fn directory(input: &[u8]) -> Option<()> {
@@ -55,7 +56,7 @@ fn entry(json: &[u8]) -> Option<Entry> {
     Some(entry)
 }
 
-/// What is heard of workers, as [`follow`](super::follow) takes it in. Of the claims to a shard the newest counts.
+/// What is heard of workers, as [`follow`](super::follower::follow) takes it in. Of the claims to a shard the newest counts.
 fn heard(lines: &[u8]) -> Option<()> {
     const HERE: &str = "here";
     let directory = Directory::new(HERE.into());

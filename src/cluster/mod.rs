@@ -16,6 +16,6 @@ mod token;
 pub(crate) use directory::{Claim, ClaimPlace, Directory};
 pub(crate) use entry::{Entry, SIGNATURE, ShardClaim, sign};
 pub(crate) use follower::follow;
-pub(crate) use rendezvous::{Candidate, stand_by};
+pub(crate) use rendezvous::stand_by;
 pub(crate) use signed::{NotSigned, SIGNED, Signed, Signer, Verifier};
 pub use token::ClusterToken;

@@ -19,7 +19,7 @@ use marlowe_broker::{Clock, Entropy, Timestamp};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use super::ClusterToken;
+use super::token::ClusterToken;
 
 /// The header with a request's signature.
 pub(crate) const SIGNED: HeaderName = HeaderName::from_static("marlowe-signed");

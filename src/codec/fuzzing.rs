@@ -6,7 +6,9 @@ use std::hash::BuildHasher;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Codec, Json, Key};
+use super::Codec;
+use super::json::Json;
+use super::key::Key;
 
 /// Reads a key, or a value in JSON. The first byte says of which type, the second in which form.
 pub fn keys(input: &[u8]) -> Option<()> {

@@ -415,8 +415,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::KeyTooLong;
     use super::*;
+    use crate::codec::key_too_long::KeyTooLong;
 
     fn ordered<K: Key>(key: &K) -> Vec<u8> {
         let mut bytes = Vec::new();

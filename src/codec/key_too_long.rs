@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Key;
+use super::key::Key;
 
 /// A key that is longer than the keys of tables may be, which is [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,13 +5,16 @@ pub(crate) mod fuzzing;
 mod json;
 mod key;
 mod key_too_long;
+pub(crate) mod percent;
 mod plain;
 mod strict;
 
 pub use json::Json;
 pub use key::{Key, TopicKey};
 pub use key_too_long::KeyTooLong;
+pub(crate) use percent::encode;
 pub use plain::{Bytes, Text};
+
 use serde_json::value::RawValue;
 
 /// Turns values of one type into the bytes of a record's value, and back.

@@ -18,10 +18,10 @@ use std::time::Duration;
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
 use crate::cluster::{ClusterToken, Signer};
+use crate::error::RunError;
 use crate::host::{Host, System};
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::tls::{Tls, WebTls};
-use crate::worker::RunError;
 
 /// Kafka's name of [`Config::instance`], which may be among its settings.
 #[cfg(feature = "kafka")]

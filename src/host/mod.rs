@@ -8,17 +8,17 @@ mod lost;
 mod network;
 mod system;
 
+pub(crate) use join::Join;
+pub(crate) use lost::{Lost, chain};
+pub(crate) use network::{Network, Serve};
+pub(crate) use system::System;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use marlowe_state::{Store, StoreError, StoreLayout};
-
-pub(crate) use join::Join;
-pub(crate) use lost::{Lost, chain};
-pub(crate) use network::{Network, Serve};
-pub(crate) use system::System;
 
 /// What a process runs on.
 pub(crate) trait Host: Send + Sync {

@@ -10,13 +10,14 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::error::PeerError;
 use super::http::HttpClient;
-use super::wire::{decode_answer, encode_question};
-use super::{Answer, Asked, PeerError, READ_PATH};
+use super::question::Answer;
+use super::wire::{Asked, READ_PATH, decode_answer, encode_question};
 use crate::cluster::{ClusterToken, Signer};
+use crate::error::RunError;
 use crate::host::{Host, Lost, Network, chain};
 use crate::tls::Tls;
-use crate::worker::RunError;
 
 /// The largest answer that is read: one of rows is smaller, unless a single row is so large.
 const MAX_ANSWER: usize = 64 << 20;

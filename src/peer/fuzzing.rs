@@ -5,8 +5,8 @@ use marlowe_broker::Partition;
 use marlowe_state::{KeyRange, Rows, SlicePosition};
 
 use super::client::read;
-use super::wire::{decode_answer, encode_question};
-use super::{Answer, AsOf, Asked, Found, Question, Wanted, decode_question, encode_answer};
+use super::question::{Answer, AsOf, Found, Question, Wanted};
+use super::wire::{Asked, decode_answer, decode_question, encode_answer, encode_question};
 
 /// Reads a question, an answer, or an answer with its status before it.
 pub fn peers(input: &[u8]) -> Option<()> {

@@ -10,9 +10,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::error::RunError;
 use crate::host::{Lost, chain};
 use crate::tls::Tls;
-use crate::worker::RunError;
 
 /// How long it may take to connect to another worker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use marlowe_broker::{Offset, Partition};
 use marlowe_state::{KeyRange, Rows, SlicePosition};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, AsOf, Found, Question, Wanted};
+use super::question::{Answer, AsOf, Found, Question, Wanted};
 
 /// Where a worker is asked by others. The number is that of the form in which questions and answers travel.
 pub(crate) const READ_PATH: &str = "/cluster/v1/read";

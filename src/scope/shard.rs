@@ -7,7 +7,7 @@ use std::sync::Arc;
 use marlowe_broker::Partition;
 use marlowe_state::{SliceIsolation, Store, TableIndex};
 
-use super::WorkerScope;
+use super::worker::WorkerScope;
 use crate::turn::{OutTopic, OutTopics, Participant, Turn};
 
 /// A shard that is being opened: what its agents' and timers' handles are made from.

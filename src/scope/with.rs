@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use super::{ShardScope, WorkerScope};
+use super::shard::ShardScope;
+use super::worker::WorkerScope;
 use crate::topology::Edges;
 
 /// What an agent or a partition timer can declare with `.with(...)`: tables, global tables, views, inboxes, topics,

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use marlowe_broker::{Clock, Entropy, RecordLimit};
 
-use crate::client::{Asker, ClientProducer};
-use crate::table::{GlobalStore, Routes};
+use crate::outbound::{Asker, ClientProducer};
+use crate::query::{GlobalStore, Routes};
 use crate::topology::Topology;
 
 /// What a worker has that its shards, timers and web handlers use alike.

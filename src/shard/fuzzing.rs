@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arbitrary::Unstructured;
 use marlowe_broker::{CommittedOffset, Offset};
 
-use super::positions::new_position;
-use super::{GroupPosition, InputPlaces, Places, place_of};
+use super::places::{InputPlaces, Places, place_of};
+use super::positions::{GroupPosition, new_position};
 
 /// Reads a record of a log of places, two that are merged, or a note beside a group's position; or (`w`) writes a note.
 pub fn places(input: &[u8]) -> Option<()> {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use marlowe_broker::TopicPartition;
 
 use super::ShardId;
-use crate::agent::{EventInHand, Front};
-use crate::turn::TurnShown;
+use crate::turn::{EventInHand, Front, TurnShown};
 
 /// What a shard has in hand, as threads other than its lane's see it.
 #[derive(Clone)]

@@ -12,6 +12,13 @@ mod strand_task;
 mod strands;
 mod task;
 
+pub(crate) use committed_places::{CommittedPlaces, NewPlaces};
+pub(crate) use in_hand::{HeldBy, ShardInHand, StrandInHand};
+pub(crate) use inputs::{Expired, InputStart, ShardInputs};
+pub(crate) use open::ShardPlan;
+pub(crate) use places::{InputPlaces, Places, place_of};
+pub(crate) use positions::GroupPosition;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,18 +28,9 @@ use marlowe_broker::{Offset, Partition, Timestamp};
 use marlowe_state::{PositionSlot, SlicePosition, Store, TableIndex};
 use tokio::sync::oneshot;
 
-use crate::agent::{Counters, Input, ShardLink};
-use crate::table::Owner;
-use crate::turn::{OutTopic, Participant};
+use crate::query::Owner;
+use crate::turn::{Counters, Input, OutTopic, Participant, ShardLink};
 use crate::watch;
-
-pub(crate) use committed_places::{CommittedPlaces, NewPlaces};
-pub(crate) use in_hand::{HeldBy, ShardInHand, StrandInHand};
-pub(crate) use inputs::{Expired, InputStart, ShardInputs};
-pub(crate) use open::ShardPlan;
-pub(crate) use places::{InputPlaces, Places, place_of};
-pub(crate) use positions::GroupPosition;
-pub(crate) use task::ShardTask;
 
 /// Which shard: a co-partition group, by its number in the topology, and a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,13 +10,14 @@ use super::in_hand::ShardInHand;
 use super::inputs::ShardInputs;
 use super::strand_task::{StrandTask, TaskAgent, TaskTimer};
 use super::strands::strands;
-use super::{Control, Shard, ShardAgent, ShardId, ShardTable, ShardTask, TimerCounters};
-use crate::agent::{AnyAgent, Input, LaneNews, Opening, ShardLink};
+use super::task::ShardTask;
+use super::{Control, Shard, ShardAgent, ShardId, ShardTable, TimerCounters};
+use crate::agent::{AnyAgent, Opening};
 use crate::program::Program;
+use crate::query::Owner;
 use crate::scope::{ShardScope, WorkerScope};
-use crate::table::Owner;
 use crate::topology::Topology;
-use crate::turn::{Caution, Doer, OutTopics, Strand};
+use crate::turn::{Caution, Doer, Input, LaneNews, OutTopics, ShardLink, Strand};
 use crate::watch;
 
 /// A shard that is ready to be opened in a lane: its store is restored, and its inputs' positions are known.

@@ -75,7 +75,7 @@ pub(super) mod tests {
     use marlowe_broker::Partition;
 
     use super::*;
-    use crate::agent::Input;
+    use crate::turn::Input;
 
     pub(in crate::shard) fn agent(name: &str, topic: &str, offset: u64) -> ShardAgent {
         let source = TopicPartition::new(topic, Partition::new(0));

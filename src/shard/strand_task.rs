@@ -15,10 +15,9 @@ use tokio::time::Instant;
 use super::TimerCounters;
 use super::in_hand::{AgentInHand, StrandInHand};
 use crate::HandlerError;
-use crate::agent::{Input, ShardLink};
 use crate::panics::panic_text;
 use crate::timer::{OpenTimer, next_tick};
-use crate::turn::{Doer, Holder, Strand};
+use crate::turn::{Doer, Holder, Input, ShardLink, Strand};
 
 /// How many events an agent may handle before it gives the turn back.
 const EVENTS_PER_TURN: u32 = 256;

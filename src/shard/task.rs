@@ -9,8 +9,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::strand_task::{May, Step, StrandTask};
 use super::{Control, uncommitted_bytes};
-use crate::agent::ShardLink;
-use crate::turn::Participant;
+use crate::turn::{Participant, ShardLink};
 
 /// After how many turns the other shards of the lane go on.
 const TURNS_PER_POLL: u32 = 8;

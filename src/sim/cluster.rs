@@ -6,7 +6,8 @@ use futures_util::FutureExt;
 use tokio::task::LocalSet;
 
 use super::simulation::Simulation;
-use crate::{App, Config};
+use crate::app::App;
+use crate::config::Config;
 
 /// A cluster to be simulated: how many workers of which program, and under which seed.
 pub struct Cluster {

@@ -1,8 +1,8 @@
 use marlowe_broker::{Isolation, OffsetSpec, Partition, TopicPartition};
 
 use super::simulation::Simulation;
-use crate::Topic;
 use crate::codec::{TopicKey, decode_value};
+use crate::topic::Topic;
 
 /// A record as it is read back.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-/// What may go wrong while a simulation is [disturbed](super::Simulation::disturb).
+/// What may go wrong while a simulation is [disturbed](super::simulation::Simulation::disturb).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Workers crash, and come back some time later.
@@ -6,14 +6,14 @@ pub struct Faults {
     /// Of those that crash, some come back without what they had stored.
     pub lost_stores: bool,
     /// Of those that crash, some do so since their machine loses power: of what their stores had not synced yet, parts are
-    /// gone. Only where stores are [on disk](super::Cluster::on_disk).
+    /// gone. Only where stores are [on disk](super::cluster::Cluster::on_disk).
     pub lost_power: bool,
     /// Workers stand still, for longer than their session too, and go on as if nothing had been.
     pub pauses: bool,
     /// Workers stop as they should, and come back.
     pub rebalances: bool,
     /// A worker's disk is slow for some time: what writes to a store there, or syncs one, stands still. Only where stores are
-    /// [on disk](super::Cluster::on_disk).
+    /// [on disk](super::cluster::Cluster::on_disk).
     pub slow_disks: bool,
     /// The network delays and reorders what it carries, loses it, or loses the answer.
     pub network: bool,

@@ -16,8 +16,8 @@ use tokio::task::LocalSet;
 use super::chance::Chance;
 use super::disk::{Disk, DiskStore, DiskUse};
 use super::trace::Trace;
-use crate::host::{self, Host, Join, Lost, Serve};
-use crate::watch;
+use crate::host::{Host, Join, Lost, Serve};
+use crate::{host, watch};
 
 /// How the network is at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,12 @@ use super::disk::Disk;
 use super::link::Link;
 use super::network::{Network, Process, SimulatedHost, Weather};
 use super::trace::Trace;
+use crate::app::App;
+use crate::client::Client;
+use crate::config::Config;
+use crate::error::RunError;
+use crate::running::Running;
 use crate::scope::{ClientWith, WorkerWith};
-use crate::{App, Client, Config, RunError, Running};
 
 /// A simulation that runs.
 pub struct Simulation {

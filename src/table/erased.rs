@@ -4,8 +4,7 @@ use marlowe_broker::{Partition, Partitioner};
 use marlowe_state::MAX_KEY_BYTES;
 use serde_json::value::RawValue;
 
-use super::declaration::Keyspace;
-use super::{TableDeclaration, TableIdentity};
+use super::declaration::{Keyspace, TableDeclaration, TableIdentity};
 use crate::codec::{CodecError, Key, KeyTooLong, short_type_name};
 
 /// A table without its types: what restore, the web and the command line need of it.

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use marlowe_broker::{Partition, Partitioner};
 use marlowe_state::{KeyRange, PositionSlot};
 
-use super::global_store::GlobalStore;
+use super::as_key::AsKey;
+use super::declaration::TableIdentity;
 use super::inbox::{InboxSender, OpenInbox};
+use super::inbox_client::InboxClient;
 use super::key_range::ordered_range;
-use super::undecodable::{decode_row, pass_over};
-use super::{AsKey, InboxClient, Position, TableIdentity, UndecodableRow, ViewError};
-use crate::client::{SendError, Sent};
+use super::read::Position;
+use super::undecodable::{UndecodableRow, decode_row, pass_over};
+use super::view_error::ViewError;
 use crate::codec::{Codec, CodecError, Key};
+use crate::outbound::{SendError, Sent};
+use crate::query::GlobalStore;
 
 /// Reads of the worker's own copy of a global table. Each read is from one snapshot of committed state.
 pub struct GlobalReader<K, V> {

@@ -6,10 +6,12 @@ use marlowe_broker::Partitioner;
 use marlowe_state::{PositionSlot, SliceConfig};
 
 use super::declaration::{InboxFailures, Keyspace, TableDeclaration, TableFormat};
+use super::foreign_key::ForeignKey;
 use super::global_copy::{GlobalClient, GlobalCopy, GlobalReader};
 use super::inbox::{InboxSender, OpenInbox};
+use super::inbox_client::InboxClient;
 use super::slice::{OpenTable, TableSlice};
-use super::{ForeignKey, InboxClient, TableView};
+use super::view::TableView;
 use crate::codec::{Codec, Key, TopicKey};
 use crate::scope::{ClientWith, Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::Topic;

@@ -8,8 +8,9 @@ use hashbrown::hash_map::Entry;
 use marlowe_broker::{Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
 use marlowe_state::{Hand, MAX_KEY_BYTES};
 
+use super::as_key::AsKey;
 use super::declaration::Merge;
-use super::{AsKey, REPLACE_HEADER, shown};
+use super::{REPLACE_HEADER, shown};
 use crate::HandlerError;
 use crate::codec::{Codec, Key, KeyTooLong};
 use crate::panics::panic_message;

@@ -3,9 +3,11 @@ use std::sync::Arc;
 use marlowe_broker::{Clock, Partitioner};
 use marlowe_state::MAX_KEY_BYTES;
 
-use super::{AsKey, REPLACE_HEADER, TableIdentity};
-use crate::client::{ClientProducer, Outgoing, SendError, Sent};
+use super::REPLACE_HEADER;
+use super::as_key::AsKey;
+use super::declaration::TableIdentity;
 use crate::codec::{Codec, Key, KeyTooLong};
+use crate::outbound::{ClientProducer, Outgoing, SendError, Sent};
 
 /// Sends changes to rows of a table, from outside any shard. Each is applied once, by the key's owner.
 pub struct InboxClient<K, V> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use marlowe_broker::{Offset, Partition};
 use marlowe_state::SlicePosition;
 
-use crate::client::Sent;
+use crate::outbound::Sent;
 
 /// An answer and the state it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]

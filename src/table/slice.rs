@@ -7,10 +7,14 @@ use std::sync::Arc;
 use marlowe_broker::{Header, NewRecord, Offset, RecordLimit, Timestamp};
 use marlowe_state::{CacheStats, FormatError, Hand, KeyRange, SliceError, SliceState, TableIndex};
 
+use super::as_key::AsKey;
+use super::changelog_key::{ChangelogKey, Mark};
 use super::key_range::ordered_range;
-use super::{AsKey, ChangelogKey, Mark, TableKind, UndecodableRow, shown};
+use super::shown;
+use super::undecodable::UndecodableRow;
 use crate::HandlerError;
 use crate::codec::Key;
+use crate::topology::TableKind;
 use crate::turn::{Flush, OutTopic, Participant, Turn};
 
 /// A table's slice, as an agent or partition timer gets it: read and written at once, in the event's transaction.

@@ -7,15 +7,17 @@ use futures_util::future::try_join_all;
 use marlowe_broker::{Partition, Partitioner};
 use marlowe_state::KeyRange;
 
-use super::declaration::TableSettings;
+use super::as_key::AsKey;
+use super::declaration::{Keyspace, TableIdentity, TableSettings};
 use super::key_range::ordered_range;
-use super::routes::{Place, RouteError, Routes};
-use super::undecodable::{decode_row, pass_over};
-use super::{AsKey, Keyspace, Position, Read, TableIdentity, UndecodableRow, ViewError};
-use crate::client::Sent;
+use super::read::{Position, Read};
+use super::undecodable::{UndecodableRow, decode_row, pass_over};
+use super::view_error::ViewError;
 use crate::codec::{Codec, CodecError, Key};
 use crate::limits::after;
+use crate::outbound::Sent;
 use crate::peer::Wanted;
+use crate::query::{Place, RouteError, Routes};
 
 /// Reads of a whole table, whoever owns its slices, in this process or another: committed state only, from a snapshot, never
 /// on a shard's thread.

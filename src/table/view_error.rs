@@ -4,7 +4,7 @@ use std::time::Duration;
 use marlowe_broker::Partition;
 use marlowe_state::StoreError;
 
-use super::UndecodableRow;
+use super::undecodable::UndecodableRow;
 
 /// A read that cannot be answered now.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use marlowe_broker::{Clock, Timestamp};
 use tokio::time::Instant;
 
-use super::Crontab;
+use super::crontab::Crontab;
 
 /// How long nobody looks at the clock at most: it may be set.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Crontab;
+use super::crontab::Crontab;
 
 /// When something runs.
 #[derive(Clone)]
@@ -10,7 +10,7 @@ pub(crate) enum Schedule {
     /// Again and again, counted from the start. What was missed is skipped: there is one firing after a gap, as Kafka Streams
     /// punctuates.
     Every(Duration),
-    /// At times of day, each once; see [`Agenda`](super::Agenda).
+    /// At times of day, each once; see [`Agenda`](super::agenda::Agenda).
     At(Box<Crontab>),
     /// Once, at the start.
     Once,

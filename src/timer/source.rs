@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::source_log::SourceLog;
 use super::worker_timer::{AnyWorkerTimer, Outcome, WorkerTimerContext};
 use crate::HandlerError;
-use crate::client::SendError;
 use crate::codec::TopicKey;
+use crate::outbound::SendError;
 use crate::panics::panic_text;
 use crate::scope::{Uses, WorkerWith};
 use crate::topic::{ProducerRecord, Topic, TopicClient};
@@ -130,7 +130,7 @@ impl<K: TopicKey, V: 'static> SourceWriter<K, V> {
 }
 
 impl State {
-    fn send(&mut self, record: crate::client::Outgoing, then: u64) -> Result<(), BrokerError> {
+    fn send(&mut self, record: crate::outbound::Outgoing, then: u64) -> Result<(), BrokerError> {
         if let Begun::No = self.begun {
             self.producer.begin()?;
             self.begun = Begun::Yes { since: Instant::now(), bytes: 0 };

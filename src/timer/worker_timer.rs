@@ -9,13 +9,15 @@ use marlowe_broker::{MetadataSource, SharedBroker, Timestamp, TopicPartition};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::agenda::Agenda;
 use super::claims::{Claimed, Claims};
-use super::{Agenda, Crontab, Schedule, TimerRuns, next_tick};
-use crate::HandlerError;
+use super::crontab::Crontab;
+use super::runs::TimerRuns;
+use super::schedule::{Schedule, next_tick};
 use crate::panics::panic_text;
 use crate::scope::{Uses, WorkerScope, WorkerWith};
 use crate::topology::{Place, TimerKind, TimerNode, TopologyError};
-use crate::watch;
+use crate::{HandlerError, watch};
 
 /// A timer, crontab, task or source of a worker, without its types.
 pub(crate) trait AnyWorkerTimer: Send + Sync {

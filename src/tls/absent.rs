@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::WebTls;
-use crate::worker::RunError;
+use super::files::WebTls;
+use crate::error::RunError;
 
 /// There is none.
 pub(crate) enum Tls {}

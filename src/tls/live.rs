@@ -12,11 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-use super::WebTls;
-use super::files::Identity;
+use super::files::{Identity, WebTls};
 use super::hangups::Hangups;
 use super::trust::Trust;
-use crate::worker::RunError;
+use crate::error::RunError;
 
 /// The certificates of a process, as they were read last.
 pub(crate) struct Tls {

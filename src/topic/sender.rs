@@ -8,8 +8,8 @@ use marlowe_state::Hand;
 
 use super::declaration::TopicSettings;
 use super::record::ProducerRecord;
-use crate::client::{ClientProducer, Outgoing, SendError, Sent};
 use crate::codec::{Codec, CodecError, TopicKey, encode_value};
+use crate::outbound::{ClientProducer, Outgoing, SendError, Sent};
 use crate::scope::{ShardScope, WorkerScope};
 use crate::turn::{OutTopic, Turn};
 

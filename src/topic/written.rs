@@ -5,10 +5,10 @@ use marlowe_broker::{Entropy, Partition, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::AnyTopic;
+use super::declaration::AnyTopic;
 use super::sender::check_place;
-use crate::client::Outgoing;
 use crate::codec::CodecError;
+use crate::outbound::Outgoing;
 use crate::topology::Topology;
 
 /// A record as people write it, in a shell or to the web.
@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
     use crate::codec::{Json, TopicKey};
-    use crate::topic::TopicDeclaration;
+    use crate::topic::declaration::TopicDeclaration;
 
     fn value<V: Serialize + serde::de::DeserializeOwned + 'static>(text: &str) -> Result<Value, NotTaken> {
         let topic = TopicDeclaration::<(), V>::new("numbers", Json);

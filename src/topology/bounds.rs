@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use marlowe_broker::Cleanup;
 
-use super::TopologyError;
+use super::error::TopologyError;
 use super::graph::{Graph, TimerKind};
 use crate::limits::{LONGEST, MOST_PARTITIONS, wrong_interval};
 

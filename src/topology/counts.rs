@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::TopologyError;
+use super::error::TopologyError;
 use super::graph::{TableNode, TopicNode, TopicRole};
 
 /// How many partitions a group's topics and tables have, and who says so.

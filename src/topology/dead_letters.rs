@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::TopologyError;
+use super::error::TopologyError;
 use super::graph::{AgentNode, AgentRole, Graph};
 
 /// A way that a failing record takes without a handler in between: its bytes arrive as they left.

@@ -3,8 +3,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::graph::TableKind;
-use super::graph::{AgentRole, Edges, Place, TopicRole};
+use super::graph::{AgentRole, Edges, Place, TableKind, TopicRole};
 use super::{Group, Topology};
 
 /// The program's dataflow graph, for people and tools: as JSON, as Mermaid, as DOT.

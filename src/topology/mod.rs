@@ -9,19 +9,18 @@ mod graph;
 mod names;
 mod resolve;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use marlowe_broker::{Cleanup, Reads};
-
 pub use description::TopologyDescription;
 pub use error::TopologyError;
 pub use graph::TableKind;
 pub(crate) use graph::{
     AgentNode, AgentRole, Beginning, Edges, Graph, Place, TableNode, TimerKind, TimerNode, TopicNode, TopicRole,
 };
-
 pub(crate) use names::{InternalTopic, list_topic, source_topic};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::{Cleanup, Reads};
 
 /// What the leader's anchor is named after.
 const LEADER: &str = "leader";

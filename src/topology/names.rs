@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Topology;
+use super::error::TopologyError;
 use super::graph::{AgentRole, Graph, TimerKind, TopicRole};
-use super::{Topology, TopologyError};
 use crate::limits::LONGEST_TOPIC_NAME;
 
 /// A topic that Marlowe keeps for a program.
@@ -37,8 +38,9 @@ impl Topology {
         };
         for topic in &graph.topics {
             let table = |named: &dyn Fn(&Arc<str>) -> bool| {
-                let has =
-                    |table: &&super::TableNode| named(&table.changelog) || table.inbox.as_ref().is_some_and(named);
+                let has = |table: &&super::graph::TableNode| {
+                    named(&table.changelog) || table.inbox.as_ref().is_some_and(named)
+                };
                 graph.tables.iter().find(has).map(|table| format!("table `{}`", table.name))
             };
             let of_table = || table(&|name| *name == topic.name);

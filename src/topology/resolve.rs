@@ -4,9 +4,10 @@ use std::sync::Arc;
 use super::bounds::check_bounds;
 use super::counts::Counts;
 use super::dead_letters::check_dead_letters;
+use super::error::TopologyError;
 use super::graph::{Graph, Place, TopicRole};
 use super::names::{check_names, check_topics};
-use super::{Group, LEADER, Topology, TopologyError};
+use super::{Group, LEADER, Topology};
 
 impl Topology {
     /// Puts the graph's parts into co-partition groups and counts their partitions. `existing` says how many the topics

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use marlowe_broker::{BrokerError, Destination, NewRecord, Partition, Producer, Timestamp, TopicPartition};
 use marlowe_state::{Rows, SlicePosition, TableIndex};
 
-use super::OutTopic;
+use super::outbox::OutTopic;
 
 /// The topics a lane writes to.
 #[derive(Default)]

@@ -1,21 +1,31 @@
 //! The event in hand: on whose behalf a handler's reads, writes and sends are done.
 
 mod caution;
+mod counters;
 mod flush;
+mod front;
+mod lane_signals;
 mod outbox;
 mod participant;
+mod record_queue;
+mod shard_link;
 mod strand;
+
+pub(crate) use caution::{Caution, Condemned, Doer, Fault, Told};
+pub(crate) use counters::{Counters, count};
+pub(crate) use flush::{Destinations, Flush, OutTopics, Outlet};
+pub(crate) use front::{EventInHand, Front};
+pub(crate) use lane_signals::LaneNews;
+pub(crate) use outbox::{OutTopic, Outbox};
+pub(crate) use participant::Participant;
+pub(crate) use record_queue::{Cursor, Input};
+pub(crate) use shard_link::ShardLink;
+pub(crate) use strand::{Holder, Strand, TurnShown};
 
 use std::cell::{Cell, RefCell};
 
 use marlowe_broker::{NewRecord, Partition, Timestamp};
 use marlowe_state::Hand;
-
-pub(crate) use caution::{Caution, Condemned, Doer, Fault, InCommit, Told};
-pub(crate) use flush::{Destinations, Flush, OutTopics, Outlet};
-pub(crate) use outbox::{OutTopic, Outbox};
-pub(crate) use participant::Participant;
-pub(crate) use strand::{Holder, Strand, TurnShown};
 
 use crate::HandlerError;
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use marlowe_state::{CacheStats, Hand};
 
-use super::Flush;
+use super::flush::Flush;
 use crate::HandlerError;
 
 /// Something a handler changes: a table's slice, or the changes it sends to other owners. It takes part in each event's
@@ -14,7 +14,7 @@ pub(crate) trait Participant {
     /// Whether what `hand` read is still so.
     fn is_current(&self, hand: Hand) -> bool;
 
-    /// Encodes what the event has changed, as a commit will, if the shard works with a [`Caution`](super::Caution).
+    /// Encodes what the event has changed, as a commit will, if the shard works with a [`Caution`](super::caution::Caution).
     ///
     /// # Errors
     /// When it cannot be written: the table or topic, the key, and why.

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 
 use super::connection::{Allowed, Connection, Health};
 use crate::config::WebLimits;
+use crate::threads::Spawner;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::worker::Spawner;
 
 /// How many connections beyond the cap may ask for the worker's health at a time.
 const RESERVE: usize = 64;

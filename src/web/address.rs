@@ -2,8 +2,8 @@ use axum::http::Uri;
 use marlowe_broker::Partition;
 use serde_json::Value;
 
-use super::percent;
 use super::problem::Problem;
+use crate::codec::percent;
 use crate::table::AnyTable;
 
 /// The table that a path names: `/tables/{table}` and what is below it.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 
+use crate::error::RunError;
 use crate::tls::Tls;
-use crate::worker::RunError;
 
 /// The host and the port that is said.
 enum Place {

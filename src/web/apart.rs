@@ -19,7 +19,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::problem::Problem;
-use crate::worker::Thread;
+use crate::threads::Thread;
 
 /// How many pieces of an answer wait at most for the client to take them.
 const PIECES: usize = 2;

@@ -8,12 +8,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::address::{RowKey, table_name};
-use super::body::{self, Body};
+use super::body;
+use super::body::Body;
 use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
 use super::slice::Target;
-use crate::client::Outgoing;
+use crate::outbound::Outgoing;
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Effect, Keyspace, Position};
 

@@ -10,7 +10,8 @@ use super::problem::Problem;
 use super::site::Site;
 use crate::cluster::Signed;
 use crate::peer::{Question, ROW_BYTES, decode_question, encode_answer};
-use crate::table::{PeerRefusal, Position, RouteError};
+use crate::query::{PeerRefusal, RouteError};
+use crate::table::Position;
 
 /// How many rows one answer holds, at most: what the largest page of a table needs.
 const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;

@@ -11,12 +11,11 @@ use futures_util::FutureExt;
 use marlowe_broker::Clock;
 
 use super::access::{Access, Caller};
-use super::hop;
 use super::hosts::Hosts;
-use super::login;
 use super::problem::Problem;
 use super::session::Sessions;
 use super::unread::Unread;
+use super::{hop, login};
 use crate::cluster::{NotSigned, Signed, Verifier};
 use crate::config::Role;
 use crate::panics::panic_text;

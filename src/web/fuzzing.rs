@@ -10,19 +10,19 @@ use marlowe_broker::{Clock, Partition, SystemClock, SystemEntropy, Timestamp};
 use super::access::Access;
 use super::address::{RowKey, table_name};
 use super::edge::is_own_page;
-use super::hop::{self, Hop};
+use super::hop;
+use super::hop::Hop;
 use super::hosts::Hosts;
-use super::percent;
 use super::query::Query;
 use super::row::ShownValue;
 use super::rows::{Asked, KNOWN};
 use super::session::Sessions;
 use crate::cluster::{ClusterToken, Signer, Verifier};
-use crate::codec::{Bytes, Json, Text};
-use crate::config::Config;
-use crate::config::WebToken;
-use crate::table::{AnyTable, TableDeclaration, TableKind};
+use crate::codec::{Bytes, Json, Text, percent};
+use crate::config::{Config, WebToken};
+use crate::table::{AnyTable, TableDeclaration};
 use crate::topic::WrittenRecord;
+use crate::topology::TableKind;
 
 const PARTITIONS: u32 = 7;
 

@@ -4,9 +4,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::access::Caller;
-use super::percent;
 use super::problem::Problem;
 use crate::cluster::SIGNED;
+use crate::codec::percent;
 use crate::config::Role;
 
 /// Says that a worker forwarded the request: the generation at which it believes that the asked worker took the shard, and for

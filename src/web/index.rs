@@ -7,9 +7,9 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::edge::Said;
 use super::page::{Policy, escaped};
-use super::percent;
 use super::site::Site;
-use crate::table::TableKind;
+use crate::codec::percent;
+use crate::topology::TableKind;
 
 const TEMPLATE: &str = include_str!("index.html");
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::advertise::Advertised;
 use crate::config::Config;
+use crate::error::RunError;
 use crate::host::Network;
 use crate::tls::Tls;
-use crate::worker::RunError;
 
 /// The sockets that the workers of a process will serve on, one each. They are taken before anything is started, so that a
 /// port in use costs nothing.

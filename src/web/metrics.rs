@@ -12,8 +12,10 @@ use marlowe_broker::{BrokerError, Offset, OffsetSpec, Partition, TopicPartition}
 use tokio::time::timeout;
 
 use super::site::{STATES, Site, state_name};
+use crate::query::GlobalStore;
 use crate::shard::ShardId;
-use crate::table::{AnyTable, GlobalStore, TableKind};
+use crate::table::AnyTable;
+use crate::topology::TableKind;
 
 /// How long the broker may take to tell positions and ends. What else there is to tell is in memory.
 const LAG_WITHIN: Duration = Duration::from_secs(2);

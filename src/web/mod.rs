@@ -23,7 +23,6 @@ mod login;
 mod metrics;
 mod owner;
 mod page;
-pub(crate) mod percent;
 mod problem;
 mod query;
 mod route_to_owner;

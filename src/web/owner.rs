@@ -10,7 +10,8 @@ use marlowe_broker::{Partition, Partitioner};
 use tokio::time::{Instant, timeout_at};
 
 use super::access::Caller;
-use super::hop::{self, Hop};
+use super::hop;
+use super::hop::Hop;
 use super::problem::Problem;
 use super::route_to_owner::{KeyIn, RouteToOwner};
 use crate::cluster::Signed;
@@ -18,8 +19,9 @@ use crate::codec::Key;
 use crate::host::Lost;
 use crate::limits::after;
 use crate::peer::WAIT_AT_MOST;
+use crate::query::{Absence, Elsewhere, Found, PeerRefusal, RouteError, Routes};
 use crate::scope::WorkerScope;
-use crate::table::{Absence, AsKey, Elsewhere, Found, Keyspace, PeerRefusal, RouteError, Routes, Table};
+use crate::table::{AsKey, Keyspace, Table};
 
 /// The way to the worker that owns a key of a table, for requests to the program's own routes. Made by
 /// [`WebState::owner_of`](crate::WebState::owner_of).

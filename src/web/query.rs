@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use marlowe_broker::Partition;
 
-use super::{percent, problem::Problem};
-use crate::table::{AnyTable, TableKind};
+use super::problem::Problem;
+use crate::codec::percent;
+use crate::table::AnyTable;
+use crate::topology::TableKind;
 
 /// How long a request waits for a slice that is not open, when it does not say.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(1);

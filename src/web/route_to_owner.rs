@@ -11,9 +11,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::owner::{Forwarded, OwnerOf};
-use super::percent;
 use super::problem::Problem;
-use crate::codec::Key;
+use crate::codec::{Key, percent};
 
 /// Where a request has its key.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use super::apart::Apart;
 use super::site::Site;
 use super::state::WebState;
 use super::{change, cluster, edge, health, index, login, metrics, row, rows, tables, topics, topology};
+use crate::error::RunError;
 use crate::panics::panic_message;
 use crate::peer::READ_PATH;
-use crate::worker::{RunError, Thread};
+use crate::threads::Thread;
 
 /// The routes that a program adds to the built-in ones.
 #[derive(Clone, Default)]

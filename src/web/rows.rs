@@ -17,13 +17,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::address::{RowKey, table_name};
+use super::problem::Problem;
 use super::query::{DEFAULT_WAIT, Query};
 use super::row::{BadValue, ShownValue};
 use super::site::Site;
 use super::slice::{FoundRows, StateOf, Target};
-use super::{percent, problem::Problem};
+use crate::codec::percent;
 use crate::peer::Wanted;
-use crate::table::{AnyTable, Keyspace, TableKind, escaped};
+use crate::table::{AnyTable, Keyspace, escaped};
+use crate::topology::TableKind;
 
 /// The fields of its query.
 pub(super) const KNOWN: [&str; 8] =

@@ -20,9 +20,11 @@ use super::session::Sessions;
 use super::site::Site;
 use crate::cluster::Verifier;
 use crate::config::Config;
+use crate::error::RunError;
 use crate::host::{Join, Serve};
+use crate::threads::Thread;
 use crate::tls::Tls;
-use crate::worker::{RunError, Shared, Thread, Worker};
+use crate::worker::{Shared, Worker};
 
 /// How long requests in hand may take to finish when the worker stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);

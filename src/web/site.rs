@@ -8,13 +8,16 @@ use tokio::time::timeout;
 
 use super::edge::Edge;
 use super::problem::Problem;
-use crate::client::{Outgoing, SendError, Sent};
+use crate::lane::Watchdog;
+use crate::metrics::Metrics;
+use crate::outbound::{Outgoing, SendError, Sent};
+use crate::restore::RestoreProgress;
 use crate::scope::WorkerScope;
+use crate::standby::Standbys;
 use crate::table::AnyTable;
+use crate::threads::Failures;
 use crate::watch;
-use crate::worker::{
-    Failures, Metrics, RestoreProgress, Shared, Standbys, Watchdog, Worker, WorkerState, WorkerStatus,
-};
+use crate::worker::{Shared, Worker, WorkerState, WorkerStatus};
 
 /// How long the broker may take to confirm what a request sends.
 const SENT_WITHIN: Duration = Duration::from_secs(30);

@@ -10,7 +10,9 @@ use super::problem::Problem;
 use super::row::failed;
 use super::site::Site;
 use crate::peer::{Answer, AsOf, Found, Question, Wanted, whole_millis};
-use crate::table::{AnyTable, CommittedSlice, GlobalStore, Place, Position, Reached, RouteError, TableKind};
+use crate::query::{CommittedSlice, GlobalStore, Place, Reached, RouteError};
+use crate::table::{AnyTable, Position};
+use crate::topology::TableKind;
 
 /// What a request is about: a partition of a table, how far it is to be, and how long that may take.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::OwnerOf;
+use super::owner::OwnerOf;
 use crate::codec::Key;
 use crate::scope::{WorkerScope, WorkerWith};
 use crate::table::Table;

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use super::site::Site;
 use crate::peer::Wanted;
-use crate::table::{AnyTable, Keyspace, Place, RouteError, TableKind};
+use crate::query::{Place, RouteError};
+use crate::table::{AnyTable, Keyspace};
+use crate::topology::TableKind;
 
 /// How long another worker may take to say how many rows it has.
 const COUNT_WITHIN: Duration = Duration::from_millis(500);

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use serde::Serialize;
 
-use super::body::{self, Body};
-use super::percent;
+use super::body;
+use super::body::Body;
 use super::problem::Problem;
 use super::site::Site;
+use crate::codec::percent;
 use crate::topic::WrittenRecord;
 
 /// Where a record went.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use marlowe_broker::{Clock, Partition};
 use tokio::sync::oneshot;
 
-use super::standby::Followed;
 use super::status::WorkerStatus;
 use super::timers::TasksLeft;
-use crate::client::{ClientProducer, Outgoing};
 use crate::cluster::{ClusterToken, Directory, Entry, SIGNATURE, ShardClaim, sign};
+use crate::outbound::{ClientProducer, Outgoing};
+use crate::standby::Followed;
 use crate::watch;
 
 /// How long changes are collected before they are written.
@@ -160,7 +160,7 @@ impl Announcer {
         }
     }
 
-    async fn send(&self, worker: &Arc<str>, value: Option<Vec<u8>>) -> Result<(), crate::client::SendError> {
+    async fn send(&self, worker: &Arc<str>, value: Option<Vec<u8>>) -> Result<(), crate::outbound::SendError> {
         let timestamp = self.clock.now();
         let signature = self.token.as_ref().map(|token| sign(token, &self.topic, worker, timestamp, value.as_deref()));
         let record = Outgoing {

@@ -7,11 +7,11 @@ use marlowe_state::PositionSlot;
 
 use super::last_firing::LastFiring;
 use super::launch::{Shared, Worker};
-use super::{RunError, WorkerState};
+use super::status::WorkerState;
+use crate::error::RunError;
 use crate::shard::ShardId;
-use crate::table::TableKind;
 use crate::timer::is_finished;
-use crate::topology::{Place, TimerKind};
+use crate::topology::{Place, TableKind, TimerKind};
 
 /// How often a drain looks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);

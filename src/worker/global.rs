@@ -6,14 +6,12 @@ use marlowe_broker::{Clock, Isolation, Offset, OffsetSpec, Partition, SharedBrok
 use marlowe_state::{KeyRange, MemoryStore, PositionSlot, Rows, SlicePosition, Store, StoreLayout};
 use tokio::time::Instant;
 
-use super::RunError;
 use super::launch::Shared;
-use super::lookups::Lookups;
-use super::replay::Replay;
-use super::restore::StateStore;
-use super::tail::LogPlan;
 use crate::config::TombstoneRetention;
-use crate::table::{AnyTable, GlobalStore};
+use crate::error::RunError;
+use crate::query::GlobalStore;
+use crate::restore::{LogPlan, Lookups, Replay, StateStore};
+use crate::table::AnyTable;
 use crate::watch;
 
 /// How often the ends of the logs are looked up at least, to know how old the copy is.

@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use super::drain::{Drain, LOOK_EVERY};
 use super::launch::Worker;
-use super::{RunError, WorkerStatus};
+use super::status::WorkerStatus;
+use crate::error::RunError;
 use crate::shard::ShardId;
 
 /// Fires the partition timers of a program once more, when all input is processed.

@@ -6,32 +6,27 @@ use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
 use tokio::sync::{mpsc, oneshot};
 
+use super::acquire::Takings;
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
-use super::expired::count_expired;
-use super::failures::Failures;
-use super::folder::{Logs, TablesFolder};
 use super::global::GlobalFollower;
-use super::inputs::InputLookup;
-use super::lane::{Lane, LaneLimits, LaneSettings, thread_name};
-use super::metrics::Metrics;
-use super::restore::{RestoreProgress, RestoreTurns, Restorer, StateStore};
-use super::standby::Standbys;
-use super::standby_keeper::StandbyKeeper;
-use super::status::WorkerStatus;
-use super::taking::Takings;
-use super::thread::{Spawner, Thread, Threads};
+use super::status::{WorkerState, WorkerStatus};
 use super::timers::{TasksLeft, TimerThread, start_timers};
 use super::trimmer::Trimmer;
-use super::under_way::UnderWay;
-use super::watchdog::{Patience, TIMERS, Watchdog};
-use super::{RunError, WorkerState};
-use crate::client::{Asker, ClientProducer};
+use crate::error::RunError;
 use crate::host::Join;
+use crate::lane::{Lane, LaneLimits, LaneSettings, Patience, TIMERS, UnderWay, Watchdog, thread_name};
+use crate::metrics::Metrics;
+use crate::outbound::{Asker, ClientProducer};
 use crate::program::Program;
+use crate::query::Routes;
+use crate::restore::{
+    InputLookup, Logs, RestoreProgress, RestoreTurns, Restorer, StateStore, TablesFolder, count_expired,
+};
 use crate::scope::WorkerScope;
-use crate::table::{Routes, TableKind};
-use crate::topology::Topology;
+use crate::standby::{StandbyKeeper, Standbys};
+use crate::threads::{Failures, Spawner, Thread, Threads};
+use crate::topology::{TableKind, Topology};
 use crate::watch;
 
 /// How long the broker may take to learn that a worker has left.

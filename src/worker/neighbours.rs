@@ -3,13 +3,13 @@ use std::sync::Arc;
 use marlowe_broker::{Clock, SharedBroker};
 use tokio::runtime::Handle;
 
-use super::RunError;
-use super::thread::{Thread, Threads};
 use crate::cluster::{Directory, follow};
+use crate::error::RunError;
 use crate::host::Join;
 use crate::peer::{PeerSecurity, Peers};
 use crate::program::Program;
-use crate::table::{OpenSlices, Routes};
+use crate::query::{OpenSlices, Routes};
+use crate::threads::{Thread, Threads};
 #[cfg(feature = "tls")]
 use crate::tls::Hangups;
 use crate::topology::Topology;

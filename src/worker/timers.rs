@@ -4,12 +4,11 @@ use std::sync::Arc;
 use marlowe_broker::MetadataSource;
 use tokio::sync::{mpsc, oneshot};
 
-use super::RunError;
-use super::failures::Failures;
 use super::launch::Shared;
 use super::status::{WorkerState, WorkerStatus};
-use super::thread::Thread;
+use crate::error::RunError;
 use crate::scope::WorkerScope;
+use crate::threads::{Failures, Thread};
 use crate::timer::{Claims, Outcome, TimerRuns, WorkerTimerContext};
 use crate::topology::{Place, TimerKind};
 use crate::watch;

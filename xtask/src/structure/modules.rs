@@ -186,7 +186,7 @@ pub(super) fn unfold(tree: &UseTree, prefix: &mut Vec<String>, each: &mut impl F
         UseTree::Name(name) if name.ident == "self" => each(prefix.clone(), prefix.last().cloned()),
         UseTree::Name(name) => {
             let name = name.ident.to_string();
-            each([prefix.as_slice(), &[name.clone()]].concat(), Some(name));
+            each([prefix.as_slice(), std::slice::from_ref(&name)].concat(), Some(name));
         }
         UseTree::Rename(name) => {
             let path = [prefix.as_slice(), &[name.ident.to_string()]].concat();

@@ -1,0 +1,131 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::error::RunError;
+use crate::host::Join;
+use crate::outbound::{AskCounters, Asker, ClientProducer};
+use crate::peer::PeerSecurity;
+use crate::prepare::prepare_topics;
+use crate::running::open_broker;
+use crate::scope::{ClientWith, WorkerScope};
+use crate::threads::{Failures, Thread, Threads};
+use crate::worker::Neighbours;
+
+/// A program that is no worker of an app, and sends to its topics and inboxes, casts to and asks its agents, and reads its
+/// tables through views.
+///
+/// It needs the app's declarations, and the broker. It joins no group, so it costs no rebalance; it is not seen by others.
+/// Views ask the workers that have the rows, over their web servers.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use marlowe::{App, Client, Config, EmbeddedBroker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// fn shop() -> (App, marlowe::AnsweringAgent<String, f64, f64>) {
+///     let mut app = App::new("shop");
+///     let questions = app.topic::<String, f64>("questions");
+///     let price = app.agent("price", questions).each(async |(), weight| Ok(weight * 2.5)).answers();
+///     (app, price)
+/// }
+///
+/// // On Kafka: `Config::default().kafka(...)`, in two programs. The embedded broker is in one process.
+/// let config = Config::default().without_web().broker(Arc::new(EmbeddedBroker::in_memory(Default::default())));
+/// let running = shop().0.start(config.clone()).await?;
+///
+/// let (app, price) = shop();
+/// let client = Client::connect(&app, config).await?;
+/// assert_eq!(client.open(price).ask(&"tea".to_owned(), &2.0).await?, 5.0);
+/// # drop(client);
+/// # running.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What it opened works as long as the client is there. How many of its asks timed out, and how many answers came too late, is
+/// counted by the recorder of the crate `metrics` that the program installed, if it did: `marlowe_asks_timed_out_total`,
+/// `marlowe_replies_late_total`.
+pub struct Client {
+    scope: Arc<WorkerScope>,
+    thread: Option<(Thread, Join)>,
+    /// Let go last: what is under way may need to ask others.
+    _neighbours: Neighbours,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("app", &self.scope.app).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects to the broker that `config` says, and looks up the topics of `app` there; those that are not there yet are
+    /// created. Of the settings only the broker, the data folder, the cluster token, TLS, the clock and the entropy matter.
+    ///
+    /// # Errors
+    /// When the app cannot run as declared, or its broker cannot be reached; the embedded broker in a folder is one
+    /// process's.
+    pub async fn connect(app: &App, config: Config) -> Result<Self, RunError> {
+        config.check_token()?;
+        let tls = config.tls()?;
+        let program = &app.program;
+        let broker = open_broker(&program.app, &config).await?;
+        let topology = prepare_topics(program, &*broker, &*config.clock, config.topic_settings()).await?;
+        let name: Arc<str> = format!("client-{:08x}", config.entropy.next() as u32).into();
+        let clock = config.clock.clone();
+        let security = PeerSecurity { signer: config.signer(), tls };
+        // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
+        let (failures, _) = Failures::new();
+        let threads = Threads { host: config.host.clone(), failures };
+        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
+        let (routes, neighbours) = met.await?;
+        let (thread, join) = threads.start(&name)?;
+        let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;
+        let (producer, sending) = ClientProducer::new(producer);
+        thread.run(move || sending);
+        let asker = program.answers().then(|| {
+            let replies = program.replies_topic();
+            let partitions = topology.partitions.get(&replies).copied().unwrap_or(1);
+            let counters = AskCounters {
+                late: metrics::counter!("marlowe_replies_late_total"),
+                timed_out: metrics::counter!("marlowe_asks_timed_out_total"),
+            };
+            let (asker, listening) =
+                Asker::new(replies, partitions, &*config.entropy, producer.clone(), counters, broker.clone());
+            thread.run(move || listening);
+            asker
+        });
+        let scope = WorkerScope {
+            app: program.app.clone(),
+            worker: name,
+            clock: config.clock,
+            entropy: config.entropy,
+            routes,
+            globals: BTreeMap::new(),
+            topology: Arc::new(topology),
+            producer,
+            asker,
+            record_limit: broker.record_limit(),
+        };
+        Ok(Self { scope: Arc::new(scope), thread: Some((thread, join)), _neighbours: neighbours })
+    }
+
+    /// Opens views, inboxes, topics, agents, or a tuple of them.
+    pub fn open<W: ClientWith>(&self, with: W) -> W::Opened {
+        with.open_on_worker(&self.scope)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some((thread, join)) = self.thread.take() {
+            drop(thread);
+            // What it has of the broker is let go when it has ended.
+            join.now();
+        }
+    }
+}

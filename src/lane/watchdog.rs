@@ -1,0 +1,232 @@
+//! The watchdog: warns about handlers that do not end and threads that are blocked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::Label;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::metrics::{HANDLER_SECONDS, Metrics};
+use crate::shard::{HeldBy, ShardId, ShardInHand, StrandInHand};
+use crate::threads::Beat;
+use crate::timer::TimerRuns;
+
+/// The longest time between two looks.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The thread of timers, as it is called in the worker.
+pub(crate) const TIMERS: &str = "timers";
+
+/// For how long a worker lets something be in hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// After so long it is warned about.
+    pub(crate) stuck_after: Duration,
+    /// After so long the worker is not ready any more.
+    pub(crate) unready_after: Option<Duration>,
+}
+
+/// Looks from another thread at what a worker has in hand: a handler that never returns, and a thread that is blocked, cannot
+/// tell of themselves. What it looks at are numbers that the lanes leave behind, so that it costs them nothing.
+///
+/// (Vert.x has a blocked thread checker of this kind.)
+pub(crate) struct Watchdog {
+    patience: Patience,
+    metrics: Metrics,
+    pub(crate) timers: Arc<TimerRuns>,
+    watched: Mutex<Watched>,
+    /// What keeps the worker from being ready.
+    stuck: Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    threads: BTreeMap<Arc<str>, Arc<Beat>>,
+    shards: BTreeMap<ShardId, (Arc<str>, ShardInHand)>,
+}
+
+/// Where something is in hand.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A shard's strand, and its agent or timer.
+    Hand(ShardId, usize, usize),
+    Timer(Arc<str>),
+    /// A thread in the middle of something.
+    Thread(Arc<str>),
+}
+
+/// Something that is in hand now.
+struct Found<'a> {
+    place: Place,
+    thread: Arc<str>,
+    /// As long as it is the same thing, this is the same.
+    state: (u64, u64),
+    strand: Option<&'a StrandInHand>,
+}
+
+/// Something that was in hand at the last looks.
+#[derive(Clone, Copy)]
+struct Seen {
+    state: (u64, u64),
+    since: Instant,
+    /// After how long it is warned about next.
+    warn_after: Duration,
+}
+
+impl Watchdog {
+    pub(crate) fn new(patience: Patience, metrics: Metrics) -> Arc<Self> {
+        let (timers, watched, stuck) = (Arc::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { patience, metrics, timers, watched, stuck })
+    }
+
+    /// Watches a thread, which is called `name` in the worker.
+    pub(crate) fn watch(&self, name: &str, beat: Arc<Beat>) {
+        self.watched.lock().threads.insert(name.into(), beat);
+    }
+
+    /// Watches a shard that runs on `thread`.
+    pub(crate) fn open(&self, thread: Arc<str>, shard: ShardInHand) {
+        self.watched.lock().shards.insert(shard.id, (thread, shard));
+    }
+
+    /// A shard is gone from `thread`; it may be on another already.
+    pub(crate) fn close(&self, thread: &Arc<str>, id: ShardId) {
+        let mut watched = self.watched.lock();
+        if watched.shards.get(&id).is_some_and(|(on, _)| on == thread) {
+            watched.shards.remove(&id);
+        }
+    }
+
+    /// What has been in hand for longer than a worker may have it that is ready.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        self.stuck.lock().clone()
+    }
+
+    /// Looks again and again.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let every = (self.patience.stuck_after / 10).clamp(Duration::from_millis(10), LOOK_AT_MOST_EVERY);
+        let mut seen = BTreeMap::new();
+        let mut last = Instant::now();
+        loop {
+            tokio::time::sleep(every).await;
+            let now = Instant::now();
+            if now - last > every * 3 + LOOK_AT_MOST_EVERY {
+                // The process stood still, and all that is in hand with it.
+                seen.clear();
+            }
+            last = now;
+            seen = self.look(&seen, now, every);
+        }
+    }
+
+    fn look(&self, before: &BTreeMap<Place, Seen>, now: Instant, every: Duration) -> BTreeMap<Place, Seen> {
+        let (threads, shards) = {
+            let watched = self.watched.lock();
+            (watched.threads.clone(), watched.shards.clone())
+        };
+        let busy = threads.iter().filter_map(|(name, beat)| Some((name, beat.busy()?)));
+        let busy = busy.map(|(name, beat)| Found::of(Place::Thread(name.clone()), name.clone(), (beat, 0)));
+        let runs = self.timers.under_way().into_iter();
+        let runs = runs.map(|(name, run)| Found::of(Place::Timer(name), TIMERS.into(), (run, 0)));
+        let hands = shards.iter().flat_map(|(id, (thread, shard))| shard.hands(*id, thread));
+        let found = busy.chain(runs).chain(hands).map(|found| {
+            let known = before.get(&found.place).filter(|known| known.state == found.state).copied();
+            let new = Seen { state: found.state, since: now, warn_after: self.patience.stuck_after };
+            (found, known.unwrap_or(new))
+        });
+        let found: Vec<(Found<'_>, Seen)> = found.collect();
+        // For how long each thread has been in the middle of something, and for how long something has been in hand there.
+        let (mut busy_for, mut in_hand_for) = (BTreeMap::new(), BTreeMap::new());
+        for (found, seen) in &found {
+            let times = if let Place::Thread(_) = found.place { &mut busy_for } else { &mut in_hand_for };
+            let longest: &mut Duration = times.entry(found.thread.clone()).or_default();
+            *longest = (*longest).max(now - seen.since);
+        }
+        let as_long = |times: &BTreeMap<Arc<str>, Duration>, thread: &Arc<str>, time: Duration| {
+            times.get(thread).is_some_and(|other| *other + every * 2 >= time)
+        };
+
+        let mut stuck: Option<(Duration, String)> = None;
+        let mut seen = BTreeMap::new();
+        for (found, mut this) in found {
+            let time = now - this.since;
+            let is_thread = matches!(found.place, Place::Thread(_));
+            // What is in hand tells of its thread, too.
+            let is_told = is_thread && as_long(&in_hand_for, &found.thread, time);
+            let blocks = is_thread || as_long(&busy_for, &found.thread, time);
+            if time >= this.warn_after && !is_told {
+                this.warn_after = time * 2;
+                tracing::warn!("{}", found.tell(time, blocks));
+            }
+            if self.patience.unready_after.is_some_and(|after| time >= after)
+                && !is_told
+                && stuck.as_ref().is_none_or(|(longest, _)| *longest < time)
+            {
+                stuck = Some((time, found.tell(time, blocks)));
+            }
+            seen.insert(found.place, this);
+        }
+        *self.stuck.lock() = stuck.map(|(_, what)| what);
+        for thread in threads.keys() {
+            let times = [busy_for.get(thread), in_hand_for.get(thread)];
+            let longest = times.into_iter().flatten().max().copied().unwrap_or_default();
+            let labels = vec![Label::new("thread", thread.to_string())];
+            self.metrics.gauge(HANDLER_SECONDS, labels).set(longest.as_secs_f64());
+        }
+        seen
+    }
+}
+
+impl ShardInHand {
+    fn hands<'a>(&'a self, id: ShardId, thread: &'a Arc<str>) -> impl Iterator<Item = Found<'a>> {
+        self.strands.iter().enumerate().flat_map(move |(number, strand)| {
+            strand.held().into_iter().map(move |held| Found {
+                place: Place::Hand(id, number, held.who),
+                thread: thread.clone(),
+                state: (held.turn, held.progress),
+                strand: Some(strand),
+            })
+        })
+    }
+}
+
+impl Found<'_> {
+    fn of(place: Place, thread: Arc<str>, state: (u64, u64)) -> Self {
+        Self { place, thread, state, strand: None }
+    }
+
+    fn tell(&self, time: Duration, blocks: bool) -> String {
+        let by = match &self.place {
+            Place::Hand(id, _, who) => self.strand.and_then(|strand| strand.describe(*who)).map(|by| (*id, by)),
+            Place::Timer(_) | Place::Thread(_) => None,
+        };
+        let what = match (&self.place, by) {
+            (_, Some((_, HeldBy::Agent { name, source, event: Some(event) }))) => {
+                let key = event.key.map_or("no key".to_owned(), |key| format!("key \"{key}\""));
+                format!("agent `{name}` has not finished {source}@{} ({key})", event.offset)
+            }
+            (_, Some((_, HeldBy::Agent { name, source, event: None }))) => {
+                format!("agent `{name}` has not finished an event of {source}")
+            }
+            (_, Some((id, HeldBy::Timer(name)))) => {
+                format!("partition timer `{name}` has not returned in partition {}", id.partition)
+            }
+            (Place::Timer(name), None) => format!("timer `{name}` has not returned"),
+            (Place::Thread(_) | Place::Hand(..), None) => "something has not returned".to_owned(),
+        };
+        let (time, thread) = (time.as_secs_f64(), &self.thread);
+        if blocks {
+            format!(
+                "{what} for {time:.1} s and blocks thread {thread}, on which nothing else goes on: do not sleep, wait for \
+                 locks or compute for long in a handler; hand that to a thread of its own (`tokio::task::spawn_blocking`)"
+            )
+        } else {
+            format!(
+                "{what} for {time:.1} s (thread {thread} is not blocked): an `.await` in it does not complete; give what it \
+                 waits for a time limit"
+            )
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::producer::SendError;
+use super::sent::Sent;
+use crate::codec::CodecError;
+
+/// Why an agent that was asked gave no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The request could not be sent.
+    #[error("agent `{agent}` was not asked: {source}")]
+    Send {
+        /// The agent.
+        agent: Arc<str>,
+        /// Why.
+        source: SendError,
+    },
+    /// The agent could not handle the request, and passed over it or sent it to its dead-letter topic. Nothing of it was
+    /// applied.
+    #[error("agent `{agent}` did not handle {request}: {reason}")]
+    Failed {
+        /// The agent.
+        agent: Arc<str>,
+        /// The request.
+        request: Sent,
+        /// Why.
+        reason: String,
+    },
+    /// No answer came in time.
+    #[error("agent `{agent}` did not answer within {waited:?}: {}", state(request))]
+    TimedOut {
+        /// The agent.
+        agent: Arc<str>,
+        /// How long was waited.
+        waited: Duration,
+        /// The request, if the broker took it in that time.
+        request: Option<Sent>,
+    },
+    /// The answer does not decode.
+    #[error("agent `{agent}` answered {request}, and the answer does not decode: {source}")]
+    Codec {
+        /// The agent.
+        agent: Arc<str>,
+        /// The request.
+        request: Sent,
+        /// Why.
+        source: CodecError,
+    },
+    /// The worker or client that asked has stopped, and hears no answers any more.
+    #[error(
+        "agent `{agent}`: the worker or client that asked it has stopped, and hears no answers; {}",
+        state(request)
+    )]
+    Stopped {
+        /// The agent.
+        agent: Arc<str>,
+        /// The request, if the broker took it.
+        request: Option<Sent>,
+    },
+}
+
+fn state(request: &Option<Sent>) -> String {
+    match request {
+        Some(request) => format!(
+            "the broker has the request, {request}, and it is handled once, if it was not yet; the answer to it is dropped. The log \
+             of the worker that has this partition tells whether it failed there"
+        ),
+        None => {
+            "the broker did not say by then that it has the request, which may come to be handled all the same".into()
+        }
+    }
+}

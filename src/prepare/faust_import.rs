@@ -1,0 +1,364 @@
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_broker::{
+    Broker, BrokerError, CommittedOffset, Isolation, NewRecord, Offset, OffsetSpec, Partition, Partitioner, RecordRef,
+    Timestamp, TopicPartition,
+};
+use serde_json::Value;
+
+use crate::error::RunError;
+use crate::program::Program;
+use crate::table::{AnyTable, ChangelogKey, Keyspace, Mark};
+use crate::topology::Topology;
+
+/// How long a process waits for another that has begun, before it looks whether that one is done; twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Where agents begin in partitions of a topic in which their app has no position: where the group of the Faust app was that
+/// the app takes over, else at the first record.
+pub(crate) async fn beginnings(
+    faust_app: Option<&str>,
+    broker: &dyn Broker,
+    topic: &Arc<str>,
+    partitions: &[Partition],
+) -> Result<Vec<Offset>, RunError> {
+    let failed = || RunError::broker(format!("looking up where to begin in `{topic}`"));
+    let earliest = broker.offsets(topic, partitions, OffsetSpec::Earliest).await.map_err(failed())?;
+    let Some(faust_app) = faust_app else { return Ok(earliest) };
+    let at = |partition: &Partition| TopicPartition { topic: topic.clone(), partition: *partition };
+    let sources: Vec<TopicPartition> = partitions.iter().map(at).collect();
+    let committed = broker.committed(faust_app, &sources).await.map_err(failed())?;
+    let begin = |(earliest, committed): (Offset, Option<CommittedOffset>)| {
+        committed.map_or(earliest, |committed| committed.offset.max(earliest))
+    };
+    Ok(earliest.into_iter().zip(committed).map(begin).collect())
+}
+
+/// Checks, before any topic is created, that the tables which are to be taken over can be as they are declared. Those that
+/// have a changelog may have been taken over already.
+pub(crate) async fn may_be_taken_over(
+    program: &Program,
+    topology: &Topology,
+    broker: &dyn Broker,
+    has_changelog: impl Fn(&Arc<str>) -> bool,
+) -> Result<(), RunError> {
+    for table in takings(program, topology) {
+        table.declared(program)?;
+        if !has_changelog(&table.table.identity().changelog) {
+            table.fits(broker).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins tables with the rows of a Faust app's, before anything runs: those that are declared to, and have nothing yet.
+///
+/// All that is to be taken over is read and checked first, and then read again and written: so one record that does not fit
+/// keeps all out. A partition is written in one transaction, which begins with a mark. Whoever finds a record in a partition
+/// of a changelog knows that it is done, or that the table has records of its own.
+pub(crate) async fn take_over(program: &Program, topology: &Topology, broker: &dyn Broker) -> Result<(), RunError> {
+    let mut left = Vec::new();
+    for table in takings(program, topology) {
+        let partitions = table.left(broker).await?;
+        if !partitions.is_empty() {
+            table.fits(broker).await?;
+            left.push((table, partitions));
+        }
+    }
+    for (table, partitions) in &left {
+        for partition in partitions {
+            table.read(broker, *partition).await?;
+        }
+    }
+    for (table, partitions) in left {
+        let mut rows = 0;
+        for partition in partitions {
+            rows += table.take(broker, &program.app, partition).await?;
+        }
+        tracing::info!("table `{}` begins with {rows} rows of `{}`", table.table.name(), table.from);
+    }
+    Ok(())
+}
+
+fn takings(program: &Program, topology: &Topology) -> impl Iterator<Item = Taking> {
+    program.tables.iter().filter_map(|table| {
+        let faust_app = table.takes_over()?;
+        let from = format!("{faust_app}-{}-changelog", table.name()).into();
+        let partitions = topology.partitions.get(&table.identity().changelog).copied().unwrap_or(1);
+        Some(Taking { table: *table, faust_app, from, partitions })
+    })
+}
+
+/// A table that is to be taken over.
+struct Taking {
+    table: &'static dyn AnyTable,
+    faust_app: Arc<str>,
+    /// The Faust table's changelog.
+    from: Arc<str>,
+    /// How many partitions the table has.
+    partitions: u32,
+}
+
+/// The last record of a key in a Faust table's changelog.
+struct Last {
+    offset: Offset,
+    timestamp: Timestamp,
+    /// `None`: the row is gone.
+    value: Option<Vec<u8>>,
+}
+
+/// A row in this table's form.
+struct Row {
+    /// Of which of JSON's types the Faust table's key is.
+    key_type: Discriminant<Value>,
+    value: Vec<u8>,
+    timestamp: Timestamp,
+}
+
+/// By key in the topic's form.
+type Rows = BTreeMap<Vec<u8>, Row>;
+
+impl Taking {
+    fn refused(&self, reason: String) -> RunError {
+        RunError::TakeOver { table: self.table.name().clone(), from: self.from.clone(), reason }
+    }
+
+    /// What can be said without the broker.
+    fn declared(&self, program: &Program) -> Result<(), RunError> {
+        if self.faust_app == program.app {
+            return Err(self.refused(format!(
+                "it is the app's own changelog: give this app another id than the Faust app's, `{}`",
+                program.app
+            )));
+        }
+        match program.takes_over() {
+            Some(first) if first != self.faust_app => Err(self.refused(format!(
+                "another table is taken over from `{first}`, but inputs can begin where one Faust app was, not two: make it \
+                 two apps"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// That the Faust table is there, with as many partitions.
+    async fn fits(&self, broker: &dyn Broker) -> Result<(), RunError> {
+        let found = broker.topic(&self.from).await.map_err(RunError::broker("looking up a Faust table"))?;
+        match found.map(|topic| topic.partitions) {
+            Some(partitions) if partitions == self.partitions => Ok(()),
+            Some(partitions) => Err(self.refused(format!(
+                "it has {partitions} partitions, and the table {}, so keys would have other homes: read the app's topics with \
+                 as many as they had in Faust, or declare the table with `.partitions({partitions})`",
+                self.partitions
+            ))),
+            None => Err(self.refused(format!(
+                "there is no such topic: `{}` must be the Faust app's id (with its version, as in `app-v2`), and the table's name \
+                 the Faust table's",
+                self.faust_app
+            ))),
+        }
+    }
+
+    /// The partitions in which the table has no record yet.
+    async fn left(&self, broker: &dyn Broker) -> Result<Vec<Partition>, RunError> {
+        let mut left = Vec::new();
+        for partition in Partition::all(self.partitions) {
+            if !self.has_records(broker, partition).await? {
+                left.push(partition);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether the table has a record in a partition: one that is committed, for a take-over that was broken off leaves
+    /// others.
+    async fn has_records(&self, broker: &dyn Broker, partition: Partition) -> Result<bool, RunError> {
+        let own = TopicPartition { topic: self.table.identity().changelog.clone(), partition };
+        let mut found = false;
+        let see = |_: RecordRef<'_>| {
+            found = true;
+            Then::Stop
+        };
+        Log { broker, at: own }.read(see).await?;
+        Ok(found)
+    }
+
+    /// The Faust table's rows in a partition, in this table's form, and the end up to which they were read.
+    async fn read(&self, broker: &dyn Broker, partition: Partition) -> Result<(Rows, Offset), RunError> {
+        let mut lasts: BTreeMap<Vec<u8>, Last> = BTreeMap::new();
+        let log = Log { broker, at: TopicPartition { topic: self.from.clone(), partition } };
+        let take = |record: RecordRef<'_>| {
+            // What has no key is no row.
+            if let Some(key) = record.key {
+                let value = record.value.map(<[u8]>::to_vec);
+                lasts.insert(key.to_vec(), Last { offset: record.offset, timestamp: record.timestamp, value });
+            }
+            Then::GoOn
+        };
+        let end = log.read(take).await?;
+        let mut lasts: Vec<(Vec<u8>, Last)> = lasts.into_iter().collect();
+        lasts.sort_by_key(|(_, last)| last.offset);
+        let mut rows = Rows::new();
+        for (key, last) in lasts {
+            let here = format!("the record at {}, offset {}, with key {}", log.at, last.offset, text(&key));
+            self.add(&mut rows, partition, &key, last).map_err(|unfit| self.refused(format!("{here}: {unfit}")))?;
+        }
+        Ok((rows, end))
+    }
+
+    /// Adds a record to the rows, or says why it cannot be one.
+    fn add(&self, rows: &mut Rows, partition: Partition, key: &[u8], last: Last) -> Result<(), String> {
+        let unfit = |what: &str, reason: &dyn Display| {
+            format!(
+                "its {what} does not fit: {reason}; declare the table with the types of Faust's, whose tables write JSON if nothing \
+                 else is said (those with windows and of sets cannot be taken over)"
+            )
+        };
+        let key_json: Result<Value, _> = serde_json::from_slice(key);
+        let key = match &key_json {
+            Ok(json) => self.table.key_from_json(json).map_err(|error| unfit("key", &error)),
+            Err(error) => Err(unfit("key", error)),
+        };
+        let Some(value) = last.value else {
+            // The same key may have been written in another way, as with other escapes. One that is no key has no row.
+            if let Ok(key) = key {
+                rows.remove(&key);
+            }
+            return Ok(());
+        };
+        let (key, key_json) = (key?, key_json.unwrap_or_default());
+        self.check_home(&key, partition)?;
+        let mut ordered = Vec::new();
+        self.table.ordered_key(&key, &mut ordered).map_err(|error| unfit("key", &error))?;
+        self.table.check_length(&ordered).map_err(|error| error.to_string())?;
+        let value = std::str::from_utf8(&value).map_err(|error| unfit("value", &error))?;
+        let value = self.table.value_from_json(value).map_err(|error| unfit("value", &error))?;
+        let row = Row { key_type: discriminant(&key_json), value, timestamp: last.timestamp };
+        let earlier = rows.insert(key, row);
+        if earlier.is_some_and(|earlier| earlier.key_type != discriminant(&key_json)) {
+            return Err(unfit("key", &"another row has it as a number or as text, and they are one row here"));
+        }
+        Ok(())
+    }
+
+    /// Faust keeps a row where the event came from that wrote it; here it is at its key's home.
+    fn check_home(&self, key: &[u8], partition: Partition) -> Result<(), String> {
+        let home = self.table.home(key, self.partitions);
+        if self.table.keyspace() == Keyspace::PartitionLocal || home == partition {
+            return Ok(());
+        }
+        let agrees = Partitioner::ALL.into_iter().find(|other| other.partition(key, self.partitions) == partition);
+        let agrees =
+            agrees.map(|other| format!("`.partitioner(Partitioner::{other:?})` if its producers partition so, "));
+        Err(format!(
+            "its home is partition {home} (by {}), but Faust keeps a row where the event came from that wrote it, which had \
+             another key; declare the table {}`.partition_local()` if each partition is to have rows of its own, or read the \
+             topic with an agent that sends each row to the table's inbox",
+            self.table.partitioner(),
+            agrees.unwrap_or_default(),
+        ))
+    }
+
+    /// Takes a partition over, unless another process does.
+    async fn take(&self, broker: &dyn Broker, app: &str, partition: Partition) -> Result<usize, RunError> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.write(broker, app, partition).await {
+                Err(RunError::Broker { source: BrokerError::Fenced { .. }, .. }) => {
+                    // Both would fence each other for ever if neither waited for longer each time.
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn write(&self, broker: &dyn Broker, app: &str, partition: Partition) -> Result<usize, RunError> {
+        let own = TopicPartition { topic: self.table.identity().changelog.clone(), partition };
+        let failed = || RunError::broker(format!("taking {own} over from `{}`", self.from));
+        // One name for all processes: from here on nobody else can; whoever did before is seen.
+        let id = format!("{app}-{}-take-over-{partition}", self.table.name());
+        let mut producer = broker.transactional_producer(&id).await.map_err(failed())?;
+        if self.has_records(broker, partition).await? {
+            return Ok(0);
+        }
+        let (rows, end) = self.read(broker, partition).await?;
+        producer.begin().map_err(failed())?;
+        let to = producer.destination(&own).map_err(failed())?;
+        let mark = serde_json::json!({ "topic": self.from, "end": end.get() }).to_string();
+        let mut send = |key: &[u8], value: &[u8], timestamp| {
+            producer
+                .send(to, NewRecord { timestamp, key: Some(key), value: Some(value), headers: &[] })
+                .map_err(failed())
+        };
+        send(Mark::TakenOver.key(), mark.as_bytes(), Timestamp::default())?;
+        let mut room = Vec::new();
+        for (key, row) in &rows {
+            send(ChangelogKey::of_row(key, &mut room), &row.value, row.timestamp)?;
+        }
+        producer.commit().await.map_err(failed())?;
+        let now = broker.offsets(&self.from, &[partition], OffsetSpec::Latest).await.map_err(failed())?;
+        if now.first().is_some_and(|now| *now > end) {
+            tracing::warn!(
+                "`{}` is still written to: what came after offset {end} of partition {partition} is not taken over; stop \
+                 the Faust app, `reset` this one, and begin again",
+                self.from
+            );
+        }
+        Ok(rows.len())
+    }
+}
+
+/// A partition, to be read from its start to the end that it has now.
+struct Log<'a> {
+    broker: &'a dyn Broker,
+    at: TopicPartition,
+}
+
+/// Whether to read on.
+#[derive(PartialEq, Eq)]
+enum Then {
+    GoOn,
+    Stop,
+}
+
+impl Log<'_> {
+    /// Shows each committed record; returns the end.
+    async fn read(&self, mut each: impl FnMut(RecordRef<'_>) -> Then) -> Result<Offset, RunError> {
+        let failed = || RunError::broker(format!("reading {}", self.at));
+        let offset = async |spec| {
+            let found = self.broker.offsets(&self.at.topic, &[self.at.partition], spec).await.map_err(failed())?;
+            Ok::<_, RunError>(found.first().copied().unwrap_or(Offset::ZERO))
+        };
+        let (start, end) = (offset(OffsetSpec::Earliest).await?, offset(OffsetSpec::Latest).await?);
+        if start >= end {
+            return Ok(end);
+        }
+        let mut reader = self.broker.reader(Isolation::ReadCommitted).map_err(failed())?;
+        reader.assign(&self.at, start).map_err(failed())?;
+        loop {
+            for fetched in reader.poll().await.map_err(failed())? {
+                let batch = &fetched.batch;
+                for index in 0..batch.len() {
+                    let record = batch.get(index);
+                    if record.offset >= end || each(record) == Then::Stop {
+                        return Ok(end);
+                    }
+                }
+                if batch.next_offset() >= end {
+                    return Ok(end);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes, for people.
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}

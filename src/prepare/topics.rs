@@ -1,0 +1,237 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use marlowe_broker::{Broker, BrokerError, Cleanup, Clock, TopicConfig, TopicDescription};
+use tokio::time::Instant;
+
+use super::faust_import::may_be_taken_over;
+use super::ownership::own_topics;
+use crate::config::TopicSettings;
+use crate::error::RunError;
+use crate::program::Program;
+use crate::topology::{TopicRole, Topology, list_topic};
+
+/// How long a topic that was created may take until all of the cluster knows it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often it is looked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How many times a topic that seems wrong is looked at again.
+const LOOKS: usize = 20;
+
+/// The size of the files of topics that are trimmed, as Kafka Streams has it for its repartition topics: Kafka gives back a file
+/// when all of it is deleted, and its own default is 1 GiB.
+const TRIMMED_SEGMENT: u32 = 50 << 20;
+
+/// Looks up the program's topics, checks them against each other, and creates those that are not there, with `settings`.
+///
+/// # Errors
+/// When the program cannot run as declared, or a topic is not as it must be, or another app's.
+pub(crate) async fn prepare_topics(
+    program: &Program,
+    broker: &dyn Broker,
+    clock: &dyn Clock,
+    settings: TopicSettings,
+) -> Result<Topology, RunError> {
+    if let Some(error) = program.errors.first() {
+        return Err(error.clone().into());
+    }
+    let graph = program.graph();
+    let mut existing = topics(broker, graph.topics.iter().map(|topic| &topic.name)).await?;
+    let counts = existing.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+    let mut topology = Topology::resolve(graph, &counts)?;
+    let needed = needed(program, &topology, settings);
+    let others = needed.iter().map(|(_, config)| &config.name).filter(|name| !existing.contains_key(*name));
+    let others = topics(broker, others).await?;
+    existing.extend(others);
+
+    may_be_taken_over(program, &topology, broker, |changelog| existing.contains_key(changelog)).await?;
+
+    // The list comes first, in which the app says which topics are its own.
+    let list = list_topic(&program.app);
+    let (list, needed): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, config)| config.name == list);
+    create_or_check(broker, list, &existing).await?;
+    own_topics(&topology, broker, clock.now()).await?;
+    create_or_check(broker, needed, &existing).await?;
+    let declared = broker.declare_reads(&topology.graph.app, &topology.reads()).await;
+    declared.map_err(RunError::broker("telling the broker what the app reads"))?;
+    // A topic that was there before keeps what it is told to keep, whatever the program declares.
+    for topic in &mut topology.graph.topics {
+        if let Some(found) = existing.get(&topic.name) {
+            topic.cleanup = found.cleanup;
+        }
+    }
+    Ok(topology)
+}
+
+/// Creates the topics that are not there, and checks those that are.
+async fn create_or_check(
+    broker: &dyn Broker,
+    needed: Vec<(Need, TopicConfig)>,
+    existing: &BTreeMap<Arc<str>, TopicDescription>,
+) -> Result<(), RunError> {
+    let mut missing = Vec::new();
+    for (need, config) in needed {
+        match existing.get(&config.name) {
+            Some(found) if check(need, &config, found).is_ok() => warn_of_short_retention(&config, found),
+            Some(_) => look_again(broker, need, &config).await?,
+            None => missing.push(config),
+        }
+    }
+    let create = async |config: &TopicConfig| match broker.create_topic(config.clone()).await {
+        // Another worker was faster.
+        Ok(()) | Err(BrokerError::TopicExists { .. }) => Ok(()),
+        Err(error) => Err(RunError::broker(format!("creating topic `{}`", config.name))(error)),
+    };
+    try_join_all(missing.iter().map(create)).await?;
+    known(broker, &missing).await
+}
+
+/// Those of the topics that are there. A cluster may have many others, and they are not this program's to ask for.
+async fn topics(
+    broker: &dyn Broker,
+    names: impl Iterator<Item = &Arc<str>>,
+) -> Result<BTreeMap<Arc<str>, TopicDescription>, RunError> {
+    let found = try_join_all(names.map(|name| broker.topic(name))).await;
+    let found = found.map_err(RunError::broker("looking up the topics"))?;
+    Ok(found.into_iter().flatten().map(|topic| (topic.name.clone(), topic)).collect())
+}
+
+/// Checks a topic that seemed not to be as it must be. A broker that is just starting may tell what is not so, or not yet.
+async fn look_again(broker: &dyn Broker, need: Need, config: &TopicConfig) -> Result<(), RunError> {
+    let mut checked = Ok(());
+    for _ in 0..LOOKS {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let found = broker.topic(&config.name).await.map_err(RunError::broker("looking up the topics"))?;
+        checked = found.map_or(Ok(()), |found| check(need, config, &found));
+        if checked.is_ok() {
+            break;
+        }
+    }
+    checked
+}
+
+/// What a topic must be for what it is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// The program's own: its records are its own affair.
+    Own,
+    /// The last record of each key must stay.
+    LastOfEachKey,
+    /// No record may go before it is read, in whose place another came.
+    EveryRecord,
+    /// It has no records, or none that must stay.
+    None,
+}
+
+/// The topics that the program needs, each once.
+fn needed(program: &Program, topology: &Topology, settings: TopicSettings) -> Vec<(Need, TopicConfig)> {
+    let mut needed = Vec::new();
+    for topic in &topology.graph.topics {
+        let need = match topic.role {
+            TopicRole::Declared => Need::Own,
+            TopicRole::Changelog | TopicRole::Workers => Need::LastOfEachKey,
+            TopicRole::Repartition | TopicRole::Inbox | TopicRole::Replies => Need::EveryRecord,
+        };
+        let partitions = topology.partitions.get(&topic.name).copied().unwrap_or(program.default_partitions);
+        let config = TopicConfig::new(topic.name.clone(), partitions).cleanup(topic.cleanup);
+        let config = match topic.role {
+            TopicRole::Repartition | TopicRole::Inbox => config.segment_bytes(TRIMMED_SEGMENT),
+            TopicRole::Changelog => config.tombstone_retention(settings.tombstone_retention),
+            _ => config,
+        };
+        needed.push((need, config));
+    }
+    let anchors = topology.groups.iter().map(|group| (topology.anchor(group), group.partitions));
+    let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
+    let empty = anchors.chain([(topology.leader_anchor(), 1)]);
+    needed.extend(empty.map(|(topic, partitions)| (Need::None, TopicConfig::new(topic, partitions))));
+    needed.push((Need::LastOfEachKey, TopicConfig::new(list_topic(&program.app), 1).cleanup(Cleanup::Compact)));
+    // Earlier editions of Marlowe made them without a clean-up, and wrote nothing to them.
+    needed.extend(positions.map(|position| (Need::None, TopicConfig::new(position.topic, 1).with_few_keys())));
+    let logs = topology.groups.iter().map(|group| TopicConfig::new(topology.places_log(group), group.partitions));
+    needed.extend(logs.map(|log| (Need::LastOfEachKey, log.with_few_keys())));
+    let mut seen = BTreeSet::new();
+    needed.retain(|(_, config)| seen.insert(config.name.clone()));
+    needed.iter_mut().for_each(|(_, config)| config.max_message_bytes = settings.max_message_bytes);
+    needed
+}
+
+/// Says that a changelog keeps tombstones for a shorter time than it would if it were created now.
+fn warn_of_short_retention(wanted: &TopicConfig, found: &TopicDescription) {
+    if let Some(wanted) = wanted.tombstone_retention.filter(|wanted| found.tombstone_retention < *wanted) {
+        tracing::warn!(
+            "topic `{0}` keeps tombstones for {1:?} only, so that tables which were away for longer are restored from its start: \
+             raise its setting, as with `kafka-configs.sh --alter --entity-type topics --entity-name {0} --add-config \
+             delete.retention.ms={2}`",
+            found.name,
+            found.tombstone_retention,
+            wanted.as_millis()
+        );
+    }
+}
+
+/// That a topic that is there is as it must be.
+fn check(need: Need, wanted: &TopicConfig, found: &TopicDescription) -> Result<(), RunError> {
+    let error = |is: String, needed: String, mend: &str| RunError::Topic {
+        topic: wanted.name.clone(),
+        found: is,
+        wanted: needed,
+        mend: mend.into(),
+    };
+    if found.partitions != wanted.partitions {
+        let mend = "the number of a group's partitions cannot change while its state is kept; declare the old number, or \
+                    run `reset`";
+        return Err(error(format!("it has {} partitions", found.partitions), wanted.partitions.to_string(), mend));
+    }
+    match (need, found.cleanup) {
+        (Need::LastOfEachKey, Cleanup::Delete { .. } | Cleanup::CompactDelete { .. }) => Err(error(
+            "its records are deleted by age".into(),
+            "a compacted topic".into(),
+            "rows would be lost with time; set its cleanup.policy to compact, or run `reset`",
+        )),
+        (Need::EveryRecord, Cleanup::Compact | Cleanup::CompactDelete { .. }) => Err(error(
+            "it is compacted".into(),
+            "a topic that keeps each record".into(),
+            "changes and events of one key would be lost where another follows; set its cleanup.policy to delete, or run \
+             `reset`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Waits until topics that were created are known: a cluster's brokers learn of them one after the other.
+async fn known(broker: &dyn Broker, created: &[TopicConfig]) -> Result<(), RunError> {
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    let mut unknown: Vec<&TopicConfig> = created.iter().collect();
+    loop {
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let existing = topics(broker, unknown.iter().map(|config| &config.name)).await?;
+        let mut left = Vec::new();
+        for config in unknown {
+            match existing.get(&config.name) {
+                // Another worker, of another version of the program perhaps, may have been faster.
+                Some(found) if found.partitions != config.partitions => check(Need::Own, config, found)?,
+                Some(_) => {}
+                None => left.push(config),
+            }
+        }
+        unknown = left;
+        if let Some(config) = unknown.first()
+            && Instant::now() >= deadline
+        {
+            return Err(RunError::Settings(format!(
+                "topic `{}` was created, and the broker does not know it after {KNOWN_WITHIN:?}: look at the brokers' logs",
+                config.name
+            )));
+        }
+        if !unknown.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use marlowe_broker::Partition;
+use parking_lot::RwLock;
+
+use super::committed::CommittedSlice;
+use super::standby::StandbySlice;
+use crate::watch;
+
+/// The slices that are open in this process: committed state only, published by their owners.
+///
+/// The workers of one process share it. Slices of other processes are found through the
+/// [directory of workers](crate::cluster::Directory).
+#[derive(Default)]
+pub(crate) struct OpenSlices {
+    tables: RwLock<BTreeMap<Arc<str>, TableEntry>>,
+    changed: watch::Sender<()>,
+}
+
+struct TableEntry {
+    /// The table's co-partition group.
+    group: Arc<str>,
+    slices: Vec<Option<Published>>,
+    standbys: Vec<Option<StandbySlice>>,
+}
+
+/// A slice that is open for committed reads.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) slice: CommittedSlice,
+    pub(crate) owner: Owner,
+}
+
+/// One opening of a shard by a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) worker: Arc<str>,
+    /// The worker's how-manieth opening.
+    pub(crate) opening: u64,
+    /// The group's generation at which the worker took the shard.
+    pub(crate) generation: u64,
+}
+
+impl OpenSlices {
+    /// Says that a table of a group has so many partitions, none of them open yet.
+    pub(crate) fn declare(&self, table: &Arc<str>, group: &Arc<str>, partitions: u32) {
+        self.tables.write().entry(table.clone()).or_insert_with(|| TableEntry {
+            group: group.clone(),
+            slices: vec![None; partitions as usize],
+            standbys: vec![None; partitions as usize],
+        });
+    }
+
+    pub(crate) fn publish(&self, table: &Arc<str>, partition: Partition, slice: Published) {
+        if let Some(entry) = self.tables.write().get_mut(table) {
+            entry.slices[partition.index()] = Some(slice);
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Takes a slice back, unless another owner has published it meanwhile.
+    pub(crate) fn withdraw(&self, table: &Arc<str>, partition: Partition, owner: &Owner) {
+        if let Some(entry) = self.tables.write().get_mut(table) {
+            let slice = &mut entry.slices[partition.index()];
+            if slice.as_ref().is_some_and(|slice| slice.owner == *owner) {
+                *slice = None;
+            }
+        }
+    }
+
+    /// Takes back each slice whose shard another worker took at a newer generation: `newest` tells of a group's
+    /// partition which that is. Its owner here was taken for dead, and does not know it yet.
+    pub(crate) fn withdraw_superseded(&self, newest: impl Fn(&str, Partition) -> Option<u64>) {
+        for entry in self.tables.write().values_mut() {
+            for (slice, partition) in entry.slices.iter_mut().zip(0..) {
+                let Some(open) = slice else { continue };
+                if newest(&entry.group, Partition::new(partition)).is_some_and(|newest| newest > open.owner.generation)
+                {
+                    *slice = None;
+                }
+            }
+        }
+    }
+
+    /// Offers a slice that stands by, or with `None` no more.
+    pub(crate) fn stand_by(&self, table: &str, partition: Partition, standby: Option<StandbySlice>) {
+        if let Some(entry) = self.tables.write().get_mut(table) {
+            entry.standbys[partition.index()] = standby;
+        }
+    }
+
+    /// The slice in this process that stands by.
+    pub(crate) fn standby(&self, table: &str, partition: Partition) -> Option<StandbySlice> {
+        self.tables.read().get(table)?.standbys.get(partition.index())?.clone()
+    }
+
+    /// How many partitions `table` has; 0 when it is not known.
+    pub(crate) fn partitions(&self, table: &str) -> u32 {
+        self.tables.read().get(table).map_or(0, |entry| entry.slices.len() as u32)
+    }
+
+    /// The co-partition group of `table`.
+    pub(crate) fn group(&self, table: &str) -> Option<Arc<str>> {
+        self.tables.read().get(table).map(|entry| entry.group.clone())
+    }
+
+    pub(crate) fn slice(&self, table: &str, partition: Partition) -> Option<Published> {
+        self.tables.read().get(table)?.slices.get(partition.index())?.clone()
+    }
+
+    /// Marked when a slice is published.
+    pub(crate) fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+}

@@ -1,0 +1,149 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::open::Published;
+use super::routes::{Place, RouteError, Routes, answer};
+use super::search::{Absence, Elsewhere, FIRST_PAUSE, News};
+use crate::cluster::ClaimPlace;
+use crate::peer::{Answer, Asked, PeerError, Question};
+
+/// How long one worker may take to answer before the next one is asked.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a try came to that brought no answer.
+enum Try {
+    /// Nobody had it.
+    Absent(Absence),
+    /// The owner had it, but not as far as wanted.
+    Behind(marlowe_state::SlicePosition),
+}
+
+impl Routes {
+    /// Asks the owner if it is here, else a standby here, else the owner elsewhere, else a standby elsewhere: each at once, and
+    /// standbys only if they are stale by no more than `bound`. If none of them can answer, they are asked again until the
+    /// deadline.
+    pub(crate) async fn ask_within(
+        &self,
+        place: &Place,
+        question: &Question,
+        bound: Duration,
+    ) -> Result<Answer, RouteError> {
+        let group = self.slices.group(&place.table).unwrap_or_else(|| place.table.clone());
+        let mut news = News::of(self);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            news.mark_unchanged();
+            if let Some(Published { slice, .. }) = self.slices.slice(&place.table, place.partition)
+                && place.wanted.is_reached(slice.position())
+            {
+                return answer(&slice, question);
+            }
+            if let Some(found) = self.standby_here(place, question, bound)? {
+                return Ok(found);
+            }
+            let missed = match self.owner_elsewhere(&group, place, question).await {
+                Ok(found) => return Ok(found),
+                Err(missed) => missed,
+            };
+            for (_, url) in self.directory.standbys(&group, place.partition) {
+                let Some(url) = url else { continue };
+                let asked_at = Instant::now();
+                if let Ok(mut found) = self.try_once(&url, place, question, 0, Some(bound)).await {
+                    // What was on the way meanwhile is not in it.
+                    found.as_of.stale = found.as_of.stale.map(|stale| stale + asked_at.elapsed());
+                    return Ok(found);
+                }
+            }
+            // When the time is up, that is no news.
+            let _ = timeout_at(place.deadline.min(Instant::now() + pause), news.come()).await;
+            if Instant::now() >= place.deadline {
+                return Err(match missed {
+                    Try::Absent(absence) => RouteError::Closed(absence),
+                    Try::Behind(position) => RouteError::Behind(position),
+                });
+            }
+            pause = (2 * pause).min(Duration::from_millis(250));
+        }
+    }
+
+    /// What a standby in this process says, if it is fresh enough.
+    pub(crate) fn standby_here(
+        &self,
+        place: &Place,
+        question: &Question,
+        bound: Duration,
+    ) -> Result<Option<Answer>, RouteError> {
+        let Some(standby) = self.slices.standby(&place.table, place.partition) else { return Ok(None) };
+        // Looked up before the read: the state is newer than that, not older.
+        let Some(stale) = standby.freshness.staleness().filter(|stale| *stale <= bound) else { return Ok(None) };
+        if !place.wanted.is_reached(standby.slice.position()) {
+            return Ok(None);
+        }
+        let mut found = answer(&standby.slice, question)?;
+        found.as_of.stale = Some(stale);
+        Ok(Some(found))
+    }
+
+    async fn owner_elsewhere(&self, group: &str, place: &Place, question: &Question) -> Result<Answer, Try> {
+        let owner = match self.directory.owner(group, place.partition) {
+            None => return Err(Try::Absent(Absence::Moving)),
+            Some(claim) if claim.place == ClaimPlace::Here => {
+                return Err(Try::Absent(Absence::Restoring(claim.worker)));
+            }
+            Some(claim) => match claim.url {
+                None => return Err(Try::Absent(Absence::NoWeb(claim.worker))),
+                Some(url) => Elsewhere { worker: claim.worker, url, generation: claim.generation },
+            },
+        };
+        let Elsewhere { worker, url, generation } = owner;
+        self.try_once(&url, place, question, generation, None).await.map_err(|error| match error {
+            PeerError::NotNow { position: Some(position), .. } => Try::Behind(position),
+            PeerError::NotNow { position: None, .. } => Try::Absent(Absence::Restoring(worker)),
+            PeerError::Misdirected => Try::Absent(Absence::Moving),
+            PeerError::Unreachable(_) | PeerError::Refused(_) => {
+                Try::Absent(Absence::Unreachable { worker, url, reason: error.to_string() })
+            }
+        })
+    }
+
+    /// Asks a worker for what it can say at once.
+    async fn try_once(
+        &self,
+        url: &Arc<str>,
+        place: &Place,
+        question: &Question,
+        generation: u64,
+        stale_within: Option<Duration>,
+    ) -> Result<Answer, PeerError> {
+        let asked = Asked {
+            table: place.table.to_string(),
+            partition: place.partition,
+            generation,
+            wanted: place.wanted,
+            wait: 0,
+            stale_within: stale_within.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX)),
+            question: question.clone(),
+        };
+        let until = Instant::now() + ANSWER_WITHIN;
+        let late = |_| Err(PeerError::Unreachable(format!("it did not answer within {ANSWER_WITHIN:?}")));
+        timeout_at(until, self.peers().ask(url, &asked)).await.unwrap_or_else(late)
+    }
+
+    /// Answers another worker that takes what a standby says.
+    pub(crate) fn answer_within(
+        &self,
+        place: &Place,
+        question: &Question,
+        bound: Duration,
+    ) -> Result<Answer, RouteError> {
+        if let Some(Published { slice, .. }) = self.slices.slice(&place.table, place.partition)
+            && place.wanted.is_reached(slice.position())
+        {
+            return answer(&slice, question);
+        }
+        let found = self.standby_here(place, question, bound)?;
+        found.ok_or(RouteError::Closed(Absence::Moving))
+    }
+}

@@ -1,0 +1,41 @@
+use std::sync::Arc;
+
+use marlowe_broker::{Clock, Reader, Source, TopicPartition};
+use marlowe_state::Store;
+
+use super::buffer::{LogPlan, Tail};
+use crate::error::RunError;
+
+/// Reads changelogs into a store.
+pub(crate) struct Replay {
+    pub(crate) tail: Tail,
+    reader: Box<dyn Reader>,
+}
+
+impl Replay {
+    /// Reads nothing yet.
+    pub(crate) fn new(store: Arc<dyn Store>, reader: Box<dyn Reader>, clock: Arc<dyn Clock>) -> Self {
+        Self { tail: Tail::new(store, clock), reader }
+    }
+
+    /// Takes in a log; returns where its records come from.
+    pub(crate) fn add(&mut self, log: LogPlan) -> Result<Source, RunError> {
+        let partition = TopicPartition { topic: log.table.identity().changelog.clone(), partition: log.partition };
+        let failed = RunError::broker(format!("restoring from {partition} at {}", log.from));
+        let source = self.reader.assign(&partition, log.from).map_err(failed)?;
+        self.tail.add(source, log);
+        Ok(source)
+    }
+
+    /// Reads what there is next; writes it when enough has come together.
+    pub(crate) async fn step(&mut self) -> Result<(), RunError> {
+        let fetched = self.reader.poll().await.map_err(RunError::broker("restoring"))?;
+        for fetched in fetched {
+            self.tail.take(fetched.source, &*fetched.batch);
+        }
+        if self.tail.is_full() {
+            self.tail.write()?;
+        }
+        Ok(())
+    }
+}

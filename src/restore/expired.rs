@@ -1,0 +1,50 @@
+//! Records that retention removed before the program read them.
+
+use marlowe_broker::Unread;
+
+use crate::error::RunError;
+use crate::metrics::Metrics;
+use crate::shard::Expired;
+use crate::topology::{TopicRole, Topology};
+
+impl Expired {
+    /// Whether the program goes on without the records.
+    ///
+    /// # Errors
+    /// When it does not, which is what it does if nothing else is declared.
+    pub(crate) fn check(&self, topology: &Topology) -> Result<(), RunError> {
+        let Self { source, from, to } = self;
+        let topic = topology.graph.topics.iter().find(|topic| topic.name == source.topic);
+        let mend = match topic.map(|topic| (topic.role, topic.unread)) {
+            Some((TopicRole::Declared, Unread::Expire)) => return Ok(()),
+            Some((TopicRole::Declared, Unread::Keep)) => {
+                "raise the topic's retention, so that it is longer than the app may be behind; to go on without these records \
+                 declare the topic `.skip_expired()`, or run `reset` to begin again with what is there"
+            }
+            _ => {
+                "it is a topic that Marlowe keeps itself, and deletes what was read from it and nothing else: let nothing else \
+                 delete its records (Kafka: its retention.ms and retention.bytes are to be -1), and run `reset`, for the tables \
+                 lack what the records would have changed"
+            }
+        };
+        Err(RunError::Expired { partition: source.clone(), from: *from, to: *to, mend })
+    }
+
+    /// Notes that the program goes on without the records.
+    pub(crate) fn pass_over(&self, metrics: &Metrics) {
+        let Self { source, from, to } = self;
+        let count = from.distance_to(*to);
+        tracing::warn!(
+            "{source}: {count} records, from offset {from} on, were removed before they were read, and are passed over; the app \
+             goes on at {to}"
+        );
+        metrics.expired(&source.topic).increment(count);
+    }
+}
+
+/// The topics of which expired records are counted.
+pub(crate) fn count_expired(topology: &Topology, metrics: &Metrics) {
+    for reads in topology.reads() {
+        metrics.expired(&reads.topic).increment(0);
+    }
+}

@@ -1,0 +1,88 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use marlowe_broker::{Clock, Offset, Source, Timestamp, TopicPartition};
+use marlowe_state::{PositionSlot, Store, TableIndex};
+use tokio::time::Instant;
+
+use crate::error::RunError;
+use crate::query::{CommittedSlice, Freshness};
+use crate::restore::{LogPlan, Tail};
+use crate::watch;
+
+/// A shard that is followed into a store.
+pub(crate) struct Follower {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tail: Tail,
+    pub(crate) logs: BTreeMap<Source, TopicPartition>,
+    tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
+    pub(crate) freshness: Freshness,
+    pub(crate) lag: Arc<AtomicU64>,
+    /// Where the logs ended at a moment: when the store is as far, it is as fresh as that.
+    goal: Option<(Instant, Vec<(Source, Offset)>)>,
+    moved: watch::Sender<()>,
+}
+
+impl Follower {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            tail: Tail::new(store.clone(), clock),
+            store,
+            logs: BTreeMap::new(),
+            tables: Vec::new(),
+            freshness: Freshness::default(),
+            lag: Arc::default(),
+            goal: None,
+            moved: watch::Sender::new(()),
+        }
+    }
+
+    /// Follows a log that comes from `source`.
+    pub(crate) fn add(&mut self, source: Source, partition: TopicPartition, log: LogPlan) {
+        self.logs.insert(source, partition);
+        self.tables.push((log.table.name().clone(), log.index, log.slot));
+        self.tail.add(source, log);
+    }
+
+    /// Its slices, by table.
+    pub(crate) fn slices(&self) -> Vec<(Arc<str>, CommittedSlice)> {
+        let slice = |(name, table, slot): &(Arc<str>, TableIndex, PositionSlot)| {
+            let slice =
+                CommittedSlice { store: self.store.clone(), table: *table, slot: *slot, moved: self.moved.subscribe() };
+            (name.clone(), slice)
+        };
+        self.tables.iter().map(slice).collect()
+    }
+
+    /// The logs ended there at that moment, by both clocks.
+    pub(crate) fn look_to(&mut self, looked_at: Instant, clock: Timestamp, ends: Vec<(Source, Offset)>) {
+        ends.iter().for_each(|(source, end)| self.tail.look_to(*source, *end, clock));
+        let lag = |(source, end): &(Source, Offset)| self.tail.position(*source).distance_to(*end);
+        self.lag.store(ends.iter().map(lag).sum(), Ordering::Relaxed);
+        if self.goal.is_none() {
+            self.goal = Some((looked_at, ends));
+        }
+        self.see_whether_reached();
+    }
+
+    /// Writes what was read.
+    pub(crate) fn write(&mut self) -> Result<(), RunError> {
+        if self.tail.is_unwritten() {
+            self.tail.write()?;
+            self.moved.send_replace(());
+            self.see_whether_reached();
+        }
+        Ok(())
+    }
+
+    fn see_whether_reached(&mut self) {
+        if let Some((looked_at, ends)) = &self.goal
+            && !self.tail.is_unwritten()
+            && ends.iter().all(|(source, end)| self.tail.position(*source) >= *end)
+        {
+            self.freshness.is_as_of(*looked_at);
+            self.goal = None;
+        }
+    }
+}

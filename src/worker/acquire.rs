@@ -1,0 +1,85 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use marlowe_state::Store;
+use tokio::sync::oneshot;
+
+use crate::cluster::{Claim, Directory};
+use crate::error::RunError;
+use crate::metrics::Metrics;
+use crate::query::Owner;
+use crate::restore::{Basis, Cancellation, Restored, Restorer, close};
+use crate::shard::ShardId;
+use crate::standby::Standbys;
+use crate::threads::Thread;
+
+/// How long a worker that hands a shard on may take to say so: one that still claims it then is dead.
+const HANDED_ON_WITHIN: Duration = Duration::from_secs(1);
+
+/// Shards on their way into a worker and out of it: what it has of each already, and what becomes of that.
+pub(crate) struct Takings {
+    pub(crate) worker: Arc<str>,
+    /// The co-partition groups' names.
+    pub(crate) groups: Vec<Arc<str>>,
+    pub(crate) restorer: Arc<Restorer>,
+    /// Where shards are restored.
+    pub(crate) threads: Vec<Thread>,
+    /// What this worker stands by for, if it does.
+    pub(crate) standbys: Option<Standbys>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) metrics: Metrics,
+}
+
+/// Why a shard is restored.
+pub(crate) enum Occasion {
+    /// The group gave it to this worker.
+    Assigned,
+    /// Its work was dropped, and begins again from what is committed: from this store, if it is still here.
+    Again(Option<Arc<dyn Store>>),
+}
+
+impl Takings {
+    /// Restores a shard from what the worker has of it.
+    pub(crate) fn take(
+        &self,
+        id: ShardId,
+        owner: Owner,
+        occasion: Occasion,
+        cancellation: Cancellation,
+    ) -> oneshot::Receiver<Result<Restored, RunError>> {
+        let group = self.groups[id.group].clone();
+        let previous = self.directory.owner(&group, id.partition).filter(|claim| claim.worker != self.worker);
+        let thread = &self.threads[owner.opening as usize % self.threads.len()];
+        let (restorer, standbys) = (self.restorer.clone(), self.standbys.clone());
+        let (directory, metrics, spawner) = (self.directory.clone(), self.metrics.clone(), thread.spawner());
+        thread.run(move || async move {
+            let (basis, is_new) = match (occasion, standbys) {
+                (Occasion::Again(store), _) => (store.map_or(Basis::Kept, Basis::Open), false),
+                (Occasion::Assigned, Some(standbys)) => {
+                    (standbys.release(id).await.map_or(Basis::Kept, Basis::Standby), true)
+                }
+                (Occasion::Assigned, None) => (Basis::Kept, true),
+            };
+            let restored = restorer.restore(id, owner, &cancellation, basis).await;
+            if let (true, Ok(Restored::Ready(_, had))) = (is_new, &restored) {
+                let had = *had;
+                spawner.spawn(async move {
+                    tokio::time::sleep(HANDED_ON_WITHIN).await;
+                    let claims =
+                        |claim: Claim| directory.still_claims(&claim.worker, &group, id.partition, claim.generation);
+                    metrics.took(had, if previous.is_some_and(claims) { "death" } else { "handover" });
+                });
+            }
+            restored
+        })
+    }
+
+    /// A shard is not this worker's any more, and closed: its store goes to the standby, or is closed.
+    pub(crate) fn let_go(&self, id: ShardId, store: Option<Arc<dyn Store>>) {
+        match (&self.standbys, store) {
+            (Some(standbys), store) => standbys.offer(id, store),
+            (None, Some(store)) => close(&*store),
+            (None, None) => {}
+        }
+    }
+}
