@@ -2,11 +2,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::ask_client::AskClient;
 use super::handle::{Agent, AgentSender, AgentShared};
 use super::reply_to::ReplyTo;
 use super::sink::Sink;
-use crate::codec::{Codec, TopicKey};
+use crate::codec::{Codec, Json, TopicKey};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::Topic;
 
@@ -175,3 +178,18 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> WorkerWith for AnsweringAgent<K
 }
 
 impl<K: TopicKey, V: 'static, R: Send + 'static> ClientWith for AnsweringAgent<K, V, R> {}
+
+impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
+    /// Lets the agent be asked: what its handler returns for a request goes to whoever asked for it. An agent that does not
+    /// say so answers nobody, and looks at no headers. (The agent of a [`stream`](crate::AgentBuilder::stream) answers `()`,
+    /// when it has acknowledged the request.)
+    ///
+    /// [`AnsweringAgent`] tells who can ask and what is guaranteed.
+    pub fn answers(self) -> AnsweringAgent<K, V, R>
+    where
+        R: Serialize + DeserializeOwned + Send,
+    {
+        self.0.answer_with(Arc::new(Json));
+        AnsweringAgent(self.0)
+    }
+}

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner};
 use marlowe_state::Hand;
 
-use super::runner::LONGEST_REASON;
 use super::sink::OpenSink;
 use crate::codec::{Codec, CodecError, encode_value};
 use crate::outbound::{ASKS, CORRELATION, REPLY_ERROR, REPLY_KEY, REPLY_TO, find};
 use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, open_out_topic};
 use crate::turn::{Cursor, Turn};
+
+/// How much is told of why an event failed, in characters: it must fit into a record.
+pub(super) const LONGEST_REASON: usize = 1024;
 
 /// How an agent in its shard answers requests: the part that does not know what.
 pub(crate) struct OpenAnswers {

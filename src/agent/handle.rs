@@ -6,14 +6,11 @@ use std::sync::Arc;
 
 use marlowe_broker::{Cleanup, Timestamp, Unread};
 use parking_lot::RwLock;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::answering::AnsweringAgent;
 use super::answers::{Answering, OpenAnswers};
 use super::ask_client::AskClient;
 use super::sink::{OpenSink, Sink};
-use crate::codec::{Codec, Json, TopicKey};
+use crate::codec::{Codec, TopicKey};
 use crate::outbound::{AskError, SendError, Sent};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::{ProducerRecord, Stream, Topic, TopicClient, TopicSender, TopicSettings};
@@ -147,19 +144,6 @@ impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
         self.0.sinks.write().push(Sink::to(topic));
         self
     }
-
-    /// Lets the agent be asked: what its handler returns for a request goes to whoever asked for it. An agent that does not
-    /// say so answers nobody, and looks at no headers. (The agent of a [`stream`](crate::AgentBuilder::stream) answers `()`,
-    /// when it has acknowledged the request.)
-    ///
-    /// [`AnsweringAgent`] tells who can ask and what is guaranteed.
-    pub fn answers(self) -> AnsweringAgent<K, V, R>
-    where
-        R: Serialize + DeserializeOwned + Send,
-    {
-        self.0.answer_with(Arc::new(Json));
-        AnsweringAgent(self.0)
-    }
 }
 
 /// What can ask an agent and wait for the answer.
@@ -176,7 +160,7 @@ impl<K, V, R> WaitsForAnswers for AskClient<K, V, R> {}
 /// Casts events to an agent from inside an event, in its transaction.
 ///
 /// It cannot ask: what an event sends is sent with its commit, so it would wait for an answer to what nobody has got. The
-/// answer is an event of its own, to which another agent attends: see [`AnsweringAgent::reply_to`].
+/// answer is an event of its own, to which another agent attends: see [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
 pub struct AgentSender<K, V>(pub(crate) TopicSender<K, V>);
 
 impl<K, V> Clone for AgentSender<K, V> {

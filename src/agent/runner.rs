@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use marlowe_broker::{Clock, Header, NewRecord, RecordRef};
 use marlowe_state::Hand;
 
+use super::answers::LONGEST_REASON;
 use super::answers::OpenAnswers;
 use super::failure::{FailurePolicy, Then};
 use super::handler::{Handler, Unhandled};
@@ -256,8 +257,6 @@ impl Runner {
     }
 }
 
-/// How much is told of why an event failed, in characters: it must fit into a record.
-pub(super) const LONGEST_REASON: usize = 1024;
 /// Asks for the turn. Who does not wait any more, since a handler may drop what it waits for, does not keep it from others.
 struct Asking<'a>(Option<&'a Runner>);
 

@@ -1,11 +1,11 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::asked::{AskedAt, Web};
 use super::broker::BrokerOptions;
 use super::cluster::ClusterOptions;
 use super::error::CliError;
@@ -234,22 +234,6 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// For Graphviz
     Dot,
-}
-
-/// Where the web is, if anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Web {
-    At(SocketAddr),
-    Off,
-}
-
-/// A running worker, as commands ask it.
-#[derive(Clone)]
-pub(crate) struct AskedAt {
-    pub(crate) web: Web,
-    pub(crate) token: Option<WebToken>,
-    /// The certificates that it may show; commands speak HTTPS where there are any.
-    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 fn web(text: &str) -> Result<Web, String> {

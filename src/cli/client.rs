@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::arguments::{AskedAt, Web};
+use super::asked::{AskedAt, Web};
 use crate::config::WebToken;
 use crate::error::RunError;
 use crate::host::Lost;

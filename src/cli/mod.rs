@@ -1,6 +1,7 @@
 //! The command line of every program that calls [`App::main`].
 
 mod arguments;
+mod asked;
 mod backup;
 mod banner;
 mod bars;

@@ -1,7 +1,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::arguments::{AskedAt, TableArguments};
+use super::arguments::TableArguments;
+use super::asked::AskedAt;
 use super::client::RunningWorker;
 use super::console::{Console, Style};
 use super::error::CliError;

@@ -1,7 +1,8 @@
 use marlowe_broker::{NewRecord, SharedBroker, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{AskedAt, SendArguments};
+use super::arguments::SendArguments;
+use super::asked::AskedAt;
 use super::client::{ClientError, RunningWorker};
 use super::console::Console;
 use super::declared::input;

@@ -8,12 +8,14 @@ mod key_too_long;
 pub(crate) mod percent;
 mod plain;
 mod strict;
+mod topic_key;
 
 pub use json::Json;
-pub use key::{Key, TopicKey};
+pub use key::Key;
 pub use key_too_long::KeyTooLong;
 pub(crate) use percent::encode;
 pub use plain::{Bytes, Text};
+pub use topic_key::TopicKey;
 
 use serde_json::value::RawValue;
 

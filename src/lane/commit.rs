@@ -8,9 +8,9 @@ use marlowe_broker::{BoxFuture, BrokerError, CommittedOffset, NewRecord, Timesta
 use marlowe_state::{PositionSlot, Rows, SlicePosition, TableIndex};
 use tokio::time::Instant;
 
-use super::event_loop::LaneSettings;
 use super::in_flight::OneUnderWay;
 use super::producer::{LaneProducer, Producers};
+use super::settings::LaneSettings;
 use crate::error::RunError;
 use crate::panics::panic_text;
 use crate::shard::{NewPlaces, Places, Shard, ShardId};

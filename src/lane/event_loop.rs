@@ -3,100 +3,62 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
-use marlowe_broker::{BrokerError, Fetched, Isolation, MetadataSource, SharedBroker, Source};
+use marlowe_broker::{BrokerError, Fetched, Isolation, Source};
 use marlowe_state::Rows;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::command::{Dropped, LaneCommand, LaneEvent};
-use super::commit::{Commit, CommitFailure};
-use super::in_flight::UnderWay;
+use super::command::{LaneCommand, LaneEvent};
+use super::commit::Commit;
 use super::input_reader::Feeds;
 use super::pending_closes::Closings;
 use super::pending_firings::Firings;
 use super::producer::{LaneProducer, Reopening};
-use super::watchdog::Watchdog;
+use super::settings::LaneSettings;
 use crate::error::RunError;
-use crate::metrics::LaneMetrics;
-use crate::program::Program;
 use crate::query::{CommittedSlice, Published};
 use crate::restore::close;
-use crate::scope::WorkerScope;
 use crate::shard::{Expired, Shard, ShardId, ShardPlan};
-use crate::threads::Spawner;
-use crate::topology::Topology;
 use crate::turn::{Fault, LaneNews, OutTopics};
-
-/// What a lane is made of.
-pub(crate) struct LaneSettings {
-    pub(crate) number: usize,
-    pub(crate) program: Arc<Program>,
-    pub(crate) topology: Arc<Topology>,
-    pub(crate) worker: Arc<WorkerScope>,
-    pub(crate) broker: SharedBroker,
-    pub(crate) metadata: Arc<dyn MetadataSource>,
-    pub(crate) limits: LaneLimits,
-    pub(crate) metrics: LaneMetrics,
-    pub(crate) under_way: UnderWay,
-    pub(crate) events: mpsc::UnboundedSender<LaneEvent>,
-    /// Runs the shards' tasks beside the lane.
-    pub(crate) spawner: Spawner,
-    /// Is told which shards there are.
-    pub(crate) watchdog: Arc<Watchdog>,
-}
-
-/// What bounds a lane.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LaneLimits {
-    /// The time between two commits.
-    pub(crate) commit_interval: Duration,
-    /// A commit is made before its time when so many bytes wait for it; twice as many stop the shards until it is done.
-    pub(crate) commit_bytes: usize,
-    /// A partition is not read further while so many bytes of it wait.
-    pub(crate) queue_bytes: usize,
-    /// How long events in hand may take to finish when a shard is to be closed.
-    pub(crate) close_within: Duration,
-}
 
 /// A thread's share of a worker: shards that commit together.
 pub(crate) struct Lane {
-    settings: LaneSettings,
-    feeds: Feeds,
-    producer: LaneProducer,
-    out_topics: Rc<RefCell<OutTopics>>,
-    shards: BTreeMap<ShardId, Running>,
-    news: Rc<LaneNews>,
+    pub(super) settings: LaneSettings,
+    pub(super) feeds: Feeds,
+    pub(super) producer: LaneProducer,
+    pub(super) out_topics: Rc<RefCell<OutTopics>>,
+    pub(super) shards: BTreeMap<ShardId, LaneShard>,
+    pub(super) news: Rc<LaneNews>,
     /// Too much waits for a commit: the shards begin nothing new.
-    paused: bool,
-    committing: Option<Commit>,
+    pub(super) paused: bool,
+    pub(super) committing: Option<Commit>,
     /// While this is under way, nothing is committed.
-    reopening: Option<Reopening>,
+    pub(super) reopening: Option<Reopening>,
     /// Shards that commit alone, because the broker refused a record of theirs or of another one.
-    suspects: BTreeSet<ShardId>,
-    last_commit: Instant,
-    spare: Vec<Rows>,
-    firings: Firings,
-    closings: Closings,
+    pub(super) suspects: BTreeSet<ShardId>,
+    pub(super) last_commit: Instant,
+    pub(super) spare: Vec<Rows>,
+    pub(super) firings: Firings,
+    pub(super) closings: Closings,
     /// Who waits for shards to be open whose agents' first places are to be committed before, and who for those in the commit
     /// that is under way.
-    opening: Vec<oneshot::Sender<()>>,
-    committing_first: Vec<oneshot::Sender<()>>,
+    pub(super) opening: Vec<oneshot::Sender<()>>,
+    pub(super) committing_first: Vec<oneshot::Sender<()>>,
 }
 
-struct Running {
-    shard: Rc<Shard>,
-    task: JoinHandle<()>,
+pub(super) struct LaneShard {
+    pub(super) shard: Rc<Shard>,
+    pub(super) task: JoinHandle<()>,
     /// Ends with the task.
-    ended: Option<oneshot::Receiver<()>>,
-    sources: Vec<Source>,
+    pub(super) ended: Option<oneshot::Receiver<()>>,
+    pub(super) sources: Vec<Source>,
 }
 
 /// Whose a fault is.
-enum FaultOf {
+pub(super) enum FaultOf {
     One(ShardId, Fault),
     All(Fault),
 }
@@ -271,12 +233,12 @@ impl Lane {
             }
             drop(ends);
         });
-        self.shards.insert(shard.id, Running { shard, task, ended: Some(ended), sources });
+        self.shards.insert(shard.id, LaneShard { shard, task, ended: Some(ended), sources });
         Ok(())
     }
 
     /// Resumes what is read, commits when much waits, and sees whether a shard failed.
-    async fn look_after_shards(&mut self) -> Result<(), RunError> {
+    pub(super) async fn look_after_shards(&mut self) -> Result<(), RunError> {
         self.feeds.go_on();
         let failed = self.news.take_failed();
         if failed {
@@ -299,7 +261,7 @@ impl Lane {
     }
 
     /// Lets go of shards whose task panicked. The worker stops, and others of its shards commit what they finished.
-    async fn drop_torn(&mut self) -> Result<(), RunError> {
+    pub(super) async fn drop_torn(&mut self) -> Result<(), RunError> {
         let torn = self.shards.values().filter(|running| running.shard.link.is_torn());
         let torn: Vec<ShardId> = torn.map(|running| running.shard.id).collect();
         if !torn.is_empty() {
@@ -309,153 +271,16 @@ impl Lane {
         Ok(())
     }
 
-    fn pause_shards(&mut self, pause: bool) {
+    pub(super) fn pause_shards(&mut self, pause: bool) {
         if std::mem::replace(&mut self.paused, pause) == pause {
             return;
         }
-        for Running { shard, .. } in self.shards.values() {
+        for LaneShard { shard, .. } in self.shards.values() {
             shard.control.paused.set(pause);
             if !pause {
                 shard.link.wake();
             }
         }
-    }
-
-    /// The shards that commit together.
-    fn calm(&self) -> Vec<Rc<Shard>> {
-        let shards = self.shards.values().map(|running| &running.shard);
-        // A panic may have left an event applied in part.
-        shards.filter(|shard| !shard.link.commits_alone() && !shard.link.is_torn()).cloned().collect()
-    }
-
-    /// Begins a commit of the next shard that commits alone and has something to commit.
-    fn commit_a_suspect(&mut self) -> Result<(), RunError> {
-        if self.committing.is_some() || self.reopening.is_some() {
-            return Ok(());
-        }
-        let (shards, suspects) = (&self.shards, &mut self.suspects);
-        suspects.retain(|id| shards.get(id).is_some_and(|running| running.shard.link.commits_alone()));
-        let has_work = |id: &&ShardId| {
-            let shard = &shards[*id].shard;
-            !shard.link.is_torn() && (shard.link.finished.get() > 0 || shard.has_moved())
-        };
-        let Some(shard) = suspects.iter().find(has_work).map(|id| shards[id].shard.clone()) else { return Ok(()) };
-        let began = self.last_commit;
-        self.begin_commit(vec![shard])?;
-        // The others have their time.
-        self.last_commit = began;
-        Ok(())
-    }
-
-    /// Begins a commit of these shards, unless one is under way, or cannot be yet, or there is nothing to commit.
-    fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
-        if self.committing.is_some() || self.reopening.is_some() {
-            return Ok(());
-        }
-        self.last_commit = Instant::now();
-        let topics = self.out_topics.clone();
-        self.settings.metrics.count(&shards);
-        let begun = Commit::begin(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare, shards);
-        self.committing = self.unless_refused(begun)?.flatten();
-        self.committing_first.append(&mut self.opening);
-        if self.committing.is_none() {
-            self.tell_opened();
-        }
-        for Running { shard, .. } in self.shards.values() {
-            shard.link.tell_uncommitted(shard.uncommitted_bytes());
-        }
-        Ok(())
-    }
-
-    /// The broker answered: what was committed goes into the stores, and what waits may go on.
-    fn committed(&mut self) -> Result<(), RunError> {
-        let Some(commit) = self.committing.take() else { return Ok(()) };
-        let topics = self.out_topics.clone();
-        let finished = commit.finish(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare);
-        if self.unless_refused(finished)?.is_some() {
-            self.pause_shards(false);
-            self.tell_opened();
-        }
-        Ok(())
-    }
-
-    /// Says that shards are open whose agents' first places are committed.
-    fn tell_opened(&mut self) {
-        for opened in self.committing_first.drain(..) {
-            let _ = opened.send(());
-        }
-    }
-
-    /// What a commit came to; nothing if its work was dropped, to begin again.
-    fn unless_refused<T>(&mut self, outcome: Result<T, CommitFailure>) -> Result<Option<T>, RunError> {
-        let (why, fault) = match outcome {
-            Ok(outcome) => return Ok(Some(outcome)),
-            Err(CommitFailure::Stops(error)) => return Err(error),
-            Err(CommitFailure::Again(error)) => (error.to_string(), FaultOf::All(Fault::Elsewhere)),
-            Err(CommitFailure::Unwritable(shard, reason)) => {
-                (reason.clone(), FaultOf::One(shard, Fault::Unwritable(reason)))
-            }
-            Err(CommitFailure::Refused(error)) => (error.to_string(), FaultOf::All(Fault::Refused(error.to_string()))),
-        };
-        self.begin_again(why, &fault);
-        Ok(None)
-    }
-
-    async fn finish_commit(&mut self) -> Result<(), RunError> {
-        if self.committing.is_some() {
-            done(&mut self.committing).await;
-            self.committed()?;
-        }
-        Ok(())
-    }
-
-    /// Commits all that is finished, and waits for it.
-    async fn commit_now(&mut self) -> Result<(), RunError> {
-        self.finish_commit().await?;
-        if !self.shards.is_empty() {
-            self.finish_reopening().await?;
-        }
-        self.begin_commit(self.calm())?;
-        self.finish_commit().await?;
-        // Each has at most its quota, and begins nothing new before this is done.
-        while self.reopening.is_none() && !self.suspects.is_empty() {
-            self.commit_a_suspect()?;
-            if self.committing.is_none() {
-                break;
-            }
-            self.finish_commit().await?;
-        }
-        Ok(())
-    }
-
-    /// A commit did not go through: everything here is dropped, and the worker begins again from what is committed with what is
-    /// still its own, once there is a producer again.
-    fn begin_again(&mut self, why: String, fault: &FaultOf) {
-        let dropped = |Running { shard, .. }: &Running| {
-            let fault = match fault {
-                FaultOf::One(at, fault) if *at == shard.id => fault,
-                FaultOf::All(fault) => fault,
-                FaultOf::One(..) => &Fault::Elsewhere,
-            };
-            let caution = shard.link.caution_after(fault, shard.places().collect());
-            Dropped { id: shard.id, opening: shard.owner.opening, caution }
-        };
-        let shards: Vec<Dropped> = self.shards.values().map(dropped).collect();
-        self.settings.metrics.dropped();
-        self.drop_all();
-        self.producer = LaneProducer::Away;
-        self.reopening = Some(Reopening::begin(&self.settings, shards, why));
-    }
-
-    async fn finish_reopening(&mut self) -> Result<(), RunError> {
-        if self.reopening.is_some() {
-            reopened(&mut self.reopening).await;
-        }
-        let Some(reopening) = self.reopening.take() else { return Ok(()) };
-        let (producer, dropped, why) = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
-        self.producer = producer;
-        let _ = self.settings.events.send(LaneEvent::Dropped(dropped, why));
-        Ok(())
     }
 
     /// Lets shards finish what they have in hand.
@@ -473,7 +298,7 @@ impl Lane {
     }
 
     /// Commits for the shards that have finished, lets go of them, and tells who waits.
-    async fn close_finished(&mut self) -> Result<(), RunError> {
+    pub(super) async fn close_finished(&mut self) -> Result<(), RunError> {
         let closed = self.closings.take_finished();
         // What did not finish in time is not begun any more.
         for id in closed.iter().flat_map(|closing| &closing.shards) {
@@ -489,7 +314,7 @@ impl Lane {
         Ok(())
     }
 
-    fn drop_shard(&mut self, id: ShardId) {
+    pub(super) fn drop_shard(&mut self, id: ShardId) {
         let Some(running) = self.shards.remove(&id) else { return };
         tracing::debug!(group = id.group, partition = %id.partition, "let go of");
         running.task.abort();
@@ -504,7 +329,7 @@ impl Lane {
         close(&*shard.store);
     }
 
-    fn drop_all(&mut self) {
+    pub(super) fn drop_all(&mut self) {
         self.committing = None;
         // Shards that were not told to be open are opened anew, or another's.
         self.opening.clear();
@@ -526,7 +351,7 @@ pub(crate) fn thread_name(lane: usize) -> Arc<str> {
 }
 
 /// Waits for the commit under way; for ever when there is none.
-async fn done(committing: &mut Option<Commit>) {
+pub(super) async fn done(committing: &mut Option<Commit>) {
     match committing {
         Some(commit) => commit.done().await,
         None => std::future::pending().await,
@@ -534,7 +359,7 @@ async fn done(committing: &mut Option<Commit>) {
 }
 
 /// Waits for the producer that is opened; for ever when there is none.
-async fn reopened(reopening: &mut Option<Reopening>) {
+pub(super) async fn reopened(reopening: &mut Option<Reopening>) {
     match reopening {
         Some(reopening) => reopening.done().await,
         None => std::future::pending().await,

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use marlowe_broker::{BrokerError, Producer, TransactionalProducer, Written};
 
 use super::command::Dropped;
-use super::event_loop::LaneSettings;
+use super::settings::LaneSettings;
 use crate::program::Guarantee;
 use crate::turn::{Destinations, OutTopics, Outlet};
 

@@ -176,7 +176,7 @@ impl Routes {
 
     /// A search for whoever has a partition.
     pub(crate) fn search<'a>(&'a self, table: &'a str, partition: Partition, deadline: Instant) -> Search<'a> {
-        Search::new(self, table, partition, deadline)
+        Search::new(&self.slices, &self.directory, table, partition, deadline)
     }
 
     /// The connections to other workers.
@@ -217,7 +217,7 @@ impl Routes {
         deadline: Instant,
     ) -> Result<CommittedSlice, PeerRefusal> {
         let Some(group) = self.slices.group(table) else { return Err(PeerRefusal::Misdirected(None)) };
-        let mut news = News::of(self);
+        let mut news = News::of(&self.slices, &self.directory);
         loop {
             news.mark_unchanged();
             if let Some(Published { slice, owner }) = self.slices.slice(table, partition)
@@ -245,7 +245,7 @@ impl Routes {
 
     /// Takes back slices whose shards other processes have taken since, for ever.
     pub(crate) async fn yield_to_newer_owners(self: Arc<Self>) {
-        let mut news = News::of(&self);
+        let mut news = News::of(&self.slices, &self.directory);
         loop {
             self.slices.withdraw_superseded(|group, partition| {
                 self.directory.owner(group, partition).map(|owner| owner.generation)

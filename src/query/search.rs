@@ -4,9 +4,8 @@ use std::time::Duration;
 use marlowe_broker::Partition;
 use tokio::time::{Instant, timeout_at};
 
-use super::open::Published;
-use super::routes::Routes;
-use crate::cluster::{Claim, ClaimPlace};
+use super::open::{OpenSlices, Published};
+use crate::cluster::{Claim, ClaimPlace, Directory};
 use crate::watch;
 
 /// How soon to look again where nothing tells of a change; it doubles up to the longest.
@@ -15,7 +14,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// A search for whoever has a partition, until a deadline: each step tells who has it then.
 pub(crate) struct Search<'a> {
-    routes: &'a Routes,
+    slices: &'a OpenSlices,
+    directory: &'a Directory,
     pub(crate) group: Arc<str>,
     table: &'a str,
     partition: Partition,
@@ -66,10 +66,16 @@ pub(crate) enum Absence {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(routes: &'a Routes, table: &'a str, partition: Partition, deadline: Instant) -> Self {
-        let group = routes.slices.group(table).unwrap_or_else(|| table.into());
-        let (news, absence) = (News::of(routes), Absence::Moving);
-        Self { routes, group, table, partition, deadline, news, pause: None, absence }
+    pub(crate) fn new(
+        slices: &'a OpenSlices,
+        directory: &'a Directory,
+        table: &'a str,
+        partition: Partition,
+        deadline: Instant,
+    ) -> Self {
+        let group = slices.group(table).unwrap_or_else(|| table.into());
+        let (news, absence) = (News::of(slices, directory), Absence::Moving);
+        Self { slices, directory, group, table, partition, deadline, news, pause: None, absence }
     }
 
     /// Who has it now. After the first time, waits for news first, or a moment if none comes.
@@ -87,11 +93,11 @@ impl<'a> Search<'a> {
             }
             self.pause = Some(self.pause.map_or(FIRST_PAUSE, |pause| LONGEST_PAUSE.min(2 * pause)));
             self.news.mark_unchanged();
-            if let Some(slice) = self.routes.slices.slice(self.table, self.partition) {
+            if let Some(slice) = self.slices.slice(self.table, self.partition) {
                 return Ok(Found::Here(slice));
             }
-            self.absence = match self.routes.directory.owner(&self.group, self.partition) {
-                None => self.routes.directory.unsigned().map_or(Absence::Moving, Absence::Unsigned),
+            self.absence = match self.directory.owner(&self.group, self.partition) {
+                None => self.directory.unsigned().map_or(Absence::Moving, Absence::Unsigned),
                 Some(Claim { worker, place: ClaimPlace::Here, .. }) => Absence::Restoring(worker),
                 Some(Claim { worker, url: None, .. }) => Absence::NoWeb(worker),
                 Some(Claim { worker, url: Some(url), generation, .. }) => {
@@ -113,13 +119,8 @@ impl<'a> Search<'a> {
 
     /// Waits until somebody else has it than who took it at `generation`.
     pub(crate) async fn moves_on(&self, generation: u64) {
-        let mut changed = self.routes.directory.changed();
-        while self
-            .routes
-            .directory
-            .owner(&self.group, self.partition)
-            .is_some_and(|owner| owner.generation == generation)
-        {
+        let mut changed = self.directory.changed();
+        while self.directory.owner(&self.group, self.partition).is_some_and(|owner| owner.generation == generation) {
             if changed.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -134,8 +135,8 @@ pub(crate) struct News {
 }
 
 impl News {
-    pub(crate) fn of(routes: &Routes) -> Self {
-        Self { slices: routes.slices.changed(), directory: routes.directory.changed() }
+    pub(crate) fn of(slices: &OpenSlices, directory: &Directory) -> Self {
+        Self { slices: slices.changed(), directory: directory.changed() }
     }
 
     pub(crate) fn mark_unchanged(&mut self) {

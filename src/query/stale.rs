@@ -31,7 +31,7 @@ impl Routes {
         bound: Duration,
     ) -> Result<Answer, RouteError> {
         let group = self.slices.group(&place.table).unwrap_or_else(|| place.table.clone());
-        let mut news = News::of(self);
+        let mut news = News::of(&self.slices, &self.directory);
         let mut pause = FIRST_PAUSE;
         loop {
             news.mark_unchanged();

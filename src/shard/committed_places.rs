@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, Partition, TopicPartition};
 
-use super::ShardAgent;
+use super::agent::ShardAgent;
 use super::inputs::{InputStart, ShardInputs};
 use super::places::Places;
 use super::positions::new_positions;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use marlowe_broker::TopicPartition;
 
-use super::ShardId;
+use super::id::ShardId;
 use crate::turn::{EventInHand, Front, TurnShown};
 
 /// What a shard has in hand, as threads other than its lane's see it.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use marlowe_broker::TopicPartition;
 use marlowe_state::{PositionSlot, SliceIsolation, Store, TableIndex};
 
+use super::agent::ShardAgent;
 use super::committed_places::CommittedPlaces;
+use super::id::ShardId;
 use super::in_hand::ShardInHand;
 use super::inputs::ShardInputs;
+use super::open_shard::{Control, Shard, ShardTable, TimerCounters};
 use super::strand_task::{StrandTask, TaskAgent, TaskTimer};
 use super::strands::strands;
 use super::task::ShardTask;
-use super::{Control, Shard, ShardAgent, ShardId, ShardTable, TimerCounters};
 use crate::agent::{AnyAgent, Opening};
 use crate::program::Program;
 use crate::query::Owner;

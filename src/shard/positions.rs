@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 
-use super::ShardAgent;
+use super::agent::ShardAgent;
 
 /// The most bytes of the notes beside positions that are written here. Brokers take four times as many by default.
 const LONGEST_NOTE: usize = 1024;

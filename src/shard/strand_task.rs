@@ -12,8 +12,8 @@ use futures_util::future::LocalBoxFuture;
 use marlowe_broker::{Clock, Partition, Timestamp};
 use tokio::time::Instant;
 
-use super::TimerCounters;
 use super::in_hand::{AgentInHand, StrandInHand};
+use super::open_shard::TimerCounters;
 use crate::HandlerError;
 use crate::panics::panic_text;
 use crate::timer::{OpenTimer, next_tick};

@@ -7,8 +7,8 @@ use marlowe_broker::Clock;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use super::open_shard::{Control, uncommitted_bytes};
 use super::strand_task::{May, Step, StrandTask};
-use super::{Control, uncommitted_bytes};
 use crate::turn::{Participant, ShardLink};
 
 /// After how many turns the other shards of the lane go on.

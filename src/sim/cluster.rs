@@ -1,11 +1,6 @@
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::task::LocalSet;
-
-use super::simulation::Simulation;
 use crate::app::App;
 use crate::config::Config;
 
@@ -15,12 +10,9 @@ pub struct Cluster {
     pub(crate) app: Rc<dyn Fn() -> App>,
     pub(crate) workers: usize,
     pub(crate) is_on_disk: bool,
-    reports: bool,
+    pub(crate) reports: bool,
     pub(crate) configure: Rc<dyn Fn(Config) -> Config>,
 }
-
-/// How many lines of a run that failed are shown.
-const LAST_LINES: usize = 4000;
 
 impl Cluster {
     /// A cluster of one worker. `app` declares the program; it is asked at each start of a worker.
@@ -54,39 +46,6 @@ impl Cluster {
     /// Changes the settings of the workers. A simulation's own are: one lane, commits every 100 ms, sessions of 3 s.
     pub fn configure(self, configure: impl Fn(Config) -> Config + 'static) -> Self {
         Self { configure: Rc::new(configure), ..self }
-    }
-
-    /// Starts the workers and runs a test with them. Time passes only where all wait for it.
-    ///
-    /// # Panics
-    /// When the test does, or a worker does not start: with the seed, and the last of what happened on standard error.
-    pub fn run<T>(self, test: impl AsyncFnOnce(&Simulation) -> T) -> T {
-        let (seed, reports) = (self.seed, self.reports);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let runtime = runtime.unwrap_or_else(|error| panic!("a runtime cannot be made: {error}"));
-        let local = LocalSet::new();
-        local.block_on(&runtime, async {
-            let sim = Simulation::begin(self).await;
-            let tested = AssertUnwindSafe(async {
-                sim.start_all().await;
-                test(&sim).await
-            });
-            match tested.catch_unwind().await {
-                Ok(tested) => {
-                    sim.end().await;
-                    tested
-                }
-                Err(panic) => {
-                    if reports {
-                        let lines = sim.trace().lines();
-                        let from = lines.len().saturating_sub(LAST_LINES);
-                        let count = lines.len();
-                        eprintln!("{}\nseed {seed} failed (the last of {count} lines)", lines[from..].join("\n"));
-                    }
-                    std::panic::resume_unwind(panic)
-                }
-            }
-        })
     }
 }
 

@@ -55,6 +55,7 @@ mod gate;
 mod link;
 mod network;
 mod request;
+mod run;
 mod simulation;
 mod trace;
 

@@ -12,6 +12,8 @@ mod hangups;
 mod live;
 #[cfg(feature = "tls")]
 mod trust;
+#[cfg(feature = "tls")]
+mod verifier;
 
 #[cfg(not(feature = "tls"))]
 pub(crate) use absent::Tls;

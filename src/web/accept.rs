@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::connection::{Allowed, Connection, Health};
+use super::permit::Permit;
 use crate::config::WebLimits;
 use crate::threads::Spawner;
 #[cfg(feature = "tls")]
@@ -49,22 +50,6 @@ pub(super) struct Acceptor {
     /// The certificates, where connections may begin with a handshake.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<Tls>>,
-}
-
-/// One of the connections that are open; they are counted by it.
-pub(super) struct Permit(Arc<AtomicUsize>);
-
-impl Permit {
-    fn of(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(open.clone())
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A connection of the reserve.

@@ -4,7 +4,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::problem::Problem;
-use super::routes::MAX_BODY;
+
+/// The largest change that is taken.
+pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// A request's body, if it was taken.
 pub(crate) type Body = Result<Bytes, BytesRejection>;

@@ -34,7 +34,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
-use super::accept::Permit;
+use super::permit::Permit;
 use super::problem::Problem;
 use crate::config::WebLimits;
 use crate::panics::panic_text;

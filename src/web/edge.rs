@@ -13,9 +13,9 @@ use marlowe_broker::Clock;
 use super::access::{Access, Caller};
 use super::hosts::Hosts;
 use super::problem::Problem;
-use super::session::Sessions;
+use super::session::{LOGIN, LOGOUT, Sessions};
 use super::unread::Unread;
-use super::{hop, login};
+use super::{hop, login_page};
 use crate::cluster::{NotSigned, Signed, Verifier};
 use crate::config::Role;
 use crate::panics::panic_text;
@@ -91,7 +91,7 @@ impl Edge {
         }
         let is_for_all = match path.as_str() {
             "/healthz" | "/readyz" => true,
-            login::LOGIN | login::LOGOUT => self.access.needs_token(),
+            LOGIN | LOGOUT => self.access.needs_token(),
             _ => false,
         };
         match self.caller(request, is_workers) {
@@ -140,7 +140,7 @@ impl Edge {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let mut response = if *method == Method::GET && accepts.contains("text/html") {
-            login::page(StatusCode::UNAUTHORIZED, "", uri.path_and_query().map_or("/", |path| path.as_str()))
+            login_page::page(StatusCode::UNAUTHORIZED, "", uri.path_and_query().map_or("/", |path| path.as_str()))
         } else {
             let said = headers.contains_key(header::AUTHORIZATION);
             let wrong = if said { "the token is not known here" } else { "a token is needed" };

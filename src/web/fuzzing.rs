@@ -174,7 +174,7 @@ fn signature(headers: &HeaderMap) {
 
 /// Where a login leads: a page of this server.
 fn login(to: &str) -> Option<()> {
-    let to = super::login::local(to);
+    let to = super::login_page::local(to);
     assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']), "{to:?}");
     Some(())
 }

@@ -13,7 +13,6 @@ use super::access::Caller;
 use super::hop;
 use super::hop::Hop;
 use super::problem::Problem;
-use super::route_to_owner::{KeyIn, RouteToOwner};
 use crate::cluster::Signed;
 use crate::codec::Key;
 use crate::host::Lost;
@@ -111,17 +110,6 @@ impl<K: Key> OwnerOf<K> {
     pub fn headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.headers = names.into_iter().collect();
         self
-    }
-
-    /// A layer for routes with the key as the parameter `name` of their path:
-    /// `.route("/pages/{page}", get(page)).route_layer(worker.owner_of(pages).by_path("page"))`.
-    pub fn by_path(self, name: &str) -> RouteToOwner<K> {
-        RouteToOwner::new(self, KeyIn::Path(name.into()))
-    }
-
-    /// A layer for routes with the key as the field `name` of their query.
-    pub fn by_query(self, name: &str) -> RouteToOwner<K> {
-        RouteToOwner::new(self, KeyIn::Query(name.into()))
     }
 
     /// Takes a request to the worker that owns `key`, if that is in another process: method, path, query, headers and body as

@@ -28,6 +28,19 @@ pub struct RouteToOwner<K> {
     key: KeyIn,
 }
 
+impl<K: Key> OwnerOf<K> {
+    /// A layer for routes with the key as the parameter `name` of their path:
+    /// `.route("/pages/{page}", get(page)).route_layer(worker.owner_of(pages).by_path("page"))`.
+    pub fn by_path(self, name: &str) -> RouteToOwner<K> {
+        RouteToOwner::new(self, KeyIn::Path(name.into()))
+    }
+
+    /// A layer for routes with the key as the field `name` of their query.
+    pub fn by_query(self, name: &str) -> RouteToOwner<K> {
+        RouteToOwner::new(self, KeyIn::Query(name.into()))
+    }
+}
+
 impl<K> Clone for RouteToOwner<K> {
     fn clone(&self) -> Self {
         Self { owner: self.owner.clone(), key: self.key.clone() }

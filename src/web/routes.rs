@@ -7,6 +7,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
 use super::apart::Apart;
+use super::body::MAX_BODY;
+use super::session::{LOGIN, LOGOUT};
 use super::site::Site;
 use super::state::WebState;
 use super::{change, cluster, edge, health, index, login, metrics, row, rows, tables, topics, topology};
@@ -28,9 +30,6 @@ impl WebRoutes {
 
 /// The paths that every worker serves, for messages.
 const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics, and with web tokens /login and /logout";
-
-/// The largest change that is taken.
-pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// Where the program's own routes are answered.
 pub(crate) enum RoutesOn {
@@ -68,9 +67,7 @@ pub(crate) fn router(site: Arc<Site>, added: &WebRoutes, on: &RoutesOn) -> Resul
 fn built_in(site: Arc<Site>) -> Router {
     let row: MethodRouter<Arc<Site>> = get(row::show).post(change::send).put(change::replace).delete(change::remove);
     let router = match site.edge.access.needs_token() {
-        true => Router::new()
-            .route(login::LOGIN, get(login::show).post(login::begin))
-            .route(login::LOGOUT, post(login::end)),
+        true => Router::new().route(LOGIN, get(login::show).post(login::begin)).route(LOGOUT, post(login::end)),
         false => Router::new(),
     };
     router

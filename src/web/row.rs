@@ -100,8 +100,3 @@ impl ShownValue {
         }
     }
 }
-
-/// A store that cannot be read, or a row that does not decode.
-pub(crate) fn failed(table: &dyn AnyTable, error: impl std::fmt::Display) -> Problem {
-    Problem::internal(format!("table `{}`: a read failed", table.name()), error)
-}

@@ -12,6 +12,9 @@ use sha2::Sha256;
 use super::access::{Access, Caller};
 use crate::config::WebToken;
 
+pub(super) const LOGIN: &str = "/login";
+pub(super) const LOGOUT: &str = "/logout";
+
 /// How long a session lasts.
 const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 

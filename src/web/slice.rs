@@ -7,7 +7,6 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
-use super::row::failed;
 use super::site::Site;
 use crate::peer::{Answer, AsOf, Found, Question, Wanted, whole_millis};
 use crate::query::{CommittedSlice, GlobalStore, Place, Reached, RouteError};
@@ -166,4 +165,9 @@ fn behind(target: Target<'_>, position: Position) -> Problem {
     ))
     .with("partition", target.partition.get())
     .with("position", position)
+}
+
+/// A store that cannot be read, or a row that does not decode.
+pub(crate) fn failed(table: &dyn AnyTable, error: impl std::fmt::Display) -> Problem {
+    Problem::internal(format!("table `{}`: a read failed", table.name()), error)
 }

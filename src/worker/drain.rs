@@ -5,8 +5,8 @@ use std::time::Duration;
 use marlowe_broker::{CommittedOffset, Offset, OffsetSpec, Partition, TopicPartition};
 use marlowe_state::PositionSlot;
 
-use super::last_firing::LastFiring;
-use super::launch::{Shared, Worker};
+use super::launch::Worker;
+use super::shared::Shared;
 use super::status::WorkerState;
 use crate::error::RunError;
 use crate::shard::ShardId;
@@ -36,7 +36,7 @@ impl Drain<'_> {
     pub(crate) async fn run(&self, mut watch: impl FnMut(Progress)) -> Result<(), RunError> {
         self.tasks_done(&mut watch).await?;
         self.quiet(&mut watch).await?;
-        LastFiring { drain: self, shards: self.shards_with_timers().await? }.run().await?;
+        self.fire_once_more(self.shards_with_timers().await?).await?;
         self.quiet(&mut watch).await?;
         for worker in self.workers {
             worker.fire_timers().await;

@@ -6,7 +6,7 @@ use marlowe_broker::{Clock, Isolation, Offset, OffsetSpec, Partition, SharedBrok
 use marlowe_state::{KeyRange, MemoryStore, PositionSlot, Rows, SlicePosition, Store, StoreLayout};
 use tokio::time::Instant;
 
-use super::launch::Shared;
+use super::shared::Shared;
 use crate::config::TombstoneRetention;
 use crate::error::RunError;
 use crate::query::GlobalStore;

@@ -15,14 +15,21 @@ use crate::shard::ShardId;
 /// noted where they fired, beside the position of the shard's anchor. A shard that nobody has now comes to another worker
 /// when the session of its last one ends, and is waited for. One whose worker lives and does not drain fires in its own
 /// time, and is waited for no longer than that.
-pub(super) struct LastFiring<'a> {
-    pub(super) drain: &'a Drain<'a>,
+struct LastFiring<'a> {
+    drain: &'a Drain<'a>,
     /// The shards that have timers, each with the sum of its inputs' ends.
-    pub(super) shards: BTreeMap<ShardId, u64>,
+    shards: BTreeMap<ShardId, u64>,
+}
+
+impl Drain<'_> {
+    /// Fires the partition timers once more, of these shards. Each has the sum of its inputs' ends beside it.
+    pub(super) async fn fire_once_more(&self, shards: BTreeMap<ShardId, u64>) -> Result<(), RunError> {
+        LastFiring { drain: self, shards }.run().await
+    }
 }
 
 impl LastFiring<'_> {
-    pub(super) async fn run(self) -> Result<(), RunError> {
+    async fn run(self) -> Result<(), RunError> {
         if self.shards.is_empty() {
             return Ok(());
         }

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use marlowe_broker::{Clock, Entropy, GroupConfig, MetadataSource, SharedBroker};
+use marlowe_broker::{GroupConfig, MetadataSource};
 use tokio::sync::{mpsc, oneshot};
 
 use super::acquire::Takings;
 use super::announce::{Announcer, Farewell};
 use super::control::{Control, ControlCommand};
 use super::global::GlobalFollower;
+use super::shared::Shared;
 use super::status::{WorkerState, WorkerStatus};
 use super::timers::{TasksLeft, TimerThread, start_timers};
 use super::trimmer::Trimmer;
@@ -18,15 +19,13 @@ use crate::host::Join;
 use crate::lane::{Lane, LaneLimits, LaneSettings, Patience, TIMERS, UnderWay, Watchdog, thread_name};
 use crate::metrics::Metrics;
 use crate::outbound::{Asker, ClientProducer};
-use crate::program::Program;
-use crate::query::Routes;
 use crate::restore::{
     InputLookup, Logs, RestoreProgress, RestoreTurns, Restorer, StateStore, TablesFolder, count_expired,
 };
 use crate::scope::WorkerScope;
 use crate::standby::{StandbyKeeper, Standbys};
 use crate::threads::{Failures, Spawner, Thread, Threads};
-use crate::topology::{TableKind, Topology};
+use crate::topology::TableKind;
 use crate::watch;
 
 /// How long the broker may take to learn that a worker has left.
@@ -54,21 +53,6 @@ pub(crate) struct WorkerSettings {
     pub(crate) session_timeout: Duration,
     /// The time between two trims of the topics that are read once.
     pub(crate) trim_interval: Duration,
-}
-
-/// What the workers of a process have in common.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) program: Arc<Program>,
-    pub(crate) topology: Arc<Topology>,
-    pub(crate) broker: SharedBroker,
-    pub(crate) routes: Arc<Routes>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) entropy: Arc<dyn Entropy>,
-    /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
-    pub(crate) stopping: watch::Receiver<bool>,
-    /// Starts threads of the process.
-    pub(crate) threads: Threads,
 }
 
 /// A worker at work, for its process.

@@ -8,11 +8,13 @@ mod global;
 mod last_firing;
 mod launch;
 mod neighbours;
+mod shared;
 mod status;
 mod timers;
 mod trimmer;
 
 pub(crate) use drain::{Drain, Progress};
-pub(crate) use launch::{Shared, Worker, WorkerSettings};
+pub(crate) use launch::{Worker, WorkerSettings};
 pub(crate) use neighbours::Neighbours;
+pub(crate) use shared::Shared;
 pub(crate) use status::{WorkerState, WorkerStatus};

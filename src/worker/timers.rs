@@ -4,7 +4,7 @@ use std::sync::Arc;
 use marlowe_broker::MetadataSource;
 use tokio::sync::{mpsc, oneshot};
 
-use super::launch::Shared;
+use super::shared::Shared;
 use super::status::{WorkerState, WorkerStatus};
 use crate::error::RunError;
 use crate::scope::WorkerScope;

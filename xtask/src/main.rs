@@ -9,6 +9,7 @@ mod kafka;
 mod mutants;
 mod sim;
 mod structure;
+mod style;
 mod test;
 
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Task {
     Mutants(mutants::Mutants),
     /// Check the structure of the source: no circles, and imports only downwards.
     Structure(structure::Structure),
+    /// Check the language of comments and documents.
+    Style(style::Style),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Sim(sim) => sim.run(),
         Task::Mutants(mutants) => mutants.run(),
         Task::Structure(structure) => structure.run(),
+        Task::Style(style) => style.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

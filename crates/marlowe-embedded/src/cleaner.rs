@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Cleanup};
 
+use crate::cleaning_context::CleaningContext;
 use crate::compaction::Pass;
-use crate::ledger::Ledger;
 use crate::partition::{Extent, Partition};
 use crate::storage::{Outline, Step};
 
@@ -37,23 +37,31 @@ pub(crate) struct Cleaner {
 
 impl Cleaner {
     /// A bounded bit of work.
-    pub(crate) fn after_append(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
+    pub(crate) fn after_append(
+        &mut self,
+        context: &CleaningContext<'_>,
+        partition: &Arc<Partition>,
+    ) -> Result<(), BrokerError> {
         match partition.cleanup {
             Cleanup::Delete { retention: None } => Ok(()),
-            Cleanup::Delete { retention: Some(retention) } => trim(ledger, partition, retention).map(drop),
-            Cleanup::Compact => self.compact_some(ledger, partition),
+            Cleanup::Delete { retention: Some(retention) } => trim(context, partition, retention).map(drop),
+            Cleanup::Compact => self.compact_some(context, partition),
             Cleanup::CompactDelete { retention } => {
                 // A pass in hand holds records that must not come back after they were trimmed.
                 if self.pass.is_none() {
-                    trim(ledger, partition, retention)?;
+                    trim(context, partition, retention)?;
                 }
-                self.compact_some(ledger, partition)
+                self.compact_some(context, partition)
             }
         }
     }
 
     /// All there is to do.
-    pub(crate) fn everything(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
+    pub(crate) fn everything(
+        &mut self,
+        context: &CleaningContext<'_>,
+        partition: &Arc<Partition>,
+    ) -> Result<(), BrokerError> {
         let (retention, compacted) = match partition.cleanup {
             Cleanup::Delete { retention } => (retention, false),
             Cleanup::Compact => (None, true),
@@ -61,12 +69,12 @@ impl Cleaner {
         };
         self.pass = None;
         if let Some(retention) = retention {
-            while trim(ledger, partition, retention)? {}
+            while trim(context, partition, retention)? {}
         }
         let mut left = compacted;
         while left {
-            let mut pass = Pass::begin(ledger, partition)?;
-            while !pass.advance(ledger, partition, STRIDE)? {}
+            let mut pass = Pass::begin(context.storage, context.config.clock.now(), partition)?;
+            while !pass.advance(context.storage, partition, STRIDE)? {}
             left = !pass.is_last();
         }
         self.seen = partition.extent.lock().dirty_bytes;
@@ -76,17 +84,17 @@ impl Cleaner {
     /// Deletes the records before `offset`. The batch in which it lies stays until all of it is before the start.
     pub(crate) fn delete(
         &mut self,
-        ledger: &Ledger,
+        context: &CleaningContext<'_>,
         partition: &Arc<Partition>,
         offset: u64,
     ) -> Result<(), BrokerError> {
         // A pass in hand holds records that must not come back.
         self.pass = None;
-        while cut(ledger, partition, |extent, oldest| (extent.start < offset).then(|| oldest.next.min(offset)))? {}
+        while cut(context, partition, |extent, oldest| (extent.start < offset).then(|| oldest.next.min(offset)))? {}
         Ok(())
     }
 
-    fn compact_some(&mut self, ledger: &Ledger, partition: &Arc<Partition>) -> Result<(), BrokerError> {
+    fn compact_some(&mut self, context: &CleaningContext<'_>, partition: &Arc<Partition>) -> Result<(), BrokerError> {
         let extent = *partition.extent.lock();
         let added = extent.dirty_bytes.saturating_sub(self.seen);
         self.seen = extent.dirty_bytes;
@@ -94,12 +102,13 @@ impl Cleaner {
             Some(pass) => pass,
             None => {
                 // A log of a few keys is clean in a few bytes: it does not wait until it has grown to many times as much.
-                let enough = (extent.clean_bytes * MOST_DIRTY + FIRST_PASS).min(ledger.config.clean_after_bytes as u64);
+                let enough =
+                    (extent.clean_bytes * MOST_DIRTY + FIRST_PASS).min(context.config.clean_after_bytes as u64);
                 if extent.dirty_bytes < extent.clean_bytes.max(enough) {
                     return Ok(());
                 }
                 self.owed = 0;
-                Pass::begin(ledger, partition)?
+                Pass::begin(context.storage, context.config.clock.now(), partition)?
             }
         };
         self.owed += added * PACE;
@@ -107,7 +116,7 @@ impl Cleaner {
             self.pass = Some(pass);
             return Ok(());
         }
-        let done = pass.advance(ledger, partition, std::mem::take(&mut self.owed))?;
+        let done = pass.advance(context.storage, partition, std::mem::take(&mut self.owed))?;
         self.seen = partition.extent.lock().dirty_bytes;
         if !done {
             self.pass = Some(pass);
@@ -118,21 +127,21 @@ impl Cleaner {
 
 /// Removes the oldest batches of which every record is past its retention, and read by all who said that they read them; tells
 /// whether there may be more of them.
-fn trim(ledger: &Ledger, partition: &Arc<Partition>, retention: Duration) -> Result<bool, BrokerError> {
-    let now = ledger.config.clock.now().millis();
+fn trim(context: &CleaningContext<'_>, partition: &Arc<Partition>, retention: Duration) -> Result<bool, BrokerError> {
+    let now = context.config.clock.now().millis();
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let is_past = |oldest: &Outline| oldest.newest.saturating_add(retention) < now;
     // Looked up when it matters: most of the time nothing is past.
     let unread = std::cell::OnceCell::new();
     let first_unread =
-        || *unread.get_or_init(|| ledger.declared.first_unread(partition, &ledger.positions).unwrap_or(u64::MAX));
-    cut(ledger, partition, |_, oldest| (is_past(oldest) && oldest.next <= first_unread()).then_some(oldest.next))
+        || *unread.get_or_init(|| context.declared.first_unread(partition, context.positions).unwrap_or(u64::MAX));
+    cut(context, partition, |_, oldest| (is_past(oldest) && oldest.next <= first_unread()).then_some(oldest.next))
 }
 
 /// Moves the partition's start on to where `to` says, given the oldest batch, as long as it says so; removes the batches that
 /// lie before the start then. Tells whether there may be more.
 fn cut(
-    ledger: &Ledger,
+    context: &CleaningContext<'_>,
     partition: &Arc<Partition>,
     to: impl Fn(&Extent, &Outline) -> Option<u64>,
 ) -> Result<bool, BrokerError> {
@@ -141,7 +150,7 @@ fn cut(
     let mut removed = Vec::new();
     while removed.len() < TRIM
         && extent.start < extent.end
-        && let Some(oldest) = ledger.storage.outline(partition.id, extent.start)?
+        && let Some(oldest) = context.storage.outline(partition.id, extent.start)?
         && let Some(start) = to(&extent, &oldest)
     {
         extent.start = start;
@@ -158,7 +167,7 @@ fn cut(
     extent.cleaned = extent.cleaned.max(extent.start);
     partition.raise_start(extent.start);
     let step = Step::Replace { partition: partition.clone(), removed, added: Vec::new(), extent };
-    ledger.storage.apply(&[step])?;
+    context.storage.apply(&[step])?;
     partition.publish(extent);
     Ok(more)
 }

@@ -7,10 +7,9 @@ use hashbrown::hash_table::Entry;
 use marlowe_broker::{BrokerError, RecordBatch, Timestamp};
 
 use crate::batch::{Batch, NULL};
-use crate::ledger::Ledger;
 use crate::partition::Partition;
 use crate::staging::Staging;
-use crate::storage::Step;
+use crate::storage::{Step, Storage};
 
 /// The most bytes whose keys one pass holds in memory; what is left waits for the next.
 const MAP_LIMIT: u64 = 64 * 1024 * 1024;
@@ -36,13 +35,12 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    pub(crate) fn begin(ledger: &Ledger, partition: &Partition) -> Result<Self, BrokerError> {
+    pub(crate) fn begin(storage: &dyn Storage, now: Timestamp, partition: &Partition) -> Result<Self, BrokerError> {
         let extent = *partition.extent.lock();
         let until = match extent.end.checked_sub(1).filter(|last| *last >= extent.start) {
-            Some(last) => ledger.storage.outline(partition.id, last)?.map_or(extent.start, |batch| batch.base),
+            Some(last) => storage.outline(partition.id, last)?.map_or(extent.start, |batch| batch.base),
             None => extent.start,
         };
-        let now = ledger.config.clock.now();
         Ok(Self {
             latest: Latest::default(),
             mapping: true,
@@ -51,7 +49,7 @@ impl Pass {
             last: true,
             now,
             horizon: now + partition.tombstone_retention,
-            output: Output::new(ledger.storage.batch_bytes()),
+            output: Output::new(storage.batch_bytes()),
             kept_bytes: 0,
         })
     }
@@ -64,7 +62,7 @@ impl Pass {
     /// Goes on for about `budget` bytes; tells whether the pass is done.
     pub(crate) fn advance(
         &mut self,
-        ledger: &Ledger,
+        storage: &dyn Storage,
         partition: &Arc<Partition>,
         budget: u64,
     ) -> Result<bool, BrokerError> {
@@ -73,7 +71,7 @@ impl Pass {
         let mut steps = Vec::new();
         let mut done = false;
         while left > 0 && !done {
-            let batch = if self.cursor < self.until { ledger.storage.read(partition.id, self.cursor)? } else { None };
+            let batch = if self.cursor < self.until { storage.read(partition.id, self.cursor)? } else { None };
             match batch.filter(|batch| batch.next() <= self.until) {
                 Some(batch) => {
                     left = left.saturating_sub(batch.bytes() as u64);
@@ -110,7 +108,7 @@ impl Pass {
             }
         }
         if !steps.is_empty() {
-            ledger.storage.apply(&steps)?;
+            storage.apply(&steps)?;
             partition.publish(extent);
         }
         Ok(done)

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, Cleanup, CommittedOffset, Offset, Reads, TopicConfig, TopicPartition};
@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::catalog::Catalog;
+use crate::cleaner::Cleaner;
+use crate::cleaning_context::CleaningContext;
 use crate::config::EmbeddedConfig;
 use crate::declared::DeclaredReads;
 use crate::epoch::Epochs;
@@ -29,6 +31,8 @@ pub(crate) struct Ledger {
     pub(crate) declared: DeclaredReads,
     pub(crate) groups: Groups,
     epochs: Epochs,
+    /// The partitions' cleaners, by the partition's id. One lock is enough, because `order` is held while they work.
+    cleaners: Mutex<HashMap<u32, Cleaner>>,
     /// Held while a change is made.
     order: Mutex<()>,
     /// Held to show a write, and shared to look at several partitions: so a reader sees a transaction whole.
@@ -59,6 +63,7 @@ impl Ledger {
             declared,
             groups,
             epochs: Epochs::default(),
+            cleaners: Mutex::default(),
             order: Mutex::default(),
             shown: RwLock::default(),
         }
@@ -125,6 +130,7 @@ impl Ledger {
             return Err(error);
         }
         self.catalog.remove(name);
+        self.forget_cleaners(&topic.partitions);
         for (group, place) in &positions {
             self.positions.set(group, place, None);
         }
@@ -153,7 +159,9 @@ impl Ledger {
             }
             partitions.push((partition, offset.get()));
         }
-        partitions.iter().try_for_each(|(partition, offset)| partition.cleaner.lock().delete(self, partition, *offset))
+        partitions.iter().try_for_each(|(partition, offset)| {
+            self.with_cleaner(partition, |cleaner, context| cleaner.delete(context, partition, *offset))
+        })
     }
 
     fn declare_reads(&self, group: &Arc<str>, reads: &[Reads]) -> Result<(), BrokerError> {
@@ -312,7 +320,8 @@ impl Ledger {
     /// A bounded bit of cleaning in each partition that was added to.
     fn clean_some<'a>(&self, partitions: impl IntoIterator<Item = &'a Arc<Partition>>) {
         for partition in partitions {
-            if let Err(error) = partition.cleaner.lock().after_append(self, partition) {
+            let cleaned = self.with_cleaner(partition, |cleaner, context| cleaner.after_append(context, partition));
+            if let Err(error) = cleaned {
                 tracing::warn!(partition = %partition.place, %error, "cleaning was put off");
             }
         }
@@ -329,10 +338,25 @@ impl Ledger {
     fn clean_all(&self) -> Result<(), BrokerError> {
         for topic in self.catalog.all() {
             for partition in &topic.partitions {
-                partition.cleaner.lock().everything(self, partition)?;
+                self.with_cleaner(partition, |cleaner, context| cleaner.everything(context, partition))?;
             }
         }
         Ok(())
+    }
+
+    /// Lends `work` the cleaner of `partition` and what it works with.
+    fn with_cleaner<T>(&self, partition: &Partition, work: impl FnOnce(&mut Cleaner, &CleaningContext<'_>) -> T) -> T {
+        let Self { config, storage, declared, positions, .. } = self;
+        let context = CleaningContext { config, storage: &**storage, declared, positions };
+        work(self.cleaners.lock().entry(partition.id).or_default(), &context)
+    }
+
+    /// Drops the cleaners of a deleted topic, with the records that their passes hold.
+    fn forget_cleaners(&self, partitions: &[Arc<Partition>]) {
+        let mut cleaners = self.cleaners.lock();
+        for partition in partitions {
+            cleaners.remove(&partition.id);
+        }
     }
 }
 

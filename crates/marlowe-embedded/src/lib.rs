@@ -38,6 +38,7 @@ mod batch;
 mod broker;
 mod catalog;
 mod cleaner;
+mod cleaning_context;
 mod compaction;
 mod config;
 mod declared;

@@ -6,8 +6,6 @@ use marlowe_broker::{BrokerError, Cleanup, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::cleaner::Cleaner;
-
 /// What a partition holds, as storage remembers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -33,7 +31,6 @@ pub(crate) struct Partition {
     pub(crate) tombstone_retention: Duration,
     /// Written by whoever holds the ledger's order; the bounds below are what readers see of it.
     pub(crate) extent: Mutex<Extent>,
-    pub(crate) cleaner: Mutex<Cleaner>,
     start: AtomicU64,
     end: AtomicU64,
     deleted: AtomicBool,
@@ -54,7 +51,6 @@ impl Partition {
             cleanup,
             tombstone_retention,
             extent: Mutex::new(extent),
-            cleaner: Mutex::default(),
             start: AtomicU64::new(extent.start),
             end: AtomicU64::new(extent.end),
             deleted: AtomicBool::new(false),

@@ -6,10 +6,10 @@ use marlowe_broker::{BrokerError, GroupEvent, Partition, TopicPartition};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::attention::Attention;
 use crate::cluster::Cluster;
 use crate::fencings::Fencings;
 use crate::members::Member;
-use crate::membership::{Attention, LOOK_EVERY};
 use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
 use crate::subscription::{Desk, Subscription};
 
@@ -23,6 +23,9 @@ pub(crate) enum Command {
     Attend(oneshot::Sender<()>),
     Leave(oneshot::Sender<Result<(), BrokerError>>),
 }
+
+/// How long it waits for the client before it looks for commands.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often it looks at once, when someone waits again.
 const CATCH_UP: u32 = 5;

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use crate::KafkaConfig;
 use crate::background::in_background;
 use crate::error::Trial;
+use crate::known_topics::KnownTopics;
 use crate::members::Members;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer};
-use crate::topics::KnownTopics;
 use crate::unfinished::UnfinishedTransactions;
 use crate::waiting::Waiting;
 

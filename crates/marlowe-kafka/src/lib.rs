@@ -15,20 +15,24 @@
 
 mod allotment;
 mod attendant;
+mod attention;
 mod background;
 mod batch;
 mod broker;
 mod cluster;
 mod config;
 mod deletions;
+mod destinations;
 mod error;
 mod fencings;
+mod known_topics;
 mod members;
 mod membership;
 #[allow(unsafe_code)]
 mod native;
 mod offsets;
 mod outgoing;
+mod positions;
 mod producer;
 mod reader;
 mod subscription;

@@ -1,7 +1,5 @@
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use marlowe_broker::{
     BoxFuture, BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, Partition, TopicPartition,
@@ -9,6 +7,7 @@ use marlowe_broker::{
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::attendant::{Attendant, Command};
+use crate::attention::{Attention, AttentionGuard};
 use crate::cluster::Cluster;
 use crate::members::Member;
 use crate::subscription::Subscription;
@@ -26,42 +25,6 @@ pub(crate) struct KafkaMembership {
     revoked: BTreeSet<TopicPartition>,
     /// A loss was told: when it is asked for more, the work is dropped.
     told_loss: bool,
-}
-
-/// Whether anyone waits for a member's news. A member whose program does not ask for them any more is to be taken for dead.
-#[derive(Default)]
-pub(crate) struct Attention {
-    waits: AtomicBool,
-    asked: AtomicBool,
-    lapsed: AtomicBool,
-}
-
-impl Attention {
-    /// Whether someone waits, or has since the last time.
-    pub(crate) fn is_paid(&self) -> bool {
-        self.asked.swap(false, Ordering::Relaxed) || self.waits.load(Ordering::Relaxed)
-    }
-
-    /// Says that nobody has waited for a while.
-    pub(crate) fn lapse(&self) {
-        self.lapsed.store(true, Ordering::Relaxed);
-    }
-}
-
-struct Waiting<'a>(&'a Attention);
-
-impl<'a> Waiting<'a> {
-    fn begin(attention: &'a Attention) -> Self {
-        attention.waits.store(true, Ordering::Relaxed);
-        attention.asked.store(true, Ordering::Relaxed);
-        Self(attention)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waits.store(false, Ordering::Relaxed);
-    }
 }
 
 impl KafkaMembership {
@@ -136,8 +99,8 @@ impl Membership for KafkaMembership {
                 let _ = self.commands.send(Command::Dropped);
             }
             if self.pending.is_empty() {
-                let waiting = Waiting::begin(&self.attention);
-                if self.attention.lapsed.swap(false, Ordering::Relaxed) {
+                let waiting = AttentionGuard::begin(&self.attention);
+                if self.attention.take_lapsed() {
                     self.ask(Command::Attend).await?;
                 }
                 let news = self.news.recv().await;
@@ -175,6 +138,3 @@ impl Membership for KafkaMembership {
 fn ended() -> BrokerError {
     BrokerError::InvalidState("the membership has ended".into())
 }
-
-/// How long the attendant waits for the client before it looks for commands.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -1,37 +1,6 @@
-use std::collections::HashMap;
 use std::ops::Range;
 
-use marlowe_broker::{BrokerError, Destination, Header, NewRecord, Timestamp, TopicPartition};
-
-use crate::cluster::Cluster;
-
-/// Where a producer's records go: partitions, by short names.
-#[derive(Clone, Default)]
-pub(crate) struct Destinations {
-    partitions: Vec<TopicPartition>,
-    names: HashMap<TopicPartition, Destination>,
-}
-
-impl Destinations {
-    pub(crate) fn of(&mut self, cluster: &Cluster, partition: &TopicPartition) -> Result<Destination, BrokerError> {
-        if let Some(known) = self.names.get(partition) {
-            return Ok(*known);
-        }
-        cluster.check_partition(partition)?;
-        let destination = Destination(self.partitions.len() as u32);
-        self.partitions.push(partition.clone());
-        self.names.insert(partition.clone(), destination);
-        Ok(destination)
-    }
-
-    pub(crate) fn partition(&self, destination: usize) -> &TopicPartition {
-        &self.partitions[destination]
-    }
-
-    pub(crate) fn all(&self) -> &[TopicPartition] {
-        &self.partitions
-    }
-}
+use marlowe_broker::{Destination, Header, NewRecord, Timestamp};
 
 /// Records that were sent and are not safe yet, in the order they came. They are kept until they are, for a transaction
 /// that fails may have to be made again.

@@ -4,8 +4,9 @@ use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Producer, R
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
+use crate::destinations::Destinations;
 use crate::native::{Code, Configuration};
-use crate::outgoing::{Destinations, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 

@@ -1,11 +1,9 @@
-//! Topics: created, deleted, looked up, and what is known of them.
+//! Topics: created, deleted and looked up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{BrokerError, Cleanup, Partition, TopicConfig, TopicDescription, TopicPartition, Turnover};
-use parking_lot::RwLock;
 use rdkafka::admin::{NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -28,24 +26,6 @@ const KAFKAS_TOMBSTONE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Kafka's own topics begin so.
 const INTERNAL: &str = "__";
-
-/// How many partitions topics have, as far as was seen.
-#[derive(Default)]
-pub(crate) struct KnownTopics(RwLock<HashMap<Arc<str>, u32>>);
-
-impl KnownTopics {
-    fn partitions(&self, topic: &str) -> Option<u32> {
-        self.0.read().get(topic).copied()
-    }
-
-    fn saw(&self, topic: &str, partitions: u32) {
-        self.0.write().insert(topic.into(), partitions);
-    }
-
-    pub(crate) fn forget(&self, topic: &str) {
-        self.0.write().remove(topic);
-    }
-}
 
 impl Cluster {
     /// That a partition is there. Asks the cluster for what was not seen yet, and waits for its answer.

@@ -1,22 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe_broker::{BrokerError, GroupMetadata, TopicPartition, Written};
+use marlowe_broker::{BrokerError, TopicPartition, Written};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::native::{Configuration, Failure, Identity, Place, Remedy};
+use crate::native::{Configuration, Failure, Remedy};
 use crate::outgoing::Outgoing;
+use crate::positions::Positions;
 use crate::unfinished::Unfinished;
 use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
 /// How long a coordinator may take to answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// How often, and how many times, it is looked whether a member has learnt of its new generation.
-const LEARN_EVERY: Duration = Duration::from_millis(10);
-const LEARN_TRIES: u32 = 300;
 
 /// A transactional client and the transaction in hand, for the thread that does the work.
 ///
@@ -36,12 +33,6 @@ pub(crate) struct Transaction {
     given: Option<usize>,
     /// Another took this one's place.
     fenced: Option<String>,
-}
-
-/// Positions of a group, and in whose name they are committed.
-pub(crate) struct Positions {
-    pub(crate) places: Vec<Place>,
-    pub(crate) of: GroupMetadata,
 }
 
 /// Why an attempt at a transaction failed.
@@ -402,60 +393,5 @@ impl Transaction {
                 }
             }
         }
-    }
-}
-
-impl Positions {
-    /// The group, and places whose positions a commit changes.
-    fn touched(&self, cluster: &Cluster) -> (String, Vec<Place>) {
-        let places = match cluster.members.find(&self.of) {
-            Some(known) if self.places.is_empty() => known.nothing(),
-            _ => self.places.clone(),
-        };
-        (self.of.group.to_string(), places)
-    }
-
-    /// Whether the member is one still, in a newer generation than `before`. It learns of that a moment after its group.
-    fn has_moved_on(&self, cluster: &Cluster, before: &Identity, wanted: &Wanted) -> bool {
-        for _ in 0..LEARN_TRIES {
-            let Some(known) = cluster.members.find(&self.of).filter(|known| known.may_commit_as(&self.of)) else {
-                return false;
-            };
-            if !wanted.is_wanted() {
-                return false;
-            }
-            if known.identity().is_some_and(|now| now.generation > before.generation) {
-                return true;
-            }
-            std::thread::park_timeout(LEARN_EVERY);
-        }
-        false
-    }
-
-    /// The positions, and in whose name: the member's as it is now, if it is this process's and still the one that began.
-    fn resolve(&self, cluster: &Cluster) -> Result<(Vec<Place>, Identity), BrokerError> {
-        let GroupMetadata { group, member, generation } = &self.of;
-        let over = || BrokerError::Fenced {
-            who: format!("member `{member}` of group `{group}`"),
-            reason: "it is no member any more".into(),
-        };
-        // Kafka lets those who are nobody commit what they like.
-        if member.is_empty() {
-            return Err(over());
-        }
-        let known = cluster.members.find(&self.of);
-        let now = known.as_ref().filter(|known| known.may_commit_as(&self.of)).and_then(|known| known.identity());
-        let identity = now.unwrap_or_else(|| Identity {
-            group: group.to_string(),
-            member: member.to_string(),
-            generation: i32::try_from(*generation).unwrap_or(i32::MAX),
-            instance: known.as_ref().and_then(|known| known.identity()).and_then(|identity| identity.instance),
-        });
-        let places = match &known {
-            Some(known) if self.places.is_empty() => known.nothing(),
-            None if self.places.is_empty() => return Err(over()),
-            _ => self.places.clone(),
-        };
-        Ok((places, identity))
     }
 }

@@ -7,10 +7,11 @@ use marlowe_broker::{
 
 use crate::background::in_background;
 use crate::cluster::Cluster;
+use crate::destinations::Destinations;
 use crate::offsets::places_of;
-use crate::outgoing::Destinations;
+use crate::positions::Positions;
 use crate::producer::given_up;
-use crate::transaction::{Positions, Transaction};
+use crate::transaction::Transaction;
 use crate::writer::{Wanted, Writer};
 
 /// A producer with transactions. What is sent is kept until the commit, which a thread carries out.

@@ -103,6 +103,7 @@ mod scan;
 mod slice;
 mod slice_check;
 mod slice_state;
+mod source;
 mod store;
 mod unflushed;
 

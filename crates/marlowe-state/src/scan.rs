@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::vec::IntoIter;
 
 use crate::local_rows::LocalRow;
-use crate::slice::Source;
+use crate::source::Source;
 use crate::{KeyRange, Rows, SliceError};
 
 /// The rows of a range of a slice, in key order. See [`Slice::scan`](crate::Slice::scan).

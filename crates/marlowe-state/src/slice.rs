@@ -1,17 +1,14 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::hash::Hash;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::cache::{Slot, Stored};
 use crate::error::MAX_KEY_BYTES;
 use crate::layers::{Layers, Seen};
 use crate::local_rows::local_rows;
 use crate::row_size::RowSize;
-use crate::{
-    FormatError, Guard, Hand, KeyRange, PositionSlot, RowFormat, SliceConfig, SliceError, SliceScan, Store, StoreError,
-    TableIndex,
-};
+use crate::source::Source;
+use crate::{FormatError, Guard, Hand, KeyRange, RowFormat, SliceConfig, SliceError, SliceScan};
 
 /// One table's rows in one shard: each event's changes, over the cache of what finished events left, over the committed
 /// store.
@@ -28,37 +25,6 @@ pub struct Slice<K, V> {
     guard: Option<Guard<K>>,
     scratch: Cell<Scratch>,
     pub(crate) row_size: Cell<RowSize>,
-}
-
-/// Where the rows come from that are not at hand.
-pub(crate) struct Source<K, V> {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) table: TableIndex,
-    pub(crate) slot: PositionSlot,
-    pub(crate) format: Box<dyn RowFormat<K, V>>,
-    /// How many times a row was met that does not decode.
-    pub(crate) undecodable: Cell<u64>,
-}
-
-impl<K, V> Source<K, V> {
-    fn table_name(&self) -> String {
-        let name = self.store.layout().tables.get(usize::from(self.table.0));
-        name.cloned().unwrap_or_else(|| format!("#{}", self.table.0))
-    }
-
-    pub(crate) fn store_error(&self, source: StoreError) -> SliceError {
-        SliceError::Store { table: self.table_name(), source }
-    }
-
-    pub(crate) fn format_error(&self, source: FormatError) -> SliceError {
-        SliceError::Format { table: self.table_name(), source }
-    }
-
-    /// A row of the store that does not decode, which is counted.
-    pub(crate) fn undecodable(&self, store_key: &[u8], source: FormatError) -> SliceError {
-        self.undecodable.set(self.undecodable.get() + 1);
-        SliceError::Undecodable { table: self.table_name(), store_key: store_key.into(), source }
-    }
 }
 
 /// Buffers that are filled again and again.

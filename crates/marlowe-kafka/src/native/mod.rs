@@ -12,6 +12,7 @@ mod messages;
 mod observer;
 mod partitions;
 mod queue;
+mod records;
 mod topic;
 mod topic_ids;
 mod transactions;

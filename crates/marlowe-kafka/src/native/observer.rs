@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use rdkafka::bindings as sys;
 
-use super::client::Client;
 use super::code::Code;
 use super::partitions::{Place, Places};
 
@@ -16,6 +15,9 @@ pub(crate) trait Observer: Send + Sync + 'static {
     fn delivered(&self, _tag: usize, _offset: i64, _error: Option<Code>) {}
 
     /// The group gave or takes partitions. It must call [`Client::take_up`] or [`Client::give_up`] now or later.
+    ///
+    /// [`Client::take_up`]: super::Client::take_up
+    /// [`Client::give_up`]: super::Client::give_up
     fn rebalanced(&self, _rebalanced: Rebalanced, _partitions: Vec<Place>) {}
 }
 
@@ -97,10 +99,19 @@ pub(super) unsafe extern "C" fn on_log(
         unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
     // Settings of producers go to consumers as well, which say that they do not use them.
     let level = if facility == "CONFWARN" { 7 } else { level };
-    let name = Client::name_of(client);
+    let name = name_of(client);
     match level {
         0..=3 => tracing::warn!(target: "marlowe_kafka", client = %name, "{facility}: {text}"),
         4 => tracing::info!(target: "marlowe_kafka", client = %name, "{facility}: {text}"),
         _ => tracing::debug!(target: "marlowe_kafka", client = %name, "{facility}: {text}"),
     }
+}
+
+/// Returns a client's name, for logs.
+fn name_of(client: *const sys::rd_kafka_t) -> String {
+    if client.is_null() {
+        return String::new();
+    }
+    // SAFETY: the client is alive while it logs.
+    unsafe { CStr::from_ptr(sys::rd_kafka_name(client)).to_string_lossy().into_owned() }
 }

@@ -7,6 +7,7 @@ use rdkafka::bindings as sys;
 use tokio::sync::Notify;
 
 use super::client::Client;
+use super::code::{Code, Failure};
 use super::messages::Messages;
 use super::topic::Topic;
 
@@ -61,12 +62,33 @@ impl Arrivals {
     }
 }
 
+impl Topic {
+    /// Has a partition read from `offset` on. Its queue has `number` among the `arrivals`.
+    pub(crate) fn start(
+        &self,
+        partition: u32,
+        offset: i64,
+        number: u32,
+        arrivals: &Arc<Arrivals>,
+    ) -> Result<Queue, Failure> {
+        // SAFETY: the topic is alive.
+        let refused = unsafe { sys::rd_kafka_consume_start(self.as_ptr(), partition as i32, offset) } != 0;
+        if refused { Err(Failure::of(Code::last())) } else { Ok(Queue::new(self, partition, number, arrivals)) }
+    }
+
+    /// Ends that. Returns when nothing comes any more.
+    pub(crate) fn stop(&self, partition: u32) {
+        // SAFETY: the topic is alive.
+        unsafe { sys::rd_kafka_consume_stop(self.as_ptr(), partition as i32) };
+    }
+}
+
 // SAFETY: librdkafka's queues may be used by any thread.
 unsafe impl Send for Queue {}
 
 impl Queue {
     /// The queue of a partition that is read. Its number is among the `arrivals` when something may be in it.
-    pub(super) fn new(topic: &Topic, partition: u32, number: u32, arrivals: &Arc<Arrivals>) -> Self {
+    fn new(topic: &Topic, partition: u32, number: u32, arrivals: &Arc<Arrivals>) -> Self {
         let client = topic.client();
         let signal = Arc::new(Signal { number, ready: AtomicBool::new(true), arrivals: arrivals.clone() });
         // SAFETY: client and topic are alive, and a consumer has a queue for each partition. The signal outlives the callback,

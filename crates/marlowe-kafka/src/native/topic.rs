@@ -5,7 +5,6 @@ use rdkafka::bindings as sys;
 
 use super::client::Client;
 use super::code::{Code, Failure};
-use super::queue::{Arrivals, Queue};
 
 /// A topic, as a client has it.
 pub(crate) struct Topic {
@@ -32,25 +31,6 @@ impl Topic {
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_t {
         self.ptr
-    }
-
-    /// Has a partition read from `offset` on. Its queue has `number` among the `arrivals`.
-    pub(crate) fn start(
-        &self,
-        partition: u32,
-        offset: i64,
-        number: u32,
-        arrivals: &Arc<Arrivals>,
-    ) -> Result<Queue, Failure> {
-        // SAFETY: the topic is alive.
-        let refused = unsafe { sys::rd_kafka_consume_start(self.ptr, partition as i32, offset) } != 0;
-        if refused { Err(Failure::of(Code::last())) } else { Ok(Queue::new(self, partition, number, arrivals)) }
-    }
-
-    /// Ends that. Returns when nothing comes any more.
-    pub(crate) fn stop(&self, partition: u32) {
-        // SAFETY: the topic is alive.
-        unsafe { sys::rd_kafka_consume_stop(self.ptr, partition as i32) };
     }
 }
 

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::page::PAGE_HEADER;
+use super::tree_header::TreeHeader;
 use crate::damage::{CheckError, Damage};
 
 const MAGIC: u32 = 0xBEEF_C0DE;
@@ -20,37 +21,6 @@ pub(crate) struct Header {
     pub(crate) main: TreeHeader,
     pub(crate) last_page: u64,
     transaction: u64,
-}
-
-/// The header of a tree.
-#[derive(Clone, Debug)]
-pub(crate) struct TreeHeader {
-    pub(crate) flags: u16,
-    pub(crate) depth: u16,
-    pub(crate) branches: u64,
-    pub(crate) leaves: u64,
-    pub(crate) overflows: u64,
-    pub(crate) entries: u64,
-    /// `None` where there is nothing in it.
-    pub(crate) root: Option<u64>,
-}
-
-impl TreeHeader {
-    pub(crate) const LENGTH: usize = 48;
-
-    pub(crate) fn parse(bytes: &[u8; Self::LENGTH]) -> Self {
-        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
-        let short = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        Self {
-            flags: short(4),
-            depth: short(6),
-            branches: number(8),
-            leaves: number(16),
-            overflows: number(24),
-            entries: number(32),
-            root: Some(number(40)).filter(|root| *root != u64::MAX),
-        }
-    }
 }
 
 impl Header {

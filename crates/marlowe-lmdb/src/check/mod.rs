@@ -8,13 +8,13 @@ mod node;
 mod page;
 mod pages;
 mod tree;
+mod tree_header;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-pub(crate) use header::{Header, TreeHeader};
-
+use self::header::Header;
 use self::pages::Pages;
 use self::tree::{Order, Tree};
 use crate::damage::{CheckError, Damage};

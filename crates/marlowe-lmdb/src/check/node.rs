@@ -1,4 +1,4 @@
-use super::TreeHeader;
+use super::tree_header::TreeHeader;
 
 const HEADER: usize = 8;
 

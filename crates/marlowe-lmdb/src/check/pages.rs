@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::Header;
+use super::header::Header;
 use super::page::Page;
 use crate::damage::{CheckError, Damage};
 

@@ -1,9 +1,9 @@
 use std::cmp::Ordering;
 
-use super::TreeHeader;
 use super::node::Value;
 use super::page::{Kind, Page};
 use super::pages::Pages;
+use super::tree_header::TreeHeader;
 use crate::damage::{CheckError, Damage};
 
 /// Deeper than any tree that fits on a disk.

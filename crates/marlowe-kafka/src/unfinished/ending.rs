@@ -1,0 +1,50 @@
+//! The ending of a transaction whose end is in doubt: the next producer of its id makes it once
+//! more, and aborts it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Unfinished, one_each};
+use crate::native::{Failure, Identity, Remedy};
+use crate::writer::{STEP, Wanted, Writer};
+
+impl Unfinished {
+    /// Makes the transaction once more with `writer`, whose id it has, and aborts it. The writer is of no use after that.
+    pub(crate) fn end(&mut self, writer: &mut Writer, answer: Duration, wanted: &Wanted) -> Result<(), Failure> {
+        writer.client.begin_transaction()?;
+        if let Err((failure, refused)) = writer.produce(&self.records, 0, &self.destinations, wanted) {
+            if failure.code.is_for_good() {
+                self.records = one_each(&self.records, |to| to != refused);
+            }
+            return Err(failure);
+        }
+        while let Err(failure) = writer.client.flush(STEP) {
+            if !wanted.is_wanted() {
+                return Err(failure);
+            }
+        }
+        if let Err((code, refused)) = writer.written() {
+            // Once more without a record that the brokers refuse, or whose partition is there no more.
+            if code.is_for_good() {
+                self.records = one_each(&self.records, |to| to != refused);
+            }
+            return Err(Failure::of(code));
+        }
+        if let Some((group, places)) = &self.positions {
+            let nobody = Identity { group: group.clone(), member: String::new(), generation: -1, instance: None };
+            match writer.client.send_offsets(places, &nobody, answer) {
+                // The group's partition belongs to the transaction before the group is asked.
+                Err(failure) if !failure.code.is_fenced() => return Err(failure),
+                _ => {}
+            }
+        }
+        let deadline = Instant::now() + answer;
+        loop {
+            match writer.client.abort_transaction(answer) {
+                Err(failure) if failure.remedy == Remedy::Retry && wanted.is_wanted() && Instant::now() < deadline => {}
+                aborted => return aborted,
+            }
+        }
+    }
+}

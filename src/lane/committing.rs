@@ -1,0 +1,152 @@
+//! The commits of a lane: when they begin, and what follows from each outcome.
+
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use super::command::{Dropped, LaneEvent};
+use super::commit::{Commit, CommitFailure};
+use super::event_loop::{FaultOf, Lane, LaneShard, done, reopened};
+use super::producer::{LaneProducer, Reopening};
+use crate::error::RunError;
+use crate::shard::{Shard, ShardId};
+use crate::turn::Fault;
+
+impl Lane {
+    /// The shards that commit together.
+    pub(super) fn calm(&self) -> Vec<Rc<Shard>> {
+        let shards = self.shards.values().map(|running| &running.shard);
+        // A panic may have left an event applied in part.
+        shards.filter(|shard| !shard.link.commits_alone() && !shard.link.is_torn()).cloned().collect()
+    }
+
+    /// Begins a commit of the next shard that commits alone and has something to commit.
+    pub(super) fn commit_a_suspect(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() || self.reopening.is_some() {
+            return Ok(());
+        }
+        let (shards, suspects) = (&self.shards, &mut self.suspects);
+        suspects.retain(|id| shards.get(id).is_some_and(|running| running.shard.link.commits_alone()));
+        let has_work = |id: &&ShardId| {
+            let shard = &shards[*id].shard;
+            !shard.link.is_torn() && (shard.link.finished.get() > 0 || shard.has_moved())
+        };
+        let Some(shard) = suspects.iter().find(has_work).map(|id| shards[id].shard.clone()) else { return Ok(()) };
+        let began = self.last_commit;
+        self.begin_commit(vec![shard])?;
+        // The others have their time.
+        self.last_commit = began;
+        Ok(())
+    }
+
+    /// Begins a commit of these shards, unless one is under way, or cannot be yet, or there is nothing to commit.
+    pub(super) fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
+        if self.committing.is_some() || self.reopening.is_some() {
+            return Ok(());
+        }
+        self.last_commit = Instant::now();
+        let topics = self.out_topics.clone();
+        self.settings.metrics.count(&shards);
+        let begun = Commit::begin(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare, shards);
+        self.committing = self.unless_refused(begun)?.flatten();
+        self.committing_first.append(&mut self.opening);
+        if self.committing.is_none() {
+            self.tell_opened();
+        }
+        for LaneShard { shard, .. } in self.shards.values() {
+            shard.link.tell_uncommitted(shard.uncommitted_bytes());
+        }
+        Ok(())
+    }
+
+    /// The broker answered: what was committed goes into the stores, and what waits may go on.
+    pub(super) fn committed(&mut self) -> Result<(), RunError> {
+        let Some(commit) = self.committing.take() else { return Ok(()) };
+        let topics = self.out_topics.clone();
+        let finished = commit.finish(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare);
+        if self.unless_refused(finished)?.is_some() {
+            self.pause_shards(false);
+            self.tell_opened();
+        }
+        Ok(())
+    }
+
+    /// Says that shards are open whose agents' first places are committed.
+    pub(super) fn tell_opened(&mut self) {
+        for opened in self.committing_first.drain(..) {
+            let _ = opened.send(());
+        }
+    }
+
+    /// What a commit came to; nothing if its work was dropped, to begin again.
+    pub(super) fn unless_refused<T>(&mut self, outcome: Result<T, CommitFailure>) -> Result<Option<T>, RunError> {
+        let (why, fault) = match outcome {
+            Ok(outcome) => return Ok(Some(outcome)),
+            Err(CommitFailure::Stops(error)) => return Err(error),
+            Err(CommitFailure::Again(error)) => (error.to_string(), FaultOf::All(Fault::Elsewhere)),
+            Err(CommitFailure::Unwritable(shard, reason)) => {
+                (reason.clone(), FaultOf::One(shard, Fault::Unwritable(reason)))
+            }
+            Err(CommitFailure::Refused(error)) => (error.to_string(), FaultOf::All(Fault::Refused(error.to_string()))),
+        };
+        self.begin_again(why, &fault);
+        Ok(None)
+    }
+
+    pub(super) async fn finish_commit(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() {
+            done(&mut self.committing).await;
+            self.committed()?;
+        }
+        Ok(())
+    }
+
+    /// Commits all that is finished, and waits for it.
+    pub(super) async fn commit_now(&mut self) -> Result<(), RunError> {
+        self.finish_commit().await?;
+        if !self.shards.is_empty() {
+            self.finish_reopening().await?;
+        }
+        self.begin_commit(self.calm())?;
+        self.finish_commit().await?;
+        // Each has at most its quota, and begins nothing new before this is done.
+        while self.reopening.is_none() && !self.suspects.is_empty() {
+            self.commit_a_suspect()?;
+            if self.committing.is_none() {
+                break;
+            }
+            self.finish_commit().await?;
+        }
+        Ok(())
+    }
+
+    /// A commit did not go through: everything here is dropped, and the worker begins again from what is committed with what is
+    /// still its own, once there is a producer again.
+    pub(super) fn begin_again(&mut self, why: String, fault: &FaultOf) {
+        let dropped = |LaneShard { shard, .. }: &LaneShard| {
+            let fault = match fault {
+                FaultOf::One(at, fault) if *at == shard.id => fault,
+                FaultOf::All(fault) => fault,
+                FaultOf::One(..) => &Fault::Elsewhere,
+            };
+            let caution = shard.link.caution_after(fault, shard.places().collect());
+            Dropped { id: shard.id, opening: shard.owner.opening, caution }
+        };
+        let shards: Vec<Dropped> = self.shards.values().map(dropped).collect();
+        self.settings.metrics.dropped();
+        self.drop_all();
+        self.producer = LaneProducer::Away;
+        self.reopening = Some(Reopening::begin(&self.settings, shards, why));
+    }
+
+    pub(super) async fn finish_reopening(&mut self) -> Result<(), RunError> {
+        if self.reopening.is_some() {
+            reopened(&mut self.reopening).await;
+        }
+        let Some(reopening) = self.reopening.take() else { return Ok(()) };
+        let (producer, dropped, why) = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
+        self.producer = producer;
+        let _ = self.settings.events.send(LaneEvent::Dropped(dropped, why));
+        Ok(())
+    }
+}

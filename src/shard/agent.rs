@@ -1,0 +1,13 @@
+//! An agent of a shard, as the lane sees it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::turn::{Counters, Input};
+
+/// An agent as its lane sees it.
+pub(crate) struct ShardAgent {
+    pub(crate) name: Arc<str>,
+    pub(crate) input: Rc<Input>,
+    pub(crate) counters: Rc<Counters>,
+}

@@ -1,0 +1,47 @@
+//! Runs a test in a simulated cluster, on one thread whose time is simulated.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::task::LocalSet;
+
+use super::cluster::Cluster;
+use super::simulation::Simulation;
+
+/// How many lines of a run that failed are shown.
+const LAST_LINES: usize = 4000;
+
+impl Cluster {
+    /// Starts the workers and runs a test with them. Time passes only where all wait for it.
+    ///
+    /// # Panics
+    /// When the test does, or a worker does not start: with the seed, and the last of what happened on standard error.
+    pub fn run<T>(self, test: impl AsyncFnOnce(&Simulation) -> T) -> T {
+        let (seed, reports) = (self.seed, self.reports);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("a runtime cannot be made: {error}"));
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            let sim = Simulation::begin(self).await;
+            let tested = AssertUnwindSafe(async {
+                sim.start_all().await;
+                test(&sim).await
+            });
+            match tested.catch_unwind().await {
+                Ok(tested) => {
+                    sim.end().await;
+                    tested
+                }
+                Err(panic) => {
+                    if reports {
+                        let lines = sim.trace().lines();
+                        let from = lines.len().saturating_sub(LAST_LINES);
+                        let count = lines.len();
+                        eprintln!("{}\nseed {seed} failed (the last of {count} lines)", lines[from..].join("\n"));
+                    }
+                    std::panic::resume_unwind(panic)
+                }
+            }
+        })
+    }
+}
