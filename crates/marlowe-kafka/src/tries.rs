@@ -57,7 +57,7 @@ impl<'a> Tries<'a> {
 
     /// Waits a little before the request is made again, unless this failure is for good, or the patience is at its end.
     pub(crate) async fn again(&mut self, error: &KafkaError) -> Result<(), BrokerError> {
-        if !error.rdkafka_error_code().is_some_and(passes) || Instant::now() >= self.deadline {
+        if !code_of(error).is_some_and(passes) || Instant::now() >= self.deadline {
             return Err(self.failed(error));
         }
         self.have_failed = true;
@@ -68,7 +68,7 @@ impl<'a> Tries<'a> {
 
     /// Tells of a failure that is for good.
     pub(crate) fn failed(&self, error: &KafkaError) -> BrokerError {
-        let code = error.rdkafka_error_code().map_or(Code::UNKNOWN, Code::from);
+        let code = code_of(error).map_or(Code::UNKNOWN, Code::from);
         let reason = self.cluster.config.redacted(&error.to_string());
         self.cluster.trial(self.doing).failed(&Failure { reason, ..Failure::of(code) })
     }
@@ -77,6 +77,14 @@ impl<'a> Tries<'a> {
 /// Whether the same request may succeed a little later.
 pub(crate) fn passes(code: RDKafkaErrorCode) -> bool {
     Code::from(code).is_passing()
+}
+
+/// Returns the code of an error. rdkafka itself tells none for the errors of an administrator.
+fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    }
 }
 
 pub(crate) fn options() -> AdminOptions {
@@ -116,6 +124,7 @@ mod tests {
             RDKafkaErrorCode::NetworkException,
             RDKafkaErrorCode::KafkaStorageError,
         ];
+        let passes = |code| code_of(&KafkaError::AdminOp(code)).is_some_and(passes);
         for code in coming_and_going {
             assert!(passes(code), "{code}");
         }
