@@ -11,7 +11,7 @@ use crate::prepare::prepare_topics;
 use crate::running::open_broker;
 use crate::scope::{ClientWith, WorkerScope};
 use crate::threads::{Failures, Thread, Threads};
-use crate::worker::Neighbours;
+use crate::worker::ClusterView;
 
 /// A program that is no worker of an app, and sends to its topics and inboxes, casts to and asks its agents, and reads its
 /// tables through views.
@@ -53,7 +53,7 @@ pub struct Client {
     scope: Arc<WorkerScope>,
     thread: Option<(Thread, Join)>,
     /// Let go last: what is under way may need to ask others.
-    _neighbours: Neighbours,
+    _cluster_view: ClusterView,
 }
 
 impl std::fmt::Debug for Client {
@@ -81,8 +81,8 @@ impl Client {
         // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
         let (failures, _) = Failures::new();
         let threads = Threads { host: config.host.clone(), failures };
-        let met = Neighbours::meet(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
-        let (routes, neighbours) = met.await?;
+        let met = ClusterView::connect(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
+        let (routes, cluster_view) = met.await?;
         let (thread, join) = threads.start(&name)?;
         let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;
         let (producer, sending) = ClientProducer::new(producer);
@@ -111,7 +111,7 @@ impl Client {
             asker,
             record_limit: broker.record_limit(),
         };
-        Ok(Self { scope: Arc::new(scope), thread: Some((thread, join)), _neighbours: neighbours })
+        Ok(Self { scope: Arc::new(scope), thread: Some((thread, join)), _cluster_view: cluster_view })
     }
 
     /// Opens views, inboxes, topics, agents, or a tuple of them.

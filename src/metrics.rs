@@ -109,7 +109,7 @@ impl Metrics {
     }
 
     /// Counts a shard that this worker took: what it had of it, and what became of who had it before.
-    pub(crate) fn took(&self, had: Had, after: &'static str) {
+    pub(crate) fn took(&self, had: PriorState, after: &'static str) {
         let labels = vec![Label::new("after", after), Label::new("had", had.text())];
         let key = Key::from_parts("marlowe_shards_taken_total", labels);
         self.recorder.register_counter(&key, &DESCRIPTION).increment(1);
@@ -257,7 +257,7 @@ fn each_counter(shard: &Shard, mut each: impl FnMut(&'static str, &'static str, 
 
 /// What a worker had of a shard that it restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Had {
+pub(crate) enum PriorState {
     /// A standby, that followed its changelogs.
     Standby,
     /// A store, from an earlier time.
@@ -265,12 +265,12 @@ pub(crate) enum Had {
     Nothing,
 }
 
-impl Had {
+impl PriorState {
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Had::Standby => "standby",
-            Had::Store => "store",
-            Had::Nothing => "nothing",
+            PriorState::Standby => "standby",
+            PriorState::Store => "store",
+            PriorState::Nothing => "nothing",
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::scope::WorkerWith;
 use crate::threads::{Failures, Threads};
 use crate::watch;
 use crate::web::{Listeners, WebRoutes, WebServer};
-use crate::worker::{Drain, Neighbours, Progress, Shared, Worker, WorkerSettings};
+use crate::worker::{ClusterView, Drain, Progress, Shared, Worker, WorkerSettings};
 
 /// A program at work in this process. Made by [`App::start`](crate::App::start).
 ///
@@ -60,7 +60,7 @@ pub struct Running {
     failures: mpsc::UnboundedReceiver<RunError>,
     stopping: watch::Sender<bool>,
     /// Let go last: what is under way may need to ask others.
-    _neighbours: Neighbours,
+    _cluster_view: ClusterView,
 }
 
 /// Opens the broker that the settings say.
@@ -141,8 +141,8 @@ impl Running {
         let security = PeerSecurity { signer: config.signer(), tls: tls.clone() };
         let (failures, failed) = Failures::new();
         let threads = Threads { host: config.host.clone(), failures };
-        let (routes, neighbours) =
-            Neighbours::meet(process, &program, &topology, broker.clone(), clock, security, &threads).await?;
+        let (routes, cluster_view) =
+            ClusterView::connect(process, &program, &topology, broker.clone(), clock, security, &threads).await?;
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             program,
@@ -190,7 +190,7 @@ impl Running {
             }
             workers.push(worker);
         }
-        Ok(Self { shared, workers, web, failures: failed, stopping, _neighbours: neighbours })
+        Ok(Self { shared, workers, web, failures: failed, stopping, _cluster_view: cluster_view })
     }
 
     /// Waits until all shards of all workers are open.

@@ -20,7 +20,7 @@ use crate::codec::TopicKey;
 use crate::scope::{ShardScope, ShardWith, Uses};
 use crate::topic::open_out_topic;
 use crate::topology::{AgentNode, AgentRole, Beginning};
-use crate::turn::{Counters, Cursor, Doer, Input, ShardLink, Strand};
+use crate::turn::{Counters, Cursor, Doer, RecordQueue, ShardLink, Strand};
 
 /// An agent without its types: what topology and shards need of it.
 pub(crate) trait AnyAgent: Send + Sync {
@@ -37,7 +37,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) who: usize,
     /// Its number among all of the shard's.
     pub(crate) number: Doer,
-    pub(crate) input: Rc<Input>,
+    pub(crate) input: Rc<RecordQueue>,
     pub(crate) link: Rc<ShardLink>,
     pub(crate) strand: Rc<Strand>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Opening<'a> {
 /// An agent at work in a shard.
 pub(crate) struct OpenAgent {
     pub(crate) name: Arc<str>,
-    pub(crate) input: Rc<Input>,
+    pub(crate) input: Rc<RecordQueue>,
     pub(crate) counters: Rc<Counters>,
     pub(crate) asks: Rc<Cell<bool>>,
     pub(crate) in_hand: Rc<Cell<usize>>,
@@ -144,7 +144,7 @@ struct EachHandler<V: 'static, R, O, F: 'static, M> {
     sinks: Vec<OpenSink<R>>,
     answering: Option<Answering<R>>,
     link: Rc<ShardLink>,
-    input: Rc<Input>,
+    input: Rc<RecordQueue>,
     mode: std::marker::PhantomData<M>,
 }
 

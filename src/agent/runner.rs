@@ -16,7 +16,9 @@ use crate::error::EventFailure;
 use crate::outbound::is_about_a_request;
 use crate::panics::panic_text;
 use crate::topic::OutTopicSettings;
-use crate::turn::{Condemned, Counters, Cursor, Doer, Holder, Input, Participant, ShardLink, Strand, Told, count};
+use crate::turn::{
+    Condemned, Counters, Cursor, Doer, Holder, Participant, RecordQueue, ShardLink, Strand, Told, count,
+};
 
 /// An agent at work in a shard: everything but what its handler does.
 pub(crate) struct Runner {
@@ -25,7 +27,7 @@ pub(crate) struct Runner {
     pub(crate) who: usize,
     /// Its number among all agents and timers of the shard.
     pub(crate) number: Doer,
-    pub(crate) input: Rc<Input>,
+    pub(crate) input: Rc<RecordQueue>,
     pub(crate) link: Rc<ShardLink>,
     /// Those it takes turns with.
     pub(crate) strand: Rc<Strand>,

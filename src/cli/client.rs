@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::asked::{AskedAt, Web};
 use crate::config::WebToken;
 use crate::error::RunError;
-use crate::host::Lost;
+use crate::host::RequestError;
 use crate::peer::HttpClient;
 
 /// How long a running worker may take to answer.
@@ -136,7 +136,7 @@ impl RunningWorker {
         let gone = |reason: String| ClientError::NoAnswer { address: self.address, reason };
         let request = request.body(Full::new(body)).map_err(|error| gone(error.to_string()))?;
         let answered = async {
-            let response = self.client.send(request).await.map_err(Lost::reason)?;
+            let response = self.client.send(request).await.map_err(RequestError::reason)?;
             let status = response.status();
             let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
             Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))

@@ -4,13 +4,13 @@
 //! each of its processes, and nothing else in a worker knows of it.
 
 mod join;
-mod lost;
 mod network;
+mod request_error;
 mod system;
 
 pub(crate) use join::Join;
-pub(crate) use lost::{Lost, chain};
 pub(crate) use network::{Network, Serve};
+pub(crate) use request_error::{RequestError, chain};
 pub(crate) use system::System;
 
 use std::io;

@@ -7,7 +7,7 @@ use axum::http::{Request, Response};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 
-use super::lost::Lost;
+use super::request_error::RequestError;
 
 /// Answers the requests to a worker's web server. An error says why there is no answer.
 pub(crate) type Serve = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, String>> + Send + Sync>;
@@ -23,5 +23,5 @@ pub(crate) trait Network: Send + Sync {
     fn stop_serving(&self);
 
     /// Carries a request to the process that it names, and the answer back.
-    fn carry(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Result<Response<Body>, Lost>>;
+    fn carry(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Result<Response<Body>, RequestError>>;
 }

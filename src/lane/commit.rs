@@ -8,7 +8,7 @@ use marlowe_broker::{BoxFuture, BrokerError, CommittedOffset, NewRecord, Timesta
 use marlowe_state::{PositionSlot, Rows, SlicePosition, TableIndex};
 use tokio::time::Instant;
 
-use super::in_flight::OneUnderWay;
+use super::in_flight::InFlightGuard;
 use super::producer::{LaneProducer, Producers};
 use super::settings::LaneSettings;
 use crate::error::RunError;
@@ -28,7 +28,7 @@ pub(crate) struct Commit {
     /// still this worker's.
     as_of: Option<Timestamp>,
     /// Dropped when its rows are in the stores.
-    _under_way: OneUnderWay,
+    _under_way: InFlightGuard,
 }
 
 /// Why a commit did not go through.
@@ -93,7 +93,7 @@ impl Commit {
         let LaneProducer::Here(mut producers) = std::mem::replace(producer, LaneProducer::Away) else {
             return Ok(None);
         };
-        let under_way = settings.under_way.begin();
+        let in_flight = settings.in_flight.begin();
         let began = Instant::now();
         let broker = || RunError::broker("committing");
         producers.transaction.producer.begin().map_err(broker())?;
@@ -129,7 +129,7 @@ impl Commit {
             let written = producers.commit().await;
             (producers, written)
         });
-        Ok(Some(Self { answer, answered: None, parts, began, as_of, _under_way: under_way }))
+        Ok(Some(Self { answer, answered: None, parts, began, as_of, _under_way: in_flight }))
     }
 
     /// Waits for the broker's answer. It can be dropped and called again.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::command::{LaneCommand, LaneEvent};
 use super::commit::Commit;
-use super::input_reader::Feeds;
+use super::input_reader::InputReader;
 use super::pending_closes::Closings;
 use super::pending_firings::Firings;
 use super::producer::{LaneProducer, Reopening};
@@ -22,16 +22,16 @@ use crate::error::RunError;
 use crate::query::{CommittedSlice, Published};
 use crate::restore::close;
 use crate::shard::{Expired, Shard, ShardId, ShardPlan};
-use crate::turn::{Fault, LaneNews, OutTopics};
+use crate::turn::{Fault, LaneSignals, OutTopics};
 
 /// A thread's share of a worker: shards that commit together.
 pub(crate) struct Lane {
     pub(super) settings: LaneSettings,
-    pub(super) feeds: Feeds,
+    pub(super) feeds: InputReader,
     pub(super) producer: LaneProducer,
     pub(super) out_topics: Rc<RefCell<OutTopics>>,
     pub(super) shards: BTreeMap<ShardId, LaneShard>,
-    pub(super) news: Rc<LaneNews>,
+    pub(super) news: Rc<LaneSignals>,
     /// Too much waits for a commit: the shards begin nothing new.
     pub(super) paused: bool,
     pub(super) committing: Option<Commit>,
@@ -81,7 +81,7 @@ impl Lane {
         let reader = settings.broker.reader(Isolation::ReadCommitted).map_err(failed())?;
         let producer = LaneProducer::open(&settings).await.map_err(failed())?;
         Ok(Self {
-            feeds: Feeds::new(reader, settings.limits.queue_bytes),
+            feeds: InputReader::new(reader, settings.limits.queue_bytes),
             settings,
             producer,
             out_topics: Rc::default(),

@@ -6,7 +6,7 @@ use crate::watch;
 /// A lane's commits that are under way. What the broker has committed is in the local stores a moment later: whoever saw
 /// it there, and then reads a view, waits for that moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UnderWay(Arc<Counts>);
+pub(crate) struct InFlight(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
@@ -20,12 +20,12 @@ impl Default for Counts {
     }
 }
 
-impl UnderWay {
+impl InFlight {
     /// A commit begins, before the broker is given anything. It is over when the answer is dropped: its rows are in the
     /// stores then, or never will be.
-    pub(crate) fn begin(&self) -> OneUnderWay {
+    pub(crate) fn begin(&self) -> InFlightGuard {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
-        OneUnderWay(self.0.clone())
+        InFlightGuard(self.0.clone())
     }
 
     /// Waits until all that have begun by now are over.
@@ -38,9 +38,9 @@ impl UnderWay {
 
 /// A commit under way; one at a time.
 #[derive(Debug)]
-pub(crate) struct OneUnderWay(Arc<Counts>);
+pub(crate) struct InFlightGuard(Arc<Counts>);
 
-impl Drop for OneUnderWay {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.over.send_modify(|over| *over += 1);
     }

@@ -5,10 +5,10 @@ use marlowe_broker::{BrokerError, Fetched, Offset, Reader, Source, TopicPartitio
 
 use crate::error::RunError;
 use crate::shard::Shard;
-use crate::turn::Input;
+use crate::turn::RecordQueue;
 
 /// What a lane reads: its shards' input partitions, each for the agents that read it.
-pub(crate) struct Feeds {
+pub(crate) struct InputReader {
     reader: Box<dyn Reader>,
     feeds: BTreeMap<Source, Feed>,
     /// Of these, those of which enough waits.
@@ -19,7 +19,7 @@ pub(crate) struct Feeds {
 
 /// A partition that is being read, and the agents that read it, which are of one shard.
 struct Feed {
-    inputs: Vec<Rc<Input>>,
+    inputs: Vec<Rc<RecordQueue>>,
     shard: Rc<Shard>,
 }
 
@@ -30,7 +30,7 @@ impl Feed {
     }
 }
 
-impl Feeds {
+impl InputReader {
     /// Reads with `reader`, each partition ahead by at most about `limit` bytes.
     pub(crate) fn new(reader: Box<dyn Reader>, limit: usize) -> Self {
         Self { reader, feeds: BTreeMap::new(), paused: BTreeSet::new(), limit }
@@ -38,7 +38,7 @@ impl Feeds {
 
     /// Begins to read a shard's inputs, each partition from where the agent goes on that is least far.
     pub(crate) fn open(&mut self, shard: &Rc<Shard>) -> Result<Vec<Source>, RunError> {
-        let mut partitions: BTreeMap<_, Vec<Rc<Input>>> = BTreeMap::new();
+        let mut partitions: BTreeMap<_, Vec<Rc<RecordQueue>>> = BTreeMap::new();
         for input in shard.agents.iter().map(|agent| &agent.input) {
             partitions.entry(input.source.clone()).or_default().push(input.clone());
         }

@@ -14,6 +14,6 @@ mod watchdog;
 
 pub(crate) use command::{Dropped, LaneCommand, LaneEvent};
 pub(crate) use event_loop::{Lane, thread_name};
-pub(crate) use in_flight::UnderWay;
+pub(crate) use in_flight::InFlight;
 pub(crate) use settings::{LaneLimits, LaneSettings};
 pub(crate) use watchdog::{Patience, TIMERS, Watchdog};

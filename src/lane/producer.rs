@@ -67,7 +67,7 @@ impl Producers {
 
 /// How long a producer that is to be opened, and finds another of its id opened at the same moment, waits before it tries again
 /// at first, and how many times it does: each time twice as long.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const BACKOFF: Duration = Duration::from_millis(100);
 const AGAIN: u32 = 6;
 
 impl LaneProducer {
@@ -86,7 +86,7 @@ impl LaneProducer {
                 match broker.transactional_producer(&id).await {
                     Ok(producer) => return Ok(Self::Here(Producers { transaction: Writer::new(producer), outputs })),
                     Err(BrokerError::Fenced { .. }) if tries < AGAIN => {
-                        tokio::time::sleep(AGAIN_AFTER * 2_u32.pow(tries)).await;
+                        tokio::time::sleep(BACKOFF * 2_u32.pow(tries)).await;
                         tries += 1;
                     }
                     Err(error) => return Err(error),

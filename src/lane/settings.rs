@@ -7,7 +7,7 @@ use marlowe_broker::{MetadataSource, SharedBroker};
 use tokio::sync::mpsc;
 
 use super::command::LaneEvent;
-use super::in_flight::UnderWay;
+use super::in_flight::InFlight;
 use super::watchdog::Watchdog;
 use crate::metrics::LaneMetrics;
 use crate::program::Program;
@@ -25,7 +25,7 @@ pub(crate) struct LaneSettings {
     pub(crate) metadata: Arc<dyn MetadataSource>,
     pub(crate) limits: LaneLimits,
     pub(crate) metrics: LaneMetrics,
-    pub(crate) under_way: UnderWay,
+    pub(crate) in_flight: InFlight,
     pub(crate) events: mpsc::UnboundedSender<LaneEvent>,
     /// Runs the shards' tasks beside the lane.
     pub(crate) spawner: Spawner,

@@ -128,7 +128,7 @@ impl Watchdog {
         };
         let busy = threads.iter().filter_map(|(name, beat)| Some((name, beat.busy()?)));
         let busy = busy.map(|(name, beat)| Found::of(Place::Thread(name.clone()), name.clone(), (beat, 0)));
-        let runs = self.timers.under_way().into_iter();
+        let runs = self.timers.in_flight().into_iter();
         let runs = runs.map(|(name, run)| Found::of(Place::Timer(name), TIMERS.into(), (run, 0)));
         let hands = shards.iter().flat_map(|(id, (thread, shard))| shard.hands(*id, thread));
         let found = busy.chain(runs).chain(hands).map(|found| {

@@ -16,7 +16,7 @@ use super::question::Answer;
 use super::wire::{Asked, READ_PATH, decode_answer, encode_question};
 use crate::cluster::{ClusterToken, Signer};
 use crate::error::RunError;
-use crate::host::{Host, Lost, Network, chain};
+use crate::host::{Host, Network, RequestError, chain};
 use crate::tls::Tls;
 
 /// The largest answer that is read: one of rows is smaller, unless a single row is so large.
@@ -46,7 +46,7 @@ impl Wire {
         }
     }
 
-    async fn carry(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+    async fn carry(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, RequestError> {
         match self {
             Self::Http(client) => client.send(request).await,
             Self::Carried(network) => network.carry(request).await,
@@ -78,10 +78,10 @@ struct RefusalPosition {
 
 impl Peers {
     /// Hands a request on to the worker at `url`. The answer's body comes as it is read.
-    pub(crate) async fn forward(&self, url: &str, request: Request<Bytes>) -> Result<Response<Body>, Lost> {
+    pub(crate) async fn forward(&self, url: &str, request: Request<Bytes>) -> Result<Response<Body>, RequestError> {
         let (wire, request) = (self.wire.clone(), self.signed(url, request));
         let mut answering = Answering(self.runtime.spawn(async move { wire.carry(request).await }));
-        (&mut answering.0).await.unwrap_or_else(|ended| Err(Lost::Unsent(unfinished(&ended))))
+        (&mut answering.0).await.unwrap_or_else(|ended| Err(RequestError::Unsent(unfinished(&ended))))
     }
 
     /// Returns what the workers share, where they share a secret.

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::error::RunError;
-use crate::host::{Lost, chain};
+use crate::host::{RequestError, chain};
 use crate::tls::Tls;
 
 /// How long it may take to connect to another worker.
@@ -59,7 +59,7 @@ impl HttpClient {
     }
 
     /// Sends a request. The answer's body comes as it is read.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, RequestError> {
         let answered = match self {
             Self::Plain(client) => client.request(request).await,
             #[cfg(feature = "tls")]
@@ -67,8 +67,8 @@ impl HttpClient {
         };
         match answered {
             Ok(response) => Ok(response.map(Body::new)),
-            Err(error) if error.is_connect() => Err(Lost::Unsent(chain(&error))),
-            Err(error) => Err(Lost::Unanswered(chain(&error))),
+            Err(error) if error.is_connect() => Err(RequestError::Unsent(chain(&error))),
+            Err(error) => Err(RequestError::Unanswered(chain(&error))),
         }
     }
 }

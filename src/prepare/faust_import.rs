@@ -85,17 +85,17 @@ pub(crate) async fn take_over(program: &Program, topology: &Topology, broker: &d
     Ok(())
 }
 
-fn takings(program: &Program, topology: &Topology) -> impl Iterator<Item = Taking> {
+fn takings(program: &Program, topology: &Topology) -> impl Iterator<Item = FaustImport> {
     program.tables.iter().filter_map(|table| {
         let faust_app = table.takes_over()?;
         let from = format!("{faust_app}-{}-changelog", table.name()).into();
         let partitions = topology.partitions.get(&table.identity().changelog).copied().unwrap_or(1);
-        Some(Taking { table: *table, faust_app, from, partitions })
+        Some(FaustImport { table: *table, faust_app, from, partitions })
     })
 }
 
 /// A table that is to be taken over.
-struct Taking {
+struct FaustImport {
     table: &'static dyn AnyTable,
     faust_app: Arc<str>,
     /// The Faust table's changelog.
@@ -123,7 +123,7 @@ struct Row {
 /// By key in the topic's form.
 type Rows = BTreeMap<Vec<u8>, Row>;
 
-impl Taking {
+impl FaustImport {
     fn refused(&self, reason: String) -> RunError {
         RunError::TakeOver { table: self.table.name().clone(), from: self.from.clone(), reason }
     }

@@ -12,5 +12,5 @@ pub(crate) use committed::{CommittedSlice, Reached};
 pub(crate) use global::GlobalStore;
 pub(crate) use open::{OpenSlices, Owner, Published};
 pub(crate) use routes::{PeerRefusal, Place, RouteError, Routes};
-pub(crate) use search::{Absence, Elsewhere, Found};
+pub(crate) use search::{Elsewhere, Found, Unavailable};
 pub(crate) use standby::{Freshness, StandbySlice};

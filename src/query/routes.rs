@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::committed::{CommittedSlice, Reached};
 use super::open::{OpenSlices, Published};
 use super::search;
-use super::search::{Absence, Elsewhere, FIRST_PAUSE, News, Search};
+use super::search::{Elsewhere, FIRST_PAUSE, News, Search, Unavailable};
 use crate::cluster::Directory;
 use crate::peer::{Answer, AsOf, Asked, Found, PeerError, Peers, Question, ROW_BYTES, WAIT_AT_MOST, Wanted};
 
@@ -40,7 +40,7 @@ pub(crate) struct Place {
 pub(crate) enum RouteError {
     /// Nobody had it open in time.
     #[error("no worker has it open: {0}")]
-    Closed(Absence),
+    Closed(Unavailable),
     /// It was open, but did not come so far in time.
     #[error("its committed state has not come so far yet")]
     Behind(SlicePosition),
@@ -124,7 +124,7 @@ impl Routes {
                     match slice.reach(place.wanted, place.deadline).await {
                         Reached::Yes => return answer(&slice, question),
                         Reached::Behind(position) => return Err(RouteError::Behind(position)),
-                        Reached::Closed => search.missed(Absence::Moving),
+                        Reached::Closed => search.missed(Unavailable::Moving),
                     }
                     continue;
                 }
@@ -136,13 +136,13 @@ impl Routes {
                 // It waits for others so long and no longer.
                 Err(PeerError::NotNow { position: Some(position), .. }) if Instant::now() + GRACE < place.deadline => {
                     behind = Some(position);
-                    Absence::Moving
+                    Unavailable::Moving
                 }
                 Err(PeerError::NotNow { position: Some(position), .. }) => return Err(RouteError::Behind(position)),
-                Err(PeerError::NotNow { position: None, .. }) => Absence::Restoring(worker.clone()),
-                Err(PeerError::Misdirected) => Absence::Moving,
+                Err(PeerError::NotNow { position: None, .. }) => Unavailable::Restoring(worker.clone()),
+                Err(PeerError::Misdirected) => Unavailable::Moving,
                 Err(error @ PeerError::Unreachable(_)) => {
-                    Absence::Unreachable { worker: worker.clone(), url: url.clone(), reason: error.to_string() }
+                    Unavailable::Unreachable { worker: worker.clone(), url: url.clone(), reason: error.to_string() }
                 }
             });
         }
@@ -230,7 +230,7 @@ impl Routes {
                 return Err(PeerRefusal::Misdirected(taken));
             }
             if timeout_at(deadline, news.come()).await.is_err() {
-                return Err(PeerRefusal::Route(RouteError::Closed(Absence::Moving)));
+                return Err(PeerRefusal::Route(RouteError::Closed(Unavailable::Moving)));
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) struct Search<'a> {
     /// How long to wait for news before the next step; none before the first.
     pause: Option<Duration>,
     /// Why the last step came to nothing.
-    absence: Absence,
+    absence: Unavailable,
 }
 
 /// Who has a partition.
@@ -46,7 +46,7 @@ pub(crate) struct Elsewhere {
 
 /// Why nobody has a partition open, as far as is known here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Absence {
+pub(crate) enum Unavailable {
     #[error("it is being restored or is moving to another worker")]
     Moving,
     #[error("it is being restored on worker `{0}`")]
@@ -74,7 +74,7 @@ impl<'a> Search<'a> {
         deadline: Instant,
     ) -> Self {
         let group = slices.group(table).unwrap_or_else(|| table.into());
-        let (news, absence) = (News::of(slices, directory), Absence::Moving);
+        let (news, absence) = (News::of(slices, directory), Unavailable::Moving);
         Self { slices, directory, group, table, partition, deadline, news, pause: None, absence }
     }
 
@@ -82,7 +82,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// When the time is up: why nobody had it.
-    pub(crate) async fn next(&mut self) -> Result<Found, Absence> {
+    pub(crate) async fn next(&mut self) -> Result<Found, Unavailable> {
         loop {
             if let Some(pause) = self.pause {
                 // When the time is up, that is no news.
@@ -97,9 +97,9 @@ impl<'a> Search<'a> {
                 return Ok(Found::Here(slice));
             }
             self.absence = match self.directory.owner(&self.group, self.partition) {
-                None => self.directory.unsigned().map_or(Absence::Moving, Absence::Unsigned),
-                Some(Claim { worker, place: ClaimPlace::Here, .. }) => Absence::Restoring(worker),
-                Some(Claim { worker, url: None, .. }) => Absence::NoWeb(worker),
+                None => self.directory.unsigned().map_or(Unavailable::Moving, Unavailable::Unsigned),
+                Some(Claim { worker, place: ClaimPlace::Here, .. }) => Unavailable::Restoring(worker),
+                Some(Claim { worker, url: None, .. }) => Unavailable::NoWeb(worker),
                 Some(Claim { worker, url: Some(url), generation, .. }) => {
                     return Ok(Found::Elsewhere(Elsewhere { worker, url, generation }));
                 }
@@ -108,7 +108,7 @@ impl<'a> Search<'a> {
     }
 
     /// Says why whoever was found did not have it after all.
-    pub(crate) fn missed(&mut self, absence: Absence) {
+    pub(crate) fn missed(&mut self, absence: Unavailable) {
         self.absence = absence;
     }
 

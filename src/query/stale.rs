@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::open::Published;
 use super::routes::{Place, RouteError, Routes, answer};
-use super::search::{Absence, Elsewhere, FIRST_PAUSE, News};
+use super::search::{Elsewhere, FIRST_PAUSE, News, Unavailable};
 use crate::cluster::ClaimPlace;
 use crate::peer::{Answer, Asked, PeerError, Question};
 
@@ -15,7 +15,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// What a try came to that brought no answer.
 enum Try {
     /// Nobody had it.
-    Absent(Absence),
+    Absent(Unavailable),
     /// The owner had it, but not as far as wanted.
     Behind(marlowe_state::SlicePosition),
 }
@@ -88,22 +88,22 @@ impl Routes {
 
     async fn owner_elsewhere(&self, group: &str, place: &Place, question: &Question) -> Result<Answer, Try> {
         let owner = match self.directory.owner(group, place.partition) {
-            None => return Err(Try::Absent(Absence::Moving)),
+            None => return Err(Try::Absent(Unavailable::Moving)),
             Some(claim) if claim.place == ClaimPlace::Here => {
-                return Err(Try::Absent(Absence::Restoring(claim.worker)));
+                return Err(Try::Absent(Unavailable::Restoring(claim.worker)));
             }
             Some(claim) => match claim.url {
-                None => return Err(Try::Absent(Absence::NoWeb(claim.worker))),
+                None => return Err(Try::Absent(Unavailable::NoWeb(claim.worker))),
                 Some(url) => Elsewhere { worker: claim.worker, url, generation: claim.generation },
             },
         };
         let Elsewhere { worker, url, generation } = owner;
         self.try_once(&url, place, question, generation, None).await.map_err(|error| match error {
             PeerError::NotNow { position: Some(position), .. } => Try::Behind(position),
-            PeerError::NotNow { position: None, .. } => Try::Absent(Absence::Restoring(worker)),
-            PeerError::Misdirected => Try::Absent(Absence::Moving),
+            PeerError::NotNow { position: None, .. } => Try::Absent(Unavailable::Restoring(worker)),
+            PeerError::Misdirected => Try::Absent(Unavailable::Moving),
             PeerError::Unreachable(_) | PeerError::Refused(_) => {
-                Try::Absent(Absence::Unreachable { worker, url, reason: error.to_string() })
+                Try::Absent(Unavailable::Unreachable { worker, url, reason: error.to_string() })
             }
         })
     }
@@ -144,6 +144,6 @@ impl Routes {
             return answer(&slice, question);
         }
         let found = self.standby_here(place, question, bound)?;
-        found.ok_or(RouteError::Closed(Absence::Moving))
+        found.ok_or(RouteError::Closed(Unavailable::Moving))
     }
 }

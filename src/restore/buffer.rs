@@ -16,7 +16,7 @@ const CHUNK_RECORDS: usize = 4_000_000;
 const CHUNK_BYTES: usize = 64 << 20;
 
 /// Changelog records on their way into a store.
-pub(crate) struct Tail {
+pub(crate) struct RestoreBuffer {
     store: Arc<dyn Store>,
     logs: BTreeMap<Source, Log>,
     chunk: Vec<(TableIndex, Rows)>,
@@ -48,7 +48,7 @@ struct Log {
 
 /// Which changelog to read, to where.
 #[derive(Clone, Copy)]
-pub(crate) struct LogPlan {
+pub(crate) struct ChangelogRange {
     pub(crate) table: &'static dyn AnyTable,
     pub(crate) index: TableIndex,
     pub(crate) slot: PositionSlot,
@@ -105,7 +105,7 @@ impl UndecodableKeys {
     }
 }
 
-impl Tail {
+impl RestoreBuffer {
     /// Nothing yet.
     pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (logs, chunk, key) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -113,8 +113,8 @@ impl Tail {
     }
 
     /// Takes in the records of a log, which come from `source`.
-    pub(crate) fn add(&mut self, source: Source, log: LogPlan) {
-        let LogPlan { table, index, slot, partition, from, end, looked_at, as_of, retention } = log;
+    pub(crate) fn add(&mut self, source: Source, log: ChangelogRange) {
+        let ChangelogRange { table, index, slot, partition, from, end, looked_at, as_of, retention } = log;
         let log = Log {
             table,
             index,

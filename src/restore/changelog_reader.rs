@@ -3,23 +3,23 @@ use std::sync::Arc;
 use marlowe_broker::{Clock, Reader, Source, TopicPartition};
 use marlowe_state::Store;
 
-use super::buffer::{LogPlan, Tail};
+use super::buffer::{ChangelogRange, RestoreBuffer};
 use crate::error::RunError;
 
 /// Reads changelogs into a store.
-pub(crate) struct Replay {
-    pub(crate) tail: Tail,
+pub(crate) struct ChangelogReader {
+    pub(crate) tail: RestoreBuffer,
     reader: Box<dyn Reader>,
 }
 
-impl Replay {
+impl ChangelogReader {
     /// Reads nothing yet.
     pub(crate) fn new(store: Arc<dyn Store>, reader: Box<dyn Reader>, clock: Arc<dyn Clock>) -> Self {
-        Self { tail: Tail::new(store, clock), reader }
+        Self { tail: RestoreBuffer::new(store, clock), reader }
     }
 
     /// Takes in a log; returns where its records come from.
-    pub(crate) fn add(&mut self, log: LogPlan) -> Result<Source, RunError> {
+    pub(crate) fn add(&mut self, log: ChangelogRange) -> Result<Source, RunError> {
         let partition = TopicPartition { topic: log.table.identity().changelog.clone(), partition: log.partition };
         let failed = RunError::broker(format!("restoring from {partition} at {}", log.from));
         let source = self.reader.assign(&partition, log.from).map_err(failed)?;

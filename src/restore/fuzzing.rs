@@ -9,7 +9,7 @@ use marlowe_state::{
     KeyRange, MAX_KEY_BYTES, MemoryStore, PositionSlot, SlicePosition, Store, StoreLayout, TableIndex,
 };
 
-use super::buffer::{LogPlan, Tail, read_number};
+use super::buffer::{ChangelogRange, RestoreBuffer, read_number};
 use crate::codec::Json;
 use crate::config::TombstoneRetention;
 use crate::prepare::Owned;
@@ -130,8 +130,8 @@ fn restored(bytes: &[u8]) -> Option<()> {
     let records = Records(Unstructured::new(bytes).arbitrary().ok()?);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreLayout { tables: vec!["rows".into()], slots: 1 }));
     let (index, slot, source) = (TableIndex(0), PositionSlot(0), Source(0));
-    let mut tail = Tail::new(store.clone(), Arc::new(SystemClock));
-    let log = LogPlan {
+    let mut tail = RestoreBuffer::new(store.clone(), Arc::new(SystemClock));
+    let log = ChangelogRange {
         table,
         index,
         slot,

@@ -8,15 +8,15 @@ use marlowe_state::{MemoryStore, PositionSlot, SlicePosition, Store, StoreError,
 
 use tokio::sync::Semaphore;
 
-use super::buffer::LogPlan;
+use super::buffer::ChangelogRange;
 use super::cancellation::Cancellation;
-use super::changelog_reader::Replay;
+use super::changelog_reader::ChangelogReader;
 use super::folder_owner::FolderOwner;
 use super::inputs::InputLookup;
 use super::lookups::{End, Lookups};
 use crate::error::RunError;
 use crate::host::Host;
-use crate::metrics::{Had, Metrics};
+use crate::metrics::{Metrics, PriorState};
 use crate::program::Program;
 use crate::query::Owner;
 use crate::shard::{ShardId, ShardInputs, ShardPlan};
@@ -71,7 +71,7 @@ pub(crate) struct RestoreProgress {
 }
 
 /// What a restore begins with.
-pub(crate) enum Basis {
+pub(crate) enum StartingPoint {
     /// What is in the worker's folder, if anything.
     Kept,
     /// A store that was open here.
@@ -83,7 +83,7 @@ pub(crate) enum Basis {
 /// How a restore ended.
 pub(crate) enum Restored {
     /// It is ready to be opened in a lane.
-    Ready(Box<ShardPlan>, Had),
+    Ready(Box<ShardPlan>, PriorState),
     /// It was cancelled. The store has what was read.
     Cancelled(Option<Arc<dyn Store>>),
 }
@@ -100,13 +100,13 @@ const REBUILDS: u32 = 5;
 
 /// Who restores at a time. Those who have much to read wait for each other only: who has little is at work soon, and who has
 /// nothing at once.
-pub(crate) struct RestoreTurns {
+pub(crate) struct RestorePermits {
     looking: Semaphore,
     short: Semaphore,
     long: Semaphore,
 }
 
-impl RestoreTurns {
+impl RestorePermits {
     /// So many records are read within the blink of an eye.
     const MUCH: u64 = 10_000;
 
@@ -139,7 +139,7 @@ pub(crate) struct Restorer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
-    pub(crate) turns: RestoreTurns,
+    pub(crate) turns: RestorePermits,
 }
 
 impl Restorer {
@@ -149,21 +149,21 @@ impl Restorer {
         id: ShardId,
         owner: Owner,
         cancellation: &Cancellation,
-        basis: Basis,
+        basis: StartingPoint,
     ) -> Result<Restored, RunError> {
         // None is ever closed.
         let looking = self.turns.looking.acquire().await;
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(match basis {
-                Basis::Kept => None,
-                Basis::Open(store) | Basis::Standby(store) => Some(store),
+                StartingPoint::Kept => None,
+                StartingPoint::Open(store) | StartingPoint::Standby(store) => Some(store),
             }));
         }
         let group = &self.topology.groups[id.group];
         let (store, had) = match basis {
-            Basis::Standby(store) => (store, Some(Had::Standby)),
-            Basis::Open(store) => (store, None),
-            Basis::Kept => {
+            StartingPoint::Standby(store) => (store, Some(PriorState::Standby)),
+            StartingPoint::Open(store) => (store, None),
+            StartingPoint::Kept => {
                 let (name, layout) = self.store_of(id);
                 (self.stores.open_in_time(&name, layout).await?, None)
             }
@@ -171,11 +171,11 @@ impl Restorer {
         let had = had.unwrap_or_else(|| {
             let slots = (0..group.tables.len() as u32).map(PositionSlot);
             let is_new = slots.map(|slot| store.position(slot).changelog).all(|at| at == Offset::ZERO);
-            if is_new { Had::Nothing } else { Had::Store }
+            if is_new { PriorState::Nothing } else { PriorState::Store }
         });
         let (mut inputs, mut logs) = self.look(id, &*store).await?;
         // Most shards of an app that begins, or comes back to its folder, have nothing to read: they need no reader.
-        let is_there = |log: &LogPlan| log.from == log.end && store.position(log.slot).changelog == log.end;
+        let is_there = |log: &ChangelogRange| log.from == log.end && store.position(log.slot).changelog == log.end;
         let is_ready = logs.iter().all(is_there);
         // Then the logs have nothing that the store lacks.
         let ready_as_of = is_ready.then(|| logs.iter().map(|log| log.looked_at).min()).flatten();
@@ -236,12 +236,12 @@ impl Restorer {
     async fn catch_up(
         &self,
         store: &Arc<dyn Store>,
-        had: Had,
-        logs: Vec<LogPlan>,
+        had: PriorState,
+        logs: Vec<ChangelogRange>,
         cancellation: &Cancellation,
     ) -> Result<Caught, RunError> {
         let reader = self.broker.reader(Isolation::ReadCommitted).map_err(RunError::broker("restoring"))?;
-        let mut replay = Replay::new(store.clone(), reader, self.clock.clone());
+        let mut replay = ChangelogReader::new(store.clone(), reader, self.clock.clone());
         for log in logs {
             replay.add(log)?;
         }
@@ -250,7 +250,12 @@ impl Restorer {
     }
 
     /// Reads the logs to their ends. What was read is kept also when it was cancelled: the next time goes on there.
-    async fn read(&self, replay: &mut Replay, had: Had, cancellation: &Cancellation) -> Result<(), RunError> {
+    async fn read(
+        &self,
+        replay: &mut ChangelogReader,
+        had: PriorState,
+        cancellation: &Cancellation,
+    ) -> Result<(), RunError> {
         let mut remaining = replay.tail.remaining();
         self.progress.remaining.fetch_add(remaining, Ordering::Relaxed);
         while !replay.tail.is_done() && !cancellation.is_cancelled() {
@@ -258,7 +263,7 @@ impl Restorer {
             let left = replay.tail.remaining();
             self.progress.remaining.fetch_sub(remaining - left, Ordering::Relaxed);
             self.progress.restored.fetch_add(remaining - left, Ordering::Relaxed);
-            if had == Had::Standby {
+            if had == PriorState::Standby {
                 self.progress.promoted.fetch_add(remaining - left, Ordering::Relaxed);
             }
             remaining = left;
@@ -285,14 +290,14 @@ impl Restorer {
     }
 
     /// Where the inputs are, and then what there is to read: what is committed of the inputs is in the logs by then.
-    async fn look(&self, id: ShardId, store: &dyn Store) -> Result<(ShardInputs, Vec<LogPlan>), RunError> {
+    async fn look(&self, id: ShardId, store: &dyn Store) -> Result<(ShardInputs, Vec<ChangelogRange>), RunError> {
         let inputs = self.inputs.of(id).await?;
         Ok((inputs, self.logs(id, store).await?))
     }
 
     /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,
     /// holds the state of another log: it is emptied. So is one that is so old that tombstones which it lacks may be gone.
-    pub(crate) async fn logs(&self, id: ShardId, store: &dyn Store) -> Result<Vec<LogPlan>, RunError> {
+    pub(crate) async fn logs(&self, id: ShardId, store: &dyn Store) -> Result<Vec<ChangelogRange>, RunError> {
         let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let mut logs = Vec::new();
         let mut stale = false;
@@ -322,7 +327,10 @@ impl Restorer {
             // An empty store has no row that was removed before now.
             let as_of = if empty { looked_at } else { as_of };
             let (index, from) = (TableIndex(index as u16), at.max(earliest));
-            logs.push((LogPlan { table, index, slot, partition, from, end, looked_at, as_of, retention }, earliest));
+            logs.push((
+                ChangelogRange { table, index, slot, partition, from, end, looked_at, as_of, retention },
+                earliest,
+            ));
         }
         if stale {
             store.clear().map_err(RunError::store("emptying a store that is out of date"))?;

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::turn::{Counters, Input};
+use crate::turn::{Counters, RecordQueue};
 
 /// An agent as its lane sees it.
 pub(crate) struct ShardAgent {
     pub(crate) name: Arc<str>,
-    pub(crate) input: Rc<Input>,
+    pub(crate) input: Rc<RecordQueue>,
     pub(crate) counters: Rc<Counters>,
 }

@@ -19,7 +19,7 @@ use crate::program::Program;
 use crate::query::Owner;
 use crate::scope::{ShardScope, WorkerScope};
 use crate::topology::Topology;
-use crate::turn::{Caution, Doer, Input, LaneNews, OutTopics, ShardLink, Strand};
+use crate::turn::{Caution, Doer, LaneSignals, OutTopics, RecordQueue, ShardLink, Strand};
 use crate::watch;
 
 /// A shard that is ready to be opened in a lane: its store is restored, and its inputs' positions are known.
@@ -41,7 +41,7 @@ impl ShardPlan {
         topology: &Topology,
         worker: Arc<WorkerScope>,
         out_topics: Rc<RefCell<OutTopics>>,
-        lane: Rc<LaneNews>,
+        lane: Rc<LaneSignals>,
     ) -> (Rc<Shard>, ShardTask) {
         let group = &topology.groups[self.id.group];
         let in_group = |name: &Arc<str>, of: &[Arc<str>]| of.contains(name);
@@ -82,7 +82,7 @@ impl ShardPlan {
         for agent in agents {
             let node = agent.node();
             let source = TopicPartition { topic: node.reads.clone(), partition: self.id.partition };
-            let input = Rc::new(Input::new(source, self.inputs.at(&node.reads, &node.name)));
+            let input = Rc::new(RecordQueue::new(source, self.inputs.at(&node.reads, &node.name)));
             let strand = next_strand(&mut strand_tasks);
             let task = &mut strand_tasks[strand];
             let (who, strand, number) = (task.agents(), task.strand().clone(), Doer(shard_agents.len()));

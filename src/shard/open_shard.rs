@@ -14,7 +14,7 @@ use super::committed_places::CommittedPlaces;
 use super::id::ShardId;
 use super::in_hand::ShardInHand;
 use crate::query::Owner;
-use crate::turn::{Input, OutTopic, Participant, ShardLink};
+use crate::turn::{OutTopic, Participant, RecordQueue, ShardLink};
 use crate::watch;
 
 /// How long ago a store of an idle shard was known to be current, at most; and of one that is closed.
@@ -51,7 +51,7 @@ pub(crate) struct ShardTable {
     pub(crate) slot: PositionSlot,
     pub(crate) changelog: OutTopic,
     /// The input of its inbox's agent, whose position is part of the table's.
-    pub(crate) inbox: Option<Rc<Input>>,
+    pub(crate) inbox: Option<Rc<RecordQueue>>,
 }
 
 impl ShardTable {

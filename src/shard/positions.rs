@@ -75,11 +75,11 @@ pub(super) mod tests {
     use marlowe_broker::Partition;
 
     use super::*;
-    use crate::turn::Input;
+    use crate::turn::RecordQueue;
 
     pub(in crate::shard) fn agent(name: &str, topic: &str, offset: u64) -> ShardAgent {
         let source = TopicPartition::new(topic, Partition::new(0));
-        let input = Rc::new(Input::new(source, Offset::new(offset)));
+        let input = Rc::new(RecordQueue::new(source, Offset::new(offset)));
         ShardAgent { name: name.into(), input, counters: Rc::default() }
     }
 

@@ -17,7 +17,7 @@ use super::open_shard::TimerCounters;
 use crate::HandlerError;
 use crate::panics::panic_text;
 use crate::timer::{OpenTimer, next_tick};
-use crate::turn::{Doer, Holder, Input, ShardLink, Strand};
+use crate::turn::{Doer, Holder, RecordQueue, ShardLink, Strand};
 
 /// How many events an agent may handle before it gives the turn back.
 const EVENTS_PER_TURN: u32 = 256;
@@ -53,7 +53,7 @@ enum AgentsFirst {
 
 pub(crate) struct TaskAgent {
     pub(crate) name: Arc<str>,
-    pub(crate) input: Rc<Input>,
+    pub(crate) input: Rc<RecordQueue>,
     /// Whether it would take the turn if it had something to do.
     pub(crate) asks: Rc<Cell<bool>>,
     /// How many events it has in hand without the turn.

@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 use super::chance::Chance;
 use super::disk::{Disk, DiskStore, DiskUse};
 use super::trace::Trace;
-use crate::host::{Host, Join, Lost, Serve};
+use crate::host::{Host, Join, RequestError, Serve};
 use crate::{host, watch};
 
 /// How the network is at a time.
@@ -173,28 +173,28 @@ impl Network {
     }
 
     /// Carries a request to whoever serves at its host.
-    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Lost> {
+    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, RequestError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         self.way().await;
         let Some(serve) = self.sites.lock().get(&host).cloned() else {
-            return Err(Lost::Unsent(format!("nobody serves at {host}")));
+            return Err(RequestError::Unsent(format!("nobody serves at {host}")));
         };
         match self.fate() {
             Fate::Lost => {
                 tokio::time::sleep(GIVE_UP_AFTER).await;
-                return Err(Lost::Unsent("the network lost it".into()));
+                return Err(RequestError::Unsent("the network lost it".into()));
             }
             Fate::Unanswered => {
                 drop(serve(request.map(Body::new)).await);
                 tokio::time::sleep(GIVE_UP_AFTER).await;
-                return Err(Lost::Unanswered("the network lost the answer".into()));
+                return Err(RequestError::Unanswered("the network lost the answer".into()));
             }
             Fate::Arrives => {}
         }
         // The whole answer is made where it is served, as far as the network is concerned.
         let answered = serve(request.map(Body::new));
         drop(serve);
-        let response = answered.await.map_err(|reason| Lost::Unanswered(format!("{host} {reason}")))?;
+        let response = answered.await.map_err(|reason| RequestError::Unanswered(format!("{host} {reason}")))?;
         self.way().await;
         Ok(response)
     }
@@ -312,7 +312,7 @@ impl host::Network for Process {
         self.serve_no_more();
     }
 
-    fn carry(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Result<Response<Body>, Lost>> {
+    fn carry(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Result<Response<Body>, RequestError>> {
         Box::pin(self.network.request(request))
     }
 }

@@ -4,7 +4,7 @@ use axum::http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 
 use super::simulation::Simulation;
-use crate::host::Lost;
+use crate::host::RequestError;
 
 /// Why a simulated request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,11 +17,11 @@ pub enum NoAnswer {
     Unanswered(String),
 }
 
-impl From<Lost> for NoAnswer {
-    fn from(lost: Lost) -> Self {
+impl From<RequestError> for NoAnswer {
+    fn from(lost: RequestError) -> Self {
         match lost {
-            Lost::Unsent(reason) => Self::Unsent(reason),
-            Lost::Unanswered(reason) => Self::Unanswered(reason),
+            RequestError::Unsent(reason) => Self::Unsent(reason),
+            RequestError::Unanswered(reason) => Self::Unanswered(reason),
         }
     }
 }

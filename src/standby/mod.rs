@@ -5,4 +5,4 @@ mod replica;
 mod task;
 
 pub(crate) use handle::{Followed, Standbys};
-pub(crate) use task::StandbyKeeper;
+pub(crate) use task::StandbyTask;

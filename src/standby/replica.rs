@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::error::RunError;
 use crate::query::{CommittedSlice, Freshness};
-use crate::restore::{LogPlan, Tail};
+use crate::restore::{ChangelogRange, RestoreBuffer};
 use crate::watch;
 
 /// A shard that is followed into a store.
 pub(crate) struct Follower {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) tail: Tail,
+    pub(crate) tail: RestoreBuffer,
     pub(crate) logs: BTreeMap<Source, TopicPartition>,
     tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
     pub(crate) freshness: Freshness,
@@ -27,7 +27,7 @@ pub(crate) struct Follower {
 impl Follower {
     pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            tail: Tail::new(store.clone(), clock),
+            tail: RestoreBuffer::new(store.clone(), clock),
             store,
             logs: BTreeMap::new(),
             tables: Vec::new(),
@@ -39,7 +39,7 @@ impl Follower {
     }
 
     /// Follows a log that comes from `source`.
-    pub(crate) fn add(&mut self, source: Source, partition: TopicPartition, log: LogPlan) {
+    pub(crate) fn add(&mut self, source: Source, partition: TopicPartition, log: ChangelogRange) {
         self.logs.insert(source, partition);
         self.tables.push((log.table.name().clone(), log.index, log.slot));
         self.tail.add(source, log);

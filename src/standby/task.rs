@@ -31,7 +31,7 @@ const KEEP: Duration = Duration::from_secs(30);
 const UNWRITTEN_BYTES: usize = 64 << 20;
 
 /// Follows the shards that a worker stands by for, on a thread of its own, with one reader for all.
-pub(crate) struct StandbyKeeper {
+pub(crate) struct StandbyTask {
     pub(crate) worker: Arc<str>,
     /// How many workers stand by for a shard.
     pub(crate) replicas: usize,
@@ -43,7 +43,7 @@ pub(crate) struct StandbyKeeper {
 
 /// The keeper at work.
 struct Keeping {
-    keeper: StandbyKeeper,
+    keeper: StandbyTask,
     reader: Box<dyn Reader>,
     /// Those that this worker owns, or is about to.
     own: BTreeSet<ShardId>,
@@ -54,7 +54,7 @@ struct Keeping {
     look_at: Instant,
 }
 
-impl StandbyKeeper {
+impl StandbyTask {
     /// Works for ever.
     pub(crate) async fn run(mut self) {
         let mut reader = self.restorer.broker.reader(Isolation::ReadCommitted);
@@ -76,7 +76,7 @@ impl StandbyKeeper {
 }
 
 impl Keeping {
-    fn new(keeper: StandbyKeeper, reader: Box<dyn Reader>) -> Self {
+    fn new(keeper: StandbyTask, reader: Box<dyn Reader>) -> Self {
         let (own, kept, look_at) = (BTreeSet::new(), BTreeMap::new(), Instant::now());
         Self { keeper, reader, own, kept, followers: BTreeMap::new(), sources: BTreeMap::new(), look_at }
     }

@@ -12,7 +12,7 @@ pub(crate) struct TimerRuns(Mutex<State>);
 #[derive(Default)]
 struct State {
     begun: u64,
-    under_way: BTreeMap<Arc<str>, u64>,
+    in_flight: BTreeMap<Arc<str>, u64>,
 }
 
 /// A run that is under way as long as this is there.
@@ -27,18 +27,18 @@ impl TimerRuns {
         let mut state = self.0.lock();
         state.begun += 1;
         let run = state.begun;
-        state.under_way.insert(name.clone(), run);
+        state.in_flight.insert(name.clone(), run);
         TimerRun { runs: self, name }
     }
 
     /// The timers with a run under way, and which run it is.
-    pub(crate) fn under_way(&self) -> Vec<(Arc<str>, u64)> {
-        self.0.lock().under_way.iter().map(|(name, run)| (name.clone(), *run)).collect()
+    pub(crate) fn in_flight(&self) -> Vec<(Arc<str>, u64)> {
+        self.0.lock().in_flight.iter().map(|(name, run)| (name.clone(), *run)).collect()
     }
 }
 
 impl Drop for TimerRun<'_> {
     fn drop(&mut self) {
-        self.runs.0.lock().under_way.remove(self.name);
+        self.runs.0.lock().in_flight.remove(self.name);
     }
 }

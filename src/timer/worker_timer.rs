@@ -174,9 +174,9 @@ where
     }
 
     async fn fire(&self, context: &WorkerTimerContext, opened: &W::Opened) {
-        let under_way = context.runs.begin(&self.name);
+        let in_flight = context.runs.begin(&self.name);
         let ended = self.handle(opened.clone()).await;
-        drop(under_way);
+        drop(in_flight);
         if let Err(error) = ended {
             tracing::error!(timer = %self.name, "timer failed: {error}");
         }

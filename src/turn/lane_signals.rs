@@ -4,7 +4,7 @@ use tokio::sync::Notify;
 
 /// What a lane's shards tell it, so that it need not look at each of them.
 #[derive(Default)]
-pub(crate) struct LaneNews {
+pub(crate) struct LaneSignals {
     wake: Notify,
     /// How many bytes of all its shards wait for a commit, about.
     uncommitted: Cell<usize>,
@@ -12,7 +12,7 @@ pub(crate) struct LaneNews {
     failed: Cell<bool>,
 }
 
-impl LaneNews {
+impl LaneSignals {
     /// Has the lane look after its shards.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();

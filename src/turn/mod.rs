@@ -15,10 +15,10 @@ pub(crate) use caution::{Caution, Condemned, Doer, Fault, Told};
 pub(crate) use counters::{Counters, count};
 pub(crate) use flush::{Destinations, Flush, OutTopics, Outlet};
 pub(crate) use front::{EventInHand, Front};
-pub(crate) use lane_signals::LaneNews;
+pub(crate) use lane_signals::LaneSignals;
 pub(crate) use outbox::{OutTopic, Outbox};
 pub(crate) use participant::Participant;
-pub(crate) use record_queue::{Cursor, Input};
+pub(crate) use record_queue::{Cursor, RecordQueue};
 pub(crate) use shard_link::ShardLink;
 pub(crate) use strand::{Holder, Strand, TurnShown};
 

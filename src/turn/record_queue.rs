@@ -8,7 +8,7 @@ use marlowe_broker::{Offset, RecordBatch, RecordRef, Timestamp, TopicPartition};
 /// One agent's place in one partition: what was fetched for it and not finished, and how far it is.
 ///
 /// Agents that read the same topic share the batches, and each goes at its own pace.
-pub(crate) struct Input {
+pub(crate) struct RecordQueue {
     pub(crate) source: TopicPartition,
     batches: RefCell<VecDeque<Arc<dyn RecordBatch>>>,
     /// How many records of the first batch are finished. Below its length, or there is no batch.
@@ -38,7 +38,7 @@ impl Cursor {
     }
 }
 
-impl Input {
+impl RecordQueue {
     /// An input that goes on at `position`.
     pub(crate) fn new(source: TopicPartition, position: Offset) -> Self {
         Self {

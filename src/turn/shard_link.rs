@@ -8,7 +8,7 @@ use marlowe_state::Hand;
 
 use super::Turn;
 use super::caution::{Caution, Condemned, Doer, Fault, InCommit};
-use super::lane_signals::LaneNews;
+use super::lane_signals::LaneSignals;
 use super::outbox::Outbox;
 use super::participant::Participant;
 use crate::HandlerError;
@@ -39,13 +39,13 @@ pub(crate) struct ShardLink {
     /// The shard's task panicked: what its events did may be applied in part.
     torn: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    lane: Rc<LaneNews>,
+    lane: Rc<LaneSignals>,
     /// How many bytes the lane knows to wait for a commit.
     told: Cell<usize>,
 }
 
 impl ShardLink {
-    pub(crate) fn new(turn: Rc<Turn>, lane: Rc<LaneNews>, caution: Caution) -> Self {
+    pub(crate) fn new(turn: Rc<Turn>, lane: Rc<LaneSignals>, caution: Caution) -> Self {
         Self {
             turn,
             outbox: RefCell::default(),

@@ -15,10 +15,10 @@ use super::hop::Hop;
 use super::problem::Problem;
 use crate::cluster::Signed;
 use crate::codec::Key;
-use crate::host::Lost;
+use crate::host::RequestError;
 use crate::limits::after;
 use crate::peer::WAIT_AT_MOST;
-use crate::query::{Absence, Elsewhere, Found, PeerRefusal, RouteError, Routes};
+use crate::query::{Elsewhere, Found, PeerRefusal, RouteError, Routes, Unavailable};
 use crate::scope::WorkerScope;
 use crate::table::{AsKey, Keyspace, Table};
 
@@ -177,18 +177,18 @@ impl<K: Key> OwnerOf<K> {
             let hop = Hop { generation: owner.generation, wait: search.left() };
             let answered = timeout_at(deadline, self.send(&owner, &parts, body.clone(), hop)).await;
             let absence = match answered {
-                Ok(Ok(response)) if hop::is_misdirected(&response) => Absence::Moving,
+                Ok(Ok(response)) if hop::is_misdirected(&response) => Unavailable::Moving,
                 Ok(Ok(response)) => return Err(hop::answer(response)),
-                Ok(Err(Lost::Unsent(reason))) => Absence::Unreachable {
+                Ok(Err(RequestError::Unsent(reason))) => Unavailable::Unreachable {
                     worker: owner.worker.clone(),
                     url: owner.url.clone(),
                     reason: format!("it was not reached: {reason}"),
                 },
                 // It may have been obeyed. What only asks can be asked again.
-                Ok(Err(Lost::Unanswered(reason))) if parts.method.is_safe() => {
-                    Absence::Unreachable { worker: owner.worker.clone(), url: owner.url.clone(), reason }
+                Ok(Err(RequestError::Unanswered(reason))) if parts.method.is_safe() => {
+                    Unavailable::Unreachable { worker: owner.worker.clone(), url: owner.url.clone(), reason }
                 }
-                Ok(Err(Lost::Unanswered(reason))) => {
+                Ok(Err(RequestError::Unanswered(reason))) => {
                     let error = format!("worker `{}` at {} broke off: {reason}", owner.worker, owner.url);
                     return Err(Problem::new(StatusCode::BAD_GATEWAY, error).into_response());
                 }
@@ -213,10 +213,10 @@ impl<K: Key> OwnerOf<K> {
         parts: &axum::http::request::Parts,
         body: Bytes,
         hop: Hop,
-    ) -> Result<Response, Lost> {
+    ) -> Result<Response, RequestError> {
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let unsent = |error: axum::http::Error| Lost::Unsent(error.to_string());
+        let unsent = |error: axum::http::Error| RequestError::Unsent(error.to_string());
         let uri: Uri =
             format!("{}{path}", owner.url).parse().map_err(|error| unsent(axum::http::Error::from(error)))?;
         let mut request = axum::http::Request::new(body);

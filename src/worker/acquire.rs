@@ -8,7 +8,7 @@ use crate::cluster::{Claim, Directory};
 use crate::error::RunError;
 use crate::metrics::Metrics;
 use crate::query::Owner;
-use crate::restore::{Basis, Cancellation, Restored, Restorer, close};
+use crate::restore::{Cancellation, Restored, Restorer, StartingPoint, close};
 use crate::shard::ShardId;
 use crate::standby::Standbys;
 use crate::threads::Thread;
@@ -17,7 +17,7 @@ use crate::threads::Thread;
 const HANDED_ON_WITHIN: Duration = Duration::from_secs(1);
 
 /// Shards on their way into a worker and out of it: what it has of each already, and what becomes of that.
-pub(crate) struct Takings {
+pub(crate) struct ShardAcquisition {
     pub(crate) worker: Arc<str>,
     /// The co-partition groups' names.
     pub(crate) groups: Vec<Arc<str>>,
@@ -31,20 +31,20 @@ pub(crate) struct Takings {
 }
 
 /// Why a shard is restored.
-pub(crate) enum Occasion {
+pub(crate) enum RestoreReason {
     /// The group gave it to this worker.
     Assigned,
     /// Its work was dropped, and begins again from what is committed: from this store, if it is still here.
     Again(Option<Arc<dyn Store>>),
 }
 
-impl Takings {
+impl ShardAcquisition {
     /// Restores a shard from what the worker has of it.
     pub(crate) fn take(
         &self,
         id: ShardId,
         owner: Owner,
-        occasion: Occasion,
+        occasion: RestoreReason,
         cancellation: Cancellation,
     ) -> oneshot::Receiver<Result<Restored, RunError>> {
         let group = self.groups[id.group].clone();
@@ -54,11 +54,11 @@ impl Takings {
         let (directory, metrics, spawner) = (self.directory.clone(), self.metrics.clone(), thread.spawner());
         thread.run(move || async move {
             let (basis, is_new) = match (occasion, standbys) {
-                (Occasion::Again(store), _) => (store.map_or(Basis::Kept, Basis::Open), false),
-                (Occasion::Assigned, Some(standbys)) => {
-                    (standbys.release(id).await.map_or(Basis::Kept, Basis::Standby), true)
+                (RestoreReason::Again(store), _) => (store.map_or(StartingPoint::Kept, StartingPoint::Open), false),
+                (RestoreReason::Assigned, Some(standbys)) => {
+                    (standbys.release(id).await.map_or(StartingPoint::Kept, StartingPoint::Standby), true)
                 }
-                (Occasion::Assigned, None) => (Basis::Kept, true),
+                (RestoreReason::Assigned, None) => (StartingPoint::Kept, true),
             };
             let restored = restorer.restore(id, owner, &cancellation, basis).await;
             if let (true, Ok(Restored::Ready(_, had))) = (is_new, &restored) {

@@ -9,7 +9,7 @@ use marlowe_broker::{GroupEvent, Membership, MetadataSource, TopicPartition};
 use marlowe_state::Store;
 use tokio::sync::{mpsc, oneshot};
 
-use super::acquire::{Occasion, Takings};
+use super::acquire::{RestoreReason, ShardAcquisition};
 use super::status::{WorkerState, WorkerStatus};
 use crate::error::RunError;
 use crate::lane::{Dropped, LaneCommand, LaneEvent};
@@ -40,7 +40,7 @@ pub(crate) struct Control {
     pub(crate) metadata: Arc<dyn MetadataSource>,
     pub(crate) lanes: Vec<mpsc::UnboundedSender<LaneCommand>>,
     pub(crate) lane_events: mpsc::UnboundedReceiver<LaneEvent>,
-    pub(crate) takings: Takings,
+    pub(crate) takings: ShardAcquisition,
     pub(crate) leader: watch::Sender<bool>,
     pub(crate) status: watch::Sender<WorkerStatus>,
     pub(crate) owned: BTreeMap<ShardId, Owned>,
@@ -182,7 +182,7 @@ impl Control {
                     self.leader.send_replace(true);
                 }
                 let shards = self.shards(&partitions);
-                shards.into_iter().for_each(|shard| self.begin_restore(shard, generation, Occasion::Assigned));
+                shards.into_iter().for_each(|shard| self.begin_restore(shard, generation, RestoreReason::Assigned));
             }
             GroupEvent::Revoked(partitions) => {
                 if leads(&partitions) {
@@ -235,7 +235,7 @@ impl Control {
     }
 
     /// Has a shard restored, for the lane that has least.
-    fn begin_restore(&mut self, id: ShardId, generation: u64, occasion: Occasion) {
+    fn begin_restore(&mut self, id: ShardId, generation: u64, occasion: RestoreReason) {
         let load = |lane: usize| self.owned.values().filter(|owned| owned.lane == lane).count();
         let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
         self.openings += 1;
@@ -358,7 +358,7 @@ impl Control {
                     let owned = self.owned.get_mut(&id).filter(|owned| owned.opening == opening);
                     if let Some(owned) = owned {
                         let (generation, store) = (owned.generation, owned.store.take());
-                        self.begin_restore(id, generation, Occasion::Again(store));
+                        self.begin_restore(id, generation, RestoreReason::Again(store));
                         self.owned.entry(id).and_modify(|owned| owned.caution = caution);
                     }
                 }

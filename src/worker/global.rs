@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::config::TombstoneRetention;
 use crate::error::RunError;
 use crate::query::GlobalStore;
-use crate::restore::{LogPlan, Lookups, Replay, StateStore};
+use crate::restore::{ChangelogRange, ChangelogReader, Lookups, StateStore};
 use crate::table::AnyTable;
 use crate::watch;
 
@@ -37,7 +37,7 @@ pub(crate) struct GlobalFollower {
 
 /// What there is to read of the changelog.
 struct Reading {
-    replay: Replay,
+    replay: ChangelogReader,
     sources: Vec<Source>,
     retention: TombstoneRetention,
 }
@@ -156,12 +156,12 @@ impl GlobalFollower {
         }
         let reader = self.broker.reader(Isolation::ReadCommitted);
         let reader = reader.map_err(RunError::broker("following a global table"))?;
-        let mut replay = Replay::new(store.clone(), reader, self.clock.clone());
+        let mut replay = ChangelogReader::new(store.clone(), reader, self.clock.clone());
         let mut sources = Vec::new();
         for (partition, (earliest, end)) in self.partitions.iter().zip(earliest.into_iter().zip(latest)) {
             let SlicePosition { changelog: at, as_of, .. } = position(partition);
             let as_of = if at == Offset::ZERO { looked_at } else { as_of };
-            sources.push(replay.add(LogPlan {
+            sources.push(replay.add(ChangelogRange {
                 table: self.table,
                 index: GlobalStore::TABLE,
                 slot: PositionSlot(partition.get()),

@@ -6,9 +6,9 @@ use futures_util::stream::FuturesUnordered;
 use marlowe_broker::{GroupConfig, MetadataSource};
 use tokio::sync::{mpsc, oneshot};
 
-use super::acquire::Takings;
-use super::announce::{Announcer, Farewell};
+use super::acquire::ShardAcquisition;
 use super::control::{Control, ControlCommand};
+use super::directory_publisher::{Deregister, DirectoryPublisher};
 use super::global::GlobalFollower;
 use super::shared::Shared;
 use super::status::{WorkerState, WorkerStatus};
@@ -16,14 +16,14 @@ use super::timers::{TasksLeft, TimerThread, start_timers};
 use super::trimmer::Trimmer;
 use crate::error::RunError;
 use crate::host::Join;
-use crate::lane::{Lane, LaneLimits, LaneSettings, Patience, TIMERS, UnderWay, Watchdog, thread_name};
+use crate::lane::{InFlight, Lane, LaneLimits, LaneSettings, Patience, TIMERS, Watchdog, thread_name};
 use crate::metrics::Metrics;
 use crate::outbound::{Asker, ClientProducer};
 use crate::restore::{
-    InputLookup, Logs, RestoreProgress, RestoreTurns, Restorer, StateStore, TablesFolder, count_expired,
+    InputLookup, Logs, RestorePermits, RestoreProgress, Restorer, StateStore, TablesFolder, count_expired,
 };
 use crate::scope::WorkerScope;
-use crate::standby::{StandbyKeeper, Standbys};
+use crate::standby::{StandbyTask, Standbys};
 use crate::threads::{Failures, Spawner, Thread, Threads};
 use crate::topology::TableKind;
 use crate::watch;
@@ -68,13 +68,13 @@ pub(crate) struct Worker {
     pub(crate) metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
     pub(crate) session_timeout: Duration,
     /// Each lane's commits.
-    under_way: Vec<UnderWay>,
+    in_flight: Vec<InFlight>,
     /// Starts threads of its own.
     pub(crate) starts: Threads,
     /// Ask for one more run of a timer.
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
-    farewell: Farewell,
+    farewell: Deregister,
     /// What it stands by for, if it does.
     pub(crate) standbys: Option<Standbys>,
     threads: Vec<Thread>,
@@ -176,7 +176,7 @@ impl Worker {
             clock: shared.clock.clone(),
             progress: progress.clone(),
             metrics: metrics.clone(),
-            turns: RestoreTurns::new(RESTORES_AT_A_TIME),
+            turns: RestorePermits::new(RESTORES_AT_A_TIME),
         });
 
         let standbys = match settings.standby_replicas {
@@ -184,13 +184,13 @@ impl Worker {
             replicas => {
                 let (standbys, commands, report) = Standbys::new();
                 let (worker, restorer, routes) = (name.clone(), restorer.clone(), shared.routes.clone());
-                let keeper = StandbyKeeper { worker, replicas, restorer, routes, commands, report };
+                let keeper = StandbyTask { worker, replicas, restorer, routes, commands, report };
                 thread("standby")?.run(move || keeper.run());
                 Some(standbys)
             }
         };
         let groups: Vec<Arc<str>> = shared.topology.groups.iter().map(|group| group.name.clone()).collect();
-        let takings = Takings {
+        let takings = ShardAcquisition {
             worker: name.clone(),
             groups: groups.clone(),
             restorer,
@@ -200,7 +200,7 @@ impl Worker {
             metrics: metrics.clone(),
         };
 
-        let under_way: Vec<UnderWay> = (0..settings.lanes).map(|_| UnderWay::default()).collect();
+        let in_flight: Vec<InFlight> = (0..settings.lanes).map(|_| InFlight::default()).collect();
         let mut lane_threads = Vec::new();
         for number in 0..settings.lanes {
             lane_threads.push(thread(&thread_name(number))?);
@@ -214,7 +214,7 @@ impl Worker {
             instance: settings.instance,
             metrics: metrics.clone(),
             lane_threads,
-            under_way: under_way.clone(),
+            in_flight: in_flight.clone(),
             takings,
             leader,
             status: status_sender,
@@ -232,7 +232,7 @@ impl Worker {
 
         let on = TimerThread { thread: timer_thread, failures: failures.clone(), runs: watchdog.timers.clone() };
         let (tasks, timers) = start_timers(shared, &scope, on, leads, status.clone(), metadata.clone());
-        let announcer = Announcer {
+        let announcer = DirectoryPublisher {
             worker: name.clone(),
             groups,
             url: settings.url,
@@ -265,7 +265,7 @@ impl Worker {
             commands,
             metadata,
             session_timeout,
-            under_way,
+            in_flight,
             starts,
             timers,
             tasks,
@@ -287,7 +287,7 @@ impl Worker {
 
     /// Waits until all commits that have begun by now are in its stores, and so in its views.
     pub(crate) async fn settled(&self) {
-        for lane in &self.under_way {
+        for lane in &self.in_flight {
             lane.settled().await;
         }
     }
@@ -347,8 +347,8 @@ struct Head {
     instance: Option<Arc<str>>,
     metrics: Metrics,
     lane_threads: Vec<Thread>,
-    under_way: Vec<UnderWay>,
-    takings: Takings,
+    in_flight: Vec<InFlight>,
+    takings: ShardAcquisition,
     leader: watch::Sender<bool>,
     status: watch::Sender<WorkerStatus>,
     caught_up: Vec<watch::Receiver<bool>>,
@@ -391,7 +391,7 @@ impl Head {
                 metadata: membership.metadata(),
                 limits: self.limits,
                 metrics: self.metrics.lane(number),
-                under_way: self.under_way[number].clone(),
+                in_flight: self.in_flight[number].clone(),
                 events: lane_events_sender.clone(),
                 spawner: thread.spawner(),
                 watchdog: self.watchdog.clone(),

@@ -65,7 +65,7 @@ pub(super) fn start_timers(
     let (tasks, left) = watch::channel(once);
     let (scope, broker, stopping) = (scope.clone(), shared.broker.clone(), shared.stopping.clone());
     let leader_anchor = shared.topology.leader_anchor();
-    let TimerThread { thread, failures, runs: under_way } = on;
+    let TimerThread { thread, failures, runs: in_flight } = on;
     let spawner = thread.spawner();
     thread.run(move || async move {
         let Ok(metadata) = metadata.wait_for(Option::is_some).await.map(|metadata| metadata.clone()) else { return };
@@ -81,7 +81,7 @@ pub(super) fn start_timers(
                 metadata: metadata.clone(),
                 leader: leader.clone(),
                 fire,
-                runs: under_way.clone(),
+                runs: in_flight.clone(),
                 claims: claims.clone(),
             };
             let (failures, tasks) = (failures.clone(), tasks.clone());

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::KafkaConfig;
 use crate::background::in_background;
-use crate::error::Trial;
+use crate::error::Attempt;
 use crate::known_topics::KnownTopics;
 use crate::members::Members;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer};
@@ -102,7 +102,7 @@ impl Cluster {
             };
             let failure = match trouble {
                 Some((code, reason)) if code.is_refused() => {
-                    return Err(cluster.trial("connecting").failed(&Failure { reason, ..Failure::of(code) }));
+                    return Err(cluster.attempt("connecting").failed(&Failure { reason, ..Failure::of(code) }));
                 }
                 Some((_, reason)) => Failure { reason, ..failure },
                 None => failure,
@@ -127,8 +127,8 @@ impl Cluster {
         format!("kafka://{}", self.config.brokers)
     }
 
-    pub(crate) fn trial<'a>(&'a self, doing: &'static str) -> Trial<'a> {
-        Trial { location: &self.config.brokers, doing }
+    pub(crate) fn attempt<'a>(&'a self, doing: &'static str) -> Attempt<'a> {
+        Attempt { location: &self.config.brokers, doing }
     }
 
     /// How many brokers it had when it was last looked at.
@@ -168,7 +168,7 @@ impl Cluster {
                     // Some fail at once, as where a coordinator is being found.
                     std::thread::park_timeout(Duration::from_millis(50));
                 }
-                Err(failure) => return Err(self.trial(doing).failed(&failure)),
+                Err(failure) => return Err(self.attempt(doing).failed(&failure)),
             }
         }
     }

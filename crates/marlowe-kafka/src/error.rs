@@ -3,12 +3,12 @@ use marlowe_broker::{BrokerError, TopicPartition};
 use crate::native::{Code, Failure};
 
 /// What was tried where, so that a failure can be told.
-pub(crate) struct Trial<'a> {
+pub(crate) struct Attempt<'a> {
     pub(crate) location: &'a str,
     pub(crate) doing: &'static str,
 }
 
-impl Trial<'_> {
+impl Attempt<'_> {
     /// A failure, as Marlowe tells it.
     pub(crate) fn failed(&self, failure: &Failure) -> BrokerError {
         let Failure { code, reason, .. } = failure;

@@ -13,9 +13,7 @@
 
 #![deny(unsafe_code)]
 
-mod allotment;
-mod attendant;
-mod attention;
+mod assignment;
 mod background;
 mod batch;
 mod broker;
@@ -24,7 +22,7 @@ mod config;
 mod deletions;
 mod destinations;
 mod error;
-mod fencings;
+mod fencing_history;
 mod known_topics;
 mod members;
 mod membership;
@@ -32,6 +30,8 @@ mod membership;
 mod native;
 mod offsets;
 mod outgoing;
+mod poll_liveness;
+mod poll_thread;
 mod positions;
 mod producer;
 mod reader;

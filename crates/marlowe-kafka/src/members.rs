@@ -44,13 +44,13 @@ pub(crate) struct Member {
     group: Arc<str>,
     /// What it subscribes to.
     topics: Vec<Arc<str>>,
-    lateness: Lateness,
-    standing: Mutex<Standing>,
+    lateness: MissedRebalance,
+    standing: Mutex<MemberState>,
 }
 
 /// What becomes of a member that does not join a new generation in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lateness {
+pub(crate) enum MissedRebalance {
     /// It is taken for dead, and is a member no more.
     Ends,
     /// It stays a member, for its name lasts (KIP-345), and others may be given what it has: the group knows only what it said
@@ -59,7 +59,7 @@ pub(crate) enum Lateness {
 }
 
 #[derive(Default)]
-struct Standing {
+struct MemberState {
     client: Weak<Client>,
     /// It was taken for dead, and has not joined again.
     is_lost: bool,
@@ -70,14 +70,15 @@ struct Standing {
     over: Option<String>,
 }
 
-impl Standing {
+impl MemberState {
     /// Takes note of who its client says that it is, unless that one has lost what this one had: it has another name, or was not
     /// in each generation.
-    fn see(&mut self, identity: Identity, lateness: Lateness) -> Option<Identity> {
+    fn see(&mut self, identity: Identity, lateness: MissedRebalance) -> Option<Identity> {
         if self.has_joined
             && let Some(last) = &self.last
         {
-            let was_passed_over = lateness == Lateness::IsPassedOver && identity.generation > last.generation + 1;
+            let was_passed_over =
+                lateness == MissedRebalance::IsPassedOver && identity.generation > last.generation + 1;
             self.is_lost |= last.member != identity.member || was_passed_over;
         }
         if self.is_lost {
@@ -90,7 +91,7 @@ impl Standing {
 }
 
 impl Member {
-    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>, lateness: Lateness) -> Self {
+    pub(crate) fn new(group: Arc<str>, topics: Vec<Arc<str>>, lateness: MissedRebalance) -> Self {
         Self { group, topics, lateness, standing: Mutex::default() }
     }
 
@@ -166,24 +167,24 @@ mod tests {
     }
 
     /// The generations in which a member that was in the first knows itself to be one.
-    fn seen(generations: &[i32], lateness: Lateness) -> Vec<i32> {
-        let mut standing = Standing::default();
+    fn seen(generations: &[i32], lateness: MissedRebalance) -> Vec<i32> {
+        let mut standing = MemberState::default();
         let seen = generations.iter().filter_map(|generation| standing.see(identity("one", *generation), lateness));
         seen.map(|identity| identity.generation).collect()
     }
 
     #[test]
     fn one_that_was_passed_over_is_no_member_any_more_until_it_joins_anew() {
-        assert_eq!(seen(&[7, 7, 8, 9, 9], Lateness::IsPassedOver), [7, 7, 8, 9, 9]);
-        assert_eq!(seen(&[7, 9, 10], Lateness::IsPassedOver), [7]);
+        assert_eq!(seen(&[7, 7, 8, 9, 9], MissedRebalance::IsPassedOver), [7, 7, 8, 9, 9]);
+        assert_eq!(seen(&[7, 9, 10], MissedRebalance::IsPassedOver), [7]);
         // Of one that the group takes for dead instead, it was not looked at often enough.
-        assert_eq!(seen(&[7, 9, 10], Lateness::Ends), [7, 9, 10]);
+        assert_eq!(seen(&[7, 9, 10], MissedRebalance::Ends), [7, 9, 10]);
     }
 
     #[test]
     fn one_that_came_back_under_another_name_is_another() {
-        for lateness in [Lateness::Ends, Lateness::IsPassedOver] {
-            let mut standing = Standing::default();
+        for lateness in [MissedRebalance::Ends, MissedRebalance::IsPassedOver] {
+            let mut standing = MemberState::default();
             assert!(standing.see(identity("one", 3), lateness).is_some());
             assert!(standing.see(identity("two", 4), lateness).is_none());
             assert!(standing.see(identity("one", 4), lateness).is_none(), "what is lost stays lost");

@@ -6,10 +6,10 @@ use marlowe_broker::{
 };
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
-use crate::attendant::{Attendant, Command};
-use crate::attention::{Attention, AttentionGuard};
 use crate::cluster::Cluster;
 use crate::members::Member;
+use crate::poll_liveness::{PollLiveness, PollLivenessGuard};
+use crate::poll_thread::{Command, PollThread};
 use crate::subscription::Subscription;
 
 /// A membership of a group: a client of its own, which a thread attends to while someone waits for its news.
@@ -17,7 +17,7 @@ pub(crate) struct KafkaMembership {
     member: Arc<Member>,
     commands: mpsc::Sender<Command>,
     news: tokio_mpsc::UnboundedReceiver<Result<GroupEvent, BrokerError>>,
-    attention: Arc<Attention>,
+    poll_liveness: Arc<PollLiveness>,
     /// News that came while others were waiting to be told.
     pending: VecDeque<Result<GroupEvent, BrokerError>>,
     /// What the program was told that it owns, and what it was told to give up and has not acknowledged.
@@ -37,17 +37,17 @@ impl KafkaMembership {
         cluster.members.add(&member);
         let (commands, waiting) = mpsc::channel();
         let (told, news) = tokio_mpsc::unbounded_channel();
-        let attention = Arc::new(Attention::default());
-        let attendant = Attendant::new(cluster.clone(), subscription, member.clone(), attention.clone(), told)?;
+        let poll_liveness = Arc::new(PollLiveness::default());
+        let poll_thread = PollThread::new(cluster.clone(), subscription, member.clone(), poll_liveness.clone(), told)?;
         std::thread::Builder::new()
             .name("kafka-member".into())
-            .spawn(move || attendant.attend(&waiting))
+            .spawn(move || poll_thread.attend(&waiting))
             .map_err(|error| cluster.unavailable("starting a thread for the membership", &error))?;
         Ok(Self {
             member,
             commands,
             news,
-            attention,
+            poll_liveness,
             pending: VecDeque::new(),
             owned: BTreeSet::new(),
             revoked: BTreeSet::new(),
@@ -99,8 +99,8 @@ impl Membership for KafkaMembership {
                 let _ = self.commands.send(Command::Dropped);
             }
             if self.pending.is_empty() {
-                let waiting = AttentionGuard::begin(&self.attention);
-                if self.attention.take_lapsed() {
+                let waiting = PollLivenessGuard::begin(&self.poll_liveness);
+                if self.poll_liveness.take_lapsed() {
                     self.ask(Command::Attend).await?;
                 }
                 let news = self.news.recv().await;

@@ -65,7 +65,7 @@ impl Work {
         while let Err(failure) = writer.client.flush(STEP) {
             waiting.tell(&failure.reason);
             if failure.code != Code::TIMED_OUT || !wanted.is_wanted() {
-                return Err(cluster.trial("writing").failed(&failure));
+                return Err(cluster.attempt("writing").failed(&failure));
             }
         }
         let written = writer.written().map_err(|(code, tag)| undelivered(cluster, code, &destinations[tag]));

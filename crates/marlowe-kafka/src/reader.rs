@@ -177,7 +177,7 @@ impl Trouble {
                 }
             }
         }
-        Err(cluster.trial("reading").failed_at(&code.into(), &at))
+        Err(cluster.attempt("reading").failed_at(&code.into(), &at))
     }
 }
 
@@ -225,7 +225,7 @@ impl Reader for KafkaReader {
                 Source(free as u32)
             }
         };
-        let failed = |failure| self.cluster.trial("reading").failed_at(&failure, partition);
+        let failed = |failure| self.cluster.attempt("reading").failed_at(&failure, partition);
         let topic = Topic::new(&self.client, &partition.topic).map_err(failed)?;
         let (at, position) = (partition.clone(), offset.get() as i64);
         let begun = topic.start(at.partition.get(), position, source.0, &self.arrivals);

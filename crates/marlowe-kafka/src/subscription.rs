@@ -4,9 +4,9 @@ use std::time::Duration;
 use marlowe_broker::{BrokerError, GroupConfig};
 use parking_lot::Mutex;
 
-use crate::allotment::Allotment;
+use crate::assignment::Assignment;
 use crate::cluster::Cluster;
-use crate::members::Lateness;
+use crate::members::MissedRebalance;
 use crate::native::{Client, Configuration, Failure, Kind, Observer, Place, Places, Rebalanced};
 
 /// How long the look at a group may take: meanwhile the member hears nothing.
@@ -61,28 +61,28 @@ impl Subscription {
     }
 
     /// What becomes of the member when it is late. With KIP-848 the coordinator itself knows who has what.
-    pub(crate) fn lateness(&self) -> Lateness {
+    pub(crate) fn lateness(&self) -> MissedRebalance {
         match (self.configuration.value("group.protocol"), self.instance()) {
-            (Some("consumer"), _) | (_, None) => Lateness::Ends,
-            (_, Some(_)) => Lateness::IsPassedOver,
+            (Some("consumer"), _) | (_, None) => MissedRebalance::Ends,
+            (_, Some(_)) => MissedRebalance::IsPassedOver,
         }
     }
 
     /// When to look whether a member that has joined came back to a group in which something is nobody's: one that joins under
     /// a name that lasts may. The members share out among themselves for a session at most.
     pub(crate) fn look_after(&self) -> Option<Duration> {
-        (self.lateness() == Lateness::IsPassedOver).then_some(self.session)
+        (self.lateness() == MissedRebalance::IsPassedOver).then_some(self.session)
     }
 
     /// What nobody in the group has, if there is something and the group is content with that. Blocks, for a moment.
     pub(crate) fn missing(&self, cluster: &Cluster) -> Result<Option<Place>, Failure> {
         let group = cluster.lookups.group(&self.group, LOOK_WITHIN)?;
-        let allotment = Allotment::read(group.assignments.iter().map(Vec::as_slice)).filter(|_| group.is_stable);
-        let Some(allotment) = allotment else { return Ok(None) };
+        let assignment = Assignment::read(group.assignments.iter().map(Vec::as_slice)).filter(|_| group.is_stable);
+        let Some(assignment) = assignment else { return Ok(None) };
         for topic in &self.topics {
             let metadata = cluster.lookups.metadata(Some(topic), LOOK_WITHIN)?;
             let found = metadata.topics.iter().find(|found| found.name == **topic && found.error.is_none());
-            if let Some(missing) = found.and_then(|found| allotment.missing(topic, found.partitions)) {
+            if let Some(missing) = found.and_then(|found| assignment.missing(topic, found.partitions)) {
                 return Ok(Some(Place::new(topic, missing.unsigned_abs(), 0)));
             }
         }
@@ -90,24 +90,24 @@ impl Subscription {
     }
 
     /// Joins: a client, and the desk where it puts what the group decides.
-    pub(crate) fn begin(&self, cluster: &Cluster) -> Result<(Arc<Client>, Arc<Desk>), BrokerError> {
-        let desk = Arc::new(Desk::default());
+    pub(crate) fn begin(&self, cluster: &Cluster) -> Result<(Arc<Client>, Arc<RebalanceInbox>), BrokerError> {
+        let desk = Arc::new(RebalanceInbox::default());
         let client = Client::observed(Kind::Member, &self.configuration, desk.clone())?;
         let topics: Vec<&str> = self.topics.iter().map(|topic| &**topic).collect();
-        client.subscribe(&topics).map_err(|failure| cluster.trial("joining the group").failed(&failure))?;
+        client.subscribe(&topics).map_err(|failure| cluster.attempt("joining the group").failed(&failure))?;
         Ok((client, desk))
     }
 }
 
 /// Where the client puts what the group decides, until the attendant looks.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct RebalanceInbox {
     decisions: Mutex<Vec<(Rebalanced, Vec<Place>)>>,
     /// Set when the member leaves: what it has is given up at once.
     leaving: OnceLock<Weak<Client>>,
 }
 
-impl Desk {
+impl RebalanceInbox {
     pub(crate) fn take(&self) -> Vec<(Rebalanced, Vec<Place>)> {
         std::mem::take(&mut *self.decisions.lock())
     }
@@ -117,7 +117,7 @@ impl Desk {
     }
 }
 
-impl Observer for Desk {
+impl Observer for RebalanceInbox {
     fn rebalanced(&self, rebalanced: Rebalanced, partitions: Vec<Place>) {
         match self.leaving.get().and_then(Weak::upgrade) {
             Some(client) if rebalanced == Rebalanced::Assigned => drop(client.take_up(&Places::of(&partitions))),

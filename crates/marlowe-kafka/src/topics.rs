@@ -68,7 +68,7 @@ impl Cluster {
                 Ok(Some(found))
             }
             Some(TopicMetadata { error: Some(code), .. }) if code.is_refused() => {
-                Err(self.trial("looking up a topic").failed(&code.into()))
+                Err(self.attempt("looking up a topic").failed(&code.into()))
             }
             _ => {
                 self.topics.forget(topic);

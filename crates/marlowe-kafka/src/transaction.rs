@@ -87,7 +87,7 @@ impl Transaction {
                 Err(failure) => {
                     cluster.unfinished.keep(id, unfinished);
                     if !wanted.is_wanted() || Instant::now() >= deadline || failure.code.is_fenced() {
-                        return Err(cluster.trial("ending what a transaction left open").failed(&failure));
+                        return Err(cluster.attempt("ending what a transaction left open").failed(&failure));
                     }
                     tracing::debug!("producer `{id}`: ending its last transaction: {}; trying again", failure.reason);
                 }
@@ -115,7 +115,7 @@ impl Transaction {
                 Ok(()) => return Ok(writer),
                 // Its open may have met the end of a transaction of the same id.
                 Err(failure) if failure.code.is_passing() && wanted.is_wanted() && Instant::now() < deadline => {}
-                Err(failure) => return Err(cluster.trial("opening a transactional producer").failed(&failure)),
+                Err(failure) => return Err(cluster.attempt("opening a transactional producer").failed(&failure)),
             }
         }
     }
@@ -138,7 +138,7 @@ impl Transaction {
         self.give(destinations, wanted).map_err(|failed| self.told(failed))?;
         while let Err(failure) = self.writer.client.flush(STEP) {
             if !wanted.is_wanted() {
-                return Err(self.cluster.trial("writing").failed(&failure));
+                return Err(self.cluster.attempt("writing").failed(&failure));
             }
         }
         self.delivered(destinations).map_err(|failed| self.told(failed))
@@ -347,9 +347,9 @@ impl Transaction {
             // The member goes on in a newer generation, if it still is one: that is seen when its positions are sent anew.
             _ if failure.code.is_old_generation() => Failed::Again(failure),
             _ if failure.code.is_fenced() => fenced(&failure.reason),
-            _ if failure.code.is_refused() => Failed::Told(self.cluster.trial("committing").failed(&failure)),
+            _ if failure.code.is_refused() => Failed::Told(self.cluster.attempt("committing").failed(&failure)),
             Remedy::Abort | Remedy::Replace => Failed::Again(failure),
-            _ => Failed::Told(self.cluster.trial("committing").failed(&failure)),
+            _ => Failed::Told(self.cluster.attempt("committing").failed(&failure)),
         }
     }
 
@@ -361,7 +361,7 @@ impl Transaction {
                 BrokerError::Fenced { who: self.who(), reason: failure.reason }
             }
             Failed::Unanswered(reason) if self.is_over() => BrokerError::Fenced { who: self.who(), reason },
-            Failed::Again(failure) => self.cluster.trial("committing").failed(&failure),
+            Failed::Again(failure) => self.cluster.attempt("committing").failed(&failure),
             Failed::Unanswered(reason) => self.cluster.unavailable("committing", &reason),
         };
         if is_left || self.writer.client.fatal().is_some() {
@@ -389,7 +389,7 @@ impl Transaction {
                         self.fenced = Some(failure.reason.clone());
                         return Err(BrokerError::Fenced { who: self.who(), reason: failure.reason });
                     }
-                    return Err(self.cluster.trial("aborting a transaction").failed(&failure));
+                    return Err(self.cluster.attempt("aborting a transaction").failed(&failure));
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::waiting::Waiting;
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// How soon a request is made again.
-const AGAIN_AFTER: Duration = Duration::from_millis(20);
+const BACKOFF: Duration = Duration::from_millis(20);
 
 /// The tries of one request, for as long as the cluster's patience lasts.
 pub(crate) struct Tries<'a> {
@@ -62,7 +62,7 @@ impl<'a> Tries<'a> {
         }
         self.have_failed = true;
         self.waiting.tell(&error.to_string());
-        tokio::time::sleep(AGAIN_AFTER).await;
+        tokio::time::sleep(BACKOFF).await;
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl<'a> Tries<'a> {
     pub(crate) fn failed(&self, error: &KafkaError) -> BrokerError {
         let code = code_of(error).map_or(Code::UNKNOWN, Code::from);
         let reason = self.cluster.config.redacted(&error.to_string());
-        self.cluster.trial(self.doing).failed(&Failure { reason, ..Failure::of(code) })
+        self.cluster.attempt(self.doing).failed(&Failure { reason, ..Failure::of(code) })
     }
 }
 

@@ -183,7 +183,7 @@ pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) ->
     if code.is_refused_record() {
         return BrokerError::RecordRefused { topic: at.topic.clone(), reason: refusal(code) };
     }
-    cluster.trial("writing").failed_at(&code.into(), at)
+    cluster.attempt("writing").failed_at(&code.into(), at)
 }
 
 /// Tells why the brokers refuse a record for good, and what to do where that is known.

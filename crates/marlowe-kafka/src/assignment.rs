@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 /// A member with an instance that restarts while the group takes something from it comes back to what it keeps, and nothing is
 /// shared out anew: the coordinator takes it for one that never was away. What it was to give up is nobody's then.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Allotment(BTreeSet<(String, i32)>);
+pub(crate) struct Assignment(BTreeSet<(String, i32)>);
 
-impl Allotment {
+impl Assignment {
     /// Reads what each member has, as the classic protocol writes it (`ConsumerProtocolAssignment`); `None` if it is something
     /// else.
     pub(crate) fn read<'a>(assignments: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
@@ -50,10 +50,10 @@ mod tests {
 
     #[test]
     fn what_nobody_has_is_found() {
-        let one = Allotment::read([SOME, b""]).unwrap();
+        let one = Assignment::read([SOME, b""]).unwrap();
         assert_eq!((one.missing("a", 3), one.missing("a", 1), one.missing("bc", 2)), (Some(1), None, Some(0)));
         let other = b"\0\0\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
-        let both = Allotment::read([SOME, other]).unwrap();
+        let both = Assignment::read([SOME, other]).unwrap();
         assert_eq!((both.missing("a", 3), both.missing("d", 1)), (None, Some(0)));
     }
 
@@ -61,7 +61,7 @@ mod tests {
     fn what_is_cut_off_is_not_read() {
         // What comes last is user data, which nobody reads.
         for length in 1..SOME.len() - 4 {
-            assert_eq!(Allotment::read([&SOME[..length]]), None, "{length} bytes");
+            assert_eq!(Assignment::read([&SOME[..length]]), None, "{length} bytes");
         }
     }
 }

@@ -22,7 +22,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const SILENT_SESSIONS: u32 = 3;
 
 /// Tells the directory of workers what a worker has: this process's at once, and the other processes' through the topic.
-pub(crate) struct Announcer {
+pub(crate) struct DirectoryPublisher {
     pub(crate) worker: Arc<str>,
     /// The co-partition groups' names.
     pub(crate) groups: Vec<Arc<str>>,
@@ -41,9 +41,9 @@ pub(crate) struct Announcer {
 }
 
 /// Takes a worker's entry back.
-pub(crate) struct Farewell(oneshot::Sender<oneshot::Sender<()>>);
+pub(crate) struct Deregister(oneshot::Sender<oneshot::Sender<()>>);
 
-impl Farewell {
+impl Deregister {
     /// Says that the worker has left. Done when the broker knows it, or does not answer within `deadline`.
     pub(crate) async fn say(self, deadline: Duration) {
         let (done, said) = oneshot::channel();
@@ -53,12 +53,12 @@ impl Farewell {
     }
 }
 
-impl Announcer {
+impl DirectoryPublisher {
     /// The announcer's work, from the worker's joining on, and the way to end it. Dropped without a farewell it ends as a
     /// crash would, and its entry stays.
-    pub(crate) fn begin(self) -> (Farewell, impl Future<Output = ()>) {
+    pub(crate) fn begin(self) -> (Deregister, impl Future<Output = ()>) {
         let (farewell, leaving) = oneshot::channel();
-        (Farewell(farewell), self.run(leaving))
+        (Deregister(farewell), self.run(leaving))
     }
 
     async fn run(mut self, mut leaving: oneshot::Receiver<oneshot::Sender<()>>) {

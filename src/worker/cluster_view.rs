@@ -16,13 +16,13 @@ use crate::topology::Topology;
 
 /// What a process needs to know and ask the workers of others: it follows the directory of workers, and keeps the
 /// connections, on a thread of its own.
-pub(crate) struct Neighbours {
+pub(crate) struct ClusterView {
     thread: Option<(Thread, Join)>,
 }
 
-impl Neighbours {
+impl ClusterView {
     /// Begins to follow the directory. The routes find what this process's workers and others have.
-    pub(crate) async fn meet(
+    pub(crate) async fn connect(
         process: Arc<str>,
         program: &Program,
         topology: &Topology,
@@ -54,7 +54,7 @@ impl Neighbours {
     }
 }
 
-impl Drop for Neighbours {
+impl Drop for ClusterView {
     fn drop(&mut self) {
         if let Some((thread, join)) = self.thread.take() {
             drop(thread);

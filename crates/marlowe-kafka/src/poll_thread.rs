@@ -6,12 +6,12 @@ use marlowe_broker::{BrokerError, GroupEvent, Partition, TopicPartition};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::attention::Attention;
 use crate::cluster::Cluster;
-use crate::fencings::Fencings;
+use crate::fencing_history::FencingHistory;
 use crate::members::Member;
 use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
-use crate::subscription::{Desk, Subscription};
+use crate::poll_liveness::PollLiveness;
+use crate::subscription::{RebalanceInbox, Subscription};
 
 /// What a membership is asked to do.
 pub(crate) enum Command {
@@ -37,13 +37,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 10;
 
 /// Attends to a membership's client: hears what the group decides, and answers when the program has done its part.
-pub(crate) struct Attendant {
+pub(crate) struct PollThread {
     cluster: Arc<Cluster>,
     subscription: Subscription,
     client: Arc<Client>,
-    desk: Arc<Desk>,
+    desk: Arc<RebalanceInbox>,
     member: Arc<Member>,
-    attention: Arc<Attention>,
+    poll_liveness: Arc<PollLiveness>,
     news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
     /// What the group takes, all of it, and what of that is not acknowledged yet. The client can give partitions up once
     /// in a rebalance only: with the last of them.
@@ -61,21 +61,21 @@ pub(crate) struct Attendant {
     is_leaving: bool,
     /// When it may join anew at the earliest.
     absent_until: Option<Instant>,
-    fencings: Fencings,
+    fencing_history: FencingHistory,
     /// It was told that no broker answers.
     told_unreached: bool,
 }
 
-impl Attendant {
+impl PollThread {
     pub(crate) fn new(
         cluster: Arc<Cluster>,
         subscription: Subscription,
         member: Arc<Member>,
-        attention: Arc<Attention>,
+        poll_liveness: Arc<PollLiveness>,
         news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
     ) -> Result<Self, BrokerError> {
         let (client, desk) = subscription.begin(&cluster)?;
-        let fencings = Fencings::within(subscription.session());
+        let fencing_history = FencingHistory::within(subscription.session());
         member.is(&client);
         Ok(Self {
             cluster,
@@ -83,7 +83,7 @@ impl Attendant {
             client,
             desk,
             member,
-            attention,
+            poll_liveness,
             news,
             revoked: Vec::new(),
             unacknowledged: BTreeSet::new(),
@@ -93,7 +93,7 @@ impl Attendant {
             look: None,
             is_leaving: false,
             absent_until: None,
-            fencings,
+            fencing_history,
             told_unreached: false,
         })
     }
@@ -102,13 +102,13 @@ impl Attendant {
     pub(crate) fn attend(mut self, commands: &mpsc::Receiver<Command>) {
         let mut alone = 0;
         loop {
-            alone = if self.attention.is_paid() { 0 } else { alone + 1 };
+            alone = if self.poll_liveness.is_paid() { 0 } else { alone + 1 };
             let command = if alone < PATIENCE {
                 self.serve();
                 commands.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
             } else {
                 // Nobody waits for its news: librdkafka lets the session end when it is not asked for so long.
-                self.attention.lapse();
+                self.poll_liveness.lapse();
                 commands.recv_timeout(LOOK_EVERY).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
             };
             match command {
@@ -235,7 +235,7 @@ impl Attendant {
             return;
         }
         match self.client.fatal() {
-            Some(failure) if failure.code == Code::FENCED_INSTANCE && self.fencings.are_too_many() => {
+            Some(failure) if failure.code == Code::FENCED_INSTANCE && self.fencing_history.are_too_many() => {
                 self.tell(Err(self.failed(&failure)));
             }
             _ => {
@@ -354,7 +354,7 @@ impl Attendant {
                 reason: "another member joined under its name: give each worker an instance of its own".into(),
             };
         }
-        self.cluster.trial("membership of the group").failed(failure)
+        self.cluster.attempt("membership of the group").failed(failure)
     }
 
     fn tell(&mut self, news: Result<GroupEvent, BrokerError>) {

@@ -10,12 +10,12 @@ const TAKEN_BACK: usize = 2;
 /// A joining that a coordinator forgets, because its broker ends before the group is settled, fences the member itself when it
 /// goes on with what it was told: it joins anew, then. Two workers that have one name fence each other again and again, each
 /// when it hears of it, which is at most a tenth of a session later: one of them has to end.
-pub(crate) struct Fencings {
+pub(crate) struct FencingHistory {
     session: Duration,
     lately: Vec<Instant>,
 }
 
-impl Fencings {
+impl FencingHistory {
     pub(crate) fn within(session: Duration) -> Self {
         Self { session, lately: Vec::new() }
     }

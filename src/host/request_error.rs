@@ -4,14 +4,14 @@ use std::error::Error;
 
 /// A failure of a request to another worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
+pub(crate) enum RequestError {
     /// It was not sent.
     Unsent(String),
     /// It was sent, and nobody knows whether it was obeyed.
     Unanswered(String),
 }
 
-impl Lost {
+impl RequestError {
     pub(crate) fn reason(self) -> String {
         match self {
             Self::Unsent(reason) | Self::Unanswered(reason) => reason,
