@@ -1,11 +1,15 @@
+//! The sources of time and randomness: the system's own, and a seeded one for tests and the
+//! simulation.
+
 use crate::Timestamp;
 
-/// Where the time of day comes from.
+/// A source of the time of day.
 ///
-/// Nothing in Marlowe asks the system for the time: it asks its clock, and for waiting it uses tokio's, which a test can
-/// pause. So a whole cluster can run in one process, hours in milliseconds, the same each time.
+/// Marlowe never asks the system for the time. It asks its clock, and it waits with tokio's clock,
+/// which a test can pause. So a test can run a whole cluster in one process, pass hours in
+/// milliseconds, and get the same result each time.
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -14,7 +18,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)] // the one place where time comes in
+    #[allow(clippy::disallowed_methods)] // the only place that asks the system for the time
     fn now(&self) -> Timestamp {
         match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
             Ok(since) => Timestamp::from_millis(since.as_millis() as i64),
@@ -23,30 +27,30 @@ impl Clock for SystemClock {
     }
 }
 
-/// Where chance comes from: names of members, jitter of retries.
+/// A source of random numbers, used for the names of members and the jitter of retries.
 pub trait Entropy: Send + Sync + 'static {
-    /// The next random number.
+    /// Returns the next random number.
     fn next(&self) -> u64;
 }
 
-/// The system's chance.
+/// The system's source of random numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn next(&self) -> u64 {
         use std::hash::{BuildHasher, Hasher};
-        // Each `RandomState` is keyed anew from the system's source.
+        // Each `RandomState` gets new keys from the system's source.
         std::collections::hash_map::RandomState::new().build_hasher().finish()
     }
 }
 
-/// Numbers that follow from a seed (SplitMix64): the same seed gives the same run.
+/// Random numbers that follow from a seed (SplitMix64): the same seed gives the same run.
 #[derive(Debug)]
 pub struct SeededEntropy(std::sync::atomic::AtomicU64);
 
 impl SeededEntropy {
-    /// Chance that follows from `seed`.
+    /// Returns a source that begins with `seed`.
     pub fn new(seed: u64) -> Self {
         Self(std::sync::atomic::AtomicU64::new(seed))
     }

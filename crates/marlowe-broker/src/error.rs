@@ -1,156 +1,159 @@
+//! The error type of all broker operations. Each message says what happened, where, and what to do.
+
 use std::sync::Arc;
 
 use crate::{Offset, Partition, TopicPartition};
 
-/// What a broker refuses or fails at, and what to do about it.
+/// An error of a broker operation. Its message also says what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokerError {
-    /// No topic of that name.
+    /// There is no topic of that name.
     #[error("there is no topic `{topic}`: create it, or correct the name")]
     UnknownTopic {
         /// The name asked for.
         topic: Arc<str>,
     },
-    /// The topic has fewer partitions.
+    /// The topic exists, but has fewer partitions.
     #[error("topic `{topic}` has no partition {partition}")]
     UnknownPartition {
         /// The topic.
         topic: Arc<str>,
-        /// The partition asked for.
+        /// The number of the partition asked for, from 0.
         partition: Partition,
     },
-    /// A topic of that name is there already.
+    /// A topic of that name already exists.
     #[error("topic `{topic}` exists already")]
     TopicExists {
-        /// Its name.
+        /// The topic's name.
         topic: Arc<str>,
     },
-    /// A topic that cannot be.
+    /// The broker does not accept the topic's name or its number of partitions.
     #[error("topic `{topic}` cannot be created: {reason}")]
     InvalidTopic {
-        /// Its name.
+        /// The topic's name.
         topic: Arc<str>,
-        /// Why not.
+        /// The reason, for people to read.
         reason: String,
     },
-    /// The offset to read at is not in the partition any more, or not yet.
+    /// The offset was removed from the partition, or does not exist yet.
     #[error("{partition} has no offset {offset}: it holds {start} up to {end}")]
     OffsetOutOfRange {
-        /// Where.
+        /// The partition.
         partition: TopicPartition,
-        /// What was asked for.
+        /// The offset asked for.
         offset: Offset,
-        /// The first offset there.
+        /// The partition's first offset.
         start: Offset,
-        /// The offset after the last.
+        /// The offset after the partition's last record or marker.
         end: Offset,
     },
-    /// Another took this one's place; what it does is refused.
+    /// A newer producer or member has taken the place of this one, or its membership is over. The
+    /// broker refuses what it does.
     #[error("{who} was fenced: {reason}")]
     Fenced {
-        /// The producer or member.
+        /// The producer or member that was fenced.
         who: String,
-        /// By what.
+        /// The reason, for people to read.
         reason: String,
     },
-    /// A record over the limit.
+    /// The record is larger than the broker's producers accept.
     #[error("a record of {size} bytes for `{topic}` is over the limit of {limit} bytes: raise {setting}, or send less")]
     MessageTooLarge {
-        /// The topic.
+        /// The topic that the record was sent to.
         topic: Arc<str>,
-        /// The record's bytes.
+        /// The size of the record, in bytes.
         size: usize,
-        /// The limit.
+        /// The largest size accepted, in bytes.
         limit: usize,
-        /// What is to be raised.
+        /// The setting to raise.
         setting: &'static str,
     },
-    /// Records that their topic does not take, being too large, alone or as a batch.
+    /// The topic does not accept a record or a batch of this size.
     #[error(
         "topic `{topic}` takes no batch of records as large as was sent: raise its max.message.bytes; or, where the records \
          are small, have them sent in batches that fit (Kafka's client: batch.size)"
     )]
     TooLargeForTopic {
-        /// The topic.
+        /// The topic that the records were sent to.
         topic: Arc<str>,
     },
-    /// A record that its topic never takes, however often it is sent: a timestamp out of the broker's bounds, a record that
-    /// the broker finds invalid, a policy that forbids it.
+    /// The topic never accepts this record, however often it is sent. Its timestamp is out of the
+    /// broker's bounds, the broker finds it invalid, or a policy forbids it.
     #[error("topic `{topic}` takes no such record: {reason}")]
     RecordRefused {
-        /// The topic.
+        /// The topic that the record was sent to.
         topic: Arc<str>,
-        /// What the broker said, and what to do where that is known.
+        /// The broker's answer, and what to do where that is known.
         reason: String,
     },
-    /// A note beside a group's position that is longer than the broker takes.
+    /// The note of a committed position is longer than the broker accepts.
     #[error("the note beside the position in {partition} has {size} bytes, over the broker's limit of {limit} bytes")]
     NoteTooLong {
-        /// Where the position is.
+        /// The partition of the position.
         partition: TopicPartition,
-        /// The note's bytes.
+        /// The size of the note, in bytes.
         size: usize,
-        /// The limit.
+        /// The largest size accepted, in bytes.
         limit: usize,
     },
-    /// A group that still has members.
+    /// The group still has members.
     #[error("group `{group}` still has {members} member(s): stop its workers first")]
     GroupNotEmpty {
         /// The group.
         group: Arc<str>,
-        /// How many.
+        /// The number of members.
         members: usize,
     },
-    /// A call out of order, as a commit with no transaction open.
+    /// A call came out of order, such as a commit without an open transaction.
     #[error("{0}")]
     InvalidState(String),
-    /// Another process has the folder.
+    /// Another process has the folder open.
     #[error("folder {folder} is in use by another process{}: stop that one, or give this one another --data-dir", holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     FolderInUse {
         /// The folder.
         folder: String,
-        /// The other's process id, when it is known.
+        /// The process id of the other process, where it is known.
         holder: Option<u32>,
     },
-    /// A folder does not hold the broker that should be there. Nothing in it was changed.
+    /// The folder does not hold the expected broker. Nothing in it was changed.
     #[error("folder {folder} {found}: nothing in it was changed; restore it from a copy, or choose another folder")]
     NotTheBroker {
         /// The folder.
         folder: String,
-        /// What was found: "holds no broker".
+        /// A description of what was found, such as "holds no broker".
         found: String,
     },
-    /// The disk refused.
+    /// The file system or the disk refused an operation.
     #[error("cannot {action} {path}: {reason}")]
     Storage {
-        /// What was tried: "open", "write to".
+        /// The operation, such as "open" or "write to".
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: String,
-        /// What the system said, and the mend where one is known.
+        /// The system's message, and how to fix it where that is known.
         reason: String,
     },
-    /// The broker cannot be reached; trying again may help.
+    /// The broker cannot be reached. Trying again may help.
     #[error("the broker at {location} is not reachable: {reason}")]
     Unavailable {
-        /// Where it should be.
+        /// The broker's location.
         location: String,
-        /// What was seen.
+        /// The reason, for people to read.
         reason: String,
     },
-    /// The broker is there and says no to whoever asks: a wrong password, a missing permission.
+    /// The broker can be reached and refuses this client: a wrong password, a missing permission.
     #[error("the broker at {location} refuses: {reason}; correct the user, the password or the permissions")]
     Refused {
-        /// Where it is.
+        /// The broker's location.
         location: String,
-        /// What was asked, and what it said.
+        /// The request, and the broker's answer.
         reason: String,
     },
-    /// Whether the operation took effect is not known.
+    /// It is not known whether the operation took effect.
     #[error("the outcome of {operation} is not known: {reason}")]
     Unknown {
-        /// What was asked.
+        /// The operation.
         operation: &'static str,
         /// Why it is not known.
         reason: String,
@@ -158,14 +161,15 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
-    /// Whether work that failed so is to be dropped and begun anew from what is committed: another took its place, or the
-    /// broker was away, or nobody knows what became of it. What is read from the broker afterwards tells.
+    /// Returns whether the caller must drop its uncommitted work and start again from what is
+    /// committed. This is so when another took the caller's place, when the broker was unreachable,
+    /// and when the outcome is not known. Reading the committed state then tells what was kept.
     pub fn calls_for_a_new_beginning(&self) -> bool {
         matches!(self, Self::Fenced { .. } | Self::Unavailable { .. } | Self::Unknown { .. })
     }
 
-    /// Returns whether the broker refuses a record for good, so that sending the same again cannot succeed. The fault is
-    /// that of whoever sent the record.
+    /// Returns whether the broker refuses a record for good, so that sending it again cannot
+    /// succeed. The fault lies with the sender of the record.
     pub fn refuses_a_record(&self) -> bool {
         matches!(self, Self::MessageTooLarge { .. } | Self::TooLargeForTopic { .. } | Self::RecordRefused { .. })
     }

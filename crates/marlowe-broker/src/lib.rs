@@ -1,27 +1,41 @@
-//! What Marlowe asks of a broker.
+//! The traits and types through which Marlowe uses a broker, and the suite that checks an
+//! implementation of them.
 //!
-//! A broker keeps *topics*: logs of records, in *partitions*. A record has its place in a partition, its [`Offset`], and
-//! a key, which decides the partition by a [`Partitioner`]. Consumers form *groups*, which share out partitions among
-//! their members and keep a position in each. [`Broker`] is this model, Kafka's, with no more of it than is used:
+//! A broker keeps *topics*. A topic is a log of records, divided into *partitions*. A record has a
+//! place in its partition, the [`Offset`], and may have a key. Producers choose a record's
+//! partition from its key with a [`Partitioner`]. Consumers form *groups*. A group shares out
+//! partitions among its members and commits a position in each of them. This is Kafka's model,
+//! reduced to what Marlowe uses:
 //!
 //! | trait | what it does |
 //! |---|---|
-//! | [`Broker`] | creates and describes topics, tells offsets and groups' positions, opens the others |
-//! | [`Reader`] | reads partitions that it is assigned one by one, from any offset |
+//! | [`Broker`] | creates topics, looks up offsets and positions of groups, opens the others |
+//! | [`Reader`] | reads partitions that are assigned to it one by one, from any offset |
 //! | [`Producer`] | writes records, each once and in order |
 //! | [`TransactionalProducer`] | makes records and positions visible together, or not at all |
-//! | [`Membership`] | tells a member of a group which partitions are its own; it reads none of them |
+//! | [`Membership`] | tells a member of a group which partitions it owns; it reads no records |
 //!
-//! To own a partition and to read it are two things here: a slow handler never costs the membership, and each reader goes
-//! on from a position that it knows. Time and chance come in through [`Clock`] and [`Entropy`].
+//! Owning a partition and reading it are separate. A slow handler therefore never costs a worker
+//! its membership, and each reader continues from a position that its caller knows. Time and
+//! randomness come in through [`Clock`] and [`Entropy`], so that a test can control both.
 //!
-//! The implementations are `marlowe-embedded` and `marlowe-kafka`. What any must do is checked by the suite in `conformance`
-//! (feature `conformance`).
+//! Start reading at [`Broker`]. A worker uses the traits in this order:
+//!
+//! 1. It joins a group. [`Membership::next`] tells it which partitions it owns.
+//! 2. It asks for the positions of those partitions ([`Broker::committed`]) and assigns them to a
+//!    [`Reader`].
+//! 3. It processes the records that [`Reader::poll`] returns, and commits results and positions in
+//!    one transaction.
+//! 4. When a partition is revoked, it commits and closes the work there, then calls
+//!    [`Membership::acknowledge`]. Only then does the partition move to its next owner.
+//!
+//! `marlowe-embedded` and `marlowe-kafka` implement these traits. The suite in `conformance`
+//! (feature `conformance`) checks what every implementation must do.
 //!
 //! ```
 //! use marlowe_broker::{Partition, Partitioner};
 //!
-//! // A key's home, as Kafka's own clients find it.
+//! // Kafka's own clients compute the same partition for this key.
 //! let home = Partitioner::Murmur2.partition(b"ada", 8);
 //! assert!(home < Partition::new(8));
 //! ```

@@ -1,3 +1,6 @@
+//! Consumer groups from the side of a member: how it joins, which events it gets, and how the
+//! broker knows it.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,24 +8,28 @@ use futures_core::future::BoxFuture;
 
 use crate::{BrokerError, TopicPartition};
 
-/// How to join a group.
+/// The settings with which a member joins a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
     /// The group's name.
     pub group: Arc<str>,
-    /// The topics whose partitions are shared out. For Marlowe these are its *anchor* topics, which hold no records. Beside
-    /// the position of the last one's first partition no note can be kept: a broker that checks a member by committing
-    /// something commits it there.
+    /// The topics whose partitions the group shares out. For Marlowe these are its *anchor* topics,
+    /// which hold no records.
+    ///
+    /// No note can be kept with the position of the first partition of the last topic. A broker
+    /// that checks a member by committing something commits it there.
     pub topics: Vec<Arc<str>>,
-    /// A member that says nothing for this long is taken for dead. Default 45 s, as Kafka's `session.timeout.ms`.
+    /// How long a member may be silent before it is expelled. Default: 45 s, as Kafka's
+    /// `session.timeout.ms`.
     pub session_timeout: Duration,
-    /// Static membership (`group.instance.id`): a member that leaves and comes back under this name within the
-    /// session keeps its partitions, and nothing moves meanwhile.
+    /// The static member's name (Kafka: `group.instance.id`), or `None` for a member without one. A
+    /// static member that leaves and comes back within its session keeps its partitions, and no
+    /// partition moves in between.
     pub instance: Option<Arc<str>>,
 }
 
 impl GroupConfig {
-    /// Group `group` over `topics`, with the defaults.
+    /// Returns settings for a member of `group` over `topics`, with the defaults for the rest.
     pub fn new(group: impl Into<Arc<str>>, topics: impl IntoIterator<Item = Arc<str>>) -> Self {
         Self {
             group: group.into(),
@@ -33,55 +40,64 @@ impl GroupConfig {
     }
 }
 
-/// A change of what a member owns. Assignments are cooperative: what neither list names goes on undisturbed.
+/// A change of what a member owns. Rebalances are cooperative: a partition that no event names
+/// stays with its owner, undisturbed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupEvent {
-    /// These came to this member; whoever had them before has acknowledged giving them up, or is gone.
+    /// The member now owns these partitions. Their former owners have acknowledged giving them up,
+    /// or are gone.
     Assigned(Vec<TopicPartition>),
-    /// These go to another member, as soon as [`Membership::acknowledge`] says that their work is committed and closed.
+    /// These partitions go to another member as soon as [`Membership::acknowledge`] confirms that
+    /// their work is committed and closed.
     Revoked(Vec<TopicPartition>),
-    /// These are another's already (this member was taken for dead): drop their work, commit nothing.
+    /// The member was expelled, and these partitions already belong to others. It must drop their
+    /// work and commit nothing.
     Lost(Vec<TopicPartition>),
 }
 
-/// Who a member is, to the broker: sent along with offsets, so that one that is out of date is refused.
+/// The identity of a member, which it sends along when it commits positions. The broker refuses the
+/// commit when the identity is out of date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMetadata {
     /// The group's name.
     pub group: Arc<str>,
-    /// The member's id, given by the broker.
+    /// The member's id, which the broker gave it.
     pub member: Arc<str>,
-    /// The generation the member last took part in.
+    /// The newest generation of the group that the member took part in.
     pub generation: u64,
 }
 
-/// One member of a consumer group: told which partitions it owns, reading none of them.
+/// One member of a consumer group. It learns which partitions it owns, and reads none of them.
 ///
-/// It heartbeats while [`next`](Self::next) is being awaited, so await it on a task of its own.
+/// A membership sends heartbeats only while [`next`](Self::next) is awaited. So await it on a task
+/// of its own.
 pub trait Membership: Send {
-    /// Waits for the next change. Dropping the future loses nothing.
+    /// Waits for the next change of what the member owns. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// When the broker cannot be reached, or another with the same static instance took this member's place.
+    /// When the broker cannot be reached, or another member with the same static name has taken
+    /// this member's place.
     fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>>;
 
-    /// Says that the revoked `partitions` are committed and closed: they may go to their next owner.
+    /// Confirms that the work on the revoked `partitions` is committed and closed. They can then go
+    /// to their next owner.
     ///
     /// # Errors
-    /// When the member was taken for dead meanwhile; [`next`](Self::next) then tells what was lost.
+    /// When the member was expelled in the meantime. [`next`](Self::next) then returns what it
+    /// lost.
     fn acknowledge(&mut self, partitions: &[TopicPartition]) -> BoxFuture<'_, Result<(), BrokerError>>;
 
-    /// Who this member is now. It changes with each generation: ask for it at each commit. The returned source can be kept
-    /// and asked on other threads.
+    /// Returns a source of the member's current identity, which any thread can keep and ask. The
+    /// identity changes with each generation, so ask for it at each commit.
     fn metadata(&self) -> Arc<dyn MetadataSource>;
 
-    /// Leaves the group at once; its partitions go to the others. Those of a static member stay its own until its session
-    /// ends: so a restart moves nothing.
+    /// Leaves the group. The member's partitions go to the other members at once. A static member's
+    /// partitions stay its own until its session ends, so that a restart moves nothing.
     fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>>;
 }
 
-/// Tells the current [`GroupMetadata`] of a member, from any thread.
+/// A source of a member's current [`GroupMetadata`], for any thread.
 pub trait MetadataSource: Send + Sync {
-    /// The metadata as of now.
+    /// Returns the member's identity as of now.
     fn current(&self) -> GroupMetadata;
 }

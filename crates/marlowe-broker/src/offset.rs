@@ -1,9 +1,12 @@
+//! Offsets of records, and the positions that groups commit.
+
 use std::fmt;
 
 /// The place of a record in its partition.
 ///
-/// Offsets grow, but not always by one: transaction markers and compaction leave gaps, as in Kafka. Code that
-/// wants to know whether it has reached an end compares positions ([`RecordBatch::next_offset`]) and never counts.
+/// Offsets grow along a partition, but not always by one: transaction markers and compaction leave
+/// gaps, as in Kafka. To find out whether you have reached an end, compare positions
+/// ([`RecordBatch::next_offset`]). Do not count records.
 ///
 /// [`RecordBatch::next_offset`]: crate::RecordBatch::next_offset
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -13,27 +16,27 @@ impl Offset {
     /// The first offset a partition can have.
     pub const ZERO: Offset = Offset(0);
 
-    /// The offset numbered `number`.
+    /// Creates the offset with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns the offset's number.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The offset after this one.
+    /// Returns the offset after this one.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// This offset, `count` further.
+    /// Returns the offset that lies `count` after this one.
     pub const fn plus(self, count: u64) -> Self {
         Self(self.0 + count)
     }
 
-    /// How far this offset lies behind `end`; 0 when it has passed it.
+    /// Returns how far this offset lies before `end`; 0 when it lies at or after `end`.
     pub const fn distance_to(self, end: Offset) -> u64 {
         end.0.saturating_sub(self.0)
     }
@@ -51,13 +54,14 @@ impl fmt::Debug for Offset {
     }
 }
 
-/// A group's position in one partition: the offset it will read next, and a note of its own.
+/// A group's position in one partition: the offset that it reads next, and a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedOffset {
     /// The next offset to read.
     pub offset: Offset,
-    /// Free text kept beside it: at most 4,096 bytes ([`BrokerError::NoteTooLong`](crate::BrokerError::NoteTooLong)), unless
-    /// a Kafka cluster has another `offset.metadata.max.bytes`.
+    /// Free text that is kept with the position. It has at most 4,096 bytes
+    /// ([`BrokerError::NoteTooLong`](crate::BrokerError::NoteTooLong)), unless a Kafka cluster has
+    /// another `offset.metadata.max.bytes`.
     pub metadata: String,
 }
 

@@ -1,3 +1,5 @@
+//! Numbers and names of partitions.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -6,22 +8,22 @@ use std::sync::Arc;
 pub struct Partition(u32);
 
 impl Partition {
-    /// The partition numbered `number`.
+    /// Creates the partition number `number`.
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns the partition's number.
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// Its number as an index.
+    /// Returns the partition's number as an index.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// All partitions of a topic that has `count` of them, in order.
+    /// Returns all partitions of a topic with `count` partitions, in order.
     pub fn all(count: u32) -> impl Iterator<Item = Partition> {
         (0..count).map(Partition)
     }
@@ -39,7 +41,7 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// One partition of one topic: `topic[3]` in messages.
+/// One partition of one topic, displayed as `topic[3]`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
     /// The topic's name.
@@ -49,7 +51,7 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    /// Partition `partition` of `topic`.
+    /// Creates the name of `partition` of `topic`.
     pub fn new(topic: impl Into<Arc<str>>, partition: Partition) -> Self {
         Self { topic: topic.into(), partition }
     }

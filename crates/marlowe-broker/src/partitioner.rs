@@ -1,22 +1,26 @@
+//! The hash functions with which Kafka clients choose a record's partition from its key.
+
 use crate::Partition;
 
-/// How a key finds its partition.
+/// The rule that chooses a partition from a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Partitioner {
-    /// Kafka's own (Java clients, Faust, Kafka Streams): `(murmur2(key) & 0x7fffffff) % partitions`.
+    /// The default of Kafka's Java clients, Kafka Streams and Faust:
+    /// `(murmur2(key) & 0x7fffffff) % partitions`.
     #[default]
     Murmur2,
-    /// librdkafka's default, and so that of many Python, Go and .NET producers: `crc32(key) % partitions`.
+    /// The default of librdkafka, and so of many Python, Go and .NET producers:
+    /// `crc32(key) % partitions`.
     Crc32,
-    /// Sarama's and Goka's default: FNV-1a, 32 bits, made positive.
+    /// The default of Sarama and Goka: 32-bit FNV-1a, made positive.
     Fnv1a,
 }
 
 impl Partitioner {
-    /// All there are.
+    /// All partitioners.
     pub const ALL: [Partitioner; 3] = [Partitioner::Murmur2, Partitioner::Crc32, Partitioner::Fnv1a];
 
-    /// The home of `key` among `partitions` partitions.
+    /// Returns the partition of `key` in a topic with `partitions` partitions.
     ///
     /// # Panics
     /// When `partitions` is 0.
@@ -27,14 +31,14 @@ impl Partitioner {
             Partitioner::Murmur2 => (murmur2(key) & 0x7fff_ffff) % partitions,
             Partitioner::Crc32 => crc32(key) % partitions,
             Partitioner::Fnv1a => {
-                // Sarama takes the remainder of a signed number and then drops its sign.
+                // As in Sarama: the remainder of a signed number, without its sign.
                 let hash = fnv1a(key) as i32;
                 (hash % partitions as i32).unsigned_abs()
             }
         })
     }
 
-    /// Its name as Kafka's settings write it.
+    /// Returns the partitioner's name as Kafka's settings spell it.
     pub fn name(self) -> &'static str {
         match self {
             Partitioner::Murmur2 => "murmur2",
@@ -50,7 +54,8 @@ impl std::fmt::Display for Partitioner {
     }
 }
 
-/// MurmurHash2 with Kafka's seed, as `org.apache.kafka.common.utils.Utils.murmur2`.
+/// Returns the MurmurHash2 of `bytes` with Kafka's seed, as
+/// `org.apache.kafka.common.utils.Utils.murmur2` does.
 fn murmur2(bytes: &[u8]) -> u32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;
@@ -77,7 +82,7 @@ fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-/// CRC-32 (IEEE), as zlib's.
+/// Returns the CRC-32 (IEEE) of `bytes`, as zlib does.
 fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0u32; 256];
@@ -101,7 +106,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The vectors of Kafka's `UtilsTest.testMurmur2`.
+    /// Checks the values of Kafka's `UtilsTest.testMurmur2`.
     #[test]
     fn murmur2_agrees_with_kafka() {
         for (key, hash) in [
@@ -116,7 +121,7 @@ mod tests {
         }
     }
 
-    /// The check values of the catalogue of CRCs and of the FNV specification.
+    /// Checks the test values of the catalogue of CRCs and of the FNV specification.
     #[test]
     fn crc32_and_fnv1a_agree_with_their_specifications() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);

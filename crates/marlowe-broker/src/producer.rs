@@ -1,46 +1,53 @@
+//! Writing records: plain and transactional producers, and where their records went.
+
 use futures_core::future::BoxFuture;
 
 use crate::{BrokerError, CommittedOffset, GroupMetadata, NewRecord, Offset, TopicPartition};
 
-/// The producer's own short name for a partition it writes to.
+/// A number that a producer gives to a partition it writes to. It means nothing to other producers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination(pub u32);
 
-/// Writes records, each once and in order per partition (idempotent), as soon as they are flushed.
+/// A producer without transactions. It writes each record once and in order per partition
+/// (idempotent).
 pub trait Producer: Send {
-    /// Opens a partition to write to. Asking again for the same one gives the same answer.
+    /// Opens a partition to write to. Repeated calls for the same partition return the same
+    /// destination.
     ///
     /// # Errors
     /// [`BrokerError::UnknownTopic`] or [`BrokerError::UnknownPartition`].
     fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError>;
 
-    /// Takes a record; its bytes are copied. In a [`TransactionalProducer`] it becomes visible with the commit,
-    /// otherwise at some time up to the next [`flush`](Self::flush).
+    /// Copies a record and queues it. The record becomes visible with the commit in a
+    /// [`TransactionalProducer`], and otherwise at the next [`flush`](Self::flush) at the latest.
     ///
     /// # Errors
-    /// [`BrokerError::MessageTooLarge`]; the producer stays usable.
+    /// [`BrokerError::MessageTooLarge`]. The producer stays usable.
     fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError>;
 
-    /// Waits until the broker has all that was sent, durably, and tells where each destination's records went.
+    /// Waits until the broker has durably stored all records that were sent, and returns where they
+    /// went.
     ///
     /// # Errors
-    /// When the broker did not take a record.
+    /// When the broker did not store a record.
     fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>>;
 }
 
-/// A producer whose records become visible together with the offsets they came from, or not at all.
+/// A producer whose records become visible together with the positions of their input, or not at
+/// all.
 ///
-/// As in Kafka, a second producer with the same transactional id fences the first: what the first tries afterwards
-/// fails with [`BrokerError::Fenced`].
+/// As in Kafka, a newer producer with the same transactional id fences the older one. Everything
+/// that the older one tries afterwards fails with [`BrokerError::Fenced`].
 pub trait TransactionalProducer: Producer {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// When one is open already, or the producer was fenced.
+    /// When a transaction is already open, or the producer was fenced.
     fn begin(&mut self) -> Result<(), BrokerError>;
 
-    /// Adds the group's positions to the transaction (KIP-447: the commit is refused when `group` names a generation
-    /// that is over, or a member that is gone). An empty `offsets` still checks the generation.
+    /// Adds positions of a group to the transaction (KIP-447). The commit is refused when `group`
+    /// names a generation that is over, or a member that is gone. An empty `offsets` still has the
+    /// generation checked.
     ///
     /// # Errors
     /// When no transaction is open.
@@ -50,30 +57,34 @@ pub trait TransactionalProducer: Producer {
         group: &GroupMetadata,
     ) -> Result<(), BrokerError>;
 
-    /// Makes the transaction's records and offsets visible together. A transaction with records leaves a marker in each
-    /// partition it wrote to, which takes one offset.
+    /// Makes the transaction's records and positions visible together. It leaves a marker in each
+    /// partition that it wrote to, and the marker takes one offset.
     ///
     /// # Errors
-    /// [`BrokerError::Fenced`] when the producer or the generation is over: nothing of it is or will be visible. After
-    /// [`BrokerError::Unknown`] the outcome is not known, and the producer is not usable any more.
+    /// - [`BrokerError::Fenced`] when the producer or the group's generation is over. Nothing of
+    ///   the transaction is or will be visible.
+    /// - [`BrokerError::Unknown`] when the outcome is not known. The producer cannot be used any
+    ///   more.
     fn commit(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>>;
 
-    /// Drops the transaction: nothing of it will be visible.
+    /// Aborts the transaction. Nothing of it will be visible.
     ///
     /// # Errors
-    /// When the broker cannot be reached; the transaction then ends by its time-out.
+    /// When the broker cannot be reached. The transaction then ends with its timeout.
     fn abort(&mut self) -> BoxFuture<'_, Result<(), BrokerError>>;
 }
 
-/// Where a flush or commit put the records.
+/// The offsets at which a flush or a commit ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// For each destination that got records: the offset after its last record (a marker, if any, not counted).
+    /// For each destination that got records: the offset after its last record, not counting a
+    /// marker.
     pub ends: Vec<(Destination, Offset)>,
 }
 
 impl Written {
-    /// The offset after the last record that went to `destination`, if any did.
+    /// Returns the offset after the last record that went to `destination`, or `None` if it got no
+    /// record.
     pub fn end(&self, destination: Destination) -> Option<Offset> {
         self.ends.iter().find(|(to, _)| *to == destination).map(|(_, end)| *end)
     }

@@ -1,86 +1,94 @@
+//! Reading records: explicitly assigned partitions, and the batches that come from them.
+
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 
 use crate::{BrokerError, Header, Offset, RecordRef, TopicPartition};
 
-/// Records of one partition, in offset order, lent from one piece of memory.
+/// Records of one partition, in offset order, that share one piece of memory.
 pub trait RecordBatch: Send + Sync {
-    /// How many records it holds. It may be 0: a stretch of markers or of compacted records is a batch without
-    /// records that still moves the position.
+    /// Returns the number of records. It may be 0: a range of markers or compacted records is a
+    /// batch without records, and still moves the position.
     fn len(&self) -> usize;
 
-    /// Whether it holds no record.
+    /// Returns whether the batch holds no record.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The record at `index`, from 0.
+    /// Returns the record at `index`, counted from 0.
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
     fn get(&self, index: usize) -> RecordRef<'_>;
 
-    /// The headers of the record at `index`, in order. Apart from [`get`](Self::get), since few records have any.
+    /// Returns the headers of the record at `index`, in order. They are separate from
+    /// [`get`](Self::get) because few records have headers.
     fn headers(&self, index: usize) -> Vec<Header<'_>>;
 
-    /// The position after this batch: the offset to read next, past any marker or gap that follows its last record.
+    /// Returns the position after this batch. It is the offset to read next, after any marker or
+    /// gap that follows the last record.
     fn next_offset(&self) -> Offset;
 
-    /// The bytes of the records' keys, values and headers together: what a bound on memory counts.
+    /// Returns the size of the records' keys, values and headers, in bytes. Limits on memory count
+    /// this size.
     fn size(&self) -> usize;
 }
 
-/// The reader's own short name for a partition it was told to read.
+/// A number that a reader gives to a partition assigned to it. It means nothing to other readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(pub u32);
 
-/// What a reader fetched from one partition.
+/// A batch that a reader fetched, with the partition it came from.
 #[derive(Clone)]
 pub struct Fetched {
-    /// Where from.
+    /// The partition that the batch came from.
     pub source: Source,
     /// The records.
     pub batch: Arc<dyn RecordBatch>,
 }
 
-/// Which records a reader sees.
+/// The choice of which records a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Isolation {
-    /// Only those of committed transactions (and those outside any).
+    /// Only records of committed transactions, and records outside of transactions.
     #[default]
     ReadCommitted,
-    /// All that the broker would show, aborted and open transactions included. The embedded broker shows no
-    /// transaction before its commit, so there the two agree.
+    /// All records that the broker can show, including those of aborted and open transactions. The
+    /// embedded broker shows no transaction before its commit, so both choices are the same there.
     ReadUncommitted,
 }
 
-/// Reads partitions it is explicitly given, from explicit offsets; it belongs to no group.
+/// A reader of explicitly assigned partitions, from explicit offsets. It belongs to no group.
 ///
-/// Group membership ([`Membership`](crate::Membership)) says which partitions a worker owns; a reader reads them. The
-/// two are apart so that slow processing never costs the membership.
+/// [`Membership`](crate::Membership) says which partitions a worker owns, and a reader reads them.
+/// The two are separate so that slow processing never costs the membership.
 pub trait Reader: Send {
-    /// Starts to read `partition` at `offset`. When it is being read already, it goes on from `offset` instead; batches of
-    /// the earlier position are not handed out any more.
+    /// Starts reading `partition` at `offset`. If the reader already reads the partition, it moves
+    /// to `offset`, and returns no more batches from the earlier position.
     ///
     /// # Errors
     /// [`BrokerError::UnknownTopic`] or [`BrokerError::UnknownPartition`].
     fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError>;
 
-    /// Stops to read `source`; nothing of it is handed out after this returns.
+    /// Stops reading `source`. No batch of it is returned afterwards.
     fn unassign(&mut self, source: Source);
 
-    /// Stops to hand out `source`'s records, keeping its place. Pausing what is paused changes nothing.
+    /// Pauses `source`: the reader returns no records of it and keeps its position. Pausing a
+    /// paused source changes nothing.
     fn pause(&mut self, source: Source);
 
-    /// Goes on with a paused source.
+    /// Resumes a paused source. Resuming a source that is not paused changes nothing.
     fn resume(&mut self, source: Source);
 
-    /// The next batches, at least one: waits until a source that is not paused has some. Sources take turns, so that a
-    /// long one does not starve the others. Dropping the future loses nothing.
+    /// Waits until a source that is not paused has something, and returns the next batches, at
+    /// least one. Sources take turns, so that a long one does not starve the others. Dropping the
+    /// future loses nothing.
     ///
     /// # Errors
-    /// [`BrokerError::OffsetOutOfRange`] when a source's offset lies before its partition's start (retention removed
-    /// it) or after its end; the source is unassigned. Other errors when the broker cannot be read.
+    /// [`BrokerError::OffsetOutOfRange`] when a source's position lies before its partition's start
+    /// (retention removed the records) or after its end. The source is then unassigned. Other
+    /// errors when the broker cannot be read.
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>>;
 }

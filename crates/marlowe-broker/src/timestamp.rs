@@ -1,22 +1,25 @@
+//! Timestamps of records.
+
 use std::fmt;
 use std::time::Duration;
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z, as Kafka stamps records.
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, like the timestamps of Kafka's
+/// records.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the epoch.
+    /// Creates the time `millis` milliseconds after the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// The time from `earlier` to this moment; zero when it is not earlier.
+    /// Returns the time from `earlier` to this one; zero when `earlier` is not earlier.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0) as u64)
     }

@@ -1,60 +1,67 @@
+//! Topics: the settings to create one, and the description of an existing one.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a topic keeps records.
+/// The cleanup policy of a topic: how long it keeps records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cleanup {
-    /// For ever, or for `retention` since the record's timestamp (`cleanup.policy=delete`).
+    /// Keeps records forever, or for `retention` after their timestamp (`cleanup.policy=delete`).
     Delete {
-        /// `None` keeps everything.
+        /// How long records are kept after their timestamp; `None` keeps them forever.
         retention: Option<Duration>,
     },
-    /// The last record of each key; a tombstone removes its key (`cleanup.policy=compact`).
+    /// Keeps the last record of each key. A tombstone removes its key (`cleanup.policy=compact`).
     Compact,
-    /// Both: the last record of each key, and none older than `retention` (`cleanup.policy=compact,delete`).
+    /// Keeps the last record of each key, if it is not older than `retention`
+    /// (`cleanup.policy=compact,delete`).
     CompactDelete {
-        /// Since the record's timestamp.
+        /// How long records are kept after their timestamp.
         retention: Duration,
     },
 }
 
-/// A topic to create.
+/// The settings of a topic to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
-    /// Its name: 1 to 249 letters, digits, `.`, `_` and `-`, as Kafka allows.
+    /// The name: 1 to 249 letters, digits, `.`, `_` and `-`, as in Kafka.
     pub name: Arc<str>,
-    /// How many partitions, at least 1.
+    /// The number of partitions, at least 1.
     pub partitions: u32,
-    /// How long it keeps records.
+    /// The cleanup policy.
     pub cleanup: Cleanup,
-    /// How long compaction keeps a tombstone after it first met it (`delete.retention.ms`); `None` leaves it to the broker.
+    /// How long compaction keeps a tombstone after it first met it (`delete.retention.ms`). `None`
+    /// leaves it to the broker.
     pub tombstone_retention: Option<Duration>,
-    /// How many copies a cluster keeps; `None` leaves it to the broker. The embedded broker has one.
+    /// The number of replicas in a cluster. `None` leaves it to the broker. The embedded broker
+    /// keeps one.
     pub replicas: Option<u16>,
-    /// The size, in bytes, of a broker's files whose records are [deleted](crate::Broker::delete_records) as they are read: it
-    /// gives back whole files only (Kafka: `segment.bytes`). `None` leaves it to the broker. The embedded one has no such
-    /// files.
+    /// The size of the broker's log segments, in bytes (Kafka: `segment.bytes`). It matters for a
+    /// topic whose records are [deleted](crate::Broker::delete_records) once they are read, because
+    /// a broker frees whole segments only. `None` leaves it to the broker. The embedded broker has
+    /// no segments.
     pub segment_bytes: Option<u32>,
-    /// The largest batch of records that it takes, in bytes (Kafka: `max.message.bytes`); `None` leaves it to the broker. The
-    /// embedded one has a limit for all topics.
+    /// The largest batch of records that the topic accepts, in bytes (Kafka: `max.message.bytes`).
+    /// `None` leaves it to the broker. The embedded broker has one limit for all topics.
     pub max_message_bytes: Option<usize>,
-    /// How often its keys are written again.
+    /// How often the topic's keys are written again.
     pub turnover: Turnover,
 }
 
-/// How often the keys of a compacted topic are written again.
+/// The rate at which the keys of a compacted topic are written again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Turnover {
-    /// As it comes: the broker's own settings are good for it.
+    /// No special rate. The broker's own settings are good enough.
     #[default]
     Ordinary,
-    /// A few keys, again and again. Kafka compacts closed segments only, which are 1 GiB by default; such a topic gets small
-    /// ones, or most of what it holds would be out of date.
+    /// A few keys are written again and again. Kafka compacts closed segments only, and a segment
+    /// has 1 GiB by default, so most of such a topic would be out of date. The topic gets small
+    /// segments instead.
     High,
 }
 
 impl TopicConfig {
-    /// A topic that keeps everything.
+    /// Creates settings for a topic that keeps everything.
     pub fn new(name: impl Into<Arc<str>>, partitions: u32) -> Self {
         Self {
             name: name.into(),
@@ -68,39 +75,40 @@ impl TopicConfig {
         }
     }
 
-    /// Sets the size of a broker's files, in bytes.
+    /// Sets the size of the broker's log segments, in bytes.
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = Some(bytes);
         self
     }
 
-    /// Makes it compacted, for a few keys that are written again and again.
+    /// Makes the topic compacted, for a few keys that are written again and again.
     pub fn with_few_keys(self) -> Self {
         Self { cleanup: Cleanup::Compact, turnover: Turnover::High, ..self }
     }
 
-    /// The same with another clean-up.
+    /// Sets the cleanup policy.
     pub fn cleanup(mut self, cleanup: Cleanup) -> Self {
         self.cleanup = cleanup;
         self
     }
 
-    /// The same with another time for which tombstones are kept.
+    /// Sets how long compaction keeps a tombstone.
     pub fn tombstone_retention(mut self, retention: Duration) -> Self {
         self.tombstone_retention = Some(retention);
         self
     }
 }
 
-/// A topic as the broker has it.
+/// A topic as it exists in the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDescription {
-    /// Its name.
+    /// The topic's name.
     pub name: Arc<str>,
-    /// How many partitions it has.
+    /// The number of partitions.
     pub partitions: u32,
-    /// How long it keeps records.
+    /// The cleanup policy.
     pub cleanup: Cleanup,
-    /// How long compaction keeps a tombstone after it first met it, if the topic is compacted.
+    /// How long compaction keeps a tombstone after it first met it. It has no effect unless the
+    /// topic is compacted.
     pub tombstone_retention: Duration,
 }

@@ -1,22 +1,26 @@
+//! A batch of records: the unit in which records are stored, and in which readers get them.
+
 use std::sync::Arc;
 
 use marlowe_broker::{Header, Offset, RecordBatch, RecordRef, Timestamp};
 
-/// Records after which a batch is closed, however small they are.
+/// The number of records at which a batch is closed, however small the records are.
 pub(crate) const MOST_RECORDS: usize = 32 * 1024;
 
-/// A key, value or header's value that is not there.
+/// The length that marks a missing key, value or header value.
 pub(crate) const NULL: u32 = u32::MAX;
 
-/// A value that is not there, followed by the moment from which the cleaner may remove the tombstone.
+/// The length that marks the missing value of a tombstone with a *stamp*. The stamp is the time
+/// from which the cleaner may remove the tombstone, in 8 bytes.
 pub(crate) const STAMPED: u32 = u32::MAX - 1;
 
-/// Where a record lies in its batch's bytes: key, value (or stamp), headers, one after the other.
+/// The place of a record in its batch's data. Its key, its value or stamp, and its headers follow
+/// each other there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
-    /// Its offset, counted from the batch's base.
+    /// The record's offset, counted from the batch's base.
     pub(crate) delta: u32,
-    /// Where its bytes begin.
+    /// The index of the record's first byte.
     pub(crate) start: u32,
     /// The key's length, or [`NULL`].
     pub(crate) key: u32,
@@ -27,10 +31,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The bytes of an entry, in memory as on disk.
+    /// The size of an entry, in bytes, in memory and on disk.
     pub(crate) const SIZE: usize = 24;
 
-    /// Where its key and value or stamp end, and its headers begin.
+    /// Returns the index at which the key and the value or stamp end, and the headers begin.
     pub(crate) fn end(&self) -> usize {
         let stamp = if self.value == STAMPED { 8 } else { 0 };
         self.start as usize + self.key_len() + self.value_len() + stamp
@@ -47,8 +51,8 @@ impl Entry {
     }
 }
 
-/// Records of one partition as they were committed together: an index, and the bytes it points into. Every reader is
-/// handed the same one.
+/// Records of one partition that were committed together, or that the cleaner merged. It has an
+/// index, and the data that the index points into. All readers share the same batch.
 #[derive(Debug)]
 pub(crate) struct Batch {
     base: u64,
@@ -59,18 +63,20 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// A batch that has no place in a partition yet: see [`place`](Self::place).
+    /// Creates a batch that has no offsets yet: see [`place`](Self::place).
     pub(crate) fn new(entries: Vec<Entry>, data: Vec<u8>) -> Self {
         Self::at(0, entries.len() as u64, entries, data)
     }
 
-    /// The batch that takes the offsets from `base` up to `next`, of which some may have no record.
+    /// Creates the batch that takes the offsets from `base` to before `next`. Some of these offsets
+    /// may have no record.
     pub(crate) fn at(base: u64, next: u64, entries: Vec<Entry>, data: Vec<u8>) -> Self {
         let newest = entries.iter().map(|entry| entry.timestamp).max().unwrap_or(i64::MIN);
         Self { base, next, newest, entries, data }
     }
 
-    /// Returns whether records lie one after the other and fill its bytes, and their offsets grow and lie within its own.
+    /// Returns whether the records follow each other and fill the data, and whether their offsets
+    /// grow and lie within the batch.
     pub(crate) fn is_sound(&self) -> bool {
         let mut start = 0;
         let mut least = self.base;
@@ -80,7 +86,7 @@ impl Batch {
                 return false;
             }
             (start, least) = (self.end(index), offset + 1);
-            // Between a record's value and the next record are its headers.
+            // The headers lie between a record's value and the next record.
             if self.data.get(entry.end()..start).is_none_or(|headers| !are_headers(headers)) {
                 return false;
             }
@@ -88,28 +94,29 @@ impl Batch {
         start == self.data.len() && least <= self.next
     }
 
-    /// Puts a new batch, whose records are numbered without gaps, at `base`; a marker after it takes one offset.
+    /// Gives a new batch, whose records have no gaps, the offsets from `base` on. With `marker`, a
+    /// marker after the records takes one more offset.
     pub(crate) fn place(&mut self, base: u64, marker: bool) {
         self.base = base;
         self.next = base + self.entries.len() as u64 + u64::from(marker);
     }
 
-    /// The offset of its first record when it was written.
+    /// Returns the offset that the first record had when the batch was written.
     pub(crate) fn base(&self) -> u64 {
         self.base
     }
 
-    /// The offset after it, any marker counted.
+    /// Returns the offset after the batch, and after its marker if it has one.
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    /// The highest timestamp in it.
+    /// Returns the highest timestamp in the batch; `i64::MIN` for a batch without records.
     pub(crate) fn newest(&self) -> i64 {
         self.newest
     }
 
-    /// What it takes in memory and on disk.
+    /// Returns the size of the index and the data, in bytes, in memory and on disk.
     pub(crate) fn bytes(&self) -> usize {
         self.data.len() + self.entries.len() * Entry::SIZE
     }
@@ -122,17 +129,18 @@ impl Batch {
         &self.data
     }
 
-    /// All bytes of the record at `index`: key, value or stamp, headers.
+    /// Returns all bytes of the record at `index`: key, value or stamp, headers.
     pub(crate) fn body(&self, index: usize) -> &[u8] {
         &self.data[self.entries[index].start as usize..self.end(index)]
     }
 
-    /// The key of the record at `index`.
+    /// Returns the key of the record at `index`.
     pub(crate) fn key(&self, index: usize) -> Option<&[u8]> {
         self.record(&self.entries[index]).key
     }
 
-    /// The moment from which the tombstone at `index` may be removed, once a cleaner has set it.
+    /// Returns the time from which the tombstone at `index` may be removed, or `None` if the
+    /// cleaner has not set it.
     pub(crate) fn stamp(&self, index: usize) -> Option<i64> {
         let entry = &self.entries[index];
         if entry.value != STAMPED {
@@ -143,21 +151,22 @@ impl Batch {
         Some(i64::from_le_bytes(stamp.try_into().ok()?))
     }
 
-    /// The offset of the record at `index`.
+    /// Returns the offset of the record at `index`.
     pub(crate) fn offset(&self, index: usize) -> u64 {
         self.base + u64::from(self.entries[index].delta)
     }
 
-    /// How many of its records come before `offset`.
+    /// Returns the number of records before `offset`.
     pub(crate) fn before(&self, offset: u64) -> usize {
-        // A reader that reads on begins with the first. A search would touch memory that nothing else needs yet.
+        // A reader that reads on begins with the first record. A search would touch memory that
+        // nothing else needs yet.
         if offset <= self.base {
             return 0;
         }
         self.entries.partition_point(|entry| self.base + u64::from(entry.delta) < offset)
     }
 
-    /// The records from `offset` on, sharing this batch's memory.
+    /// Returns the records from `offset` on, which share this batch's memory.
     pub(crate) fn from(self: Arc<Self>, offset: u64) -> Arc<dyn RecordBatch> {
         match self.before(offset) {
             0 => self,
@@ -187,7 +196,7 @@ impl Batch {
         let mut headers = Vec::new();
         while let Some((Some(name), after)) = sized(rest) {
             let Some((value, after)) = sized(after) else { break };
-            // It was a string when it was produced.
+            // It was a valid string when it was produced, so this never breaks off.
             let Ok(name) = std::str::from_utf8(name) else { break };
             headers.push(Header { name, value });
             rest = after;
@@ -196,7 +205,8 @@ impl Batch {
     }
 }
 
-/// Splits a length-prefixed piece off the front, which may be one that is not there.
+/// Splits a length-prefixed piece off the front of `bytes`. The piece is `None` if its length is
+/// [`NULL`]. Returns `None` if `bytes` is too short.
 fn sized(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     match u32::from_le_bytes(*length) {
@@ -205,7 +215,7 @@ fn sized(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
-/// Returns whether headers fill `bytes`.
+/// Returns whether `bytes` consists of whole headers.
 fn are_headers(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let Some((Some(name), after)) = sized(bytes) else { return false };
@@ -242,7 +252,7 @@ impl RecordBatch for Batch {
     }
 }
 
-/// A batch without its first records, for a reader that starts inside it.
+/// A batch without its first records, for a reader that starts inside the batch.
 struct Rest {
     batch: Arc<Batch>,
     first: usize,
@@ -273,7 +283,7 @@ impl RecordBatch for Rest {
     }
 }
 
-/// Offsets without records, up to where the next ones will be.
+/// A batch without records, which moves a reader's position to this offset.
 pub(crate) struct Gap(pub(crate) u64);
 
 impl RecordBatch for Gap {

@@ -1,3 +1,6 @@
+//! The embedded broker itself: opening it in memory or in a folder, and its side of the `Broker`
+//! trait.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,10 +25,11 @@ use crate::request::{Answer, GroupPositions, Request, Write};
 use crate::storage::{Folder, Memory};
 use crate::transaction::Transactional;
 
-/// A broker inside the process, with Kafka's model: topics, groups, transactions, compaction and fencing.
+/// A broker inside the process, with Kafka's model: topics, consumer groups, transactions, log
+/// compaction and fencing.
 ///
-/// Cloning it gives the same broker. It is closed when the last clone, and the last reader, producer and membership that it
-/// handed out, are dropped.
+/// Clones are the same broker. It is closed when the last clone is dropped, and also the last
+/// reader, producer and membership that it opened.
 #[derive(Clone)]
 pub struct EmbeddedBroker {
     handle: Arc<Handle>,
@@ -33,7 +37,8 @@ pub struct EmbeddedBroker {
 }
 
 impl EmbeddedBroker {
-    /// A broker that keeps all in memory. It starts no thread, and each call does its work before it returns.
+    /// Creates a broker that keeps everything in memory. It starts no thread, and each call does
+    /// its work before it returns.
     pub fn in_memory(config: EmbeddedConfig) -> Self {
         let (catalog, declared) = (Catalog::new(Vec::new(), 0), DeclaredReads::default());
         let (storage, generation) = (Box::new(Memory::default()), generation_by(&*config.clock));
@@ -41,12 +46,15 @@ impl EmbeddedBroker {
         Self { handle: Arc::new(Handle::direct(ledger)), id: None }
     }
 
-    /// A broker that keeps all in `folder`, which is created when it is missing. A commit is on the disk when its future
-    /// resolves; a thread of its own writes.
+    /// Opens the broker in `folder`. A missing or empty folder gets a new broker. A commit is on
+    /// the disk when its future resolves. A thread of the broker writes.
     ///
     /// # Errors
-    /// [`BrokerError::FolderInUse`] when another has the folder open; [`BrokerError::NotTheBroker`] when it is damaged, of another
-    /// owner, or not the one that is expected; [`BrokerError::Storage`] when the disk refuses.
+    /// - [`BrokerError::FolderInUse`] when the folder is already open.
+    /// - [`BrokerError::NotTheBroker`] when the folder is damaged, belongs to another owner, or
+    ///   does not hold the expected broker.
+    /// - [`BrokerError::Storage`] when the disk refuses, or the folder has the format of another
+    ///   version.
     pub fn open(folder: &Path, config: EmbeddedConfig) -> Result<Self, BrokerError> {
         let (storage, held) = Folder::open(folder, &config)?;
         let positions = Positions::default();
@@ -65,25 +73,26 @@ impl EmbeddedBroker {
         Ok(Self { handle: Arc::new(handle), id: Some(held.id) })
     }
 
-    /// Copies the broker in the folder `from` to the new folder `to`, as it was after one of its changes. Another process may have it open and
-    /// write to it.
+    /// Copies the broker in the folder `from` to the new folder `to`, as it was after one of its
+    /// changes. Another process may have `from` open and write to it.
     ///
     /// # Errors
-    /// [`BrokerError::Storage`] when it is damaged, or the disk refuses.
+    /// [`BrokerError::Storage`] when `from` is damaged, or the disk refuses.
     pub fn copy(from: &Path, to: &Path) -> Result<(), BrokerError> {
         crate::storage::copy(from, to)
     }
 
-    /// Returns the id that tells it from all others: 16 hexadecimal digits that its folder got when it was made. A broker in memory has none.
+    /// Returns the id that tells the broker from all others: 16 hexadecimal digits that its folder
+    /// got when it was created. A broker in memory has none.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// Does now all that retention and compaction would do over time, except for the last batch of each partition, which
-    /// compaction leaves alone.
+    /// Does at once all that retention and compaction would do over time. Compaction leaves the
+    /// last batch of each partition alone.
     ///
     /// # Errors
-    /// When the storage fails; what was cleaned until then stays so.
+    /// When the storage fails. What was cleaned until then stays cleaned.
     pub async fn clean(&self) -> Result<(), BrokerError> {
         self.act("cleaning", Request::Clean).await
     }
@@ -96,7 +105,8 @@ impl EmbeddedBroker {
         &self.handle.ledger
     }
 
-    /// The first offset whose record is of `time` or later.
+    /// Returns the offset of the first record with the timestamp `time` or a later one; the end
+    /// when there is none.
     fn offset_at(&self, partition: &Partition, time: i64) -> Result<u64, BrokerError> {
         let storage = &self.ledger().storage;
         let end = partition.end();
@@ -148,7 +158,8 @@ impl Broker for EmbeddedBroker {
         Box::pin(async { Ok(self.ledger().catalog.all().iter().map(|topic| topic.description.clone()).collect()) })
     }
 
-    /// The number of the topic's first partition, which no other topic of this broker has or had.
+    /// Returns the id of each topic's first partition. No other topic of this broker has or had
+    /// that id.
     fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<Arc<str>>>, BrokerError>> {
         let id = |topic: &Arc<str>| {
             let topic = self.ledger().catalog.find(topic)?;

@@ -1,3 +1,5 @@
+//! The topics of the broker, by name.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use parking_lot::RwLock;
 use crate::partition::Partition;
 use crate::topic::Topic;
 
-/// The topics there are.
+/// All topics of the broker.
 pub(crate) struct Catalog {
     inner: RwLock<Inner>,
 }
@@ -24,7 +26,8 @@ impl Catalog {
         Self { inner: RwLock::new(Inner { topics, next_partition }) }
     }
 
-    /// A topic as `config` says, with partition ids no other has or had. It is not in the catalog yet.
+    /// Creates a topic from `config`, with partition ids that no other topic has or had. It is not
+    /// in the catalog yet.
     pub(crate) fn draft(&self, config: &TopicConfig, default_retention: Duration) -> Result<Arc<Topic>, BrokerError> {
         let mut inner = self.inner.write();
         if inner.topics.contains_key(&config.name) {
@@ -58,12 +61,12 @@ impl Catalog {
         self.topic(&place.topic)?.partition(place.partition).cloned()
     }
 
-    /// All topics, by name.
+    /// Returns all topics, sorted by name.
     pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
         self.inner.read().topics.values().cloned().collect()
     }
 
-    /// The first partition id that was never used.
+    /// Returns the first partition id that was never used.
     pub(crate) fn next_partition(&self) -> u32 {
         self.inner.read().next_partition
     }

@@ -1,3 +1,6 @@
+//! The cleaner of a partition: it decides when retention and compaction run, and how much they do
+//! at once. How compaction works is in `compaction`.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,35 +11,43 @@ use crate::compaction::Pass;
 use crate::partition::{Extent, Partition};
 use crate::storage::{Outline, Step};
 
-/// Bytes of cleaning done for each byte that was added: enough to end a pass before as much again has come.
+/// The bytes of cleaning work for each byte that is appended. It is enough to end a pass before as
+/// many bytes have been appended again.
 const PACE: u64 = 4;
 
-/// Cleaning is put together until it is worth a write.
+/// The bytes of work that are collected before they are done, so that they are worth a write.
 const WORTHWHILE: u64 = 256 * 1024;
 
-/// How many times as much as is clean may be dirty in a small log, besides what makes a first pass worthwhile.
+/// The most dirty bytes that a small log may have before a pass begins, as a multiple of its clean
+/// bytes. [`FIRST_PASS`] comes on top.
 const MOST_DIRTY: u64 = 16;
+/// The dirty bytes that make a first pass worthwhile.
 const FIRST_PASS: u64 = 64 * 1024;
 
-/// The most bytes looked at between two writes when all is cleaned at once.
+/// The most bytes read between two writes when everything is cleaned at once.
 const STRIDE: u64 = 16 * 1024 * 1024;
 
 /// The most batches that retention removes at once.
 const TRIM: usize = 256;
 
-/// Keeps one partition in its bounds: what retention and compaction remove is removed in small steps that are paid for by
-/// the appends.
+/// The cleaner of one partition. It removes what retention and compaction do not keep, in small
+/// steps that appends pay for.
+///
+/// A partition has a *clean* part, over which compaction has passed, and a *dirty* part after it.
+/// When the dirty part is large enough, a [`Pass`] begins. Each append then adds [`PACE`] bytes of
+/// work for each of its bytes. When [`WORTHWHILE`] bytes of work have come together, the pass
+/// advances by them. So no append waits for a whole pass.
 #[derive(Default)]
 pub(crate) struct Cleaner {
     pass: Option<Pass>,
     /// The partition's dirty bytes when it was last looked at.
     seen: u64,
-    /// The work owed for what was added since.
+    /// The bytes of work that appends have added since the pass last advanced.
     owed: u64,
 }
 
 impl Cleaner {
-    /// A bounded bit of work.
+    /// Does a bounded amount of work.
     pub(crate) fn after_append(
         &mut self,
         context: &CleaningContext<'_>,
@@ -47,7 +58,7 @@ impl Cleaner {
             Cleanup::Delete { retention: Some(retention) } => trim(context, partition, retention).map(drop),
             Cleanup::Compact => self.compact_some(context, partition),
             Cleanup::CompactDelete { retention } => {
-                // A pass in hand holds records that must not come back after they were trimmed.
+                // A pass under way holds records that must not come back after they were trimmed.
                 if self.pass.is_none() {
                     trim(context, partition, retention)?;
                 }
@@ -56,7 +67,7 @@ impl Cleaner {
         }
     }
 
-    /// All there is to do.
+    /// Does all retention and compaction that is due.
     pub(crate) fn everything(
         &mut self,
         context: &CleaningContext<'_>,
@@ -81,14 +92,15 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Deletes the records before `offset`. The batch in which it lies stays until all of it is before the start.
+    /// Deletes the records before `offset`. The batch that contains `offset` stays until all of it
+    /// lies before the start.
     pub(crate) fn delete(
         &mut self,
         context: &CleaningContext<'_>,
         partition: &Arc<Partition>,
         offset: u64,
     ) -> Result<(), BrokerError> {
-        // A pass in hand holds records that must not come back.
+        // A pass under way holds records that must not come back.
         self.pass = None;
         while cut(context, partition, |extent, oldest| (extent.start < offset).then(|| oldest.next.min(offset)))? {}
         Ok(())
@@ -101,7 +113,8 @@ impl Cleaner {
         let mut pass = match self.pass.take() {
             Some(pass) => pass,
             None => {
-                // A log of a few keys is clean in a few bytes: it does not wait until it has grown to many times as much.
+                // A log of few keys has few clean bytes. It does not wait until it has grown to
+                // many times that size.
                 let enough =
                     (extent.clean_bytes * MOST_DIRTY + FIRST_PASS).min(context.config.clean_after_bytes as u64);
                 if extent.dirty_bytes < extent.clean_bytes.max(enough) {
@@ -125,21 +138,22 @@ impl Cleaner {
     }
 }
 
-/// Removes the oldest batches of which every record is past its retention, and read by all who said that they read them; tells
-/// whether there may be more of them.
+/// Removes the oldest batches if all of their records are past `retention` and no group still needs
+/// them. Returns whether there may be more of them.
 fn trim(context: &CleaningContext<'_>, partition: &Arc<Partition>, retention: Duration) -> Result<bool, BrokerError> {
     let now = context.config.clock.now().millis();
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let is_past = |oldest: &Outline| oldest.newest.saturating_add(retention) < now;
-    // Looked up when it matters: most of the time nothing is past.
+    // Looked up only when it matters, because most of the time nothing is past its retention.
     let unread = std::cell::OnceCell::new();
     let first_unread =
         || *unread.get_or_init(|| context.declared.first_unread(partition, context.positions).unwrap_or(u64::MAX));
     cut(context, partition, |_, oldest| (is_past(oldest) && oldest.next <= first_unread()).then_some(oldest.next))
 }
 
-/// Moves the partition's start on to where `to` says, given the oldest batch, as long as it says so; removes the batches that
-/// lie before the start then. Tells whether there may be more.
+/// Moves the partition's start forward for as long as `to`, which gets the oldest batch, returns an
+/// offset for it. Then removes the batches before the start, at most [`TRIM`] of them. Returns
+/// whether there may be more.
 fn cut(
     context: &CleaningContext<'_>,
     partition: &Arc<Partition>,

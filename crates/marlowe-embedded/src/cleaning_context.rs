@@ -9,7 +9,7 @@ use crate::storage::Storage;
 pub(crate) struct CleaningContext<'a> {
     pub(crate) config: &'a EmbeddedConfig,
     pub(crate) storage: &'a dyn Storage,
-    /// What the groups read: retention waits for some of them.
+    /// The topics that groups declared they read: retention waits for some of these groups.
     pub(crate) declared: &'a DeclaredReads,
     pub(crate) positions: &'a Positions,
 }

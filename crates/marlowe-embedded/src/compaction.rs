@@ -1,3 +1,5 @@
+//! Log compaction of a partition, one pass at a time. When a pass runs is decided in `cleaner`.
+
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -11,26 +13,37 @@ use crate::partition::Partition;
 use crate::staging::Staging;
 use crate::storage::{Step, Storage};
 
-/// The most bytes whose keys one pass holds in memory; what is left waits for the next.
+/// The most bytes of batches whose keys one pass holds in memory. The next pass takes the rest.
 const MAP_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// One pass of compaction over a partition: first it notes the last record of each key in the part that was not cleaned
-/// yet, then it goes through all batches from the start and writes those anew that hold older ones.
+/// One pass of compaction over a partition.
 ///
-/// The last batch is left alone, as Kafka leaves its active segment: so the partition's end never lies in a gap.
+/// The pass works in two phases. First it reads the part that was not cleaned yet and notes the
+/// last record of each key there. Then it reads all batches from the start. It writes a batch again
+/// without the records that have a later one of the same key, and merges small batches on the way.
+/// Records keep their offsets, so gaps remain. A step of a pass is stored as a whole, and the
+/// partition counts as cleaned only when the pass is done.
+///
+/// A tombstone that a pass meets for the first time gets a stamp: the time from which it may be
+/// removed. A pass at or after that time removes it. Until then, readers that are behind can still
+/// learn that the key is gone.
+///
+/// The last batch is left alone, as Kafka leaves its active segment alone. So the partition's end
+/// never lies in a gap.
 pub(crate) struct Pass {
     latest: Latest,
     mapping: bool,
-    /// The offset to go on from.
+    /// The offset at which the pass continues.
     cursor: u64,
-    /// Where the pass ends.
+    /// The offset at which the pass ends.
     until: u64,
-    /// Whether it ends before the last batch.
+    /// Whether the pass goes up to the last batch.
     last: bool,
     now: Timestamp,
+    /// The stamp for tombstones that this pass meets for the first time.
     horizon: Timestamp,
     output: Output,
-    /// The bytes that stay.
+    /// The bytes of the batches that stay.
     kept_bytes: u64,
 }
 
@@ -54,12 +67,13 @@ impl Pass {
         })
     }
 
-    /// Whether it went up to the last batch.
+    /// Returns whether the pass goes up to the last batch. If it does not, another pass has to
+    /// follow.
     pub(crate) fn is_last(&self) -> bool {
         self.last
     }
 
-    /// Goes on for about `budget` bytes; tells whether the pass is done.
+    /// Continues for about `budget` bytes of batches, and returns whether the pass is done.
     pub(crate) fn advance(
         &mut self,
         storage: &dyn Storage,
@@ -132,7 +146,7 @@ impl Pass {
                 Fate::Stays
             }
         };
-        // Each record is looked up once: it costs a trip to memory.
+        // Each record is looked up once, because a lookup costs a trip to memory.
         let fates: Vec<Fate> = (0..batch.len()).map(fate).collect();
         let unchanged = fates.iter().all(|fate| *fate == Fate::Stays);
         if unchanged && batch.size() * 2 >= self.output.staging.split() {
@@ -153,12 +167,12 @@ impl Pass {
 #[derive(PartialEq, Eq)]
 enum Fate {
     Stays,
-    /// A tombstone met for the first time: from now its time runs.
+    /// A tombstone that a pass meets for the first time. The time that it stays begins now.
     IsStamped,
     Goes,
 }
 
-/// The last record of each key in some batches.
+/// The last record of each key in the batches noted so far.
 #[derive(Default)]
 struct Latest {
     batches: Vec<Arc<Batch>>,
@@ -167,7 +181,8 @@ struct Latest {
     bytes: u64,
 }
 
-/// A record of the batches. The hash of its key is kept beside, so that most comparisons need not go to the record.
+/// A record of the batches. It includes the hash of the key, so that most comparisons need not read
+/// the record.
 struct Place {
     hash: u32,
     batch: u32,
@@ -195,7 +210,7 @@ impl Latest {
         }
     }
 
-    /// Whether there is a record of `key` later than the one at `index` of `batch`.
+    /// Returns whether a record of `key` comes later than the one at `index` of `batch`.
     fn has_later(&self, key: &[u8], batch: &Arc<Batch>, index: usize) -> bool {
         let hash = self.hasher.hash_one(key) as u32;
         let itself =
@@ -211,12 +226,12 @@ fn key_at<'a>(batches: &'a [Arc<Batch>], place: &Place) -> Option<&'a [u8]> {
     batches[place.batch as usize].key(place.index as usize)
 }
 
-/// The hash that the table sorts by, which wants its high bits too.
+/// Returns the hash for the table, which also needs random high bits.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Batches being put together into one.
+/// The batches that are being merged into one.
 struct Output {
     staging: Staging,
     inputs: Vec<u64>,
@@ -236,7 +251,7 @@ impl Output {
             && batch.next() - base < u64::from(u32::MAX)
     }
 
-    /// Notes that `batch` goes into this; returns the base of the whole.
+    /// Notes that `batch` goes into the merged batch. Returns the base of the merged batch.
     fn take_in(&mut self, batch: &Batch, unchanged: bool) -> u64 {
         self.inputs.push(batch.base());
         self.next = batch.next();
@@ -244,7 +259,8 @@ impl Output {
         self.inputs[0]
     }
 
-    /// Adds the step that puts the whole in the place of its inputs, unless it is the same; returns the bytes that stay.
+    /// Adds the step that replaces the inputs with the merged batch, unless nothing changed.
+    /// Returns the bytes of the merged batch.
     fn finish(&mut self, partition: &Arc<Partition>, steps: &mut Vec<Step>) -> u64 {
         let Some(base) = self.inputs.first().copied() else { return 0 };
         let removed = std::mem::take(&mut self.inputs);

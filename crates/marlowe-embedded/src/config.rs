@@ -1,41 +1,50 @@
+//! The settings of the embedded broker, with their defaults.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{Clock, Entropy, RecordLimit, SystemClock, SystemEntropy};
 
-/// How an [`EmbeddedBroker`](crate::EmbeddedBroker) is set up.
+/// The settings of an [`EmbeddedBroker`](crate::EmbeddedBroker).
 #[derive(Clone)]
 pub struct EmbeddedConfig {
-    /// The time of day, which retention is measured against. Default: the system's.
+    /// The time of day, against which retention is measured. Default: the system's clock.
     pub clock: Arc<dyn Clock>,
-    /// Chance, for the names of members. Default: the system's.
+    /// The source of random numbers, for the names of members and the broker's id. Default: the
+    /// system's source.
     pub entropy: Arc<dyn Entropy>,
-    /// The largest record taken: key, value and headers together. Default 10 MiB; at most 1 GiB.
+    /// The size of the largest record accepted, in bytes: key, value and headers together. Default:
+    /// 10 MiB; at most 1 GiB.
     pub max_message_bytes: usize,
-    /// How long a tombstone stays in a compacted topic after the cleaner first met it, so that a reader that is behind
-    /// still learns that the key is gone, if the topic does not say so itself. Default 24 h, as Kafka's
-    /// `delete.retention.ms`.
+    /// How long compaction keeps a tombstone after it first met it, in topics that do not say so
+    /// themselves. In this time, a reader that is behind can still learn that the key is gone.
+    /// Default: 24 h, as Kafka's `delete.retention.ms`.
     pub tombstone_retention: Duration,
-    /// How far a record's timestamp may lie after the broker's clock. Records that lie further are refused, with all that was
-    /// written together with them. Default 1 h, as Kafka's `message.timestamp.after.max.ms`.
+    /// How far a record's timestamp may lie ahead of the broker's clock. A record that lies further
+    /// ahead is refused, with all that was written together with it. Default: 1 h, as Kafka's
+    /// `message.timestamp.after.max.ms`.
     pub max_timestamp_ahead: Duration,
-    /// A compacted partition is cleaned when this many bytes were added since the last time, and at least as many as
-    /// it had then; one of a few keys sooner, as it has many times as much to throw away. Default 1 MiB.
+    /// The number of appended bytes after which a compacted partition is cleaned. It must also be
+    /// at least the bytes that the last cleaning left. A partition of few keys is cleaned sooner,
+    /// when many times what it keeps was appended. Default: 1 MiB.
     pub clean_after_bytes: usize,
-    /// In a folder: how many bytes of batches are kept in memory for the readers of the newest records. Default 64 MiB.
+    /// In a folder: the bytes of batches that are kept in memory for readers of the newest records.
+    /// Default: 64 MiB.
     pub cache_bytes: usize,
-    /// In a folder: the most bytes it may grow to. `None` asks for as much as the address space lends.
+    /// In a folder: the most bytes that it may grow to. `None` (the default) allows what the
+    /// address space allows, up to 1 TiB.
     pub max_folder_bytes: Option<usize>,
-    /// In a folder: whose it is. A folder of another owner is refused. `None`: it is not looked at.
+    /// In a folder: its owner. A folder of another owner is refused. `None` (the default) checks no
+    /// owner.
     pub owner: Option<String>,
-    /// In a folder: the [id](crate::EmbeddedBroker::id) of the broker that must be there. Without it a folder that holds none gets
-    /// a new one.
+    /// In a folder: the [id](crate::EmbeddedBroker::id) of the broker that must be there. With
+    /// `None` (the default), a folder without a broker gets a new one.
     pub expected_id: Option<String>,
 }
 
 impl EmbeddedConfig {
-    /// The limit on a record, with what the format can hold.
+    /// Returns the limit on a record, bounded by what the format can hold.
     pub(crate) fn record_limit(&self) -> RecordLimit {
         RecordLimit { bytes: self.max_message_bytes.min(1 << 30), setting: "max_message_bytes (--max-message-bytes)" }
     }

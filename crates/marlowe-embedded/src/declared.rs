@@ -1,4 +1,4 @@
-//! The topics that groups have declared to read. Retention asks here before it deletes.
+//! The topics that groups have declared they read. Retention asks here before it deletes records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::partition::Partition;
 use crate::positions::Positions;
 
-/// Which topics the groups read, as they said.
+/// The topics that groups read, as the groups declared them.
 #[derive(Default)]
 pub(crate) struct DeclaredReads {
     groups: Mutex<BTreeMap<Arc<str>, Vec<Reads>>>,
@@ -24,7 +24,7 @@ impl DeclaredReads {
         self.groups.lock().get(group).cloned().unwrap_or_default()
     }
 
-    /// Sets what a group reads, in the place of what it read before.
+    /// Sets what a group reads, which replaces what it read before.
     pub(crate) fn set(&self, group: &Arc<str>, reads: Vec<Reads>) {
         let mut groups = self.groups.lock();
         if reads.is_empty() {
@@ -34,10 +34,12 @@ impl DeclaredReads {
         }
     }
 
-    /// The first offset of a partition that some group has not read, and for which it is to stay; `None` when nobody needs any.
+    /// Returns the first offset of a partition that some group has not read and still needs, or
+    /// `None` when no group needs any.
     ///
-    /// A group that has said what it reads needs what it said, from its position on; where it has none yet, all there is. Of a
-    /// group that said nothing, its position says that it reads.
+    /// A group that has declared the topic with [`Unread::Keep`] needs the records from its
+    /// position on. It needs all records while it has no position. A group that has declared
+    /// nothing needs the records from its position on, if it has a position there.
     pub(crate) fn first_unread(&self, partition: &Partition, positions: &Positions) -> Option<u64> {
         let groups = self.groups.lock();
         let declared = groups.iter().filter_map(|(group, reads)| {

@@ -1,6 +1,5 @@
-//! What the project's fuzzers run: the readers of all that a folder's tables hold, and what must be true of whatever they take.
-//!
-//! It is public for `marlowe-fuzz` only.
+//! The entry points for the project's fuzzers: reading every kind of value in a folder's tables,
+//! and checks of what is accepted. They are public for `marlowe-fuzz` only.
 
 use std::sync::Arc;
 
@@ -12,11 +11,15 @@ use crate::staging::Staging;
 use crate::storage::{Outline, format};
 use crate::topic::Topic;
 
-/// Reads a value of a folder, whose kind the first byte says: a batch, a topic, an extent, what a group reads, a position, the key
-/// of a position, or (`w`) records to write. Returns `None` when it is refused.
+/// Reads a value as a folder stores it, and checks it if it is accepted. Returns `None` if it is
+/// refused.
+///
+/// The first byte names the kind of value: a batch (`b`), a topic (`t`), an extent (`e`), what a
+/// group reads (`r`), a position (`p`), the key of a position (`k`), or records to write (`w`).
 ///
 /// # Panics
-/// When something is taken and not what it should be. That is a finding.
+/// When a value is accepted and breaks a rule that every accepted value must keep. This is a
+/// finding.
 pub fn folder(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -31,7 +34,7 @@ pub fn folder(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns an input of each kind that is taken, as a broker writes it.
+/// Returns an accepted input of each kind, as a broker writes it.
 pub fn folder_seeds() -> Vec<Vec<u8>> {
     let headers = [Header::new("why", b"because"), Header { name: "none", value: None }];
     let record = |key, value, headers| NewRecord { timestamp: Timestamp::from_millis(7), key, value, headers };
@@ -68,7 +71,7 @@ pub fn folder_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// The bytes after which a batch is closed: few, so that there are many.
+/// The bytes after which a batch is closed. They are few, so that there are many batches.
 const SPLIT: usize = 1024;
 
 fn kind(kind: u8, bytes: &[u8]) -> Vec<u8> {
@@ -82,7 +85,7 @@ fn bytes_of(batch: &Batch) -> Vec<u8> {
     bytes
 }
 
-/// A record as it was taken out of a batch.
+/// A record as it was read from a batch.
 #[derive(Debug, PartialEq, Eq)]
 struct Record<'a> {
     timestamp: i64,
@@ -122,7 +125,8 @@ fn batch(bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The cleaner writes records anew, tombstones with a stamp.
+/// Checks that records are the same after the cleaner has copied them, and that tombstones then
+/// have a stamp.
 fn compacted(batch: &Arc<Batch>) {
     let mut staging = Staging::new(SPLIT);
     for (index, entry) in batch.entries().iter().enumerate() {

@@ -1,3 +1,6 @@
+//! The way from the broker's public objects to its ledger: directly, or through the thread that
+//! writes.
+
 use std::sync::Arc;
 
 use marlowe_broker::BrokerError;
@@ -7,39 +10,41 @@ use crate::ledger::Ledger;
 use crate::request::{Answer, Request, Submission};
 use crate::writer::Writer;
 
-/// What the broker and all that it handed out hold on to. When the last of them is gone, the broker is closed.
+/// The shared core of the broker and of everything that it opened. The broker is closed when the
+/// last reference to it is gone.
 pub(crate) struct Handle {
-    // First, so that it has ended when the ledger is closed.
+    // The first field, so that the thread has ended before the ledger is closed.
     writer: Option<Writer>,
     pub(crate) ledger: Arc<Ledger>,
 }
 
-/// An answer on its way.
+/// An answer that has not come yet.
 pub(crate) struct Pending {
     operation: &'static str,
     answer: oneshot::Receiver<Result<Answer, BrokerError>>,
 }
 
 impl Pending {
-    /// Waits for the answer. Dropping the future loses nothing; it comes once.
+    /// Waits for the answer, which comes once. Dropping the future loses nothing.
     pub(crate) async fn answer(&mut self) -> Result<Answer, BrokerError> {
         (&mut self.answer).await.unwrap_or_else(|_| Err(writer_has_ended(self.operation)))
     }
 }
 
 impl Handle {
-    /// Carries out each request where it is made.
+    /// Creates a handle that carries out each request on the caller's thread.
     pub(crate) fn direct(ledger: Ledger) -> Self {
         Self { writer: None, ledger: Arc::new(ledger) }
     }
 
-    /// Has a thread of its own carry out the requests.
+    /// Creates a handle that has one thread carry out all requests.
     pub(crate) fn with_writer(ledger: Ledger) -> std::io::Result<Self> {
         let ledger = Arc::new(ledger);
         Ok(Self { writer: Some(Writer::start(ledger.clone())?), ledger })
     }
 
-    /// Puts `request` in the order of all. In memory it is carried out before this returns.
+    /// Puts `request` in the order of all requests. In memory it is carried out before this
+    /// returns.
     pub(crate) fn submit(&self, operation: &'static str, request: Request) -> Pending {
         let (reply, answer) = oneshot::channel();
         let submission = Submission { request, reply };
@@ -50,12 +55,13 @@ impl Handle {
         Pending { operation, answer }
     }
 
-    /// That what is submitted is carried out: the writer's thread, if there is one, is at work.
+    /// Checks that requests are still carried out. They are not after the thread that writes has
+    /// panicked.
     pub(crate) fn check(&self, operation: &'static str) -> Result<(), BrokerError> {
         if self.writer.as_ref().is_some_and(Writer::has_ended) { Err(writer_has_ended(operation)) } else { Ok(()) }
     }
 
-    /// Waits until everything accepted so far is done.
+    /// Waits until all requests accepted so far are done.
     pub(crate) async fn barrier(&self) -> Result<(), BrokerError> {
         if self.writer.as_ref().is_some_and(Writer::is_idle) {
             return Ok(());

@@ -1,3 +1,5 @@
+//! The ledger: the broker's state, and the one order in which it changes.
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -19,10 +21,12 @@ use crate::request::{Answer, Append, Request, Submission, Write};
 use crate::storage::{Step, Storage};
 use crate::topic;
 
-/// All the broker knows, and the one order in which it changes.
+/// The state of the broker, and the one order in which it changes.
 ///
-/// A write is checked, stored and then shown. Whoever needs to know of all writes that were accepted before (a new owner
-/// that asks for positions and ends) asks through [`Request::Barrier`].
+/// Each write is checked, stored and then shown to readers. All requests pass through here one
+/// after the other, also when several threads send them. A caller that must see all writes that
+/// were accepted before it, such as a new owner that asks for positions and ends, first sends a
+/// [`Request::Barrier`].
 pub(crate) struct Ledger {
     pub(crate) config: EmbeddedConfig,
     pub(crate) storage: Box<dyn Storage>,
@@ -31,18 +35,20 @@ pub(crate) struct Ledger {
     pub(crate) declared: DeclaredReads,
     pub(crate) groups: Groups,
     epochs: Epochs,
-    /// The partitions' cleaners, by the partition's id. One lock is enough, because `order` is held while they work.
+    /// The cleaners of the partitions, by partition id. One lock is enough, because `order` is held
+    /// while they work.
     cleaners: Mutex<HashMap<u32, Cleaner>>,
-    /// Held while a change is made.
+    /// Locked while a change is made.
     order: Mutex<()>,
-    /// Held to show a write, and shared to look at several partitions: so a reader sees a transaction whole.
+    /// Locked for writing to show a write, and for reading to look at several partitions. So a
+    /// reader sees a transaction as a whole.
     shown: RwLock<()>,
 }
 
-/// The most bytes of a note beside a position, as Kafka has it by default.
+/// The most bytes of a note with a position. It is Kafka's default.
 const LONGEST_NOTE: usize = 4096;
 
-/// The extents of the partitions a run of writes adds to, as they will be.
+/// The extents that partitions will have after a run of writes, by partition id.
 type Drafts = BTreeMap<u32, (Arc<Partition>, Extent)>;
 
 impl Ledger {
@@ -69,13 +75,14 @@ impl Ledger {
         }
     }
 
-    /// Looks at several partitions as of one moment.
+    /// Looks at several partitions as of one moment: no write is shown while `look` runs.
     pub(crate) fn glance<T>(&self, look: impl FnOnce() -> T) -> T {
         let _shown = self.shown.read();
         look()
     }
 
-    /// Carries out `submissions` in order and answers them. Writes that follow each other are stored as one.
+    /// Carries out `submissions` in order and answers them. Writes that follow each other are
+    /// stored as one.
     pub(crate) fn carry_out(&self, submissions: Vec<Submission>) {
         let _order = self.order.lock();
         let mut writes = Vec::new();
@@ -123,7 +130,8 @@ impl Ledger {
             let partition = topic.partition(place.partition)?.clone();
             steps.push(Step::Position { group: group.clone(), partition, committed: None });
         }
-        // First, since readers must not take the missing batches for a gap.
+        // Deleted before the batches go, because readers must not take the missing batches for a
+        // gap.
         topic.partitions.iter().for_each(|partition| partition.delete());
         if let Err(error) = self.storage.apply(&steps) {
             topic.partitions.iter().for_each(|partition| partition.restore());
@@ -187,7 +195,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Stores a run of writes as one; when that fails, each alone, so that a small one gets through where the whole does not.
+    /// Stores a run of writes as one. If that fails, stores each write alone, so that a small one
+    /// succeeds where the whole run does not fit.
     fn write(&self, mut run: Vec<Submission>) {
         if run.len() > 1 {
             let mut drafts = Drafts::new();
@@ -217,7 +226,8 @@ impl Ledger {
         }
     }
 
-    /// Checks a write, gives its records their offsets and adds its steps; a refused one adds none.
+    /// Checks a write, gives its records their offsets and adds its steps. A refused write adds
+    /// none.
     fn accept(
         &self,
         submission: &mut Submission,
@@ -285,7 +295,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Of several appends to a partition each carries the final extent, so that any order of showing them is right.
+    /// Gives each append to a partition the partition's final extent, so that they can be shown in
+    /// any order.
     fn add_extents(&self, steps: &mut [Step], drafts: &Drafts) {
         for step in steps {
             if let Step::Append { partition, extent, .. } = step
@@ -296,7 +307,7 @@ impl Ledger {
         }
     }
 
-    /// Shows readers what was stored.
+    /// Shows readers what was stored, and wakes those that wait for it.
     fn show(&self, steps: &[Step]) {
         {
             let _shown = self.shown.write();
@@ -317,7 +328,7 @@ impl Ledger {
         }
     }
 
-    /// A bounded bit of cleaning in each partition that was added to.
+    /// Does a bounded amount of cleaning in each of `partitions`.
     fn clean_some<'a>(&self, partitions: impl IntoIterator<Item = &'a Arc<Partition>>) {
         for partition in partitions {
             let cleaned = self.with_cleaner(partition, |cleaner, context| cleaner.after_append(context, partition));
@@ -327,7 +338,7 @@ impl Ledger {
         }
     }
 
-    /// What is due in a folder that was not open for a while.
+    /// Does a bounded amount of the cleaning that became due while the folder was not open.
     pub(crate) fn clean_after_pause(&self) {
         let _order = self.order.lock();
         for topic in self.catalog.all() {
@@ -344,14 +355,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Lends `work` the cleaner of `partition` and what it works with.
+    /// Calls `work` with the cleaner of `partition` and the cleaner's context.
     fn with_cleaner<T>(&self, partition: &Partition, work: impl FnOnce(&mut Cleaner, &CleaningContext<'_>) -> T) -> T {
         let Self { config, storage, declared, positions, .. } = self;
         let context = CleaningContext { config, storage: &**storage, declared, positions };
         work(self.cleaners.lock().entry(partition.id).or_default(), &context)
     }
 
-    /// Drops the cleaners of a deleted topic, with the records that their passes hold.
+    /// Drops the cleaners of a deleted topic, and with them the records that their passes hold.
     fn forget_cleaners(&self, partitions: &[Arc<Partition>]) {
         let mut cleaners = self.cleaners.lock();
         for partition in partitions {
@@ -360,12 +371,13 @@ impl Ledger {
     }
 }
 
-/// Puts an append's batches after `extent`, a marker after the last if there is to be one, and tells the offset after the
-/// last record.
+/// Gives the batches of an append their offsets after `extent`, and extends `extent`. With
+/// `marker`, a marker follows the last batch. Returns the offset after the last record.
 fn place(append: &mut Append, extent: &mut Extent, marker: bool) -> u64 {
     let count = append.batches.len();
     for (index, batch) in append.batches.iter_mut().enumerate() {
-        // Nobody else has it before it is stored; after a failed attempt, nobody has it any more.
+        // Nobody else has the batch before it is stored. After a failed attempt, nobody has it any
+        // more.
         if let Some(batch) = Arc::get_mut(batch) {
             batch.place(extent.end, marker && index + 1 == count);
         }

@@ -1,15 +1,19 @@
 //! The embedded broker: Kafka's model inside the process, in memory or in a folder, with nothing to install.
 //!
-//! [`EmbeddedBroker`] implements [`marlowe_broker::Broker`]: partitions with offsets, keys, headers and timestamps,
-//! idempotent and transactional producers, cooperative consumer groups, compaction, retention and fencing. It passes the
-//! conformance suite of `marlowe-broker`.
+//! [`EmbeddedBroker`] implements [`marlowe_broker::Broker`]: partitions with offsets, keys, headers
+//! and timestamps, idempotent and transactional producers, cooperative consumer groups, log
+//! compaction, retention and fencing. It passes the conformance suite of `marlowe-broker`.
 //!
-//! In memory it starts no thread. In a folder it writes to one LMDB environment, whose transactions are synced: a commit
-//! is on the disk, messages and positions together, when its future resolves; commits that wait together are written as
-//! one. One process at a time has a folder open; another gets [`FolderInUse`](marlowe_broker::BrokerError::FolderInUse).
+//! In memory, the broker starts no thread. In a folder, it writes to one LMDB environment and syncs
+//! every LMDB transaction. When the future of a commit resolves, its records and positions are on
+//! the disk together. Commits that wait at the same time are written as one. One process at a time
+//! can have a folder open. Another process gets
+//! [`FolderInUse`](marlowe_broker::BrokerError::FolderInUse).
 //!
 //! ```
-//! use marlowe_broker::{Broker, Isolation, NewRecord, Offset, Partition, TopicConfig, TopicPartition};
+//! use marlowe_broker::{
+//!     Broker, Isolation, NewRecord, Offset, Partition, TopicConfig, TopicPartition,
+//! };
 //! use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -31,6 +35,27 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Inside
+//!
+//! A write passes through these modules:
+//!
+//! ```text
+//! producer, transaction   stage records as batches (outbox, staging, batch)
+//!         |
+//!         v
+//! handle                  in memory: carries out the request at once
+//!         |               in a folder: queues it for the thread that writes (writer)
+//!         v
+//! ledger                  checks the request (epoch, group), gives records their offsets,
+//!         |               stores the change, and then shows it to readers
+//!         v
+//! storage                 keeps batches in memory, or in a folder
+//! ```
+//!
+//! After a write, the ledger has `cleaner` do a bounded amount of retention and compaction in the
+//! partitions that were written to. A `reader` finds batches in the storage, and waits at its
+//! partitions until there are more. Start reading at `ledger`.
 
 #![deny(unsafe_code)]
 

@@ -1,3 +1,5 @@
+//! The records that a producer has accepted and not yet handed to the broker.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use crate::partition::Partition;
 use crate::request::Append;
 use crate::staging::Staging;
 
-/// What a producer has taken and not yet handed to the broker, by destination.
+/// The records that a producer has accepted and not yet handed to the broker, by destination.
 pub(crate) struct Outbox {
     handle: Arc<Handle>,
     names: HashMap<TopicPartition, Destination>,
@@ -53,7 +55,7 @@ impl Outbox {
         Ok(destination)
     }
 
-    /// Takes a copy of `record`.
+    /// Stages a copy of `record`.
     #[inline]
     pub(crate) fn push(&mut self, to: Destination, record: &NewRecord<'_>) -> Result<(), BrokerError> {
         let Some(line) = self.lines.get_mut(to.0 as usize) else { return Err(unknown(to)) };
@@ -66,12 +68,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// The bytes taken and not handed over.
+    /// Returns the bytes of the staged records.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Hands over all there is.
+    /// Takes all staged records, as one append for each destination that has some.
     pub(crate) fn take(&mut self) -> (Vec<Destination>, Vec<Append>) {
         self.bytes = 0;
         let filled = self.lines.iter_mut().enumerate().filter(|(_, line)| !line.staging.is_empty());

@@ -1,3 +1,5 @@
+//! A partition: its bounds, and the readers that wait for more of it.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,30 +8,33 @@ use marlowe_broker::{BrokerError, Cleanup, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// What a partition holds, as storage remembers it.
+/// The bounds and sizes of a partition, as the storage keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// The first offset there.
+    /// The partition's first offset.
     pub(crate) start: u64,
-    /// The offset after the last, any marker counted.
+    /// The offset after the last record, or after the marker that follows it.
     pub(crate) end: u64,
-    /// Up to where the cleaner has been.
+    /// The offset up to which compaction has passed.
     pub(crate) cleaned: u64,
-    /// The bytes before `cleaned`.
+    /// The bytes of the batches before `cleaned`.
     pub(crate) clean_bytes: u64,
-    /// The bytes from `cleaned` on.
+    /// The bytes of the batches from `cleaned` on.
     pub(crate) dirty_bytes: u64,
 }
 
-/// One partition: its bounds, and who waits for more of it. Its batches are in the storage under its id.
+/// One partition: its bounds, and the readers that wait for more of it. Its batches are in the
+/// storage, under its id.
 pub(crate) struct Partition {
-    /// Its number in the storage; never used again, so that a topic deleted and created again is another.
+    /// The partition's id in the storage. It is never used again, so a topic that is deleted and
+    /// created again has other ids.
     pub(crate) id: u32,
     pub(crate) place: TopicPartition,
     pub(crate) cleanup: Cleanup,
     /// How long compaction keeps a tombstone after it first met it.
     pub(crate) tombstone_retention: Duration,
-    /// Written by whoever holds the ledger's order; the bounds below are what readers see of it.
+    /// The extent, which changes only while the ledger's `order` is locked. Readers see `start` and
+    /// `end` instead.
     pub(crate) extent: Mutex<Extent>,
     start: AtomicU64,
     end: AtomicU64,
@@ -73,7 +78,8 @@ impl Partition {
         self.end.store(extent.end, Ordering::Release);
     }
 
-    /// Raises the start ahead of the removal of what lies before it, so that no reader takes the hole for compaction.
+    /// Raises the start before the batches below it are removed, so that no reader takes the hole
+    /// for a gap of compaction.
     pub(crate) fn raise_start(&self, start: u64) {
         self.start.fetch_max(start, Ordering::AcqRel);
     }
@@ -87,12 +93,12 @@ impl Partition {
         self.wake();
     }
 
-    /// Takes back a deletion that the storage refused.
+    /// Undoes a deletion that the storage refused.
     pub(crate) fn restore(&self) {
         self.deleted.store(false, Ordering::Release);
     }
 
-    /// That it is there still.
+    /// Checks that the partition was not deleted.
     pub(crate) fn alive(&self) -> Result<(), BrokerError> {
         if self.is_deleted() { Err(BrokerError::UnknownTopic { topic: self.place.topic.clone() }) } else { Ok(()) }
     }
@@ -119,6 +125,7 @@ impl Partition {
 pub(crate) struct Watcher {
     /// Wakes the reader.
     pub(crate) reader: Arc<Notify>,
-    /// Whether more of this partition is worth waking for: not while it is paused.
+    /// Whether more records in the partition are worth waking the reader for. They are not while it
+    /// is paused.
     pub(crate) wants: AtomicBool,
 }

@@ -1,10 +1,12 @@
+//! The committed positions of all groups, in memory. Storing them is the ledger's work.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 use parking_lot::Mutex;
 
-/// The groups' committed positions.
+/// The committed positions of all groups.
 #[derive(Default)]
 pub(crate) struct Positions {
     groups: Mutex<BTreeMap<Arc<str>, BTreeMap<TopicPartition, CommittedOffset>>>,
@@ -15,7 +17,7 @@ impl Positions {
         self.groups.lock().get(group)?.get(place).cloned()
     }
 
-    /// Sets a position, or forgets it.
+    /// Sets a position, or removes it with `None`.
     pub(crate) fn set(&self, group: &Arc<str>, place: &TopicPartition, committed: Option<CommittedOffset>) {
         let mut groups = self.groups.lock();
         match committed {
@@ -32,19 +34,19 @@ impl Positions {
         }
     }
 
-    /// The groups that have a position in a partition, with it.
+    /// Returns the groups that have a position in a partition, with the position.
     pub(crate) fn at(&self, place: &TopicPartition) -> Vec<(Arc<str>, Offset)> {
         let groups = self.groups.lock();
         let positions = groups.iter().filter_map(|(group, positions)| Some((group, positions.get(place)?)));
         positions.map(|(group, committed)| (group.clone(), committed.offset)).collect()
     }
 
-    /// Where `group` has positions.
+    /// Returns the partitions in which `group` has positions.
     pub(crate) fn of_group(&self, group: &str) -> Vec<TopicPartition> {
         self.groups.lock().get(group).map(|positions| positions.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Which groups have positions in `topic`, and where.
+    /// Returns the groups that have positions in `topic`, with the partition of each position.
     pub(crate) fn of_topic(&self, topic: &str) -> Vec<(Arc<str>, TopicPartition)> {
         let groups = self.groups.lock();
         let places = groups.iter().flat_map(|(group, positions)| positions.keys().map(move |place| (group, place)));

@@ -1,3 +1,5 @@
+//! The producer without transactions. The one with transactions is in `transaction`.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,15 +10,16 @@ use crate::handle::{Handle, Pending};
 use crate::outbox::Outbox;
 use crate::request::{Answer, Request, Write};
 
-/// What is sent is handed to the broker when it has grown to this, without waiting for a flush.
+/// The bytes of staged records that are handed to the broker without waiting for a flush.
 const HAND_OVER: usize = 1024 * 1024;
 
 /// A producer without transactions.
 pub(crate) struct PlainProducer {
     outbox: Outbox,
-    /// Handed over and not yet answered, oldest first.
+    /// The writes handed over and not yet answered, oldest first.
     in_flight: VecDeque<(Vec<Destination>, Pending)>,
-    /// What the answers since the last flush came to.
+    /// The outcome of the writes answered since the last flush: where their records went, or the
+    /// first error.
     written: Result<Written, BrokerError>,
 }
 
@@ -65,7 +68,8 @@ impl Producer for PlainProducer {
     }
 }
 
-/// Adds what a write came to; of several writes to a destination the last counts.
+/// Adds the outcome of a write to `written`. Of several writes to a destination, the last one
+/// counts.
 pub(crate) fn note(written: &mut Written, destinations: &[Destination], answer: Answer) {
     let Answer::Ends(ends) = answer else { return };
     for (destination, end) in destinations.iter().zip(ends) {

@@ -1,3 +1,5 @@
+//! The reader of explicitly assigned partitions.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +11,14 @@ use crate::batch::Gap;
 use crate::handle::Handle;
 use crate::partition::{Partition, Watcher};
 
-/// The most batches handed out at once.
+/// The most batches that one poll returns.
 const MOST_BATCHES: usize = 64;
 
-/// The bytes after which no more batches are added to those handed out at once.
+/// The bytes of batches after which a poll adds no more.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// A reader of explicitly assigned partitions. What is visible is the same for both isolations: a transaction is shown when it
-/// is committed.
+/// A reader of explicitly assigned partitions. It sees the same records with both isolation levels,
+/// because a transaction is not shown before it is committed.
 pub(crate) struct PartitionReader {
     handle: Arc<Handle>,
     wakened: Arc<Notify>,
@@ -30,7 +32,7 @@ struct Line {
     partition: Arc<Partition>,
     watcher: Arc<Watcher>,
     position: u64,
-    /// How far it may read in this poll.
+    /// The offset up to which this poll may read.
     limit: u64,
     paused: bool,
 }
@@ -40,7 +42,7 @@ impl PartitionReader {
         Self { handle, wakened: Arc::default(), lines: BTreeMap::new(), next_source: 0, turn: Source(0) }
     }
 
-    /// What there is now: one batch of each source in turn, round after round.
+    /// Returns what can be read now: one batch of each source in turn, round after round.
     fn collect(&mut self) -> Result<Vec<Fetched>, BrokerError> {
         let Self { handle, lines, turn, .. } = self;
         handle.ledger.glance(|| lines.values_mut().for_each(|line| line.limit = line.partition.end()));
@@ -60,7 +62,8 @@ impl PartitionReader {
                         bytes += batch.size();
                         fetched.push(Fetched { source, batch });
                     }
-                    // What was fetched before is handed out first; the error is met again.
+                    // The batches fetched so far are returned first. The next poll meets the error
+                    // again.
                     Err(_) if !fetched.is_empty() => return Ok(fetched),
                     Err(error) => {
                         if matches!(error, BrokerError::OffsetOutOfRange { .. } | BrokerError::UnknownTopic { .. }) {
@@ -78,7 +81,7 @@ impl PartitionReader {
     }
 }
 
-/// The sources in `range` that have something to hand out.
+/// Returns the sources in `range` that have a batch or an error to return.
 fn ready(lines: &BTreeMap<Source, Line>, range: impl std::ops::RangeBounds<Source>) -> impl Iterator<Item = Source> {
     lines.range(range).filter(|(_, line)| line.is_ready()).map(|(source, _)| *source)
 }
@@ -95,7 +98,7 @@ impl Line {
         } else {
             None
         };
-        // After the seek: what is removed is first put before the start.
+        // Checked after the seek, because the start is raised before batches are removed.
         self.partition.alive()?;
         let start = self.partition.start();
         if self.position < start || self.position > self.limit {
@@ -111,7 +114,7 @@ impl Line {
             None => Arc::new(Gap(self.limit)),
         };
         self.position = batch.next_offset().get();
-        // A batch merged by the cleaner may reach past what was glanced at.
+        // A batch that the cleaner merged may reach past the limit.
         self.limit = self.limit.max(self.position);
         Ok(batch)
     }

@@ -1,3 +1,5 @@
+//! The requests that the ledger carries out in order, and their answers.
+
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, CommittedOffset, GroupMetadata, Offset, Reads, TopicConfig, TopicPartition};
@@ -8,14 +10,14 @@ use crate::batch::Batch;
 use crate::epoch::Epoch;
 use crate::partition::Partition;
 
-/// Something that has its place in the order of all writes.
+/// A request that has a place in the order of all changes.
 pub(crate) enum Request {
     Write(Write),
     CreateTopic(TopicConfig),
     DeleteTopic(Arc<str>),
-    /// Deletes what lies before the offsets.
+    /// Deletes the records before the offsets.
     DeleteRecords(Vec<(TopicPartition, Offset)>),
-    /// A group says what it reads.
+    /// Sets which topics a group reads.
     DeclareReads {
         group: Arc<str>,
         reads: Vec<Reads>,
@@ -24,38 +26,39 @@ pub(crate) enum Request {
         group: Arc<str>,
         now: Instant,
     },
-    /// A new producer with this transactional id: the answer is its epoch.
+    /// Opens a new producer with this transactional id. The answer is its epoch.
     Enlist(Arc<str>),
-    /// Cleans all there is to clean.
+    /// Does all cleaning that is due.
     Clean,
-    /// Answered when all that came before is done.
+    /// Does nothing, and is answered when all earlier requests are done.
     Barrier,
 }
 
 /// Records and positions that become visible together.
 pub(crate) struct Write {
-    /// The transactional producer that writes.
+    /// The epoch of the transactional producer, or `None` outside a transaction.
     pub(crate) epoch: Option<Epoch>,
     pub(crate) appends: Vec<Append>,
     pub(crate) positions: Vec<GroupPositions>,
-    /// When the request was made, by the clock of who made it.
+    /// The time of the request, by the tokio clock of the caller.
     pub(crate) now: Instant,
 }
 
-/// Batches that go to the end of a partition.
+/// Batches to append to a partition.
 pub(crate) struct Append {
     pub(crate) partition: Arc<Partition>,
     pub(crate) batches: Vec<Arc<Batch>>,
 }
 
-/// Positions of a group, committed in the name of a member or of an administrator.
+/// Positions of a group, committed in the name of a member, or by an administrator if `member` is
+/// `None`.
 pub(crate) struct GroupPositions {
     pub(crate) group: Arc<str>,
     pub(crate) member: Option<GroupMetadata>,
     pub(crate) offsets: Vec<(TopicPartition, CommittedOffset)>,
 }
 
-/// What a request came to.
+/// The answer to a request.
 pub(crate) enum Answer {
     Done,
     /// For each append: the offset after its last record.
@@ -70,7 +73,7 @@ pub(crate) struct Submission {
 }
 
 impl Submission {
-    /// Answers. Who asked may have stopped waiting; what was done stays done.
+    /// Sends the answer. The caller may have stopped waiting; what was done stays done.
     pub(crate) fn answer(self, answer: Result<Answer, BrokerError>) {
         let _ = self.reply.send(answer);
     }

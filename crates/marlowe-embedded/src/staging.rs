@@ -1,3 +1,5 @@
+//! Staging: encoding records into the batches of one partition, for producers and for compaction.
+
 use std::sync::Arc;
 
 use marlowe_broker::{NewRecord, Timestamp};
@@ -7,7 +9,7 @@ use crate::batch::{Batch, Entry, MOST_RECORDS, NULL, STAMPED};
 /// Records on their way into one partition, encoded as its batches will hold them.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    /// Bytes of records after which a batch is closed and the next begun.
+    /// The bytes of records at which a batch is closed and the next one begun.
     split: usize,
     entries: Vec<Entry>,
     data: Vec<u8>,
@@ -16,12 +18,13 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Batches of about `split` bytes, as the [storage](crate::storage::Storage::batch_bytes) likes them.
+    /// Creates an empty staging area for batches of about `split` bytes: see the [storage's
+    /// preference](crate::storage::Storage::batch_bytes).
     pub(crate) fn new(split: usize) -> Self {
         Self { split, entries: Vec::new(), data: Vec::new(), closed: Vec::new(), closed_bytes: 0 }
     }
 
-    /// Takes a copy of `record`, whose bytes number `size`.
+    /// Adds a copy of `record`. `size` is the record's [`size`](NewRecord::size).
     #[inline]
     pub(crate) fn push(&mut self, record: &NewRecord<'_>, size: usize) {
         self.make_room(size);
@@ -46,8 +49,9 @@ impl Staging {
         }
     }
 
-    /// Takes a copy of a record of `batch`, `delta` after the base of what is being staged. A tombstone gets the
-    /// moment `horizon` from which it may be removed, unless it has one.
+    /// Adds a copy of the record at `index` of `batch`, `delta` after the base of the batch that is
+    /// being staged. A tombstone without a stamp gets the stamp `horizon`, the time from which it
+    /// may be removed.
     pub(crate) fn copy(&mut self, batch: &Batch, index: usize, delta: u32, horizon: Timestamp) {
         let body = batch.body(index);
         let mut entry = Entry { delta, start: self.data.len() as u32, ..batch.entries()[index] };
@@ -71,29 +75,29 @@ impl Staging {
         self.split
     }
 
-    /// What is staged takes this many bytes.
+    /// Returns the bytes of the staged records.
     pub(crate) fn bytes(&self) -> usize {
         self.closed_bytes + self.data.len()
     }
 
-    /// Whether the batch being filled is as large as a batch should get.
+    /// Returns whether the batch being filled is as large as a batch should get.
     pub(crate) fn is_full(&self) -> bool {
         self.data.len() >= self.split || self.entries.len() >= MOST_RECORDS
     }
 
-    /// Hands out all that is staged, as batches that have no place yet.
+    /// Takes all staged records, as batches that have no offsets yet.
     pub(crate) fn take(&mut self) -> Vec<Arc<Batch>> {
         self.close();
         self.closed_bytes = 0;
         std::mem::take(&mut self.closed)
     }
 
-    /// Hands out what is staged as one batch that takes the offsets from `base` up to `next`.
+    /// Takes the staged records as one batch that has the offsets from `base` to before `next`.
     pub(crate) fn take_at(&mut self, base: u64, next: u64) -> Batch {
         Batch::at(base, next, hand_over(&mut self.entries), hand_over(&mut self.data))
     }
 
-    /// Forgets what is staged and keeps the memory.
+    /// Drops the staged records and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.data.clear();
@@ -111,7 +115,8 @@ impl Staging {
         }
     }
 
-    /// Doubles, but not past the size at which a batch is closed: so a full batch wastes nothing.
+    /// Doubles the capacity, but not past the size at which a batch is closed, so that a full batch
+    /// wastes nothing.
     #[cold]
     fn grow(&mut self, size: usize) {
         let wanted = (self.data.capacity() * 2).clamp(1024, self.split).max(self.data.len() + size);
@@ -128,7 +133,9 @@ impl Staging {
     }
 }
 
-/// The contents of a buffer: the buffer itself when it is well filled, otherwise a copy that fits, and the buffer is used again.
+/// Takes the contents of a buffer. A buffer that is at least half full is given away itself, and a
+/// new one of its capacity takes its place. Otherwise the contents are copied, and the buffer is
+/// used again.
 fn hand_over<T: Copy>(buffer: &mut Vec<T>) -> Vec<T> {
     if buffer.len() * 2 >= buffer.capacity() {
         let capacity = buffer.capacity();

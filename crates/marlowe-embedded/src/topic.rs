@@ -1,3 +1,5 @@
+//! A topic with its partitions, and the rules for creating one.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +10,15 @@ use crate::partition::{Extent, Partition};
 /// A topic and its partitions.
 pub(crate) struct Topic {
     pub(crate) description: TopicDescription,
-    /// How long it keeps tombstones, if that was said of it: otherwise the broker's setting counts.
+    /// The topic's own setting for how long it keeps tombstones. With `None`, the broker's setting
+    /// applies.
     pub(crate) own_tombstone_retention: Option<Duration>,
     pub(crate) partitions: Vec<Arc<Partition>>,
 }
 
 impl Topic {
-    /// The topic whose partitions have the ids from `first` on.
+    /// Creates a topic whose partitions have the ids from `first` on. A partition without an entry
+    /// in `extents` is empty.
     pub(crate) fn new(config: &TopicConfig, default_retention: Duration, first: u32, extents: &[Extent]) -> Self {
         let description = TopicDescription {
             name: config.name.clone(),
@@ -40,7 +44,7 @@ impl Topic {
     }
 }
 
-/// Refuses what Kafka would refuse.
+/// Refuses a topic that Kafka would refuse.
 pub(crate) fn validate(config: &TopicConfig) -> Result<(), BrokerError> {
     const LONGEST: usize = 249;
     const MOST_PARTITIONS: u32 = 100_000;

@@ -1,3 +1,5 @@
+//! The transactional producer. The producer without transactions is in `producer`.
+
 use std::sync::Arc;
 
 use marlowe_broker::{
@@ -12,7 +14,8 @@ use crate::outbox::Outbox;
 use crate::producer::note;
 use crate::request::{GroupPositions, Request, Write};
 
-/// A producer whose records stay with it until the commit hands them over, all at once.
+/// A producer that keeps its records and positions until the commit hands them to the broker in one
+/// write.
 pub(crate) struct Transactional {
     outbox: Outbox,
     epoch: Epoch,
@@ -49,7 +52,8 @@ impl Producer for Transactional {
         self.outbox.push(to, &record)
     }
 
-    /// There is nothing to wait for, and nothing has a place yet: the commit tells.
+    /// Returns no offsets, because records get their offsets with the commit. There is nothing to
+    /// wait for.
     fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
         Box::pin(async { self.epoch.check().map(|()| Written::default()) })
     }
@@ -84,7 +88,8 @@ impl TransactionalProducer for Transactional {
         Ok(())
     }
 
-    /// Whatever comes of it, the transaction is over. Dropping the future does not take the commit back.
+    /// Commits the transaction, which is over afterwards, whatever the outcome. Dropping the future
+    /// does not undo the commit.
     fn commit(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
         Box::pin(async {
             if !self.open {

@@ -1,4 +1,4 @@
-//! The thread that writes to a folder, and the one that warns when the disk does not answer it.
+//! The thread that writes to a folder, and the thread that warns when the disk does not answer.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,13 +9,15 @@ use parking_lot::{Condvar, Mutex};
 use crate::ledger::Ledger;
 use crate::request::Submission;
 
-/// How long a write may take before a warning tells of it. It is told again after twice as long, and so on.
+/// How long a write may take before a warning says so. The next warning comes after twice that
+/// time, and so on.
 const WARN_AFTER: Duration = Duration::from_secs(5);
 
-/// How often the thread that warns looks while something is written.
+/// How often the warning thread looks while something is being written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The thread that writes to a folder. What arrives while it waits for the disk is written together afterwards.
+/// The thread that writes to a folder. Requests that arrive while it waits for the disk are written
+/// together afterwards.
 pub(crate) struct Writer {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -25,24 +27,24 @@ pub(crate) struct Writer {
 struct Queue {
     state: Mutex<State>,
     news: Condvar,
-    /// Wakes the thread that warns.
+    /// Wakes the warning thread.
     begun: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: Vec<Submission>,
-    /// Something is being written.
+    /// Whether something is being written.
     busy: bool,
-    /// How many writes have begun.
+    /// The number of writes that have begun.
     writes: u64,
-    /// The thread that warns waits for a write to begin.
+    /// Whether the warning thread waits for a write to begin.
     watcher_waits: bool,
-    /// It has warned of the write under way.
+    /// Whether the warning thread has warned of the current write.
     has_warned: bool,
-    /// No more will come: end when all is written.
+    /// Whether no more requests will come. The writing thread then ends when all is written.
     closing: bool,
-    /// The thread has ended.
+    /// Whether the writing thread has ended.
     ended: bool,
 }
 
@@ -58,7 +60,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Puts a request in the queue. When the thread has ended the request is dropped, and who asked learns that.
+    /// Adds a request to the queue. If the writing thread has ended, the request is dropped, which
+    /// its caller notices.
     pub(crate) fn submit(&self, submission: Submission) {
         let mut state = self.queue.state.lock();
         if !state.ended {
@@ -67,12 +70,12 @@ impl Writer {
         }
     }
 
-    /// Whether the thread has ended before its time, by a panic: nothing is written any more.
+    /// Returns whether the writing thread has panicked. Nothing is written any more then.
     pub(crate) fn has_ended(&self) -> bool {
         self.queue.state.lock().ended
     }
 
-    /// Whether all that was submitted is done, and what is submitted will be.
+    /// Returns whether all requests are done, and new ones would be carried out.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.queue.state.lock();
         state.waiting.is_empty() && !state.busy && !state.ended
@@ -106,8 +109,8 @@ impl Queue {
         }
     }
 
-    /// Warns of writes that take long, until the writer ends. It sleeps while nothing is written, and otherwise looks every
-    /// [`LOOK_EVERY`].
+    /// Warns of writes that take long, until the writing thread ends. It sleeps while nothing is
+    /// being written, and otherwise looks every [`LOOK_EVERY`].
     fn watch(&self, folder: &str) {
         let mut state = self.state.lock();
         let (mut seen, mut taken, mut warn_at) = (0, Duration::ZERO, WARN_AFTER);
@@ -134,7 +137,8 @@ impl Queue {
     }
 }
 
-/// However the thread ends, nobody is left waiting for it, and the members of groups learn it.
+/// A guard that is dropped when the writing thread ends, also by a panic. Nobody is left waiting
+/// for the thread, and the members of groups learn that it has ended.
 struct Ended<'a>(&'a Queue, &'a Ledger);
 
 impl Drop for Ended<'_> {
@@ -154,7 +158,7 @@ impl Drop for Writer {
         self.queue.state.lock().closing = true;
         self.queue.news.notify_one();
         for thread in self.threads.drain(..) {
-            // A panic there was told to those it concerned.
+            // A panic has already failed the requests that it concerned.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The smallest round trip: what a first program does.
+//! The smallest round trip, as a first program does it.
 
 use marlowe_broker::{
     Broker, CommittedOffset, GroupConfig, GroupEvent, Isolation, NewRecord, Offset, OffsetSpec, Partition, Timestamp,

@@ -1,4 +1,4 @@
-//! Retention and compaction.
+//! Retention and log compaction.
 
 mod exchange;
 
@@ -23,7 +23,8 @@ async fn compaction_keeps_the_last_record_of_each_key_and_its_offset() {
         &[("a", Some("1")), ("b", Some("1"))][..],
         &[("a", Some("2")), ("c", Some("1")), ("a", Some("3"))],
         &[("b", Some("2"))],
-        // The last batch is left alone, and so is what only it makes old.
+        // The last batch is left alone. So are the records that only the last batch makes out of
+        // date.
         &[("c", Some("2")), ("d", Some("1")), ("d", Some("2"))],
     ] {
         produce(&broker, &at, 0, records).await.unwrap();
@@ -35,7 +36,7 @@ async fn compaction_keeps_the_last_record_of_each_key_and_its_offset() {
     assert_eq!(pairs(&kept), left);
     assert_eq!(kept.iter().map(|read| read.offset).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
     assert_eq!(bound(&broker, &at, OffsetSpec::Earliest).await, 0, "compaction leaves gaps and moves no bound");
-    // From within a gap as well.
+    // Reading can also begin inside a gap.
     assert_eq!(exchange::read_from(&broker, &at, 1).await, kept);
 }
 
@@ -64,7 +65,7 @@ async fn n4_1_a_topic_keeps_its_tombstones_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_tombstone_outlives_what_it_buries_and_goes_when_all_had_time_to_see_it() {
+async fn a_tombstone_outlives_older_records_and_goes_in_time() {
     let clock = Arc::<HandClock>::default();
     let settings = EmbeddedConfig { tombstone_retention: Duration::from_secs(60), ..config(&clock) };
     let broker = broker(settings, Cleanup::Compact).await;
@@ -72,12 +73,12 @@ async fn a_tombstone_outlives_what_it_buries_and_goes_when_all_had_time_to_see_i
     produce(&broker, &at, 0, &[("a", Some("1")), ("b", Some("1"))]).await.unwrap();
     produce(&broker, &at, 0, &[("a", None)]).await.unwrap();
     produce(&broker, &at, 0, &[("tail", Some("1"))]).await.unwrap();
-    // However long ago it was written, its time runs from when the cleaner first met it.
+    // A tombstone's time begins when the cleaner first meets it, however long ago it was written.
     clock.advance(Duration::from_secs(3600));
     broker.clean().await.unwrap();
     assert_eq!(pairs(&read(&broker, &at).await), [("b", Some("1")), ("a", None), ("tail", Some("1"))]);
     clock.advance(Duration::from_secs(59));
-    // More of the same partition does not give it more time.
+    // More records in the partition do not give the tombstone more time.
     produce(&broker, &at, 0, &[("tail", Some("2"))]).await.unwrap();
     broker.clean().await.unwrap();
     assert!(read(&broker, &at).await.iter().any(|read| read.key == "a"));
@@ -106,7 +107,7 @@ async fn retention_removes_what_is_past_and_tells_readers_so() {
             if (offset.get(), start.get(), end.get()) == (1, 2, 3)),
         "{told:?}"
     );
-    // In the end nothing is left, and offsets go on.
+    // In the end no record is left, and the offsets continue.
     clock.advance(Duration::from_secs(60));
     broker.clean().await.unwrap();
     assert_eq!(bound(&broker, &at, OffsetSpec::Earliest).await, 3);
@@ -116,7 +117,7 @@ async fn retention_removes_what_is_past_and_tells_readers_so() {
 }
 
 #[tokio::test]
-async fn both_policies_together_keep_the_last_of_each_key_while_it_is_young() {
+async fn both_policies_keep_the_last_of_each_key_while_it_is_young() {
     let clock = Arc::<HandClock>::default();
     let broker = broker(config(&clock), Cleanup::CompactDelete { retention: Duration::from_secs(10) }).await;
     let at = place("topic", 0);
@@ -157,7 +158,8 @@ async fn a_compacted_topic_does_not_grow_under_overwriting() {
             }
         }
         assert_eq!(written, 200_000);
-        // A thousand keys of 130 bytes each, a MiB that waits for a pass, and what comes while it runs.
+        // 1,000 keys of 130 bytes each, 1 MiB that waits for a pass, and what is added during the
+        // pass.
         assert!(most < 30_000, "{most} of {written} records are kept");
         broker.clean().await.unwrap();
         let kept = read(&broker, &at).await;

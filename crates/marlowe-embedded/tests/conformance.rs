@@ -1,4 +1,4 @@
-//! What every broker must do, on the embedded broker in memory and in a folder.
+//! The conformance suite on the embedded broker, in memory and in a folder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use marlowe_broker::conformance::Setting;
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 
-/// Long enough for a slow machine to keep its sessions, and short enough to wait for their end.
+/// A session timeout that a slow machine can keep, and that a test can wait for.
 const SESSION: Duration = Duration::from_secs(2);
 
 mod memory {

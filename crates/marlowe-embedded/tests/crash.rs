@@ -1,4 +1,5 @@
-//! A process that is killed while it commits leaves whole transactions, and every one it was told of.
+//! A process that is killed while it commits leaves whole transactions, and every one that it
+//! reported.
 
 mod exchange;
 
@@ -14,8 +15,9 @@ use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 const FOLDER: &str = "MARLOWE_CRASH_FOLDER";
 const TOPIC: &str = "topic";
 
-/// Commits transactions for ever: each has a record in both partitions, and the position that counts them. Starts where the
-/// folder's last commit ended, and tells each commit when it is done.
+/// Commits transactions forever. Each has a record in both partitions, and the position that counts
+/// the transactions. Continues after the folder's last commit, and prints each commit when it is
+/// done.
 async fn commit_for_ever(folder: &Path) {
     let config = EmbeddedConfig { clean_after_bytes: 10_000, ..EmbeddedConfig::default() };
     let broker = EmbeddedBroker::open(folder, config).unwrap();
@@ -59,7 +61,7 @@ async fn a_killed_process_leaves_whole_transactions() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut commits = lines.by_ref().map_while(Result::ok).filter_map(|line| number(&line));
         told = commits.nth((SystemEntropy.next() % 10) as usize).expect("it commits until it is killed");
-        // It holds the folder, and is known by its number.
+        // The child holds the folder, and the error has its process id.
         let in_use = EmbeddedBroker::open(folder.path(), EmbeddedConfig::default());
         let holder = child.id();
         assert!(matches!(in_use, Err(BrokerError::FolderInUse { holder: Some(pid), .. }) if pid == holder));

@@ -1,4 +1,5 @@
-//! A folder that is damaged, moved or lost: it is refused with what was found, or all is there. Nothing in between.
+//! A folder that is damaged, moved or lost. It is refused with what was found, or it has
+//! everything.
 
 mod exchange;
 
@@ -21,7 +22,7 @@ fn refused(opened: Result<EmbeddedBroker, BrokerError>) -> String {
     }
 }
 
-/// All that the tests put into a broker.
+/// Returns everything that the tests put into a broker.
 async fn content(broker: &EmbeddedBroker) -> Vec<String> {
     let mut all = vec![format!("{:?}", broker.topics().await.unwrap())];
     for partition in 0..2 {

@@ -1,4 +1,4 @@
-//! Records that are deleted by offset give back what they took.
+//! Deleting records by offset, and the space that it frees.
 
 mod exchange;
 
@@ -13,7 +13,7 @@ async fn delete(broker: &EmbeddedBroker, before: u64) {
 }
 
 #[tokio::test]
-async fn n4_3_the_start_is_the_very_offset_also_when_it_is_opened_again() {
+async fn n4_3_the_start_is_exact_also_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::<HandClock>::default();
     let open = || EmbeddedBroker::open(folder.path(), config(&clock)).unwrap();
@@ -28,7 +28,7 @@ async fn n4_3_the_start_is_the_very_offset_also_when_it_is_opened_again() {
     assert_eq!(bound(&broker, &at, OffsetSpec::Earliest).await, 4);
     assert_eq!(pairs(&read(&broker, &at).await)[0], ("b", Some("2")));
     assert_eq!(read(&broker, &at).await.len(), 5);
-    // More than once, up to the end, and on from there.
+    // Deletes again, then up to the end, and then continues from there.
     delete(&broker, 5).await;
     delete(&broker, 9).await;
     assert_eq!(read(&broker, &at).await, []);

@@ -1,4 +1,5 @@
-//! A folder: what it keeps, and what it says when it cannot be used.
+//! A broker in a folder: what is there after opening it again, and the errors when it cannot be
+//! used.
 
 mod exchange;
 
@@ -22,7 +23,7 @@ fn refused(opened: Result<EmbeddedBroker, BrokerError>) -> String {
     }
 }
 
-/// A clock that panics on the writer's thread once it is told to.
+/// A clock that panics on the writing thread once it is told to.
 #[derive(Default)]
 struct Trap(std::sync::atomic::AtomicBool);
 
@@ -59,7 +60,7 @@ async fn n3_1_a_panic_of_the_writer_fails_what_waits_and_what_comes() {
 }
 
 #[tokio::test]
-async fn n3_5_generations_grow_when_the_clock_is_set_back_between_openings() {
+async fn n3_5_generations_grow_though_the_clock_is_set_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut last = 0;
     for millis in [2_000_000_000_000, 1_000_000_000_000, 0] {
@@ -108,7 +109,7 @@ async fn all_is_there_when_it_is_opened_again() {
     let asked = [place("topic-0", 1), place("topic-1", 0)];
     assert_eq!(broker.committed(&long_name, &asked).await.unwrap(), [Some(note), None]);
     assert_eq!(broker.committed("forgotten", &asked).await.unwrap(), [None, None]);
-    // A topic of a name that was there before has nothing of it.
+    // A topic with the name of a deleted one has none of its records.
     broker.create_topic(TopicConfig::new("topic-1", 2)).await.unwrap();
     assert_eq!(read(&broker, &place("topic-1", 1)).await, []);
     let written = produce(&broker, &place("topic-0", 1), 5, &[("c", Some("1"))]).await.unwrap();
@@ -153,7 +154,8 @@ fn a_folder_of_something_else_is_not_taken() {
     assert!(told.contains("was not written by Marlowe"), "{told}");
 }
 
-/// Fills the topic until the broker refuses; returns how many records it took.
+/// Fills the topic until the broker refuses a transaction. Returns how many records it took, and
+/// the error.
 async fn fill(broker: &EmbeddedBroker, topic: &str) -> (usize, BrokerError) {
     let value = "x".repeat(20_000);
     let mut taken = 0;
@@ -167,7 +169,7 @@ async fn fill(broker: &EmbeddedBroker, topic: &str) -> (usize, BrokerError) {
         match producer.commit().await {
             Ok(_) => taken += 10,
             Err(error) => {
-                // The producer goes on.
+                // The producer can still be used.
                 producer.begin().unwrap();
                 producer.abort().await.unwrap();
                 return (taken, error);
@@ -178,7 +180,7 @@ async fn fill(broker: &EmbeddedBroker, topic: &str) -> (usize, BrokerError) {
 }
 
 #[tokio::test]
-async fn at_its_limit_it_keeps_what_it_has_and_goes_on_when_there_is_room() {
+async fn at_its_limit_it_keeps_all_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let config = EmbeddedConfig { max_folder_bytes: Some(4 << 20), ..EmbeddedConfig::default() };
     let broker = EmbeddedBroker::open(folder.path(), config.clone()).unwrap();
@@ -189,7 +191,7 @@ async fn at_its_limit_it_keeps_what_it_has_and_goes_on_when_there_is_room() {
     let (taken, error) = fill(&broker, "filled").await;
     assert!(error.to_string().contains("grown to its limit") && error.to_string().contains("max_folder_bytes"));
     assert_eq!(read(&broker, &place("filled", 0)).await.len(), taken);
-    // A small one may still fit, and all that was taken is there.
+    // Deleting a topic makes room for small writes.
     broker.delete_topic("filled").await.unwrap();
     for round in 2..20 {
         produce(&broker, &place("kept", 0), 0, &[("a", Some(&round.to_string()))]).await.unwrap();
@@ -200,7 +202,7 @@ async fn at_its_limit_it_keeps_what_it_has_and_goes_on_when_there_is_room() {
     assert!(broker.topic("filled").await.unwrap().is_none());
 }
 
-/// A small disk of its own, where mounting is allowed.
+/// A small disk for one test, where mounting is allowed.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
@@ -218,7 +220,7 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_it_keeps_what_it_has_and_goes_on_when_there_is_room() {
+async fn on_a_full_disk_it_keeps_all_and_goes_on_when_there_is_room() {
     let Some(disk) = Disk::mount("size=8m") else { return };
     let (ballast, path) = (disk.0.path().join("ballast"), disk.0.path().join("broker"));
     std::fs::write(&ballast, vec![0; 3 << 20]).unwrap();
@@ -245,8 +247,9 @@ fn a_folder_that_cannot_be_written_is_refused() {
 }
 
 #[tokio::test]
-async fn who_asks_after_an_expulsion_sees_what_was_accepted_before() {
-    // The commit is accepted before its member is expelled, and still being written when another asks for positions.
+async fn positions_after_fencing_include_accepted_commits() {
+    // The commit is accepted before its member is fenced. It is still being written when another
+    // asks for positions.
     let folder = tempfile::tempdir().unwrap();
     let broker = Arc::new(open(folder.path()).unwrap());
     broker.create_topic(TopicConfig::new("topic", 1)).await.unwrap();
@@ -263,7 +266,7 @@ async fn who_asks_after_an_expulsion_sees_what_was_accepted_before() {
         let before = exchange::bound(&broker, &place("topic", 0), OffsetSpec::Latest).await;
         let commit = tokio::spawn(async move { producer.commit().await });
         tokio::task::yield_now().await;
-        // Fences the member while its commit is under way.
+        // Fences the member while its commit is in flight.
         let _replacement = broker.join(config).await.unwrap();
         let end = exchange::bound(&broker, &place("topic", 0), OffsetSpec::Latest).await;
         let committed = broker.committed("group", &[place("topic", 0)]).await.unwrap();

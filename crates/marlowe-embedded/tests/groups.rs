@@ -1,4 +1,4 @@
-//! Whatever members do, a partition has one owner at a time, and in the end each has one.
+//! Whatever members do, a partition never has two owners, and in the end it has one.
 
 mod exchange;
 
@@ -22,7 +22,7 @@ enum Act {
     },
     Leave(usize),
     Drop(usize),
-    /// Hears what there is, once.
+    /// Waits for one event, if there is one.
     Hear(usize),
     Acknowledge(usize),
     Wait(u64),
@@ -45,18 +45,18 @@ struct Player {
     revoked: BTreeSet<TopicPartition>,
     heard: Instant,
     instance: Option<u8>,
-    /// Another has its instance.
+    /// Whether another member has joined as the same instance.
     replaced: bool,
 }
 
 impl Player {
-    /// What it may work on, as far as the broker can know.
+    /// Returns the partitions that the member may work on, as far as the broker can know.
     fn holds(&self) -> impl Iterator<Item = &TopicPartition> {
         let alive = !self.replaced && Instant::now() < self.heard + SESSION;
         self.owned.iter().chain(&self.revoked).filter(move |_| alive)
     }
 
-    /// Hears one event, if there is one.
+    /// Takes one event. Returns whether there was one.
     async fn hear(&mut self) -> bool {
         let Ok(event) = tokio::time::timeout(Duration::ZERO, self.membership.next()).await else {
             self.heard = Instant::now();
@@ -157,7 +157,8 @@ async fn run(acts: Vec<Act>) {
     settle(&mut players).await;
 }
 
-/// Lets everyone hear and acknowledge all, for long enough that the dead are gone.
+/// Lets all members take and acknowledge all events, until silent members are expelled. Then checks
+/// the balance.
 async fn settle(players: &mut Vec<Player>) {
     for _ in 0..8 {
         let mut news = true;
@@ -193,7 +194,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_partition_has_one_owner_at_a_time_and_in_the_end_each_has_one(acts in prop::collection::vec(act(), 0..60)) {
+    fn a_partition_never_has_two_owners_and_ends_with_one(acts in prop::collection::vec(act(), 0..60)) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(acts));

@@ -1,4 +1,4 @@
-//! Whatever is done to a broker in whatever order, it holds what a list would hold.
+//! Whatever is done to a broker, in whatever order, it holds what a simple model of it holds.
 
 mod exchange;
 
@@ -52,7 +52,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What a partition was given, and where its last batch begins.
+/// The records that were written to a partition, and the offset at which its last batch begins.
 #[derive(Default)]
 struct Line {
     records: Vec<Read>,
@@ -88,7 +88,7 @@ impl Model {
 }
 
 impl Line {
-    /// That `found` is what should be there of this line, from `start` on.
+    /// Checks that `found` has the records that the partition should have from `start` on.
     fn check(&self, found: &[Read], start: u64, compacted: bool) {
         let expected: Vec<&Read> = self.records.iter().filter(|record| record.offset >= start).collect();
         if !compacted {
@@ -166,7 +166,7 @@ async fn check(broker: &EmbeddedBroker, model: &Model, start: u64) {
 
 async fn run(open: impl Fn(EmbeddedConfig) -> EmbeddedBroker, reopens: bool, acts: Vec<Act>, start: u64) {
     let clock = Arc::<HandClock>::default();
-    // Compacts all the time.
+    // Limits so small that compaction runs all the time.
     let config = EmbeddedConfig {
         clean_after_bytes: 200,
         cache_bytes: 1000,

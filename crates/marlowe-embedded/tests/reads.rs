@@ -1,4 +1,5 @@
-//! What groups say that they read stays, however old it is, until they have read it.
+//! Records that a group has declared it reads stay until the group has read them, however old they
+//! are.
 
 mod exchange;
 
@@ -12,12 +13,13 @@ use marlowe_embedded::EmbeddedBroker;
 
 const RETENTION: Cleanup = Cleanup::Delete { retention: Some(Duration::from_secs(10)) };
 
-/// A topic whose records are all past their time; each batch has one.
+/// Creates a topic in which the records of `produce_old` are past their retention.
 async fn with_old_records(broker: &EmbeddedBroker, clock: &HandClock, cleanup: Cleanup) {
     clock.advance(Duration::from_secs(3600));
     broker.create_topic(TopicConfig::new("topic", 1).cleanup(cleanup)).await.unwrap();
 }
 
+/// Writes `count` records that are past their retention, each in a batch of its own, and cleans.
 async fn produce_old(broker: &EmbeddedBroker, count: usize) {
     for number in 0..count {
         produce(broker, &place("topic", 0), 0, &[(&number.to_string(), Some("old"))]).await.unwrap();
@@ -54,7 +56,7 @@ async fn n2_7_what_a_group_has_not_read_stays_however_old_it_is() {
         commit(&broker, "slow", 4).await;
         match cleanup {
             Cleanup::Delete { .. } => assert_eq!(start(&broker).await, 4, "what both have read goes"),
-            // Compaction puts batches together, and they go together.
+            // Compaction merges batches, and a merged batch goes as a whole.
             _ => assert!(start(&broker).await <= 4),
         }
         commit(&broker, "slow", 10).await;
@@ -63,7 +65,7 @@ async fn n2_7_what_a_group_has_not_read_stays_however_old_it_is() {
 }
 
 #[tokio::test]
-async fn n2_7_who_lets_records_expire_keeps_none() {
+async fn n2_7_a_group_that_lets_records_expire_keeps_none() {
     let clock = Arc::<HandClock>::default();
     let broker = EmbeddedBroker::in_memory(config(&clock));
     with_old_records(&broker, &clock, RETENTION).await;
@@ -71,12 +73,12 @@ async fn n2_7_who_lets_records_expire_keeps_none() {
     commit(&broker, "one", 0).await;
     produce_old(&broker, 5).await;
     assert_eq!(start(&broker).await, 5);
-    // Who says something else is heard.
+    // A new declaration replaces the one before.
     declare(&broker, "one", Unread::Keep).await;
     commit(&broker, "one", 6).await;
     produce_old(&broker, 5).await;
     assert_eq!(start(&broker).await, 6);
-    // Who reads it no more needs it no more, and who is forgotten needs nothing.
+    // A group that no longer reads the topic needs none of it, and neither does a deleted group.
     broker.declare_reads("one", &[Reads { topic: "other".into(), unread: Unread::Keep }]).await.unwrap();
     broker.clean().await.unwrap();
     assert_eq!(start(&broker).await, 10);

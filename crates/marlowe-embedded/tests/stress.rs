@@ -1,4 +1,4 @@
-//! Many threads at once.
+//! Many threads that write and read at once.
 
 mod exchange;
 
@@ -12,8 +12,8 @@ use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 const WRITERS: usize = 4;
 const ROUNDS: u64 = 60;
 
-/// Each writer commits transactions with one record in each of three partitions. Readers check that every writer's records
-/// come in order and once, and that what is committed together is seen together.
+/// Has four writers commit transactions with one record in each of three partitions. Two readers
+/// check that every writer's records come once and in order in each partition.
 async fn transactions_of_many_threads(broker: EmbeddedBroker) {
     broker.create_topic(TopicConfig::new("topic", 3)).await.unwrap();
     let broker = Arc::new(broker);

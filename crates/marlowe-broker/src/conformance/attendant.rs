@@ -1,3 +1,5 @@
+//! Group members that run on a task, for the checks of groups, sessions and fencing.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +9,8 @@ use tokio::task::JoinHandle;
 use super::Setting;
 use crate::{BrokerError, GroupConfig, GroupEvent, Membership, MetadataSource, TopicPartition};
 
-/// A member on a task of its own, as a worker has it: it takes what is assigned and gives up what is revoked.
+/// A member of a group on its own task, as in a worker. It takes what it is assigned and
+/// acknowledges at once what is revoked.
 pub(super) struct Attendant {
     seen: Arc<Mutex<Seen>>,
     metadata: Arc<dyn MetadataSource>,
@@ -15,11 +18,11 @@ pub(super) struct Attendant {
     task: JoinHandle<Box<dyn Membership>>,
 }
 
-/// What a member was told.
+/// The events that a member has received so far, summed up.
 #[derive(Clone, Default)]
 pub(super) struct Seen {
     pub(super) owned: BTreeSet<TopicPartition>,
-    /// Everything that was ever taken from it, acknowledged or lost.
+    /// All partitions that were ever taken from the member, whether acknowledged or lost.
     pub(super) gone: BTreeSet<TopicPartition>,
     pub(super) lost: usize,
     pub(super) error: Option<BrokerError>,
@@ -40,7 +43,7 @@ impl Attendant {
                 };
                 let revoked = told.lock().expect("no check panics with it").hear(event);
                 if !revoked.is_empty() {
-                    // A member that was expelled meanwhile is told so by its next event.
+                    // If the member was expelled in the meantime, its next event says so.
                     let _ = membership.acknowledge(&revoked).await;
                 }
                 if told.lock().expect("no check panics with it").error.is_some() {
@@ -64,7 +67,7 @@ impl Attendant {
         self.metadata.clone()
     }
 
-    /// Falls silent and hands the membership back.
+    /// Stops heartbeats without leaving the group, and returns the membership.
     pub(super) async fn stop(self) -> Box<dyn Membership> {
         let _ = self.stop.send(());
         self.task.await.expect("the member's task ends well")
@@ -76,7 +79,7 @@ impl Attendant {
 }
 
 impl Seen {
-    /// Takes in an event; returns what is to be acknowledged.
+    /// Records an event, and returns the partitions to acknowledge.
     fn hear(&mut self, event: Result<GroupEvent, BrokerError>) -> Vec<TopicPartition> {
         match event {
             Ok(GroupEvent::Assigned(places)) => self.owned.extend(places),
@@ -115,14 +118,14 @@ impl Setting {
         Attendant::of(self.join(group, topics).await)
     }
 
-    /// The one member of a group, as soon as it is one.
+    /// Joins a group as its only member, and waits until it owns a partition.
     pub(super) async fn member(&self, group: &Arc<str>, topic: &Arc<str>) -> Attendant {
         let member = self.attend(group, &[topic]).await;
         self.until("it is a member", async || !member.owned().is_empty()).await;
         member
     }
 
-    /// The next event of a member.
+    /// Waits for the next event of a member.
     pub(super) async fn event(&self, member: &mut Box<dyn Membership>) -> GroupEvent {
         self.within("news for a member", member.next()).await.expect("the member is a member")
     }

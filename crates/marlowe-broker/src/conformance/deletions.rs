@@ -1,4 +1,4 @@
-//! Records that are deleted by offset.
+//! Checks of deleting records by offset.
 
 use super::Setting;
 use super::exchange::values;
@@ -10,7 +10,8 @@ async fn delete(setting: &Setting, before: &[(&TopicPartition, u64)]) -> Result<
     setting.within("a deletion", setting.broker.delete_records(&before)).await
 }
 
-/// A partition begins at the very offset, also in the middle of what was sent together; what comes after stays.
+/// Checks that a partition begins at exactly the given offset, even inside a batch, and that later
+/// records stay.
 pub async fn records_before_an_offset_are_deleted(setting: &Setting) {
     let topic = setting.topic(2).await;
     let (one, two) = (place(&topic, 0), place(&topic, 1));
@@ -33,7 +34,7 @@ pub async fn records_before_an_offset_are_deleted(setting: &Setting) {
         if offset.get() == 3 && start.get() == 4));
 }
 
-/// A second time nothing is done, nor with an offset that is before the start.
+/// Checks that a repeated deletion, or one before the partition's start, changes nothing.
 pub async fn a_deletion_may_be_repeated(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);
@@ -45,7 +46,7 @@ pub async fn a_deletion_may_be_repeated(setting: &Setting) {
     delete(setting, &[]).await.unwrap();
 }
 
-/// All there is, and the partition goes on where it was.
+/// Checks that all records can be deleted, and that new records continue at the next offset.
 pub async fn a_partition_may_be_emptied(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);
@@ -58,7 +59,8 @@ pub async fn a_partition_may_be_emptied(setting: &Setting) {
     assert_eq!((values(&read), read[0].offset), (vec!["c".to_owned()], Offset::new(2)));
 }
 
-/// An offset that is not there yet, partitions and topics that are not there, and a topic that is compacted only.
+/// Checks that a deletion is refused after the end, for a missing partition or topic, and for a
+/// topic with only compaction.
 pub async fn a_deletion_that_cannot_be_is_refused(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);

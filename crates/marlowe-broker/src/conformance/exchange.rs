@@ -1,3 +1,5 @@
+//! Helpers of the checks that send and read records.
+
 use std::sync::Arc;
 
 use super::Setting;
@@ -6,7 +8,7 @@ use crate::{
     TopicPartition,
 };
 
-/// A record as it was read, for comparing.
+/// A record as it was read, with bytes of its own so that it can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) partition: u32,
@@ -17,19 +19,19 @@ pub(super) struct Read {
     pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
-/// A record of which only the value matters.
+/// Returns a record with this value, for checks in which only the value matters.
 pub(super) fn value(value: &str) -> NewRecord<'_> {
     NewRecord { timestamp: Timestamp::from_millis(1), key: Some(b"key"), value: Some(value.as_bytes()), headers: &[] }
 }
 
-/// The values of what was read.
+/// Returns the values of `read` as text.
 pub(super) fn values(read: &[Read]) -> Vec<String> {
     let text = |read: &Read| String::from_utf8_lossy(read.value.as_deref().unwrap_or_default()).into_owned();
     read.iter().map(text).collect()
 }
 
 impl Setting {
-    /// Sends `texts` to `to` and flushes.
+    /// Sends `texts` as values to one partition, and flushes.
     pub(super) async fn produce(&self, to: &TopicPartition, texts: &[&str]) {
         let mut producer = self.broker.producer().expect("a producer");
         let destination = producer.destination(to).expect("a destination");
@@ -39,14 +41,14 @@ impl Setting {
         self.within("a flush", producer.flush()).await.expect("the flush goes through");
     }
 
-    /// The offset that `spec` says in one partition.
+    /// Returns the offset that `spec` names in one partition.
     pub(super) async fn offset(&self, of: &TopicPartition, spec: OffsetSpec) -> Offset {
         let offsets = self.broker.offsets(&of.topic, &[of.partition], spec).await.expect("offsets can be asked for");
         assert_eq!(offsets.len(), 1, "one offset for one partition");
         offsets[0]
     }
 
-    /// All records of `topic` that are there now, partition by partition.
+    /// Reads all records that `topic` has now, partition by partition.
     pub(super) async fn read_all(&self, topic: &Arc<str>, isolation: Isolation) -> Vec<Read> {
         let description = self.broker.topic(topic).await.expect("topics can be asked for").expect("the topic is there");
         let mut all = Vec::new();
@@ -61,7 +63,7 @@ impl Setting {
         all
     }
 
-    /// Reads the one source of `reader` from `position` until it has passed `end`.
+    /// Reads the only source of `reader` from `position` until its position reaches `end`.
     pub(super) async fn read_to(
         &self,
         reader: &mut dyn Reader,
@@ -98,7 +100,7 @@ fn owned(headers: &[Header<'_>]) -> Vec<(String, Option<Vec<u8>>)> {
     headers.iter().map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
 
-/// Opens a destination and sends one value there.
+/// Opens a destination and sends one value to it.
 pub(super) fn send<P: Producer + ?Sized>(
     producer: &mut P,
     to: &TopicPartition,

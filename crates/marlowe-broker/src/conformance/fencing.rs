@@ -1,4 +1,5 @@
-//! Fencing: whoever was replaced commits nothing, and whoever was not is never refused.
+//! Checks of fencing: a producer or member that was replaced commits nothing, and a current one is
+//! never refused.
 
 use super::Setting;
 use super::exchange::{send, values};
@@ -6,7 +7,8 @@ use super::setting::place;
 use crate::{BrokerError, GroupMetadata, Isolation, Offset, TransactionalProducer};
 
 impl Setting {
-    /// A transaction with a record and a position in the name of `metadata`; what came of it.
+    /// Commits a transaction with one record and one position in the name of `metadata`, and
+    /// returns its outcome. It aborts the transaction when the commit is refused.
     pub(super) async fn commit_as(
         &self,
         producer: &mut dyn TransactionalProducer,
@@ -28,7 +30,8 @@ impl Setting {
         outcome
     }
 
-    /// That `metadata` is refused, leaves nothing behind, and that the producer can go on in the name of `good`.
+    /// Checks that commits in the name of `metadata` are refused and leave nothing behind. With
+    /// `good`, also checks that the same producer can then commit in that name.
     pub(super) async fn refuses(&self, metadata: &GroupMetadata, good: Option<&GroupMetadata>) {
         let topic = self.topic(1).await;
         let mut producer = self.transactional().await;
@@ -46,7 +49,8 @@ impl Setting {
     }
 }
 
-/// At whatever it tries; nothing of it is visible, before or after.
+/// Checks that everything an older producer tries is refused, and that nothing it sent is ever
+/// visible.
 pub async fn a_newer_producer_fences_the_older(setting: &Setting) {
     let topic = setting.topic(1).await;
     let id = setting.name("id");
@@ -75,7 +79,7 @@ pub async fn a_newer_producer_fences_the_older(setting: &Setting) {
     assert_eq!(values(&setting.read_all(&topic, Isolation::ReadCommitted).await), ["of the newest"]);
 }
 
-/// What it knew of itself is over.
+/// Checks that a member cannot commit under its former identity after it left.
 pub async fn a_member_that_left_commits_nothing(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let (one, two) = (setting.attend(&group, &[&anchor]).await, setting.attend(&group, &[&anchor]).await);
@@ -89,7 +93,8 @@ pub async fn a_member_that_left_commits_nothing(setting: &Setting) {
     setting.refuses(&of_two, None).await;
 }
 
-/// A name the broker did not give, in a group it has and in one it has not.
+/// Checks that a member id that the broker did not give is refused, in a group that exists and in
+/// one that does not.
 pub async fn a_member_nobody_knows_commits_nothing(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
     let member = setting.member(&group, &anchor).await;
@@ -99,7 +104,7 @@ pub async fn a_member_nobody_knows_commits_nothing(setting: &Setting) {
     member.leave().await;
 }
 
-/// One that the group has not had.
+/// Checks that a generation that the group has not reached yet is refused.
 pub async fn a_generation_to_come_is_refused(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
     let member = setting.member(&group, &anchor).await;
@@ -109,7 +114,7 @@ pub async fn a_generation_to_come_is_refused(setting: &Setting) {
     member.leave().await;
 }
 
-/// A transaction without positions says who it is for all the same.
+/// Checks that a transaction without positions still has its member checked.
 pub async fn empty_positions_still_check_the_member(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
     let topic = setting.topic(1).await;
@@ -133,7 +138,8 @@ pub async fn empty_positions_still_check_the_member(setting: &Setting) {
     assert_eq!(values(&setting.read_all(&topic, Isolation::ReadCommitted).await), ["good"]);
 }
 
-/// Joins, hand-overs and departures of others do not cost a healthy member a commit, as long as it asks who it is.
+/// Checks that a healthy member never loses a commit when others join, hand over or leave, as long
+/// as it asks for its current identity each time.
 pub async fn a_member_commits_while_others_come_and_go(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(4).await);
     let topic = setting.topic(1).await;
@@ -141,7 +147,7 @@ pub async fn a_member_commits_while_others_come_and_go(setting: &Setting) {
     setting.until("it has all", async || member.owned().len() == 4).await;
     let metadata = member.metadata();
     let mut producer = setting.transactional().await;
-    // It gives nothing up on its own: its rebalance stays under way while it commits.
+    // `other` acknowledges nothing yet, so its rebalance stays under way while the member commits.
     let mut other = setting.join(&group, &[&anchor]).await;
     for position in 1..=5 {
         setting.commit_as(&mut *producer, &metadata.current(), &topic, position).await.expect("a member commits");

@@ -1,4 +1,4 @@
-//! Groups: partitions are shared out in balance, and move one by one.
+//! Checks of group rebalances: partitions are shared out in balance, and move one by one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use super::attendant::Attendant;
 use super::setting::place;
 use crate::{GroupEvent, TopicPartition};
 
-/// Whether the members own all partitions of the topics, each one of them once, and no one more than one more than
-/// another. Of each topic that is not promised: Kafka's assignors do not promise it either.
+/// Returns whether the members own each partition of `topics` exactly once, and no member owns more
+/// than one partition more than another. Balance within each topic is not required, because Kafka's
+/// assignors do not promise it either.
 fn balanced(members: &[Attendant], topics: &[(&Arc<str>, usize)]) -> bool {
     let owned: Vec<BTreeSet<TopicPartition>> = members.iter().map(Attendant::owned).collect();
     let once = topics.iter().all(|(topic, count)| {
@@ -21,7 +22,7 @@ fn balanced(members: &[Attendant], topics: &[(&Arc<str>, usize)]) -> bool {
     once && spread <= 1
 }
 
-/// One to five members join one after the other and leave again.
+/// Checks balance while five members join one after the other, and leave again.
 pub async fn partitions_are_balanced_for_any_number_of_members(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(7).await);
     let mut members = Vec::new();
@@ -36,7 +37,8 @@ pub async fn partitions_are_balanced_for_any_number_of_members(setting: &Setting
     members.remove(0).leave().await;
 }
 
-/// Until then it is nobody else's, and what stays is not disturbed.
+/// Checks that nobody else gets a revoked partition before it is acknowledged, and that the other
+/// partitions stay undisturbed.
 pub async fn a_partition_moves_only_after_it_was_acknowledged(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let mut one = setting.join(&group, &[&anchor]).await;
@@ -49,7 +51,7 @@ pub async fn a_partition_moves_only_after_it_was_acknowledged(setting: &Setting)
     let GroupEvent::Revoked(revoked) = setting.event(&mut one).await else { panic!("one partition has to move") };
     assert_eq!(revoked.len(), 1, "only what has to move is revoked");
     assert!(owned.contains(&revoked[0]));
-    // It stays alive, and takes its time.
+    // The member stays alive, and takes its time.
     let quiet = tokio::time::timeout(setting.session_timeout * 2, one.next()).await;
     assert!(quiet.is_err(), "nothing more happens before the acknowledgement: {quiet:?}");
     assert!(two.owned().is_empty(), "not given on before it was acknowledged");
@@ -61,7 +63,8 @@ pub async fn a_partition_moves_only_after_it_was_acknowledged(setting: &Setting)
     two.leave().await;
 }
 
-/// A third member takes from both no more than its share; when it goes, nothing moves but what it had.
+/// Checks that a third member takes no more than its share from the others, and that only its
+/// partitions move when it leaves.
 pub async fn what_need_not_move_stays(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(6).await);
     let mut members = vec![setting.attend(&group, &[&anchor]).await];
@@ -88,11 +91,12 @@ pub async fn what_need_not_move_stays(setting: &Setting) {
     }
 }
 
-/// Without waiting for the end of its session.
+/// Checks that the partitions of a member that leaves move at once, without waiting for the end of
+/// its session.
 pub async fn a_member_that_leaves_gives_all_up_at_once(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(3).await);
     let mut config = setting.group_config(&group, &[&anchor]);
-    // Longer than anyone waits here.
+    // Longer than the check waits.
     config.session_timeout = setting.patience * 10;
     let one = Attendant::of(setting.join_with(config.clone()).await);
     setting.until("it has all", async || one.owned().len() == 3).await;
@@ -102,7 +106,8 @@ pub async fn a_member_that_leaves_gives_all_up_at_once(setting: &Setting) {
     two.leave().await;
 }
 
-/// Partition counts differ; members subscribe to all.
+/// Checks balance over two topics with different numbers of partitions, when all members subscribe
+/// to both.
 pub async fn topics_of_a_group_are_balanced_together(setting: &Setting) {
     let (group, one, two) = (setting.name("group"), setting.topic(4).await, setting.topic(3).await);
     let topics = [(&one, 4), (&two, 3)];

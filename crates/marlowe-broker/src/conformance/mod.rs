@@ -1,8 +1,16 @@
-//! What every implementation of [`Broker`](crate::Broker) must do, as checks that are written against the trait alone.
+//! The conformance suite: what every implementation of [`Broker`](crate::Broker) must do.
 //!
-//! [`conformance_tests!`](crate::conformance_tests) makes a test of each. A check takes a [`Setting`], uses topics and groups of
-//! names of its own, waits no longer than the setting's patience, and panics where the broker does not conform. So all checks may
-//! run at once on one broker.
+//! A check is an async function that is written against the trait alone. It takes a [`Setting`],
+//! which has the broker to check. It panics when the broker does not conform. Each check uses
+//! topics and groups with names of its own, and waits no longer than the setting's patience. So all
+//! checks can run at the same time on one broker.
+//!
+//! [`conformance_tests!`](crate::conformance_tests) makes a `#[tokio::test]` of each check. The
+//! modules are the subjects: [`topics`], [`records`], [`deletions`] and [`readers`] check the log,
+//! [`transactions`] and [`fencing`] check exactly-once commits, and [`positions`], [`groups`] and
+//! [`sessions`] check consumer groups. Start reading with [`records`], which needs the fewest
+//! helpers. The private modules are those helpers: `exchange` sends and reads records, `attendant`
+//! runs a member of a group on a task.
 
 mod attendant;
 mod exchange;
@@ -20,8 +28,9 @@ pub mod transactions;
 
 pub use setting::Setting;
 
-/// Makes a `#[tokio::test]` of each check. `$setting` is an expression for a future that gives the check's
-/// [`Setting`](crate::conformance::Setting). The crate that calls this needs tokio with `macros` and `rt`.
+/// Makes a `#[tokio::test]` of each check of the suite. `$setting` is an expression that gives a
+/// future of the check's [`Setting`](crate::conformance::Setting). The calling crate needs tokio
+/// with the features `macros` and `rt`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($setting:expr) => {

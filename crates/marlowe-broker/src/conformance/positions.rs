@@ -1,10 +1,11 @@
-//! Positions of groups, outside transactions.
+//! Checks of groups' positions, outside transactions.
 
 use super::Setting;
 use super::setting::place;
 use crate::{BrokerError, CommittedOffset, Offset};
 
-/// In the order asked for, `None` where there is none; each group has its own.
+/// Checks that positions come back in the order asked for, with `None` where there is none, and
+/// that groups do not share them.
 pub async fn positions_are_kept_with_their_notes(setting: &Setting) {
     let (one, two) = (setting.topic(2).await, setting.topic(1).await);
     let (group, other) = (setting.name("group"), setting.name("group"));
@@ -15,13 +16,14 @@ pub async fn positions_are_kept_with_their_notes(setting: &Setting) {
     let asked = [place(&two, 0), place(&one, 0), place(&one, 1)];
     assert_eq!(setting.broker.committed(&group, &asked).await.unwrap(), [Some(second.clone()), None, Some(first)]);
     assert_eq!(setting.broker.committed(&other, &asked).await.unwrap(), [None, None, None]);
-    // Back, and without a note.
+    // A position can also move back, and lose its note.
     setting.broker.commit_offsets(&group, None, &[(place(&one, 1), Offset::ZERO.into())]).await.unwrap();
     let committed = setting.broker.committed(&group, &asked).await.unwrap();
     assert_eq!(committed, [Some(second), None, Some(Offset::ZERO.into())]);
 }
 
-/// A note may have 4,096 bytes. A longer one is refused, and the position stays.
+/// Checks that a note may have 4,096 bytes, that a longer one is refused, and that the position
+/// then stays.
 pub async fn a_note_that_is_too_long_is_refused(setting: &Setting) {
     let (group, topic) = (setting.name("group"), setting.topic(1).await);
     let noted = |offset, bytes| CommittedOffset { offset: Offset::new(offset), metadata: "x".repeat(bytes) };
@@ -32,7 +34,7 @@ pub async fn a_note_that_is_too_long_is_refused(setting: &Setting) {
     assert_eq!(committed, [Some(noted(1, 4096))]);
 }
 
-/// As at-least-once processing does.
+/// Checks that a member can commit outside transactions, as at-least-once processing does.
 pub async fn a_member_commits_outside_transactions(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
     let member = setting.member(&group, &anchor).await;
@@ -44,7 +46,7 @@ pub async fn a_member_commits_outside_transactions(setting: &Setting) {
     member.leave().await;
 }
 
-/// Not while it has members.
+/// Checks that a group with members cannot be deleted, and that a deleted group has no positions.
 pub async fn a_deleted_group_has_no_positions(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
     let member = setting.member(&group, &anchor).await;

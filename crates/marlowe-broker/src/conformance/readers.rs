@@ -1,4 +1,4 @@
-//! Readers: explicitly assigned partitions.
+//! Checks of readers, which read explicitly assigned partitions.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ impl Setting {
         (reader, source)
     }
 
-    /// The values that one poll gives, by source; `None` when it gives nothing for a while.
+    /// Returns the values of one poll by source, or `None` when nothing comes for half a session.
     async fn poll(&self, reader: &mut dyn Reader) -> Option<HashMap<Source, Vec<String>>> {
         let fetched = tokio::time::timeout(self.session_timeout / 2, reader.poll()).await.ok()?;
         let mut polled: HashMap<Source, Vec<String>> = HashMap::new();
@@ -28,7 +28,7 @@ impl Setting {
         Some(polled)
     }
 
-    /// Polls until `count` values of `source` came, and gives them.
+    /// Polls until `count` values of `source` have come, and returns them.
     async fn poll_values(&self, reader: &mut dyn Reader, source: Source, count: usize) -> Vec<String> {
         let mut all = Vec::new();
         self.until("the values come", async || {
@@ -44,7 +44,7 @@ impl Setting {
     }
 }
 
-/// Also inside what was flushed at once.
+/// Checks that reading can begin at any offset, also in the middle of a batch.
 pub async fn reading_begins_at_the_offset_asked_for(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);
@@ -59,7 +59,8 @@ pub async fn reading_begins_at_the_offset_asked_for(setting: &Setting) {
     }
 }
 
-/// Past every marker: who compares positions knows that it has read all.
+/// Checks that reading all records ends after every marker, so that comparing positions shows that
+/// all was read.
 pub async fn reading_all_ends_at_the_latest_offset(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);
@@ -74,13 +75,14 @@ pub async fn reading_all_ends_at_the_latest_offset(setting: &Setting) {
     for isolation in [Isolation::ReadCommitted, Isolation::ReadUncommitted] {
         let mut reader = setting.broker.reader(isolation).unwrap();
         reader.assign(&at, Offset::ZERO).unwrap();
-        // Ends only when a batch's `next_offset` has reached the end.
+        // `read_to` ends only when a batch's `next_offset` has reached `end`.
         let read = setting.read_to(&mut *reader, 0, Offset::ZERO, end).await;
         assert_eq!(values(&read), ["a", "b", "c"]);
     }
 }
 
-/// Nothing of it is handed out while it is paused, nothing is left out afterwards; others go on.
+/// Checks that a paused source returns nothing, skips nothing afterwards, and does not hold up
+/// other sources.
 pub async fn a_paused_source_keeps_its_place(setting: &Setting) {
     let topic = setting.topic(2).await;
     setting.produce(&place(&topic, 0), &["a", "b"]).await;
@@ -98,7 +100,8 @@ pub async fn a_paused_source_keeps_its_place(setting: &Setting) {
     assert_eq!(setting.poll_values(&mut *reader, paused, 1).await, ["c"]);
 }
 
-/// Assigning it again moves it, back and forth; its name stays.
+/// Checks that assigning a source again moves it forwards or backwards, and that it keeps its
+/// number.
 pub async fn a_source_can_be_moved(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);
@@ -112,7 +115,7 @@ pub async fn a_source_can_be_moved(setting: &Setting) {
     assert_eq!(setting.poll_values(&mut *reader, source, 1).await, ["c"], "nothing of the earlier position");
 }
 
-/// Nothing of it is handed out any more.
+/// Checks that an unassigned source returns nothing more.
 pub async fn an_unassigned_source_is_silent(setting: &Setting) {
     let topic = setting.topic(2).await;
     setting.produce(&place(&topic, 0), &["a"]).await;
@@ -127,7 +130,8 @@ pub async fn an_unassigned_source_is_silent(setting: &Setting) {
     assert_eq!(setting.poll_values(&mut *reader, again, 1).await, ["b"]);
 }
 
-/// The error tells the bounds; the source is unassigned and the others go on.
+/// Checks that the error names the bounds, that the source is unassigned, and that other sources
+/// continue.
 pub async fn an_offset_out_of_range_is_told_and_unassigned(setting: &Setting) {
     let topic = setting.topic(2).await;
     setting.produce(&place(&topic, 0), &["a", "b"]).await;
@@ -146,7 +150,7 @@ pub async fn an_offset_out_of_range_is_told_and_unassigned(setting: &Setting) {
     assert_eq!(setting.poll_values(&mut *reader, again, 1).await, ["c"], "the end itself is in range");
 }
 
-/// A short source is heard before a long one is done.
+/// Checks that a short source is read before a long one is finished.
 pub async fn sources_take_turns(setting: &Setting) {
     let topic = setting.topic(2).await;
     let mut producer = setting.broker.producer().unwrap();
@@ -174,7 +178,7 @@ pub async fn sources_take_turns(setting: &Setting) {
     assert_eq!(of_long, 50_000);
 }
 
-/// However often the wait is given up.
+/// Checks that no record is lost when polls are dropped again and again.
 pub async fn a_dropped_poll_loses_nothing(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);
@@ -199,7 +203,8 @@ pub async fn a_dropped_poll_loses_nothing(setting: &Setting) {
     assert_eq!(all, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-/// By records that come while it waits, also from a source that was resumed or assigned with nothing to read.
+/// Checks that a record that arrives while a reader waits wakes it, also after its source was
+/// paused and resumed.
 pub async fn a_waiting_reader_is_woken(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);

@@ -1,4 +1,4 @@
-//! Records: what is sent comes back.
+//! Checks of records: what is sent comes back.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crate::{BrokerError, Clock, Header, Isolation, NewRecord, Offset, OffsetSpec
 
 type Sent<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, &'a [Header<'a>]);
 
-/// Keys, values, tombstones, headers and timestamps, empty and missing ones told apart.
+/// Checks keys, values, tombstones, headers and timestamps. An empty one must differ from a missing
+/// one.
 pub async fn records_come_back_as_they_were_sent(setting: &Setting) {
     let topic = setting.topic(2).await;
     let big = vec![7u8; 300_000];
@@ -55,7 +56,7 @@ pub async fn records_come_back_as_they_were_sent(setting: &Setting) {
     }
 }
 
-/// Across batches and flushes, in the order in which they were sent.
+/// Checks that records keep the order in which they were sent, across batches and flushes.
 pub async fn records_of_a_partition_keep_their_order(setting: &Setting) {
     let topic = setting.topic(1).await;
     let mut producer = setting.broker.producer().unwrap();
@@ -77,7 +78,8 @@ pub async fn records_of_a_partition_keep_their_order(setting: &Setting) {
     }
 }
 
-/// The end of each destination that got records, and of no other; what is flushed is there for all.
+/// Checks that a flush names the end of each destination that got records, and of no other, and
+/// that everyone can then read them.
 pub async fn a_flush_tells_where_records_went(setting: &Setting) {
     let topic = setting.topic(3).await;
     let mut producer = setting.broker.producer().unwrap();
@@ -97,7 +99,7 @@ pub async fn a_flush_tells_where_records_went(setting: &Setting) {
     assert_eq!(written.ends, [(one, Offset::new(2))]);
 }
 
-/// It is refused alone: what comes before and after it goes through.
+/// Checks that only the large record is refused: records before and after it go through.
 pub async fn a_record_over_the_limit_is_refused_and_the_producer_goes_on(setting: &Setting) {
     let topic = setting.topic(1).await;
     let mut producer = setting.broker.producer().unwrap();
@@ -113,8 +115,8 @@ pub async fn a_record_over_the_limit_is_refused_and_the_producer_goes_on(setting
     assert_eq!(values(&setting.read_all(&topic, Isolation::ReadCommitted).await), ["before", "after"]);
 }
 
-/// A timestamp a day ahead of the broker's clock is refused for good. The producer goes on, in a transaction or not, and
-/// nothing of the refused write is there.
+/// Checks that a timestamp a day ahead of the broker's clock is refused for good. The producer goes
+/// on, in a transaction or not, and nothing of the refused write is there.
 pub async fn a_record_that_is_refused_for_good_is_told_so(setting: &Setting) {
     let topic = setting.topic(1).await;
     let ahead = SystemClock.now() + Duration::from_secs(24 * 60 * 60);
@@ -140,7 +142,8 @@ pub async fn a_record_that_is_refused_for_good_is_told_so(setting: &Setting) {
     assert_eq!(values(&setting.read_all(&topic, Isolation::ReadCommitted).await), ["plain", "in a transaction"]);
 }
 
-/// Asking again for the same partition gives the same answer; another has another.
+/// Checks that the same partition always gets the same destination, and another partition gets
+/// another.
 pub async fn a_partition_has_one_destination(setting: &Setting) {
     let topic = setting.topic(2).await;
     let mut producer = setting.broker.producer().unwrap();
@@ -151,7 +154,7 @@ pub async fn a_partition_has_one_destination(setting: &Setting) {
     assert_eq!(producer.destination(&place(&topic, 1)).unwrap(), other);
 }
 
-/// Earliest, latest, and the first record of a time or later.
+/// Checks the earliest and latest offsets, and the first record at or after a time.
 pub async fn offsets_are_found_by_end_and_by_time(setting: &Setting) {
     let topic = setting.topic(2).await;
     let at = place(&topic, 0);

@@ -1,4 +1,4 @@
-//! Sessions: members that fall silent, and members that come back.
+//! Checks of sessions: members that fall silent, and members that come back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use super::attendant::Attendant;
 use super::setting::place;
 use crate::{BrokerError, GroupEvent, Offset};
 
-/// Its partitions go to the others, and it commits nothing any more.
+/// Checks that a silent member's partitions go to others, and that it can commit nothing
+/// afterwards.
 pub async fn a_silent_member_is_expelled(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let silent = setting.attend(&group, &[&anchor]).await;
@@ -22,7 +23,8 @@ pub async fn a_silent_member_is_expelled(setting: &Setting) {
     other.leave().await;
 }
 
-/// An acknowledgement is refused, the loss is told, and after that it is a member again.
+/// Checks that an expelled member's acknowledgement is refused, that it learns what it lost, and
+/// that it then joins again.
 pub async fn an_expelled_member_learns_what_it_lost_and_comes_back(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let member = setting.attend(&group, &[&anchor]).await;
@@ -44,7 +46,7 @@ pub async fn an_expelled_member_learns_what_it_lost_and_comes_back(setting: &Set
     other.leave().await;
 }
 
-/// Being dropped is no way to leave.
+/// Checks that a dropped membership counts as silent, and not as leaving the group.
 pub async fn a_dropped_member_keeps_its_partitions_for_the_session(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let other = setting.attend(&group, &[&anchor]).await;
@@ -57,11 +59,12 @@ pub async fn a_dropped_member_keeps_its_partitions_for_the_session(setting: &Set
     other.leave().await;
 }
 
-/// Within its session nothing moves, and it gets what it had.
+/// Checks that a static member that returns within its session gets its partitions back, and that
+/// nothing moves meanwhile.
 pub async fn a_static_member_comes_back_to_its_partitions(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(4).await);
     let mut config = setting.group_config(&group, &[&anchor]);
-    // It comes back in time, however slow the machine is.
+    // So long that the member comes back in time on a slow machine, too.
     config.session_timeout = setting.session_timeout * 10;
     let other = Attendant::of(setting.join_with(config.clone()).await);
     config.instance = Some("static".into());
@@ -72,7 +75,7 @@ pub async fn a_static_member_comes_back_to_its_partitions(setting: &Setting) {
     setting.a_while().await;
     let back = Attendant::of(setting.join_with(config.clone()).await);
     setting.until("it has what it had", async || back.owned() == had).await;
-    // To leave is no different: it is how a worker that is restarted ends.
+    // It makes no difference to leave, because a worker that restarts also leaves.
     back.leave().await;
     setting.a_while().await;
     let back = Attendant::of(setting.join_with(config).await);
@@ -83,7 +86,7 @@ pub async fn a_static_member_comes_back_to_its_partitions(setting: &Setting) {
     other.leave().await;
 }
 
-/// One that does not come back is dead when its session is over.
+/// Checks that a static member is expelled when it does not come back within its session.
 pub async fn a_static_member_that_stays_away_is_expelled(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let other = setting.attend(&group, &[&anchor]).await;
@@ -96,7 +99,8 @@ pub async fn a_static_member_that_stays_away_is_expelled(setting: &Setting) {
     other.leave().await;
 }
 
-/// The first is told by an error and commits nothing any more; the second has its partitions.
+/// Checks that the first member gets an error and can commit nothing afterwards, and that the
+/// second gets its partitions.
 pub async fn a_second_static_member_fences_the_first(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let mut config = setting.group_config(&group, &[&anchor]);
@@ -113,7 +117,7 @@ pub async fn a_second_static_member_fences_the_first(setting: &Setting) {
     second.leave().await;
 }
 
-/// However often it is given up and taken up again.
+/// Checks that no event is lost when the wait for it is dropped again and again.
 pub async fn a_dropped_wait_for_news_loses_nothing(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(3).await);
     let mut member = setting.join(&group, &[&anchor]).await;

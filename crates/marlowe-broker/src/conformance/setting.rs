@@ -1,3 +1,5 @@
+//! The setting of a check: the broker, its timings, and helpers that wait and make names.
+
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
@@ -5,7 +7,7 @@ use std::time::Duration;
 
 use crate::{Cleanup, Entropy, Partition, SharedBroker, SystemEntropy, TopicConfig, TopicPartition};
 
-/// The broker to check, and what has to be known of it.
+/// The broker to check, and the timings and sizes that the checks need to know.
 #[derive(Clone)]
 pub struct Setting {
     pub(super) broker: SharedBroker,
@@ -16,7 +18,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Checks `broker`, with sessions of a second, half a minute of patience, and 11 MiB as more than a record may have.
+    /// Creates a setting for `broker`. Defaults: sessions of 1 s, 30 s of patience, and 11 MiB as
+    /// the size of a value that is over the limit.
     pub fn new(broker: SharedBroker) -> Self {
         Self {
             broker,
@@ -27,32 +30,32 @@ impl Setting {
         }
     }
 
-    /// With another session time-out for members (Kafka by default takes none below 6 s).
+    /// Sets the session timeout of members (default: 1 s). Kafka by default accepts none below 6 s.
     pub fn session_timeout(self, session_timeout: Duration) -> Self {
         Self { session_timeout, ..self }
     }
 
-    /// Waiting this long for what should come.
+    /// Sets how long a check waits for something that should happen (default: 30 s).
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// With another size of a value that no record may have.
+    /// Sets a size of a value, in bytes, that no record may have (default: 11 MiB).
     pub fn over_limit(self, over_limit: usize) -> Self {
         Self { over_limit, ..self }
     }
 
-    /// Keeps `thing` for as long as the check runs: a temporary folder, say.
+    /// Keeps `thing` for as long as the check runs, such as a temporary folder.
     pub fn keeping(self, thing: impl Any + Send + Sync) -> Self {
         Self { _kept: Some(Arc::new(thing)), ..self }
     }
 
-    /// A name that nothing else has.
+    /// Returns a unique name.
     pub(super) fn name(&self, what: &str) -> Arc<str> {
         format!("conformance-{what}-{:016x}", SystemEntropy.next()).into()
     }
 
-    /// A new topic that keeps everything.
+    /// Creates a topic that keeps everything, and returns its name.
     pub(super) async fn topic(&self, partitions: u32) -> Arc<str> {
         self.topic_with(partitions, Cleanup::Delete { retention: None }).await
     }
@@ -68,7 +71,7 @@ impl Setting {
         name
     }
 
-    /// What `future` gives, within the patience.
+    /// Waits for `future` within the patience, and panics with `what` when it takes longer.
     pub(super) async fn within<T>(&self, what: &str, future: impl Future<Output = T>) -> T {
         match tokio::time::timeout(self.patience, future).await {
             Ok(value) => value,
@@ -76,7 +79,7 @@ impl Setting {
         }
     }
 
-    /// Waits until `holds`.
+    /// Waits until `holds` returns true, within the patience.
     pub(super) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let patience = async {
             while !holds().await {
@@ -86,13 +89,13 @@ impl Setting {
         self.within(what, patience).await;
     }
 
-    /// A while in which something that must not happen would have happened.
+    /// Waits a fifth of a session, in which something that must not happen would have happened.
     pub(super) async fn a_while(&self) {
         tokio::time::sleep(self.session_timeout / 5).await;
     }
 }
 
-/// Partition `number` of `topic`.
+/// Returns partition `number` of `topic`.
 pub(super) fn place(topic: &Arc<str>, number: u32) -> TopicPartition {
     TopicPartition::new(topic.clone(), Partition::new(number))
 }

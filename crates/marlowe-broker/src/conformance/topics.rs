@@ -1,4 +1,4 @@
-//! Topics: made, found, listed and deleted.
+//! Checks of topics: created, described, listed and deleted.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     BrokerError, Cleanup, GroupConfig, Isolation, Offset, OffsetSpec, Partition, TopicConfig, TopicDescription,
 };
 
-/// A topic is described as it was created, alone and in the list of all.
+/// Checks that a topic is described as it was created, alone and in the list of all topics.
 pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
     let kinds = [
         Cleanup::Delete { retention: None },
@@ -18,7 +18,7 @@ pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
     ];
     for (partitions, cleanup) in (1..).zip(kinds) {
         let name = setting.topic_with(partitions, cleanup).await;
-        // A cluster's brokers learn of it one after the other.
+        // The brokers of a cluster learn of a topic one after the other.
         let is_wanted =
             |found: &TopicDescription| found.name == name && found.partitions == partitions && found.cleanup == cleanup;
         let described = async || setting.broker.topic(&name).await.unwrap().as_ref().is_some_and(is_wanted);
@@ -31,7 +31,8 @@ pub async fn a_created_topic_is_described_and_listed(setting: &Setting) {
     assert!(setting.broker.topic(&setting.name("missing")).await.unwrap().is_none());
 }
 
-/// A topic says how long its tombstones are kept, also where that is the broker's own choice.
+/// Checks that a topic's description says how long tombstones are kept, also where that is the
+/// broker's choice.
 pub async fn a_topic_tells_how_long_its_tombstones_are_kept(setting: &Setting) {
     let retention = async |name: &str| setting.broker.topic(name).await.unwrap().map(|topic| topic.tombstone_retention);
     let chosen = Duration::from_millis(1_234_567_890);
@@ -44,7 +45,8 @@ pub async fn a_topic_tells_how_long_its_tombstones_are_kept(setting: &Setting) {
     setting.until("it tells what the broker chose", async || retention(&name).await == Some(default)).await;
 }
 
-/// Where topics have marks of their own, one that is made anew has another.
+/// Checks that a topic that is deleted and created again has another id, on brokers whose topics
+/// have ids.
 pub async fn a_topic_that_is_made_anew_is_told_from_the_one_before(setting: &Setting) {
     let topics = [setting.topic(1).await, setting.topic(1).await, setting.name("missing")];
     let ids = setting.broker.topic_ids(&topics).await.unwrap();
@@ -60,7 +62,7 @@ pub async fn a_topic_that_is_made_anew_is_told_from_the_one_before(setting: &Set
     }
 }
 
-/// The second creation is refused, and the topic stays as it was.
+/// Checks that a second creation is refused, and that the topic stays as it was.
 pub async fn a_topic_is_created_once(setting: &Setting) {
     let name = setting.topic(2).await;
     let again = setting.broker.create_topic(TopicConfig::new(name.clone(), 5)).await;
@@ -68,7 +70,7 @@ pub async fn a_topic_is_created_once(setting: &Setting) {
     assert_eq!(setting.broker.topic(&name).await.unwrap().unwrap().partitions, 2);
 }
 
-/// Names that Kafka does not allow, and a topic without partitions.
+/// Checks that names that Kafka does not allow are refused, and also a topic without partitions.
 pub async fn a_bad_topic_is_refused(setting: &Setting) {
     let long = "x".repeat(250);
     for name in ["", ".", "..", "a b", "a/b", "grüße", &long] {
@@ -81,7 +83,8 @@ pub async fn a_bad_topic_is_refused(setting: &Setting) {
     assert!(setting.broker.topic(&empty).await.unwrap().is_none());
 }
 
-/// Its records and the groups' positions go with it; one of the same name begins anew.
+/// Checks that a deleted topic takes its records and the positions of groups with it, and that a
+/// new topic of its name starts empty.
 pub async fn a_deleted_topic_is_gone_with_its_positions(setting: &Setting) {
     let topic = setting.topic(1).await;
     let group = setting.name("group");
@@ -102,7 +105,7 @@ pub async fn a_deleted_topic_is_gone_with_its_positions(setting: &Setting) {
     assert_eq!(setting.read_all(&topic, Isolation::ReadCommitted).await.len(), 1);
 }
 
-/// What is asked of a topic or partition that is not there is refused with its name.
+/// Checks that the error for a missing topic or partition names it.
 pub async fn what_is_not_there_is_named(setting: &Setting) {
     let missing = setting.name("missing");
     let topic = setting.topic(2).await;

@@ -1,4 +1,4 @@
-//! Transactions: all or nothing, to all at once.
+//! Checks of transactions: everything in one becomes visible, or nothing.
 
 use super::Setting;
 use super::exchange::{send, value, values};
@@ -12,7 +12,8 @@ impl Setting {
     }
 }
 
-/// Records of several partitions and topics, and positions; the offsets told are those they are read at.
+/// Checks that a commit shows records of several partitions and topics together with positions, and
+/// that it returns the offsets at which they are read.
 pub async fn a_commit_shows_records_and_positions_together(setting: &Setting) {
     let (one, two) = (setting.topic(2).await, setting.topic(1).await);
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
@@ -34,7 +35,7 @@ pub async fn a_commit_shows_records_and_positions_together(setting: &Setting) {
             let read = setting.read_all(&at.topic, Isolation::ReadCommitted).await;
             let last = read.iter().rfind(|read| read.partition == at.partition.get()).expect("its records are there");
             assert_eq!(last.offset.next(), told, "the end does not count the marker");
-            // A broker may write it a moment after it has answered.
+            // A broker may write the marker a moment after it has answered.
             let marked = async || setting.offset(&at, OffsetSpec::Latest).await > told;
             setting.until("the marker takes an offset", marked).await;
         }
@@ -46,7 +47,8 @@ pub async fn a_commit_shows_records_and_positions_together(setting: &Setting) {
     member.leave().await;
 }
 
-/// Neither its records nor its positions, before the commit; both after.
+/// Checks that neither records nor positions are visible before the commit, and that both are
+/// afterwards.
 pub async fn an_open_transaction_is_not_seen(setting: &Setting) {
     let topic = setting.topic(1).await;
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
@@ -77,7 +79,8 @@ pub async fn an_open_transaction_is_not_seen(setting: &Setting) {
     member.leave().await;
 }
 
-/// Not by those who read what is committed; and the producer goes on.
+/// Checks that readers of committed records never see an aborted transaction, and that the producer
+/// goes on.
 pub async fn an_aborted_transaction_is_never_seen(setting: &Setting) {
     let topic = setting.topic(2).await;
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);
@@ -101,7 +104,7 @@ pub async fn an_aborted_transaction_is_never_seen(setting: &Setting) {
     member.leave().await;
 }
 
-/// Positions alone are committed, and leave nothing in any partition.
+/// Checks that positions alone can be committed, and that they leave nothing in any partition.
 pub async fn a_transaction_may_have_positions_only(setting: &Setting) {
     let (group, anchor) = (setting.name("group"), setting.topic(2).await);
     let member = setting.member(&group, &anchor).await;
@@ -117,7 +120,7 @@ pub async fn a_transaction_may_have_positions_only(setting: &Setting) {
     member.leave().await;
 }
 
-/// Nothing sent, nothing written, nothing wrong.
+/// Checks that an empty transaction can be committed or aborted, and writes nothing.
 pub async fn a_transaction_may_be_empty(setting: &Setting) {
     let topic = setting.topic(1).await;
     let mut producer = setting.transactional().await;
@@ -131,7 +134,8 @@ pub async fn a_transaction_may_be_empty(setting: &Setting) {
     assert_eq!(setting.offset(&place(&topic, 0), OffsetSpec::Latest).await, Offset::ZERO);
 }
 
-/// Sending, positions and commit need an open transaction; there is one at a time.
+/// Checks that sending, adding positions and committing need an open transaction, and that only one
+/// can be open at a time.
 pub async fn calls_out_of_order_are_refused(setting: &Setting) {
     let topic = setting.topic(1).await;
     let (group, anchor) = (setting.name("group"), setting.topic(1).await);

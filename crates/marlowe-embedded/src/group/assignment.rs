@@ -1,14 +1,18 @@
+//! The assignment of partitions to members: in balance, and with few moves.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use marlowe_broker::{Partition, TopicPartition};
 
-/// A group's topics with their numbers of partitions.
+/// The topics of a group, with their numbers of partitions.
 pub(crate) type Topics = BTreeMap<Arc<str>, u32>;
 
-/// Who should own what: balanced in each topic and over all of them, and as near to `owners` as that allows.
+/// Returns the member that should own each partition. The result is balanced in each topic and over
+/// all topics, and is as near to `owners` as that allows.
 ///
-/// `members` says what each subscribes to, in the order in which they joined; members are named by that order.
+/// `members` has the topics that each member subscribes to, in the order in which they joined. A
+/// member's number is its index in `members`.
 pub(crate) fn assign(
     topics: &Topics,
     members: &[&BTreeSet<Arc<str>>],
@@ -37,7 +41,7 @@ pub(crate) fn assign(
     target
 }
 
-/// How many partitions of each topic each member should have.
+/// The number of partitions of each topic that each member should have.
 struct Quotas {
     topics: BTreeMap<Arc<str>, BTreeMap<usize, u32>>,
     totals: Vec<u32>,
@@ -58,7 +62,7 @@ impl Quotas {
         for (place, owner) in owners {
             *owned.entry((&place.topic, *owner)).or_default() += 1;
         }
-        // Whether one more partition of the topic spares the member a move.
+        // Returns whether one more partition of the topic saves the member from a move.
         let wants = |topic: &Arc<str>, member: usize| {
             owned.get(&(topic, member)).copied().unwrap_or(0) > floors.get(topic).copied().unwrap_or(0)
         };
@@ -76,8 +80,9 @@ impl Quotas {
         quotas
     }
 
-    /// Moves one partition's worth from a member with at least two more than another that could have it, where it costs
-    /// the fewest moves; tells whether there was one.
+    /// Moves one partition of a quota from a member to another member that could have it and has at
+    /// least two fewer. Takes the pair with the largest difference, and among equals the one that
+    /// costs the fewest moves. Returns whether there was such a pair.
     fn level(&mut self, floors: &BTreeMap<Arc<str>, u32>, wants: &dyn Fn(&Arc<str>, usize) -> bool) -> bool {
         let mut best = None;
         let mut most = (0, 0);

@@ -1,3 +1,5 @@
+//! The coordinator of one group: sessions, generations and rebalances.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,32 +10,37 @@ use super::assignment::{Topics, assign};
 use super::member::{Card, End, Member, fenced};
 use crate::catalog::Catalog;
 
-/// One group: its members, and who owns what.
+/// One group: its members, and which member owns which partition.
 ///
-/// A partition that moves is first taken from `owned` to `leaving` (to be told) and `revoked` (told); only when its owner
-/// acknowledges, or is gone, does it arrive elsewhere. So no two members ever hold one partition.
+/// # Rebalances
+/// A partition that has to move goes from its owner's `owned` to `leaving` while the owner has not
+/// been told, and to `revoked` when it has been told. It arrives at another member only after its
+/// owner has acknowledged or is gone. So no two members ever hold one partition.
 ///
-/// The generation counts the group's changes. A member learns it with each event and names it when it commits; any that is
-/// not older than its membership and not newer than the group's is good, so that a healthy member is never refused for a
-/// rebalance it had no part in. A member that was taken for dead is another member when it comes back, and so what it
-/// commits in its old name is refused.
+/// # Fencing
+/// The generation counts the changes of the group. A member learns it with each event, and names it
+/// when it commits. A commit is good if its generation is not older than the member's membership
+/// and not newer than the group's. So a healthy member is never refused because of a rebalance in
+/// which it had no part. An expelled member that comes back is a new member with a new id. So
+/// commits under its old id are refused.
 #[derive(Default)]
 pub(crate) struct Coordinator {
-    /// By the order in which they joined.
+    /// The members, by number. A member's number is higher than those of all members that joined
+    /// earlier.
     members: BTreeMap<u64, Member>,
     joins: u64,
     generation: u64,
-    /// Which member was the last to join as each static instance.
+    /// The number of the last member that joined as each static instance.
     instances: BTreeMap<Arc<str>, u64>,
 }
 
 impl Coordinator {
-    /// A group without members, at `generation`.
+    /// Creates a group without members, at `generation`.
     pub(crate) fn new(generation: u64) -> Self {
         Self { generation, ..Self::default() }
     }
 
-    /// Has every member ask at once.
+    /// Makes every member ask at once.
     pub(crate) fn wake_all(&self) {
         self.members.values().for_each(|member| member.card.news.notify_one());
     }
@@ -42,7 +49,7 @@ impl Coordinator {
         self.members.len()
     }
 
-    /// Adds a member whose card shows its id already, and returns its number here.
+    /// Adds a member whose card already has its id, and returns the member's number.
     pub(crate) fn join(&mut self, config: &GroupConfig, card: Arc<Card>, now: Instant, catalog: &Catalog) -> u64 {
         self.expel_overdue(now, catalog);
         self.generation += 1;
@@ -56,7 +63,8 @@ impl Coordinator {
             if let Some(former) = self.members.iter().find(same).map(|(number, _)| *number)
                 && let Some(former) = self.members.remove(&former)
             {
-                // What it was giving up is given up: in its name nothing can be committed any more.
+                // What the former member was giving up is free at once, because nothing can be
+                // committed under its id any more.
                 member.arriving = former.owned.iter().chain(&former.arriving).cloned().collect();
                 former.card.close(End::Replaced(instance.clone()));
             }
@@ -66,7 +74,7 @@ impl Coordinator {
         number
     }
 
-    /// That the member is alive, and what it should be told next.
+    /// Notes that the member is alive, and returns its next event, if there is one.
     pub(crate) fn hear(&mut self, number: u64, now: Instant, catalog: &Catalog) -> Option<GroupEvent> {
         self.expel_overdue(now, catalog);
         let generation = self.generation;
@@ -77,7 +85,7 @@ impl Coordinator {
         Some(event)
     }
 
-    /// Frees what a member gave up. A member that is gone learns it here.
+    /// Frees the partitions that a member gave up. Returns `None` if the member is gone.
     pub(crate) fn acknowledge(
         &mut self,
         number: u64,
@@ -100,7 +108,7 @@ impl Coordinator {
         Some(())
     }
 
-    /// Whether another has joined as `instance` since the member `number`.
+    /// Returns whether another member has joined as `instance` since the member `number`.
     pub(crate) fn is_replaced(&self, number: u64, instance: &str) -> bool {
         self.instances.get(instance).is_some_and(|latest| *latest != number)
     }
@@ -112,12 +120,12 @@ impl Coordinator {
         }
     }
 
-    /// When the first of the members is to be taken for dead.
+    /// Returns the time at which the first session ends.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.members.values().map(|member| member.deadline).min()
     }
 
-    /// That what `metadata` names is a member now.
+    /// Checks that `metadata` names a current member, and a generation that is good for it.
     pub(crate) fn check(
         &mut self,
         metadata: &GroupMetadata,
@@ -150,7 +158,8 @@ impl Coordinator {
         }
     }
 
-    /// Moves towards balance as far as no one is disturbed: takes what is too much, gives what is free.
+    /// Moves towards balance as far as that disturbs nobody: revokes what a member has too much,
+    /// and gives out what is free.
     pub(crate) fn rebalance(&mut self, catalog: &Catalog) {
         let topics: Topics = self
             .members
@@ -162,7 +171,7 @@ impl Coordinator {
         let subscriptions: Vec<_> = self.members.values().map(|member| &member.topics).collect();
         let mut owners = BTreeMap::new();
         for (index, member) in self.members.values().enumerate() {
-            // What is leaving and not told can stay after all.
+            // A partition that is leaving can still stay, because its owner was not told.
             let stable = member.owned.iter().chain(&member.arriving).chain(&member.leaving);
             owners.extend(stable.map(|place| (place.clone(), index)));
         }
@@ -177,7 +186,7 @@ impl Coordinator {
         }
     }
 
-    /// Gives to their new owners what nobody holds.
+    /// Gives partitions that nobody holds to their new owners. Returns whether there were any.
     fn hand_out(&mut self, topics: &Topics, target: &BTreeMap<TopicPartition, usize>, numbers: &[u64]) -> bool {
         let held: BTreeSet<TopicPartition> =
             self.members.values().flat_map(|member| member.holds().cloned().collect::<Vec<_>>()).collect();
@@ -199,10 +208,11 @@ impl Coordinator {
     }
 }
 
-/// Takes from a member what is not `its` own any more, and takes back what was to leave and may stay.
+/// Takes from a member what is not `its` own any more, and gives back what was leaving and may
+/// stay. Returns whether that changed anything.
 fn settle(member: &mut Member, its: impl Fn(&TopicPartition) -> bool) -> bool {
     let before = (member.owned.len(), member.arriving.len());
-    // It was not told of these: they can go elsewhere at once.
+    // The member was not told of these, so they can go elsewhere at once.
     member.arriving.retain(&its);
     let (stays, leaves): (BTreeSet<_>, BTreeSet<_>) =
         member.owned.iter().chain(&member.leaving).cloned().partition(&its);

@@ -1,3 +1,6 @@
+//! A member as its coordinator knows it, and the identity that it shares with those who commit in
+//! its name.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,22 +10,23 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A member as its coordinator has it.
+/// A member as its coordinator knows it.
 pub(crate) struct Member {
     pub(crate) topics: BTreeSet<Arc<str>>,
     pub(crate) instance: Option<Arc<str>>,
     pub(crate) session_timeout: Duration,
-    /// When it is taken for dead, unless it is heard of before.
+    /// The time at which the member is expelled, unless it asks before.
     pub(crate) deadline: Instant,
-    /// The group's generation when it joined: what names an older one is not this member's.
+    /// The group's generation when the member joined. An identity with an older generation is not
+    /// this member's.
     pub(crate) joined: u64,
-    /// Given to it, not yet told.
+    /// Partitions that were given to the member, which has not been told yet.
     pub(crate) arriving: BTreeSet<TopicPartition>,
-    /// Its own, undisturbed.
+    /// Partitions that the member owns and keeps.
     pub(crate) owned: BTreeSet<TopicPartition>,
-    /// Its own, to be given up, not yet told.
+    /// Partitions that the member owns and has to give up. It has not been told yet.
     pub(crate) leaving: BTreeSet<TopicPartition>,
-    /// Its own until it acknowledges.
+    /// Partitions that the member was told to give up. They are its own until it acknowledges.
     pub(crate) revoked: BTreeSet<TopicPartition>,
     pub(crate) card: Arc<Card>,
 }
@@ -43,17 +47,18 @@ impl Member {
         }
     }
 
-    /// What the member has been told it has, and may still be at work on.
+    /// Returns the partitions that the member was told it owns. It may still be working on them.
     pub(crate) fn told(&self) -> impl Iterator<Item = &TopicPartition> {
         self.owned.iter().chain(&self.leaving).chain(&self.revoked)
     }
 
-    /// What must not be given to another.
+    /// Returns the partitions that must not be given to another member.
     pub(crate) fn holds(&self) -> impl Iterator<Item = &TopicPartition> {
         self.told().chain(&self.arriving)
     }
 
-    /// Takes the next thing the member should be told: what it must give up first, so that others wait no longer than needed.
+    /// Takes the next event for the member. What it has to give up comes first, so that others wait
+    /// no longer than needed.
     pub(crate) fn tell(&mut self) -> Option<GroupEvent> {
         if !self.leaving.is_empty() {
             let leaving = std::mem::take(&mut self.leaving);
@@ -69,25 +74,25 @@ impl Member {
     }
 }
 
-/// What a member knows of itself, shared with whoever commits in its name.
+/// The identity of a member, shared with everyone who commits in its name.
 pub(crate) struct Card {
-    /// Wakes the member: there is something to tell it.
+    /// Wakes the member when there is something to tell it.
     pub(crate) news: Notify,
     known: Mutex<Known>,
 }
 
 struct Known {
     metadata: GroupMetadata,
-    /// How its membership ended, if it did.
+    /// How the membership ended, or `None` while it lasts.
     end: Option<End>,
 }
 
-/// How a membership ends without the member's doing.
+/// The end of a membership that the member did not end itself.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
-    /// It was not heard of in time; it had these partitions.
+    /// The session ended. The member had these partitions.
     Expelled(Vec<TopicPartition>),
-    /// Another has its static instance.
+    /// Another member has joined as this static instance.
     Replaced(Arc<str>),
 }
 
@@ -100,12 +105,12 @@ impl Card {
         self.known.lock().metadata.member.clone()
     }
 
-    /// The member took part in this generation.
+    /// Notes that the member took part in `generation`.
     pub(crate) fn learn(&self, generation: u64) {
         self.known.lock().metadata.generation = generation;
     }
 
-    /// A new membership in the place of one that ended.
+    /// Replaces an ended membership with a new one.
     pub(crate) fn renew(&self, metadata: GroupMetadata) {
         *self.known.lock() = Known { metadata, end: None };
     }
@@ -126,7 +131,7 @@ impl MetadataSource for Card {
     }
 }
 
-/// The refusal of what is done in the name of a member that is none any more.
+/// Returns the error for an action under an identity that is out of date.
 pub(crate) fn fenced(member: &GroupMetadata, reason: impl Into<String>) -> BrokerError {
     BrokerError::Fenced {
         who: format!("member `{}` of group `{}`, generation {},", member.member, member.group, member.generation),

@@ -1,3 +1,6 @@
+//! The member's own side of its membership: it asks for events, and joins again after it was
+//! expelled.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,19 +10,22 @@ use tokio::time::Instant;
 use super::member::{Card, End, fenced};
 use crate::handle::Handle;
 
-/// Longer than any process runs, and short enough to be added to any instant.
+/// The longest session. It is longer than any process runs, and short enough to be added to any
+/// instant.
 const LONGEST_SESSION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// A member's own side of its membership.
+/// The member's own side of its membership.
 ///
-/// Dropped without [`leave`](Membership::leave) it counts as crashed: its partitions wait for the end of its session.
+/// A membership that is dropped without [`leave`](Membership::leave) counts as crashed: its
+/// partitions wait for the end of its session.
 pub(crate) struct GroupMembership {
     handle: Arc<Handle>,
     config: GroupConfig,
     card: Arc<Card>,
-    /// Its number with the coordinator.
+    /// The number that the coordinator gave the member.
     number: u64,
-    /// It was told that it lost all it had, and joins anew when it asks on.
+    /// Whether the member was told that it lost all its partitions. It joins again when it asks
+    /// next.
     lost: bool,
 }
 
@@ -37,7 +43,7 @@ impl GroupMembership {
         Ok(Self { handle, config, card, number, lost: false })
     }
 
-    /// In a new name: what was begun in the old one stays refused.
+    /// Joins again under a new id, so that what was begun under the old one stays refused.
     fn rejoin(&mut self) -> Result<(), BrokerError> {
         let Self { handle, config, card, .. } = &*self;
         let ledger = &handle.ledger;
@@ -55,7 +61,7 @@ impl GroupMembership {
         Ok(())
     }
 
-    /// What there is to tell now, and until when the broker must hear of this member again.
+    /// Returns the next event, or the time at which the member must ask again.
     fn ask(&mut self) -> Result<Result<GroupEvent, Instant>, BrokerError> {
         if self.lost {
             self.rejoin()?;
@@ -77,7 +83,8 @@ impl GroupMembership {
             }
             (Ok(event), None) => Ok(Ok(event)),
             (Err(deadline), None) => {
-                // Three beats in a session, and one when the session of another may end.
+                // Three times in a session for the heartbeat, and when the session of another
+                // member may end, because only a question expels that member.
                 let beat = now + self.config.session_timeout / 3;
                 Ok(Err(deadline.map_or(beat, |deadline| deadline.min(beat))))
             }

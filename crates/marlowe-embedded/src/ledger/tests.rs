@@ -1,3 +1,6 @@
+//! Tests of the ledger: which writes are stored together, and what a deletion leaves in the
+//! storage.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use marlowe_broker::{Cleanup, NewRecord, Partition as Number, Timestamp, TopicPartition};
@@ -7,7 +10,7 @@ use super::*;
 use crate::staging::Staging;
 use crate::storage::{Memory, Outline};
 
-/// Memory that counts its writes and takes none of more than so many batches.
+/// A storage in memory that counts its writes, and refuses a write of more than `most` batches.
 struct Counting {
     memory: Memory,
     writes: Arc<AtomicUsize>,
@@ -61,7 +64,8 @@ fn ledger(most: usize) -> (Ledger, Arc<AtomicUsize>) {
 
 type Reply = oneshot::Receiver<Result<Answer, BrokerError>>;
 
-/// A write of `batches` batches of one record each, transactional when there is a producer for it.
+/// Creates a write of `batches` batches of one record each. It is transactional when it has a
+/// producer's `id`.
 fn write(ledger: &Ledger, batches: usize, id: Option<&str>) -> (Submission, Reply) {
     let partition = ledger.catalog.partition(&TopicPartition::new("topic", Number::new(0))).unwrap();
     let batch = || {

@@ -1,4 +1,4 @@
-//! A copy of a broker's folder.
+//! Copying a broker's folder, also while it is in use.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use marlowe_lmdb::CheckError;
 
 use super::failure::{damaged, io_failure};
 
-/// Copies the broker in the folder `from` to the new folder `to`, as it was after one of its changes.
+/// Copies the broker in the folder `from` to the new folder `to`, as it was after one of its
+/// changes.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), BrokerError> {
     let failed = |error| io_failure("copy", from, &error);
     std::fs::create_dir_all(to).map_err(failed)?;

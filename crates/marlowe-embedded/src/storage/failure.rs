@@ -1,3 +1,5 @@
+//! Errors of the file system and of LMDB as broker errors, which say how to fix them.
+
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -6,7 +8,7 @@ use marlowe_broker::BrokerError;
 
 const DISK_FULL: &str = "the disk is full, and nothing of this write was kept: free some space and try again";
 
-/// What the system refused, with the mend where one is known.
+/// Returns the error for what the system refused, and how to fix it where that is known.
 pub(crate) fn io_failure(action: &'static str, path: &Path, error: &io::Error) -> BrokerError {
     let reason = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DISK_FULL.to_owned(),
@@ -21,10 +23,10 @@ pub(crate) fn io_failure(action: &'static str, path: &Path, error: &io::Error) -
     BrokerError::Storage { action, path: path.display().to_string(), reason }
 }
 
-/// What LMDB refused, with the mend where one is known.
+/// Returns the error for what LMDB refused, and how to fix it where that is known.
 pub(crate) fn failure(action: &'static str, path: &Path, error: heed::Error) -> BrokerError {
     let reason = match error {
-        // LMDB tells a short write, as a filling disk brings it, as an I/O error.
+        // LMDB reports a short write, which a full disk causes, as an I/O error.
         heed::Error::Io(error) if action == "write to" && error.raw_os_error() == Some(5) => {
             format!("{error}: the disk is full or failing, and nothing of this write was kept: see to it and try again")
         }
@@ -42,7 +44,7 @@ pub(crate) fn failure(action: &'static str, path: &Path, error: heed::Error) -> 
     BrokerError::Storage { action, path: path.display().to_string(), reason }
 }
 
-/// What is there and makes no sense.
+/// Returns the error for stored data that makes no sense.
 pub(crate) fn damaged(path: &Path, what: &str) -> BrokerError {
     BrokerError::Storage {
         action: "read",

@@ -1,4 +1,4 @@
-//! Batches in a folder.
+//! The storage in a folder.
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,15 @@ use crate::batch::Batch;
 use crate::config::EmbeddedConfig;
 use crate::partition::Extent;
 
-/// Batches in a folder: one LMDB environment, in which each change is one transaction, synced to the disk.
+/// A storage in a folder: one LMDB environment. Each change is one LMDB transaction, synced to the
+/// disk.
 pub(crate) struct Folder {
     path: PathBuf,
     env: Env<WithoutTls>,
     tables: Tables,
     groups: Mutex<Groups>,
     tail: Tail,
-    // Last, so that the folder is free only when all else is closed.
+    // The last field, so that the folder is free only after everything else is closed.
     _lock: FolderLock,
 }
 
@@ -85,7 +86,7 @@ impl Folder {
         }
     }
 
-    /// The number of a group, which it gets if it has none.
+    /// Returns the number of a group, and gives it one if it has none.
     fn number(&self, txn: &mut RwTxn<'_>, group: &Arc<str>, groups: &mut Groups) -> heed::Result<u32> {
         if let Some(number) = groups.find(group) {
             return Ok(number);
@@ -114,7 +115,7 @@ impl Folder {
         self.tables.extents.put(txn, &partition.to_be_bytes(), &format::write_extent(extent))
     }
 
-    /// Looks at the bytes of the first batch that reaches past `offset`.
+    /// Calls `read` with the bytes of the first batch that ends after `offset`.
     fn look<T>(
         &self,
         partition: u32,
@@ -126,7 +127,8 @@ impl Folder {
         let batches = &self.tables.batches;
         let key = format::batch_key(partition, offset);
         let own = |(found, _): &(&[u8], &[u8])| found.starts_with(&key[..4]);
-        // Who reads on is at the beginning of a batch. To look at the one before it costs its checksum.
+        // A reader that reads on is at the beginning of a batch. Only otherwise is the batch before
+        // looked at, because that costs its checksum.
         let mut found = batches.get(&txn, &key).map_err(failed)?;
         if found.is_none() {
             let before = batches.get_lower_than_or_equal_to(&txn, &key).map_err(failed)?.filter(own);
@@ -146,8 +148,9 @@ impl Storage for Folder {
         self.path.display().to_string()
     }
 
-    /// A batch lies in pages side by side. Where batches of many sizes come and go, large ones find no gap that is large enough, and
-    /// the folder grows: with 256 KiB by a quarter in ten minutes of a steady load, with this by a twelfth.
+    /// Returns 16 KiB. LMDB stores a batch in adjacent pages. Where batches of many sizes come and
+    /// go, large ones find no gap that is large enough, and the folder grows. In ten minutes of
+    /// steady load it grew by a quarter with 256 KiB, and by a twelfth with 16 KiB.
     fn batch_bytes(&self) -> usize {
         16 * 1024
     }

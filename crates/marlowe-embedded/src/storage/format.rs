@@ -1,4 +1,5 @@
-//! How things are written in a folder. Numbers in keys are big-endian, so that they sort; elsewhere little-endian.
+//! The format of keys and values in a folder. Numbers in keys are big-endian, so that the keys sort
+//! by them. All other numbers are little-endian.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use crate::batch::{Batch, Entry};
 use crate::partition::Extent;
 use crate::topic::{Topic, validate};
 
-/// The version of all that is below.
+/// The version of the format in this file.
 pub(crate) const VERSION: u32 = 2;
 
-/// What a batch begins with: base, next, newest, count of entries, bytes of data.
+/// The size of a batch's header, in bytes: base, next, newest, number of entries, bytes of data.
 const HEADER: usize = 32;
 
-/// Takes numbers and bytes off the front of a piece; `None` when it is too short, which a sound folder has none of.
+/// A value that is read from its front. Its methods return `None` when the rest is too short, which
+/// does not happen in a sound folder.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -45,7 +47,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The key of a batch.
+/// Returns the key of a batch.
 pub(crate) fn batch_key(partition: u32, base: u64) -> [u8; 12] {
     let mut key = [0; 12];
     key[..4].copy_from_slice(&partition.to_be_bytes());
@@ -53,7 +55,7 @@ pub(crate) fn batch_key(partition: u32, base: u64) -> [u8; 12] {
     key
 }
 
-/// The key of a group's position in a partition.
+/// Returns the key of a group's position in a partition.
 pub(crate) fn position_key(group: u32, partition: u32) -> [u8; 8] {
     let mut key = [0; 8];
     key[..4].copy_from_slice(&group.to_be_bytes());
@@ -61,7 +63,7 @@ pub(crate) fn position_key(group: u32, partition: u32) -> [u8; 8] {
     key
 }
 
-/// The group and the partition of a position's key.
+/// Returns the group and the partition in a position's key.
 pub(crate) fn read_position_key(key: &[u8]) -> Option<(u32, u32)> {
     let (group, partition) = key.split_first_chunk::<4>()?;
     Some((u32::from_be_bytes(*group), u32::from_be_bytes(partition.try_into().ok()?)))
@@ -71,7 +73,7 @@ pub(crate) fn batch_size(batch: &Batch) -> usize {
     HEADER + batch.bytes()
 }
 
-/// Writes a batch to where its bytes will lie.
+/// Writes the bytes of a batch to `to`.
 pub(crate) fn write_batch(batch: &Batch, mut to: impl std::io::Write) -> std::io::Result<()> {
     let mut header = [0; HEADER];
     header[0..8].copy_from_slice(&batch.base().to_le_bytes());
@@ -80,7 +82,7 @@ pub(crate) fn write_batch(batch: &Batch, mut to: impl std::io::Write) -> std::io
     header[24..28].copy_from_slice(&(batch.entries().len() as u32).to_le_bytes());
     header[28..32].copy_from_slice(&(batch.data().len() as u32).to_le_bytes());
     to.write_all(&header)?;
-    // Many at a time: each write is added to a checksum.
+    // Writes many entries at once, because each write is added to a checksum.
     let mut room = [0; 128 * Entry::SIZE];
     for entries in batch.entries().chunks(128) {
         for (bytes, entry) in room.chunks_exact_mut(Entry::SIZE).zip(entries) {
@@ -102,8 +104,8 @@ pub(crate) fn read_outline(blob: &[u8]) -> Option<Outline> {
     Some(Outline { base, next, newest, bytes: count * Entry::SIZE + data })
 }
 
-/// Reads a batch, and checks once what all that is done with it rests on: records lie one after the other within its bytes, and
-/// their offsets grow and lie within its own.
+/// Reads a batch, and checks once what all later uses rely on: records follow each other within the
+/// batch's bytes, and their offsets grow and lie within the batch.
 pub(crate) fn read_batch(blob: &[u8]) -> Option<Arc<Batch>> {
     let mut input = Input(blob);
     let (base, next, newest) = (offset(&mut input)?, offset(&mut input)?, input.i64()?);
@@ -126,7 +128,8 @@ pub(crate) fn read_batch(blob: &[u8]) -> Option<Arc<Batch>> {
     (input.0.is_empty() && batch.newest() == newest && batch.is_sound()).then(|| Arc::new(batch))
 }
 
-/// An offset: one that Kafka could have, so that what is added to it stays a number.
+/// Reads an offset. It is refused if Kafka could not have it, so that adding to it does not
+/// overflow.
 fn offset(input: &mut Input<'_>) -> Option<u64> {
     input.u64().filter(|offset| i64::try_from(*offset).is_ok())
 }
@@ -170,7 +173,8 @@ pub(crate) fn write_topic(topic: &Topic, first: u32) -> Vec<u8> {
     bytes
 }
 
-/// A topic and the id of its first partition. One that could not have been created is none.
+/// Reads a topic and the id of its first partition. A topic that could not have been created is
+/// refused.
 pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicConfig, u32)> {
     let mut input = Input(bytes);
     let (first, partitions, kind) = (input.u32()?, input.u32()?, input.u32()?);
@@ -183,13 +187,14 @@ pub(crate) fn read_topic(name: &[u8], bytes: &[u8]) -> Option<(TopicConfig, u32)
         _ => return None,
     };
     let mut config = TopicConfig::new(std::str::from_utf8(name).ok()?, partitions).cleanup(cleanup);
-    // Earlier versions did not write it.
+    // Earlier versions did not write this.
     config.tombstone_retention = input.u64().map(Duration::from_millis);
     first.checked_add(partitions)?;
     (input.0.is_empty() && validate(&config).is_ok()).then_some((config, first))
 }
 
-/// What a group reads: of each topic the length of its name, the name, and 1 where unread records may go.
+/// Writes what a group reads: for each topic, the length of its name, the name, and 1 if unread
+/// records may expire, otherwise 0.
 pub(crate) fn write_reads(reads: &[Reads]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Reads { topic, unread } in reads {
@@ -260,7 +265,8 @@ mod tests {
         assert!(read_batch(&blob).is_none(), "its record reaches past its bytes");
     }
 
-    /// Whether two records are read that were changed before they were written: a key and a value each, and a header of the first.
+    /// Returns whether two records can be read that `change` has changed before they were written.
+    /// Each has a key and a value, and the first has a header.
     fn is_read(base: u64, next: u64, change: impl FnOnce(&mut [Entry; 2], &mut Vec<u8>)) -> bool {
         let entry = |delta, start| Entry { delta, start, key: 1, value: 1, timestamp: 7 };
         let (mut entries, mut data) = ([entry(0, 0), entry(1, 12)], b"kv\x01\0\0\0h\x01\0\0\0vkv".to_vec());
@@ -280,7 +286,7 @@ mod tests {
             |entries, _| entries[0].start = 12,
             |entries, _| entries.swap(0, 1),
             |entries, _| entries[0].value = 12,
-            // The header's name and value are longer than what is left.
+            // The header's name or value is longer than what is left.
             |_, data| data[2] = 2,
             |_, data| data[7] = 2,
             |_, data| data.truncate(13),

@@ -1,14 +1,14 @@
-//! The numbers of groups.
+//! The numbers that stand for groups in a folder's keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The groups' numbers: names may be longer than a key.
+/// The numbers of groups. They are needed because a group's name may be longer than a key can be.
 #[derive(Default)]
 pub(super) struct Groups {
     pub(super) numbers: HashMap<Arc<str>, u32>,
     pub(super) next: u32,
-    /// Those of the transaction being written.
+    /// The groups that got their numbers in the transaction that is being written.
     pub(super) new: Vec<Arc<str>>,
 }
 

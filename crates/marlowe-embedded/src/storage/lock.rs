@@ -1,3 +1,5 @@
+//! The lock that lets one process at a time open a folder.
+
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -6,7 +8,7 @@ use marlowe_broker::BrokerError;
 
 use super::failure::io_failure;
 
-/// That the folder is this process's. The system releases it with the process, however that ends.
+/// The lock on a folder. The system releases it when the process ends, however it ends.
 pub(crate) struct FolderLock {
     _file: File,
 }
@@ -21,7 +23,7 @@ impl FolderLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Without it the message only lacks the number.
+                // If this fails, the message only lacks the process id.
                 let _ = file.read_to_string(&mut holder);
                 return Err(BrokerError::FolderInUse {
                     folder: folder.display().to_string(),

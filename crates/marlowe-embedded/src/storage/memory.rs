@@ -1,3 +1,5 @@
+//! The storage in memory.
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -7,10 +9,10 @@ use parking_lot::RwLock;
 use super::{Outline, Step, Storage};
 use crate::batch::Batch;
 
-/// The batches of one partition by their bases.
+/// The batches of one partition, by base.
 type Shelf = Arc<RwLock<BTreeMap<u64, Arc<Batch>>>>;
 
-/// Batches in memory: gone with the process.
+/// A storage in memory, which is gone with the process.
 #[derive(Default)]
 pub(crate) struct Memory {
     partitions: RwLock<HashMap<u32, Shelf>>,

@@ -1,4 +1,16 @@
-//! Where batches, topics and positions are kept.
+//! The storage: where batches, topics, positions and declared reads are kept.
+//!
+//! The ledger describes a change as [`Step`]s and has them stored together ([`Storage::apply`]),
+//! all or none. Readers and the cleaner look up batches by partition id and offset
+//! ([`Storage::seek`], [`Storage::read`], [`Storage::outline`]).
+//!
+//! There are two storages. `memory` is gone with the process. `folder` is one LMDB environment, in
+//! which each change is one transaction. Its parts are `opening` (what is checked and read first),
+//! `format` (keys and values), `groups` (the numbers of groups), `tail` (a cache of the newest
+//! batches), `lock` (one process at a time), `copy` (backups) and `failure` (errors and how to fix
+//! them).
+//!
+//! Start reading at [`Storage`], then `folder`.
 
 mod copy;
 mod failure;
@@ -22,11 +34,11 @@ use crate::batch::Batch;
 use crate::partition::{Extent, Partition};
 use crate::topic::Topic;
 
-/// A part of a change to what is stored.
+/// One part of a change to what is stored.
 pub(crate) enum Step {
     CreateTopic {
         topic: Arc<Topic>,
-        /// The first partition id free after it.
+        /// The first partition id that is free after the topic's.
         next_partition: u32,
     },
     DeleteTopic(Arc<Topic>),
@@ -35,19 +47,20 @@ pub(crate) enum Step {
         batches: Vec<Arc<Batch>>,
         extent: Extent,
     },
-    /// What the cleaner did: the batches with these bases go, the others come.
+    /// A change by the cleaner: the batches with the bases in `removed` go, and the batches in
+    /// `added` come.
     Replace {
         partition: Arc<Partition>,
         removed: Vec<u64>,
         added: Vec<Arc<Batch>>,
         extent: Extent,
     },
-    /// What a group reads, in the place of what it read before.
+    /// Sets what a group reads, which replaces what it read before.
     Reads {
         group: Arc<str>,
         reads: Vec<Reads>,
     },
-    /// A group's position in a partition, or that it has none any more.
+    /// Sets a group's position in a partition, or removes it with `None`.
     Position {
         group: Arc<str>,
         partition: Arc<Partition>,
@@ -55,7 +68,7 @@ pub(crate) enum Step {
     },
 }
 
-/// What there is to know of a batch without reading it.
+/// A summary of a batch, which is available without reading the records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outline {
     pub(crate) base: u64,
@@ -70,26 +83,27 @@ impl Outline {
     }
 }
 
-/// A place for batches. Topics, extents and positions are held in memory by the ledger; a storage only has to bring them back
-/// when it is opened again.
+/// A store of batches. The ledger holds topics, extents and positions in memory, so a storage only
+/// has to bring those back when it is opened again.
 pub(crate) trait Storage: Send + Sync {
-    /// Where it is, for people.
+    /// Returns the location for people to read.
     fn location(&self) -> String;
 
-    /// The bytes of records that a batch should have.
+    /// Returns the bytes of records that a batch should have.
     fn batch_bytes(&self) -> usize;
 
-    /// Does all of `steps`, durably, or none of them.
+    /// Applies all of `steps` durably, or none of them.
     fn apply(&self, steps: &[Step]) -> Result<(), BrokerError>;
 
-    /// The first batch of `partition` that reaches past `offset`.
+    /// Returns the first batch of `partition` that ends after `offset`.
     fn seek(&self, partition: u32, offset: u64) -> Result<Option<Arc<Batch>>, BrokerError>;
 
-    /// The same for one who passes by once: it is not worth keeping in memory.
+    /// Returns the batch that [`seek`](Self::seek) returns, for a caller that needs it only once.
+    /// So it is not worth keeping in memory.
     fn read(&self, partition: u32, offset: u64) -> Result<Option<Arc<Batch>>, BrokerError> {
         self.seek(partition, offset)
     }
 
-    /// The same, only told of.
+    /// Returns the outline of the batch that [`seek`](Self::seek) returns.
     fn outline(&self, partition: u32, offset: u64) -> Result<Option<Outline>, BrokerError>;
 }

@@ -1,4 +1,8 @@
-//! How a folder is opened: what is checked first, and what it holds.
+//! Opening a folder: what is checked first, and what the folder holds.
+//!
+//! The order is: lock the folder, check its file without LMDB, open the environment, check the
+//! format's version, check the id and the owner, take the generations of this opening, and read
+//! everything but the batches.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +31,8 @@ const OWNER: &[u8] = b"owner";
 /// The names of the tables.
 const TABLES: [&str; 7] = ["about", "topics", "extents", "batches", "groups", "positions", "reads"];
 
-/// How many generations an opening of a folder may use: more than any number of members that come and go.
+/// The number of generations that one opening of a folder may use. It is larger than the number of
+/// changes that members can cause.
 const GENERATIONS: u64 = 1 << 32;
 
 /// The tables of a folder.
@@ -42,20 +47,21 @@ pub(super) struct Tables {
     pub(super) reads: SealedTable,
 }
 
-/// What a folder held when it was opened.
+/// The contents of a folder when it was opened.
 pub(crate) struct Held {
     pub(crate) topics: Vec<Arc<Topic>>,
     pub(crate) positions: Vec<(Arc<str>, Arc<Partition>, CommittedOffset)>,
     pub(crate) reads: Vec<(Arc<str>, Vec<Reads>)>,
     pub(crate) next_partition: u32,
-    /// The broker's.
+    /// The broker's id.
     pub(crate) id: Arc<str>,
-    /// The first generation of this opening's groups. It is later than all of earlier openings, whatever the clock says:
-    /// what carries a generation is kept in topics, and the newest counts.
+    /// The first generation of this opening's groups. It is later than all generations of earlier
+    /// openings, whatever the clock says. This matters because records in topics carry a
+    /// generation, and the newest one counts.
     pub(crate) generation: u64,
 }
 
-/// A folder that was opened.
+/// A folder that is open.
 pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) env: Env<WithoutTls>,
@@ -65,7 +71,7 @@ pub(super) struct Opened {
     pub(super) lock: FolderLock,
 }
 
-/// Opens the folder, which is made if need be.
+/// Opens the folder, which is created if it is missing.
 pub(super) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Opened, BrokerError> {
     std::fs::create_dir_all(path).map_err(|error| io_failure("open", path, &error))?;
     let path = path.canonicalize().map_err(|error| io_failure("open", path, &error))?;
@@ -89,14 +95,15 @@ pub(super) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Opened, Broke
     let generation = next_generation(&path, tables.about, &mut txn, generation_by(&*config.clock))?;
     let (held, groups) = held(&path, &tables, &txn, config.tombstone_retention, (id, generation))?;
     txn.commit().map_err(failed)?;
-    // So that the files' names survive a power cut as their contents do.
+    // Makes the files' names survive a power cut, as their contents do.
     std::fs::File::open(&path)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| io_failure("open", &path, &error))?;
     Ok(Opened { path, env, tables, groups, held, lock })
 }
 
-/// Opens the environment with as large a map as the address space lends: it takes no room before it is used.
+/// Opens the environment with as large a map as the address space allows. A map takes no space
+/// before it is used.
 fn open_env(path: &Path, limit: Option<usize>) -> heed::Result<Env<WithoutTls>> {
     const STEP: usize = 64 * 1024;
     const SIZES: [u64; 4] = [1 << 40, 64 << 30, 4 << 30, 1 << 30];
@@ -109,8 +116,9 @@ fn open_env(path: &Path, limit: Option<usize>) -> heed::Result<Env<WithoutTls>> 
     for size in sizes {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(size).max_dbs(7).max_readers(1024);
-        // SAFETY: the file is mapped; it must not change but through this environment. The folder's lock is held, so no
-        // other broker opens it, in this process or another, and no flag that weakens LMDB's own locking is set.
+        // SAFETY: the file is mapped into memory, and must not change except through this
+        // environment. The folder's lock is held, so no other broker opens the file, in this
+        // process or another. No flag that weakens LMDB's own locking is set.
         #[allow(unsafe_code)]
         match unsafe { options.open(path) } {
             Ok(env) => return Ok(env),
@@ -123,7 +131,8 @@ fn open_env(path: &Path, limit: Option<usize>) -> heed::Result<Env<WithoutTls>> 
     Err(refused)
 }
 
-/// Checks the folder's file before it is opened. A new folder has none; one that must hold a certain broker may not be new.
+/// Checks the folder's file before LMDB opens it. A new folder has no file. A folder that must hold
+/// a certain broker may not be new.
 fn check_file(path: &Path, config: &EmbeddedConfig) -> Result<(), BrokerError> {
     let refused = |found: String| Err(BrokerError::NotTheBroker { folder: path.display().to_string(), found });
     let content = match marlowe_lmdb::check(&path.join("data.mdb")) {
@@ -132,7 +141,7 @@ fn check_file(path: &Path, config: &EmbeddedConfig) -> Result<(), BrokerError> {
         Err(CheckError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Content::default(),
         Err(CheckError::Io(error)) => return Err(io_failure("open", path, &error)),
     };
-    // Whoever was in LMDB's list of readers is gone: the folder's lock is held.
+    // Nobody in LMDB's table of readers is alive, because this process holds the folder's lock.
     match std::fs::remove_file(path.join("lock.mdb")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_failure("open", path, &error)),
         _ => {}
@@ -149,7 +158,8 @@ fn check_file(path: &Path, config: &EmbeddedConfig) -> Result<(), BrokerError> {
     }
 }
 
-/// The broker's id, which a new one gets, if it is the one that is expected and its owner's.
+/// Returns the broker's id, and gives a new broker one. Refuses a broker that is not the expected
+/// one, or that belongs to another owner.
 fn identify(
     path: &Path,
     about: SealedTable,
@@ -201,7 +211,8 @@ fn check_version(path: &Path, about: SealedTable, txn: &mut RwTxn<'_>) -> Result
     }
 }
 
-/// The first generation of this opening: that of the clock, or the one after those of the opening before.
+/// Returns the first generation of this opening. It is the clock's, or the one after the
+/// generations of the opening before if that is later.
 fn next_generation(path: &Path, about: SealedTable, txn: &mut RwTxn<'_>, by_clock: u64) -> Result<u64, BrokerError> {
     let failed = |error| failure("open", path, error);
     let kept = match about.get(txn, NEXT_GENERATION).map_err(failed)? {
@@ -216,7 +227,7 @@ fn next_generation(path: &Path, about: SealedTable, txn: &mut RwTxn<'_>, by_cloc
     Ok(generation)
 }
 
-/// What the folder holds, without its batches; and the groups' numbers.
+/// Returns what the folder holds, without its batches, and the numbers of its groups.
 fn held(
     path: &Path,
     tables: &Tables,
@@ -282,7 +293,7 @@ fn topic(
         let bytes = tables.extents.get(txn, &id.to_be_bytes()).map_err(|error| failure("open", path, error))?;
         let extent = match bytes {
             Some(bytes) => format::read_extent(bytes).ok_or_else(|| damaged(path, "a partition's extent"))?,
-            // Nothing was written to it yet.
+            // Nothing was written to the partition yet.
             None => Extent::default(),
         };
         extents.push(extent);
@@ -295,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_topic_gets_partitions_of_its_own_though_their_count_is_lost() {
+    fn a_lost_partition_count_does_not_reuse_partitions() {
         let folder = tempfile::tempdir().unwrap();
         let config = EmbeddedConfig::default();
         let opened = open(folder.path(), &config).unwrap();

@@ -1,3 +1,5 @@
+//! A cache of a folder's newest batches.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -5,13 +7,14 @@ use parking_lot::Mutex;
 
 use crate::batch::Batch;
 
-/// How many places of removed batches may stay in the order, whatever is there.
+/// The number of keys of removed batches that may stay in `order`, however few batches there are.
 const STALE: usize = 1024;
 
-/// The batches written and read last, up to some bytes, so that those who read the same share one piece of memory.
+/// The batches that were written and read last, up to a number of bytes. Readers of the same batch
+/// share one piece of memory.
 ///
-/// A reader that fetched one while the cleaner replaced it may put it back. That is no harm: it holds all that was ever at its
-/// offsets.
+/// A reader that fetched a batch while the cleaner replaced it may put the old batch back. That
+/// does no harm, because the old batch holds all that was ever at its offsets.
 pub(crate) struct Tail {
     limit: usize,
     inner: Mutex<Inner>,
@@ -40,7 +43,8 @@ impl Tail {
         if let Some(former) = inner.batches.remove(&(partition, base)) {
             inner.bytes -= former.bytes();
         }
-        // What is removed leaves its place in the order; where much is removed, the bytes never reach the limit that ends that.
+        // A removed batch leaves its key in `order`. Where much is removed, the bytes never reach
+        // the limit at which `add` drops such keys.
         let Inner { batches, order, .. } = &mut *inner;
         if order.len() > 2 * batches.len() + STALE {
             order.retain(|key| batches.contains_key(key));

@@ -1,6 +1,6 @@
-//! What the tests say to a broker and hear from it.
+//! Helpers of the tests: a clock, and writing and reading records.
 
-#![allow(dead_code)] // each test uses what it needs
+#![allow(dead_code)] // no test uses all of it
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +12,7 @@ use marlowe_broker::{
 };
 use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
 
-/// A clock that stands until it is moved.
+/// A clock that stands still until a test moves it.
 #[derive(Default)]
 pub(crate) struct HandClock(AtomicI64);
 
@@ -45,7 +45,7 @@ pub(crate) fn record<'a>(key: &'a str, value: Option<&'a str>, millis: i64) -> N
     }
 }
 
-/// Writes records at one time, as one batch.
+/// Writes records with one timestamp, as one batch.
 pub(crate) async fn produce(
     broker: &EmbeddedBroker,
     to: &TopicPartition,
@@ -68,7 +68,7 @@ pub(crate) struct Read {
     pub(crate) value: Option<String>,
 }
 
-/// All records of a partition, which end at its end.
+/// Reads all records of a partition. The last batch must end at the partition's end.
 pub(crate) async fn read(broker: &EmbeddedBroker, from: &TopicPartition) -> Vec<Read> {
     let start = bound(broker, from, OffsetSpec::Earliest).await;
     read_from(broker, from, start).await
