@@ -1,5 +1,4 @@
-//! The small examples: each is started as its page says, does its thing over HTTP, and ends when it
-//! is told to.
+//! The small examples. Each is started as its page says, used over HTTP, and stopped.
 
 mod process;
 
@@ -13,23 +12,23 @@ use tokio::time::sleep;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// How often the tests look, and how often they look at most: for a minute.
+/// The time between two looks. With `LOOKS`, the tests look for a minute at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOKS: usize = 600;
 
-/// How long a process may take to end.
+/// The most time that a process may take to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
-/// An example that runs, with its web server on a free port.
+/// A running example, with its web server on a free port.
 struct Example {
     process: Process,
     site: String,
-    /// The web servers of its further workers.
+    /// The web servers of its other workers.
     others: Vec<String>,
     _folder: TempDir,
 }
 
-/// An answer of its web server.
+/// An answer of the example's web server.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -43,7 +42,7 @@ impl Answer {
 }
 
 impl Example {
-    /// Starts it, and waits until its shards are open.
+    /// Starts the example and waits until its shards are open.
     async fn start(name: &str, args: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut process = Process::start(example(name)?.args(["--web", "127.0.0.1:0"]).args(args), folder.path())?;
@@ -59,7 +58,7 @@ impl Example {
         Err(format!("{name} is not ready: {}", process.err()?).into())
     }
 
-    /// Runs it until all of its input is processed.
+    /// Runs the example until all of its input is processed.
     async fn drain(name: &str, args: &[&str]) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let mut command = example(name)?;
@@ -77,21 +76,21 @@ impl Example {
         ask("POST", &self.site, path, body).await
     }
 
-    /// Sends a record, which must be taken.
+    /// Sends a record, which must be accepted.
     async fn send(&self, topic: &str, record: Value) -> Result<()> {
         let answer = self.post(&format!("/topics/{topic}"), &record.to_string()).await?;
         assert_eq!(answer.status, 200, "{answer:?}");
         Ok(())
     }
 
-    /// The value of a row, or null.
+    /// Returns the value of a row, or null.
     async fn row(&self, table: &str, key: &str) -> Result<Value> {
         let answer = self.get(&format!("/tables/{table}/{key}")).await?;
         assert!([200, 404].contains(&answer.status), "{answer:?}");
         Ok(answer.json()?["value"].take())
     }
 
-    /// Waits until a row has a value that will do.
+    /// Waits until `will_do` accepts the value of a row, and returns the value.
     async fn row_when(&self, table: &str, key: &str, will_do: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut value = Value::Null;
         for _ in 0..LOOKS {
@@ -104,7 +103,7 @@ impl Example {
         Err(format!("row `{key}` of `{table}` is {value} at last: {}", self.process.err()?).into())
     }
 
-    /// Waits until it has said this, on standard output or standard error.
+    /// Waits until the example has printed `text` to standard output or standard error.
     async fn says(&self, text: &str) -> Result<()> {
         for _ in 0..LOOKS {
             if self.process.out()?.contains(text) || self.process.err()?.contains(text) {
@@ -115,7 +114,7 @@ impl Example {
         Err(format!("it does not say `{text}`: {} {}", self.process.out()?, self.process.err()?).into())
     }
 
-    /// Stops it as a shell does.
+    /// Stops the example with `SIGTERM`, as a shell does.
     async fn stop(mut self) -> Result<()> {
         self.process.signal("TERM")?;
         let status = self.process.ended(ENDS_WITHIN).await?;
@@ -124,8 +123,8 @@ impl Example {
     }
 }
 
-/// Where a process says that its web servers are: the first, and the others. It does so before it
-/// says that it is ready.
+/// Returns the addresses of the web servers that a process prints: the first, and the others. It
+/// prints them before it says that it is ready.
 fn sites(out: &str) -> Option<(String, Vec<String>)> {
     let (banner, _) = out.split_once("ready after")?;
     let words = banner.split_whitespace().filter(|word| word.starts_with("http://127.0.0.1:"));
@@ -212,7 +211,7 @@ async fn ask_never_pays_more_than_there_is() -> Result<()> {
     let refused = bank.post("/withdraw/ada/500", "").await?;
     assert_eq!((refused.status, refused.json()?), (409, json!("refused, 70 left")));
 
-    // Five want 20 each of 70 at once: three get it.
+    // Five requests ask for 20 each of 70 at once, so three succeed.
     let answers = join_all((0..5).map(|_| bank.post("/withdraw/ada/20", ""))).await;
     let mut statuses: Vec<u16> = answers.into_iter().map(|answer| Ok(answer?.status)).collect::<Result<_>>()?;
     statuses.sort_unstable();
@@ -233,14 +232,14 @@ async fn global_table_converts_every_sale_on_all_workers() -> Result<()> {
     let euros = market.row_when("turnover", "euros", |euros| euros.as_f64() > Some(500.0)).await?;
     assert_eq!(euros, json!(512.5));
 
-    // A sale that cannot be converted holds up nothing for good.
+    // A sale that cannot be converted does not hold up later sales for good.
     market.send("sales", json!({"value": ["XXX", 10]})).await?;
     market.says("event sent to `no-rate`").await?;
     market.send("sales", json!({"value": ["USD", 10]})).await?;
     let euros = market.row_when("turnover", "euros", |euros| euros.as_f64() > Some(512.5)).await?;
     assert_eq!(euros, json!(517.5));
 
-    // The copy of the other worker comes to the same.
+    // The copy of the other worker reaches the same total.
     assert_eq!(market.others.len(), 1);
     let market = Example { site: market.others[0].clone(), ..market };
     market.row_when("turnover", "euros", |euros| *euros == json!(517.5)).await?;
@@ -273,7 +272,7 @@ async fn timer_and_web_points_rise_and_fade_away() -> Result<()> {
     pages.stop().await
 }
 
-/// A line of the page: points and a name.
+/// Parses a line of the page: points and a name.
 fn row(line: &str) -> Option<(u64, &str)> {
     let (points, page) = line.trim_start().split_once("  ")?;
     Some((points.parse().ok()?, page))

@@ -1,4 +1,5 @@
-//! What Faust was measured to do, each row of the list as a test named after it. Rows about windows come with windows.
+//! Behaviours that were measured in Faust, each with a test of what Marlowe does instead. Tests of
+//! windows come with windows.
 
 #[allow(dead_code)]
 #[path = "process/mod.rs"]
@@ -26,9 +27,9 @@ use process::Process;
 use scene::{Scene, TestResult, drain, eventually, start, stop, within};
 use watched::WatchedBroker;
 
-/// Faust: 100 on one worker, 100 on the other.
+/// Differs from Faust, which ended with 100 on one worker and 100 on the other.
 #[tokio::test]
-async fn two_workers_100_increments_each_on_one_shared_key_are_200_on_both() -> TestResult {
+async fn two_workers_with_100_increments_each_both_have_200() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("increments");
     let clicks = app.topic::<String, u64>("clicks").partitions(2);
@@ -51,9 +52,9 @@ async fn two_workers_100_increments_each_on_one_shared_key_are_200_on_both() -> 
     Ok(())
 }
 
-/// Faust: 5100 on one worker and 1100 on the other, for good.
+/// Differs from Faust, which stayed at 5100 on one worker and 1100 on the other for good.
 #[tokio::test]
-async fn concurrent_writes_to_one_shared_key_then_quiesce_are_equal_everywhere() -> TestResult {
+async fn concurrent_writes_to_one_key_end_equal_everywhere() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("quiesce");
     let users = app.global_table::<String, u64>("users").merge(|count, more| *count += more);
@@ -84,7 +85,7 @@ async fn concurrent_writes_to_one_shared_key_then_quiesce_are_equal_everywhere()
     Ok(())
 }
 
-/// Agent a adds 1 to a key, agent b reads it and adds 100, in turn.
+/// Lets agent a add 1 to a key, and agent b read it and add 100, in turn.
 async fn two_agents_in_turn(config: Config) -> Result<Option<u64>, Box<dyn std::error::Error>> {
     let mut app = App::new("stores");
     let (ones, hundreds) = (app.topic::<String, u64>("ones"), app.topic::<String, u64>("hundreds"));
@@ -98,7 +99,7 @@ async fn two_agents_in_turn(config: Config) -> Result<Option<u64>, Box<dyn std::
     }
     let mut running = start(app, config).await?;
     for _ in 0..2 {
-        // Keys that lie in different partitions of the sources.
+        // These keys lie in different partitions of the sources.
         running.open(ones).send(&"source-1".to_owned(), &1).await?;
         drain(&mut running).await?;
         running.open(hundreds).send(&"source-3".to_owned(), &100).await?;
@@ -109,9 +110,9 @@ async fn two_agents_in_turn(config: Config) -> Result<Option<u64>, Box<dyn std::
     Ok(sum)
 }
 
-/// Faust: 202 in memory, 200 on disk.
+/// Differs from Faust, which gave 202 in memory and 200 on disk.
 #[tokio::test]
-async fn the_same_program_on_memory_and_disk_store_has_the_same_result() -> TestResult {
+async fn memory_and_disk_stores_give_the_same_result() -> TestResult {
     let folder = tempfile::tempdir()?;
     assert_eq!(two_agents_in_turn(Scene::new().await.config()).await?, Some(202));
     let on_disk = Config::default().without_web().data_dir(folder.path());
@@ -119,9 +120,10 @@ async fn the_same_program_on_memory_and_disk_store_has_the_same_result() -> Test
     Ok(())
 }
 
-/// Faust: `TypeError: Cannot modify table key from outside of stream iteration`.
+/// Differs from Faust, which raises `TypeError: Cannot modify table key from outside of stream
+/// iteration`.
 #[tokio::test]
-async fn a_write_with_no_event_from_a_timer_the_web_or_a_take_batch_is_allowed_and_routed_to_the_owner() -> TestResult {
+async fn writes_of_timers_the_web_and_batches_go_to_the_owner() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("eventless");
     let numbers = app.topic::<String, u64>("numbers").partitions(8);
@@ -164,9 +166,9 @@ async fn a_write_with_no_event_from_a_timer_the_web_or_a_take_batch_is_allowed_a
     Ok(())
 }
 
-/// Faust: 87 % of such requests go to the wrong partition.
+/// Differs from Faust, which sends 87 % of such requests to the wrong partition.
 #[tokio::test]
-async fn an_http_read_of_a_string_key_of_8_partitions_is_right_from_any_worker() -> TestResult {
+async fn an_http_read_of_a_string_key_is_right_from_any_worker() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("routed");
     let words = app.topic::<String, u64>("words").partitions(8);
@@ -199,9 +201,9 @@ async fn an_http_read_of_a_string_key_of_8_partitions_is_right_from_any_worker()
     Ok(())
 }
 
-/// Faust: sends all of them.
+/// Differs from Faust, which sends all of them.
 #[tokio::test]
-async fn filter_then_group_by_sends_only_kept_records_to_the_repartition_topic() -> TestResult {
+async fn filter_then_group_by_sends_on_only_kept_records() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("kept");
     let numbers = app.topic::<String, u64>("numbers");
@@ -222,9 +224,9 @@ async fn filter_then_group_by_sends_only_kept_records_to_the_repartition_topic()
     Ok(())
 }
 
-/// Faust: the event is acknowledged and lost.
+/// Differs from Faust, which acknowledges the event and loses it.
 #[tokio::test]
-async fn an_agent_that_raises_retries_then_stops_skips_or_dead_letters_by_its_policy() -> TestResult {
+async fn an_agent_that_raises_retries_then_follows_its_policy() -> TestResult {
     for policy in ["retry", "stop", "skip", "dead-letter"] {
         let scene = Scene::new().await;
         let mut app = App::new("raises");
@@ -266,7 +268,7 @@ async fn an_agent_that_raises_retries_then_stops_skips_or_dead_letters_by_its_po
 const COUNTED: u64 = 300_000;
 const CHILD: &str = "MARLOWE_COUNTS_IN";
 
-/// The program that is killed: a process of its own, with its folder in the environment.
+/// Counts in a process of its own, which is killed. Its folder is in the environment.
 #[tokio::test]
 async fn the_process_that_counts() -> TestResult {
     let Some(folder) = std::env::var_os(CHILD) else { return Ok(()) };
@@ -301,7 +303,7 @@ async fn the_process_that_counts() -> TestResult {
     Ok(())
 }
 
-/// Faust: 299,356 of 300,000.
+/// Differs from Faust, which counted 299,356 of 300,000.
 #[tokio::test]
 async fn kill_9_under_exactly_once_counting_is_exact() -> TestResult {
     let seed = SystemEntropy.next();
@@ -333,9 +335,9 @@ async fn kill_9_under_exactly_once_counting_is_exact() -> TestResult {
     Ok(())
 }
 
-/// Faust: all agents stand still for the whole recovery.
+/// Differs from Faust, where all agents stand still for the whole recovery.
 #[tokio::test]
-async fn a_stateless_agent_does_not_pause_while_a_big_table_is_restored_in_a_rebalance() -> TestResult {
+async fn a_stateless_agent_runs_while_a_rebalance_restores_a_table() -> TestResult {
     const ROWS: u64 = 20_000;
     let scene = Scene::new().await;
     let changelog = TopicConfig::new("rebalanced-big-changelog", 2).cleanup(Cleanup::Compact);
@@ -371,7 +373,7 @@ async fn a_stateless_agent_does_not_pause_while_a_big_table_is_restored_in_a_reb
     config.session_timeout = Duration::from_secs(20);
     let (app, pings) = build();
     let first = start(app, config.clone()).await?;
-    // The restore goes no further than this before it may.
+    // The restore waits here until the gate is opened.
     let broker = WatchedBroker::new(&scene.broker).may_hold("rebalanced-big-changelog", 0..2);
     broker.reads.close();
     let (app, _) = build();

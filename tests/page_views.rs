@@ -1,4 +1,5 @@
-//! The example of page views: what its agents write, send and cast adds up, and is served.
+//! The page views example: its agents write, send and cast counts, which add up and are served over
+//! HTTP.
 
 mod process;
 
@@ -16,7 +17,7 @@ async fn every_view_is_counted_for_its_page_its_user_and_its_path() -> TestResul
     let mut top = Value::Null;
     for _ in 0..300 {
         if let Some(site) = site(&process)? {
-            // Until its shards are open it answers that they are not.
+            // Until its shards are open, the server answers that they are not.
             top = get(&site, "/top").await.unwrap_or_default();
             if sum(&top["users"], |row| row.as_u64()) == 200 && sum(&top["pages"], |row| row["views"].as_u64()) == 200 {
                 break;
@@ -42,7 +43,7 @@ fn sum(rows: &Value, count: impl Fn(&Value) -> Option<u64>) -> u64 {
     rows.as_array().into_iter().flatten().filter_map(|row| count(&row[1])).sum()
 }
 
-/// Where it says its web is.
+/// Returns the address that the process prints for its web server, if it has done so.
 fn site(process: &Process) -> Result<Option<String>, Box<dyn std::error::Error>> {
     let out = process.out()?;
     let site = out.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"));

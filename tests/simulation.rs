@@ -1,4 +1,5 @@
-//! The simulation itself: the same seed gives the same run, and what it does to workers is what it says.
+//! Tests of the simulation itself: a seed gives the same run each time, and each fault does to
+//! workers what its name says.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn lists() -> (App, Topic<String, u64>, Table<String, Vec<u64>>) {
     (app, numbers, lists)
 }
 
-/// Feeds numbers while things go wrong, and sees that each was appended once, in order.
+/// Feeds numbers while faults happen, and checks that each was appended once, in order.
 fn run(cluster: Cluster, faults: Faults) -> Trace {
     cluster.workers(3).run(async |sim| {
         let (_, numbers, lists) = lists();
@@ -83,7 +84,7 @@ fn each_kind_of_fault_happens_and_harms_no_count() {
 }
 
 #[test]
-fn a_worker_that_stands_still_is_taken_for_dead_and_comes_back() {
+fn a_worker_that_stands_still_is_expelled_and_comes_back() {
     cluster(1).workers(2).run(async |sim| {
         let (_, numbers, lists) = lists();
         let (numbers, view) = (sim.open(numbers), sim.open(lists.view()));
@@ -136,9 +137,10 @@ fn hours_pass_in_no_time_and_timers_fire_when_they_are_due() {
     });
 }
 
-/// As Kafka Streams' punctuators by the wall clock: after a gap there is one firing, and the next is where it would have been.
+/// Fires as Kafka Streams' wall-clock punctuators do: once after a gap, and next when the timer
+/// would have fired without the gap.
 #[test]
-fn after_a_long_standstill_a_timer_fires_once_and_goes_on_in_its_rhythm() {
+fn after_a_standstill_a_timer_fires_once_and_keeps_its_rhythm() {
     let build = || {
         let mut app = App::new("standstill");
         app.partitions(1);
@@ -155,7 +157,7 @@ fn after_a_long_standstill_a_timer_fires_once_and_goes_on_in_its_rhythm() {
         (app, ticks, told)
     };
     let minute = Duration::from_secs(60);
-    // Nobody takes the worker for dead, however long it stands still.
+    // The session is so long that the worker is not expelled, however long it stands still.
     let cluster = Cluster::new(0, move || build().0).configure(move |config| config.session_timeout(600 * minute));
     cluster.run(async |sim: &Simulation| {
         let (_, ticks, told) = build();
@@ -176,8 +178,8 @@ fn after_a_long_standstill_a_timer_fires_once_and_goes_on_in_its_rhythm() {
     });
 }
 
-/// Found by the simulation: a partition timer that was due while an event was in hand kept the thread busy until its end. In a
-/// simulation no time passes then.
+/// Guards against a bug that the simulation found. A partition timer that was due while an event
+/// was in flight kept the thread busy until the event ended. In a simulation, no time passes then.
 #[test]
 fn time_passes_while_a_timer_is_due_and_an_event_is_in_hand() {
     let build = || {
@@ -203,12 +205,12 @@ fn time_passes_while_a_timer_is_due_and_an_event_is_in_hand() {
         });
         over.send(()).unwrap();
     });
-    // It takes milliseconds, or for ever.
+    // The run takes milliseconds, or for ever.
     ended.recv_timeout(Duration::from_secs(60)).expect("no time passes, or it is not done");
 }
 
 #[test]
-fn an_edition_whose_counts_disagree_does_not_start_and_the_one_before_goes_on() {
+fn an_edition_that_does_not_start_leaves_the_old_one_running() {
     let (_, numbers, table) = lists();
     cluster(7).workers(3).run(async |sim| {
         let edition = || {
@@ -247,7 +249,7 @@ fn a_clock_that_is_set_is_that_of_one_worker() {
         let [right, behind] = [0, 1].map(|number| sim.open_on(number, numbers).unwrap());
         right.send(&"right".to_owned(), &1).await.unwrap();
         behind.send(&"behind".to_owned(), &1).await.unwrap();
-        // It is still wrong when its worker comes back.
+        // The clock is still wrong when its worker comes back.
         sim.crash(1).await;
         sim.start(1).await;
         sim.open_on(1, numbers).unwrap().send(&"again".to_owned(), &1).await.unwrap();

@@ -1,4 +1,5 @@
-//! Answering: who does, where answers go, and what is left of them when somebody crashes.
+//! Answers of agents: which agent answers, where answers go, and what is left of them after a
+//! crash.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use crate::scene::{LONGEST, Scene, TestResult, drain, eventually, start, stop, w
 use crate::stage::CRASHES;
 
 #[tokio::test]
-async fn only_the_agent_that_is_asked_answers_and_what_it_sends_on_asks_nobody() -> TestResult {
+async fn only_the_asked_agent_answers_and_its_sends_ask_nobody() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("named");
     let questions = app.topic::<String, u64>("questions");
     let (doubles, secrets) = (app.topic::<String, u64>("doubles"), app.topic::<String, u64>("secrets"));
     let double = app.agent("double", questions).each(async |(), number| Ok(2 * number)).answers().sink(doubles);
-    // Both read what the other one's questions are in.
+    // These two also answer. One reads the same topic as `double`, the other reads its sink.
     app.agent("same-topic", questions).each(async |(), _| Ok(0u64)).answers();
     app.agent("behind", doubles).each(async |(), _| Ok(1u64)).answers();
     app.agent("silent", secrets).each(async |(), _| Ok(2u64));
@@ -29,7 +30,8 @@ async fn only_the_agent_that_is_asked_answers_and_what_it_sends_on_asks_nobody()
     drain(&mut running).await?;
     assert_eq!(scene.values("named-replies").await, ["42"]);
     assert!(scene.records("doubles").await[0].headers.is_empty());
-    // A request may have its answer sent to where answers go, and nowhere else; who does not answer gives none.
+    // Answers go only to partitions of the replies topic, whatever a request names. An agent that
+    // does not answer sends nothing there.
     for (topic, agent, reply_to) in [
         ("questions", "double", "secrets"),
         ("questions", "double", "secrets/0"),
@@ -51,7 +53,7 @@ async fn only_the_agent_that_is_asked_answers_and_what_it_sends_on_asks_nobody()
 }
 
 #[tokio::test]
-async fn answers_have_a_topic_of_short_memory_where_an_agent_answers() -> TestResult {
+async fn an_app_that_answers_has_a_replies_topic_of_short_retention() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("asked");
     counting(&mut app);
@@ -125,7 +127,7 @@ async fn an_agent_has_the_answer_sent_to_a_topic_in_its_transaction() -> TestRes
 }
 
 #[tokio::test]
-async fn what_is_asked_while_workers_crash_is_done_once_and_answered() -> TestResult {
+async fn requests_during_crashes_are_done_once_and_answered() -> TestResult {
     let scene = Scene::new().await;
     let build = || {
         let mut app = App::new("crashing");
@@ -149,7 +151,7 @@ async fn what_is_asked_while_workers_crash_is_done_once_and_answered() -> TestRe
         })
     });
     let asks: Vec<_> = asks.collect();
-    // Each crash comes in the middle of some ask.
+    // Each crash happens in the middle of some request.
     let mut at_last = 0;
     for _ in 0..CRASHES.min(8) {
         let (app, _, _) = build();
@@ -174,7 +176,7 @@ async fn what_is_asked_while_workers_crash_is_done_once_and_answered() -> TestRe
 }
 
 #[tokio::test]
-async fn a_crash_of_who_asked_loses_the_answer_and_not_the_request() -> TestResult {
+async fn a_crash_of_the_asker_loses_the_answer_and_not_the_request() -> TestResult {
     let scene = Scene::new().await;
     let build = || {
         let mut app = App::new("gone");
@@ -182,7 +184,7 @@ async fn a_crash_of_who_asked_loses_the_answer_and_not_the_request() -> TestResu
         (app, count, counts)
     };
     let (app, count, _) = build();
-    // It does not commit before it is gone.
+    // The worker does not commit before it crashes.
     let running = start(app, scene.config_for_crashes().commit_interval(Duration::from_secs(3600))).await?;
     let pending = within(running.open(count).ask_nowait(&"key".to_owned(), &1)).await?;
     drop(running);

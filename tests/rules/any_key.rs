@@ -1,4 +1,5 @@
-//! Any key is a key: rows whose keys look like Marlowe's own marks in changelogs are rows as all others.
+//! Any key is valid: rows whose keys look like Marlowe's own marks in changelogs are rows like all
+//! others.
 
 use marlowe::{App, GlobalTable, Running, Table};
 use marlowe_broker::{Cleanup, TopicConfig};
@@ -29,7 +30,7 @@ fn program(guarantee: fn(&mut App)) -> (App, Table<String, u64>, GlobalTable<Str
     (app, rows, global)
 }
 
-/// What the tables have, and the copy of the global one.
+/// Returns the rows of the table, of the global table, and of the global table's copy.
 async fn contents(
     running: &mut Running,
     rows: Table<String, u64>,
@@ -56,7 +57,7 @@ async fn n1_5_rows_with_keys_like_marks_are_restored_and_removed() -> TestResult
         }
         assert_eq!(contents(&mut running, rows, global).await, [(); 3].map(|()| expected.clone()));
         stop(running).await?;
-        // Restored from the changelog alone.
+        // These rows are restored from the changelog alone.
         let (app, rows, global) = program(guarantee);
         let mut running = scene.start(app).await?;
         assert_eq!(contents(&mut running, rows, global).await, [(); 3].map(|()| expected.clone()));
@@ -76,7 +77,7 @@ async fn n1_5_rows_with_keys_like_marks_are_restored_and_removed() -> TestResult
     Ok(())
 }
 
-/// A changelog from before such keys were told apart.
+/// Reads a changelog from a version that did not distinguish such keys from marks.
 #[tokio::test]
 async fn n1_5_older_changelogs_are_read_as_they_were() -> TestResult {
     let scene = Scene::new().await;

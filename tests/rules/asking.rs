@@ -1,4 +1,4 @@
-//! Asking agents: by timers, web handlers and other programs, which wait for the answer.
+//! Requests to agents from timers, web handlers and other programs, which wait for the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use crate::client::Client as Browser;
 use crate::scene::{LONGEST, Scene, TestResult, eventually, key_where, start, stop, within};
 
-/// An agent that answers with a count and what it was told.
+/// An agent that answers with a count and the value it was asked with.
 type Counting = AnsweringAgent<String, u64, (u64, u64)>;
 
-/// A program with an agent that counts how often each key was asked for, and answers with the count and what it was told.
+/// Declares an agent that counts how often each key was asked for. It answers with the count and
+/// the value of the question.
 pub(crate) fn counting(app: &mut App) -> (Counting, Table<String, u64>) {
     let questions = app.topic::<String, u64>("questions");
     let counts = app.table::<String, u64>("counts");
@@ -26,7 +27,7 @@ pub(crate) fn counting(app: &mut App) -> (Counting, Table<String, u64>) {
     (count.answers(), counts)
 }
 
-/// A number of the workers' metrics, of all together.
+/// Returns the sum of the metric `name` over all workers.
 fn counted(running: &Running, name: &str) -> u64 {
     let scrapes = running.web_addresses().into_iter().map(|address| Browser::new(address).get("/metrics").text);
     let count = |text: String| {
@@ -39,14 +40,14 @@ fn counted(running: &Running, name: &str) -> u64 {
     scrapes.map(count).sum()
 }
 
-/// A key of each of two partitions.
+/// Returns two keys, one of partition 0 and one of partition 1.
 fn keys_apart() -> [String; 2] {
     [0, 1].map(|wanted| key_where("key", |key| Partitioner::default().partition(key, 2).get() == wanted))
 }
 
 #[tokio::test]
-async fn each_ask_gets_one_answer_and_it_is_that_of_its_own_request() -> TestResult {
-    // With one partition, what both ask is answered in the same place.
+async fn each_ask_gets_one_answer_to_its_own_request() -> TestResult {
+    // With one partition, the same shard answers both workers.
     for (partitions, at_least_once) in [(1, false), (8, false), (8, true)] {
         let scene = Scene::new().await;
         let mut app = App::new("own");
@@ -76,7 +77,7 @@ async fn each_ask_gets_one_answer_and_it_is_that_of_its_own_request() -> TestRes
 }
 
 #[tokio::test]
-async fn an_answer_is_there_when_what_was_done_is_committed() -> TestResult {
+async fn an_answer_comes_when_its_changes_are_committed() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("committed");
     let (count, counts) = counting(&mut app);
@@ -85,14 +86,15 @@ async fn an_answer_is_there_when_what_was_done_is_committed() -> TestResult {
     for number in 1..=20 {
         let key = format!("key-{number}");
         assert_eq!(within(count.ask(&key, &number)).await?, (1, number));
-        // The lane's own view of it follows the broker's in a moment.
+        // The lane's view shows the commit a moment after the broker has it.
         eventually("the row is there", async || counts.get(&key).await.unwrap() == Some(1)).await;
     }
     stop(running).await?;
     Ok(())
 }
 
-/// A program whose agent answers the first of two keys only when it has handled as many events as it is told.
+/// Declares an agent that holds up a question of partition 0 until it has handled as many others as
+/// the question's value says. `gate` counts them.
 fn one_waits(app: &mut App, gate: &watch::Sender<u64>) -> AnsweringAgent<String, u64, u64> {
     let questions = app.topic::<String, u64>("questions").partitions(2);
     let gate = gate.clone();
@@ -108,18 +110,19 @@ fn one_waits(app: &mut App, gate: &watch::Sender<u64>) -> AnsweringAgent<String,
 }
 
 #[tokio::test]
-async fn join_gives_all_answers_in_the_order_of_the_requests_whoever_answers_first() -> TestResult {
+async fn join_gives_all_answers_in_the_order_of_the_requests() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("join");
     let gate = watch::Sender::new(0);
     let agent = one_waits(&mut app, &gate);
     let running = scene.start(app).await?;
     let [waits, other] = keys_apart();
-    // The first is answered when the others were handled.
+    // The first request is answered after the others were handled.
     let requests = (0..40).map(|number| if number == 0 { (waits.clone(), 39) } else { (other.clone(), number) });
     let answers = within(running.open(agent).join(requests)).await?;
     assert_eq!(answers, [39].into_iter().chain(1..40).collect::<Vec<_>>());
-    // More than are on their way at a time; Faust's gives up over a thousand.
+    // These are more requests than can be in flight at a time. Faust's `join` gives up above a
+    // thousand.
     let many = within(running.open(agent).join((0..3000).map(|number| (other.clone(), number)))).await?;
     assert!(many.into_iter().eq(0..3000));
     stop(running).await?;
@@ -141,7 +144,7 @@ async fn map_gives_the_answers_as_they_come() -> TestResult {
     while let Some((key, reply)) = within(replies.next()).await {
         came.push((key, reply?));
         if came.len() == 9 {
-            // Only now may the first answer.
+            // The first request may be answered only now.
             gate.send_replace(100);
         }
     }
@@ -152,7 +155,7 @@ async fn map_gives_the_answers_as_they_come() -> TestResult {
 }
 
 #[tokio::test]
-async fn an_ask_ends_by_its_deadline_and_an_answer_that_comes_later_is_dropped_and_counted() -> TestResult {
+async fn an_ask_ends_at_its_deadline_and_late_answers_are_counted() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("late");
     let gate = watch::Sender::new(0);
@@ -167,7 +170,7 @@ async fn an_ask_ends_by_its_deadline_and_an_answer_that_comes_later_is_dropped_a
     for part in ["agent `wait`", "150ms", "questions[0]@0", "handled once", "dropped"] {
         assert!(late.to_string().contains(part), "no {part}: {late}");
     }
-    // Nor does anybody wait whose handle is gone.
+    // A request whose handle was dropped does not wait for its answer either.
     drop(agent.ask_nowait(&waits, &7).await?);
     assert_eq!(counted(&running, "marlowe_replies_late_total"), 0);
     gate.send_replace(7);
@@ -198,7 +201,7 @@ async fn an_answer_may_be_fetched_later() -> TestResult {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_what_cannot_be_handled_is_told_why_at_once() -> TestResult {
+async fn an_ask_that_cannot_be_handled_fails_at_once_with_the_reason() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("failing");
     let odd = |number: u64| if number.is_multiple_of(2) { Ok(number) } else { Err("an odd number".into()) };
@@ -218,7 +221,7 @@ async fn whoever_asks_for_what_cannot_be_handled_is_told_why_at_once() -> TestRe
     }
     let unseen = within(running.open(skips).ask(&key, &100)).await.unwrap_err();
     assert!(unseen.to_string().contains("does not pass the filters"), "{unseen}");
-    // What is sent to the dead letters asks nobody, and says why it is there.
+    // A dead letter asks no agent, and says why it was sent.
     let letters = scene.records("letters").await;
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].header("marlowe-error"), Some("an odd number"));
@@ -227,7 +230,7 @@ async fn whoever_asks_for_what_cannot_be_handled_is_told_why_at_once() -> TestRe
             .iter()
             .all(|name| letters[0].header(name).is_none())
     );
-    // One that is not a number, from a program in another language.
+    // A program in another language asks with a value that is not a number.
     let asks: [(&str, &[u8]); 3] =
         [("marlowe-asks", b"skip"), ("marlowe-reply-to", b"failing-replies/5"), ("marlowe-correlation", b"theirs")];
     scene.produce_with("skipping", 0, Some(b"key"), Some(b"\"two\""), &asks).await;
@@ -277,7 +280,7 @@ async fn timers_web_handlers_and_other_programs_ask() -> TestResult {
     let client = Client::connect(&app, scene.config()).await?;
     let (ask, view, inbox) = client.open((count, other_counts.view(), other_counts.inbox()));
     assert_eq!(within(ask.ask(&"client".to_owned(), &8)).await?, (1, 8));
-    // It sends and reads besides.
+    // The client can also send and read.
     within(ask.cast(&"client".to_owned(), &8)).await?;
     assert_eq!(within(ask.ask(&"client".to_owned(), &9)).await?, (3, 9));
     let sent = inbox.send("client", 40).await?;

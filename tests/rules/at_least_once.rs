@@ -1,4 +1,5 @@
-//! Rule 3 at least once: output may be repeated, but a restored table never runs ahead of the committed input.
+//! Rule 3 at least once: outputs may be repeated, but a restored table never runs ahead of the
+//! committed input.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
     (app, numbers, sums)
 }
 
-/// The same, exactly once.
+/// Declares the program with the default guarantee, exactly once.
 fn exact_program() -> (App, Topic<String, u64>, Table<String, u64>) {
     let mut app = App::new("least");
     app.partitions(2);
@@ -34,7 +35,7 @@ fn exact_program() -> (App, Topic<String, u64>, Table<String, u64>) {
 }
 
 #[tokio::test]
-async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_output_missing() -> TestResult {
+async fn random_crashes_leave_the_table_exact_and_no_output_missing() -> TestResult {
     let seed = marlowe_broker::SystemEntropy.next();
     println!("seed {seed}");
     let chance = SeededEntropy::new(seed);
@@ -69,10 +70,11 @@ async fn crashes_at_random_moments_leave_the_table_equal_to_its_input_and_no_out
     Ok(())
 }
 
-/// What was sent can be read before the commit; the rows and the positions cannot. After a crash at that moment, what is restored is
-/// what the committed input comes to and not one event more, and what was sent is there again.
+/// Crashes a worker between its outputs and its commit. At that moment, its outputs can be read,
+/// but its rows and positions cannot. The restored table holds the result of the committed input
+/// and not one event more. Only the outputs may be repeated.
 #[tokio::test]
-async fn a_crash_between_the_outputs_and_the_commit_repeats_outputs_alone() -> TestResult {
+async fn a_crash_between_outputs_and_commit_repeats_only_outputs() -> TestResult {
     let scene = Scene::new().await;
     let broker = WatchedBroker::new(&scene.broker);
     let (app, numbers, _) = program();
@@ -112,9 +114,10 @@ async fn a_crash_between_the_outputs_and_the_commit_repeats_outputs_alone() -> T
     Ok(())
 }
 
-/// The next version of a program does not read a topic any more whose events are in its table. Nothing of the table is lost.
+/// Runs the next version of the program, which no longer reads a topic whose events are in its
+/// table. The table loses nothing.
 #[tokio::test]
-async fn a_topic_that_is_read_no_more_leaves_its_rows() -> TestResult {
+async fn a_topic_that_is_no_longer_read_leaves_its_rows() -> TestResult {
     let scene = Scene::new().await;
     let (mut app, numbers, sums) = program();
     let others = app.topic::<String, u64>("others");
@@ -140,7 +143,7 @@ async fn a_topic_that_is_read_no_more_leaves_its_rows() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_program_that_becomes_exact_and_is_not_again_keeps_its_rows() -> TestResult {
+async fn a_program_that_changes_its_guarantee_keeps_its_rows() -> TestResult {
     let scene = Scene::new().await;
     let mut sum = 0;
     for (number, program) in [(1, program as fn() -> _), (2, exact_program), (4, program), (8, exact_program)] {

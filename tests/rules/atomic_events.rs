@@ -1,5 +1,5 @@
-//! Rule 2: a handler's changes and sends apply when it returns `Ok`, all together; one that fails leaves nothing behind, and
-//! its policy decides what becomes of the event.
+//! Rule 2: a handler's changes and sends apply all together when it returns `Ok`. A handler that
+//! fails leaves nothing behind, and its policy decides what happens to the event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,7 +21,8 @@ struct Places {
     others: Table<String, i64>,
 }
 
-/// A program whose handler writes a table, sends to a topic, an inbox and a sink, and then does what `then` says.
+/// Declares an agent whose handler writes a table, sends to a topic, an inbox and a sink, and then
+/// returns what `then` says.
 fn program(app: &mut App, then: impl Fn(i64) -> Result<(), marlowe::HandlerError> + Send + Sync + 'static) -> Places {
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
     let outputs = app.topic::<String, i64>("outputs");
@@ -46,7 +47,7 @@ fn program(app: &mut App, then: impl Fn(i64) -> Result<(), marlowe::HandlerError
 }
 
 #[tokio::test]
-async fn a_failed_try_leaves_nothing_in_tables_inboxes_topics_and_sinks_and_the_next_one_applies_once() -> TestResult {
+async fn a_failed_attempt_leaves_nothing_and_the_next_applies_once() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("atomic");
     let tries = Arc::new(AtomicU32::new(0));
@@ -75,7 +76,7 @@ async fn a_failed_try_leaves_nothing_in_tables_inboxes_topics_and_sinks_and_the_
 }
 
 #[tokio::test]
-async fn an_event_that_fails_every_time_stops_the_worker_and_nothing_is_lost() -> TestResult {
+async fn an_event_that_always_fails_stops_the_worker_without_loss() -> TestResult {
     let scene = Scene::new().await;
     let mended = Arc::new(AtomicBool::new(false));
     let tries = Arc::new(AtomicU32::new(0));
@@ -108,7 +109,7 @@ async fn an_event_that_fails_every_time_stops_the_worker_and_nothing_is_lost() -
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
     stop(running).await?;
-    // What came before it is committed, and nothing of it is.
+    // The events before it are committed, and nothing of the failed event is.
     assert_eq!(scene.values("outputs").await, ["1", "2"]);
 
     mended.store(true, Ordering::Relaxed);
@@ -166,7 +167,7 @@ async fn retries_wait_longer_each_time() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_dead_letter_has_the_original_bytes_key_and_headers_and_says_why_and_where_from() -> TestResult {
+async fn a_dead_letter_has_the_original_record_and_says_why() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("letters");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
@@ -207,7 +208,7 @@ async fn a_dead_letter_has_the_original_bytes_key_and_headers_and_says_why_and_w
 }
 
 #[tokio::test]
-async fn skipped_events_are_passed_over_and_bytes_that_do_not_decode_follow_the_same_policy() -> TestResult {
+async fn events_that_fail_or_do_not_decode_are_skipped() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("skips");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
@@ -234,7 +235,7 @@ async fn skipped_events_are_passed_over_and_bytes_that_do_not_decode_follow_the_
 }
 
 #[tokio::test]
-async fn bytes_that_do_not_decode_stop_the_worker_without_a_retry_and_the_report_shows_them() -> TestResult {
+async fn undecodable_bytes_stop_the_worker_without_a_retry() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("undecodable");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
@@ -251,7 +252,7 @@ async fn bytes_that_do_not_decode_stop_the_worker_without_a_retry_and_the_report
 }
 
 #[tokio::test]
-async fn two_agents_on_one_topic_keep_positions_of_their_own_also_across_a_restart() -> TestResult {
+async fn two_agents_on_one_topic_keep_their_own_positions() -> TestResult {
     let scene = Scene::new().await;
     let mended = Arc::new(AtomicBool::new(false));
     let build = || {

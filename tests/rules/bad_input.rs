@@ -1,4 +1,4 @@
-//! What goes wrong outside the program is told with the thing's name and the mend, and nothing is lost.
+//! Faults outside the program: the error names the thing and the fix, and nothing is lost.
 
 use std::path::Path;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Why the program does not start there.
+/// Returns the error with which the program does not start in `folder`.
 async fn refusal(folder: &Path) -> String {
     match start(program().0, config(folder)).await {
         Ok(_) => panic!("it started in {}", folder.display()),
@@ -35,7 +35,7 @@ async fn refusal(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_second_program_on_the_folder_is_refused_and_the_first_goes_on() -> TestResult {
+async fn a_second_program_on_the_folder_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (app, letters, counts) = program();
     let mut running = start(app, config(folder.path())).await?;
@@ -45,13 +45,13 @@ async fn a_second_program_on_the_folder_is_refused_and_the_first_goes_on() -> Te
     drain(&mut running).await?;
     assert_eq!(running.open(counts.view()).get("k").await?, Some(1));
     stop(running).await?;
-    // When the first is gone, there is room.
+    // The folder is free when the first program has stopped.
     stop(start(program().0, config(folder.path())).await?).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_one_is_named() -> TestResult {
+async fn a_folder_that_cannot_be_used_is_named() -> TestResult {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder")?;
@@ -62,7 +62,7 @@ async fn a_folder_that_cannot_be_one_is_named() -> TestResult {
     Ok(())
 }
 
-/// A small file system of its own, if the system lets the test mount one.
+/// A small file system for one test, if the operating system lets the test mount one.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -86,7 +86,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
-async fn a_full_disk_stops_the_worker_with_its_name_and_what_was_committed_is_still_there() -> TestResult {
+async fn a_full_disk_is_named_and_loses_nothing_committed() -> TestResult {
     let Some(disk) = SmallDisk::mount(24) else {
         println!("skipped: the system does not let this test mount a small disk");
         return Ok(());
@@ -121,7 +121,7 @@ async fn a_full_disk_stops_the_worker_with_its_name_and_what_was_committed_is_st
     let mut running = start(app, config(&place)).await?;
     drain(&mut running).await?;
     let counted: u64 = running.open(counts.view()).iter().await?.into_iter().map(|(_, count)| count).sum();
-    // The letter that met the full disk may have been written before its answer was lost.
+    // The letter that met the full disk may be written although its sender saw an error.
     assert!(counted == taken || counted == taken + 1, "{counted} of {taken}");
     stop(running).await?;
     Ok(())

@@ -1,4 +1,5 @@
-//! Batches of `take`: a full buffer is a full batch, only what fails alone is given up, and a dropped future loses nothing.
+//! Batches of `take`: a full buffer is a full batch, only events that fail alone are given up, and
+//! a dropped future loses nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -34,7 +35,7 @@ async fn n2_4_a_full_buffer_is_a_full_batch() -> TestResult {
     config.queue_bytes = 16 << 10;
     let began = tokio::time::Instant::now();
     let running = start(app, config).await?;
-    // But for the last, which is not full, and may wait for more.
+    // The last batch is left out, because it is not full and may wait for more events.
     eventually("most are handled", async || handled.load(Ordering::Relaxed) as u64 > EVENTS * 3 / 4).await;
     assert!(began.elapsed() < Duration::from_secs(10), "it waited for more than the buffer holds");
     let sizes = sizes.lock().clone();
@@ -44,7 +45,7 @@ async fn n2_4_a_full_buffer_is_a_full_batch() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_4_of_a_batch_that_fails_only_what_fails_alone_is_given_up() -> TestResult {
+async fn n2_4_a_failed_batch_gives_up_only_events_that_fail_alone() -> TestResult {
     for whole in [false, true] {
         for letters in [false, true] {
             let scene = Scene::new().await;
@@ -100,7 +101,7 @@ async fn n2_4_of_a_batch_that_fails_only_what_fails_alone_is_given_up() -> TestR
 }
 
 #[tokio::test]
-async fn n2_4_a_next_that_is_dropped_loses_nothing_and_keeps_nobody_waiting() -> TestResult {
+async fn n2_4_a_dropped_next_loses_nothing_and_holds_up_no_agent() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("dropped");
     let (numbers, others) =
@@ -119,7 +120,7 @@ async fn n2_4_a_next_that_is_dropped_loses_nothing_and_keeps_nobody_waiting() ->
                 Some(number) => sums.update("sum", |sum| *sum += number),
                 None => {
                     drops.fetch_add(1, Ordering::Relaxed);
-                    // It has no event in hand: the others have the turn.
+                    // The agent has no event in hand now, so the others get their turn.
                     pause(20).await;
                 }
             }

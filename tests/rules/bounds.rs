@@ -1,4 +1,5 @@
-//! Rule 8: queues, caches and batches are bounded, and what is larger than they are is right all the same.
+//! Rule 8: queues, caches and batches are bounded. Data that is larger than a bound is still
+//! handled correctly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +86,7 @@ async fn a_slow_consumer_pauses_its_partition_and_the_others_go_on() -> TestResu
 }
 
 #[tokio::test]
-async fn much_that_waits_is_committed_before_its_time() -> TestResult {
+async fn many_uncommitted_bytes_are_committed_early() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("pressure");
     let letters = app.topic::<String, String>("letters").partitions(1);
@@ -117,7 +118,7 @@ async fn much_that_waits_is_committed_before_its_time() -> TestResult {
 }
 
 #[tokio::test]
-async fn while_an_output_is_slow_no_more_is_taken_in_than_the_bounds_say() -> TestResult {
+async fn a_slow_output_stops_the_intake_at_the_bounds() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("slow-output");
     let letters = app.topic::<String, String>("letters").partitions(1);
@@ -141,7 +142,7 @@ async fn while_an_output_is_slow_no_more_is_taken_in_than_the_bounds_say() -> Te
         scene.produce("letters", 0, Some(b"k"), Some(letter.as_bytes())).await;
     }
     eventually("the output is waited for", async || outputs.is_waited_at()).await;
-    // Until nothing comes any more.
+    // Wait until nothing more is taken in.
     let taken_in = || (read.load(Ordering::Relaxed), handled.load(Ordering::Relaxed));
     let mut before = taken_in();
     eventually("nothing more is taken in", async || {
@@ -151,7 +152,8 @@ async fn while_an_output_is_slow_no_more_is_taken_in_than_the_bounds_say() -> Te
     })
     .await;
     let (read, handled) = before;
-    // What was in hand when a bound was reached is finished: some tens of letters more than 10,000 bytes are.
+    // Work in hand is finished when a bound is reached. That is some tens of letters more than fit
+    // into 10,000 bytes.
     assert!(read < 300_000 && handled < 200, "{read} of 800,000 bytes were read, {handled} of 800 letters handled");
     assert_eq!(scene.values("copies").await.len(), 0, "nothing is committed");
     outputs.open();

@@ -1,4 +1,4 @@
-//! Dead letters must not lead back to where they came from.
+//! Dead letters must not lead back to the topic that they came from.
 
 use marlowe::{App, Topic, TopologyError};
 
@@ -14,7 +14,7 @@ fn agent(app: &mut App, name: &str, reads: Numbers, dead_letters: Numbers) {
     app.agent(name, reads).dead_letter(dead_letters).each(async |(), _| Ok(()));
 }
 
-/// The circle for which a program is refused, and what is told of it.
+/// Returns the circle for which the program is refused, and the text of the error.
 fn circle(app: &App) -> (Vec<String>, String) {
     match app.topology() {
         Err(error @ TopologyError::DeadLetterCircle { .. }) => {
@@ -28,7 +28,7 @@ fn circle(app: &App) -> (Vec<String>, String) {
 }
 
 #[tokio::test]
-async fn n2_3_dead_letters_into_the_own_input_are_refused() {
+async fn n2_3_dead_letters_into_an_agents_own_input_are_refused() {
     let mut app = App::new("own");
     let [orders] = numbers(&mut app, ["orders"]);
     agent(&mut app, "ship", orders, orders);
@@ -78,7 +78,8 @@ async fn n2_3_circles_through_a_group_by_are_refused() {
     assert!(back[0].contains("agent `count` reads `grouped-count-repartition`"), "{back:?}");
     assert!(back[1].contains("group_by") && back[1].contains("sends it on to `grouped-count-repartition`"), "{back:?}");
 
-    // The group_by fails by the policy of the agent that declared it first, so the other one's way back is by its sends.
+    // A group_by fails by the policy of the agent that declared it first, here `one`. So the circle
+    // of `two` leads through the records that the group_by sends on.
     let mut app = App::new("shared");
     let [orders, dead] = numbers(&mut app, ["orders", "dead"]);
     app.agent("one", orders.group_by(|order| *order).named("by-number")).dead_letter(dead).each(async |(), _| Ok(()));
@@ -86,7 +87,7 @@ async fn n2_3_circles_through_a_group_by_are_refused() {
     let (back, _) = circle(&app);
     assert!(back[0].contains("agent `two`"), "{back:?}");
 
-    // What fails in the group_by itself, by a chain of them.
+    // The circle may also begin with an event that fails in a group_by, here in a chain of two.
     let mut app = App::new("chain");
     let [orders, payments] = numbers(&mut app, ["orders", "payments"]);
     let twice = orders.group_by(|order| order / 2).group_by(|order| *order);
@@ -111,12 +112,13 @@ async fn n2_3_circles_through_an_inbox_are_refused() {
 }
 
 #[tokio::test]
-async fn n2_3_a_queue_for_later_tries_is_no_circle() -> TestResult {
+async fn n2_3_a_queue_for_later_attempts_is_no_circle() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("later");
     let [orders, failed, broken] = numbers(&mut app, ["orders", "failed", "broken"]);
     let done = app.topic::<String, u64>("done");
-    // The first try of each fails; the second comes by a handler, which could have said no.
+    // The first attempt of each order fails. A handler sends the second attempt, and could have
+    // stopped there.
     let tries = app.table::<String, u64>("tries");
     app.agent("try", orders)
         .with(tries.view())
@@ -132,7 +134,7 @@ async fn n2_3_a_queue_for_later_tries_is_no_circle() -> TestResult {
         orders.send(&event.key, &event.value);
         Ok(())
     });
-    // Two that send their dead letters to one topic that nobody reads are none either.
+    // Two agents that send their dead letters to one topic without readers form no circle either.
     agent(&mut app, "other", orders, broken);
     let mut running = scene.start(app).await?;
     running.open(orders).send(&"k".to_owned(), &7).await?;

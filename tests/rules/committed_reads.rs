@@ -1,4 +1,5 @@
-//! Rule 5: views and copies show committed state only, with its position, and a sender may wait until they have its write.
+//! Rule 5: views and copies show only committed state, with its position. A sender may wait until
+//! they have its write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use marlowe::App;
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop, within};
 
 #[tokio::test]
-async fn a_view_shows_nothing_that_is_not_committed() -> TestResult {
+async fn a_view_shows_only_committed_state() -> TestResult {
     let scene = Scene::new().await;
     let mut config = scene.config();
     config.commit_interval = Duration::from_millis(700);
@@ -39,7 +40,7 @@ async fn a_view_shows_nothing_that_is_not_committed() -> TestResult {
 }
 
 #[tokio::test]
-async fn later_reads_of_a_partition_have_the_same_or_a_later_position_and_value() -> TestResult {
+async fn reads_of_a_partition_never_go_back() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("monotone");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -78,7 +79,7 @@ async fn later_reads_of_a_partition_have_the_same_or_a_later_position_and_value(
 }
 
 #[tokio::test]
-async fn a_sender_may_wait_until_every_view_and_every_copy_has_its_write() -> TestResult {
+async fn a_sender_may_wait_until_all_views_and_copies_have_its_write() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("waiting");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);

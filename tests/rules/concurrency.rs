@@ -1,5 +1,5 @@
-//! Rule 2 for `.concurrency(n)`: up to n events are in hand, never two of one key, and the outcome is as if each had been
-//! handled after the one before.
+//! Rule 2 for `.concurrency(n)`: up to n events are in flight, never two of one key. The result is
+//! as if each had been handled after the one before it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::scene::{Scene, TestResult, drain, pause, start, stop, within};
 
 const SOON: Duration = Duration::from_millis(2);
 
-/// Who is in hand now, and the most there ever were.
+/// The keys of the events in flight, and the most that were in flight at a time.
 #[derive(Default)]
 struct Hands {
     keys: Mutex<HashSet<String>>,
@@ -33,7 +33,7 @@ impl Hands {
 }
 
 #[tokio::test]
-async fn up_to_n_events_are_in_hand_and_never_two_of_one_key() -> TestResult {
+async fn up_to_n_events_are_in_flight_and_never_two_of_one_key() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("hands");
     let calls = app.topic::<String, u64>("calls").partitions(1);
@@ -83,7 +83,7 @@ async fn events_run_again_after_a_conflict_are_within_the_limit_too() -> TestRes
 }
 
 #[tokio::test]
-async fn a_row_shared_by_different_keys_ends_as_if_handled_one_after_the_other_in_order() -> TestResult {
+async fn a_row_shared_by_several_keys_ends_as_if_handled_in_order() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("serial-order");
     let letters = app.topic::<String, u64>("letters").partitions(1);
@@ -134,7 +134,7 @@ async fn events_of_one_key_keep_their_order() -> TestResult {
 }
 
 #[tokio::test]
-async fn concurrent_and_serial_agents_and_a_partition_timer_share_a_row_without_losing_an_update() -> TestResult {
+async fn concurrent_and_serial_agents_and_a_timer_lose_no_update() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("mixed");
     let slow = app.topic::<String, u64>("slow").partitions(1);
@@ -166,7 +166,7 @@ async fn concurrent_and_serial_agents_and_a_partition_timer_share_a_row_without_
         }
     }
     drain(&mut running).await?;
-    // Stopped, so that the timer is still too.
+    // Both rows come from one read, because the timer still runs.
     let view = running.open(sums.view());
     let rows = view.iter().await?;
     let row = |name: &str| rows.iter().find(|(key, _)| key == name).map(|(_, value)| *value).unwrap();
@@ -176,7 +176,7 @@ async fn concurrent_and_serial_agents_and_a_partition_timer_share_a_row_without_
 }
 
 #[tokio::test]
-async fn an_event_that_fails_beside_others_is_retried_and_then_skipped_and_leaves_nothing() -> TestResult {
+async fn an_event_that_fails_beside_others_is_retried_then_skipped() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("failing");
     let calls = app.topic::<String, u64>("calls").partitions(1);
@@ -207,7 +207,7 @@ async fn an_event_that_fails_beside_others_is_retried_and_then_skipped_and_leave
 }
 
 #[tokio::test]
-async fn a_failure_beside_others_stops_the_worker_and_the_committed_position_names_what_is_applied() -> TestResult {
+async fn a_failure_beside_others_leaves_an_exact_committed_position() -> TestResult {
     let scene = Scene::new().await;
     let build = |broken: bool| {
         let mut app = App::new("failing");
@@ -238,7 +238,7 @@ async fn a_failure_beside_others_stops_the_worker_and_the_committed_position_nam
 }
 
 #[tokio::test]
-async fn a_failure_counts_only_on_what_those_before_it_left() -> TestResult {
+async fn a_failure_counts_only_after_all_earlier_events() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("opened");
     let doors = app.topic::<String, u64>("doors").partitions(1);
@@ -263,7 +263,7 @@ async fn a_failure_counts_only_on_what_those_before_it_left() -> TestResult {
 }
 
 #[tokio::test]
-async fn events_of_one_key_alone_are_handled_to_the_last() -> TestResult {
+async fn events_that_all_have_one_key_are_handled_to_the_last() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("one-key");
     let calls = app.topic::<String, u64>("calls").partitions(1);
@@ -281,7 +281,7 @@ async fn events_of_one_key_alone_are_handled_to_the_last() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_what_is_in_hand_even_for_an_event_that_must_run_alone() -> TestResult {
+async fn a_stop_waits_for_events_in_flight_and_one_that_runs_alone() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("stopping");
     let slow = app.topic::<String, u64>("slow").partitions(1);
@@ -298,7 +298,7 @@ async fn a_stop_waits_for_what_is_in_hand_even_for_an_event_that_must_run_alone(
         Ok(())
     });
     let mut config = scene.config();
-    // What does not finish is waited for too long.
+    // An event that does not finish makes the stop take too long.
     config.close_within = Duration::from_secs(3600);
     let running = start(app, config).await?;
     for topic in ["slow", "fast"] {

@@ -1,4 +1,5 @@
-//! Rule 6: what cannot run as declared is told at the start, with the names of all that disagree.
+//! Rule 6: a program that cannot run as declared is refused at the start, with the names of all
+//! parts that disagree.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use marlowe::{App, RunError, TopologyError};
 
 use crate::scene::{Scene, TestResult, stop};
 
-/// Why the program does not start.
+/// Returns the error with which `app` does not start.
 async fn refusal(app: App) -> String {
     match Scene::new().await.start(app).await {
         Ok(_) => panic!("it started"),
@@ -21,7 +22,7 @@ fn assert_names(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn topics_that_share_a_table_must_have_as_many_partitions() {
+async fn topics_that_share_a_table_need_equal_partition_counts() {
     let mut app = App::new("counts");
     let orders = app.topic::<String, u64>("orders").partitions(8);
     let payments = app.topic::<String, u64>("payments").partitions(4);
@@ -43,7 +44,7 @@ async fn topics_that_share_a_table_must_have_as_many_partitions() {
 }
 
 #[tokio::test]
-async fn a_group_by_is_brought_to_the_number_of_its_group() -> TestResult {
+async fn a_group_by_gets_the_partition_count_of_its_group() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("brought");
     let orders = app.topic::<String, u64>("orders").partitions(8);
@@ -70,7 +71,7 @@ async fn a_group_by_is_brought_to_the_number_of_its_group() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_table_cannot_be_declared_with_another_number_than_its_changelog_has() -> TestResult {
+async fn a_table_needs_the_partition_count_of_its_changelog() -> TestResult {
     let scene = Scene::new().await;
     let build = |partitions| {
         let mut app = App::new("changed");
@@ -85,7 +86,7 @@ async fn a_table_cannot_be_declared_with_another_number_than_its_changelog_has()
 }
 
 #[tokio::test]
-async fn a_topic_that_was_made_anew_with_another_number_does_not_fit_its_table() -> TestResult {
+async fn a_recreated_topic_with_another_count_does_not_fit_its_table() -> TestResult {
     let scene = Scene::new().await;
     let build = |partitions| {
         let mut app = App::new("anew");
@@ -101,7 +102,7 @@ async fn a_topic_that_was_made_anew_with_another_number_does_not_fit_its_table()
     Ok(())
 }
 
-/// `orders` are counted by order, in a table.
+/// Builds an app with an agent that reads `orders` and has the table `counts`.
 fn orders(app: &str, partitions: Option<u32>) -> App {
     let mut app = App::new(app);
     let mut orders = app.topic::<String, u64>("orders");
@@ -114,7 +115,7 @@ fn orders(app: &str, partitions: Option<u32>) -> App {
 }
 
 #[tokio::test]
-async fn partitions_that_were_added_to_a_topic_are_told_with_the_state_they_do_not_fit() -> TestResult {
+async fn added_partitions_are_reported_with_the_state_they_do_not_fit() -> TestResult {
     for declared in [None, Some(4)] {
         let scene = Scene::new().await;
         scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 4)).await?;
@@ -132,12 +133,12 @@ async fn partitions_that_were_added_to_a_topic_are_told_with_the_state_they_do_n
 }
 
 #[tokio::test]
-async fn a_topic_that_is_there_with_another_number_than_declared_is_refused() -> TestResult {
+async fn a_topic_with_another_count_than_declared_is_refused() -> TestResult {
     let scene = Scene::new().await;
     scene.broker.create_topic(marlowe_broker::TopicConfig::new("orders", 6)).await?;
     let Err(error) = scene.start(orders("other", Some(4))).await else { panic!("it started") };
     assert_names(&error.to_string(), &["`orders`", "declared with 4", "has 6"]);
-    // One that is only sent to, too.
+    // A topic that the app only sends to is refused, too.
     let mut app = App::new("other");
     app.topic::<String, u64>("orders").partitions(5);
     let Err(error) = scene.start(app).await else { panic!("it started") };
@@ -146,7 +147,7 @@ async fn a_topic_that_is_there_with_another_number_than_declared_is_refused() ->
 }
 
 #[tokio::test]
-async fn topics_that_marlowe_needs_otherwise_than_they_are_are_refused_with_the_mend() -> TestResult {
+async fn unsuitable_internal_topics_are_refused_with_the_fix() -> TestResult {
     use marlowe_broker::{Cleanup, TopicConfig};
     let day = Duration::from_secs(24 * 60 * 60);
     for (topic, partitions, cleanup, words) in [
@@ -166,7 +167,7 @@ async fn topics_that_marlowe_needs_otherwise_than_they_are_are_refused_with_the_
 }
 
 #[tokio::test]
-async fn two_of_one_name_are_refused() {
+async fn two_parts_of_one_name_are_refused() {
     let mut app = App::new("twice");
     app.table::<String, u64>("accounts");
     app.table::<String, u64>("accounts");
@@ -185,14 +186,14 @@ async fn two_of_one_name_are_refused() {
 }
 
 #[tokio::test]
-async fn a_partition_timer_without_a_table_is_refused_and_told_what_to_use() {
+async fn a_partition_timer_without_a_table_is_refused_with_the_fix() {
     let mut app = App::new("homeless");
     app.partition_timer("tidy", Duration::from_secs(1)).run(async |()| Ok(()));
     assert_names(&refusal(app).await, &["partition_timer `tidy`", "`.with(table)`", "use `timer`"]);
 }
 
 #[tokio::test]
-async fn a_crontab_that_cannot_be_read_is_refused_before_anything_starts() {
+async fn a_crontab_that_does_not_parse_is_refused_at_the_start() {
     let mut app = App::new("times");
     app.crontab("nightly", "every night", "UTC").run(async |()| Ok(()));
     assert_names(&refusal(app).await, &["crontab `nightly`", "every night", "0 4 * * 1-5"]);
@@ -203,7 +204,7 @@ async fn a_crontab_that_cannot_be_read_is_refused_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn names_that_topics_cannot_have_and_numbers_that_nothing_can_have_are_refused() {
+async fn invalid_names_and_partition_counts_are_refused() {
     let mut app = App::new("a b");
     app.topic::<String, u64>("orders");
     assert_names(&refusal(app).await, &["app name `a b`"]);

@@ -1,4 +1,5 @@
-//! A data folder knows whose it is. What was moved, copied from elsewhere, damaged or lost is noticed before anything is done.
+//! Data folders know their owner: a folder that was moved, copied from elsewhere, damaged or lost
+//! is noticed before anything is done.
 
 use std::path::Path;
 
@@ -21,7 +22,7 @@ fn config(folder: &Path) -> Config {
     Config::default().without_web().data_dir(folder)
 }
 
-/// Sends so many numbers, and stops.
+/// Sends `count` numbers, processes them and stops.
 async fn fill(app: &str, folder: &Path, count: u64) -> TestResult {
     let (app, numbers, _) = program(app);
     let mut running = start(app, config(folder)).await?;
@@ -34,7 +35,7 @@ async fn fill(app: &str, folder: &Path, count: u64) -> TestResult {
     Ok(())
 }
 
-/// How many rows there are.
+/// Returns the number of rows.
 async fn rows(app: &str, config: Config) -> Result<u64, Box<dyn std::error::Error>> {
     let (app, _, sums) = program(app);
     let mut running = start(app, config).await?;
@@ -76,7 +77,7 @@ async fn another_apps_folder_is_refused() -> TestResult {
         told.contains("is of app `one`, and this is app `two`") && told.contains("--data-dir of its own"),
         "{told}"
     );
-    // The broker says so, too.
+    // The broker knows its app, too.
     std::fs::remove_file(folder.path().join("folder.json"))?;
     let told = refused("two", folder.path()).await;
     assert!(told.contains("is of app `one`, and not of app `two`"), "{told}");
@@ -116,7 +117,7 @@ async fn a_lost_broker_is_not_a_new_broker() -> TestResult {
         lose();
         let told = refused("app", folder.path()).await;
         assert!(told.contains(found) && told.contains("--set-aside"), "not `{found}`: {told}");
-        // Without the file that says so, the tables do.
+        // Without `folder.json`, the tables show that a broker is missing.
         let identity = folder.path().join("folder.json");
         let kept = std::fs::read(&identity)?;
         if !data.exists() {
@@ -135,7 +136,7 @@ async fn a_lost_broker_is_not_a_new_broker() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_is_left_is_set_aside_when_that_is_asked_for() -> TestResult {
+async fn what_is_left_is_set_aside_on_request() -> TestResult {
     let folder = tempfile::tempdir()?;
     fill("app", folder.path(), 10).await?;
     let aside = || {
@@ -144,7 +145,7 @@ async fn what_is_left_is_set_aside_when_that_is_asked_for() -> TestResult {
         config
     };
     assert_eq!(rows("app", aside()).await?, 10, "nothing is lost, so nothing is set aside");
-    // Nor is it where the folder is only used for another broker.
+    // Nothing is set aside either if the folder is only used with another broker.
     let memory = marlowe::EmbeddedBroker::in_memory(marlowe::EmbeddedConfig::default());
     let other = program("app").0.start(aside().broker(std::sync::Arc::new(memory))).await;
     assert!(matches!(other.err(), Some(RunError::DataFolder { .. })));

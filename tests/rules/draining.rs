@@ -1,6 +1,5 @@
-//! A drain over several processes: each waits for what runs in any of them, and for what is left by one that died.
-//!
-//! Here a process is a `Running` of its own; they have the broker in common, and nothing else.
+//! A drain over several processes: each waits for work that runs in any of them, and for work that
+//! a dead process left. Each process here is a `Running`, and they share nothing but the broker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,15 +11,15 @@ use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 
 const RECORDS: u64 = 400;
 
-/// What the test and all the processes see.
+/// State that the test and all processes share.
 #[derive(Clone, Default)]
 struct Seen {
-    /// The source may come to its end.
+    /// Set when the source may run to its end.
     open: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
 }
 
-/// A source that waits at half, and an agent that counts.
+/// Builds an app with a source that waits at half of its records, and an agent that counts.
 fn fed(seen: &Seen) -> (App, Table<String, u64>) {
     let mut app = App::new("fed");
     app.partitions(4);
@@ -45,7 +44,7 @@ fn fed(seen: &Seen) -> (App, Table<String, u64>) {
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_a_source_that_another_process_runs_or_ran_until_it_died() -> TestResult {
+async fn a_drain_waits_for_a_source_of_another_or_a_dead_process() -> TestResult {
     let (scene, seen) = (Scene::new().await, Seen::default());
     let leader = start(fed(&seen).0, scene.config_for_crashes()).await?;
     eventually("the leader feeds", async || seen.sent.load(Ordering::Relaxed) == RECORDS / 2).await;
@@ -60,7 +59,7 @@ async fn a_drain_waits_for_a_source_that_another_process_runs_or_ran_until_it_di
     assert_eq!(rows.iter().map(|(_, count)| count).sum::<u64>(), RECORDS);
     stop(other).await?;
 
-    // One that comes when all is done finds it so.
+    // A process that starts when all is done finds nothing left to do.
     let (app, _) = fed(&seen);
     let mut late = scene.start(app).await?;
     drain(&mut late).await?;
@@ -121,7 +120,7 @@ async fn processes_that_drain_together_all_end() -> TestResult {
 }
 
 #[tokio::test]
-async fn the_timers_of_a_shard_whose_worker_died_after_its_last_event_fire_once_more() -> TestResult {
+async fn the_timers_of_a_dead_workers_shard_fire_once_more() -> TestResult {
     let build = || {
         let mut app = App::new("ranked");
         app.partitions(6);
@@ -131,7 +130,7 @@ async fn the_timers_of_a_shard_whose_worker_died_after_its_last_event_fire_once_
             counts.update(event.key, |count| *count += event.value);
             Ok(())
         });
-        // It would not fire of itself within the test.
+        // The interval is longer than the test, so only a drain fires this timer.
         app.partition_timer("double", Duration::from_secs(3600)).with(counts).run(async |counts| {
             for (key, count) in counts.iter().filter(|(_, count)| *count == 1) {
                 counts.insert(key, count * 2);
@@ -149,7 +148,7 @@ async fn the_timers_of_a_shard_whose_worker_died_after_its_last_event_fire_once_
     for number in 0..60 {
         to.send(&format!("key-{number}"), &1).await?;
     }
-    // All of it is processed, by both of them.
+    // Both workers together have processed everything.
     eventually("all is processed", async || scene.values("ranked-counts-changelog").await.len() == 60).await;
     drop(dies);
     drain(&mut stays).await?;

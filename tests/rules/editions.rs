@@ -1,11 +1,11 @@
-//! A program that was changed: what kept its name kept its state and its place.
+//! A program that was changed: parts that kept their name keep their state and their place.
 
 use marlowe::App;
 
 use crate::scene::{Scene, TestResult, drain, stop};
 
 #[tokio::test]
-async fn a_program_that_was_changed_goes_on_with_what_kept_its_name() -> TestResult {
+async fn a_changed_program_goes_on_with_the_parts_that_kept_a_name() -> TestResult {
     let scene = Scene::new().await;
     let mut first = App::new("edited");
     let orders = first.topic::<String, u64>("orders");
@@ -21,7 +21,7 @@ async fn a_program_that_was_changed_goes_on_with_what_kept_its_name() -> TestRes
     drain(&mut running).await?;
     stop(running).await?;
 
-    // Other parts come before and after; the agent does something else.
+    // Other parts are declared before and after, and the agent does something else.
     let mut second = App::new("edited");
     let totals = second.global_table::<String, u64>("totals").merge(|total, more| *total += more);
     let sums = second.table::<String, u64>("sums");

@@ -1,4 +1,5 @@
-//! Rule 3: offsets, changelog and output are committed together, so a crash repeats nothing and loses nothing.
+//! Rule 3: offsets, changelogs and outputs are committed together, so a crash repeats nothing and
+//! loses nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ async fn check(scene: &Scene, running: &Running, places: Places, count: u64) -> 
 }
 
 #[tokio::test]
-async fn crashes_at_random_moments_leave_counts_exact_and_outputs_once() -> TestResult {
+async fn random_crashes_leave_counts_exact_and_outputs_once() -> TestResult {
     let seed = marlowe_broker::SystemEntropy.next();
     println!("seed {seed}");
     let chance = SeededEntropy::new(seed);
@@ -108,7 +109,7 @@ async fn one_of_two_workers_crashing_leaves_counts_exact() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_a_crash_interrupted_is_not_seen_by_anyone() -> TestResult {
+async fn work_that_a_crash_interrupted_is_never_seen() -> TestResult {
     let scene = Scene::new().await;
     let config = scene.config_for_crashes().commit_interval(Duration::from_secs(3600));
     let build = || {
@@ -146,7 +147,7 @@ async fn what_a_crash_interrupted_is_not_seen_by_anyone() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_with_the_first_event_that_is_not_done() -> TestResult {
+async fn a_restart_goes_on_with_the_first_unfinished_event() -> TestResult {
     let scene = Scene::new().await;
     let handled = Arc::new(Mutex::new(Vec::new()));
     let build = || {

@@ -1,4 +1,5 @@
-//! Records that are removed before they were read: the worker stops and says so, unless the topic says to go on.
+//! Records that are removed before they were read: the worker stops with an error, unless the topic
+//! is declared to go on.
 
 use marlowe::{App, RunError};
 use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
@@ -6,7 +7,8 @@ use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
 use crate::client::Client as Browser;
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
-/// Numbers are passed on, each with its key.
+/// Builds an app that passes on numbers with their keys. With `skips`, the topic is declared
+/// `skip_expired`.
 fn passing(skips: bool) -> App {
     let mut app = App::new("passing");
     let mut numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -18,13 +20,13 @@ fn passing(skips: bool) -> App {
     app
 }
 
-/// Removes the records of partition 0 that lie before an offset, as retention does.
+/// Removes the records of partition 0 before the offset `before`, as retention does.
 async fn remove(scene: &Scene, topic: &str, before: u64) {
     let at = TopicPartition::new(topic, Partition::new(0));
     scene.broker.delete_records(&[(at, Offset::new(before))]).await.unwrap();
 }
 
-/// A program that has read the first three numbers of ten, of which the first six are removed while it is stopped.
+/// Lets the program read the first three of ten numbers, stops it, and removes the first six.
 async fn six_of_ten_are_gone(scene: &Scene) -> TestResult {
     let mut running = scene.start(passing(false)).await?;
     scene.produce_numbers("numbers", 0..3, |number| number.to_string()).await;
@@ -36,7 +38,7 @@ async fn six_of_ten_are_gone(scene: &Scene) -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_7_what_was_removed_unread_stops_the_worker() -> TestResult {
+async fn n2_7_records_removed_unread_stop_the_worker() -> TestResult {
     let scene = Scene::new().await;
     six_of_ten_are_gone(&scene).await?;
     for _ in 0..2 {
@@ -55,7 +57,7 @@ async fn n2_7_what_was_removed_unread_stops_the_worker() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_7_a_topic_can_be_declared_to_go_on_and_counts_what_is_gone() -> TestResult {
+async fn n2_7_a_topic_that_skips_expired_counts_what_is_gone() -> TestResult {
     let scene = Scene::new().await;
     six_of_ten_are_gone(&scene).await?;
     let mut running = start(passing(true), scene.config().web("127.0.0.1:0".parse()?)).await?;
@@ -65,7 +67,7 @@ async fn n2_7_a_topic_can_be_declared_to_go_on_and_counts_what_is_gone() -> Test
     let text = metrics.get("/metrics").text;
     assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 3"#), "{text}");
     stop(running).await?;
-    // It is said once.
+    // The loss is reported once, so the next run does not count it.
     let running = start(passing(true), scene.config().web("127.0.0.1:0".parse()?)).await?;
     let text = Browser::new(running.web_addresses()[0]).get("/metrics").text;
     assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 0"#), "{text}");
@@ -74,14 +76,14 @@ async fn n2_7_a_topic_can_be_declared_to_go_on_and_counts_what_is_gone() -> Test
 }
 
 #[tokio::test]
-async fn n2_7_all_that_is_left_may_be_nothing() -> TestResult {
+async fn n2_7_all_records_may_be_gone() -> TestResult {
     let scene = Scene::new().await;
     six_of_ten_are_gone(&scene).await?;
     remove(&scene, "numbers", 10).await;
     let mut running = scene.start(passing(true)).await?;
     drain(&mut running).await?;
     stop(running).await?;
-    // The position is where the partition begins: what comes next is not said to be gone.
+    // The position is now the start of the partition, so later records are not reported as gone.
     let mut running = scene.start(passing(false)).await?;
     scene.produce_numbers("numbers", 10..12, |number| number.to_string()).await;
     drain(&mut running).await?;
@@ -91,7 +93,7 @@ async fn n2_7_all_that_is_left_may_be_nothing() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_7_an_app_that_is_new_begins_with_what_is_there() -> TestResult {
+async fn n2_7_a_new_app_begins_with_the_records_that_are_there() -> TestResult {
     let scene = Scene::new().await;
     scene.broker.create_topic(marlowe_broker::TopicConfig::new("numbers", 1)).await?;
     scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
@@ -104,7 +106,7 @@ async fn n2_7_an_app_that_is_new_begins_with_what_is_there() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_7_of_agents_at_different_places_the_one_counts_that_is_least_far() -> TestResult {
+async fn n2_7_the_agent_that_is_furthest_behind_counts() -> TestResult {
     let scene = Scene::new().await;
     let build = || {
         let mut app = App::new("places");
@@ -114,12 +116,12 @@ async fn n2_7_of_agents_at_different_places_the_one_counts_that_is_least_far() -
         app.agent("behind", numbers).each(async |(), number| Ok(number)).sink(seen);
         app
     };
-    // It makes the topics, and has read nothing yet.
+    // This run creates the topics, and has nothing to read yet.
     let mut running = scene.start(build()).await?;
     drain(&mut running).await?;
     stop(running).await?;
     scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
-    // As it is when one was faster than the other.
+    // These are the positions after one agent was faster than the other.
     let at = TopicPartition::new("numbers", Partition::new(0));
     let position = marlowe_broker::CommittedOffset { offset: Offset::new(4), metadata: "ahead=9".into() };
     scene.broker.commit_offsets("places", None, &[(at, position)]).await?;
@@ -132,7 +134,7 @@ async fn n2_7_of_agents_at_different_places_the_one_counts_that_is_least_far() -
 }
 
 #[tokio::test]
-async fn n2_7_an_internal_topic_never_loses_what_is_unread() -> TestResult {
+async fn n2_7_an_internal_topic_never_skips_unread_records() -> TestResult {
     let scene = Scene::new().await;
     let build = || {
         let mut app = App::new("inner");

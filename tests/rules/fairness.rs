@@ -1,4 +1,5 @@
-//! Every turn is fair: timers and agents that share tables take turns, and those that share none do not wait for each other.
+//! Fair turns: timers and agents that share tables take turns, and those that share none do not
+//! wait for each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,7 @@ use tokio::sync::Notify;
 use crate::scene::{Scene, TestResult, eventually, pause, start, stop};
 
 #[tokio::test]
-async fn n3_3_timers_that_take_longer_than_their_interval_starve_nobody() -> TestResult {
+async fn n3_3_timers_longer_than_their_interval_starve_nobody() -> TestResult {
     const EVENTS: u64 = 20;
     let scene = Scene::new().await;
     let mut app = App::new("crowded");
@@ -34,7 +35,7 @@ async fn n3_3_timers_that_take_longer_than_their_interval_starve_nobody() -> Tes
         });
     }
     let running = scene.start(app).await?;
-    // Both long ones are due from here on, always.
+    // From here on, both long timers are always due.
     pause(150).await;
     scene.produce_numbers("numbers", 0..EVENTS, |number| format!("key-{number}")).await;
     eventually("the agent has its turns", async || u64::from(handled.load(Ordering::Relaxed)) == EVENTS).await;
@@ -52,7 +53,7 @@ async fn n3_3_timers_that_take_longer_than_their_interval_starve_nobody() -> Tes
 async fn n3_3_agents_have_as_much_time_as_the_timer_before_them() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("shares");
-    // Two topics with the same times: each turn of an agent is one event.
+    // The two topics have the same timestamps, so each turn of an agent is one event.
     let (left, right) = (app.topic::<String, u64>("left"), app.topic::<String, u64>("right"));
     let sums = app.table::<String, u64>("sums").partitions(1);
     let handled = Arc::new(AtomicU32::new(0));
@@ -73,7 +74,7 @@ async fn n3_3_agents_have_as_much_time_as_the_timer_before_them() -> TestResult 
     for topic in ["left", "right"] {
         scene.produce_numbers(topic, 0..60, |number| format!("key-{number}")).await;
     }
-    // One event for each run of the timer would take 120 x 200 ms.
+    // With one event for each run of the timer, this would take 120 x 200 ms.
     let began = tokio::time::Instant::now();
     eventually("all are handled", async || handled.load(Ordering::Relaxed) == 120).await;
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
@@ -132,7 +133,7 @@ async fn n3_3_agents_that_share_no_table_do_not_wait_for_each_other() -> TestRes
 }
 
 #[tokio::test]
-async fn n3_3_agents_that_share_a_table_by_way_of_a_third_take_turns() -> TestResult {
+async fn n3_3_agents_that_share_a_table_through_a_third_take_turns() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("linked");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);

@@ -1,5 +1,5 @@
-//! Rule 7: a revoked shard is committed and closed before it is handed on, a lost one is dropped uncommitted, and the others keep
-//! running.
+//! Rule 7: a revoked shard is committed and closed before it is handed over, and a lost one is
+//! dropped uncommitted. The other shards keep running.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 
 const PARTITIONS: u32 = 4;
 
-/// Which partitions are in hand anywhere.
+/// The partitions that have an event in hand, each with its worker.
 #[derive(Clone, Default)]
 pub(crate) struct Guard(Arc<Mutex<HashMap<Partition, &'static str>>>);
 
@@ -77,12 +77,12 @@ pub(crate) async fn check(
 }
 
 #[tokio::test]
-async fn workers_join_and_leave_while_all_is_processed_once_and_by_one_at_a_time() -> TestResult {
+async fn workers_join_and_leave_and_each_event_is_processed_once() -> TestResult {
     join_and_leave(|_| {}).await
 }
 
 #[tokio::test]
-async fn at_least_once_is_once_too_where_nobody_crashes() -> TestResult {
+async fn at_least_once_is_exactly_once_without_crashes() -> TestResult {
     join_and_leave(|app| {
         app.at_least_once();
     })
@@ -115,7 +115,7 @@ async fn join_and_leave(guarantee: impl Fn(&mut App)) -> TestResult {
 }
 
 #[tokio::test]
-async fn the_shards_of_a_crashed_worker_go_to_the_others_after_its_session() -> TestResult {
+async fn a_crashed_workers_shards_move_when_its_session_expires() -> TestResult {
     let scene = Scene::new().await;
     let handled = Arc::new(AtomicU64::new(0));
     let (app, places) = program("first", &Guard::default(), &handled);
@@ -134,7 +134,7 @@ async fn the_shards_of_a_crashed_worker_go_to_the_others_after_its_session() -> 
 }
 
 #[tokio::test]
-async fn other_shards_keep_running_while_one_waits_for_its_event_in_hand() -> TestResult {
+async fn other_shards_keep_running_while_one_waits_for_its_event() -> TestResult {
     let scene = Scene::new().await;
     let (stuck, in_hand) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
     let handled = Arc::new(AtomicU64::new(0));
@@ -159,14 +159,15 @@ async fn other_shards_keep_running_while_one_waits_for_its_event_in_hand() -> Te
     };
     let (app, quick) = build("first");
     let mut config = scene.config();
-    // The shard that closes waits as long as its event takes.
+    // A shard that closes waits as long as its event takes.
     config.close_within = Duration::from_secs(3600);
     let mut first = start(app, config.clone()).await?;
     for partition in 0..2 {
         scene.produce("slow", partition, None, Some(b"1")).await;
     }
     eventually("the first has slow events in hand", async || in_hand.load(Ordering::Relaxed) == 2).await;
-    // Its join takes shards of `slow` from the first, which must wait for them.
+    // The join of the second takes shards of `slow` from the first, which must wait for their
+    // events.
     let (app, _) = build("second");
     let second = app.start(config).await?;
     pause(50).await;

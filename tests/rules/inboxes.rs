@@ -1,4 +1,5 @@
-//! Changes that are sent to a table: merged or replacing, and what becomes of those that cannot be applied.
+//! Changes that are sent to a table: changes that merge, changes that replace, and changes that
+//! cannot be applied.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +16,8 @@ async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResul
     let orders = app.topic::<String, i64>("orders");
     let sums = app.table::<String, i64>("sums").merge(|sum, more| *sum += more);
     app.agent("order", orders).with(sums.inbox()).each(async |sums, number| {
-        // In one event: what came before the replacement is gone, what comes after is merged into it.
+        // Within one event, a replacement drops what came before it, and what comes after is merged
+        // into it.
         sums.send("inside", number);
         sums.replace("inside", 1000);
         sums.send("inside", 1);
@@ -30,21 +32,21 @@ async fn a_row_is_replaced_in_one_change_also_where_changes_merge() -> TestResul
     drain(&mut running).await?;
     let view = running.open(sums.view());
     assert_eq!((view.get("inside").await?, view.get("outside").await?), (Some(1001), Some(77)));
-    // A replacement is one record: nobody can see the row gone in between.
+    // A replacement is one record, so no reader sees the row missing in between.
     assert_eq!(scene.records("replacing-sums-inbox").await.len(), 3 + 1);
     stop(running).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_row_that_agents_timers_and_senders_from_outside_change_at_once_loses_no_change() -> TestResult {
+async fn agents_timers_and_outside_senders_lose_no_change_of_a_row() -> TestResult {
     const EVENTS: i64 = 60;
     const SENT: i64 = 20;
     let often = Duration::from_millis(5);
     let scene = Scene::new().await;
     let mut app = App::new("at-once");
     let (near, far) = (app.topic::<String, i64>("near"), app.topic::<String, i64>("far").partitions(3));
-    // A sum, and how often a partition timer added to it.
+    // A row is a sum, and the number of times that a partition timer added to it.
     let rows = app.table::<String, (i64, i64)>("rows").merge(|row, more| row.0 += more.0);
     app.agent("near", near).with(rows).each_event(async |rows, event| {
         let (sum, ticks) = rows.get(&event.key).unwrap_or_default();
@@ -89,7 +91,7 @@ async fn a_row_that_agents_timers_and_senders_from_outside_change_at_once_loses_
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_applied_is_skipped_or_kept_apart_as_the_table_says() -> TestResult {
+async fn a_bad_change_is_skipped_or_dead_lettered_as_declared() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("garbage");
     let letters = app.topic::<String, String>("letters").partitions(1);
@@ -115,7 +117,7 @@ async fn a_change_that_cannot_be_applied_is_skipped_or_kept_apart_as_the_table_s
 }
 
 #[tokio::test]
-async fn a_table_whose_keys_have_no_home_takes_no_changes_and_answers_for_no_key() -> TestResult {
+async fn a_partition_local_table_has_no_inbox_and_no_reads_by_key() -> TestResult {
     let mut app = App::new("homeless");
     let orders = app.topic::<String, i64>("orders");
     let local = app.table::<String, i64>("local").partition_local();

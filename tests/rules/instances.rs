@@ -1,4 +1,5 @@
-//! A worker with a name that lasts: a restart moves nothing, and two of one name or in one folder are told apart.
+//! Static members, which are workers with a lasting name: a restart moves nothing. Two workers with
+//! one name or in one folder are detected.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,14 +13,14 @@ use crate::scene::{Scene, TestResult, drain, eventually, start, stop, within};
 
 const PARTITIONS: u32 = 6;
 
-/// The partitions that a worker handled events of.
+/// The partitions of which a worker handled events.
 type Handled = Arc<Mutex<BTreeSet<Partition>>>;
 
 fn program(handled: &Handled) -> App {
     waiting_program(handled, &watch::Sender::new(true))
 }
 
-/// The same, whose events do not end before they may.
+/// Builds the program with events that do not end before `may_end` is true.
 fn waiting_program(handled: &Handled, may_end: &watch::Sender<bool>) -> App {
     let mut app = App::new("instances");
     app.partitions(PARTITIONS);
@@ -35,12 +36,12 @@ fn waiting_program(handled: &Handled, may_end: &watch::Sender<bool>) -> App {
     app
 }
 
-/// Settings with a session that lasts longer than a restart.
+/// Returns settings with a session that lasts longer than a restart.
 fn named(scene: &Scene, instance: &str) -> Config {
     scene.config().session_timeout(Duration::from_secs(30)).instance(instance)
 }
 
-/// An event for each partition.
+/// Sends an event to each partition.
 async fn one_each(scene: &Scene) {
     for partition in 0..PARTITIONS {
         let key = crate::scene::key_where("key", |key| {
@@ -63,7 +64,7 @@ async fn a_restart_within_the_session_moves_nothing() -> TestResult {
         drain(second).await.unwrap();
         (left.lock().clone(), right.lock().clone())
     };
-    // Who has which is settled when each has some, and has the same again.
+    // The assignment is settled when each has some partitions, and has the same ones again.
     let (mut had, mut others) = round(&mut second).await;
     eventually("each has a share", async || {
         let before = (had.clone(), others.clone());
@@ -85,10 +86,11 @@ async fn a_restart_within_the_session_moves_nothing() -> TestResult {
     Ok(stop(second).await?)
 }
 
-/// A worker that is to give something up crashes before it has, and is back before the session is over. On Kafka the coordinator
-/// takes it for one that never was away, and shares nothing out anew: what it was to give up would be nobody's.
+/// Crashes a worker that is to give up shards before it has, and restarts it within its session. On
+/// Kafka, the coordinator sees a member that was never away, and does not share out the shards
+/// again. The shards that were to move must not be left without an owner.
 #[tokio::test]
-async fn what_a_worker_was_to_give_up_when_it_crashed_is_somebodys_when_it_is_back() -> TestResult {
+async fn shards_that_were_to_move_at_a_crash_have_an_owner_later() -> TestResult {
     let scene = Scene::new().await;
     let (begun, may_end) = (Handled::default(), watch::Sender::new(false));
     let config = |instance: &str| scene.config().instance(instance);
@@ -98,7 +100,7 @@ async fn what_a_worker_was_to_give_up_when_it_crashed_is_somebodys_when_it_is_ba
     eventually("it has an event of each partition in hand", async || begun.lock().len() == PARTITIONS as usize).await;
     let right = Handled::default();
     let mut second = program(&right).start(config("right")).await?;
-    // Meanwhile the first is told to give up some, and cannot yet.
+    // Meanwhile, the first is told to give up some shards, and cannot do so yet.
     tokio::time::sleep(crate::stage::MOMENT).await;
     drop(first);
     may_end.send_replace(true);
@@ -115,7 +117,7 @@ async fn what_a_worker_was_to_give_up_when_it_crashed_is_somebodys_when_it_is_ba
 }
 
 #[tokio::test]
-async fn two_workers_of_one_name_are_told_so() -> TestResult {
+async fn two_workers_of_one_name_are_reported() -> TestResult {
     let scene = Scene::new().await;
     let mut first = start(program(&Handled::default()), named(&scene, "left")).await?;
     let second = start(program(&Handled::default()), named(&scene, "left")).await?;
@@ -126,7 +128,7 @@ async fn two_workers_of_one_name_are_told_so() -> TestResult {
 }
 
 #[tokio::test]
-async fn several_workers_of_a_process_are_named_each() -> TestResult {
+async fn each_worker_of_a_process_has_its_own_name() -> TestResult {
     let scene = Scene::new().await;
     let mut running: Running = start(program(&Handled::default()), named(&scene, "left").workers(3)).await?;
     one_each(&scene).await;
@@ -147,13 +149,13 @@ async fn a_second_worker_in_the_folder_is_refused() -> TestResult {
         assert!(error.contains(words), "{words}: {error}");
     }
     stop(first).await?;
-    // It is free again, also after a crash.
+    // The folder is free again, also after a crash.
     drop(start(program(&Handled::default()), config()).await?);
     Ok(stop(start(program(&Handled::default()), config()).await?).await?)
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_one_is_refused() {
+async fn an_invalid_name_is_refused() {
     for name in ["", "a b", "a/b"] {
         let config = Scene::new().await.config().instance(name);
         let refused = start(program(&Handled::default()), config).await.err();

@@ -1,4 +1,5 @@
-//! Keys of tables: up to the limit they work everywhere, and a longer one is refused where it is written.
+//! Keys of tables: keys up to the limit work everywhere, and a longer key is refused where it is
+//! written.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use marlowe_broker::{Cleanup, TopicConfig};
 use crate::client::Client;
 use crate::scene::{Scene, TestResult, drain, start, stop, within};
 
-/// As long as is promised at least.
+/// A length of keys that is promised to work.
 const LONG: usize = 1_900;
 
-/// A key of `len` bytes whose end is a number.
+/// Returns a key of `len` bytes that ends with `number`.
 fn key(number: usize, len: usize) -> String {
     format!("{}{number:04}", "k".repeat(len - 4))
 }
@@ -32,7 +33,8 @@ struct Program {
     copies: GlobalTable<String, u64>,
 }
 
-/// Long keys come by a topic, by a stream under another key, and by changes that are sent.
+/// Builds a program that gets long keys from a topic, from a stream under another key, and from
+/// changes that are sent.
 fn program() -> Program {
     let mut app = App::new("long-keys");
     app.partitions(2);
@@ -86,7 +88,7 @@ async fn feed(running: &mut Running, program: &Program) -> TestResult {
 async fn n1_1_long_keys_work_in_memory_on_disk_and_after_restores() -> TestResult {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir()?;
-    // In memory, restored into memory, by another worker into a folder, and from there.
+    // In memory, restored into memory, restored by other workers into a folder, and opened there.
     let in_folder = || scene.config().data_dir(folder.path()).workers(2).standby_replicas(1);
     let configs = [scene.config(), scene.config(), in_folder(), in_folder()];
     for (times, config) in (1..).zip(configs) {
@@ -171,7 +173,7 @@ async fn n1_1_a_longer_key_is_refused_over_http_and_to_clients() -> TestResult {
     assert_eq!(refused(inbox.remove(too_long()).await.unwrap_err()), "sent");
     let copies = running.open(program.copies);
     assert_eq!(refused(copies.send(too_long(), 1).await.unwrap_err()), "copies");
-    // There is no such row, and no such record.
+    // There is no such row and no such record.
     assert_eq!((running.open(program.counts.view()).get(too_long()).await?, copies.get(too_long())), (None, None));
     for inbox in ["long-keys-counts-inbox", "long-keys-sent-inbox", "long-keys-copies-inbox"] {
         assert!(

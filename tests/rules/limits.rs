@@ -1,4 +1,4 @@
-//! Numbers and times that cannot be meant are refused at the start.
+//! Numbers and times that make no sense are refused at the start.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use crate::scene::{Scene, TestResult, start, stop};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Why a program does not start: it has a topic and a table, and what `declare` adds.
+/// Returns the error of a program that does not start. It has a topic, a table, and what `declare`
+/// adds.
 async fn refusal(declare: impl FnOnce(&mut App, Topic<String, u64>, Table<String, u64>)) -> String {
     let mut app = App::new("shop");
     let (orders, stock) = (app.topic::<String, u64>("orders"), app.table::<String, u64>("stock"));
@@ -27,7 +28,7 @@ fn assert_says(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn n3_4_intervals_of_nothing_or_beyond_any_use_are_refused() {
+async fn n3_4_intervals_of_zero_or_of_centuries_are_refused() {
     for wrong in [Duration::ZERO, Duration::from_nanos(1), 200 * YEAR, Duration::MAX] {
         let text = refusal(|app, _, _| app.timer("tick", wrong).run(async |()| Ok(()))).await;
         assert_says(&text, &["timer `tick`", "use 1 ms to"]);
@@ -53,7 +54,7 @@ async fn n3_4_intervals_of_nothing_or_beyond_any_use_are_refused() {
 }
 
 #[tokio::test]
-async fn n3_4_numbers_that_nothing_can_have_are_refused() {
+async fn n3_4_impossible_numbers_are_refused() {
     let text = refusal(|app, _, _| {
         app.partitions(0);
     })
@@ -102,13 +103,13 @@ async fn n3_4_schedules_that_can_never_fire_are_refused() {
         let text = refusal(|app, _, _| app.crontab("never", never, "Europe/Berlin").run(async |()| Ok(()))).await;
         assert_says(&text, &["crontab `never`", never, "no time that is to come"]);
     }
-    // By the clock of the settings.
+    // The clock of the settings decides what is past.
     let text = refusal(|app, _, _| app.crontab("past", "0 0 0 1 1 * 2001", "UTC").run(async |()| Ok(()))).await;
     assert_says(&text, &["crontab `past`", "no time that is to come"]);
 }
 
 #[tokio::test]
-async fn n3_4_what_is_rare_but_comes_is_not_refused() -> TestResult {
+async fn n3_4_rare_but_possible_times_are_not_refused() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("rare");
     app.crontab("leap", "0 0 29 2 *", "Europe/Berlin").run(async |()| Ok(()));
@@ -126,7 +127,7 @@ async fn n3_4_what_is_rare_but_comes_is_not_refused() -> TestResult {
 }
 
 #[tokio::test]
-async fn n3_4_settings_that_cannot_be_meant_are_refused() {
+async fn n3_4_settings_that_make_no_sense_are_refused() {
     let scene = Scene::new().await;
     let refusal = async |change: &dyn Fn(&mut Config)| {
         let mut app = App::new("shop");
@@ -181,7 +182,7 @@ async fn n3_4_no_wait_is_too_long() -> TestResult {
 }
 
 #[tokio::test]
-async fn n3_4_to_take_nothing_fails_by_the_agents_policy() -> TestResult {
+async fn n3_4_a_take_of_zero_fails_by_the_agents_policy() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("nothing");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -192,16 +193,16 @@ async fn n3_4_to_take_nothing_fails_by_the_agents_policy() -> TestResult {
         }
     });
     let mut running = scene.start(app).await?;
-    // The worker has started before it fails, so it is not the start that fails.
+    // The agent fails at its first event, so the start itself succeeds.
     running.open(numbers).send(&"k".to_owned(), &1).await?;
     let text = crate::scene::within(running.failed()).await.to_string();
     assert_says(&text, &["agent `take`", "take at least one event"]);
     Ok(())
 }
 
-/// Not on Kafka's stage: there, names begin with the room's.
+/// Runs only on the embedded broker, because on Kafka's stage names begin with the room's name.
 #[tokio::test]
-async fn n2_8_the_longest_names_that_fit_do_so_in_a_broker_and_in_a_folder() -> TestResult {
+async fn n2_8_the_longest_names_work_in_a_broker_and_in_a_folder() -> TestResult {
     let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
     let (topic, table) = ("w".repeat(249), "t".repeat(249 - "shop--changelog".len()));
     for config in [scene.config(), scene.config_in(folder.path())] {

@@ -1,4 +1,5 @@
-//! The rules of the design, each with tests that fail without what upholds it, on the embedded broker.
+//! The rules of the design on the embedded broker. The tests of a rule fail without the code that
+//! upholds it.
 
 mod answering;
 mod any_key;

@@ -1,10 +1,11 @@
-//! No two topics have one name, whoever they belong to, and no name is too long for a topic.
+//! Names of topics: no two topics have the same name, whichever app they belong to, and no name is
+//! too long for a topic.
 
 use marlowe::{App, RunError, TopologyError};
 
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
-/// An app with one table, whose rows it counts from a topic.
+/// Builds an app that sums the values of `topic` by key in `table`, its only table.
 fn counting(app: &str, topic: &str, table: &str) -> App {
     let mut app = App::new(app);
     let words = app.topic::<String, u64>(topic).partitions(2);
@@ -23,7 +24,7 @@ async fn refused(scene: &Scene, app: App) -> String {
 }
 
 #[tokio::test]
-async fn n2_8_an_app_whose_changelog_is_another_apps_is_refused() -> TestResult {
+async fn n2_8_an_app_with_the_changelog_of_another_app_is_refused() -> TestResult {
     let scene = Scene::new().await;
     let shop = || counting("shop", "orders", "eu-stock");
     let mut running = scene.start(shop()).await?;
@@ -34,7 +35,8 @@ async fn n2_8_an_app_whose_changelog_is_another_apps_is_refused() -> TestResult 
     for part in ["`shop-eu-stock-", "app `shop`", "app `shop-eu`", "table `stock`", "rename"] {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
-    // While the first runs, and when it is gone; and the first is not refused for what the second asked for.
+    // The second app is refused while the first runs, and also after it has stopped. The first app
+    // still starts, although the second asked for its topic.
     stop(running).await?;
     refused(&scene, counting("shop-eu", "sales", "stock")).await;
     let mut running = scene.start(shop()).await?;
@@ -43,14 +45,14 @@ async fn n2_8_an_app_whose_changelog_is_another_apps_is_refused() -> TestResult 
     stop(running).await?;
     let changelog = scene.records("shop-eu-stock-changelog").await;
     assert!(changelog.iter().all(|record| record.key.as_deref() == Some("tea")), "{changelog:?}");
-    // Under another name it has topics of its own.
+    // With another table name, the second app has its own topics.
     let running = scene.start(counting("shop-eu", "sales", "goods")).await?;
     stop(running).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn n2_8_the_other_way_round_it_is_the_same() -> TestResult {
+async fn n2_8_the_order_of_the_two_apps_does_not_matter() -> TestResult {
     let scene = Scene::new().await;
     stop(scene.start(counting("shop-eu", "sales", "stock")).await?).await?;
     let text = refused(&scene, counting("shop", "orders", "eu-stock")).await;
@@ -71,7 +73,7 @@ async fn n2_8_all_kinds_of_internal_topics_have_an_owner() -> TestResult {
     stop(scene.start(grouping("a", "b-c")).await?).await?;
     let text = refused(&scene, grouping("a-b", "c")).await;
     assert!(text.contains("`a-b-c-repartition`") && text.contains("agent `c`"), "{text}");
-    // The position of a source.
+    // The topic of a source's position.
     let feeding = |app: &str, source: &str| {
         let mut app = App::new(app);
         let words = app.topic::<(), u64>("fed").partitions(2);
@@ -81,7 +83,7 @@ async fn n2_8_all_kinds_of_internal_topics_have_an_owner() -> TestResult {
     stop(scene.start(feeding("x", "y-z")).await?).await?;
     let text = refused(&scene, feeding("x-y", "z")).await;
     assert!(text.contains("`x-y-z-source`") && text.contains("source `z`"), "{text}");
-    // The anchors: a topic is read without a table.
+    // The anchors: this app reads a topic without a table.
     let reading = |app: &str, topic: &str| {
         let mut app = App::new(app);
         let words = app.topic::<String, u64>(topic).partitions(2);
@@ -95,13 +97,13 @@ async fn n2_8_all_kinds_of_internal_topics_have_an_owner() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_8_of_two_that_start_at_once_no_more_than_one_goes_on() -> TestResult {
+async fn n2_8_at_most_one_of_two_apps_that_start_at_once_goes_on() -> TestResult {
     for _ in 0..5 {
         let scene = Scene::new().await;
         let (one, other) = (counting("shop", "orders", "eu-stock"), counting("shop-eu", "sales", "stock"));
         let (one, other) = tokio::join!(start(one, scene.config()), start(other, scene.config()));
         assert!(one.is_err() || other.is_err(), "both started");
-        // Where both found the other's claim, the next start is one's own.
+        // If each found the claim of the other, both are refused, and the next start succeeds.
         let is_free = one.is_err() && other.is_err();
         for running in [one, other].into_iter().flatten() {
             stop(running).await?;
@@ -132,7 +134,7 @@ async fn n2_8_another_apps_changelog_can_be_read() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_8_what_is_owned_is_not_written_again_at_each_start() -> TestResult {
+async fn n2_8_ownership_is_not_written_again_at_each_start() -> TestResult {
     let scene = Scene::new().await;
     let listed = async || {
         let records = scene.records("shop-topics").await;
@@ -168,7 +170,7 @@ async fn n2_8_a_program_with_one_name_for_two_topics_is_refused() {
     app.topic::<String, u64>("shop-workers");
     assert!(taken(&app).contains("the directory of workers"));
 
-    // The first half of a chain of two is called as another agent's stream is.
+    // The first stream of a chain of two has the name of another agent's stream.
     let mut app = App::new("shop");
     let orders = app.topic::<String, u64>("orders");
     let twice = orders.group_by(|order| order / 2).group_by(|order| *order);
@@ -184,7 +186,7 @@ async fn n2_8_a_program_with_one_name_for_two_topics_is_refused() {
     let text = taken(&app);
     assert!(text.contains("agent `a`") && text.contains("stream named `a`"), "{text}");
 
-    // A chain that is shared under a name is one.
+    // A chain that agents share under a name is a single stream.
     let mut app = App::new("shop");
     let orders = app.topic::<String, u64>("orders");
     for agent in ["a", "b"] {
@@ -198,7 +200,8 @@ async fn n2_8_a_program_with_one_name_for_two_topics_is_refused() {
 async fn n2_8_groups_have_names_of_their_own() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("same");
-    // A table is called as a topic of another group, and another as what the leader's anchor is called after.
+    // One table has the name of another group's topic. Another is named `leader`, as the leader's
+    // anchor is.
     let orders = app.topic::<String, u64>("orders").partitions(2);
     let sales = app.topic::<String, u64>("sales").partitions(3);
     let log = app.topic::<String, u64>("log").partitions(4);
@@ -231,13 +234,13 @@ async fn n2_8_groups_have_names_of_their_own() -> TestResult {
 type RunErrorOf = Box<dyn std::error::Error>;
 
 #[tokio::test]
-async fn n2_8_names_that_become_too_long_say_so() {
+async fn n2_8_names_that_become_too_long_are_refused() {
     let too_long = |app: &App| match app.topology() {
         Err(error @ TopologyError::NameTooLong { .. }) => error.to_string(),
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("it is not refused"),
     };
-    // `{app}-{table}-changelog` is the longest of a table's topics.
+    // `{app}-{table}-changelog` is the longest name of a table's topics.
     let longest = 249 - "shop--changelog".len();
     let mut app = App::new("shop");
     app.table::<String, u64>(&"t".repeat(longest + 1));

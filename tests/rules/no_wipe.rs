@@ -1,4 +1,5 @@
-//! Rule 4: the local store holds what is committed, with its position, so that a restart after a crash reads only the tail.
+//! Rule 4: the local store holds what is committed, with its position, so a restart after a crash
+//! reads only the tail.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestR
     assert_eq!(view.get("key-7").await?, Some(107));
     drop((running, view));
 
-    // A store that is gone is restored from the changelog.
+    // A store that is lost is restored from the changelog.
     std::fs::remove_dir_all(folder.path().join("tables-0"))?;
     let (app, _, sums) = program();
     let running = start(app, scene.config_in(folder.path())).await?;
@@ -53,7 +54,7 @@ async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestR
 }
 
 #[tokio::test]
-async fn a_crash_with_work_uncommitted_leaves_nothing_of_it_in_the_store() -> TestResult {
+async fn a_crash_leaves_no_uncommitted_work_in_the_store() -> TestResult {
     let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
     let mut slow = scene.config_in(folder.path());
     slow.commit_interval = Duration::from_secs(3600);

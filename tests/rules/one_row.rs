@@ -1,5 +1,6 @@
-//! Rules 1 and 2 for all who change one row at once: agents that read, wait and write, agents that are asked, timers of the
-//! shard, and senders from outside. None loses another's change, and none sees half of one.
+//! Rules 1 and 2 when all kinds of writers change one row at once: agents that read, wait and
+//! write, agents that are asked, timers of the shard, and senders from outside. No change is lost,
+//! and no writer sees half of one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::scene::{LONGEST, Scene, Seen, TestResult, drain, pause, start, stop, 
 const ROW: &str = "all";
 
 #[tokio::test]
-async fn who_asks_and_a_timer_and_agents_and_senders_change_one_row_and_no_change_is_lost() -> TestResult {
+async fn asks_timers_agents_and_senders_lose_no_change_of_one_row() -> TestResult {
     const EACH: u64 = 60;
     let scene = Scene::new().await;
     let mut app = App::new("one-row");
@@ -68,7 +69,7 @@ async fn who_asks_and_a_timer_and_agents_and_senders_change_one_row_and_no_chang
     assert_eq!(distinct.len() as u64, EACH, "two that asked were told the same: {answers:?}");
     assert!(answers.iter().all(|answer| (1..=4 * EACH).contains(answer)));
     stop(running).await?;
-    // Nothing moves any more.
+    // After the stop, nothing changes any more.
     let last = |row: &str, records: &[Seen]| {
         let of_row = records.iter().rfind(|record| record.key.as_deref() == Some(row));
         of_row.and_then(|record| record.value.as_ref()?.parse::<u64>().ok()).unwrap_or_default()

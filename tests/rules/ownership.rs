@@ -13,7 +13,7 @@ enum Touch {
     WritesAndSwallows,
 }
 
-/// Runs a handler that touches `key` in partition 0, and returns why the worker stopped.
+/// Runs a handler that touches `key` in partition 0, and returns the error that stopped the worker.
 async fn touch_in_partition_0(key: &str, touch: Touch) -> Result<RunError, Box<dyn std::error::Error>> {
     let scene = Scene::new().await;
     let mut app = App::new("ownership");
@@ -42,7 +42,7 @@ fn home(partitioner: Partitioner, key: &[u8]) -> Partition {
 }
 
 #[tokio::test]
-async fn a_foreign_key_fails_the_event_whether_it_is_written_or_read_and_whatever_the_handler_returns() -> TestResult {
+async fn a_foreign_key_that_is_read_or_written_fails_the_event() -> TestResult {
     let key = key_where("user", |key| Partitioner::ALL.iter().all(|each| home(*each, key) != Partition::new(0)));
     for touch in [Touch::Writes, Touch::Reads, Touch::WritesAndSwallows] {
         let error = touch_in_partition_0(&key, touch).await?;
@@ -84,7 +84,7 @@ async fn the_error_names_the_partitioner_that_agrees() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_partition_local_table_has_a_row_of_the_key_in_each_partition() -> TestResult {
+async fn a_partition_local_table_has_a_row_per_key_and_partition() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("local");
     let topic = app.topic::<(), String>("visits");

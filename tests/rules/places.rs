@@ -1,5 +1,6 @@
-//! Rule 3 where positions go back: an agent goes on at the later of the group's position and of the place that is kept with the
-//! state. And where an agent begins that has no place yet.
+//! Rule 3 when committed positions go back: an agent goes on at the later of the group's position
+//! and the place that is kept with the state. The tests also cover where an agent without a place
+//! begins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ fn program(guarantee: Guarantee) -> Declared {
     Declared { app, numbers, sums, tens, others }
 }
 
-/// Everything that the program's tables should hold after these numbers.
+/// Returns the rows that the program's tables should hold after `numbers`.
 fn wanted(numbers: impl Iterator<Item = u64>) -> [Rows; 3] {
     let mut rows = [Rows::new(), Rows::new(), Rows::new()];
     for number in numbers {
@@ -64,7 +65,7 @@ fn wanted(numbers: impl Iterator<Item = u64>) -> [Rows; 3] {
     rows
 }
 
-/// Processes numbers, and returns all rows.
+/// Processes `numbers` and returns all rows.
 async fn process(
     guarantee: Guarantee,
     config: &Config,
@@ -85,7 +86,7 @@ async fn process(
     Ok(rows)
 }
 
-/// All inputs of the program, and the positions in them.
+/// Returns the partitions of all inputs of the program, with the committed positions.
 async fn positions(scene: &Scene) -> Vec<(TopicPartition, Option<CommittedOffset>)> {
     let topics = ["numbers", "places-ten-repartition", "places-sums-inbox", "places-tens-inbox", "places-others-inbox"];
     let at = |topic: &&'static str| {
@@ -96,7 +97,7 @@ async fn positions(scene: &Scene) -> Vec<(TopicPartition, Option<CommittedOffset
     all.into_iter().zip(committed).collect()
 }
 
-/// Sets positions as an administrator does, or as a coordinator that lost the newest.
+/// Sets positions, as an administrator does, or a coordinator that lost the newest commits.
 async fn set(scene: &Scene, positions: &[(TopicPartition, CommittedOffset)]) {
     scene.broker.commit_offsets(APP, None, positions).await.unwrap();
 }
@@ -114,15 +115,15 @@ async fn n4_2_rows_stay_exact_where_positions_go_back() -> TestResult {
             process(guarantee, &config, 0..20).await?;
             let early = positions(&scene).await;
             process(guarantee, &config, 20..40).await?;
-            // What a coordinator knew some time ago.
+            // The coordinator goes back to older positions.
             let early: Vec<_> = early.into_iter().filter_map(|(at, committed)| Some((at, committed?))).collect();
             set(&scene, &early).await;
             assert_eq!(process(guarantee, &config, 40..50).await?, wanted(0..50), "{guarantee:?} {kept}");
-            // All of them are set to the start, and the worker has none of its rows any more.
+            // All positions are set to the start, and the worker has lost its rows.
             let begin: Vec<_> = early.into_iter().map(|(at, _)| (at, Offset::ZERO.into())).collect();
             set(&scene, &begin).await;
             assert_eq!(process(guarantee, &scene.config(), 50..60).await?, wanted(0..60), "{guarantee:?} {kept}");
-            // The group is forgotten altogether.
+            // The group is deleted altogether.
             let gone = async || scene.broker.delete_group(APP).await.is_ok();
             crate::scene::eventually("the group is deleted", gone).await;
             assert_eq!(process(guarantee, &config, 60..70).await?, wanted(0..70), "{guarantee:?} {kept}");
@@ -132,7 +133,7 @@ async fn n4_2_rows_stay_exact_where_positions_go_back() -> TestResult {
 }
 
 #[tokio::test]
-async fn n4_2_a_drain_ends_where_positions_went_back_and_nothing_comes() -> TestResult {
+async fn n4_2_a_drain_ends_if_positions_went_back_without_new_input() -> TestResult {
     let scene = Scene::new().await;
     process(Guarantee::ExactlyOnce, &scene.config(), 0..20).await?;
     let committed = positions(&scene).await;
@@ -143,7 +144,8 @@ async fn n4_2_a_drain_ends_where_positions_went_back_and_nothing_comes() -> Test
     Ok(())
 }
 
-/// Agents that count the events of one topic in one partition, each under its name. The last one may fail at an event.
+/// Builds a program whose agents count the events of one topic with one partition, each under its
+/// own name. The last agent fails at the event `fails_at`.
 fn counters(
     guarantee: Guarantee,
     names: &[String],
@@ -170,7 +172,8 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("agent-{number}")).collect()
 }
 
-/// Runs such a program until it has processed all, or one of its agents has failed, and returns what each counted.
+/// Runs such a program until it has processed all events or an agent has failed, and returns the
+/// count of each agent.
 async fn count(
     scene: &Scene,
     (app, numbers, counts): (App, Topic<String, u64>, Table<String, u64>),
@@ -190,14 +193,14 @@ async fn count(
     Ok(rows.into_iter().map(|(_, count)| count).collect())
 }
 
-/// Has agents read 10 events, of which the last agent fails at the fourth, and stops.
+/// Lets agents read 10 events, of which the last agent fails at the fourth, and stops.
 async fn leave_one_behind(scene: &Scene, guarantee: Guarantee, names: &[String]) -> TestResult {
     count(scene, counters(guarantee, &names[..names.len() - 1], None), 0..10).await?;
     let (app, ..) = counters(guarantee, names, Some(3));
     let mut running = within(app.start(scene.config())).await?;
     let failed = within(running.failed()).await.to_string();
     assert!(failed.contains("it fails") && failed.contains(&names[names.len() - 1]), "{failed}");
-    // It fails too: what it could commit, it has.
+    // The stop fails too, but what could be committed is committed.
     let _ = stop(running).await;
     Ok(())
 }
@@ -208,7 +211,8 @@ async fn n4_2_agents_of_one_topic_each_go_on_where_they_were() -> TestResult {
         for back_to in [0, 2, 3, 10] {
             let (scene, names) = (Scene::new().await, names(3));
             leave_one_behind(&scene, guarantee, &names).await?;
-            // Without the note that the program writes beside it. Ten is no way back, but past what one agent had to do.
+            // The position is set without the note that the program commits with it. Position 10
+            // does not go back. It skips events that the third agent had not handled.
             set(&scene, &[(at("numbers", 0), Offset::new(back_to).into())]).await;
             let third = if back_to == 10 { 3 + 5 } else { 15 };
             let counted = count(&scene, counters(guarantee, &names, None), 10..15).await?;
@@ -234,7 +238,7 @@ async fn n4_2_positions_that_are_set_forward_are_followed() -> TestResult {
 }
 
 #[tokio::test]
-async fn n4_2_a_topic_that_is_made_anew_is_read_from_its_start() -> TestResult {
+async fn n4_2_a_recreated_topic_is_read_from_its_start() -> TestResult {
     for guarantee in GUARANTEES {
         let (scene, names) = (Scene::new().await, names(2));
         count(&scene, counters(guarantee, &names, None), 0..10).await?;
@@ -263,7 +267,8 @@ async fn n2_6_a_hundred_agents_with_long_names_and_one_behind() -> TestResult {
     Ok(())
 }
 
-/// An agent that counts, in a table of its own.
+/// Declares an agent that counts in a table of its own. With `now`, it begins at the end of the
+/// topic.
 fn with_agent(app: &mut App, numbers: Topic<String, u64>, name: &str, now: bool) -> Table<String, u64> {
     let counts = app.table::<String, u64>(&format!("{name}-counts"));
     let agent = app.agent(name, numbers).with(counts);
@@ -275,7 +280,7 @@ fn with_agent(app: &mut App, numbers: Topic<String, u64>, name: &str, now: bool)
     counts
 }
 
-/// A program with these agents, of which those that are marked begin now.
+/// Builds a program with `agents`. Those marked with `true` begin at the end of the topic.
 fn edition(guarantee: Guarantee, agents: &[(&str, bool)]) -> (App, Topic<String, u64>, Vec<Table<String, u64>>) {
     let mut app = new_app(guarantee);
     let numbers = app.topic::<String, u64>("numbers");
@@ -283,7 +288,8 @@ fn edition(guarantee: Guarantee, agents: &[(&str, bool)]) -> (App, Topic<String,
     (app, numbers, tables)
 }
 
-/// Processes new events with an edition of the program; returns how many each agent has counted in all.
+/// Processes new events with an edition of the program, and returns how many each agent has counted
+/// in total.
 async fn run(
     scene: &Scene,
     (app, numbers, tables): (App, Topic<String, u64>, Vec<Table<String, u64>>),
@@ -303,18 +309,19 @@ async fn run(
     Ok(counted)
 }
 
-/// The group gets another name where the new agent's table comes before the others, or is the first one.
+/// Adds an agent whose table sorts before or after the others. If it sorts first, the group gets
+/// another name.
 #[tokio::test]
 async fn n2_9_a_new_agent_begins_at_the_start() -> TestResult {
     for guarantee in GUARANTEES {
         for new in ["a", "z"] {
             let scene = Scene::new().await;
             assert_eq!(run(&scene, edition(guarantee, &[("m", false)]), 10).await?, [10]);
-            // A drain waits for it, though the group was at the end.
+            // A drain waits for the new agent, although the group's position was at the end.
             let both = || edition(guarantee, &[("m", false), (new, false)]);
             assert_eq!(run(&scene, both(), 0).await?, [10, 10], "{guarantee:?} {new}");
             assert_eq!(run(&scene, both(), 5).await?, [15, 15], "{guarantee:?} {new}");
-            // It is renamed: so it is new.
+            // An agent that is renamed is new.
             let counted = run(&scene, edition(guarantee, &[("m", false), ("b", false)]), 5).await?;
             assert_eq!(counted, [20, 20], "{guarantee:?} {new}");
         }
@@ -331,16 +338,17 @@ async fn n2_9_a_new_agent_may_begin_now() -> TestResult {
             let both = || edition(guarantee, &[("m", false), (new, true)]);
             assert_eq!(run(&scene, both(), 5).await?, [15, 5], "{guarantee:?} {new}");
             assert_eq!(run(&scene, both(), 5).await?, [20, 10], "{guarantee:?} {new}");
-            // What it says means nothing to an agent that has its place.
+            // `from_now` has no effect on an agent that has a place already.
             assert_eq!(run(&scene, edition(guarantee, &[("m", true), (new, false)]), 5).await?, [25, 15]);
         }
     }
     Ok(())
 }
 
-/// A worker crashes as soon as its agents are open, before any event comes: they have begun all the same.
+/// Crashes a worker as soon as its agents are open, before any event comes. The place where its new
+/// agent begins is kept nevertheless.
 #[tokio::test]
-async fn n2_9_what_comes_after_the_beginning_is_not_lost() -> TestResult {
+async fn n2_9_events_after_an_agents_beginning_are_not_lost() -> TestResult {
     for guarantee in GUARANTEES {
         let scene = Scene::new().await;
         let (first, numbers, _) = edition(guarantee, &[("m", false)]);
@@ -387,8 +395,8 @@ async fn n2_9_a_group_by_begins_as_its_agent_does() -> TestResult {
     Ok(())
 }
 
-/// What an edition of Marlowe left that kept no log of places: agents that its note does not name were at the position, whatever
-/// their names are.
+/// Starts from the state of an older version of Marlowe, which kept no log of places. Agents that
+/// its note does not name were at the group's position, whatever their names are.
 #[tokio::test]
 async fn n2_9_agents_of_an_older_marlowe_go_on_where_they_were() -> TestResult {
     let (scene, names) = (Scene::new().await, names(3));
@@ -403,9 +411,10 @@ async fn n2_9_agents_of_an_older_marlowe_go_on_where_they_were() -> TestResult {
     Ok(())
 }
 
-/// In a deployment that is under way, a shard may go back to a worker of the edition before.
+/// Runs an older edition in between, because during a rolling deployment a shard may go back to a
+/// worker of the previous edition.
 #[tokio::test]
-async fn n2_9_an_agent_has_its_place_where_an_older_edition_ran_between() -> TestResult {
+async fn n2_9_an_agent_keeps_its_place_while_an_older_edition_runs() -> TestResult {
     for guarantee in GUARANTEES {
         let scene = Scene::new().await;
         let both = || edition(guarantee, &[("m", false), ("z", false)]);

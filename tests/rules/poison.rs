@@ -1,5 +1,5 @@
-//! A fault that shows only in the commit falls on the event that caused it: rows and changes that cannot be written, records
-//! that the broker refuses, and what is told of them.
+//! Faults that show only in the commit: rows and changes that cannot be written, and records that
+//! the broker refuses. They are blamed on the event that caused them, and reported.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::scene::{GUARANTEES, Scene, Seen, TestResult, drain, start, stop, within};
 
-/// A value that encodes, or not.
+/// A value that does not always encode.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 struct Fragile(i64);
 
@@ -28,7 +28,7 @@ impl Serialize for Fragile {
     }
 }
 
-/// A text that fits into a record once and not twice.
+/// Returns a text that fits into a record once, but not twice.
 fn more_than_half(scene: &Scene) -> String {
     "x".repeat(scene.broker.record_limit().bytes * 2 / 3)
 }
@@ -47,7 +47,7 @@ async fn n1_2_a_row_that_does_not_encode_fails_its_event() -> TestResult {
 }
 
 #[tokio::test]
-async fn n1_2_the_same_at_least_once() -> TestResult {
+async fn n1_2_a_row_that_does_not_encode_fails_at_least_once_too() -> TestResult {
     a_row_that_does_not_encode_fails_its_event(GUARANTEES[1]).await
 }
 
@@ -66,7 +66,8 @@ async fn a_row_that_does_not_encode_fails_its_event(prepare: impl Fn(&mut App)) 
         .dead_letter(letters)
         .each_event(async |(rows, sums), event| {
             sums.update(event.key.clone(), |sum| *sum += event.value);
-            // A row of its own: one that is written again before the commit is never encoded.
+            // Each event has its own row, because a value that is overwritten before the commit is
+            // never encoded.
             rows.insert((event.key, event.value), Fragile(event.value));
             Ok(())
         });
@@ -101,7 +102,7 @@ async fn a_row_that_does_not_encode_fails_its_event(prepare: impl Fn(&mut App)) 
 }
 
 #[tokio::test]
-async fn n1_2_by_default_it_stops_and_names_the_event() -> TestResult {
+async fn n1_2_by_default_the_worker_stops_and_names_the_event() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("fragile");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
@@ -155,7 +156,8 @@ async fn n1_2_a_row_over_the_record_limit_fails_its_event() -> TestResult {
     Ok(())
 }
 
-/// Each change fits, and so do two of another key: together they do not.
+/// Sends changes that fit one by one, but not when they are merged into one row. A change of
+/// another key still fits.
 #[tokio::test]
 async fn n1_2_changes_that_grow_too_large_together_fail_the_last() -> TestResult {
     for is_global in [false, true] {
@@ -196,7 +198,7 @@ async fn n1_2_changes_that_grow_too_large_together_fail_the_last() -> TestResult
 }
 
 #[tokio::test]
-async fn n1_2_a_partition_timer_that_writes_such_a_row_fails_alone() -> TestResult {
+async fn n1_2_a_partition_timer_that_writes_a_bad_row_fails_alone() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("timed");
     let numbers = app.topic::<String, i64>("numbers").partitions(1);
@@ -229,7 +231,7 @@ async fn n1_2_a_partition_timer_that_writes_such_a_row_fails_alone() -> TestResu
 }
 
 #[tokio::test]
-async fn n1_2_many_such_rows_do_not_hold_up_the_others() -> TestResult {
+async fn n1_2_many_bad_rows_do_not_hold_up_the_others() -> TestResult {
     const EVENTS: i64 = 3000;
     for concurrency in [1, 4] {
         let scene = Scene::new().await;
@@ -267,7 +269,7 @@ async fn n2_1_a_record_that_the_broker_refuses_fails_its_event() -> TestResult {
         agent.dead_letter(letters).each_event(async |(sums, latest), event| {
             sums.update(event.key.clone(), |sum| *sum += 1);
             let record = ProducerRecord::new(&event.key, &event.value);
-            // The broker takes no timestamp that is more than an hour ahead.
+            // The broker refuses a timestamp that is more than an hour ahead.
             let is_far = [100, 250].contains(&event.value);
             latest.send_record(if is_far { record.timestamp(a_day_ahead()) } else { record });
             Ok(())
@@ -291,9 +293,9 @@ async fn n2_1_a_record_that_the_broker_refuses_fails_its_event() -> TestResult {
     Ok(())
 }
 
-/// Agents that share nothing do not answer for each other, however they are numbered.
+/// Checks that agents that share nothing are not blamed for each other, whatever their order is.
 #[tokio::test]
-async fn n2_1_no_other_agent_of_the_shard_fails_for_it() -> TestResult {
+async fn n2_1_no_other_agent_of_the_shard_is_blamed() -> TestResult {
     for concurrency in [1, 4] {
         let scene = Scene::new().await;
         let mut app = App::new("beside");
@@ -301,7 +303,7 @@ async fn n2_1_no_other_agent_of_the_shard_fails_for_it() -> TestResult {
         let [copies, latest, letters] =
             ["copies", "latest", "letters"].map(|topic| app.topic::<String, u64>(topic).partitions(1));
         let sums = app.table::<String, u64>("sums");
-        // It stops the worker if it is blamed.
+        // This agent stops the worker if it is blamed.
         app.agent("copy", numbers).retries(0).each_event(async |(), event| Ok(event.value)).sink(copies);
         let agent = app.agent("send", numbers).with((sums, latest)).retries(0).concurrency(concurrency);
         agent.dead_letter(letters).each_event(async |(sums, latest), event| {
@@ -320,9 +322,10 @@ async fn n2_1_no_other_agent_of_the_shard_fails_for_it() -> TestResult {
     Ok(())
 }
 
-/// Commits of the timer go through meanwhile, and say nothing about the event. In a folder, because there commits take time.
+/// Lets a timer commit while the event fails. Its commits succeed and say nothing about the event.
+/// The tables are in a folder, because commits take time there.
 #[tokio::test]
-async fn n2_1_it_fails_soon_beside_a_busy_timer() -> TestResult {
+async fn n2_1_a_refused_event_fails_soon_beside_a_busy_timer() -> TestResult {
     let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
     let mut app = App::new("timed");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -361,7 +364,7 @@ async fn n2_1_it_fails_soon_beside_a_busy_timer() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_1_by_default_it_stops_and_names_the_event() -> TestResult {
+async fn n2_1_by_default_the_worker_stops_and_names_the_event() -> TestResult {
     for guarantee in GUARANTEES {
         let scene = Scene::new().await;
         let mut app = App::new("refused");
@@ -401,7 +404,7 @@ async fn n2_2_a_dead_letter_that_does_not_fit_is_shortened() -> TestResult {
         Ok(())
     });
     let mut running = scene.start(app).await?;
-    // Two bytes are quotes; the key is there, too.
+    // Two bytes are quotes, and the key is in the record, too.
     let full = format!("\"{}\"", "x".repeat(limit - 2 - "full".len()));
     let many = vec![b'h'; limit / 2];
     scene.produce("texts", 0, Some(b"full"), Some(full.as_bytes())).await;
@@ -437,7 +440,7 @@ async fn n2_2_a_refusal_that_does_not_fit_touches_no_other_event() -> TestResult
     });
     let _ = agent.answers();
     let mut running = scene.start(app).await?;
-    // Any producer may say that, and it comes back with the answer.
+    // Any producer may send this correlation, which comes back with the answer.
     let correlation = vec![b'c'; limit - 100];
     let headers: [(&str, &[u8]); 3] =
         [("marlowe-asks", b"answer"), ("marlowe-reply-to", b"asked-replies/0"), ("marlowe-correlation", &correlation)];
@@ -450,7 +453,8 @@ async fn n2_2_a_refusal_that_does_not_fit_touches_no_other_event() -> TestResult
     Ok(())
 }
 
-/// The event that brings a change is done when changes are combined for the commit: the owner's event fails instead.
+/// Fails the event of the table's owner. The event that sends a change is already done when changes
+/// are combined for the commit.
 #[tokio::test]
 async fn n3_1_a_merge_that_panics_fails_the_change() -> TestResult {
     let scene = Scene::new().await;
@@ -477,7 +481,7 @@ async fn n3_1_a_merge_that_panics_fails_the_change() -> TestResult {
 }
 
 #[tokio::test]
-async fn n3_1_user_code_that_panics_around_the_handler_fails_its_event() -> TestResult {
+async fn n3_1_a_panic_in_user_code_around_a_handler_fails_its_event() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("around");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -490,7 +494,8 @@ async fn n3_1_user_code_that_panics_around_the_handler_fails_its_event() -> Test
             true
         }
     };
-    // The key of a group_by, a filter before it, a filter of the agent, what a sink encodes.
+    // A panic in the key of a group_by, in a filter before it, in a filter of an agent, and in the
+    // encoding of a sink.
     let grouped = numbers.filter(picky(1)).group_by(|number| {
         assert_ne!(*number, 2, "a key's panic");
         number.to_string()

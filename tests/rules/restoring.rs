@@ -1,4 +1,5 @@
-//! Rule 7 for shards that are being restored: the others keep running, and one that moves on meanwhile is restored elsewhere.
+//! Rule 7 for shards that are being restored: the others keep running, and a shard that moves
+//! meanwhile is restored elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ fn program() -> (App, Topic<String, u64>, Table<String, u64>) {
     (app, numbers, sums)
 }
 
-/// A key of each partition.
+/// Returns a key of each partition.
 fn keys() -> Vec<String> {
     let home = |key: &[u8]| Partitioner::Murmur2.partition(key, PARTITIONS);
     Partition::all(PARTITIONS).map(|partition| key_where("key", |key| home(key) == partition)).collect()
@@ -35,7 +36,7 @@ async fn fill(scene: &Scene) -> TestResult {
     fill_with(scene, |_| {}).await
 }
 
-/// The same, by a program that is changed somewhat.
+/// Fills the tables with a program that `change` has modified.
 async fn fill_with(scene: &Scene, change: fn(&mut App)) -> TestResult {
     let (mut app, numbers, _) = program();
     change(&mut app);
@@ -71,9 +72,10 @@ async fn other_shards_are_at_work_while_one_is_restored() -> TestResult {
     Ok(())
 }
 
-/// A reader is a client of its own, on Kafka with connections and threads: those who have nothing to read open none.
+/// Opens a reader only for a shard that has something to restore. A reader is a client of its own,
+/// with connections and threads on Kafka.
 #[tokio::test]
-async fn who_has_nothing_to_restore_opens_no_reader() -> TestResult {
+async fn a_shard_with_nothing_to_restore_opens_no_reader() -> TestResult {
     for guarantee in GUARANTEES {
         let readers = async |scene: &Scene| -> Result<usize, Box<dyn std::error::Error>> {
             let broker = WatchedBroker::new(&scene.broker);
@@ -91,9 +93,10 @@ async fn who_has_nothing_to_restore_opens_no_reader() -> TestResult {
     Ok(())
 }
 
-/// Each shard asks where its input is; a worker that is given many asks for all of them in a few requests.
+/// Looks up the positions of many shards in a few requests. Each shard asks where its input is, and
+/// its worker asks for all of them together.
 #[tokio::test]
-async fn what_many_shards_look_up_is_looked_up_together() -> TestResult {
+async fn lookups_of_many_shards_are_coalesced() -> TestResult {
     const MANY: u32 = 64;
     let scene = Scene::new().await;
     let broker = WatchedBroker::new(&scene.broker);
@@ -101,7 +104,7 @@ async fn what_many_shards_look_up_is_looked_up_together() -> TestResult {
     let (mut app, numbers, sums) = program();
     app.partitions(MANY);
     let mut running = app.start(scene.config().broker(Arc::new(broker.clone()))).await?;
-    // A shard looks for its inbox first.
+    // A shard looks up its inbox first.
     let has_begun = async || broker.looked_up("restoring-sums-inbox") >= MANY as usize && broker.lookups.is_waited_at();
     eventually("all have seen where their inbox begins, and one asks for its position", has_begun).await;
     broker.lookups.open();
@@ -117,9 +120,10 @@ async fn what_many_shards_look_up_is_looked_up_together() -> TestResult {
     Ok(())
 }
 
-/// Eight shards have much to restore, and none of them comes to an end. Those that have nothing to restore are at work.
+/// Holds up eight shards that have much to restore. Shards with nothing to restore are at work
+/// meanwhile.
 #[tokio::test]
-async fn who_has_little_to_restore_does_not_wait_for_those_who_have_much() -> TestResult {
+async fn shards_with_little_to_restore_do_not_wait_for_large_ones() -> TestResult {
     const MUCH: u64 = 10_001;
     let program = || {
         let mut app = App::new("much");
@@ -186,7 +190,7 @@ async fn a_rebalance_in_the_middle_of_a_restore_loses_nothing() -> TestResult {
     for key in keys() {
         first.open(numbers).send(&key, &10).await?;
     }
-    // It gets some of the shards that the first one is restoring, and restores them.
+    // The second worker gets some of the shards that the first is restoring, and restores them.
     let (app, _, _) = program();
     let second = start(app, scene.config()).await?;
     let moved = second.open(sums.view()).within(Duration::from_millis(200));
@@ -202,7 +206,7 @@ async fn a_rebalance_in_the_middle_of_a_restore_loses_nothing() -> TestResult {
     .await;
     broker.reads.open();
     drain(&mut first).await?;
-    // And back again, to where some of it lies.
+    // The shards move back to the first worker, whose folder has some of their rows.
     stop(second).await?;
     for key in keys() {
         first.open(numbers).send(&key, &100).await?;

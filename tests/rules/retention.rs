@@ -1,4 +1,5 @@
-//! Retention of the embedded broker: it removes by time what all have read who said that they read it.
+//! Retention of the embedded broker: it removes old records when all groups that declared to read
+//! them have read them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,8 @@ use crate::scene::{Scene, TestResult, drain, eventually, start, stop};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Numbers of a topic that keeps records for a day are passed on. The scene stamps them long before that.
+/// Builds an app that passes on numbers of a topic that keeps records for a day. The scene's
+/// timestamps are much older than that.
 fn replaying(skips: bool) -> App {
     let mut app = App::new("replaying");
     let mut numbers = app.topic::<String, u64>("numbers").partitions(1).retention(DAY);
@@ -31,7 +33,7 @@ async fn earliest(scene: &Scene) -> u64 {
 #[tokio::test]
 async fn n2_7_old_records_stay_until_they_are_read() -> TestResult {
     let scene = Scene::new().await;
-    // It says what it reads, and has no position yet.
+    // The app declares what it reads, and has no position yet.
     stop(start(replaying(false), scene.config()).await?).await?;
     for round in 0..3 {
         for number in 0..100 {
@@ -47,7 +49,7 @@ async fn n2_7_old_records_stay_until_they_are_read() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_7_what_a_client_sends_first_stays_too() -> TestResult {
+async fn n2_7_records_that_a_client_sends_first_stay_too() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("replaying");
     let numbers = app.topic::<String, u64>("numbers").partitions(1).retention(DAY);
@@ -62,7 +64,7 @@ async fn n2_7_what_a_client_sends_first_stays_too() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_7_retention_does_not_wait_where_the_topic_says_so() -> TestResult {
+async fn n2_7_retention_does_not_wait_if_the_topic_says_so() -> TestResult {
     let scene = Scene::new().await;
     stop(start(replaying(true), scene.config()).await?).await?;
     for number in 0..100 {
@@ -72,7 +74,7 @@ async fn n2_7_retention_does_not_wait_where_the_topic_says_so() -> TestResult {
     let mut running = scene.start(replaying(true)).await?;
     drain(&mut running).await?;
     stop(running).await?;
-    // And if it is to wait again, it waits from then on.
+    // When the topic no longer skips expired records, retention waits from then on.
     stop(start(replaying(false), scene.config()).await?).await?;
     let passed = scene.values("passed").await.len();
     for number in 0..100 {
@@ -85,7 +87,8 @@ async fn n2_7_retention_does_not_wait_where_the_topic_says_so() -> TestResult {
     Ok(())
 }
 
-/// An agent that waits with its first number in hand until it may go on, and reads ahead no further than that.
+/// Builds an app whose agent holds its first number in hand until the returned flag is set, and
+/// reads no further ahead meanwhile.
 fn waiting(skips: bool) -> (App, Arc<AtomicBool>) {
     let may_go_on = Arc::new(AtomicBool::new(false));
     let waits = may_go_on.clone();
@@ -111,7 +114,7 @@ async fn remove_while_it_runs(scene: &Scene, app: App, may_go_on: &AtomicBool) -
     config.queue_bytes = 1;
     let running = start(app, config).await?;
     scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
-    // What is fetched by now is in hand; the partition is paused.
+    // What is fetched by now is in hand, and the partition is paused.
     crate::scene::pause(200).await;
     scene.produce_numbers("numbers", 10..100, |number| number.to_string()).await;
     let at = TopicPartition::new("numbers", Partition::new(0));
@@ -125,20 +128,20 @@ async fn remove_while_it_runs(scene: &Scene, app: App, may_go_on: &AtomicBool) -
 }
 
 #[tokio::test]
-async fn n2_7_what_goes_while_the_worker_runs_stops_it() -> TestResult {
+async fn n2_7_records_removed_while_the_worker_runs_stop_it() -> TestResult {
     let scene = Scene::new().await;
     let (app, may_go_on) = waiting(false);
     let mut running = remove_while_it_runs(&scene, app, &may_go_on).await?;
     let text = crate::scene::within(running.failed()).await.to_string();
     assert!(text.contains("40 records of numbers[0]") && text.contains("from 10 up to 50"), "{text}");
     let _ = stop(running).await;
-    // What came before is done and committed.
+    // The records before the gap are processed and committed.
     assert_eq!(scene.values("passed").await.len(), 10);
     Ok(())
 }
 
 #[tokio::test]
-async fn n2_7_what_goes_while_the_worker_runs_can_be_passed_over() -> TestResult {
+async fn n2_7_records_removed_while_the_worker_runs_can_be_skipped() -> TestResult {
     let scene = Scene::new().await;
     let (app, may_go_on) = waiting(true);
     let mut running = remove_while_it_runs(&scene, app, &may_go_on).await?;

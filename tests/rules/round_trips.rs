@@ -1,4 +1,5 @@
-//! What is written can be read, as it was: by agents, in tables, after a restart and over the web. What cannot is refused.
+//! Values can be read as they were written: by agents, in tables, after a restart and over the web.
+//! Values that cannot be read again are refused.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::Client;
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
-/// A float that a reader which rounds gives back as another.
+/// A float that a reader with rounding returns as another value.
 const HARD: f64 = 1.577_777_777_777_000_1;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ async fn check(running: &Running, rows: Table<String, Reading>) -> TestResult {
 }
 
 #[tokio::test]
-async fn n1_3_values_come_back_bit_by_bit_from_topics_rows_restarts_and_the_web() -> TestResult {
+async fn n1_3_values_come_back_bit_by_bit_from_everywhere() -> TestResult {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir()?;
     let (app, readings, rows) = program();
@@ -87,13 +88,13 @@ async fn n1_3_values_come_back_bit_by_bit_from_topics_rows_restarts_and_the_web(
     web.post("/topics/readings", &posted).expect(200);
     drain(&mut running).await?;
     assert_eq!(scene.values("out").await, [json.clone(), json.clone()]);
-    // What a type does not hold is refused, and not rounded.
+    // A number that the type cannot hold is refused, not rounded.
     let rounded = json.replace(&u64::MAX.to_string(), "18446744073709551616");
     let error = web.put("/tables/rows/written", &rounded).error(400);
     assert!(error.contains("u64"), "{error}");
     stop(running).await?;
 
-    // From the folder, and from the changelog.
+    // The rows come from the folder, and then from the changelog.
     for config in [config().data_dir(folder.path()), config()] {
         let (app, _, rows) = program();
         let running = start(app, config).await?;
@@ -106,13 +107,13 @@ async fn n1_3_values_come_back_bit_by_bit_from_topics_rows_restarts_and_the_web(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Tree(Vec<Tree>, f64);
 
-/// A tree of so many levels of arrays.
+/// Returns a tree of `levels` levels of arrays.
 fn tree(levels: usize) -> Tree {
     (2..levels / 2 + 1).fold(Tree(vec![], 1.0), |tree, _| Tree(vec![tree], 1.0))
 }
 
 #[tokio::test]
-async fn n1_3_what_cannot_be_read_again_is_refused_where_it_is_written() -> TestResult {
+async fn n1_3_values_that_cannot_be_read_are_refused_when_written() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("refusals");
     app.partitions(1);
@@ -157,7 +158,7 @@ async fn n1_3_what_cannot_be_read_again_is_refused_where_it_is_written() -> Test
     for (reason, part) in reasons.iter().zip(["nested deeper", "NaN", "inf"]) {
         assert!(reason.contains(part) && reason.contains("topic `"), "{reason}");
     }
-    // Outside of events the sender is told.
+    // Outside of events, the sender gets the error.
     for bad in [tree(128), Tree(vec![], f64::NAN)] {
         let refused = running.open(rows.inbox()).send("k", bad.clone()).await;
         assert!(matches!(refused, Err(SendError::Codec { .. })), "{refused:?}");

@@ -1,4 +1,5 @@
-//! Where a rule is played out: a broker with nothing on it, and what lies in its topics. Which broker it is says the stage.
+//! The scene of a test: an empty broker, and access to what its topics hold. The module `stage`
+//! says which broker it is.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,17 +15,17 @@ pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// What a test does to run under each guarantee: exactly once, then at least once.
+/// Functions that give an app each guarantee: exactly once, then at least once.
 pub(crate) const GUARANTEES: [fn(&mut App); 2] = [|_| {}, |app| _ = app.at_least_once()];
 
-/// A broker and nothing on it.
+/// An empty broker, with a producer.
 #[derive(Clone)]
 pub(crate) struct Scene {
     pub(crate) broker: Arc<dyn Broker>,
     producer: Arc<tokio::sync::Mutex<Box<dyn Producer>>>,
 }
 
-/// A record as it lies in a topic.
+/// A record as it is in a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) partition: u32,
@@ -66,7 +67,7 @@ impl Scene {
         Self { broker, producer }
     }
 
-    /// Settings that commit often, and under which nobody is taken for dead.
+    /// Returns settings that commit often, and with which no worker is expelled.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default().broker(self.broker.clone()).without_web().lanes(2);
         config.commit_interval = Duration::from_millis(20);
@@ -74,12 +75,12 @@ impl Scene {
         config
     }
 
-    /// The same for a test that crashes workers: they are soon taken for dead.
+    /// Returns settings for a test that crashes workers, which are expelled soon.
     pub(crate) fn config_for_crashes(&self) -> Config {
         self.config().session_timeout(SESSION)
     }
 
-    /// The same with what a worker keeps between restarts in a folder.
+    /// Returns settings for crashes, with a worker's state between restarts in `folder`.
     pub(crate) fn config_in(&self, folder: &Path) -> Config {
         crate::stage::in_folder(self.config_for_crashes(), folder)
     }
@@ -89,7 +90,7 @@ impl Scene {
         start(app, self.config()).await
     }
 
-    /// Puts a record into a topic as any producer could.
+    /// Writes a record to a topic, as any producer could.
     pub(crate) async fn produce(&self, topic: &str, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.produce_with(topic, partition, key, value, &[]).await;
     }
@@ -110,7 +111,7 @@ impl Scene {
         producer.flush().await.unwrap();
     }
 
-    /// Puts numbers into partition 0 of a topic, under keys, at once.
+    /// Writes numbers to partition 0 of a topic at once. `key` returns the key of each.
     pub(crate) async fn produce_numbers(
         &self,
         topic: &str,
@@ -127,7 +128,7 @@ impl Scene {
         producer.flush().await.unwrap();
     }
 
-    /// All that is committed in a topic, partition by partition.
+    /// Returns all committed records of a topic, partition by partition.
     pub(crate) async fn records(&self, topic: &str) -> Vec<Seen> {
         within(async {
             let partitions = self.broker.topic(topic).await.unwrap().map_or(0, |topic| topic.partitions);
@@ -160,18 +161,18 @@ impl Scene {
         .await
     }
 
-    /// The values in a topic, in order within their partitions.
+    /// Returns the values in a topic, in order within each partition.
     pub(crate) async fn values(&self, topic: &str) -> Vec<String> {
         self.records(topic).await.into_iter().filter_map(|record| record.value).collect()
     }
 }
 
-/// Waits for some time in which a worker that starts, after one that crashed, may get to work, or not.
+/// Waits for a random time, in which a worker that starts after a crash may or may not get to work.
 pub(crate) async fn pause_by_chance(chance: &dyn Entropy) {
     pause(chance.next() % crate::stage::MOMENT.as_millis() as u64).await;
 }
 
-/// The first key of the form `name-0`, `name-1`, … that `fits`.
+/// Returns the first key of the form `name-0`, `name-1`, … that `fits` accepts.
 pub(crate) fn key_where(name: &str, fits: impl Fn(&[u8]) -> bool) -> String {
     (0..100_000).map(|number| format!("{name}-{number}")).find(|key| fits(key.as_bytes())).unwrap()
 }

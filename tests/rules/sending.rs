@@ -1,4 +1,5 @@
-//! Agents that feed each other: sinks, casts, sends and streams under other keys, each in the event's transaction.
+//! Agents that feed each other by sinks, casts, sends and streams under other keys, each in the
+//! event's transaction.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use marlowe_broker::Cleanup;
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
 #[tokio::test]
-async fn sinks_keep_key_headers_and_timestamp_and_an_agent_may_have_several() -> TestResult {
+async fn several_sinks_keep_key_headers_and_timestamp() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("sinks");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -33,7 +34,7 @@ async fn sinks_keep_key_headers_and_timestamp_and_an_agent_may_have_several() ->
 }
 
 #[tokio::test]
-async fn an_agent_is_cast_to_from_an_agent_from_a_task_and_from_outside() -> TestResult {
+async fn agents_tasks_and_outside_callers_cast_to_an_agent() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("casts");
     let numbers = app.topic::<String, u64>("numbers");
@@ -68,7 +69,7 @@ async fn an_agent_is_cast_to_from_an_agent_from_a_task_and_from_outside() -> Tes
 }
 
 #[tokio::test]
-async fn a_stream_under_another_key_keeps_values_headers_and_timestamps_and_spreads_what_has_no_key() -> TestResult {
+async fn a_rekeyed_stream_keeps_records_and_spreads_those_without_key() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("rekeyed");
     let words = app.topic::<String, Option<String>>("words").partitions(1);
@@ -98,7 +99,7 @@ async fn a_stream_under_another_key_keeps_values_headers_and_timestamps_and_spre
 }
 
 #[tokio::test]
-async fn a_stream_may_be_brought_under_one_key_and_then_another() -> TestResult {
+async fn a_stream_may_be_rekeyed_twice() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("twice");
     let numbers = app.topic::<String, u64>("numbers");
@@ -127,7 +128,7 @@ async fn a_stream_may_be_brought_under_one_key_and_then_another() -> TestResult 
 }
 
 #[tokio::test]
-async fn agents_share_the_topic_of_a_stream_that_has_a_name() -> TestResult {
+async fn agents_share_the_topic_of_a_named_stream() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("shared");
     let numbers = app.topic::<String, u64>("numbers");
@@ -157,7 +158,7 @@ async fn agents_share_the_topic_of_a_stream_that_has_a_name() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_a_topic_is_declared_to_keep_reaches_the_broker() -> TestResult {
+async fn the_declared_retention_of_a_topic_reaches_the_broker() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("kept");
     let day = Duration::from_secs(24 * 60 * 60);

@@ -1,4 +1,4 @@
-//! The embedded broker, in memory.
+//! The stage of these tests: the embedded broker, in memory.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -8,30 +8,31 @@ use std::time::Duration;
 use marlowe::{BrokerChoice, Config, EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::SharedBroker;
 
-/// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
+/// The most time that anything may take. Nothing needs a tenth of it. It keeps tests from hanging.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long a member may be silent in tests that crash one.
+/// The session timeout in tests that crash a member.
 pub(crate) const SESSION: Duration = Duration::from_millis(400);
 
-/// The same in tests in which nobody is to be taken for dead.
+/// The session timeout in tests in which no member may be expelled.
 pub(crate) const CALM: Duration = Duration::from_secs(20);
 
-/// A time in which a worker that starts, after others that crashed, gets to work, or not.
+/// A time in which a worker that starts after crashes may or may not get to work.
 pub(crate) const MOMENT: Duration = Duration::from_millis(300);
 
-/// How many workers crash, one after the other, where chance says when.
+/// The number of workers that crash one after another, at random times.
 pub(crate) const CRASHES: u64 = 20;
 
-/// How many of the workers that start together may lead, one after the other, before they have shared out what there is.
+/// The number of workers that may lead, one after another, until workers that start together have
+/// shared out the shards.
 pub(crate) const LEADERS: RangeInclusive<u32> = 1..=1;
 
-/// A broker and nothing on it.
+/// Returns an empty broker.
 pub(crate) async fn broker() -> SharedBroker {
     Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default()))
 }
 
-/// Settings under which all that is kept between restarts, the broker's topics too, is in a folder.
+/// Returns settings that keep all state between restarts in `folder`, also the broker's topics.
 pub(crate) fn in_folder(mut config: Config, folder: &Path) -> Config {
     config.broker = BrokerChoice::Embedded;
     config.data_dir(folder)

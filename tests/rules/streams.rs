@@ -1,4 +1,5 @@
-//! Rule 2 for agents that take the stream itself: an event is acknowledged when the next one is asked for.
+//! Rule 2 for agents that take the stream itself: an event is acknowledged when the agent asks for
+//! the next one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ async fn produce_numbers(scene: &Scene, topic: &str, numbers: impl IntoIterator<
 }
 
 #[tokio::test]
-async fn an_event_is_acknowledged_when_the_next_one_is_asked_for_and_not_before() -> TestResult {
+async fn an_event_is_acknowledged_only_when_the_next_is_asked_for() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("acknowledged");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -80,7 +81,7 @@ async fn a_batch_of_take_is_one_transaction_with_its_table_writes() -> TestResul
 }
 
 #[tokio::test]
-async fn what_a_batch_of_take_sends_to_rows_of_other_partitions_is_applied_once_by_their_owners() -> TestResult {
+async fn sends_of_a_batch_to_other_partitions_are_applied_once() -> TestResult {
     const ROWS: u64 = 12;
     let scene = Scene::new().await;
     let mut app = App::new("batched-sends");
@@ -102,7 +103,7 @@ async fn what_a_batch_of_take_sends_to_rows_of_other_partitions_is_applied_once_
         }
     });
     let mut running = start(app, scene.config().workers(2)).await?;
-    // All come on one partition; the rows are at home in all four.
+    // All events come on one partition, but the rows are at home in all four.
     produce_numbers(&scene, "numbers", 0..25).await;
     drain(&mut running).await?;
     let rows = running.open(sums.view()).iter().await?;
@@ -117,7 +118,7 @@ async fn what_a_batch_of_take_sends_to_rows_of_other_partitions_is_applied_once_
 }
 
 #[tokio::test]
-async fn take_gives_what_there_is_when_its_time_is_over() -> TestResult {
+async fn take_returns_what_it_has_when_its_time_is_over() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("short");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -138,7 +139,7 @@ async fn take_gives_what_there_is_when_its_time_is_over() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_is_begun_anew_at_the_event_it_failed_on() -> TestResult {
+async fn a_stream_that_fails_restarts_at_the_event_it_failed_on() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("restarted");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -227,7 +228,7 @@ async fn a_foreign_key_fails_the_event_of_a_stream_too() -> TestResult {
 }
 
 #[tokio::test]
-async fn filters_numbers_items_and_whole_events_see_what_they_say() -> TestResult {
+async fn filter_enumerate_items_and_events_yield_what_they_say() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("operators");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);

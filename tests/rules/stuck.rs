@@ -1,4 +1,5 @@
-//! What does not end is told: a handler that awaits for ever, and one that blocks its lane.
+//! Work that does not end is reported: a handler that awaits for ever, and a handler that blocks
+//! its lane.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ async fn get(running: &Running, path: &'static str) -> Answer {
     tokio::task::spawn_blocking(move || Browser::new(address).get(path)).await.unwrap()
 }
 
-/// Waits until `/readyz` says that the worker is not ready, and what it says of it.
+/// Waits until `/readyz` says that the worker is not ready, and returns the reason it gives.
 async fn unready(running: &Running) -> String {
     let mut says = String::new();
     eventually("it is not ready", async || {
@@ -34,7 +35,7 @@ async fn unready(running: &Running) -> String {
     says
 }
 
-/// The gauge of a thread.
+/// Returns the `marlowe_handler_seconds` gauge of a thread.
 async fn seconds(running: &Running, thread: &str) -> f64 {
     let page = get(running, "/metrics").await.text;
     let sample = format!("marlowe_handler_seconds{{thread=\"{thread}\"}} ");
@@ -48,7 +49,7 @@ async fn ready_again(running: &Running) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n3_2_a_handler_that_does_not_end_is_told_with_its_event() -> TestResult {
+async fn n3_2_a_handler_that_does_not_end_is_reported_with_its_event() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("endless");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -75,7 +76,7 @@ async fn n3_2_a_handler_that_does_not_end_is_told_with_its_event() -> TestResult
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n3_2_a_lane_that_is_blocked_is_told_with_the_event_that_blocks_it() -> TestResult {
+async fn n3_2_a_blocked_lane_is_reported_with_the_blocking_event() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("blocked");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -102,7 +103,7 @@ async fn n3_2_a_lane_that_is_blocked_is_told_with_the_event_that_blocks_it() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n3_2_timers_concurrent_events_and_batches_that_do_not_end_are_told() -> TestResult {
+async fn n3_2_endless_timers_events_and_batches_are_reported() -> TestResult {
     type Build = fn(&mut App, Arc<Notify>);
     let cases: [(&str, Build, &[&str]); 4] = [
         (
@@ -166,7 +167,7 @@ async fn n3_2_timers_concurrent_events_and_batches_that_do_not_end_are_told() ->
         for part in parts {
             assert!(says.contains(part), "{case}: {part} is not in {says}");
         }
-        // All that waits goes on, and what comes then.
+        // Everything that waits goes on, now and later.
         let opens = tokio::spawn(async move {
             loop {
                 gate.notify_waiters();

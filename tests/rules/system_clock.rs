@@ -1,10 +1,10 @@
-//! Rule 9: nobody asks the system for the time.
+//! Rule 9: no code asks the system for the time.
 
 use std::path::Path;
 
 use crate::scene::TestResult;
 
-/// The places where time and chance come in from the system.
+/// The files in which time and chance come from the system.
 const DOORS: [&str; 1] = ["crates/marlowe-broker/src/clock.rs"];
 
 #[test]
@@ -21,7 +21,8 @@ fn nothing_asks_the_system_for_the_time() -> TestResult {
             let path = entry?.path();
             let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
             if path.is_dir() {
-                // A crate's tests, benches and examples are its user, not the library; kafka-cluster is for tests only.
+                // The tests, benches and examples of a crate use the library and are not part of
+                // it. `kafka-cluster` is for tests only.
                 if !["tests", "benches", "examples", "target", "kafka-cluster"]
                     .iter()
                     .any(|other| path.ends_with(other))

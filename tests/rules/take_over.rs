@@ -1,4 +1,5 @@
-//! Tables that begin with the rows of a Faust app's: what its tables wrote is read byte for byte, taken once, and not written to.
+//! Tables that begin with the rows of a Faust app. The changelogs of the app are read byte for
+//! byte, taken once, and not written to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::watched::WatchedBroker;
 
 const PARTITIONS: u32 = 4;
 
-/// What a Faust app has on the broker.
+/// The state of a Faust app on the broker.
 struct Faust<'a> {
     scene: &'a Scene,
     id: &'static str,
@@ -29,15 +30,16 @@ impl Faust<'_> {
         format!("{}-{table}-changelog", self.id)
     }
 
-    /// `table[key] = value` on an event that has the key as it is, which Faust's producer sends to where murmur2 says. Its JSON
-    /// is Python's: what is not ASCII is escaped.
+    /// Writes what `table[key] = value` writes during an event with the key `event_key`. Faust's
+    /// producer sends the record to the partition that murmur2 gives for the raw `event_key`. The
+    /// JSON is Python's, which escapes characters that are not ASCII.
     async fn set(&self, table: &str, event_key: &str, key: &str, value: Option<&str>) {
         let partition = Partitioner::Murmur2.partition(event_key.as_bytes(), PARTITIONS).get();
         let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
         self.scene.produce(&self.changelog(table), partition, key, value).await;
     }
 
-    /// Processed so many events of each partition of a topic.
+    /// Commits the positions of an app that has processed `events` of each partition of a topic.
     async fn committed(&self, topic: &str, events: &[u64]) -> Result<(), marlowe::BrokerError> {
         let at = |(partition, offset): (Partition, &u64)| {
             (TopicPartition::new(topic, partition), CommittedOffset::from(Offset::new(*offset)))
@@ -60,7 +62,7 @@ struct Places {
     rates: GlobalTable<String, f64>,
 }
 
-/// The successor of a Faust app that counts clicks by user.
+/// Builds the successor of a Faust app that counts clicks by user.
 fn successor(faust: &str) -> (App, Places) {
     let mut app = App::new("successor");
     app.partitions(PARTITIONS);
@@ -79,7 +81,8 @@ fn users() -> Vec<String> {
     (0..20).map(|number| format!("user{number}")).chain(["Zürich".to_owned(), "a \"b\"".to_owned()]).collect()
 }
 
-/// A Faust app that has counted a click of each user, and stopped before it saw the second.
+/// Creates the state of a Faust app that counted one click of each user, and stopped before it saw
+/// the second.
 async fn faust_that_counted_one_each(scene: &Scene) -> Result<Faust<'_>, marlowe::BrokerError> {
     let faust = Faust { scene, id: "faustapp" };
     scene.broker.create_topic(TopicConfig::new("clicks", PARTITIONS)).await?;
@@ -99,7 +102,7 @@ async fn faust_that_counted_one_each(scene: &Scene) -> Result<Faust<'_>, marlowe
         let partition = Partitioner::Murmur2.partition(user.as_bytes(), PARTITIONS).get();
         scene.produce("clicks", partition, Some(user.as_bytes()), Some(b"1")).await;
     }
-    // A row that was changed, and one that was deleted.
+    // One row was deleted, and one was changed.
     for value in [Some("5"), None] {
         faust.set("counts", "gone", "\"gone\"", value).await;
     }
@@ -122,7 +125,7 @@ fn each_user_has(count: u64) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn a_table_begins_with_a_faust_tables_rows_and_agents_go_on_where_its_group_was() -> TestResult {
+async fn a_table_begins_with_fausts_rows_and_agents_at_its_positions() -> TestResult {
     let scene = Scene::new().await;
     let faust = faust_that_counted_one_each(&scene).await?;
     let before = scene.records("faustapp-counts-changelog").await;
@@ -142,7 +145,8 @@ async fn a_table_begins_with_a_faust_tables_rows_and_agents_go_on_where_its_grou
     assert!(changelog.iter().any(|record| record.key.as_deref() == Some("Zürich")), "keys are as topics have them");
     assert_eq!(scene.records("faustapp-counts-changelog").await, before, "Faust's topic is only read");
 
-    // Once: what is written there later is not taken, and the topic may go.
+    // Rows are taken over once. What is written to Faust's topic later is ignored, and the topic
+    // may be deleted.
     faust.set("counts", "user1", "\"user1\"", Some("999")).await;
     faust.committed("clicks", &[0; PARTITIONS as usize]).await?;
     let (app, places) = successor("faustapp");
@@ -179,7 +183,7 @@ async fn a_row_that_was_taken_over_and_removed_does_not_come_back() -> TestResul
     drain(&mut running).await?;
     assert_eq!(running.open(rates.view()).len().await?, 0);
     stop(running).await?;
-    // Nor with a store that has to be restored, as here each time.
+    // It does not come back after a restore either. Each start here restores the store.
     let (app, rates) = build();
     let running = scene.start(app).await?;
     assert_eq!(running.open(rates.view()).len().await?, 0);
@@ -188,10 +192,10 @@ async fn a_row_that_was_taken_over_and_removed_does_not_come_back() -> TestResul
 }
 
 #[tokio::test]
-async fn processes_that_start_at_once_or_break_off_take_over_once() -> TestResult {
+async fn concurrent_and_interrupted_starts_take_over_once() -> TestResult {
     let scene = Scene::new().await;
     faust_that_counted_one_each(&scene).await?;
-    // One that ends while it reads.
+    // This process ends while it reads.
     let broker = WatchedBroker::new(&scene.broker).may_hold("faustapp-counts-changelog", 0..PARTITIONS);
     broker.reads.close();
     let (app, _) = successor("faustapp");
@@ -221,7 +225,7 @@ async fn processes_that_start_at_once_or_break_off_take_over_once() -> TestResul
 }
 
 #[tokio::test]
-async fn a_process_that_was_overtaken_by_another_writes_nothing() -> TestResult {
+async fn an_overtaken_process_writes_nothing() -> TestResult {
     let scene = Scene::new().await;
     faust_that_counted_one_each(&scene).await?;
     let broker = WatchedBroker::new(&scene.broker).may_hold("faustapp-counts-changelog", 0..PARTITIONS);
@@ -253,7 +257,7 @@ async fn a_process_that_was_overtaken_by_another_writes_nothing() -> TestResult 
     Ok(())
 }
 
-/// Why an app that takes tables over does not start.
+/// Returns the error of an app that takes tables over and does not start.
 async fn refusal(scene: &Scene, app: App) -> String {
     match scene.start(app).await {
         Err(error @ RunError::TakeOver { .. }) => error.to_string(),
@@ -269,7 +273,7 @@ fn assert_names(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_record_that_does_not_fit_keeps_all_out_and_is_named() -> TestResult {
+async fn a_record_that_does_not_fit_stops_the_takeover_and_is_named() -> TestResult {
     let scene = Scene::new().await;
     let faust = Faust { scene: &scene, id: "faustapp" };
     let build = |table: &str| {
@@ -301,7 +305,7 @@ async fn a_record_that_does_not_fit_keeps_all_out_and_is_named() -> TestResult {
         assert_eq!(scene.records(&format!("picky-{table}-changelog")).await, []);
         assert_eq!(scene.records("picky-good-changelog").await, [], "of the others nothing is taken either");
     }
-    // What was written over or deleted need not fit.
+    // A record that was overwritten or deleted need not fit.
     faust.set("value", "user2", "\"user2\"", Some("2")).await;
     faust.set("raw", "user2", "user2", None).await;
     for table in ["value", "raw"] {
@@ -313,7 +317,7 @@ async fn a_record_that_does_not_fit_keeps_all_out_and_is_named() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_faust_table_that_is_not_there_or_cannot_be_this_one_is_told_before_anything_is_made() -> TestResult {
+async fn a_missing_or_unfit_faust_table_is_refused_at_the_start() -> TestResult {
     let scene = Scene::new().await;
     let faust = Faust { scene: &scene, id: "faustapp" };
     faust.table("counts").await?;

@@ -1,5 +1,5 @@
-//! Rule 7 for workers that are taken for dead again and again, for their session is shorter than any broker of others lets one
-//! have.
+//! Rule 7 for workers that are expelled again and again, because their session is shorter than any
+//! other broker allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use crate::handing_over::{Guard, check, program, send};
 use crate::scene::{Scene, TestResult, drain, pause, start, stop};
 
-/// A worker whose process stood still past its session finds that others have its shards: what it had in hand is not committed.
+/// Runs workers whose processes seem to stand still past their session. Others have their shards
+/// then, so what they had in hand is not committed.
 #[tokio::test]
-async fn a_worker_taken_for_dead_drops_its_work_and_comes_back() -> TestResult {
+async fn an_expelled_worker_drops_its_work_and_comes_back() -> TestResult {
     let scene = Scene::new().await;
     let mut config = scene.config();
     config.session_timeout = Duration::from_millis(1);
-    // With such a session every worker is taken for dead again and again.
+    // With such a session, every worker is expelled again and again.
     let (app, places) = program("first", &Guard::default(), &Arc::default());
     let first = app.start(config.clone()).await?;
     let (app, _) = program("second", &Guard::default(), &Arc::default());
@@ -31,9 +32,9 @@ async fn a_worker_taken_for_dead_drops_its_work_and_comes_back() -> TestResult {
     Ok(())
 }
 
-/// At least once as well, though what it sent may be there again.
+/// Runs such workers at least once. Their rows stay exact, but their outputs may be repeated.
 #[tokio::test]
-async fn at_least_once_it_writes_no_row_and_comes_back() -> TestResult {
+async fn an_expelled_worker_at_least_once_writes_no_row() -> TestResult {
     let scene = Scene::new().await;
     let mut config = scene.config();
     config.session_timeout = Duration::from_millis(1);

@@ -89,7 +89,7 @@ async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
     assert_eq!(numbers, (0..RECORDS).collect::<Vec<_>>());
     let stamped = |record: &Seen| record.value == Some((record.timestamp - 1).to_string());
     assert!(scene.records("numbers").await.iter().all(stamped));
-    // A source that is done stays so.
+    // A source that is done stays done.
     let mut running = scene.start(build(false)).await?;
     drain(&mut running).await?;
     stop(running).await?;
@@ -98,7 +98,7 @@ async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
 }
 
 #[tokio::test]
-async fn n4_2_a_source_goes_on_where_it_was_when_its_position_goes_back() -> TestResult {
+async fn n4_2_a_source_keeps_its_place_when_its_position_goes_back() -> TestResult {
     let scene = Scene::new().await;
     let build = |records: u64| {
         let mut app = App::new("fed");
@@ -129,15 +129,14 @@ async fn n4_2_a_source_goes_on_where_it_was_when_its_position_goes_back() -> Tes
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_tasks_then_for_input_and_what_comes_of_it_and_then_fires_every_timer_once_more() -> TestResult
-{
+async fn a_drain_waits_for_tasks_and_input_then_fires_all_timers() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("drained");
     let numbers = app.topic::<String, u64>("numbers");
     let sums = app.table::<String, u64>("sums");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);
     let ranks = app.table::<String, u64>("ranks").merge(|rank, more| *rank += more);
-    // Where another leads after the first one, it runs there too.
+    // If the leader changes, the task runs on the new leader as well.
     let fed = Arc::new(tokio::sync::OnceCell::<()>::new());
     app.task("feed").on_leader().with(numbers).run(async move |numbers| {
         let feed = async {
@@ -159,7 +158,7 @@ async fn a_drain_waits_for_tasks_then_for_input_and_what_comes_of_it_and_then_fi
             Ok(())
         },
     );
-    // Never due of themselves within the test.
+    // The interval is longer than the test, so only the drain fires these timers.
     let far = Duration::from_secs(3600);
     app.partition_timer("rank", far).with((sums, ranks.inbox())).run(async |(sums, ranks)| {
         sums.iter().for_each(|(key, sum)| ranks.replace(key, sum));

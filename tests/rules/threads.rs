@@ -1,4 +1,5 @@
-//! Every thread is watched: a panic in any of them ends the worker, which says so, and is not ready meanwhile.
+//! Every thread is watched: a panic on any of them ends the worker, which reports it and is not
+//! ready meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use crate::client::Client as Browser;
 use crate::scene::{Scene, TestResult, drain, key_where, pause, start, stop, within};
 use crate::tripping::{Trip, TrippingBroker};
 
-/// A program that has work for every thread.
+/// Builds a program that has work for every thread.
 fn busy() -> (App, Topic<String, u64>) {
     let mut app = App::new("busy");
     let numbers = app.topic::<String, u64>("numbers").partitions(2);
@@ -34,21 +35,21 @@ fn on_the_web(config: Config) -> Config {
     config.web(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
-/// That the process is told of a panic on `thread`, that it is not ready then, and that it ends.
+/// Checks that the process learns of a panic on `thread`, is not ready then, and ends.
 async fn ends_after_a_panic_on(thread: &str, mut running: Running) {
     let addresses = running.web_addresses();
     let error = within(running.failed()).await;
     let RunError::Panicked { thread: on, .. } = &error else { panic!("on {thread}, but it said: {error}") };
     assert!(on.contains(thread), "on {thread}, but it said: {error}");
     assert!(error.to_string().contains("tripped"), "{error}");
-    // A worker's threads begin with its name, which ends with its number.
+    // The names of a worker's threads begin with the worker's name, which ends with its number.
     let worker = on.split_once(&format!("-{thread}")).and_then(|(worker, _)| worker.rsplit('-').next()?.parse().ok());
     if let Some(address) = addresses.get(worker.unwrap_or(0)) {
         let browser = Browser::new(*address);
         let ready = tokio::task::spawn_blocking(move || browser.get("/readyz").status).await.unwrap();
         assert_eq!(ready, 503, "ready after a panic on {thread}");
     }
-    // It may have more to say, which is as good; but it ends.
+    // The stop may report another error, which is fine, but it must end.
     let _ = within(running.stop()).await;
 }
 
@@ -80,7 +81,7 @@ async fn n3_1_a_panic_while_it_works_ends_run_until_with_the_error() -> TestResu
         drain(&mut running).await?;
         let numbers = running.open(numbers);
         trip.arm();
-        // Every thread has something to do for this.
+        // This gives every thread something to do.
         scene.produce("busy-workers", 0, Some(b"nobody"), None).await;
         let _ = tokio::time::timeout(Duration::from_secs(2), numbers.send(&"key".to_owned(), &1)).await;
         let ended = within(running.run_until(std::future::pending())).await;
@@ -90,7 +91,7 @@ async fn n3_1_a_panic_while_it_works_ends_run_until_with_the_error() -> TestResu
     Ok(())
 }
 
-/// What panics when it is dropped, where no event can take the blame.
+/// A value that panics when it is dropped, where no event can be blamed.
 struct Bomb(Arc<AtomicBool>);
 
 impl Drop for Bomb {
@@ -100,7 +101,7 @@ impl Drop for Bomb {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n3_1_a_shard_that_panics_commits_nothing_and_others_commit_theirs() -> TestResult {
+async fn n3_1_a_shard_that_panics_commits_nothing_but_others_do() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("bombs");
     let numbers = app.topic::<String, u64>("numbers").partitions(2);
@@ -109,7 +110,7 @@ async fn n3_1_a_shard_that_panics_commits_nothing_and_others_commit_theirs() -> 
     let bomb = armed.clone();
     app.agent("sum", numbers).with(sums).each_event(async move |sums, event| {
         sums.update(event.key, |sum| *sum += event.value);
-        // A reply is dropped when its event is over.
+        // A reply is dropped after its event has ended.
         Ok((event.value == 7).then(|| Bomb(bomb.clone())))
     });
     let build = |commit: u64, lanes| {
@@ -117,7 +118,7 @@ async fn n3_1_a_shard_that_panics_commits_nothing_and_others_commit_theirs() -> 
         config.commit_interval = Duration::from_millis(commit);
         config
     };
-    // All in one lane, which commits nothing by itself before it is over.
+    // All shards are in one lane, which does not commit by itself before the test ends.
     let mut running = start(app, build(60_000, 1)).await?;
     let web = Browser::new(running.web_addresses()[0]);
     let open = running.open((numbers, sums.view()));
@@ -160,8 +161,9 @@ async fn n3_1_a_panic_in_a_route_of_the_program_is_an_answer() -> TestResult {
 }
 
 #[test]
-fn n3_1_nothing_runs_beside_others_unwatched() {
-    // Where tasks are watched; where the process listens for signals; where a request is waited for; and the simulation.
+fn n3_1_no_task_is_spawned_unwatched() {
+    // These may spawn: where tasks are watched, where the process listens for signals, where a
+    // request is waited for, and the simulation.
     const DOORS: [&str; 5] =
         ["src/threads/thread.rs", "src/host/system.rs", "src/cli/interruption.rs", "src/peer/client.rs", "src/sim/"];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -175,7 +177,7 @@ fn n3_1_nothing_runs_beside_others_unwatched() {
             } else if !DOORS.iter().any(|door| name.starts_with(door)) {
                 looked_at += 1;
                 let source = std::fs::read_to_string(&path).unwrap();
-                // Unit tests come last in a file.
+                // Unit tests come last in a file, and are not checked.
                 let source = source.split("#[cfg(test)]").next().unwrap_or_default();
                 for call in ["spawn_local(", "tokio::spawn(", "task::spawn(", "spawn_blocking(", "runtime.spawn("] {
                     assert!(!source.contains(call), "{name} uses {call}: use `Spawner`, which tells of panics");
@@ -187,7 +189,7 @@ fn n3_1_nothing_runs_beside_others_unwatched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n3_1_a_clients_thread_that_panicked_fails_what_it_is_asked() -> TestResult {
+async fn n3_1_a_client_whose_thread_panicked_fails_each_request() -> TestResult {
     let scene = Scene::new().await;
     let (app, numbers) = busy();
     let trip = Trip::on("client-");

@@ -7,7 +7,7 @@ use marlowe::{App, Clock, Timestamp};
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 
-/// A clock that says what it was told.
+/// A clock that always returns the time it was given.
 struct Told(AtomicI64);
 
 impl Clock for Told {
@@ -17,7 +17,7 @@ impl Clock for Told {
 }
 
 #[tokio::test]
-async fn what_is_sent_from_outside_is_stamped_by_the_clock_and_what_an_event_sends_by_the_event() -> TestResult {
+async fn outside_sends_are_stamped_by_the_clock_others_by_the_event() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("stamped");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -71,7 +71,7 @@ const NOON: i64 = 1_768_046_400_000;
 
 const MINUTE: i64 = 60_000;
 
-/// A clock that is set, and goes on as tokio's does from there.
+/// A clock that can be set, and then goes on as tokio's clock does.
 struct Set(parking_lot::Mutex<(i64, tokio::time::Instant)>);
 
 impl Set {
@@ -91,7 +91,7 @@ impl Clock for Set {
     }
 }
 
-/// A program with a crontab for each minute, and how often that ran.
+/// Builds a program with a crontab for each minute, and returns it with the count of its runs.
 fn minutely(on_leader: bool) -> (App, Arc<AtomicU32>) {
     let mut app = App::new("minutely");
     let runs = Arc::new(AtomicU32::new(0));
@@ -128,7 +128,7 @@ async fn n3_5_a_crontab_runs_once_for_a_time_when_the_clock_is_set() -> TestResu
 }
 
 #[tokio::test]
-async fn n3_5_a_crontab_on_the_leader_runs_once_for_a_time_whoever_leads() -> TestResult {
+async fn n3_5_a_leaders_crontab_runs_once_for_a_time() -> TestResult {
     let scene = Scene::new().await;
     let with_clock = |clock: &Arc<Set>| {
         let mut config = scene.config();
@@ -140,7 +140,7 @@ async fn n3_5_a_crontab_on_the_leader_runs_once_for_a_time_whoever_leads() -> Te
     let first = start(first, with_clock(&clock)).await?;
     clock.set(NOON - 50);
     eventually("the first runs it", async || firsts.load(Ordering::Relaxed) == 1).await;
-    // The second's clock is slow: noon comes there when it leads already.
+    // The second worker's clock is slow: when it is noon there, that worker already leads.
     let slow = Set::at(NOON - 1500);
     let second = start(second, with_clock(&slow)).await?;
     stop(first).await?;
@@ -150,7 +150,7 @@ async fn n3_5_a_crontab_on_the_leader_runs_once_for_a_time_whoever_leads() -> Te
     slow.set(NOON + MINUTE - 50);
     eventually("the second runs what comes next", async || seconds.load(Ordering::Relaxed) == 1).await;
     stop(second).await?;
-    // The same after a restart.
+    // A minute is not run again after a restart either.
     let (third, thirds) = minutely(true);
     let behind = Set::at(NOON + MINUTE - 1000);
     let third = start(third, with_clock(&behind)).await?;
@@ -161,7 +161,7 @@ async fn n3_5_a_crontab_on_the_leader_runs_once_for_a_time_whoever_leads() -> Te
 }
 
 #[tokio::test]
-async fn n3_5_a_time_that_came_while_nobody_led_has_its_run() -> TestResult {
+async fn n3_5_a_time_that_came_without_a_leader_has_its_run() -> TestResult {
     let scene = Scene::new().await;
     let clock = Set::at(NOON - 30_000);
     let mut all = Vec::new();
@@ -182,7 +182,7 @@ async fn n3_5_a_time_that_came_while_nobody_led_has_its_run() -> TestResult {
         leader.is_some()
     })
     .await;
-    // It dies, and the next minute begins before anyone takes its place.
+    // The leader dies, and the next minute begins before another worker takes its place.
     let leader = leader.unwrap_or(0);
     let crashed = all[leader].0.take();
     tokio::task::spawn_blocking(move || drop(crashed)).await?;
@@ -229,7 +229,7 @@ async fn n3_5_a_worker_that_starts_with_a_clock_behind_answers_reads() -> TestRe
         });
         (app, numbers, sums)
     };
-    // Each was killed, and the machine's clock was set back meanwhile, by a day and by ten years.
+    // Each run is killed. Meanwhile, the machine's clock is set back, by a day and by ten years.
     for (round, back) in [(1, 0), (2, 24 * 60 * MINUTE), (3, 10 * 365 * 24 * 60 * MINUTE)] {
         let (app, numbers, sums) = build();
         let mut config = scene.config_in(folder.path());

@@ -1,4 +1,5 @@
-//! Timers: once per worker, once per cluster on the leader, in every shard as part of its transactions.
+//! Timers: once per worker, once per cluster on the leader, and in every shard as part of its
+//! transactions.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 const OFTEN: Duration = Duration::from_millis(10);
 
 #[tokio::test]
-async fn a_timer_runs_on_every_worker_and_on_the_leader_only_when_it_says_so() -> TestResult {
+async fn a_timer_runs_on_every_worker_or_only_on_the_leader() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("places");
     let everywhere = app.topic::<String, String>("everywhere").partitions(1);
-    // Each run of a worker's timer sends through that worker; who it was is told by the thread.
+    // A worker's timer runs on a thread of that worker, so the thread tells which worker it was.
     let (workers, leaders) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(Mutex::new(HashSet::new())));
     for (name, seen) in [("each", workers.clone()), ("leader", leaders.clone())] {
         let timer = app.timer(name, OFTEN).with(everywhere);
@@ -28,7 +29,7 @@ async fn a_timer_runs_on_every_worker_and_on_the_leader_only_when_it_says_so() -
         });
     }
     let running = start(app, scene.config().workers(2)).await?;
-    // Who leads may change while the workers share the shards out.
+    // The leader may change while the workers share out the shards.
     eventually("one of them leads", async || {
         workers.lock().clear();
         leaders.lock().clear();
@@ -41,7 +42,7 @@ async fn a_timer_runs_on_every_worker_and_on_the_leader_only_when_it_says_so() -
 }
 
 #[tokio::test]
-async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -> TestResult {
+async fn the_leaders_timer_moves_when_its_process_stops() -> TestResult {
     let scene = Scene::new().await;
     let build = |runs: &Arc<AtomicU32>| {
         let mut app = App::new("moving");
@@ -58,7 +59,7 @@ async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -
     let second = start(build(&theirs), scene.config()).await?;
     let led_by = |one: &Arc<AtomicU32>| one.load(Ordering::Relaxed);
     let mut first_leads = false;
-    // Who leads may change while they share the shards out.
+    // The leader may change while the workers share out the shards.
     eventually("one of them leads", async || {
         let before = (led_by(&ours), led_by(&theirs));
         pause(150).await;
@@ -76,7 +77,7 @@ async fn the_leaders_timer_runs_in_one_process_and_moves_when_that_one_stops() -
 }
 
 #[tokio::test]
-async fn a_partition_timer_runs_in_each_shard_and_writes_in_its_transaction() -> TestResult {
+async fn a_partition_timer_runs_and_commits_with_each_shard() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("shards");
     app.partitions(4);
@@ -101,12 +102,12 @@ async fn a_partition_timer_runs_in_each_shard_and_writes_in_its_transaction() ->
     assert!(rows.iter().all(|(_, ticks)| *ticks >= 2), "{rows:?}");
     assert!(failing.is_empty().await?, "a firing that fails leaves nothing");
     stop(running).await?;
-    // After the stop nothing moves any more: each tick told what it wrote.
+    // Nothing changes after the stop. Each tick has sent a record of what it wrote.
     assert_eq!(scene.values("told").await.len() as u64, scene_ticks(&scene).await);
     Ok(())
 }
 
-/// The sum of the last committed ticks of each partition.
+/// Returns the sum of the last committed ticks of all partitions.
 async fn scene_ticks(scene: &Scene) -> u64 {
     let mut last = std::collections::HashMap::new();
     for record in scene.records("shards-ticks-changelog").await {
@@ -163,7 +164,7 @@ async fn a_timer_that_fails_or_panics_runs_again_in_its_time() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_timers_and_tasks_send_to_a_table_is_applied_once_by_its_owner() -> TestResult {
+async fn sends_of_timers_and_tasks_are_applied_once_by_the_owner() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("outside");
     let totals = app.global_table::<String, u64>("totals").merge(|total, more| *total += more);

@@ -1,4 +1,4 @@
-//! A store of tables that was away for longer than its changelog keeps tombstones is rebuilt, and no other.
+//! A table's store is rebuilt only if it was away for longer than its changelog keeps tombstones.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +15,8 @@ use crate::watched::WatchedBroker;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A clock that is set. It begins some weeks ago, so that no broker is told of times to come.
+/// A clock that the test sets. It begins some weeks ago, so that no broker sees times in the
+/// future.
 struct SetClock(AtomicI64);
 
 impl SetClock {
@@ -47,7 +48,8 @@ fn program() -> (App, Table<String, u64>) {
     (app, rows)
 }
 
-/// Runs the program with its tables in a folder; returns how many bytes of the changelog it read.
+/// Runs the program with its tables in `folder`, and returns how many bytes of the changelog it
+/// read.
 async fn run(
     scene: &Scene,
     folder: &Path,
@@ -73,7 +75,7 @@ async fn run(
 async fn n4_1_a_store_is_rebuilt_when_it_was_away_too_long() -> TestResult {
     let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, SetClock::new());
     run(&scene, folder.path(), &clock, Some(1)).await?;
-    // On Kafka, the mark of the last transaction is read once.
+    // On Kafka, the marker of the last transaction is read once.
     run(&scene, folder.path(), &clock, None).await?;
     for days in [1, 6, 6] {
         clock.forward(days * DAY);
@@ -104,7 +106,7 @@ async fn n4_1_changelogs_keep_tombstones_for_a_week_or_as_set() -> TestResult {
     Ok(())
 }
 
-/// What the changelog has counts, not what it would be created with.
+/// Uses the retention that the changelog has, not the one it would be created with.
 #[tokio::test]
 async fn n4_1_a_shorter_retention_of_a_changelog_counts() -> TestResult {
     let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, SetClock::new());
@@ -120,12 +122,12 @@ async fn n4_1_a_shorter_retention_of_a_changelog_counts() -> TestResult {
     Ok(())
 }
 
-/// An idle worker goes on to note that its store is current: a crash after that rebuilds nothing.
+/// Crashes an idle worker. It goes on noting that its store is current, so nothing is rebuilt.
 #[tokio::test(flavor = "multi_thread")]
 async fn n4_1_an_idle_store_stays_current_without_a_stop() -> TestResult {
     let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, SetClock::new());
     run(&scene, folder.path(), &clock, Some(1)).await?;
-    // A broker that is watched tells no topics' ids, so the store must not learn of any meanwhile.
+    // A watched broker returns no topic ids, so the store must not learn any meanwhile.
     let broker = WatchedBroker::new(&scene.broker);
     let mut config = scene.config_for_crashes().broker(Arc::new(broker)).data_dir(folder.path());
     config.clock = clock.clone();
@@ -136,7 +138,8 @@ async fn n4_1_an_idle_store_stays_current_without_a_stop() -> TestResult {
         let counts = page.lines().filter(|line| line.starts_with("marlowe_commit_seconds_count"));
         counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum::<u64>()
     };
-    // A commit that was under way when the clock went on does not count: the second one knows of the first step.
+    // A commit that is in flight when the clock moves does not count. The second commit knows of
+    // the first step.
     for step in [20 * DAY, Duration::from_secs(2 * 60 * 60)] {
         let before = commits();
         clock.forward(step);

@@ -1,4 +1,5 @@
-//! Records without a value, headers without one, and all else that a record can have: sent, sent on and read.
+//! Records without a value, headers without a value, and all else that a record can have: sent,
+//! sent on and read.
 
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ async fn n1_6_tombstones_are_sent_from_everywhere_and_read_as_none() -> TestResu
     running.open(texts).send_tombstone(&"outside".to_owned()).await?;
     running.open(numbers).send_tombstone(&"outside".to_owned()).await?;
     drain(&mut running).await?;
-    // Which of the senders was first is not said.
+    // The order of the senders is not defined.
     let sorted = |mut of: Vec<Option<String>>| {
         of.sort();
         of
@@ -88,7 +89,7 @@ async fn n1_6_tombstones_are_sent_from_everywhere_and_read_as_none() -> TestResu
         [inside(None), inside(None), inside(Some(1)), ("outside".to_owned(), None), ("source".to_owned(), None)];
     assert_eq!(numbers, wanted);
     assert_eq!(streamed.lock().len(), 5);
-    // A tombstone is one, and JSON's null is a value.
+    // A tombstone stays a tombstone, and JSON's null is a value.
     let of = |topic: &'static str| {
         let scene = &scene;
         async move { scene.records(topic).await.into_iter().filter(|record| record.value.is_none()).count() }
@@ -101,7 +102,7 @@ async fn n1_6_tombstones_are_sent_from_everywhere_and_read_as_none() -> TestResu
 }
 
 #[tokio::test]
-async fn n1_6_no_value_is_no_text_and_no_bytes() -> TestResult {
+async fn n1_6_a_missing_value_is_neither_text_nor_bytes() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("no-value");
     app.partitions(1);
@@ -143,7 +144,7 @@ async fn n1_6_no_value_is_no_text_and_no_bytes() -> TestResult {
 }
 
 #[tokio::test]
-async fn n1_6_timestamp_headers_and_partition_are_the_senders_to_choose() -> TestResult {
+async fn n1_6_senders_choose_timestamp_headers_and_partition() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("chosen");
     app.partitions(4);
@@ -203,14 +204,14 @@ async fn n1_6_timestamp_headers_and_partition_are_the_senders_to_choose() -> Tes
 }
 
 #[tokio::test]
-async fn n1_6_a_record_that_its_topic_cannot_have_is_refused_at_the_send() -> TestResult {
+async fn n1_6_a_record_unfit_for_its_topic_is_refused_at_the_send() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("cannot");
     let orders = app.topic::<String, String>("orders").partitions(1);
     let out = app.topic::<Option<String>, u64>("out").partitions(2);
     let last = app.topic::<Option<String>, Option<u64>>("last").partitions(2).compacted();
     let letters = app.topic::<String, String>("letters").partitions(1);
-    // It was there before, and is compacted whatever the program says.
+    // This topic exists already, and is compacted whatever the program says.
     let found = app.topic::<Option<String>, u64>("found").partitions(1);
     scene.broker.create_topic(TopicConfig::new("found", 1).cleanup(Cleanup::Compact)).await?;
     app.agent("send", orders).retries(0).with((out, last, found)).dead_letter(letters).each(

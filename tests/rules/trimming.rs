@@ -1,4 +1,5 @@
-//! The topics that Marlowe itself keeps do not grow for ever: what all of their readers have committed is deleted.
+//! Marlowe's internal topics do not grow for ever: records that all of their readers have committed
+//! are deleted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ fn trims_often(mut config: Config) -> Config {
     config
 }
 
-/// Numbers are counted by their last digit.
+/// Builds an app that counts numbers by their last digit.
 fn counting(app: &str) -> (App, Topic<String, u64>, Table<u64, u64>) {
     let mut app = App::new(app);
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
@@ -55,12 +56,12 @@ async fn n4_3_a_repartition_topic_begins_where_its_reader_is() -> TestResult {
             starts == committed(&scene, "grouped", topic).await && starts.iter().all(|start| start.get() > 500 * round)
         })
         .await;
-        // Read, deleted, and counted once; also after a start at what is left.
+        // Each number is read, counted once and deleted, also after a start at what is left.
         let rows = running.open(counts.view()).iter().await?;
         assert_eq!(rows, (0..10).map(|digit| (digit, 300 * round)).collect::<Vec<_>>());
         stop(running).await?;
     }
-    // What the program declared is the program's.
+    // A topic that the program declared is not trimmed.
     assert_eq!(offsets(&scene, "numbers", 1, OffsetSpec::Earliest).await, [Offset::ZERO]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A broker whose calls panic on one thread of the worker, once that is wanted.
+//! A broker whose calls panic on one thread of the worker, once the test wants that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use marlowe_broker::{
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
 
-/// Panics on threads whose name has `thread` in it, while it is armed.
+/// A switch that panics on threads whose name contains `thread`, while it is armed.
 #[derive(Clone)]
 pub(crate) struct Trip {
     thread: Arc<str>,
@@ -47,7 +47,7 @@ impl TrippingBroker {
     }
 }
 
-/// What it handed out.
+/// A reader or producer of the tripping broker.
 struct Tripping<T> {
     inner: T,
     trip: Trip,

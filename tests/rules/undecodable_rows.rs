@@ -1,5 +1,5 @@
-//! Rows that do not decode, because the table's type changed: they can be replaced and removed, others go on, and who needs such
-//! a row hears which it is.
+//! Rows that do not decode, because the table's type changed: they can be replaced and removed, and
+//! other rows go on. A reader that needs such a row is told which one it is.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::Client as Browser;
 use crate::scene::{GUARANTEES, Scene, TestResult, drain, eventually, start, stop};
 
-/// A row as an earlier version of the program had it.
+/// A row as an earlier version of the program wrote it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct OldRow {
     name: String,
@@ -47,7 +47,7 @@ async fn write_old_rows(scene: &Scene, change: fn(&mut App)) -> TestResult {
     Ok(stop(running).await?)
 }
 
-/// The program as it is now.
+/// The topic and the tables of the program as it is now.
 struct Program {
     commands: Topic<String, String>,
     stock: Table<String, Row>,
@@ -101,7 +101,7 @@ fn program(change: fn(&mut App)) -> (App, Program) {
     (app, Program { commands, stock, merged, global })
 }
 
-/// Has a row's command obeyed; `Err` is what its dead letter says.
+/// Lets the program obey a command for the row `key`. `Err` is what the dead letter says.
 async fn obey(
     scene: &Scene,
     running: &mut Running,
@@ -118,7 +118,7 @@ async fn obey(
     }
 }
 
-/// That an error names the row once, and says what is wrong.
+/// Checks that an error names the row once, and says what is wrong.
 fn names_once(error: &str, table: &str, key: &str) {
     for part in [&*format!("table `{table}`"), "partition 0", &format!("key \"{key}\""), "missing field `size`"] {
         assert_eq!(error.matches(part).count(), 1, "{part} in: {error}");
@@ -174,7 +174,7 @@ async fn n1_4_a_scan_in_a_handler_and_a_view_go_on_past_bad_rows() -> TestResult
     assert_eq!(view.range("b".to_owned()..).await?, expected);
     assert_eq!(view.prefix("x").await?, expected[1..]);
     assert_eq!(view.len().await?, 8);
-    // A page is as long as was asked for where there are rows enough that decode.
+    // A page is as long as requested if enough rows decode.
     assert_eq!(view.page(.., 2).await?, expected);
     assert_eq!(view.page(.., 1).await?, expected[..1]);
     let bad: Vec<UndecodableRow> = view.undecodable().await?;
@@ -193,7 +193,7 @@ async fn n1_4_inboxes_replace_and_remove_rows_nobody_can_read() -> TestResult {
     let (app, program) = program(|_| {});
     let mut running = scene.start(app).await?;
     let (stock, merged, global) = running.open((program.stock.inbox(), program.merged.inbox(), program.global));
-    // Where nothing merges, each change replaces.
+    // Without a merge function, each change replaces the row.
     stock.send("a", row(3)).await?;
     stock.replace("b", row(4)).await?;
     stock.remove("c").await?;
@@ -224,7 +224,7 @@ async fn n1_4_inboxes_replace_and_remove_rows_nobody_can_read() -> TestResult {
     assert_eq!((stock.len().await?, merged.len().await?, global.len()?), (6, 6, 6));
     assert_eq!(global.undecodable()?.len(), 5);
     names_once(&global.try_get("c").unwrap_err().to_string(), "global", "c");
-    // A merge needs the row: that change alone fails.
+    // A merge needs the row, so that change alone fails.
     let letters = scene.records("failed").await;
     assert_eq!(letters.len(), 1);
     names_once(letters[0].header("marlowe-error").unwrap(), "merged", "a");
@@ -233,7 +233,7 @@ async fn n1_4_inboxes_replace_and_remove_rows_nobody_can_read() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn n1_4_the_web_shows_replaces_and_removes_them() -> TestResult {
+async fn n1_4_the_web_shows_replaces_and_removes_bad_rows() -> TestResult {
     let scene = Scene::new().await;
     write_old_rows(&scene, |_| {}).await?;
     let (app, program) = program(|_| {});
@@ -276,9 +276,9 @@ async fn n1_4_the_web_shows_replaces_and_removes_them() -> TestResult {
     Ok(())
 }
 
-/// A table whose keys were text, and are numbers now.
+/// Restores a table whose keys were text and are numbers now.
 #[tokio::test]
-async fn n1_4_keys_that_do_not_decode_stop_no_restore() -> TestResult {
+async fn n1_4_keys_that_do_not_decode_do_not_stop_a_restore() -> TestResult {
     for guarantee in GUARANTEES {
         let scene = Scene::new().await;
         let mut app = App::new("keys");
@@ -308,7 +308,7 @@ async fn n1_4_keys_that_do_not_decode_stop_no_restore() -> TestResult {
             assert_eq!((view.len().await?, global.iter()?), (3, vec![(1, 1), (3, 3)]));
             stop(running).await?;
         }
-        // Nothing of it is changed.
+        // The rows that do not decode are not changed.
         let kept = scene.records("keys-rows-changelog").await;
         let kept = kept.iter().filter(|record| record.key.as_deref() == Some("no number"));
         assert_eq!(kept.map(|record| record.value.as_deref()).collect::<Vec<_>>(), [Some("2")]);
@@ -316,7 +316,8 @@ async fn n1_4_keys_that_do_not_decode_stop_no_restore() -> TestResult {
     Ok(())
 }
 
-/// A store on disk has keys in a form that sorts, which is another one for numbers than for text.
+/// Rebuilds a store on disk. It has keys in a form that sorts, which differs for numbers and for
+/// text.
 #[tokio::test]
 async fn n1_4_a_store_with_keys_of_another_type_is_rebuilt() -> TestResult {
     let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
@@ -326,13 +327,13 @@ async fn n1_4_a_store_with_keys_of_another_type_is_rebuilt() -> TestResult {
     let copies = app.global_table::<String, u64>("copies");
     let mut running = start(app, scene.config().data_dir(folder.path())).await?;
     let (inbox, global) = running.open((rows.inbox(), copies));
-    // Eight characters are eight bytes, as a number is.
+    // Eight characters take eight bytes, as a number does.
     for key in ["12345678", "9"] {
         inbox.send(key, 1).await?;
         global.send(key, 1).await?;
     }
     drain(&mut running).await?;
-    // A client of a global table reads the copy, and so has it open.
+    // A client of a global table reads the copy, so it keeps the store open.
     drop(global);
     stop(running).await?;
     let mut app = App::new("forms");
@@ -348,7 +349,8 @@ async fn n1_4_a_store_with_keys_of_another_type_is_rebuilt() -> TestResult {
     Ok(())
 }
 
-/// Text that is no UTF-8 any more is a key that does not decode in the store itself.
+/// Lists keys that do not decode in the store itself, because they are read as text and are not
+/// UTF-8.
 #[tokio::test(flavor = "multi_thread")]
 async fn n1_4_stored_keys_that_do_not_decode_are_listed() -> TestResult {
     let scene = Scene::new().await;

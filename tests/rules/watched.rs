@@ -1,5 +1,5 @@
-//! A broker that is watched, and whose answers can be held back: it counts the bytes that are read of a partition, counts and holds up
-//! readers, who opens a producer with transactions, and their commits.
+//! A broker that tests watch, and whose answers they can hold up. It counts bytes read, readers and
+//! lookups, and holds up lookups, reads, transactional producers and their commits.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
 
-/// Something that passes, or waits.
+/// A gate at which callers pass or wait.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<watch::Sender<bool>>);
 
@@ -33,7 +33,7 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    /// Whether somebody waits there.
+    /// Returns whether a caller waits at the gate.
     pub(crate) fn is_waited_at(&self) -> bool {
         self.0.receiver_count() > 0
     }
@@ -47,22 +47,23 @@ impl Gate {
 pub(crate) struct WatchedBroker {
     broker: Arc<dyn Broker>,
     counted: Option<TopicPartition>,
-    /// How many bytes were read of what is counted.
+    /// The bytes that were read from the counted partition.
     pub(crate) read: Arc<AtomicUsize>,
-    /// How many readers were opened.
+    /// The number of readers that were opened.
     pub(crate) readers: Arc<AtomicUsize>,
-    /// Of how many partitions of each topic, those asked for twice included, it was asked where they begin or end.
+    /// The number of partitions of each topic whose beginning or end was looked up. A partition
+    /// that is looked up twice counts twice.
     looked_up: Arc<Mutex<HashMap<String, usize>>>,
-    /// How often a group's positions were asked for, of however many partitions.
+    /// The number of requests for a group's positions, each of any number of partitions.
     pub(crate) position_requests: Arc<AtomicUsize>,
     held: HashSet<TopicPartition>,
-    /// Where those pass who ask for a group's positions.
+    /// The gate of requests for a group's positions.
     pub(crate) lookups: Gate,
-    /// Where readers of what may be held pass.
+    /// The gate of readers of the partitions in `held`.
     pub(crate) reads: Gate,
-    /// Where those pass who have opened a producer with transactions.
+    /// The gate of callers that have opened a transactional producer.
     pub(crate) producers: Gate,
-    /// Where those pass who wait for what they sent in a transaction.
+    /// The gate of callers that wait for what they sent in a transaction.
     pub(crate) outputs: Gate,
 }
 
@@ -83,18 +84,18 @@ impl WatchedBroker {
         }
     }
 
-    /// Of how many partitions of a topic it was asked where they begin or end.
+    /// Returns the number of partitions of a topic whose beginning or end was looked up.
     pub(crate) fn looked_up(&self, topic: &str) -> usize {
         self.looked_up.lock().unwrap().get(topic).copied().unwrap_or_default()
     }
 
-    /// The same, with a partition of which it is counted how many bytes are read.
+    /// Counts the bytes that are read from a partition.
     pub(crate) fn counts(mut self, topic: &str, partition: u32) -> Self {
         self.counted = Some(TopicPartition::new(topic, Partition::new(partition)));
         self
     }
 
-    /// The same, with partitions whose readers can be held up.
+    /// Holds up readers of these partitions while the gate `reads` is closed.
     pub(crate) fn may_hold(mut self, topic: &str, partitions: impl IntoIterator<Item = u32>) -> Self {
         self.held = partitions.into_iter().map(|each| TopicPartition::new(topic, Partition::new(each))).collect();
         self
@@ -106,7 +107,7 @@ struct WatchedReader {
     broker: WatchedBroker,
     counted: Option<Source>,
     held: HashSet<Source>,
-    /// What was read, and is held up.
+    /// Batches that were read and are held up.
     waiting: Option<Vec<Fetched>>,
 }
 
@@ -240,7 +241,7 @@ impl Broker for WatchedBroker {
         Box::pin(async move {
             self.position_requests.fetch_add(1, Ordering::Relaxed);
             self.lookups.pass().await;
-            // As long as it takes over a network: who asks meanwhile is in the next request.
+            // A network takes about this long. Callers that ask meanwhile are in the next request.
             tokio::time::sleep(Duration::from_millis(10)).await;
             self.broker.committed(group, partitions).await
         })

@@ -1,5 +1,5 @@
-//! Rows that were removed stay removed, also in stores that were away until the tombstones were gone: they would come back
-//! otherwise, because nothing in the changelog tells of them any more.
+//! Removed rows stay removed, also in stores that were away until the tombstones were gone. They
+//! could come back there, because the changelog no longer says that they were removed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const PARTITIONS: u32 = 6;
 const ROWS: u64 = 40;
 
-/// A broker whose cleaner is called, and a clock that is set.
+/// A broker whose cleaner the test calls, and a clock that the test sets.
 #[derive(Clone)]
 struct World {
     broker: Arc<EmbeddedBroker>,
@@ -57,7 +57,7 @@ impl World {
         (app, Tables { rows, global })
     }
 
-    /// Settings without a folder: such a worker has nothing when it starts.
+    /// Returns settings without a folder, so that a worker has nothing when it starts.
     fn config(&self) -> Config {
         let mut config = Config::default().broker(self.broker.clone()).without_web().lanes(1);
         config.commit_interval = Duration::from_millis(10);
@@ -89,7 +89,7 @@ impl World {
             global.remove(key(number)).await?;
         }
         drain(running).await?;
-        // The last batch of a partition is left alone by the cleaner.
+        // The cleaner leaves the last batch of a partition alone.
         for number in (0..ROWS).filter(|number| number % 4 == 0) {
             rows.send(key(number), number).await?;
             global.send(key(number), number).await?;
@@ -102,7 +102,7 @@ impl World {
         Ok(self.broker.clean().await?)
     }
 
-    /// That a worker has the rows that are left, and no others.
+    /// Checks that a worker has the rows that are left, and no others.
     async fn check(&self, running: &mut Running, tables: Tables) -> TestResult {
         drain(running).await?;
         let mut left: Vec<(String, u64)> = (0..ROWS).step_by(4).map(|number| (key(number), number)).collect();
@@ -139,19 +139,20 @@ async fn n4_1_removed_rows_stay_removed_after_a_restart() -> TestResult {
 }
 
 #[tokio::test]
-async fn n4_1_and_when_a_shard_comes_back_to_a_worker() -> TestResult {
+async fn n4_1_removed_rows_stay_removed_when_a_shard_comes_back() -> TestResult {
     for standbys in [0, 1] {
         let (world, folder) = (World::new(|_| {}), tempfile::tempdir()?);
         let in_memory = world.config().standby_replicas(standbys);
         let on_disk = in_folder(in_memory.clone(), folder.path());
-        // The worker with the folder has all shards, then some, and as a standby others; and then none.
+        // The worker with the folder has all shards at first. Then it has some shards and standbys
+        // of others, and at last none.
         let (mut first, tables) = world.start(on_disk.clone()).await?;
         world.fill(&mut first, tables).await?;
         let (mut second, tables) = world.start(in_memory).await?;
         drain(&mut second).await?;
         stop(first).await?;
         world.remove_and_forget(&mut second, tables).await?;
-        // It comes back, and then it is alone.
+        // It comes back, and then it is the only worker.
         let (mut first, tables) = world.start(on_disk).await?;
         let owns = async || first.open(tables.global).iter().is_ok_and(|rows| rows.len() == ROWS as usize / 4);
         eventually("its copy is what it should be", owns).await;
@@ -163,7 +164,7 @@ async fn n4_1_and_when_a_shard_comes_back_to_a_worker() -> TestResult {
 }
 
 #[tokio::test]
-async fn n4_1_and_when_workers_are_fewer_for_a_time() -> TestResult {
+async fn n4_1_removed_rows_stay_removed_after_fewer_workers() -> TestResult {
     for guarantee in GUARANTEES {
         let (world, folder) = (World::new(guarantee), tempfile::tempdir()?);
         let workers = |number| in_folder(world.config(), folder.path()).workers(number);

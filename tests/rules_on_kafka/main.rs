@@ -1,8 +1,12 @@
 //! The rules of the design on Apache Kafka: the tests of the embedded broker, on another stage.
 //!
-//! These stay out: `bad_input`, which is about the embedded broker's folder; `taken_for_dead`, with sessions that are shorter
-//! than Kafka lets one have (there a worker is stopped by a signal instead); `limits`, which refuses before there is a broker;
-//! `retention` and `zombie_rows`, which are about the embedded broker's cleaner; and `system_clock`, which reads sources.
+//! These files stay out:
+//! - `bad_input` and `data_folders` are about the embedded broker's folder.
+//! - `taken_for_dead` needs sessions that are shorter than Kafka allows. On Kafka, other tests stop
+//!   a worker by a signal instead.
+//! - `limits` is about programs that are refused before there is a broker.
+//! - `retention` and `zombie_rows` are about the embedded broker's cleaner.
+//! - `system_clock` reads source files.
 
 #[path = "../rules/answering.rs"]
 mod answering;

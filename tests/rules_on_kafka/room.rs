@@ -1,5 +1,6 @@
-//! A part of a cluster that looks like one of its own, so that tests which share a cluster may have topics and groups of the
-//! same names: there, their names begin with the room's.
+//! A room: a part of a shared cluster that looks like a cluster of its own. Tests in different
+//! rooms may use the same names of topics and groups, because in the cluster these names begin with
+//! the room's name.
 
 use std::sync::Arc;
 
@@ -18,17 +19,17 @@ pub(crate) struct Room {
     name: Name,
 }
 
-/// What names begin with in the cluster.
+/// The prefix of the room's names in the cluster.
 #[derive(Clone)]
 struct Name(Arc<str>);
 
 impl Name {
-    /// A name of the room, as the cluster has it.
+    /// Returns the name that the cluster has for a name of the room.
     fn outside(&self, name: &str) -> Arc<str> {
         format!("{}{name}", self.0).into()
     }
 
-    /// A name of the cluster, as the room has it, if it is the room's.
+    /// Returns the name that the room has for a name of the cluster, if it belongs to the room.
     fn inside(&self, name: &str) -> Option<Arc<str>> {
         name.strip_prefix(&*self.0).map(Arc::from)
     }
@@ -162,7 +163,7 @@ impl Broker for Room {
     }
 }
 
-/// Something of the cluster's, for those in the room.
+/// A reader, producer or membership of the cluster, as the room sees it.
 struct Inside<T: ?Sized> {
     name: Name,
     inner: Box<T>,

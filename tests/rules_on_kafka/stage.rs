@@ -1,4 +1,4 @@
-//! A room on a Kafka cluster that all tests share.
+//! The stage on Kafka: a room on a cluster that all tests share.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,35 +11,36 @@ use marlowe_broker::SharedBroker;
 
 use crate::room::Room;
 
-/// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
+/// The most time that anything may take. Nothing needs a tenth of it. It keeps tests from hanging.
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
-/// How long a member may be silent in tests that crash one.
+/// The session timeout in tests that crash a member.
 pub(crate) const SESSION: Duration = Duration::from_millis(1500);
 
-/// The same in tests in which nobody is to be taken for dead. Members say that they live ten times in it, and hear then that
-/// others came.
+/// The session timeout in tests in which no member may be expelled. A member sends ten heartbeats
+/// in this time, and learns from their answers that others have joined.
 pub(crate) const CALM: Duration = Duration::from_secs(6);
 
-/// A time in which a worker that starts, after others that crashed, gets to work, or not.
+/// A time in which a worker that starts after crashes may or may not get to work.
 pub(crate) const MOMENT: Duration = Duration::from_secs(4);
 
-/// How many workers crash, one after the other, where chance says when.
+/// The number of workers that crash one after another, at random times.
 pub(crate) const CRASHES: u64 = 8;
 
-/// How many of the workers that start together may lead, one after the other, before they have shared out what there is.
+/// The number of workers that may lead, one after another, until workers that start together have
+/// shared out the shards.
 pub(crate) const LEADERS: RangeInclusive<u32> = 1..=3;
 
-/// A broker and nothing on it.
+/// Returns an empty broker.
 pub(crate) async fn broker() -> SharedBroker {
     let brokers = shared(Size::One).unwrap_or_else(|error| panic!("{error}"));
-    // What a crashed worker left open holds up those who read on.
+    // A transaction that a crashed worker left open holds up readers until it times out.
     let config = KafkaConfig::new(brokers).set("transaction.timeout.ms", "4000");
     let cluster = KafkaBroker::connect(config).await.unwrap_or_else(|error| panic!("{error}"));
     Arc::new(Room::new(cluster))
 }
 
-/// Settings under which what a worker keeps between restarts is in a folder.
+/// Returns settings that keep a worker's state between restarts in `folder`.
 pub(crate) fn in_folder(config: Config, folder: &Path) -> Config {
     config.data_dir(folder)
 }

@@ -27,8 +27,9 @@ pub enum OffsetSpec {
 ///
 /// Every implementation passes the same suite, `marlowe_broker::conformance`.
 ///
-/// Every call that asks the broker can also fail with [`BrokerError::Unavailable`], when the broker
-/// cannot be reached. The sections on errors name only the errors of their own operation.
+/// A call that asks the broker can always fail because the broker cannot be reached or refuses the
+/// client ([`BrokerError::Unavailable`], [`BrokerError::Refused`]). The sections on errors name
+/// only the errors of their own operation.
 pub trait Broker: Send + Sync + 'static {
     /// Returns the location of the broker for people to read: `memory`, a folder,
     /// `kafka://127.0.0.1:9092`.
@@ -61,9 +62,9 @@ pub trait Broker: Send + Sync + 'static {
     /// Returns all topics, sorted by name.
     fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>>;
 
-    /// Returns an id for each of `topics`, in their order. The id tells a topic from another one of
-    /// the same name, such as one that was deleted before. It is `None` for a topic that does not
-    /// exist.
+    /// Returns an id for each of `topics`, in their order. The id distinguishes a topic from
+    /// another one of the same name, such as one that was deleted before. It is `None` for a topic
+    /// that does not exist.
     ///
     /// A broker whose topics have no ids returns `None` for all of them, as the default
     /// implementation does.

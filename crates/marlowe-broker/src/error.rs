@@ -108,12 +108,12 @@ pub enum BrokerError {
     /// A call came out of order, such as a commit without an open transaction.
     #[error("{0}")]
     InvalidState(String),
-    /// Another process has the folder open.
+    /// The folder is already open, usually in another process.
     #[error("folder {folder} is in use by another process{}: stop that one, or give this one another --data-dir", holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     FolderInUse {
         /// The folder.
         folder: String,
-        /// The process id of the other process, where it is known.
+        /// The id of the process that has it open, where it is known.
         holder: Option<u32>,
     },
     /// The folder does not hold the expected broker. Nothing in it was changed.

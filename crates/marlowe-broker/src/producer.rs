@@ -8,8 +8,7 @@ use crate::{BrokerError, CommittedOffset, GroupMetadata, NewRecord, Offset, Topi
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination(pub u32);
 
-/// A producer without transactions. It writes each record once and in order per partition
-/// (idempotent).
+/// An idempotent producer: it writes each record once, and in order per partition.
 pub trait Producer: Send {
     /// Opens a partition to write to. Repeated calls for the same partition return the same
     /// destination.
@@ -22,7 +21,8 @@ pub trait Producer: Send {
     /// [`TransactionalProducer`], and otherwise at the next [`flush`](Self::flush) at the latest.
     ///
     /// # Errors
-    /// [`BrokerError::MessageTooLarge`]. The producer stays usable.
+    /// [`BrokerError::MessageTooLarge`]. The producer stays usable. A [`TransactionalProducer`]
+    /// also refuses a record while no transaction is open.
     fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError>;
 
     /// Waits until the broker has durably stored all records that were sent, and returns where they

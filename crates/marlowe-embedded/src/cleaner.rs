@@ -113,8 +113,8 @@ impl Cleaner {
         let mut pass = match self.pass.take() {
             Some(pass) => pass,
             None => {
-                // A log of few keys has few clean bytes. It does not wait until it has grown to
-                // many times that size.
+                // A log of few keys has few clean bytes. It does not wait for `clean_after_bytes`,
+                // because it would grow to far too many times its clean size.
                 let enough =
                     (extent.clean_bytes * MOST_DIRTY + FIRST_PASS).min(context.config.clean_after_bytes as u64);
                 if extent.dirty_bytes < extent.clean_bytes.max(enough) {
@@ -138,8 +138,8 @@ impl Cleaner {
     }
 }
 
-/// Removes the oldest batches if all of their records are past `retention` and no group still needs
-/// them. Returns whether there may be more of them.
+/// Removes the oldest batches, as long as all records of a batch are past `retention` and no group
+/// still needs them. Returns whether there may be more of them.
 fn trim(context: &CleaningContext<'_>, partition: &Arc<Partition>, retention: Duration) -> Result<bool, BrokerError> {
     let now = context.config.clock.now().millis();
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -152,8 +152,8 @@ fn trim(context: &CleaningContext<'_>, partition: &Arc<Partition>, retention: Du
 }
 
 /// Moves the partition's start forward for as long as `to`, which gets the oldest batch, returns an
-/// offset for it. Then removes the batches before the start, at most [`TRIM`] of them. Returns
-/// whether there may be more.
+/// offset for it. Then removes the batches before the start. Stops after [`TRIM`] batches, and
+/// returns whether there may be more.
 fn cut(
     context: &CleaningContext<'_>,
     partition: &Arc<Partition>,

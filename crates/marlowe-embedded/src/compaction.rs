@@ -37,7 +37,7 @@ pub(crate) struct Pass {
     cursor: u64,
     /// The offset at which the pass ends.
     until: u64,
-    /// Whether the pass goes up to the last batch.
+    /// True if the pass goes up to the last batch.
     last: bool,
     now: Timestamp,
     /// The stamp for tombstones that this pass meets for the first time.
@@ -226,7 +226,7 @@ fn key_at<'a>(batches: &'a [Arc<Batch>], place: &Place) -> Option<&'a [u8]> {
     batches[place.batch as usize].key(place.index as usize)
 }
 
-/// Returns the hash for the table, which also needs random high bits.
+/// Returns the hash for the table, which also uses the high bits of a hash.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -25,9 +25,9 @@ pub struct EmbeddedConfig {
     /// ahead is refused, with all that was written together with it. Default: 1 h, as Kafka's
     /// `message.timestamp.after.max.ms`.
     pub max_timestamp_ahead: Duration,
-    /// The number of appended bytes after which a compacted partition is cleaned. It must also be
-    /// at least the bytes that the last cleaning left. A partition of few keys is cleaned sooner,
-    /// when many times what it keeps was appended. Default: 1 MiB.
+    /// The number of appended bytes after which a compacted partition is cleaned. If the last
+    /// cleaning left more bytes than that, as many must be appended. A partition of few keys is
+    /// cleaned sooner: when many times what it keeps has been appended. Default: 1 MiB.
     pub clean_after_bytes: usize,
     /// In a folder: the bytes of batches that are kept in memory for readers of the newest records.
     /// Default: 64 MiB.

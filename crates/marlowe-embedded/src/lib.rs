@@ -1,4 +1,5 @@
-//! The embedded broker: Kafka's model inside the process, in memory or in a folder, with nothing to install.
+//! The embedded broker: Kafka's model inside the process, in memory or in a folder, with nothing to
+//! install.
 //!
 //! [`EmbeddedBroker`] implements [`marlowe_broker::Broker`]: partitions with offsets, keys, headers
 //! and timestamps, idempotent and transactional producers, cooperative consumer groups, log

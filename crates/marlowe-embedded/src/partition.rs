@@ -125,7 +125,7 @@ impl Partition {
 pub(crate) struct Watcher {
     /// Wakes the reader.
     pub(crate) reader: Arc<Notify>,
-    /// Whether more records in the partition are worth waking the reader for. They are not while it
-    /// is paused.
+    /// True while more records in the partition are worth waking the reader for. They are not while
+    /// it has paused the partition.
     pub(crate) wants: AtomicBool,
 }

@@ -34,17 +34,17 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<Submission>,
-    /// Whether something is being written.
+    /// True while something is being written.
     busy: bool,
     /// The number of writes that have begun.
     writes: u64,
-    /// Whether the warning thread waits for a write to begin.
+    /// True while the warning thread waits for a write to begin.
     watcher_waits: bool,
-    /// Whether the warning thread has warned of the current write.
+    /// True after the warning thread has warned of the current write.
     has_warned: bool,
-    /// Whether no more requests will come. The writing thread then ends when all is written.
+    /// True when no more requests will come. The writing thread then ends after it has written all.
     closing: bool,
-    /// Whether the writing thread has ended.
+    /// True after the writing thread has ended.
     ended: bool,
 }
 

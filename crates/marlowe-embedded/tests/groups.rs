@@ -45,7 +45,7 @@ struct Player {
     revoked: BTreeSet<TopicPartition>,
     heard: Instant,
     instance: Option<u8>,
-    /// Whether another member has joined as the same instance.
+    /// True after another member has joined as the same instance.
     replaced: bool,
 }
 

@@ -59,8 +59,8 @@ pub async fn a_partition_may_be_emptied(setting: &Setting) {
     assert_eq!((values(&read), read[0].offset), (vec!["c".to_owned()], Offset::new(2)));
 }
 
-/// Checks that a deletion is refused after the end, for a missing partition or topic, and for a
-/// topic with only compaction.
+/// Checks that a deletion is refused for an offset after the end, for a missing partition or topic,
+/// and for a topic with only compaction.
 pub async fn a_deletion_that_cannot_be_is_refused(setting: &Setting) {
     let topic = setting.topic(1).await;
     let at = place(&topic, 0);

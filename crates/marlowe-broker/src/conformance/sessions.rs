@@ -75,7 +75,7 @@ pub async fn a_static_member_comes_back_to_its_partitions(setting: &Setting) {
     setting.a_while().await;
     let back = Attendant::of(setting.join_with(config.clone()).await);
     setting.until("it has what it had", async || back.owned() == had).await;
-    // It makes no difference to leave, because a worker that restarts also leaves.
+    // Leaving makes no difference, because a worker that restarts leaves as well.
     back.leave().await;
     setting.a_while().await;
     let back = Attendant::of(setting.join_with(config).await);

@@ -40,7 +40,7 @@ impl Coordinator {
         Self { generation, ..Self::default() }
     }
 
-    /// Makes every member ask at once.
+    /// Wakes every member, so that it asks for events at once.
     pub(crate) fn wake_all(&self) {
         self.members.values().for_each(|member| member.card.news.notify_one());
     }
@@ -158,8 +158,8 @@ impl Coordinator {
         }
     }
 
-    /// Moves towards balance as far as that disturbs nobody: revokes what a member has too much,
-    /// and gives out what is free.
+    /// Moves towards balance without disturbing anyone: marks surplus partitions of members as
+    /// leaving, and gives out partitions that nobody holds.
     pub(crate) fn rebalance(&mut self, catalog: &Catalog) {
         let topics: Topics = self
             .members
@@ -171,7 +171,7 @@ impl Coordinator {
         let subscriptions: Vec<_> = self.members.values().map(|member| &member.topics).collect();
         let mut owners = BTreeMap::new();
         for (index, member) in self.members.values().enumerate() {
-            // A partition that is leaving can still stay, because its owner was not told.
+            // A partition that is leaving can still stay, because its owner has not been told.
             let stable = member.owned.iter().chain(&member.arriving).chain(&member.leaving);
             owners.extend(stable.map(|place| (place.clone(), index)));
         }

@@ -33,7 +33,7 @@ impl Groups {
         Self { entropy, first, groups: Mutex::default() }
     }
 
-    /// Makes every member ask at once.
+    /// Wakes every member, so that it asks for events at once.
     pub(crate) fn wake_all(&self) {
         self.groups.lock().values().for_each(Coordinator::wake_all);
     }

@@ -24,7 +24,7 @@ pub(crate) struct GroupMembership {
     card: Arc<Card>,
     /// The number that the coordinator gave the member.
     number: u64,
-    /// Whether the member was told that it lost all its partitions. It joins again when it asks
+    /// True after the member was told that it lost all its partitions. It joins again when it asks
     /// next.
     lost: bool,
 }

@@ -11,7 +11,7 @@
 //!    new assignment.
 //! 2. The owner of a partition that has to move gets `Revoked`. It commits and closes its work
 //!    there.
-//! 3. The owner acknowledges. An owner that leaves, or is expelled, need not.
+//! 3. The owner acknowledges. An owner that leaves, is expelled or is replaced need not.
 //! 4. The new owner gets `Assigned`.
 //!
 //! Members are not stored, because none outlives the broker. Start reading at `coordinator`.

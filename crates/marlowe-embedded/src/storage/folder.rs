@@ -127,8 +127,8 @@ impl Folder {
         let batches = &self.tables.batches;
         let key = format::batch_key(partition, offset);
         let own = |(found, _): &(&[u8], &[u8])| found.starts_with(&key[..4]);
-        // A reader that reads on is at the beginning of a batch. Only otherwise is the batch before
-        // looked at, because that costs its checksum.
+        // A reader that reads on is at the beginning of a batch. The batch before is looked at only
+        // if the reader is not, because that costs its checksum.
         let mut found = batches.get(&txn, &key).map_err(failed)?;
         if found.is_none() {
             let before = batches.get_lower_than_or_equal_to(&txn, &key).map_err(failed)?.filter(own);

@@ -31,8 +31,8 @@ const OWNER: &[u8] = b"owner";
 /// The names of the tables.
 const TABLES: [&str; 7] = ["about", "topics", "extents", "batches", "groups", "positions", "reads"];
 
-/// The number of generations that one opening of a folder may use. It is larger than the number of
-/// changes that members can cause.
+/// The number of generations that one opening of a folder may use. Members that come and go cannot
+/// use up that many.
 const GENERATIONS: u64 = 1 << 32;
 
 /// The tables of a folder.

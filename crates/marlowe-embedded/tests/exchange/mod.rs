@@ -1,6 +1,6 @@
 //! Helpers of the tests: a clock, and writing and reading records.
 
-#![allow(dead_code)] // no test uses all of it
+#![allow(dead_code)] // no test file uses all of it
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
