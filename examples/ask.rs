@@ -8,8 +8,8 @@
 //! curl http://127.0.0.1:6066/tables/balances/ada
 //! ```
 //!
-//! The answer comes when what the agent did is committed. Two requests for one account are handled
-//! one after the other.
+//! The answer comes when the changes of the agent are committed. Two requests for one account are
+//! handled one after the other.
 
 use marlowe::axum::extract::{Path, State};
 use marlowe::axum::{Json, Router, http::StatusCode, routing::post};
@@ -24,10 +24,10 @@ enum Answer {
 
 fn main() {
     let mut app = App::new("ask");
-    let requests = app.topic::<String, u64>("requests"); // by account: the amount
+    let requests = app.topic::<String, u64>("requests"); // key: account, value: amount
     let balances = app.table::<String, u64>("balances");
 
-    // What the handler returns is the answer.
+    // The value that the handler returns is the answer.
     let teller = app.agent("teller", requests).with(balances).each_event(async |balances, request| {
         let balance = balances.get(&request.key).unwrap_or(100);
         let Some(left) = balance.checked_sub(request.value) else { return Ok(Answer::Refused { left: balance }) };

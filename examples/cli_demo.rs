@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 #[derive(clap::Args)]
 struct Options {
-    /// How many numbers are fed
+    /// Feed the first N numbers into the topic numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     feed: u64,
-    /// The stock begins with that of the Faust app ID
+    /// Start the table stock with the rows of the Faust app ID
     #[arg(long, value_name = "ID")]
     take_over: Option<String>,
-    /// Orders are audited too, of which none may be of thirteen pieces
+    /// Also audit orders, and fail on one of thirteen pieces
     #[arg(long)]
     audit: bool,
 }
@@ -24,7 +24,7 @@ struct Order {
     pieces: u64,
 }
 
-/// Panics when it is dropped, where no event can take the blame.
+/// A reply that panics when it is dropped, outside of the handling of any event.
 struct Burst;
 
 impl Drop for Burst {
@@ -57,7 +57,7 @@ fn main() {
             }
             counts.update(word.clone(), |count| *count += 1);
             total.send("words", 1);
-            // A reply that nobody asked for is dropped once its event is over.
+            // A reply that nobody has asked for is dropped after its event.
             Ok((word == "burst").then(|| Burst))
         },
     );

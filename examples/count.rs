@@ -25,7 +25,7 @@ const POEM: [&str; 4] = [
 fn main() {
     let mut app = App::new("count");
     let lines = app.topic::<(), String>("lines");
-    let words = app.topic::<String, ()>("words"); // by word
+    let words = app.topic::<String, ()>("words"); // key: word
     let counts = app.table::<String, u64>("counts");
 
     // The source remembers its position: after a restart in the same folder it goes on with the

@@ -1,5 +1,4 @@
-//! Exchange rates: a global table, of which every worker has a copy, read by an agent without any
-//! wait.
+//! Exchange rates: every worker has a copy of a global table, so an agent reads it without waiting.
 //!
 //! `cargo run --example global_table`, and in another terminal:
 //!
@@ -22,8 +21,8 @@ fn main() {
     let rates = app.global_table::<String, f64>("rates");
     let turnover = app.global_table::<String, f64>("turnover").merge(|total, more| *total += more);
 
-    // A sale without a rate is tried again, five times. Then it goes to the topic `no-rate`, and
-    // the others go on.
+    // A sale without a rate is tried again five times. Then it goes to the topic `no-rate`, and the
+    // other sales go on.
     let no_rate = app.topic::<(), (String, f64)>("no-rate");
     app.agent("convert", sales).with((rates, turnover)).retries(5).dead_letter(no_rate).each(
         async |(rates, turnover), (currency, amount)| {
@@ -35,7 +34,7 @@ fn main() {
 
     app.task("market").on_leader().with((rates, sales)).run(async |(rates, sales)| {
         let sent = rates.replace("USD", 0.5).await?;
-        rates.wait_for(&sent).await; // this worker's copy has it; that of another one has it a moment later
+        rates.wait_for(&sent).await; // now this worker's copy has it, and the others soon will
         for _ in 0..100 {
             sales.send(&(), &("USD".to_owned(), 10.0)).await?;
             tokio::time::sleep(Duration::from_millis(20)).await;

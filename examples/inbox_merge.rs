@@ -23,7 +23,7 @@ fn main() {
     let mut app = App::new("inbox-merge");
     let hits = app.table::<String, u64>("hits").merge(|count, more| *count += more);
 
-    // On one worker of the cluster; without `.on_leader()` every worker would add 1.
+    // The timer runs on one worker of the cluster. Without `.on_leader()` every worker would add 1.
     app.timer("clock", Duration::from_secs(1)).on_leader().with(hits.inbox()).run(async |hits| {
         hits.send("seconds", 1).await?;
         Ok(())

@@ -46,7 +46,7 @@ fn main() {
         },
     );
 
-    // Runs in every shard, in turn with the agent whose rows it shares.
+    // This timer runs in every shard, in turn with the agent whose rows it shares.
     app.partition_timer("lately", Duration::from_secs(5)).with(pages).run(async |pages| {
         for (name, _) in pages.iter() {
             pages.update(name, |page| *page = Page { lately: page.views - page.before, before: page.views, ..*page });

@@ -18,13 +18,13 @@ use marlowe::{App, ProducerRecord, TableView};
 
 fn main() {
     let mut app = App::new("shared-table");
-    let deliveries = app.topic::<String, i64>("deliveries"); // by item: pieces
-    let orders = app.topic::<u64, (String, i64)>("orders"); // by number: item, pieces
+    let deliveries = app.topic::<String, i64>("deliveries"); // key: item, value: pieces
+    let orders = app.topic::<u64, (String, i64)>("orders"); // key: number, value: item, pieces
     let stock = app.table::<String, i64>("stock");
 
     app.agent("restock", deliveries).with(stock).each_event(async |stock, event| {
         let left = stock.get(&event.key).unwrap_or(0);
-        tokio::task::yield_now().await; // nobody else changes the row, whatever is awaited here
+        tokio::task::yield_now().await; // nothing else changes the row during an await
         stock.insert(event.key, left + event.value);
         Ok(())
     });

@@ -18,7 +18,7 @@ use marlowe::{App, ProducerRecord, TableView};
 
 fn main() {
     let mut app = App::new("timer-and-web");
-    let views = app.topic::<String, u64>("views"); // by page: points
+    let views = app.topic::<String, u64>("views"); // key: page, value: points
     let points = app.table::<String, u64>("points");
 
     app.agent("count", views).with(points).each_event(async |points, view| {
@@ -35,7 +35,7 @@ fn main() {
         }
         Ok(())
     });
-    // Once in the cluster, outside of the shards: it reads what is committed.
+    // This timer runs once in the cluster and outside of the shards. It reads what is committed.
     app.timer("report", Duration::from_secs(2)).on_leader().with(points.view()).run(async |points| {
         println!("{} pages are trending", points.len().await?);
         Ok(())

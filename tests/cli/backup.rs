@@ -1,4 +1,4 @@
-//! `backup`.
+//! Tests of the command `backup`.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,15 +13,16 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")
 }
 
-/// The sum of all counts.
+/// Returns the sum of all counts.
 fn counted(worker: &Worker) -> u64 {
     let rows = succeed(&["table", "counts", "--json", "--web", &worker.web()]).json();
     let values = rows["rows"].as_array().into_iter().flatten().filter_map(|row| row["value"].as_u64());
     values.sum()
 }
 
-/// A source, agents, a table and a global table are at work while the folder is copied. What is restored goes on from one
-/// moment of all of them: nothing of the source is lost or there twice, and the tables agree.
+/// Copies the folder while a source, agents, a table and a global table are at work. Each copy goes
+/// on from one moment that is the same for all of them: nothing of the source is lost or there
+/// twice, and the tables agree.
 #[test]
 fn n1_5_a_copy_of_a_folder_at_work_goes_on_from_one_moment() -> TestResult {
     const FEED: &str = "30000";
@@ -61,7 +62,7 @@ fn n1_5_a_copy_of_a_folder_at_work_goes_on_from_one_moment() -> TestResult {
 }
 
 #[test]
-fn n1_5_what_cannot_be_copied_is_told_and_leaves_nothing() -> TestResult {
+fn n1_5_a_failed_backup_says_why_and_leaves_nothing() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
     run(&["backup", text(&copy)]).fails(2, &["--data-dir", "nothing to back up"]);
@@ -71,7 +72,7 @@ fn n1_5_what_cannot_be_copied_is_told_and_leaves_nothing() -> TestResult {
     }
     succeed(&["--drain", "--web", "off", "--data-dir", text(&data)]);
 
-    // What is there already is left alone.
+    // A file that is already at the destination is left alone.
     fs::create_dir(&copy)?;
     fs::write(copy.join("notes"), "mine")?;
     run(&["backup", text(&copy), "--data-dir", text(&data)]).fails(1, &["there is something already", "copy"]);
@@ -80,7 +81,7 @@ fn n1_5_what_cannot_be_copied_is_told_and_leaves_nothing() -> TestResult {
     let said = succeed(&["backup", text(&copy), "--data-dir", text(&data)]);
     assert!(said.out.contains("topics and positions"), "{said:?}");
 
-    // Half of the broker is gone.
+    // Cut off half of the broker's file.
     let broker = data.join("broker").join("data.mdb");
     let length = fs::metadata(&broker)?.len();
     File::options().write(true).open(&broker)?.set_len(length / 8192 * 4096)?;

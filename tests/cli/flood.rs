@@ -1,4 +1,4 @@
-//! A worker that more connections come to than it takes, or than there are files for.
+//! Tests of a worker that gets more connections than its cap, or than it has file descriptors.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::program::{Worker, pause};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Asks for the worker's health as an orchestrator does, each time anew.
+/// Asks for the worker's health as an orchestrator does, with a new client each time.
 fn is_healthy(web: &str) -> bool {
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).build().into();
     ["healthz", "readyz"].iter().all(|path| agent.get(format!("http://{web}/{path}")).call().is_ok())
@@ -20,7 +20,7 @@ fn hold(web: &str, count: usize) -> std::io::Result<Vec<TcpStream>> {
 }
 
 #[test]
-fn connections_beyond_the_cap_are_told_in_the_log_and_health_is_answered() -> TestResult {
+fn connections_beyond_the_cap_are_logged_and_health_is_answered() -> TestResult {
     let worker = Worker::start_with(&[], &[("MARLOWE_WEB_CONNECTIONS", "20")]);
     let held = hold(&worker.web(), 100)?;
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! A disk that does not answer.
+//! Tests of a worker whose disk does not answer.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,8 @@ use crate::program::{Worker, pause, post};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Calls that write to the disk wait for as long as the file is there that `HANGS` names.
+/// The C source of a library in which `fsync` and `fdatasync` wait for as long as the file named by
+/// the variable `HANGS` exists.
 const HANGING: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -41,7 +42,7 @@ fn library(folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     Ok(library)
 }
 
-/// The status that `GET` of a path gets within some seconds.
+/// Returns the status of a `GET` of `path`, or `None` if no answer comes within five seconds.
 fn get(web: &str, path: &str) -> Option<u16> {
     let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5)));
     let agent = config.http_status_as_error(false).build().new_agent();
@@ -49,7 +50,7 @@ fn get(web: &str, path: &str) -> Option<u16> {
 }
 
 #[test]
-fn n1_6_a_disk_that_hangs_is_told_and_holds_up_nothing_else() -> TestResult {
+fn n1_6_a_hanging_disk_is_reported_and_blocks_nothing_else() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (data, hangs) = (folder.path().join("data"), folder.path().join("hangs"));
     let (data, library) = (data.to_str().ok_or("text")?, library(folder.path())?);

@@ -1,4 +1,4 @@
-//! `--broker kafka://…` and what goes with it, as far as it needs no cluster.
+//! Tests of `--broker kafka://…` and the options that go with it, as far as they need no cluster.
 
 use crate::program::{run, run_with, succeed};
 
@@ -6,13 +6,13 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const KAFKA: [&str; 3] = ["topics", "--broker", "kafka://127.0.0.1:9092"];
 
-/// The command line with `more`.
+/// Returns the command line with the arguments `more` added.
 fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     KAFKA.iter().chain(more).copied().collect()
 }
 
 #[test]
-fn a_cluster_that_is_not_named_well_is_refused_with_what_to_write() {
+fn a_malformed_cluster_url_is_refused_with_an_example() {
     for (url, words) in [
         ("kafka://", "names no host"),
         ("kafka://127.0.0.1", "9092"),
@@ -24,7 +24,7 @@ fn a_cluster_that_is_not_named_well_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn settings_are_checked_before_anything_is_connected_to() -> TestResult {
+fn settings_are_checked_before_the_client_connects() -> TestResult {
     run(&with(&["--kafka", "compresion.type=lz4"])).fails(2, &["`compresion.type`"]);
     run(&with(&["--kafka", "compression.type=brotli"])).fails(2, &["`compression.type`", "brotli"]);
     run(&with(&["--kafka", "group.id=mine"])).fails(2, &["--kafka", "`group.id`", "the group is the app"]);
@@ -39,7 +39,8 @@ fn settings_are_checked_before_anything_is_connected_to() -> TestResult {
     run(&with(&["--kafka-config", path])).fails(2, &[path, "line 2", "`isolation.level`"]);
     run_with(&KAFKA, &[("MARLOWE_KAFKA_CONFIG", path)]).fails(2, &[path, "line 2"]);
     run(&with(&["--kafka-config", "no-such-file"])).fails(2, &["no-such-file"]);
-    // What wins over what: the one that is wrong is found only where it counts.
+    // Options win over the environment, and the environment wins over the file. A wrong value is
+    // refused only where it wins.
     std::fs::write(&file, "acks=file\nlinger.ms=file\nretries=file\n")?;
     let right = ["--kafka-config", path, "--kafka", "retries=1", "--kafka", "linger.ms=1"];
     let environment = [("MARLOWE_KAFKA_ACKS", "all"), ("MARLOWE_KAFKA_LINGER_MS", "environment")];

@@ -1,4 +1,4 @@
-//! What can be asked without a worker.
+//! Tests of commands that need no worker, and of command lines that are refused.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn agents_tables_and_topics_are_listed_in_columns() {
 }
 
 #[test]
-fn the_same_in_json_with_the_option_before_or_after_the_command() {
+fn lists_come_as_json_with_the_option_before_or_after() {
     let agents = succeed(&["--json", "agents"]).json();
     assert_eq!(agents[0]["name"], "count");
     assert_eq!(agents[0]["input"], "words");
@@ -64,7 +64,7 @@ fn shells_get_their_scripts() {
 }
 
 #[test]
-fn what_is_unknown_is_named_with_what_there_is() {
+fn unknown_names_are_refused_with_the_known_ones() {
     run(&["tabels"]).fails(2, &["tabels", "tables", "the commands are worker, agents"]);
     run(&["table", "count"]).fails(2, &["no table `count`", "did you mean `counts`", "`stock`"]);
     run(&["send", "wrods", "x"]).fails(2, &["no topic `wrods`", "did you mean `words`", "`orders`"]);
@@ -88,7 +88,7 @@ fn a_cluster_token_is_shown_nowhere() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_refused() {
+fn invalid_settings_are_refused() {
     #[cfg(not(feature = "kafka"))]
     run(&["--broker", "kafka://localhost:9092"]).fails(2, &["built without Kafka", "feature `kafka`"]);
     run(&["--broker", "redis://x"]).fails(2, &["redis://x", "embedded"]);
@@ -100,7 +100,7 @@ fn settings_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn help_and_version_tell_what_there_is() {
+fn help_lists_the_commands_and_version_names_the_library() {
     let help = succeed(&["--help"]).out;
     for word in [
         "worker",

@@ -1,4 +1,4 @@
-//! The command line, as people meet it: an example program in processes of its own.
+//! Tests of the command line as users meet it: the example `cli_demo` runs in processes of its own.
 
 mod backup;
 #[cfg(feature = "tls")]

@@ -1,4 +1,4 @@
-//! The commands on a Kafka cluster.
+//! Tests of the commands on a Kafka cluster.
 
 use kafka_cluster::{Size, shared};
 use serde_json::json;
@@ -8,7 +8,8 @@ use crate::skip::stopped_at;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// The example's names are its own, so all that it does on the cluster is done here, one after the other.
+/// Runs all commands in one test, one after the other. The example's names are fixed, so two tests
+/// of it would disturb each other on the shared cluster.
 #[test]
 fn every_command_works_on_kafka() -> TestResult {
     let broker = format!("kafka://{}", shared(Size::One).map_err(ToString::to_string)?);
@@ -48,7 +49,8 @@ fn every_command_works_on_kafka() -> TestResult {
     at_work.wait_for_row("counts", "hello", &json!(2));
     at_work.stop();
 
-    // It begins again with the input that is still there, and what a source has fed it does not feed again.
+    // The app begins again with the input that is still there. The source does not feed again what
+    // it has fed before.
     assert_eq!(said(&["reset", "--yes", "--json"]).json()["done"], true);
     let drained = said(&["--drain", "--json", "--web", "off", "--feed", "5"]).out;
     assert!(drained.contains(r#""count":3"#) && drained.contains(r#""tally":5"#), "{drained}");
@@ -57,7 +59,7 @@ fn every_command_works_on_kafka() -> TestResult {
     again.wait_for_row("total", "numbers", &json!(5));
     again.stop();
 
-    // n2_5: an event that stops the program is passed over, when no worker runs.
+    // n2_5: an event that stops the program is skipped, while no worker runs.
     said(&["send", "words", "fail"]);
     let drain = args(&["--drain", "--json", "--web", "off", "--feed", "5"]);
     let failed = run(&drain.iter().map(String::as_str).collect::<Vec<_>>());
@@ -69,7 +71,8 @@ fn every_command_works_on_kafka() -> TestResult {
     assert_eq!((&plan["done"], &plan["skips"]), (&json!(true), &json!(["count"])), "{plan}");
     said(&["--drain", "--json", "--web", "off", "--feed", "5"]);
 
-    // A folder of tables whose changelogs are others by now is not taken for theirs.
+    // This folder keeps tables of changelogs that are then deleted and created again. They are not
+    // taken for the tables of the new changelogs.
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     said(&["--drain", "--web", "off", "--feed", "5", "--data-dir", data]);
@@ -89,8 +92,8 @@ fn every_command_works_on_kafka() -> TestResult {
 }
 
 #[test]
-fn a_cluster_that_cannot_be_reached_is_waited_for_and_then_named() {
-    // Nobody listens there.
+fn an_unreachable_cluster_is_waited_for_and_then_named() {
+    // Nothing listens on port 1.
     let unreachable = ["topics", "--broker", "kafka://127.0.0.1:1", "--broker-patience", "1"];
     run(&unreachable).fails(1, &["kafka://127.0.0.1:1", "waited 1s"]);
 }

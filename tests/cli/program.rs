@@ -1,4 +1,4 @@
-//! The example program, run as people run it.
+//! The example program `cli_demo`, run by tests as users run it.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Longer than anything here takes, on a machine that has much else to do.
+/// The longest time that a test waits. Nothing here takes as long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example, beside the folder of this test's own file.
+/// Returns the path of the example, whose folder is next to the one of this test's binary.
 fn path() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.parent().and_then(Path::parent).unwrap();
@@ -43,7 +43,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// What a command that ended has said.
+/// The exit code and the output of a command that has ended.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -57,12 +57,13 @@ impl Said {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// The one JSON document it wrote.
+    /// Returns the one JSON document that the command wrote.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// That it failed with `code`, and said each of `words`.
+    /// Asserts that the command failed with exit code `code` and that its standard error has each
+    /// of `words`.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -77,14 +78,14 @@ pub(crate) fn run(arguments: &[&str]) -> Said {
     run_with(arguments, &[])
 }
 
-/// The same with variables in the environment.
+/// Runs a command to its end, with the variables `environment`.
 pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
     let mut command = command(arguments);
     command.envs(environment.iter().copied());
     Said::of(command.output().unwrap())
 }
 
-/// Runs a command that must go well.
+/// Runs a command that must succeed.
 #[track_caller]
 pub(crate) fn succeed(arguments: &[&str]) -> Said {
     let said = run(arguments);
@@ -92,23 +93,25 @@ pub(crate) fn succeed(arguments: &[&str]) -> Said {
     said
 }
 
-/// A worker at work, which dies with this.
+/// A running worker, which is killed when this is dropped.
 pub(crate) struct Worker {
     child: Child,
     lines: Receiver<String>,
-    /// The lines on standard error so far, and the thread that reads them.
+    /// The lines on standard error so far.
     said: Arc<Mutex<String>>,
+    /// The thread that reads standard error.
     listening: Option<JoinHandle<()>>,
     pub(crate) banner: Value,
 }
 
 impl Worker {
-    /// Starts one, on a free port, and waits until it is ready.
+    /// Starts a worker on a free port, and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(arguments, &[])
     }
 
-    /// The same with variables in the environment.
+    /// Starts a worker on a free port with the variables `environment`, and waits until it is
+    /// ready.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command(&["--json", "--web", "127.0.0.1:0"]);
         let mut child = command.args(arguments).envs(environment.iter().copied()).spawn().unwrap();
@@ -126,7 +129,7 @@ impl Worker {
         worker
     }
 
-    /// The next line that tells of `event`.
+    /// Waits for the next line about `event`, and returns it.
     #[track_caller]
     fn wait_for(&self, event: &str) -> Value {
         loop {
@@ -143,23 +146,23 @@ impl Worker {
         }
     }
 
-    /// Where it serves, for `--web`.
+    /// Returns the address at which the worker serves, for `--web`.
     pub(crate) fn web(&self) -> String {
         self.banner["web"][0].as_str().unwrap().to_owned()
     }
 
-    /// Sends it a record over HTTP. Whether it has it.
+    /// Sends a record to the worker over HTTP, and returns whether the worker took it.
     pub(crate) fn post(&self, topic: &str, record: &Value) -> bool {
         post(&self.web(), topic, record)
     }
 
-    /// The value of a row, as `table` answers it.
+    /// Returns the value of a row as the command `table` shows it, or `None` if the command fails.
     pub(crate) fn row(&self, table: &str, key: &str) -> Option<Value> {
         let said = run(&["table", table, key, "--json", "--web", &self.web()]);
         (said.code == Some(0)).then(|| said.json()["value"].clone())
     }
 
-    /// Asks until the row has this value.
+    /// Asks for a row until it has the value `value`.
     pub(crate) fn wait_for_row(&self, table: &str, key: &str, value: &Value) {
         assert!(
             comes(|| self.row(table, key).as_ref() == Some(value)),
@@ -185,7 +188,7 @@ impl Worker {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for its end.
+    /// Waits until the worker has ended.
     pub(crate) fn end(mut self) -> Said {
         let waited = (0..1200).find_map(|_| {
             let status = self.child.try_wait().unwrap();
@@ -201,7 +204,7 @@ impl Worker {
         Said { code: status.code(), out: out.join("\n"), err }
     }
 
-    /// Asks it to stop, and sees that it does so well.
+    /// Asks the worker to stop, and asserts that it ends with exit code 0.
     #[track_caller]
     pub(crate) fn stop(self) -> Said {
         self.signal(Signal::TERM);
@@ -211,7 +214,7 @@ impl Worker {
     }
 }
 
-/// Asks until something is so. Whether it came to that.
+/// Checks `is_so` until it holds, for about a minute, and returns whether it ever did.
 pub(crate) fn comes(is_so: impl Fn() -> bool) -> bool {
     (0..600).any(|_| {
         let is_so = is_so();
@@ -222,7 +225,7 @@ pub(crate) fn comes(is_so: impl Fn() -> bool) -> bool {
     })
 }
 
-/// Sends a record to the worker that serves at `web`. Whether it has it.
+/// Sends a record to the worker that serves at `web`, and returns whether the worker took it.
 pub(crate) fn post(web: &str, topic: &str, record: &Value) -> bool {
     let url = format!("http://{web}/topics/{topic}");
     ureq::post(&url).header("content-type", "application/json").send(record.to_string()).is_ok()
@@ -230,13 +233,13 @@ pub(crate) fn post(web: &str, topic: &str, record: &Value) -> bool {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The worker may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Waits in real time, as the process that is watched does.
+/// Waits in real time, because the process that the test watches runs in real time.
 #[allow(clippy::disallowed_methods)]
 pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);

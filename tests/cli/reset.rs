@@ -1,4 +1,4 @@
-//! `reset`.
+//! Tests of the command `reset`.
 
 use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Offset, Partitioner, Timestamp};
 use marlowe_broker::{Cleanup, NewRecord, TopicConfig, TopicPartition};
@@ -30,7 +30,8 @@ fn a_reset_says_what_it_would_do_and_does_it_when_told() -> TestResult {
     assert_eq!(done["done"], true);
     assert!(!folder.path().join("tables-0").exists());
 
-    // The topics of the program are still there, and are counted again from their start: neither twice nor not at all.
+    // The program's topics are still there. Their records are counted again from the start, each
+    // exactly once.
     let worker = Worker::start(&["--data-dir", data]);
     worker.wait_for_row("counts", "hello", &json!(3));
     worker.wait_for_row("total", "words", &json!(3));
@@ -45,7 +46,7 @@ fn a_reset_says_what_it_would_do_and_does_it_when_told() -> TestResult {
 }
 
 #[test]
-fn what_a_source_has_fed_is_kept_with_its_position_or_deleted_with_it() -> TestResult {
+fn a_sources_records_and_position_are_kept_or_deleted_together() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     let tallied = |feed: &str| {
@@ -62,7 +63,7 @@ fn what_a_source_has_fed_is_kept_with_its_position_or_deleted_with_it() -> TestR
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_not_made() -> TestResult {
+fn a_missing_folder_is_not_created() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("none");
     let said = succeed(&["reset", "--yes", "--data-dir", data.to_str().ok_or("a path of text")?]);
@@ -72,10 +73,10 @@ fn a_folder_that_is_not_there_is_not_made() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_was_taken_over_is_taken_over_again_and_its_events_are_not_read_twice() -> TestResult {
+async fn after_a_reset_a_take_over_runs_again_and_reads_nothing_twice() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
-    // A Faust app that has seen the first of two orders.
+    // The topics are those of a Faust app that has seen the first of two orders.
     let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
     broker.create_topic(TopicConfig::new("orders", 2)).await?;
     broker.create_topic(TopicConfig::new("old-stock-changelog", 2).cleanup(Cleanup::Compact)).await?;
@@ -109,7 +110,8 @@ async fn what_was_taken_over_is_taken_over_again_and_its_events_are_not_read_twi
 async fn n2_8_a_reset_deletes_no_topic_of_another_app() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
-    // The app `cli` has a table `demo-counts`.
+    // The app `cli` has a table `demo-counts`. Its changelog has the same name as that of the table
+    // `counts` of the app `cli-demo`.
     let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
     let changelog = "cli-demo-counts-changelog";
     for topic in ["cli-topics", changelog] {

@@ -1,4 +1,4 @@
-//! `send` and `table`.
+//! Tests of the commands `send` and `table`.
 
 use std::io::{Read, Write};
 
@@ -37,7 +37,7 @@ fn a_record_goes_to_the_worker_that_has_the_folder() -> TestResult {
     succeed(&["send", "words", "hello", "--data-dir", data, "--web", &worker.web()]);
     succeed(&["send", "words", "hello", "--web", &worker.web()]);
     worker.wait_for_row("counts", "hello", &json!(2));
-    // Without the worker's address, whoever has the folder is named.
+    // Without the worker's address, the error names the process that has the folder.
     run(&["send", "words", "x", "--data-dir", data, "--web", "off"]).fails(1, &["in use", "pid", "--web"]);
     Ok(())
 }
@@ -58,7 +58,7 @@ fn rows_are_shown_one_or_many() {
     assert_eq!(keys, ["car", "cat"]);
     let page = succeed(&["table", "counts", "--web", &web, "--limit", "1", "--from", "cat"]).out;
     assert!(page.contains("cat") && page.contains("there are more: --from 'dog'"), "{page}");
-    // What a terminal would obey is shown.
+    // Characters that a terminal would obey are escaped.
     succeed(&["send", "words", "\u{1b}[2Jred\u{9b}", "--web", &web]);
     worker.wait_for_row("counts", "\u{1b}[2Jred\u{9b}", &json!(1));
     let page = succeed(&["table", "counts", "--web", &web]).out;
@@ -70,7 +70,7 @@ fn rows_are_shown_one_or_many() {
 }
 
 #[test]
-fn what_its_topic_does_not_take_is_not_sent() -> TestResult {
+fn a_record_that_its_topic_does_not_take_is_not_sent() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     let send = |words: &[&str]| run(&[&["send", "--data-dir", data], words].concat());
@@ -80,7 +80,7 @@ fn what_its_topic_does_not_take_is_not_sent() -> TestResult {
     send(&["orders", r#"{"item":"pen","pieces":3}"#]).fails(2, &["`orders`", "no key"]);
     send(&["words", "1", "2", "3"]).fails(2, &["Usage"]);
 
-    // Nor over HTTP, by whoever asks.
+    // A worker also refuses such records over HTTP.
     let worker = Worker::start(&[]);
     assert!(!worker.post("orders", &json!({ "key": "1", "value": {} })));
     assert!(!worker.post("orders", &json!({ "key": "1", "valeu": 1, "value": {"item": "pen", "pieces": 3} })));
@@ -89,7 +89,7 @@ fn what_its_topic_does_not_take_is_not_sent() -> TestResult {
 }
 
 #[test]
-fn nobody_or_somebody_else_answers() -> TestResult {
+fn an_address_without_a_worker_of_this_app_is_an_error() -> TestResult {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
     let other = std::thread::spawn(move || -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! `skip`.
+//! Tests of the command `skip`.
 
 use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Timestamp};
 use marlowe_broker::{NewRecord, TopicPartition};
@@ -8,7 +8,7 @@ use crate::program::{Said, Worker, run, succeed};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// The topic, partition and offset of the event that stopped a worker.
+/// Returns the topic, partition and offset of the event that stopped a worker.
 pub(crate) fn stopped_at(said: &Said) -> Result<[String; 3], String> {
     let place = said.err.split(" failed on ").nth(1).and_then(|rest| rest.split(" (tried").next());
     let (topic, rest) = place.and_then(|place| place.split_once('[')).ok_or(format!("it names no event: {said:?}"))?;
@@ -17,7 +17,7 @@ pub(crate) fn stopped_at(said: &Said) -> Result<[String; 3], String> {
 }
 
 #[test]
-fn n2_5_an_event_that_stops_the_program_is_passed_over() -> TestResult {
+fn n2_5_an_event_that_stops_the_program_is_skipped() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     for word in ["hello", "fail", "world"] {
@@ -29,7 +29,7 @@ fn n2_5_an_event_that_stops_the_program_is_passed_over() -> TestResult {
     let [topic, partition, offset] = stopped_at(&failed)?;
     assert_eq!(topic, "cli-demo-count-repartition");
 
-    // It says first what it will do, and does nothing.
+    // Without `--yes`, the command says what it would do and does nothing.
     let skip = ["skip", &topic, &partition, &offset, "--data-dir", data];
     let would = succeed(&skip).out;
     for words in ["would be passed over", "count", "key fail", "--yes"] {
@@ -51,7 +51,7 @@ fn n2_5_an_event_that_stops_the_program_is_passed_over() -> TestResult {
 }
 
 #[test]
-fn n2_5_each_agent_of_a_topic_has_its_own_place() -> TestResult {
+fn n2_5_each_agent_of_a_topic_has_its_own_position() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     for pieces in [2, 13, 5] {
@@ -59,7 +59,7 @@ fn n2_5_each_agent_of_a_topic_has_its_own_place() -> TestResult {
         succeed(&["send", "orders", "7", &order, "--data-dir", data]);
     }
     succeed(&["--drain", "--web", "off", "--data-dir", data]);
-    // An agent is added that cannot take the second one.
+    // The program gets another agent, which fails on the second order.
     let drain = ["--audit", "--drain", "--web", "off", "--data-dir", data];
     let failed = run(&drain);
     failed.fails(1, &["`audit`", "thirteen"]);
@@ -80,7 +80,7 @@ fn n2_5_each_agent_of_a_topic_has_its_own_place() -> TestResult {
 }
 
 #[tokio::test]
-async fn n2_5_a_change_that_a_table_cannot_take_is_passed_over() -> TestResult {
+async fn n2_5_a_change_that_a_table_cannot_take_is_skipped() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     let drain = ["--drain", "--web", "off", "--data-dir", data];
@@ -101,7 +101,7 @@ async fn n2_5_a_change_that_a_table_cannot_take_is_passed_over() -> TestResult {
 }
 
 #[test]
-fn n2_5_what_cannot_be_skipped_is_told() -> TestResult {
+fn n2_5_a_skip_that_is_impossible_says_why() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     run(&["skip", "words", "0", "0"]).fails(2, &["--data-dir"]);

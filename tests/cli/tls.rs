@@ -1,4 +1,5 @@
-//! HTTPS on the command line: a worker that has a certificate, commands that ask it, and a certificate that is renewed.
+//! Tests of HTTPS on the command line: a worker with a certificate, commands that ask it, and a
+//! certificate that is renewed.
 
 use rustix::process::Signal;
 
@@ -9,7 +10,7 @@ use crate::program::{Worker, comes, run, run_with, succeed};
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[test]
-fn commands_ask_a_worker_that_speaks_https_and_a_hangup_renews_its_certificate() -> TestResult {
+fn commands_speak_https_and_a_hangup_renews_the_certificate() -> TestResult {
     let (authority, next) = (Authority::new(), Authority::new());
     let issued = authority.issue("worker", "127.0.0.1");
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
@@ -27,13 +28,13 @@ fn commands_ask_a_worker_that_speaks_https_and_a_hangup_renews_its_certificate()
     let other = path(&next.path());
     run(&["table", "counts", "--web", &web, "--web-tls-ca", &other]).fails(1, &["certificate"]);
 
-    // The same files, with what another authority signed.
+    // The same files get a certificate and a key that another authority signed.
     let shakes_hands =
         |authority: &Authority| connect(address, "127.0.0.1", &authority.path(), &[&rustls::version::TLS13]).is_ok();
     assert!(shakes_hands(&authority) && !shakes_hands(&next));
     let renewed = next.issue("worker", "127.0.0.1");
     std::fs::copy(&renewed.certificate, &issued.certificate)?;
-    // Its key is not there yet.
+    // The new key is not in its file yet.
     worker.signal(Signal::HUP);
     assert!(comes(|| worker.err().contains("stay as they were")), "{}", worker.err());
     assert!(shakes_hands(&authority) && !shakes_hands(&next), "what was read before stays");
@@ -48,7 +49,7 @@ fn commands_ask_a_worker_that_speaks_https_and_a_hangup_renews_its_certificate()
 }
 
 #[test]
-fn a_certificate_without_its_key_is_told() {
+fn a_certificate_without_its_key_is_refused() {
     for (given, missing) in [("--web-tls-cert", "--web-tls-key"), ("--web-tls-key", "--web-tls-cert")] {
         run(&["worker", given, "x.pem"]).fails(1, &[given, missing]);
     }

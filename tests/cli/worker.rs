@@ -1,4 +1,4 @@
-//! `worker`: how it starts, stops and fails.
+//! Tests of the command `worker`: how it starts, stops and fails.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::program::{Worker, pause, post, run, run_with, succeed};
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[test]
-fn a_drain_ends_by_itself_and_tells_what_it_did() -> TestResult {
+fn a_drain_ends_by_itself_and_reports_what_it_did() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     for word in ["one", "two", "two"] {
@@ -39,7 +39,7 @@ fn the_banner_says_what_runs_where() {
 }
 
 #[test]
-fn what_is_on_the_command_line_wins_over_the_environment_wherever_it_stands() {
+fn options_win_over_the_environment_wherever_they_stand() {
     let environment = [("MARLOWE_WORKERS", "2"), ("MARLOWE_WEB", "off")];
     for (arguments, workers) in [
         (["--drain", "--json"].as_slice(), 2),
@@ -64,7 +64,7 @@ fn workers_of_one_process_serve_on_ports_of_their_own() {
 }
 
 #[test]
-fn commands_ask_a_worker_with_the_token_of_the_command_line_the_environment_or_a_file() -> TestResult {
+fn commands_take_the_token_from_an_option_a_variable_or_a_file() -> TestResult {
     let folder = tempfile::tempdir()?;
     let tokens = folder.path().join("tokens");
     std::fs::write(&tokens, "# who may what\nread look-around\nwrite open-sesame ada\n")?;
@@ -89,7 +89,7 @@ fn commands_ask_a_worker_with_the_token_of_the_command_line_the_environment_or_a
 }
 
 #[test]
-fn where_others_reach_it_a_worker_needs_a_token_or_to_be_open() {
+fn a_worker_on_a_public_address_needs_a_token_or_web_open() {
     run(&["--drain", "--web", "0.0.0.0:0"]).fails(1, &["0.0.0.0:0", "--web-token", "--web-open"]);
     succeed(&["--drain", "--web", "0.0.0.0:0", "--web-open"]);
     assert_eq!(run_with(&["--drain", "--web", "0.0.0.0:0"], &[("MARLOWE_WEB_OPEN", "1")]).code, Some(0));
@@ -108,7 +108,7 @@ fn sigterm_while_records_come_loses_none_and_counts_none_twice() -> TestResult {
         let web = worker.web();
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                // It goes on until the worker is gone.
+                // This loop sends until the worker is gone.
                 while post(&web, "words", &json!({ "value": "hello" })) {
                     taken.fetch_add(1, Ordering::Relaxed);
                 }
@@ -126,7 +126,7 @@ fn sigterm_while_records_come_loses_none_and_counts_none_twice() -> TestResult {
     succeed(&["--drain", "--web", "off", "--data-dir", data]);
     let worker = Worker::start(&["--data-dir", data]);
     let total = worker.row("total", "words").and_then(|total| total.as_u64()).ok_or("a total")?;
-    // A record whose answer did not come any more may be there.
+    // A record may have been counted although its answer did not arrive.
     let taken = taken.load(Ordering::Relaxed);
     assert!((taken..=taken + unsure.load(Ordering::Relaxed)).contains(&total), "{total} of {taken}");
     assert_eq!(worker.row("counts", "hello"), Some(total.into()));
@@ -134,7 +134,7 @@ fn sigterm_while_records_come_loses_none_and_counts_none_twice() -> TestResult {
 }
 
 #[test]
-fn ctrl_c_waits_for_the_event_in_hand_and_the_second_one_does_not() {
+fn the_second_ctrl_c_does_not_wait_for_the_event_in_flight() {
     let mut worker = Worker::start(&[]);
     assert!(worker.post("words", &json!({ "value": "slow" })));
     pause(Duration::from_millis(1000));
@@ -164,22 +164,22 @@ fn ctrl_c_stops_an_idle_worker_and_a_drain() -> TestResult {
 }
 
 #[test]
-fn an_event_that_fails_stops_the_worker_and_is_told_with_its_place() -> TestResult {
+fn an_event_that_fails_stops_the_worker_and_is_named() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     succeed(&["send", "words", "fail", "--data-dir", data]);
     let said = run(&["--drain", "--web", "off", "--data-dir", data]);
     said.fails(1, &["error: ", "`count`", "cli-demo-count-repartition", "the word is `fail`"]);
     assert!(!said.err.contains("panicked"), "{said:?}");
-    // It is not lost: it fails again.
+    // The event is not lost: it fails again.
     run(&["--drain", "--web", "off", "--data-dir", data]).fails(1, &["the word is `fail`"]);
     Ok(())
 }
 
 #[test]
-fn n3_1_a_panic_on_a_thread_of_the_workers_ends_the_process_with_an_exit_code() {
+fn n3_1_a_panic_on_a_workers_thread_exits_with_an_error() {
     let worker = Worker::start(&["--lanes", "1"]);
-    // Whether the panic or the answer comes first is nobody's promise.
+    // The request may get no answer, because the panic may come first.
     let _ = worker.post("words", &json!({ "value": "burst" }));
     worker.end().fails(1, &["panicked", "lane", "it bursts", "cli_demo.rs"]);
 }
@@ -191,7 +191,7 @@ fn a_second_process_on_the_folder_is_refused() -> TestResult {
     let worker = Worker::start(&["--data-dir", data]);
     let pid = worker.banner["pid"].to_string();
     run(&["--data-dir", data, "--web", "off"]).fails(1, &["in use", &format!("pid {pid}"), "--data-dir"]);
-    // What can be answered without the folder is.
+    // A command that does not need the folder is answered.
     let topics = succeed(&["topics", "--data-dir", data]);
     assert!(topics.out.contains("words") && topics.err.contains("declared"), "{topics:?}");
     worker.stop();
@@ -211,7 +211,7 @@ fn a_folder_that_cannot_be_written_is_named() -> TestResult {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_the_mend() -> TestResult {
+fn a_port_in_use_is_named_with_the_fix() -> TestResult {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();
     run(&["--web", &address]).fails(1, &[&address, "in use", "--web 127.0.0.1:0"]);
@@ -219,11 +219,11 @@ fn a_port_in_use_is_named_with_the_mend() -> TestResult {
 }
 
 #[test]
-fn the_log_says_as_much_as_it_is_asked_to() -> TestResult {
+fn the_log_has_the_level_that_is_asked_for() -> TestResult {
     let folder = tempfile::tempdir()?;
     let data = folder.path().to_str().ok_or("a path of text")?;
     let worker = Worker::start(&["--data-dir", data]);
-    // A line that is informative, from Marlowe.
+    // The command logs a line of Marlowe at level `info`.
     let asked = ["topics", "--data-dir", data];
     assert!(succeed(&asked).err.contains("INFO marlowe"));
     assert_eq!(succeed(&[asked.as_slice(), &["--log", "off"]].concat()).err, "");

@@ -1,4 +1,4 @@
-//! The topic in which workers say what they have.
+//! Tests of the directory: the topic in which each worker announces its address and its shards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::program::{owners, program, settle};
 use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
 
-/// What the topic says of each worker, by now.
+/// Returns the latest entry of each worker in the topic.
 async fn entries(cluster: &Cluster, app: &str) -> BTreeMap<String, Value> {
     let mut entries = BTreeMap::new();
     for (worker, entry) in cluster.records(&format!("{app}-workers")).await {
@@ -25,10 +25,10 @@ fn claims(entry: &Value) -> usize {
 }
 
 #[tokio::test]
-async fn a_worker_says_what_it_has_and_takes_it_back_when_it_stops() -> TestResult {
+async fn a_worker_announces_its_shards_and_withdraws_when_it_stops() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "entries", cluster.calm()).await;
-    // Groups: pages with here, squares, and totals; six partitions each.
+    // There are three groups of six partitions each: `pages` with `here`, `squares`, and `totals`.
     eventually("each shard is claimed once", async || {
         entries(&cluster, "entries").await.values().map(claims).sum::<usize>() == 18
     })
@@ -53,7 +53,7 @@ async fn a_worker_says_what_it_has_and_takes_it_back_when_it_stops() -> TestResu
 }
 
 #[tokio::test]
-async fn a_crashed_workers_claims_are_superseded_and_in_the_end_the_leader_forgets_it() -> TestResult {
+async fn a_crashed_workers_claims_are_superseded_and_then_removed() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "forgotten", cluster.config()).await;
     drop(processes.pop().unwrap());
@@ -66,10 +66,10 @@ async fn a_crashed_workers_claims_are_superseded_and_in_the_end_the_leader_forge
 }
 
 #[tokio::test]
-async fn a_new_process_reads_who_is_there_from_the_start_of_the_topic() -> TestResult {
+async fn a_new_process_reads_the_directory_from_its_start() -> TestResult {
     let cluster = Cluster::new().await;
     let first = start(program("late").app, cluster.calm()).await?;
-    // It owns nothing, for it does not join: it is asked before the group gave it anything.
+    // The late process owns nothing, because it is asked before the group has given it anything.
     let late = program("late").app.start(cluster.calm()).await?;
     let view = late.open(program("late").squares.view()).within(Duration::from_secs(30));
     for number in 0..40u64 {
@@ -81,14 +81,15 @@ async fn a_new_process_reads_who_is_there_from_the_start_of_the_topic() -> TestR
 }
 
 #[tokio::test]
-async fn a_name_that_lasts_is_its_last_bearers() -> TestResult {
+async fn an_entry_of_a_static_name_belongs_to_the_last_process() -> TestResult {
     let cluster = Cluster::new().await;
     let first = start(program("named").app, cluster.calm().instance("one")).await?;
     let second = start(program("named").app, cluster.calm().instance("two")).await?;
     let processes = [first, second];
     settle(&processes).await;
     let [mut first, second] = processes;
-    // Another process comes under the first one's name; when the first learns it, it ends and must not take the entry along.
+    // Another process starts with the name of the first one. When the first process learns this, it
+    // ends. It must not remove the entry.
     let successor = start(program("named").app, cluster.calm().instance("one")).await?;
     let error = crate::scene::within(first.failed()).await;
     assert!(error.to_string().contains("one"), "{error}");

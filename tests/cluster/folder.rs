@@ -1,17 +1,19 @@
-//! The embedded broker in a folder: what a process before it left there.
+//! Tests of the embedded broker in a folder that an earlier process has left.
 
 use std::time::Duration;
 
 use crate::program::program;
 use crate::scene::{TestResult, start, stop};
 
-/// The embedded broker begins its groups anew with each process, and what was claimed in the process before is still written
-/// in its folder.
+/// Checks that claims of a crashed run do not count in the next run in the same folder. The
+/// embedded broker begins its groups again with each process, but the claims of the process before
+/// are still in its folder.
 #[tokio::test]
-async fn what_a_crashed_run_in_the_same_folder_claimed_does_not_stand_against_the_next_run() -> TestResult {
+async fn claims_of_a_crashed_run_do_not_count_in_the_next_one() -> TestResult {
     let folder = tempfile::tempdir()?;
     let config = || marlowe::Config::default().data_dir(folder.path()).web(crate::scene::free()).lanes(1);
-    // Each rebalance is a generation: the first run is at a higher count of them than the second begins with.
+    // Each rebalance starts a new generation. So the generation of the first run is higher than the
+    // one in which the second begins.
     let first = start(program("folder").app, config().workers(3)).await?;
     let sent = first.open(program("folder").squares.inbox()).send(1, 1).await?;
     first.open(program("folder").squares.view()).wait_for(&sent).await?;

@@ -1,4 +1,4 @@
-//! The program's own routes, answered by the worker that owns a request's key.
+//! Tests of the program's own routes, which the worker that owns a request's key answers.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ struct Here {
     pages: TableView<String, u64>,
 }
 
-/// Says all of the request, and who answers it.
+/// Answers with the whole request and the name of the worker.
 async fn echo(State(here): State<Here>, request: Request) -> Json<Value> {
     let (parts, body) = request.into_parts();
     let body = marlowe::axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -41,7 +41,7 @@ async fn echo(State(here): State<Here>, request: Request) -> Json<Value> {
     }))
 }
 
-/// A row as this process has it, and who answers.
+/// Answers with a row as this process has it, and with the name of the worker.
 async fn row(State(here): State<Here>, Path(page): Path<String>) -> Response {
     match here.pages.get(&page).await {
         Ok(value) => Json(json!({ "worker": here.worker, "value": value })).into_response(),
@@ -59,7 +59,7 @@ fn routes(program: &mut Program) {
     program.app.web(move |worker: WebState| {
         let to_owner = worker.owner_of(pages).within(Duration::from_secs(20));
         let hasty = worker.owner_of(pages).within(Duration::from_millis(400));
-        // A row that is asked for where it is has not to be waited for.
+        // The worker that owns a row reads it without waiting.
         let here = Here {
             worker: worker.worker().to_owned(),
             pages: worker.open(pages.view()).within(Duration::from_millis(1)),
@@ -102,7 +102,7 @@ fn worker(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as_it_was() -> TestResult {
+async fn a_request_and_its_answer_are_forwarded_unchanged() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = processes(3, "forward", cluster.calm().cluster_token("sesame")).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
@@ -116,7 +116,7 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
         for answer in &answers {
             assert_eq!(answer["worker"], answers[0]["worker"], "one worker has the key, whoever is asked");
             assert_eq!((&answer["method"], &answer["body"]), (&json!("PATCH"), &json!(format!("body {number}"))));
-            // Nested routes see what is below them.
+            // A nested route sees only the part of the path below it.
             assert_eq!(answer["uri"], path.strip_prefix("/echo").unwrap());
             let said = answer["headers"].as_array().unwrap();
             for (name, value) in headers {
@@ -137,11 +137,11 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
     }
     let by_hand: Vec<String> = clients.iter().map(|client| client.get("/by-hand").text).collect();
     assert!(by_hand.iter().all(|worker| *worker == by_hand[0]) && !by_hand[0].is_empty(), "{by_hand:?}");
-    // A body that would be forwarded is bounded; at the owner the handler decides.
+    // Only a body that is forwarded is limited. At the owner the handler decides.
     let statuses: Vec<u16> =
         clients.iter().map(|client| client.ask("PUT", "/small/x", &[], "0123456789abc").status).collect();
     assert_eq!((statuses.iter().filter(|status| **status == 413).count(), statuses.iter().sum::<u16>()), (2, 1026));
-    // Rows are read where they are.
+    // Each row is read on the worker that owns it.
     let visits = processes[0].open(program("forward").visits);
     for number in 0..40u64 {
         visits.send(&format!("page-{number}"), &number).await?;
@@ -158,9 +158,10 @@ async fn a_request_reaches_the_owner_as_it_was_sent_and_its_answer_comes_back_as
     Ok(())
 }
 
-/// Without a token nobody vouches for the worker that says it is the owner.
+/// Forwards without a cluster token. Then nothing proves that the worker that claims the key really
+/// owns it, so secrets must not be sent to it.
 #[tokio::test]
-async fn where_no_token_is_shared_a_forwarded_request_carries_only_what_it_must() -> TestResult {
+async fn without_a_token_only_necessary_headers_are_forwarded() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = processes(2, "sparing", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
@@ -191,7 +192,7 @@ async fn where_no_token_is_shared_a_forwarded_request_carries_only_what_it_must(
 }
 
 #[tokio::test]
-async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestResult {
+async fn a_request_is_forwarded_once_and_a_wrong_worker_says_so() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = processes(2, "once", cluster.calm().cluster_token("sesame")).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
@@ -214,7 +215,7 @@ async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestRe
     assert_eq!(refused.header("marlowe-misdirected"), "1");
     forward(at, 0, "sesame", "0 0", ada).expect(200);
     assert!(forward(at, 0, "sesame", "0 0", ada).error(401).contains("received before"));
-    // One that took the shard earlier than the asker knows of has lost it.
+    // A worker has lost a shard if the asker knows of an owner in a later generation.
     let newer = format!("{} 0", u64::MAX);
     forward(at, 1, "sesame", &newer, ada).error(421);
     assert!(forward(at, 2, "sesam", "0 0", ada).error(401).contains("--cluster-token"));
@@ -227,7 +228,7 @@ async fn a_request_is_forwarded_once_and_who_gets_it_wrongly_says_so() -> TestRe
 }
 
 #[tokio::test]
-async fn while_a_key_has_no_owner_requests_wait_and_then_are_told_to_come_back() -> TestResult {
+async fn requests_for_a_key_without_an_owner_wait_and_then_get_503() -> TestResult {
     let cluster = Cluster::new().await;
     let mut config = cluster.config();
     config.session_timeout = Duration::from_secs(3);
@@ -267,7 +268,8 @@ async fn while_shards_move_every_request_is_answered_by_an_owner() -> TestResult
         asking.push(tokio::task::spawn_blocking(move || {
             let mut asked = 0;
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                // A handler that ran where the key is not would fail: it does not wait for rows.
+                // A handler that runs on a worker without the key fails, because it does not wait
+                // for rows.
                 let answer = client.get(&format!("/rows/page-{}", (asked + number) % 24));
                 let retried =
                     answer.status == 500 && client.get(&format!("/rows/page-{}", (asked + number) % 24)).status == 200;
@@ -296,7 +298,7 @@ async fn while_shards_move_every_request_is_answered_by_an_owner() -> TestResult
 }
 
 #[tokio::test]
-async fn a_table_whose_keys_have_no_owner_cannot_be_routed_by() {
+async fn a_route_by_a_table_without_owners_is_refused() {
     let mut app = App::new("no-owner");
     let here = app.table::<String, u64>("here").partition_local();
     app.web(move |worker| {

@@ -1,5 +1,5 @@
-//! Global tables on three processes, as users of Faust reported that they were not. Each test is named after its report
-//! (`rh` is robinhood/faust, `fs` faust-streaming/faust), and plays what the report describes.
+//! Tests of global tables on three processes. Each plays a fault that users of Faust reported, and
+//! is named after the report (`rh` is robinhood/faust, `fs` is faust-streaming/faust).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,8 @@ struct Greetings {
     greeted: GlobalTable<String, u64>,
 }
 
-/// A topic of three partitions whose events go into a global table of three: by an agent, to any key.
+/// Declares a topic of three partitions and a global table of three partitions. An agent puts the
+/// topic's events into the table, under any key.
 fn greetings(name: &str) -> Greetings {
     let mut app = App::new(name);
     app.partitions(3);
@@ -38,7 +39,7 @@ async fn three(cluster: &Cluster, name: &str) -> Vec<Running> {
     processes
 }
 
-/// The copy of each process.
+/// Returns the copy of each process.
 fn copies(processes: &[Running], table: GlobalTable<String, u64>) -> Vec<GlobalClient<String, u64>> {
     processes.iter().map(|running| running.open(table)).collect()
 }
@@ -50,8 +51,9 @@ async fn stop_all(processes: Vec<Running>) -> TestResult {
     Ok(())
 }
 
-/// "All the keys should get printed in all the workers (3 workers on 3 different machines). Only some keys get printed." Three
-/// partitions, and an agent that writes its events into the table and then lists all of it.
+/// Plays the report "All the keys should get printed in all the workers (3 workers on 3 different
+/// machines). Only some keys get printed." The program has three partitions, and an agent that
+/// writes its events into the table. Then all of the table is listed in each process.
 #[tokio::test]
 async fn rh_475_all_keys_are_in_all_of_more_than_two_workers() -> TestResult {
     let cluster = Cluster::new().await;
@@ -63,17 +65,19 @@ async fn rh_475_all_keys_are_in_all_of_more_than_two_workers() -> TestResult {
     }
     drain(&mut processes[0]).await?;
     for copy in copies(&processes, greeted) {
-        // What the drain waited for is its own process's copy; the others follow a fetch later.
+        // The drain waits only for the copy of its own process. The other copies follow a fetch
+        // later.
         eventually("the copy has all keys", async || copy.len().unwrap() == 90).await;
         assert!(copy.iter()?.into_iter().map(|(key, _)| key).eq(keys.iter().cloned()));
     }
     stop_all(processes).await
 }
 
-/// "Pushing data to the GlobalTable topic doesn't propagate to every worker; at least half of them don't get it." Another
-/// producer, that knows nothing of the program but the topic's name, writes text keys and values.
+/// Plays the report "Pushing data to the GlobalTable topic doesn't propagate to every worker; at
+/// least half of them don't get it." Another producer writes text keys and values. It knows nothing
+/// of the program but the topic's name.
 #[tokio::test]
-async fn rh_541_what_another_producer_writes_reaches_every_worker() -> TestResult {
+async fn rh_541_records_of_another_producer_reach_every_worker() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = three(&cluster, "rh-541").await;
     let greeted = greetings("rh-541").greeted;
@@ -91,11 +95,12 @@ async fn rh_541_what_another_producer_writes_reaches_every_worker() -> TestResul
     stop_all(processes).await
 }
 
-/// "Dropping of messages and/or delay in updating messages": the first worker has all partitions for a while, and updates that
-/// come while the others join are buffered on some workers, or lost. Updates go on through every rebalance, few enough that no
-/// buffer fills, and each is waited for on every worker that is there.
+/// Plays the report "Dropping of messages and/or delay in updating messages". There the first
+/// worker has all partitions for a while, and updates that come while the others join are buffered
+/// on some workers, or lost. Here updates go on through every rebalance, so few that no buffer
+/// fills. The test waits for each update on every worker that is there.
 #[tokio::test]
-async fn rh_580_updates_are_neither_lost_nor_held_back_while_workers_join_and_leave() -> TestResult {
+async fn rh_580_no_update_is_lost_or_late_while_workers_come_and_go() -> TestResult {
     let cluster = Cluster::new().await;
     let Greetings { greeted, .. } = greetings("rh-580");
     let mut processes = vec![start(greetings("rh-580").app, cluster.calm()).await?];
@@ -120,7 +125,7 @@ async fn rh_580_updates_are_neither_lost_nor_held_back_while_workers_join_and_le
     };
     update(&processes).await?;
     for _ in 1..PROCESSES {
-        // Not waited for: the updates meet the rebalance.
+        // The test does not wait for this start, so the updates meet the rebalance.
         processes.push(greetings("rh-580").app.start(cluster.calm()).await?);
         update(&processes[..processes.len() - 1]).await?;
         let last = processes.last_mut().ok_or("one was started")?;
@@ -136,8 +141,9 @@ async fn rh_580_updates_are_neither_lost_nor_held_back_while_workers_join_and_le
     stop_all(processes).await
 }
 
-/// "The table is supposed to have 300,000 keys. Only 1 of the 3 workers has them. The 2nd has 104,688 and the 3rd 23,583." One
-/// partition, and more keys than one read, one chunk or one commit holds.
+/// Plays the report "The table is supposed to have 300,000 keys. Only 1 of the 3 workers has them.
+/// The 2nd has 104,688 and the 3rd 23,583." There is one partition, and more keys than fit into one
+/// read, one chunk or one commit.
 #[tokio::test]
 async fn rh_716_every_worker_has_all_of_300_000_keys() -> TestResult {
     const KEYS: u64 = 300_000;
@@ -161,7 +167,7 @@ async fn rh_716_every_worker_has_all_of_300_000_keys() -> TestResult {
     cluster
         .produce_many("codes", Partition::new(0), (0..KEYS).map(|key| (format!("upc-{key}"), key.to_string())))
         .await;
-    // One was there from the start, one comes in the middle, and one when all is there.
+    // Two processes were there from the start, one comes in the middle, and one when all is there.
     processes.push(build().0.start(cluster.calm()).await?);
     within(processes[PROCESSES - 1].ready()).await?;
     drain(&mut processes[0]).await?;
@@ -175,18 +181,20 @@ async fn rh_716_every_worker_has_all_of_300_000_keys() -> TestResult {
     stop_all(processes).await
 }
 
-/// "All events that are fetched after the recovery has ended don't get added to the table." Standby partitions of a restarted
-/// worker, whose records arrive around the moment at which it says that it is ready: what was there before is in the copy when
-/// the worker serves, and what comes after follows.
+/// Plays the report "All events that are fetched after the recovery has ended don't get added to
+/// the table." A worker restarts, and records of its standby partitions arrive around the moment at
+/// which it says that it is ready. What was there before is in the copy when the worker serves, and
+/// what comes after follows.
 #[tokio::test]
-async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> TestResult {
+async fn fs_212_updates_around_the_end_of_recovery_are_in_the_table() -> TestResult {
     let cluster = Cluster::new().await;
     let Greetings { greeted, .. } = greetings("fs-212");
     let mut processes = three(&cluster, "fs-212").await;
     let mut total = 0u64;
     for round in 0..5 {
         stop(processes.remove(0)).await?;
-        // While it is away, while it recovers, and after: nothing of it may be missing.
+        // Updates come while it is away, while it recovers, and after that. None of them may be
+        // missing.
         let mut last = Vec::new();
         for _ in 0..100 {
             total += 1;
@@ -196,7 +204,7 @@ async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> T
         for sent in &last {
             within(processes[0].open(greeted).wait_for(sent)).await;
         }
-        // It recovers slowly, and while it does more comes.
+        // It recovers slowly, and more updates come meanwhile.
         let slow = Held::over(cluster.broker.clone());
         slow.changelogs.send_replace(true);
         let mut restarted = greetings("fs-212").app.start(cluster.calm().broker(slow.clone())).await?;
@@ -226,7 +234,7 @@ async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> T
         eventually("all copies are alike", async || copy.len().unwrap() == total).await;
         assert!(copy.iter()?.iter().all(|(key, value)| *key == format!("key-{value}")));
     }
-    // After a restart of all, each has also what it wrote itself.
+    // After all have restarted, each copy also has what its own process wrote.
     stop_all(processes).await?;
     let again = three(&cluster, "fs-212").await;
     for copy in copies(&again, greeted) {
@@ -235,8 +243,9 @@ async fn fs_212_what_comes_around_the_end_of_the_recovery_is_in_the_table() -> T
     stop_all(again).await
 }
 
-/// "By pushing a message to one partition, the instance listening to that partition detects the message and updates the
-/// GlobalTable, whilst the other instance will not update its version." Every partition, and every instance.
+/// Plays the report "By pushing a message to one partition, the instance listening to that
+/// partition detects the message and updates the GlobalTable, whilst the other instance will not
+/// update its version." The test does this for every partition, and looks at every instance.
 #[tokio::test]
 async fn fs_283_a_message_to_one_partition_updates_every_instance() -> TestResult {
     let cluster = Cluster::new().await;
@@ -246,7 +255,8 @@ async fn fs_283_a_message_to_one_partition_updates_every_instance() -> TestResul
     for round in 1..=20u64 {
         for partition in 0..3 {
             let value = 10 * round + u64::from(partition);
-            // The key's own partition in the topic does not matter: the table's owner of the key is who writes.
+            // The partition of the event does not matter, because the worker that owns the key in
+            // the table writes the row.
             cluster
                 .produce("greetings", Partition::new(partition), &format!("from-{partition}"), &value.to_string())
                 .await;
@@ -259,9 +269,10 @@ async fn fs_283_a_message_to_one_partition_updates_every_instance() -> TestResul
     stop_all(processes).await
 }
 
-/// What all the reports are about: counts from all workers on shared keys, exact on each of them, also through a crash.
+/// Counts events of all workers on shared keys, which all the reports are about. The counts must be
+/// exact on each worker, also after a crash.
 #[tokio::test]
-async fn counts_of_all_workers_on_shared_keys_are_exact_on_each_of_them_also_when_one_crashes() -> TestResult {
+async fn counts_of_shared_keys_are_exact_on_each_worker() -> TestResult {
     let cluster = Cluster::new().await;
     let build = || {
         let mut app = App::new("exact");

@@ -1,3 +1,6 @@
+//! A broker that a test can make wait: for events of members, for changelogs, for joins, and for
+//! committed positions.
+
 use std::sync::Arc;
 
 use marlowe::{Broker, BrokerError, Offset, Partition};
@@ -7,21 +10,21 @@ use marlowe_broker::{
 };
 use tokio::sync::watch;
 
-/// A broker that holds some things up for those who go through it.
+/// A broker that passes every call on to another one, and can hold up some of them.
 pub(crate) struct Held {
     inner: Arc<dyn Broker>,
-    /// Members say and hear nothing.
+    /// While true, members get no events, and the embedded broker hears nothing of them.
     pub(crate) members: watch::Sender<bool>,
-    /// Nothing comes of changelogs.
+    /// While true, readers of changelogs get no records.
     pub(crate) changelogs: watch::Sender<bool>,
-    /// Nobody joins.
+    /// While true, joins wait.
     pub(crate) joins: watch::Sender<bool>,
-    /// Nobody learns how far a group is.
+    /// While true, requests for the committed offsets of a group wait.
     pub(crate) positions: watch::Sender<bool>,
 }
 
 impl Held {
-    /// Nothing is held up yet.
+    /// Returns a broker over `inner` that does not hold anything up yet.
     pub(crate) fn over(inner: Arc<dyn Broker>) -> Arc<Self> {
         let [members, changelogs, joins, positions] = std::array::from_fn(|_| watch::Sender::new(false));
         Arc::new(Self { inner, members, changelogs, joins, positions })

@@ -1,5 +1,5 @@
-//! Several processes that run one program: each is a `Running` of its own, with its own web port and its own view of who has
-//! what. They have nothing in common but the broker.
+//! Tests of several processes that run one program. Each process is a `Running` with its own web
+//! port and its own view of who has what, and they share nothing but the broker.
 
 #[cfg(feature = "tls")]
 #[path = "../web/certificates.rs"]

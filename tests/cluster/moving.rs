@@ -1,4 +1,5 @@
-//! While shards move between processes: reads wait and then answer, and none goes back.
+//! Tests of reads while shards move between processes: they wait and then answer, and never go
+//! back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use crate::client::Client;
 use crate::program::{program, settle};
 use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
 
-/// Reads all keys over and over, and checks that neither a partition's position nor a row goes back.
+/// Reads all keys over and over, and asserts that neither a partition's position nor a row goes
+/// back.
 async fn read_on(view: TableView<String, u64>, keys: u64, done: Arc<AtomicBool>, rounds: Arc<AtomicU64>) {
     let mut positions: HashMap<Partition, Position> = HashMap::new();
     let mut values: HashMap<u64, Option<u64>> = HashMap::new();
@@ -31,7 +33,7 @@ async fn read_on(view: TableView<String, u64>, keys: u64, done: Arc<AtomicBool>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_join_and_leave_while_others_read_and_nothing_goes_back() -> TestResult {
+async fn reads_never_go_back_while_processes_join_and_leave() -> TestResult {
     const KEYS: u64 = 24;
     let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "moving", cluster.calm()).await;
@@ -74,7 +76,8 @@ async fn processes_join_and_leave_while_others_read_and_nothing_goes_back() -> T
     Ok(())
 }
 
-/// Asks a process for all rows over HTTP, over and over: each answer is as new as the one before, or says when to come back.
+/// Asks a process for all rows over HTTP, over and over. Each answer must be at least as new as the
+/// one before, or say when to come back.
 fn ask_on(client: &Client, keys: u64, done: &AtomicBool, rounds: &AtomicU64) {
     let mut positions: HashMap<u64, u64> = HashMap::new();
     let mut values: HashMap<u64, u64> = HashMap::new();
@@ -102,7 +105,7 @@ fn ask_on(client: &Client, keys: u64, done: &AtomicBool, rounds: &AtomicU64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_are_asked_for_over_http_while_shards_move_and_no_answer_is_older_than_the_one_before() -> TestResult {
+async fn answers_over_http_never_go_back_while_shards_move() -> TestResult {
     const KEYS: u64 = 24;
     let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "asked-on", cluster.calm()).await;

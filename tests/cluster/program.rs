@@ -1,3 +1,6 @@
+//! The program that the processes run, and helpers that start them and find the owners of its
+//! tables.
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -16,7 +19,8 @@ pub(crate) struct Program {
     pub(crate) squares: Table<u64, u64>,
 }
 
-/// `pages` sums what is visited; `squares` is sent to; `here` has rows per partition; `totals` is global.
+/// Declares the program. `pages` sums the visits, `squares` gets its changes through its inbox,
+/// `here` has rows per partition, and `totals` is global.
 pub(crate) fn program(name: &str) -> Program {
     let mut app = App::new(name);
     app.partitions(PARTITIONS);
@@ -35,7 +39,8 @@ pub(crate) fn program(name: &str) -> Program {
 }
 
 impl Cluster {
-    /// Starts so many processes of the program, one after the other, and waits until each has a share and knows who has the rest.
+    /// Starts `number` processes of the program, one after the other. After each start it waits
+    /// until every process has a share and knows who has the rest.
     pub(crate) async fn processes(&self, number: usize, name: &str, config: Config) -> Vec<Running> {
         let mut processes = Vec::new();
         for _ in 0..number {
@@ -56,12 +61,13 @@ pub(crate) async fn settle(processes: &[Running]) {
     }
 }
 
-/// Where the partitions of all tables are, if all are open; nothing otherwise.
+/// Returns the URLs of the workers that have the partitions of all tables, or none if a partition
+/// is not open.
 pub(crate) fn owners(client: &Client) -> BTreeSet<String> {
     owners_where(client, |_| true)
 }
 
-/// Crashes a process that has a part of a table, and says where it was.
+/// Crashes a process that has a part of `table`, and returns the address that it had.
 pub(crate) fn crash_an_owner(table: &str, processes: &mut Vec<Running>) -> SocketAddr {
     let owners = owners_where(&client(&processes[0]), |name| name == table);
     let is_owner = |running: &Running| owners.contains(&format!("http://{}", running.web_addresses()[0]));

@@ -1,4 +1,4 @@
-//! Views: every process reads every row, whoever owns it.
+//! Tests of views: every process reads every row, whichever process owns it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::program::{crash_an_owner, program};
 use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
 
 #[tokio::test]
-async fn a_view_answers_for_every_key_whichever_process_it_is_in() -> TestResult {
+async fn a_view_in_any_process_answers_for_every_key() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = cluster.processes(3, "views", cluster.calm()).await;
     let program = program("views");
@@ -41,7 +41,7 @@ async fn a_view_answers_for_every_key_whichever_process_it_is_in() -> TestResult
 }
 
 #[tokio::test]
-async fn what_one_process_sends_a_view_in_any_other_can_wait_for() -> TestResult {
+async fn a_view_can_wait_for_what_another_process_has_sent() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = cluster.processes(3, "waits", cluster.calm()).await;
     let program = program("waits");
@@ -84,7 +84,7 @@ async fn a_table_larger_than_one_answer_comes_whole() -> TestResult {
     let inbox = first.open(texts.inbox());
     let sends: Vec<_> = (0..3000).map(|number| inbox.send(number, "x".repeat(100))).collect();
     let sent = futures_util::future::try_join_all(sends).await?;
-    // Of these, few fit into one answer.
+    // Only few of these rows fit into one answer.
     let large: Vec<_> = (3000..3060).map(|number| inbox.send(number, "y".repeat(900_000))).collect();
     let large = futures_util::future::try_join_all(large).await?;
     for running in [&first, &second] {
@@ -105,7 +105,7 @@ async fn a_table_larger_than_one_answer_comes_whole() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_process_without_a_web_server_cannot_be_asked_and_the_error_says_what_to_do() -> TestResult {
+async fn asking_a_process_without_a_web_server_says_what_to_do() -> TestResult {
     let cluster = Cluster::new().await;
     let silent = start(program("no-web").app, cluster.calm().without_web()).await?;
     let second = start(program("no-web").app, cluster.calm()).await?;
@@ -124,7 +124,7 @@ async fn a_process_without_a_web_server_cannot_be_asked_and_the_error_says_what_
         !refused.is_empty() && refused.len() < 40 && refused.iter().all(says_so)
     })
     .await;
-    // Who has no web server of its own can ask all the same.
+    // A process without a web server can still ask others.
     let view = silent.open(program.squares.view());
     for number in 0..40u64 {
         assert_eq!(view.get(number).await?, None);
@@ -135,7 +135,7 @@ async fn a_process_without_a_web_server_cannot_be_asked_and_the_error_says_what_
 }
 
 #[tokio::test]
-async fn rows_of_a_crashed_process_are_not_there_until_another_has_them_and_the_error_says_why() -> TestResult {
+async fn rows_of_a_crashed_process_are_unavailable_until_taken_over() -> TestResult {
     let cluster = Cluster::new().await;
     let mut config = cluster.config();
     config.session_timeout = Duration::from_secs(3);
@@ -164,7 +164,7 @@ async fn rows_of_a_crashed_process_are_not_there_until_another_has_them_and_the_
     for part in ["table `squares`, partition", "no worker had it open within 300ms", &address, "try again"] {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
-    // A read that waits as long as the takeover takes gets its answer.
+    // A read that may wait as long as the takeover takes gets its answer.
     for key in &keys {
         assert_eq!(within(view.get(key)).await?, Some(*key));
     }

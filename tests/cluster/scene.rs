@@ -1,4 +1,5 @@
-//! Where several processes play: the broker that they share, and what lies in its topics.
+//! The scene of several processes: the broker that they share, and access to the records in its
+//! topics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// A cluster of processes to be, on the broker that the stage says.
+/// A cluster in which a test starts processes, on the broker that the stage chooses.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) broker: Arc<dyn Broker>,
@@ -24,7 +25,7 @@ impl Cluster {
         Self { broker: crate::stage::broker().await }
     }
 
-    /// The settings of a process: on a web port of its own, and with frequent commits.
+    /// Returns the settings of a process that has its own web port and commits often.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default().broker(self.broker.clone()).web(free()).lanes(1);
         config.commit_interval = Duration::from_millis(20);
@@ -32,19 +33,19 @@ impl Cluster {
         config
     }
 
-    /// The same, of processes that are not to be taken for dead, however busy the machine is.
+    /// Returns the settings of a process that is not expelled, however busy the machine is.
     pub(crate) fn calm(&self) -> Config {
         let mut config = self.config();
         config.session_timeout = crate::stage::CALM;
         config
     }
 
-    /// Puts a record into a topic as any producer could, of text.
+    /// Puts a record of text into a topic, as any producer could.
     pub(crate) async fn produce(&self, topic: &str, partition: Partition, key: &str, value: &str) -> Sent {
         self.produce_many(topic, partition, [(key.to_owned(), value.to_owned())].into_iter()).await
     }
 
-    /// The same with many, and where the last one is.
+    /// Puts many records of text into a topic, and returns the place of the last one.
     pub(crate) async fn produce_many(
         &self,
         topic: &str,
@@ -66,7 +67,7 @@ impl Cluster {
         Sent { topic: topic.into(), partition, offset: Offset::new(end.unwrap().get() - 1) }
     }
 
-    /// What is in a topic of one partition: keys and values, in order.
+    /// Returns the keys and values in a topic of one partition, in order.
     pub(crate) async fn records(&self, topic: &str) -> Vec<(String, Option<String>)> {
         let partition = [Partition::new(0)];
         let mut at = self.broker.offsets(topic, &partition, OffsetSpec::Earliest).await.unwrap()[0];
@@ -88,12 +89,12 @@ impl Cluster {
     }
 }
 
-/// Any free port of the loopback.
+/// Returns an address of the loopback interface with any free port.
 pub(crate) fn free() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// A client of the process's first worker.
+/// Returns a client of the process's first worker.
 pub(crate) fn client(running: &Running) -> Client {
     Client::new(running.web_addresses()[0])
 }

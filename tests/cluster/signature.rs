@@ -1,4 +1,5 @@
-//! The signature of a request between workers, made here as it is described and not by what makes it in the library.
+//! The signature of a request between workers. It is computed here from its description, and not by
+//! the code of the library.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -7,7 +8,7 @@ use marlowe::Running;
 use marlowe_broker::{Clock, SystemClock};
 use sha2::{Digest, Sha256};
 
-/// A request that somebody signs.
+/// A request, and the token that signs it.
 #[derive(Clone, Copy)]
 pub(crate) struct Signature<'a> {
     pub(crate) token: &'a str,
@@ -16,14 +17,14 @@ pub(crate) struct Signature<'a> {
     /// The headers that are signed, sorted by name.
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: &'a [u8],
-    /// How many milliseconds ago it was signed.
+    /// The age of the signature, in milliseconds.
     pub(crate) millis_ago: i64,
-    /// Which of the requests that are the same in all else.
+    /// The number that tells this request from others that are the same in all else.
     pub(crate) number: u8,
 }
 
 impl Signature<'_> {
-    /// Returns the header `marlowe-signed` of the request to a worker.
+    /// Returns the header `marlowe-signed` of the request to the process's first worker.
     pub(crate) fn to(&self, running: &Running) -> String {
         let url = format!("http://{}", running.web_addresses()[0]);
         let now = SystemClock.now().millis();

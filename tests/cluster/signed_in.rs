@@ -1,4 +1,5 @@
-//! Web tokens where several processes answer: workers ask each other by the secret of their own, and tell each other who asked.
+//! Tests of web tokens where several processes answer. Workers ask each other with a secret of
+//! their own, and tell each other who asked.
 
 use marlowe::axum::Router;
 use marlowe::axum::extract::Path;
@@ -10,7 +11,7 @@ use crate::program::program;
 use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
 
 #[tokio::test]
-async fn users_say_their_token_to_one_worker_and_workers_theirs_to_each_other() -> TestResult {
+async fn users_send_web_tokens_and_workers_the_cluster_token() -> TestResult {
     let cluster = Cluster::new().await;
     let config = || {
         let tokens = [WebToken::write("open-sesame").named("ada"), WebToken::read("look-around")];
@@ -37,7 +38,7 @@ async fn users_say_their_token_to_one_worker_and_workers_theirs_to_each_other() 
         let bearer = format!("Bearer {token}");
         clients[number].ask(method, path, &[("authorization", &bearer)], if method == "GET" { "" } else { "1" })
     };
-    // Both have partitions, and all are open.
+    // Wait until both workers have partitions and all partitions are open.
     let webs: Vec<String> = processes.iter().map(|running| format!("http://{}", running.web_addresses()[0])).collect();
     for number in [0, 1] {
         eventually("all is shared out, and all know it", async || {
@@ -63,7 +64,7 @@ async fn users_say_their_token_to_one_worker_and_workers_theirs_to_each_other() 
         }
     }
     assert_eq!(workers.len(), 2, "both answered");
-    // A user's token is none of the workers', nor the other way round.
+    // A user's token does not work between workers, and the cluster token does not work for users.
     for number in [0, 1] {
         assert_eq!(
             clients[number].send_with("/cluster/v1/read", &[("authorization", "Bearer open-sesame")], b"x").status,

@@ -1,11 +1,12 @@
-//! A process that stood still past its session, and does not know yet that others have what it had.
+//! Tests of a process that stood still past its session and does not know yet that others have its
+//! shards.
 
 use crate::held::Held;
 use crate::program::{owners, program, settle};
 use crate::scene::{Cluster, TestResult, client, eventually, start, stop, within};
 
 #[tokio::test]
-async fn a_process_taken_for_dead_reads_what_others_have_from_them_and_not_what_it_had() -> TestResult {
+async fn an_expelled_process_reads_from_the_new_owners() -> TestResult {
     let cluster = Cluster::new().await;
     let stalled = Held::over(cluster.broker.clone());
     let late = start(program("stalled").app, cluster.config().broker(stalled.clone())).await?;

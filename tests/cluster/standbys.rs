@@ -1,4 +1,5 @@
-//! Standbys: other workers follow a shard's changelogs, take it over without reading them all, and answer reads meanwhile.
+//! Tests of standbys: other workers follow a shard's changelogs, take the shard over without
+//! reading them all, and answer reads meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,19 +14,21 @@ fn config(cluster: &Cluster) -> Config {
     cluster.calm().standby_replicas(1)
 }
 
-/// One sample of `/metrics`, or the sum of those whose name and labels begin so.
+/// Returns a sample of `/metrics`, or the sum of all samples whose name and labels begin with
+/// `name`.
 fn metric(client: &Client, name: &str) -> f64 {
     let text = client.get("/metrics").text;
     let samples = text.lines().filter(|line| line.starts_with(name));
     samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
-/// How many shards a process has.
+/// Returns the number of shards that a process has.
 fn shards(client: &Client) -> u64 {
     client.get("/readyz").json()["shards"].as_u64().unwrap()
 }
 
-/// Waits until each partition of the tables has a standby, and all standbys have all that there is.
+/// Waits until there are `groups` × [`PARTITIONS`] standby shards, and each of them is at the end
+/// of its log. `groups` is the number of groups of tables, times the standbys of each shard.
 async fn stood_by_for(processes: &[Running], groups: usize) {
     eventually("every shard has a standby that is at the end of its log", async || {
         let mut followed = 0;
@@ -57,13 +60,13 @@ async fn fill(running: &mut Running, name: &str, rows: u64) -> TestResult {
 }
 
 #[tokio::test]
-async fn a_shard_whose_owner_died_is_taken_over_from_a_standby_and_only_the_tail_is_read() -> TestResult {
+async fn a_standby_takes_over_a_dead_owners_shard_from_its_tail() -> TestResult {
     let cluster = Cluster::new().await;
     let mut config = config(&cluster);
     config.session_timeout = Duration::from_secs(2);
     let mut processes = processes(&cluster, 2, "takeover", config).await;
     fill(&mut processes[0], "takeover", 3000).await?;
-    // Groups: pages with here, squares, and totals.
+    // There are three groups: `pages` with `here`, `squares`, and `totals`.
     stood_by_for(&processes, 3).await;
     let restored = processes[0].restored();
     let dying = shards(&client(&processes[1]));
@@ -84,14 +87,14 @@ async fn a_shard_whose_owner_died_is_taken_over_from_a_standby_and_only_the_tail
         metric(&survivor, "marlowe_shards_taken_total{after=\"death\",had=\"standby\"}") == dying as f64
     })
     .await;
-    // It goes on from there.
+    // The survivor goes on from there.
     fill(&mut processes[0], "takeover", 10).await?;
     stop(processes.pop().unwrap()).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_shard_that_leaves_is_followed_from_the_store_it_left_and_comes_back_in_place() -> TestResult {
+async fn a_shard_that_leaves_is_followed_in_place_and_comes_back() -> TestResult {
     let cluster = Cluster::new().await;
     let mut first = start(program("comes-back").app, config(&cluster)).await?;
     fill(&mut first, "comes-back", 3000).await?;
@@ -124,12 +127,13 @@ async fn a_shard_that_leaves_is_followed_from_the_store_it_left_and_comes_back_i
 }
 
 #[tokio::test]
-async fn standbys_are_told_of_and_each_shard_has_as_many_as_are_wanted() -> TestResult {
+async fn each_shard_has_the_wanted_standbys_and_they_are_listed() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = processes(&cluster, 3, "told", cluster.calm().standby_replicas(2)).await;
     stood_by_for(&processes, 6).await;
     for client in processes.iter().map(client) {
-        // Who follows tells it through the directory, so another process hears it a moment later.
+        // A standby announces itself through the directory, so other processes learn of it a moment
+        // later.
         eventually("each shard is told of with its owner and two standbys, three workers", async || {
             let tables = client.get("/tables").expect(200);
             tables[0]["where"].as_array().unwrap().iter().all(|place| {
@@ -142,7 +146,7 @@ async fn standbys_are_told_of_and_each_shard_has_as_many_as_are_wanted() -> Test
         .await;
         assert!(client.get("/tables/totals/visits?stale=5").error(400).contains("is global"));
     }
-    // One that is gone is replaced, as far as there are others.
+    // A standby that is gone is replaced, as far as there are other workers.
     stop(processes.pop().unwrap()).await?;
     settle(&processes).await;
     stood_by_for(&processes, 3).await;
@@ -153,12 +157,12 @@ async fn standbys_are_told_of_and_each_shard_has_as_many_as_are_wanted() -> Test
 }
 
 #[tokio::test]
-async fn reads_that_may_be_stale_go_on_while_the_owner_is_gone_and_say_how_stale_they_are() -> TestResult {
+async fn stale_reads_go_on_without_the_owner_and_say_how_stale() -> TestResult {
     let cluster = Cluster::new().await;
-    // Nobody takes the dead one's shards over meanwhile.
+    // With such a long session, nobody takes over the dead process's shards during the test.
     let mut config = config(&cluster);
     config.session_timeout = Duration::from_secs(30);
-    // One table alone: each of three has a part of it, whoever has which.
+    // There is only one table, so each of the three processes has a part of it.
     let build = || {
         let mut app = App::new("stale");
         app.partitions(PARTITIONS);
@@ -177,7 +181,7 @@ async fn reads_that_may_be_stale_go_on_while_the_owner_is_gone_and_say_how_stale
     }
     drain(&mut processes[0]).await?;
     stood_by_for(&processes, 1).await;
-    // While the owners are there they answer, unless a standby is nearer.
+    // While the owners are there they answer, unless the process that reads has a standby itself.
     for running in &processes {
         let view = running.open(squares.view()).stale_within(Duration::from_secs(20));
         for number in 0..60u64 {
@@ -217,7 +221,8 @@ async fn reads_that_may_be_stale_go_on_while_the_owner_is_gone_and_say_how_stale
     assert_eq!(page.expect(200)["rows"].as_array().unwrap().len(), 60);
     assert!(page.json()["positions"].as_array().unwrap().iter().any(|part| part["stale"].is_u64()));
     page.header("marlowe-stale");
-    // What lies behind the bound is not said: a standby is never quite at this moment.
+    // A standby does not answer if it is staler than the bound. No standby is ever fully up to
+    // date, so none answers within a bound of 0.
     let hasty = (0..60).map(|number| client.get(&format!("/tables/squares/{number}?stale=0&wait=50")).status);
     let statuses: BTreeMap<u16, u32> = hasty.fold(BTreeMap::new(), |mut counts, status| {
         *counts.entry(status).or_default() += 1;
@@ -229,14 +234,15 @@ async fn reads_that_may_be_stale_go_on_while_the_owner_is_gone_and_say_how_stale
 }
 
 #[tokio::test]
-async fn a_standby_that_gets_nothing_any_more_grows_stale_and_is_not_asked_beyond_the_bound() -> TestResult {
+async fn stale_reads_show_all_that_is_older_than_the_bound() -> TestResult {
     let cluster = Cluster::new().await;
     let mut config = config(&cluster);
     config.session_timeout = Duration::from_secs(30);
     let processes = processes(&cluster, 2, "grows", config).await;
     stood_by_for(&processes, 3).await;
     let changes: Vec<_> = processes.iter().map(|running| running.open(program("grows").squares.inbox())).collect();
-    // A row, and the standby in each process of what the other owns: within the bound all that was committed is in it.
+    // In each process, some rows are its own and some come from its standby of what the other owns.
+    // Everything that was committed longer ago than the bound must be in both.
     let bound = Duration::from_millis(1500);
     for round in 1..=5u64 {
         for number in 0..20u64 {
@@ -259,7 +265,7 @@ async fn a_standby_that_gets_nothing_any_more_grows_stale_and_is_not_asked_beyon
 }
 
 #[tokio::test]
-async fn standbys_keep_their_stores_in_the_folder_and_read_the_tail_after_a_restart() -> TestResult {
+async fn standbys_keep_stores_and_read_only_the_tail_after_a_restart() -> TestResult {
     let cluster = Cluster::new().await;
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let begin = async |at: usize| start(program("folders").app, config(&cluster).data_dir(folders[at].path())).await;

@@ -1,4 +1,4 @@
-//! Workers that speak TLS with each other.
+//! Tests of workers that speak TLS with each other.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn routed(name: &str) -> Program {
     program
 }
 
-/// Waits until every worker reads all rows, wherever they are, and until they say that both have some.
+/// Waits until every process can read all rows, wherever they are.
 async fn all_are_read(name: &str, processes: &[Running]) -> TestResult {
     for running in processes {
         let view = running.open(program(name).squares.view());
@@ -39,7 +39,7 @@ async fn all_are_read(name: &str, processes: &[Running]) -> TestResult {
 }
 
 #[tokio::test]
-async fn workers_whose_certificates_are_signed_by_whom_they_trust_ask_each_other() -> TestResult {
+async fn workers_whose_certificates_are_trusted_ask_each_other() -> TestResult {
     let (cluster, authority) = (Cluster::new().await, Authority::new());
     let mut processes = Vec::new();
     for number in 0..2 {
@@ -72,7 +72,7 @@ async fn workers_whose_certificates_are_signed_by_whom_they_trust_ask_each_other
         workers.insert(answers[0].clone());
     }
     assert_eq!(workers.len(), 2, "both answered: {workers:?}");
-    // A client that shows no certificate needs to trust alone.
+    // A client shows no certificate. It only has to trust the authority.
     let config = cluster.config().cluster_token("sesame").web_tls(WebTls::trusting(authority.path()));
     let client = Client::connect(&program("tls").app, config).await?;
     let view = client.open(program("tls").squares.view());
@@ -86,7 +86,8 @@ async fn workers_whose_certificates_are_signed_by_whom_they_trust_ask_each_other
     Ok(())
 }
 
-/// A certificate that is signed by itself, of another name than the workers', and for no worker to sign with.
+/// Gives all workers one self-signed certificate. It has another name than the workers, and it is
+/// an authority's certificate although no worker signs with it.
 #[tokio::test]
 async fn workers_with_one_certificate_need_no_authority() -> TestResult {
     let (cluster, authority) = (Cluster::new().await, Authority::new());

@@ -1,4 +1,5 @@
-//! Where workers say that they are found, and the secret that they share.
+//! Tests of the address at which workers say that they are found, and of the secret that they
+//! share.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::web::how_many;
 const READ: &str = "/cluster/v1/read";
 
 #[tokio::test]
-async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> TestResult {
+async fn workers_with_one_token_answer_each_other_and_refuse_others() -> TestResult {
     let cluster = Cluster::new().await;
     let config = || cluster.calm().cluster_token("sesame");
     let processes = cluster.processes(2, "token", config()).await;
@@ -58,12 +59,12 @@ async fn workers_that_share_a_token_answer_each_other_and_refuse_others() -> Tes
         let (name, value) = says(right, running);
         let answer = client.send_with(READ, &[(name, &value)], &question);
         assert!([200, 421].contains(&answer.status), "{}", answer.text);
-        // Whoever overheard it gets nothing by it.
+        // A request that somebody overheard and sends again is refused.
         refused(&[(name, &value)], &question, "received before");
         let (name, value) = says(Signature { number: 1, ..right }, running);
         refused(&[(name, &value)], &how_many("squares", 1, 0), "body is not the one");
         refused(&[(name, "")], &question, "not understood");
-        // What everyone may ask stays so.
+        // Requests that need no token are still answered.
         client.get("/tables/squares?limit=1").expect(200);
         assert!(!client.get("/").text.contains("sesame") && !client.get("/metrics").text.contains("sesame"));
     }
@@ -111,7 +112,7 @@ async fn a_worker_with_another_token_is_refused_and_told_what_to_do() -> TestRes
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_said_is_refused_at_the_start_without_being_shown() {
+async fn an_invalid_token_is_refused_at_the_start_and_not_shown() {
     for token in ["", "open sesame", "sesäme"] {
         let config = Cluster::new().await.config().cluster_token(token);
         assert!(!format!("{config:?}").contains("sesa"));
@@ -121,7 +122,7 @@ async fn a_token_that_cannot_be_said_is_refused_at_the_start_without_being_shown
 }
 
 #[tokio::test]
-async fn workers_are_found_where_they_say() -> TestResult {
+async fn workers_are_found_at_the_address_they_advertise() -> TestResult {
     let cluster = Cluster::new().await;
     let first = start(program("found").app, cluster.calm()).await?;
     let second = start(program("found").app, cluster.calm().advertise("http://localhost")).await?;
@@ -146,7 +147,7 @@ async fn workers_are_found_where_they_say() -> TestResult {
     Ok(())
 }
 
-/// A record that somebody else wrote claims all shards, at the newest generation there is.
+/// Forges records that claim all shards in the highest generation that there can be.
 #[tokio::test]
 async fn a_forged_record_takes_no_reads_over() -> TestResult {
     let cluster = Cluster::new().await;

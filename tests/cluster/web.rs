@@ -1,4 +1,4 @@
-//! `GET /tables/...` and changes, on any process.
+//! Tests of `GET /tables/...` and of changes over HTTP, on any process.
 
 use std::io::{Read, Write};
 
@@ -52,7 +52,7 @@ async fn every_process_answers_for_every_row_and_for_pages_of_all() -> TestResul
 }
 
 #[tokio::test]
-async fn a_change_sent_to_any_process_is_waited_for_there_and_read_anywhere_from_its_position_on() -> TestResult {
+async fn a_change_sent_to_one_process_can_be_waited_for_on_another() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = cluster.processes(3, "changes", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
@@ -68,7 +68,8 @@ async fn a_change_sent_to_any_process_is_waited_for_there_and_read_anywhere_from
         there.delete(&format!("{path}?wait=10000")).expect(200);
         here.get(&path).error(404);
     }
-    // What does not come is told by whoever was asked, with how far the owner is.
+    // If a position does not come in time, the process that was asked says so, and says how far the
+    // owner is.
     for number in 0..6usize {
         let late = clients[number % 3].get(&format!("/tables/squares/{number}?at=100000&wait=30"));
         assert!(late.error(503).contains("has not come so far"), "{}", late.text);
@@ -81,14 +82,15 @@ async fn a_change_sent_to_any_process_is_waited_for_there_and_read_anywhere_from
     Ok(())
 }
 
-/// A question as another worker sends it: how many rows has partition `partition` of `table`?
+/// Returns a question as another worker sends it: how many rows does partition `partition` of
+/// `table` have?
 pub(crate) fn how_many(table: &str, partition: u32, generation: u64) -> Vec<u8> {
     let nothing = None::<u64>;
     postcard::to_stdvec(&(table, partition, generation, nothing, nothing, 0u64, nothing, 2u32)).unwrap()
 }
 
 #[tokio::test]
-async fn who_is_asked_by_another_worker_answers_itself_or_says_that_it_does_not_own() -> TestResult {
+async fn a_worker_asked_by_another_answers_itself_or_refuses() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = cluster.processes(2, "asked", cluster.calm()).await;
     let clients: Vec<_> = processes.iter().map(client).collect();
@@ -98,18 +100,19 @@ async fn who_is_asked_by_another_worker_answers_itself_or_says_that_it_does_not_
         let is_first = places[partition as usize]["web"] == owner;
         let (owner, other) = if is_first { (&clients[0], &clients[1]) } else { (&clients[1], &clients[0]) };
         assert_eq!(owner.send("/cluster/v1/read", &how_many("pages", partition, 0)).status, 200);
-        // It does not ask the owner, and so questions do not go in circles.
+        // The worker does not ask the owner itself, so questions cannot go in circles.
         let refused = other.send("/cluster/v1/read", &how_many("pages", partition, 0));
         assert!(refused.error(421).contains("is not with worker"), "{}", refused.text);
         assert_eq!(refused.json()["generation"], json!(null));
-        // One that is asked for what another took later says when it took it.
+        // A worker that is asked about a later generation than its own says when it took the shard.
         let superseded = owner.send("/cluster/v1/read", &how_many("pages", partition, u64::MAX));
         superseded.error(421);
         assert!(superseded.json()["generation"].is_u64(), "{}", superseded.text);
     }
     assert!(clients[0].send("/cluster/v1/read", b"\xff").error(400).contains("of this version?"));
     clients[0].send("/cluster/v1/read", &how_many("nothing", 0, 0)).error(421);
-    // One that would wait for ever is waited for as long as anyone may, and is no danger.
+    // A question that would wait forever waits only as long as any question may, so it does no
+    // harm.
     let nothing = None::<u64>;
     let ever = postcard::to_stdvec(&("pages", 0u32, 0u64, Some(u64::MAX), nothing, u64::MAX, nothing, 3u32)).unwrap();
     for running in &processes {

@@ -1,7 +1,8 @@
-//! Several processes on Apache Kafka: the tests of the embedded broker, on another stage.
+//! Tests of several processes on Apache Kafka: the files of `tests/cluster` on another stage.
 //!
-//! These stay out: `folder`, which is about the embedded broker's; and `stalled`, for on Kafka a member is heard of while nobody
-//! asks it for news (there a worker is stopped by a signal instead).
+//! `folder` stays out because it is about the embedded broker. `stalled` stays out because it makes
+//! a member silent by not asking it for events, and on Kafka such a member still sends heartbeats.
+//! On Kafka, `tests/kafka_faults` stops a worker by a signal instead.
 
 #[path = "../web/client.rs"]
 mod client;

@@ -1,5 +1,6 @@
-//! The driver of Kafka Streams' exactly-once tests: every record once and in order, through a repartition too; the k-th
-//! output of a key is what its first k inputs come to; all transactions are finished.
+//! The driver of Kafka Streams' exactly-once tests. Every record must arrive once and in order,
+//! also through a repartition; the k-th output of a key must be the result of its first k inputs;
+//! and all transactions must be finished.
 
 use marlowe::{App, Entropy, SeededEntropy};
 use marlowe_broker::SystemEntropy;
@@ -10,12 +11,12 @@ use crate::place::{PARTITIONS, Place, TestResult};
 use crate::records::Partitions;
 use crate::verify::{received_all, rekeyed, running, totals};
 
-/// What a program consists of.
+/// The parts of which a program consists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Copies, smallest numbers and sums, by key.
     Simple,
-    /// The same, and largest numbers and counts by another key.
+    /// All parts of `Simple`, and largest numbers and counts by another key.
     Complex,
 }
 
@@ -75,7 +76,8 @@ pub(crate) fn program(place: &Place, shape: Shape) -> App {
     app
 }
 
-/// Checks all there is, once all is processed. Reading to the ends says that all transactions are finished.
+/// Checks all topics and tables, once all input is processed. Reading the topics to their ends also
+/// shows that all transactions are finished.
 async fn verify(place: &Place, shape: Shape, sent: u64) -> TestResult {
     let data = place.records("data").await?;
     assert_eq!(data.iter().map(Vec::len).sum::<usize>() as u64, sent);
@@ -91,7 +93,8 @@ async fn verify(place: &Place, shape: Shape, sent: u64) -> TestResult {
     Ok(())
 }
 
-/// The outputs are right, and the table's changelog is the table that is made anew of the input.
+/// Checks the outputs, and that the changelog has the table that the input gives when it is
+/// computed again.
 async fn verify_running(
     place: &Place,
     name: &str,
@@ -104,7 +107,7 @@ async fn verify_running(
     Ok(())
 }
 
-/// Workers come and go in turn, under load; another runs all the time, or none.
+/// Ends and starts one worker after the other, under load, while the others run.
 async fn rounds(name: &str, shape: Shape, workers: usize, end: End) -> TestResult {
     let seed = SystemEntropy.next();
     println!("seed {seed}");
@@ -126,7 +129,7 @@ async fn rounds(name: &str, shape: Shape, workers: usize, end: End) -> TestResul
             crew.forget(worker)?;
         }
         if chance.next().is_multiple_of(2) {
-            // The others have all of it meanwhile.
+            // Meanwhile the other workers have all shards.
             place.grows("echo", 100).await?;
         }
         crew.start(worker).await?;

@@ -1,5 +1,6 @@
-//! The same at least once: nothing is missing, and the tables are those of the input, for what is restored never runs ahead of
-//! it. Output, and what is made of it, may be there more than once.
+//! The exactly-once test with the guarantee "at least once". Nothing may be missing, and the tables
+//! must be those of the input, because restored state never runs ahead of the input; output, and
+//! what is computed from it, may be there more than once.
 
 use crate::crew::{Crew, End};
 use crate::eos::{Shape, count, greatest, least, other_key, program, sum};
@@ -40,7 +41,8 @@ async fn failure_and_recovery_at_least_once() -> TestResult {
         assert_eq!(place.table::<i64>(name).await?, wanted.clone().into_iter().collect(), "table {name}");
         assert_eq!(last_values(&place.records(name).await?), wanted, "{name}");
     }
-    // What came to a topic twice is counted twice; the largest number is the same.
+    // A record that is twice in the repartition topic is counted twice. The largest number stays
+    // the same.
     let digits = crate::records::records(&*place.broker, &format!("{}-digits-repartition", place.app)).await?;
     let mut by_digits = data.clone();
     by_digits.iter_mut().flatten().for_each(|record| record.key = other_key(record.number()));

@@ -1,4 +1,4 @@
-//! Input that comes while things are done to the workers.
+//! Input that comes while workers are started, stopped and crashed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,18 +9,19 @@ use tokio::task::JoinHandle;
 
 use crate::place::{PARTITIONS, Place, TestResult};
 
-/// How many records come at a time, and how often.
+/// The number of records that are sent at a time.
 const AT_A_TIME: usize = 20;
+/// The pause between two sends.
 const EVERY: Duration = Duration::from_millis(40);
 
-/// Records that are being sent.
+/// A task that sends records.
 pub(crate) struct Load {
     ended: Arc<AtomicBool>,
     sending: JoinHandle<Result<u64, marlowe_broker::BrokerError>>,
 }
 
 impl Load {
-    /// Begins to send these to the topic `data`.
+    /// Begins to send `records` to the topic `data`.
     pub(crate) fn begin(
         place: &Place,
         records: impl IntoIterator<Item = (String, i64), IntoIter: Send> + Send + 'static,
@@ -54,24 +55,24 @@ impl Load {
         Self { ended, sending }
     }
 
-    /// Sends no more; says how many were sent.
+    /// Stops sending, and returns how many records were sent.
     pub(crate) async fn end(self) -> TestResult<u64> {
         self.ended.store(true, Ordering::Relaxed);
         Ok(self.sending.await??)
     }
 
-    /// Waits until all is sent; says how many.
+    /// Waits until all records are sent, and returns how many there were.
     pub(crate) async fn all(self) -> TestResult<u64> {
         Ok(self.sending.await??)
     }
 }
 
-/// Numbers without an end, each once and in no order, of 40 keys.
+/// Returns endless numbers under 40 keys, each number once and in no order.
 pub(crate) fn numbers() -> impl Iterator<Item = (String, i64)> + Send + 'static {
     (0..).map(|count: i64| (format!("key-{}", count % 40), (count * 7919) % 1_000_003))
 }
 
-/// The key whose home is this partition.
+/// Returns a key whose home is `partition`.
 pub(crate) fn key_of(partition: Partition) -> String {
     let home = |key: &String| Partitioner::Murmur2.partition(key.as_bytes(), PARTITIONS) == partition;
     (0..).map(|number| format!("partition-{number}")).find(home).expect("there are many keys")

@@ -1,5 +1,6 @@
-//! What the system tests of Kafka Streams and of Faust check, on Apache Kafka: programs run as two or three workers, which
-//! are started, stopped and crashed under load, and afterwards all records are counted again.
+//! The checks of the system tests of Kafka Streams and of Faust, on Apache Kafka. Programs run as
+//! two or three workers that are started, stopped and crashed under load, and afterwards all
+//! records are counted again.
 
 mod crew;
 mod eos;

@@ -1,4 +1,5 @@
-//! Where a test plays: a cluster that it shares with others, on which all its names are its own.
+//! The place where a test runs: a cluster that it shares with other tests, and on which all its
+//! names are its own.
 
 use std::time::Duration;
 
@@ -8,16 +9,16 @@ use marlowe_broker::{Entropy, OffsetSpec, Partition, SharedBroker, SystemEntropy
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// How long anything may take; it is there so that nothing hangs.
+/// The longest time that anything may take. It is there so that nothing hangs.
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// How long a worker may be silent before it is taken for dead.
+/// The longest time for which a worker may be silent before it is expelled.
 const SESSION: Duration = Duration::from_millis(2500);
 
-/// How many partitions topics have.
+/// The number of partitions of each topic.
 pub(crate) const PARTITIONS: u32 = 4;
 
-/// A part of the cluster.
+/// The part of the cluster that one test uses.
 pub(crate) struct Place {
     pub(crate) broker: SharedBroker,
     /// The name of the app, with which all names begin.
@@ -28,38 +29,38 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) async fn new(name: &str) -> TestResult<Self> {
         let brokers = shared(Size::One)?;
-        // What a crashed worker left open holds up those who read on.
+        // A transaction that a crashed worker left open holds up readers, so it must time out soon.
         let kafka = KafkaConfig::new(brokers).set("transaction.timeout.ms", "4000");
         let broker = KafkaBroker::connect(kafka.clone()).await?;
         Ok(Self { broker, app: format!("{name}-{:016x}", SystemEntropy.next()), kafka })
     }
 
-    /// The full name of a topic.
+    /// Returns the full name of a topic.
     pub(crate) fn topic(&self, name: &str) -> String {
         format!("{}.{name}", self.app)
     }
 
-    /// Creates a topic, to write to it before there is a program.
+    /// Creates a topic, so that it can be written to before the program runs.
     pub(crate) async fn create(&self, name: &str) -> TestResult {
         Ok(self.broker.create_topic(TopicConfig::new(self.topic(name), PARTITIONS)).await?)
     }
 
-    /// The settings of a worker.
+    /// Returns the settings of a worker.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default().kafka(self.kafka.clone()).without_web().lanes(2);
-        // What went through the repartition topics is looked at afterwards.
+        // The checks read the repartition topics afterwards, so these must not be trimmed.
         config.trim_interval = Some(Duration::from_secs(24 * 60 * 60));
         config.commit_interval(Duration::from_millis(30)).session_timeout(SESSION)
     }
 
-    /// The sum of a topic's ends: it grows while the topic is written to.
+    /// Returns the sum of a topic's end offsets, which grows while the topic is written to.
     async fn extent(&self, topic: &str) -> TestResult<u64> {
         let all: Vec<Partition> = Partition::all(PARTITIONS).collect();
         let ends = self.broker.offsets(&self.topic(topic), &all, OffsetSpec::Latest).await?;
         Ok(ends.into_iter().map(|end| end.get()).sum())
     }
 
-    /// Waits until a topic has about so many records.
+    /// Waits until a topic has about `records` records.
     pub(crate) async fn reaches(&self, topic: &str, records: u64) -> TestResult {
         within(async {
             while self.extent(topic).await? < records {
@@ -70,13 +71,13 @@ impl Place {
         .await
     }
 
-    /// Waits until a topic has so many more records.
+    /// Waits until a topic has about `more` more records.
     pub(crate) async fn grows(&self, topic: &str, more: u64) -> TestResult {
         self.reaches(topic, self.extent(topic).await? + more).await
     }
 }
 
-/// Waits for something that must come.
+/// Waits for `what`, and panics if it takes longer than [`LONGEST`].
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LONGEST, what).await {
         Ok(done) => done,

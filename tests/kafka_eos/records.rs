@@ -1,4 +1,4 @@
-//! What is committed in topics.
+//! The records that are committed in topics.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::place::{Place, TestResult, within};
 
-/// A record as it is committed.
+/// A committed record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) key: String,
@@ -23,8 +23,8 @@ impl Record {
 /// A topic's records, in order, by partition.
 pub(crate) type Partitions = Vec<Vec<Record>>;
 
-/// All that is committed in a topic, up to the end that also those see who read what is not committed: a transaction that is
-/// not finished would keep it from there.
+/// Returns all that is committed in a topic, up to the end that readers of uncommitted records see.
+/// The read does not reach that end while a transaction is not finished.
 pub(crate) async fn records(broker: &dyn Broker, topic: &str) -> TestResult<Partitions> {
     let count = broker.topic(topic).await?.ok_or_else(|| format!("there is no topic {topic}"))?.partitions;
     let partitions: Vec<Partition> = Partition::all(count).collect();
@@ -58,18 +58,18 @@ fn record(batch: &dyn RecordBatch, index: usize) -> Record {
 }
 
 impl Place {
-    /// All that is committed in a topic of the program's.
+    /// Returns all that is committed in one of the program's topics.
     pub(crate) async fn records(&self, topic: &str) -> TestResult<Partitions> {
         records(&*self.broker, &self.topic(topic)).await
     }
 
-    /// A table as its changelog has it. No key is in two partitions.
+    /// Returns a table as its changelog has it, or an error if a key is in two partitions.
     pub(crate) async fn table<V: DeserializeOwned>(&self, table: &str) -> TestResult<BTreeMap<String, V>> {
         let changelog = format!("{}-{table}-changelog", self.app);
         let (mut rows, mut homes) = (BTreeMap::new(), HashMap::new());
         for (partition, records) in records(&*self.broker, &changelog).await?.into_iter().enumerate() {
             for record in records {
-                // Marlowe's own notes begin so.
+                // The keys of Marlowe's own records begin with a NUL byte.
                 if record.key.starts_with('\0') {
                     continue;
                 }

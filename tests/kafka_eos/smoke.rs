@@ -1,5 +1,5 @@
-//! Kafka Streams' smoke test: a program of many parts runs on three workers, which end one after the other; at last each of
-//! its outputs says what all of the input comes to.
+//! Kafka Streams' smoke test: a program of many parts runs on three workers, which end one after
+//! the other. At last each of its outputs must say what all of the input adds up to.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::verify::{delivered_all, last_values};
 
 const KEYS: i64 = 20;
 
-/// Each key has the numbers from 0 to below this, in some order.
+/// The number of inputs of each key. They are the numbers from 0 to below this, in some order.
 const NUMBERS: i64 = 120;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ fn program(place: &Place, guarantee: Guarantee) -> App {
     });
     let [min, max, sums, counts] = parts;
 
-    // What is made of two tables is made anew whenever one of them changes.
+    // A value that is computed from two tables is computed again whenever one of them changes.
     let joins = [
         ("dif", min, max, (|min, max| max - min) as fn(i64, i64) -> i64),
         ("avg", sums, counts, |sum, count| sum / count),
@@ -67,7 +67,8 @@ fn program(place: &Place, guarantee: Guarantee) -> App {
         }
     }
 
-    // How many keys have how many numbers: the rows are of other shards.
+    // This table says how many keys have how many numbers. Its rows belong to other shards, so
+    // changes go through its inbox.
     let tagg = app.table::<i64, i64>("tagg").merge(|keys, more| *keys += more);
     app.agent("tagg", counts.2).with(tagg.inbox()).each(async |tagg, count| {
         if count > 1 {
@@ -79,7 +80,7 @@ fn program(place: &Place, guarantee: Guarantee) -> App {
     app
 }
 
-/// The input, in an order that chance made.
+/// Returns the input in a random order.
 fn shuffled(chance: &dyn Entropy) -> Vec<(String, i64)> {
     let mut all: Vec<_> = (0..KEYS * NUMBERS).map(|number| (format!("key-{}", number % KEYS), number / KEYS)).collect();
     for last in (1..all.len()).rev() {
@@ -99,7 +100,7 @@ async fn smoke(guarantee: Guarantee, end: End) -> TestResult {
     crew.start(1).await?;
     crew.start(2).await?;
     for worker in 0..2 {
-        // A quarter of all, then a half.
+        // The first worker ends after a quarter of the input, and the second after a half.
         place.reaches("echo", (KEYS * NUMBERS / 4) as u64 * (worker as u64 + 1)).await?;
         crew.end(worker, end).await?;
     }

@@ -1,6 +1,8 @@
-//! Faust's `tabletest`, with its verifier: ordered numbers in each partition are added up in a table, through crashes and
-//! rebalances; every partition's sum is that of all its numbers, none came twice, and none was left out. And Faust's
-//! consistency checker: the table that is made anew of the source is the one in the changelog.
+//! Faust's `tabletest` with its verifier, and Faust's consistency checker.
+//!
+//! A table adds up the ordered numbers of each partition, through crashes and rebalances. Each
+//! partition's sum must be that of all its numbers, and none may come twice or be left out. The
+//! consistency checker computes the table again from the source and compares it with the changelog.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +14,14 @@ use crate::crew::{Crew, End};
 use crate::load::{Load, key_of};
 use crate::place::{PARTITIONS, Place, TestResult};
 
-/// How many numbers each partition has.
+/// The number of records in each partition.
 const NUMBERS: i64 = 1500;
 
-/// What is known of a partition.
+/// The table's row for one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Row {
     sum: i64,
-    /// The number that comes next.
+    /// The number that must come next.
     next: i64,
     /// Numbers that came instead of the next one.
     gaps: Vec<i64>,

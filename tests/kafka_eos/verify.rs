@@ -1,4 +1,4 @@
-//! The checks. Each says what is wrong first.
+//! The checks. Each returns the first fault that it finds.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,8 @@ use crate::records::{Partitions, Record};
 
 type Verdict = Result<(), String>;
 
-/// Every record of the input is in the output, once, in the order of its partition, and nothing else is.
+/// Checks that every record of the input is in the output once, in the order of its partition, and
+/// that there is nothing else.
 pub(crate) fn received_all(what: &str, input: &Partitions, output: &Partitions) -> Verdict {
     same_length(what, input, output)?;
     for (partition, (input, output)) in input.iter().zip(output).enumerate() {
@@ -17,8 +18,9 @@ pub(crate) fn received_all(what: &str, input: &Partitions, output: &Partitions) 
     Ok(())
 }
 
-/// The same where records went to other partitions under other keys. Those that went from one partition to one other are in
-/// order. No two records of the input have one value.
+/// Checks that every record of the input is in the output once, under its new key and in any
+/// partition. Records that went from one partition to the same other partition must be in order. No
+/// two records of the input may have the same value.
 pub(crate) fn rekeyed(what: &str, input: &Partitions, output: &Partitions, key: impl Fn(i64) -> String) -> Verdict {
     let mut places = HashMap::new();
     for (partition, records) in input.iter().enumerate() {
@@ -50,7 +52,8 @@ pub(crate) fn rekeyed(what: &str, input: &Partitions, output: &Partitions, key: 
     }
 }
 
-/// The k-th output of a key is what its first k inputs come to: nothing is missing, and nothing is there twice.
+/// Checks that the k-th output of a key is the result of its first k inputs, so nothing is missing
+/// and nothing is there twice.
 pub(crate) fn running(
     what: &str,
     input: &Partitions,
@@ -72,7 +75,7 @@ pub(crate) fn running(
     Ok(())
 }
 
-/// What all inputs of each key come to.
+/// Returns the result of all inputs of each key.
 pub(crate) fn totals(input: &Partitions, add: impl Fn(Option<i64>, i64) -> i64) -> HashMap<String, i64> {
     let mut totals: HashMap<String, i64> = HashMap::new();
     for record in input.iter().flatten() {
@@ -82,12 +85,13 @@ pub(crate) fn totals(input: &Partitions, add: impl Fn(Option<i64>, i64) -> i64) 
     totals
 }
 
-/// The last value of each key.
+/// Returns the last value of each key.
 pub(crate) fn last_values(output: &Partitions) -> HashMap<String, i64> {
     output.iter().flatten().map(|record| (record.key.clone(), record.number())).collect()
 }
 
-/// Every record of the input is in the output at least once, and nothing else is; says how many are there again.
+/// Checks that every record of the input is in the output at least once, and that there is nothing
+/// else. Returns how many records were delivered again.
 pub(crate) fn delivered_all(what: &str, input: &Partitions, output: &Partitions) -> Result<usize, String> {
     let count = |records: &Partitions| -> HashMap<Record, usize> {
         let mut counts = HashMap::new();
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_missing_or_there_twice_or_out_of_order_is_found() {
+    fn a_missing_duplicate_or_misplaced_record_is_found() {
         let input = records(&INPUT);
         let verdict = |output: &[(&str, i64)]| received_all("echo", &input, &records(output));
         assert_eq!(verdict(&INPUT), Ok(()));
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rekeyed_record_that_is_missing_or_there_twice_or_out_of_order_or_under_another_key_is_found() {
+    fn a_rekeyed_record_that_is_missing_duplicate_or_wrong_is_found() {
         let input = records(&INPUT);
         let key = |number: i64| format!("k{}", number % 2);
         let verdict = |output: &[(&str, i64)]| rekeyed("odd", &input, &records(output), key);

@@ -1,4 +1,4 @@
-//! What is sent after an abort is not taken for what was aborted.
+//! Tests that records sent after an abort are not taken for the records that were aborted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use marlowe_broker::{
 use crate::audit::records;
 use crate::scene::{Scene, cluster, eventually, pause, to, within};
 
-/// So many that each order of the three brokers is some partition's.
+/// The number of partitions. There are so many that each order of the three brokers is that of some
+/// partition's replicas.
 const PARTITIONS: u32 = 36;
 
-/// Sends each of the partitions one record, whose value is `what`.
+/// Sends each of the partitions one record with the value `what`.
 fn send(producer: &mut dyn TransactionalProducer, partitions: &[TopicPartition], what: &str) {
     for partition in partitions {
         let to = producer.destination(partition).unwrap();
@@ -25,7 +26,8 @@ fn send(producer: &mut dyn TransactionalProducer, partitions: &[TopicPartition],
     }
 }
 
-/// Which broker leads a partition, or sees to a group or an id, once there is one.
+/// Returns the broker that leads a partition, or that coordinates a group or a transactional id, as
+/// soon as there is one. `ask` says which of them it is.
 async fn seen_to(cluster: &Arc<Cluster>, ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>>) -> i32 {
     let mut found = None;
     eventually("a broker is known", async || {
@@ -36,10 +38,12 @@ async fn seen_to(cluster: &Arc<Cluster>, ask: impl Fn(&Cluster) -> std::io::Resu
     found.unwrap()
 }
 
-/// A broker appends records, and is killed before it says so; the transaction is aborted while they wait to be sent again. With the
-/// same client the next records would have their numbers, and the new leader, which has them, would think it has these.
+/// Kills a broker that has appended records but has not acknowledged them, and aborts the
+/// transaction while the records wait to be sent again. If the same client sent the next records,
+/// they would get the sequence numbers of the aborted ones. The new leader has the aborted ones,
+/// and would take the next records for them.
 #[tokio::test]
-async fn records_after_an_abort_are_not_taken_for_those_that_were_aborted() {
+async fn records_after_an_abort_are_not_taken_for_aborted_ones() {
     let cluster = cluster(ClusterConfig::three()).await;
     let scene = Scene::at(KafkaConfig::new(cluster.bootstrap())).await;
     let topic = format!("{}-records", scene.app);
@@ -47,7 +51,7 @@ async fn records_after_an_abort_are_not_taken_for_those_that_were_aborted() {
     let id = format!("{}-aborts", scene.app);
     let mut producer = scene.broker.transactional_producer(&id).await.unwrap();
 
-    // One broker sees to the transaction, another to the group; the third is killed.
+    // One broker coordinates the transaction and another the group. The third is killed.
     let transactions = seen_to(&cluster, |cluster| cluster.transaction_coordinator(&id)).await;
     let (mut group, mut groups) = (String::new(), transactions);
     for number in 0.. {
@@ -66,8 +70,9 @@ async fn records_after_an_abort_are_not_taken_for_those_that_were_aborted() {
         }
     }
 
-    // All partitions are part of the transaction; from here on nothing is acknowledged, for one replica is silent. It is the one that
-    // would see to the positions.
+    // All partitions are part of the transaction. From here on nothing is acknowledged, because one
+    // replica is silent. The silent broker is also the one that would coordinate the group's
+    // positions.
     producer.begin().unwrap();
     send(&mut *producer, &led, "aborted");
     within(producer.flush()).await.unwrap();

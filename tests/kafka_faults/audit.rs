@@ -1,4 +1,4 @@
-//! What is committed, and whether it is all there and once.
+//! Checks of what is committed: all of it must be there, and only once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use marlowe_broker::{Isolation, Offset, OffsetSpec, Partition, Partitioner, Shar
 use crate::program::Program;
 use crate::scene::{LONGEST, Scene, within};
 
-/// A record that is committed.
+/// A committed record.
 pub(crate) struct Record {
     pub(crate) partition: Partition,
     pub(crate) key: String,
     pub(crate) value: Option<String>,
 }
 
-/// All that is committed in a topic, in order within its partitions.
+/// Returns all that is committed in a topic, in order within its partitions.
 pub(crate) async fn records(broker: &SharedBroker, topic: &str) -> Vec<Record> {
     let partitions: Vec<_> = Partition::all(broker.topic(topic).await.unwrap().unwrap().partitions).collect();
     let starts = broker.offsets(topic, &partitions, OffsetSpec::Earliest).await.unwrap();
@@ -50,7 +50,7 @@ pub(crate) async fn records(broker: &SharedBroker, topic: &str) -> Vec<Record> {
     records
 }
 
-/// The numbers in a topic, in order.
+/// Returns the numbers in a topic, sorted.
 async fn numbers(broker: &SharedBroker, topic: &str) -> Vec<u64> {
     let records = records(broker, topic).await;
     let mut numbers: Vec<u64> = records.iter().map(|record| record.value.as_ref().unwrap().parse().unwrap()).collect();
@@ -58,7 +58,8 @@ async fn numbers(broker: &SharedBroker, topic: &str) -> Vec<u64> {
     numbers
 }
 
-/// What is lost of the numbers below `fed`, or there more than once.
+/// Returns which of the numbers below `fed` are lost or there more than once, or `None` if all is
+/// well.
 fn amiss(fed: u64, found: &[u64]) -> Option<String> {
     let mut times: BTreeMap<u64, u64> = (0..fed).map(|number| (number, 0)).collect();
     found.iter().for_each(|number| *times.entry(*number).or_default() += 1);
@@ -69,7 +70,7 @@ fn amiss(fed: u64, found: &[u64]) -> Option<String> {
     (!is_well).then(|| format!("of {fed}, lost: {}, more than once: {}", some(&lost), some(&twice)))
 }
 
-/// How a worker is, for people who look for what keeps it.
+/// Returns the metrics that show people why a worker does not go on.
 pub(crate) async fn state(address: SocketAddr) -> String {
     let page = metrics(address).await;
     let matters = ["marlowe_lag", "marlowe_shards", "marlowe_worker_state", "marlowe_restore", "dropped_total"];
@@ -77,7 +78,7 @@ pub(crate) async fn state(address: SocketAddr) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// A number of a worker's, the sum over its labels.
+/// Returns a metric of a worker, summed over its labels.
 pub(crate) async fn count(address: SocketAddr, name: &str) -> f64 {
     let page = metrics(address).await;
     let samples = page.lines().filter_map(|line| {
@@ -87,7 +88,7 @@ pub(crate) async fn count(address: SocketAddr, name: &str) -> f64 {
     samples.sum()
 }
 
-/// A worker's page of metrics.
+/// Returns a worker's page of metrics.
 async fn metrics(address: SocketAddr) -> String {
     let asked = tokio::task::spawn_blocking(move || {
         let answer = ureq::get(format!("http://{address}/metrics")).call();
@@ -97,8 +98,9 @@ async fn metrics(address: SocketAddr) -> String {
 }
 
 impl Scene {
-    /// That of `fed` events each was counted once and passed on once, once a worker has done all of them; and that the worker
-    /// has the same in its tables as the log.
+    /// Checks that each of `fed` events was counted once and passed on once, after `worker` has
+    /// processed all of them. Also checks that the worker's table has the same rows as the
+    /// changelog.
     pub(crate) async fn check(&self, program: &Program, fed: u64, worker: &mut Running) {
         let address = worker.web_addresses()[0];
         match tokio::time::timeout(LONGEST, worker.drain()).await {

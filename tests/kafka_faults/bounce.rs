@@ -1,4 +1,5 @@
-//! Brokers go away and come back: one, many and all, cleanly and killed; coordinators move.
+//! Tests of brokers that go away and come back: one, most or all of them, stopped or killed.
+//! Coordinators move to other brokers meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use crate::feeder::Feeder;
 use crate::program::Program;
 use crate::scene::{Scene, cluster, eventually, meanwhile, pause, stop, to};
 
-/// How long they are away.
+/// The time for which brokers are away, in milliseconds.
 const AWAY: u64 = 1500;
 
-/// Two workers of a program, and what they are fed.
+/// Two workers of a program, and the feeder of their events.
 struct Pair {
     scene: Scene,
     programs: [Program; 2],
@@ -25,7 +26,7 @@ impl Pair {
     async fn start(cluster: &Cluster) -> Self {
         let scene = Scene::at(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(100))).await;
         let programs = [scene.program(), scene.program()];
-        // So that their transactional ids are known.
+        // With names of their own, the workers have transactional ids that the test knows.
         let config = |name: &str| scene.config().instance(name);
         let first = scene.start_with(&programs[0], config("first")).await.unwrap();
         let second = scene.start_with(&programs[1], config("second")).await.unwrap();
@@ -38,7 +39,8 @@ impl Pair {
         self.programs.iter().map(Program::handled).sum()
     }
 
-    /// Waits until they have worked off what came meanwhile, and neither has failed.
+    /// Waits until the workers have handled what came meanwhile, and panics if one of them has
+    /// failed.
     async fn goes_on(&mut self, after: &str) {
         println!("after {after}: fed {}, handled {}", self.feeder.fed(), self.handled());
         let (until, handled) = (self.feeder.fed() + 200, self.handled() + 200);
@@ -57,7 +59,7 @@ impl Pair {
     }
 }
 
-/// Asks until there is an answer.
+/// Calls `ask` until it returns a broker.
 async fn some(
     cluster: &Arc<Cluster>,
     ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>> + Clone + Send + 'static,

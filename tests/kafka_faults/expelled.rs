@@ -1,4 +1,4 @@
-//! Members that the group takes for dead while they have something to give up.
+//! Tests of members that the group expels while they have partitions to give up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::scene::{Scene, eventually, within};
 
 const PARTITIONS: u32 = 6;
 
-/// A member that gives up at once what it is asked for.
+/// A member that gives up partitions as soon as it is asked to.
 struct Willing {
     owned: Arc<Mutex<BTreeSet<TopicPartition>>>,
     task: AbortHandle,
@@ -28,7 +28,7 @@ impl Willing {
                     GroupEvent::Assigned(places) => known.lock().extend(places),
                     GroupEvent::Revoked(places) => {
                         known.lock().retain(|place| !places.contains(place));
-                        // Refused, it is told of a loss.
+                        // If this is refused, the member is told of a loss.
                         let _ = member.acknowledge(&places).await;
                     }
                     GroupEvent::Lost(_) => known.lock().clear(),
@@ -49,10 +49,12 @@ impl Drop for Willing {
     }
 }
 
-/// The group waits for it no longer than a session, and gives all it has to others. If it acknowledges just then, before it has
-/// heard of that, its client joins anew by itself, with what it believes to own: it could commit what is others' by now.
+/// Makes a member acknowledge too late. The group waits for it no longer than a session, and gives
+/// all its partitions to others. If the member acknowledges just then, before it has heard of the
+/// loss, its client joins again by itself, with the partitions that it believes to own. It could
+/// then commit work on partitions that others own by now.
 #[tokio::test]
-async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_lost() {
+async fn a_late_member_keeps_its_id_until_it_is_told_that_all_is_lost() {
     let scene = Scene::shared().await;
     for round in 0..4 {
         let anchor = format!("{}-late-{round}", scene.app);
@@ -77,7 +79,7 @@ async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_
         let three = Willing::attend(join().await);
         let mut told = None;
         eventually("others have all", async || {
-            // It is alive, and hears what there is to hear.
+            // The member is alive, and gets any event that there is.
             if told.is_none()
                 && let Ok(event) = tokio::time::timeout(Duration::from_millis(5), late.next()).await
             {
@@ -88,7 +90,7 @@ async fn who_gives_up_too_late_is_no_other_member_before_it_is_told_that_all_is_
         .await;
         let kept: BTreeSet<_> = owned.into_iter().filter(|place| !revoked.contains(place)).collect();
         if told.is_none() {
-            // Refused, if it is known by now.
+            // This is refused if the client knows of the loss by now.
             let _ = late.acknowledge(&revoked).await;
             let metadata = late.metadata();
             let name = metadata.current().member;

@@ -1,3 +1,5 @@
+//! A feeder that sends events at a steady rate while the cluster is disturbed.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,13 +13,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::program::PARTITIONS;
 use crate::scene::{eventually, within};
 
-/// How many keys there are.
+/// The number of keys.
 const KEYS: u64 = 40;
 
-/// How often it sends.
+/// The time between two sends.
 const BEAT: Duration = Duration::from_millis(20);
 
-/// Sends events at a steady rate; what could not be sent for a while is made good.
+/// A task that sends events at a steady rate. It catches up after a time in which it could not
+/// send.
 pub(crate) struct Feeder {
     fed: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -25,7 +28,7 @@ pub(crate) struct Feeder {
 }
 
 impl Feeder {
-    /// Sends `rate` events a second to `topic`.
+    /// Starts to send `rate` events a second to `topic`.
     pub(crate) fn start(broker: &SharedBroker, topic: &str, rate: u64) -> Self {
         let (fed, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (broker, topic) = (broker.clone(), topic.to_owned());
@@ -46,7 +49,8 @@ impl Feeder {
                     let (key, value) = (format!("key-{}", number % KEYS), number.to_string());
                     let home = Partitioner::Murmur2.partition(key.as_bytes(), PARTITIONS);
                     let record = NewRecord {
-                        // Brokers that start take producers for forgotten whose last records are old.
+                        // The time is the current one, because a broker that starts forgets
+                        // producers whose last records are old.
                         timestamp: SystemClock.now(),
                         key: Some(key.as_bytes()),
                         value: Some(value.as_bytes()),
@@ -54,7 +58,7 @@ impl Feeder {
                     };
                     producer.send(homes[home.get() as usize], record).unwrap();
                 }
-                // Waits for brokers that are away.
+                // This waits for brokers that are away.
                 producer.flush().await.unwrap();
                 count.store(due.max(first), Ordering::Relaxed);
             }
@@ -62,19 +66,19 @@ impl Feeder {
         Self { fed, stop, task }
     }
 
-    /// How many events are in the topic.
+    /// Returns the number of events in the topic.
     pub(crate) fn fed(&self) -> u64 {
         self.fed.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more are there.
+    /// Waits until `events` more events are in the topic.
     pub(crate) async fn more(&self, events: u64) {
         let until = self.fed() + events;
         eventually("events are fed", async || self.fed() >= until || self.task.is_finished()).await;
         assert!(!self.task.is_finished(), "the feeder has failed");
     }
 
-    /// Stops, and says how many events there are.
+    /// Stops the feeder, and returns the number of events in the topic.
     pub(crate) async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         within(self.task).await.unwrap();

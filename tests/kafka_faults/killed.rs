@@ -1,4 +1,5 @@
-//! A whole worker that is killed, again and again, and starts again where its tables are.
+//! Tests of a whole worker that is killed again and again, and starts again in the folder with its
+//! tables.
 
 use rustix::process::Signal;
 
@@ -7,11 +8,11 @@ use crate::feeder::Feeder;
 use crate::process::Worker;
 use crate::scene::{Scene, stop};
 
-/// How many rows would be read again if the tables were wiped.
+/// The number of rows that would be read again if the tables were wiped.
 const ROWS: u64 = 20_000;
 
 #[tokio::test]
-async fn a_worker_that_is_killed_at_work_reads_only_the_tail_when_it_starts_again() {
+async fn a_killed_worker_reads_only_the_tail_when_it_starts_again() {
     let scene = Scene::shared().await;
     let program = scene.program().with_rows(ROWS);
     scene.write_rows(&program).await;
@@ -27,7 +28,8 @@ async fn a_worker_that_is_killed_at_work_reads_only_the_tail_when_it_starts_agai
         drop(worker);
         worker = Worker::start(&scene, &config()).await;
         let restored = restored(&worker).await;
-        // What the last commits wrote, a row for each of some tens of keys, may not have come to the folder.
+        // The rows of the last commits, one for each of some tens of keys, may not be in the folder
+        // yet.
         assert!(restored < ROWS as f64 / 20.0, "round {round}: {restored} records were read again");
         println!("round {round}: {restored} records were read again");
     }

@@ -1,4 +1,4 @@
-//! A cluster that wants to know who is there.
+//! Tests of a cluster that requires a login.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ const RIGHT: &str = "the-right-password";
 const WRONG: &str = "not-the-right-password";
 
 #[tokio::test]
-async fn who_is_refused_is_told_so_at_once_and_passwords_are_told_to_nobody() {
+async fn a_refused_login_is_reported_at_once_and_without_the_password() {
     let cluster = cluster(ClusterConfig::one().sasl_plain("ada", RIGHT)).await;
     let config = |password: &str| {
         let config = KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(3600));
         let config = config.set("security.protocol", "SASL_PLAINTEXT").set("sasl.mechanism", "PLAIN");
         config.set("sasl.username", "ada").set("sasl.password", password)
     };
-    // Its patience is for brokers that are away: this one is there.
+    // The patience is only for brokers that are away, and this one is there.
     let refused = within(KafkaBroker::connect(config(WRONG))).await.err().unwrap();
     assert!(matches!(refused, BrokerError::Refused { .. }), "{refused:?}");
     for text in [refused.to_string(), format!("{refused:?}"), format!("{:?}", config(WRONG))] {

@@ -1,4 +1,5 @@
-//! Faults, on real Kafka: each ends in recovery or in one clear error; nothing is lost, and nothing is there twice.
+//! Tests of faults on real Kafka. Each fault must end in recovery or in one clear error, and
+//! nothing may be lost or there twice.
 
 mod aborted;
 mod audit;

@@ -1,4 +1,5 @@
-//! Records that are too large: for the client, or for their topic.
+//! Tests of records that are refused: too large for the client or for their topic, or with a
+//! timestamp out of bounds.
 
 use marlowe::{App, Running, Table, Topic};
 use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
@@ -7,14 +8,14 @@ use crate::audit::records;
 use crate::scene::{Scene, crash, meanwhile, stop, within};
 use crate::topics::admin;
 
-/// A program that passes on as many bytes as it is told, and keeps as many in a table.
+/// A program that passes on as many bytes as each event says, and adds up these numbers in a table.
 struct Growing {
     app: App,
     sizes: Topic<String, usize>,
     kept: Table<String, usize>,
 }
 
-/// What becomes of an event whose record is too large.
+/// The policy for an event whose record is too large.
 #[derive(Clone, Copy)]
 enum Policy {
     Stop,
@@ -45,9 +46,9 @@ fn texts(scene: &Scene) -> String {
     format!("{}-texts", scene.app)
 }
 
-/// The lengths of what was passed on.
+/// Returns the lengths of the texts that were passed on.
 async fn passed_on(scene: &Scene) -> Vec<usize> {
-    // Two quotation marks each.
+    // Each value is JSON, so two of its bytes are quotation marks.
     records(&scene.broker, &texts(scene)).await.iter().map(|record| record.value.as_ref().unwrap().len() - 2).collect()
 }
 
@@ -59,7 +60,7 @@ async fn feed(worker: &Running, sizes: Topic<String, usize>, all: &[usize]) {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_the_client_fails_its_event() {
+async fn a_record_too_large_for_the_client_fails_its_event() {
     let scene = Scene::shared().await;
     let Growing { app, sizes, kept } = growing(&scene, Policy::DeadLetter);
     let mut worker = within(app.start(scene.config())).await.unwrap();
@@ -72,7 +73,8 @@ async fn what_is_too_large_for_the_client_fails_its_event() {
     assert_eq!(bad[0].value.as_deref(), Some("2000000"));
     stop(worker).await;
 
-    // With the policy to stop, one error tells which event, how large the record was, and what the limit is.
+    // With the policy to stop, one error says which event it was, how large the record was, and
+    // what the limit is.
     let scene = Scene::shared().await;
     let Growing { app, sizes, .. } = growing(&scene, Policy::Stop);
     let mut worker = within(app.start(scene.config())).await.unwrap();
@@ -83,7 +85,7 @@ async fn what_is_too_large_for_the_client_fails_its_event() {
     }
     crash(worker).await;
 
-    // With more room it goes on where it was.
+    // With more room the program goes on where it was.
     let Growing { app, .. } = growing(&scene, Policy::Stop);
     let kafka = scene.kafka.clone().set("message.max.bytes", "3000000");
     let admin = admin(&scene);
@@ -97,7 +99,7 @@ async fn what_is_too_large_for_the_client_fails_its_event() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_its_topic_is_told_with_the_topic_and_the_mend() {
+async fn a_record_too_large_for_its_topic_is_reported_with_the_fix() {
     let scene = Scene::shared().await;
     let (admin, topic) = (admin(&scene), texts(&scene));
     let small = NewTopic::new(&topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "2000");
@@ -128,7 +130,7 @@ async fn what_is_too_large_for_its_topic_is_told_with_the_topic_and_the_mend() {
 }
 
 #[tokio::test]
-async fn n2_1_topics_that_are_created_take_the_largest_record_that_is_sent() {
+async fn n2_1_created_topics_take_the_largest_record_that_is_sent() {
     let scene = Scene::shared().await;
     let Growing { app, sizes, kept } = growing(&scene, Policy::Stop);
     let mut worker = within(app.start(scene.config().max_message_bytes(3_000_000))).await.unwrap();
@@ -139,7 +141,8 @@ async fn n2_1_topics_that_are_created_take_the_largest_record_that_is_sent() {
     stop(worker).await;
 }
 
-/// Kafka takes no record that is stamped more than an hour ahead of its clock.
+/// Sends two events with timestamps a day ahead. Kafka takes no record whose timestamp is more than
+/// an hour ahead of its clock.
 #[tokio::test]
 async fn n2_1_a_timestamp_out_of_bounds_fails_its_event() {
     let scene = Scene::shared().await;
@@ -153,7 +156,7 @@ async fn n2_1_a_timestamp_out_of_bounds_fails_its_event() {
         sums.update(event.key, |sum| *sum += event.value);
         Ok(())
     });
-    // The topic itself takes any time, as one of an older Kafka does.
+    // The input topic itself takes any timestamp, as a topic of an older Kafka does.
     let any = NewTopic::new(numbers.name(), 1, TopicReplication::Fixed(1))
         .set("message.timestamp.after.max.ms", "9223372036854775807");
     admin(&scene).create_topics([&any], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
@@ -168,7 +171,7 @@ async fn n2_1_a_timestamp_out_of_bounds_fails_its_event() {
     let view = worker.open(sums.view());
     let sums = (view.get("0").await.unwrap(), view.get("1").await.unwrap());
     assert_eq!(sums, (Some((2..=40).step_by(2).sum()), Some((1..40).step_by(2).sum::<u64>() - 7 - 27)));
-    // Their dead letters would be refused for the same reason: of them only the place is told.
+    // Dead letters with these timestamps would be refused too, so they only say where the event is.
     let bad = records(&scene.broker, &format!("{}-bad", scene.app)).await;
     let told: Vec<_> = bad.iter().map(|letter| (letter.value.clone(), letter.key.clone())).collect();
     let place = |offset| (None, format!("{}[0]@{offset}", numbers.name()));

@@ -1,4 +1,5 @@
-//! Members whose names last, and without whom the group goes on: they stay members, and what they have may be others'.
+//! Tests of static members that are passed over: the group goes on without them. They stay members,
+//! but what they have may belong to others.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,8 +12,9 @@ use tokio::task::JoinHandle;
 
 use crate::scene::{SESSION, Scene, eventually, pause, within};
 
-/// What the process is told by its environment.
+/// The environment variable that has the addresses of the brokers.
 const BROKERS: &str = "MARLOWE_FAULTS_MEMBER_BROKERS";
+/// The environment variable that has the name of the group.
 const GROUP: &str = "MARLOWE_FAULTS_MEMBER_GROUP";
 
 const PARTITIONS: u32 = 12;
@@ -23,18 +25,18 @@ fn config(group: &str) -> GroupConfig {
     config
 }
 
-/// Gives up at once what it is asked for, and tells all that happens.
+/// Gives up partitions as soon as the member is asked to, and calls `tell` with every event.
 async fn attend(mut member: Box<dyn Membership>, mut tell: impl FnMut(&GroupEvent, u64)) {
     while let Ok(event) = member.next().await {
         tell(&event, member.metadata().current().generation);
         if let GroupEvent::Revoked(places) = &event {
-            // Refused, it is told of a loss.
+            // If this is refused, the member is told of a loss.
             let _ = member.acknowledge(places).await;
         }
     }
 }
 
-/// A member in this process. Dropped, it goes without a word.
+/// A member in this process. It does not leave the group when it is dropped.
 struct Other {
     told: mpsc::UnboundedReceiver<u64>,
     task: JoinHandle<()>,
@@ -48,7 +50,8 @@ impl Other {
         Self { told, task }
     }
 
-    /// Waits until it is told something in a generation after this one.
+    /// Waits until the member is told something in a generation after `generation`, and returns
+    /// that later generation.
     async fn is_after(&mut self, generation: u64) -> u64 {
         within(async {
             loop {
@@ -69,7 +72,7 @@ impl Drop for Other {
     }
 }
 
-/// A member whose name lasts, in a process of its own. It dies with this.
+/// A static member in a process of its own, which is killed when this is dropped.
 struct Late {
     child: Child,
     lines: mpsc::UnboundedReceiver<String>,
@@ -87,7 +90,8 @@ impl Late {
         Self { child, lines }
     }
 
-    /// What it is told next, and in which generation; nothing that says nothing.
+    /// Returns what the member is told next and in which generation, and skips lines of other
+    /// output.
     async fn told(&mut self) -> (String, u64) {
         within(async {
             loop {
@@ -108,19 +112,19 @@ impl Late {
 
 impl Drop for Late {
     fn drop(&mut self) {
-        // It has ended, or ends now.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Not a test, but the member that others start.
+/// Runs the member that tests start as a process. This is no test.
 #[test]
 #[ignore = "the member that tests start as a process"]
 fn a_member() {
     let (Ok(brokers), Ok(group)) = (std::env::var(BROKERS), std::env::var(GROUP)) else { return };
     std::thread::spawn(|| {
-        // Whoever started this is gone.
+        // The input ends when the process that started this one is gone.
         let _ = std::io::stdin().read_line(&mut String::new());
         std::process::exit(3);
     });
@@ -141,8 +145,10 @@ fn a_member() {
     });
 }
 
-/// One that has just got its share hears that a rebalance is on, and stands still before it joins. The group waits for it no
-/// longer than a session, and shares out what it has, for it had nothing yet when it joined the last time.
+/// Freezes a member that has just got its share and hears of a rebalance, before it joins again.
+/// The group waits for it no longer than a session. Then it gives the member's share to others,
+/// because the member had nothing yet when it joined the last time. `after` is the time until the
+/// freeze, in milliseconds.
 async fn is_passed_over(scene: &Scene, after: u64) {
     let group = format!("{}-passed-{after}", scene.app);
     scene.broker.create_topic(TopicConfig::new(group.as_str(), PARTITIONS)).await.unwrap();
@@ -171,9 +177,10 @@ async fn is_passed_over(scene: &Scene, after: u64) {
 }
 
 #[tokio::test]
-async fn who_was_passed_over_is_told_that_all_is_lost_before_it_is_told_anything_else() {
+async fn a_passed_over_member_is_told_first_that_all_is_lost() {
     let scene = Scene::shared().await;
-    // It hears of the rebalance with its next sign of life, and joins a second after it joined the last time: the point is between.
+    // The member hears of the rebalance with its next heartbeat, and joins again a second after its
+    // last join. It must be frozen between the two.
     let moments = [500, 600, 700, 800, 900].map(|after| is_passed_over(&scene, after));
     futures_util::future::join_all(moments).await;
 }

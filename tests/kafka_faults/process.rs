@@ -1,4 +1,4 @@
-//! A worker in a process of its own: what is to be stopped where it is, or killed.
+//! A worker in a process of its own, for tests that freeze it or kill it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::program::Program;
 use crate::scene::{Scene, log, within};
 
-/// What the process is told by its environment.
+// Environment variables that tell the process what to run.
 const APP: &str = "MARLOWE_FAULTS_APP";
 const BROKERS: &str = "MARLOWE_FAULTS_BROKERS";
 const INSTANCE: &str = "MARLOWE_FAULTS_INSTANCE";
@@ -20,17 +20,17 @@ const SESSION: &str = "MARLOWE_FAULTS_SESSION";
 const COMMIT: &str = "MARLOWE_FAULTS_COMMIT";
 const FOLDER: &str = "MARLOWE_FAULTS_FOLDER";
 
-/// A worker of a scene's program, in a process of its own. It dies with this.
+/// A worker of a scene's program in a process of its own, which is killed when this is dropped.
 pub(crate) struct Worker {
     child: Child,
-    /// The process stops when it hears something, and ends when this closes.
+    /// The process stops when it hears something from here, and ends when this closes.
     orders: ChildStdin,
     lines: mpsc::UnboundedReceiver<String>,
     pub(crate) address: SocketAddr,
 }
 
 impl Worker {
-    /// Starts one with these settings, and waits until what it has got is open.
+    /// Starts a worker with these settings, and waits until the shards that it has got are open.
     pub(crate) async fn start(scene: &Scene, config: &Config) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--ignored", "--exact", "--nocapture", "process::a_worker"]);
@@ -56,7 +56,7 @@ impl Worker {
         worker
     }
 
-    /// Waits until it says this, and tells what comes after that.
+    /// Waits until the worker says `what`, and returns the rest of that line.
     async fn says(&mut self, what: &str) -> String {
         within(async {
             while let Some(line) = self.lines.recv().await {
@@ -74,7 +74,7 @@ impl Worker {
         kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
     }
 
-    /// Asks it to stop, and waits for its end.
+    /// Asks the worker to stop, and waits until it has.
     pub(crate) async fn stop(mut self) {
         writeln!(self.orders, "stop").unwrap();
         self.says("stopped").await;
@@ -83,13 +83,13 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It has ended, or ends now.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Not a test, but the worker that others start.
+/// Runs the worker that tests start as a process. This is no test.
 #[test]
 #[ignore = "the worker that tests start as a process"]
 fn a_worker() {
@@ -107,7 +107,7 @@ fn a_worker() {
         let mut heard = [0; 1];
         match std::io::stdin().read(&mut heard) {
             Ok(1) => order.send(()).unwrap_or_default(),
-            // Whoever started this is gone.
+            // The process that started this one is gone.
             _ => std::process::exit(3),
         }
     });

@@ -1,24 +1,27 @@
+//! The program that the workers of these tests run.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use marlowe::{App, Table, Topic};
 
-/// How many partitions all has.
+/// The number of partitions of all topics and tables.
 pub(crate) const PARTITIONS: u32 = 4;
 
-/// A program that counts events by key, and passes each on: so it can be told whether one is lost, or there twice.
+/// A program that counts events by key and passes each of them on. So a test can tell whether an
+/// event is lost or there twice.
 #[derive(Clone)]
 pub(crate) struct Program {
     name: String,
-    /// How many rows the table has besides.
+    /// The number of rows in the table that are not counts.
     pub(crate) rows: u64,
-    /// Whether it has another topic.
+    /// Set if the program has another topic.
     has_passing: bool,
-    /// How many events this one handled in each partition, committed or not.
+    /// The number of events that this program handled in each partition, committed or not.
     handled: Arc<[AtomicU64]>,
 }
 
-/// What is declared.
+/// The topic and the table that tests use.
 pub(crate) struct Declared {
     pub(crate) outputs: Topic<String, u64>,
     pub(crate) counts: Table<String, u64>,
@@ -30,22 +33,22 @@ impl Program {
         Self { name: name.to_owned(), rows: 0, has_passing: false, handled }
     }
 
-    /// The same, where the table has so many rows besides its counts.
+    /// Returns the program with `rows` rows in its table that are not counts.
     pub(crate) fn with_rows(self, rows: u64) -> Self {
         Self { rows, ..self }
     }
 
-    /// One of those rows.
+    /// Returns the key of one of those rows.
     pub(crate) fn row(number: u64) -> String {
         format!("row-{number}")
     }
 
-    /// The same, with an agent on another topic, which has nothing to do with this.
+    /// Returns the program with an agent on another topic, which has nothing to do with the rest.
     pub(crate) fn with_passing(self) -> Self {
         Self { has_passing: true, ..self }
     }
 
-    /// The app, to be started.
+    /// Returns the app, ready to start.
     pub(crate) fn app(&self) -> App {
         self.declare().0
     }
@@ -72,17 +75,18 @@ impl Program {
         (app, Declared { outputs, counts })
     }
 
-    /// The input: keys, and numbers that are each there once.
+    /// Returns the name of the input topic. Its events have a key and a number, and each number is
+    /// there once.
     pub(crate) fn events(&self) -> String {
         format!("{}-events", self.name)
     }
 
-    /// The output: the same numbers.
+    /// Returns the name of the output topic, which has the same numbers.
     pub(crate) fn outputs(&self) -> String {
         format!("{}-outputs", self.name)
     }
 
-    /// The other topic.
+    /// Returns the name of the other topic.
     pub(crate) fn passing(&self) -> String {
         format!("{}-passing", self.name)
     }
@@ -91,7 +95,7 @@ impl Program {
         format!("{}-counts-changelog", self.name)
     }
 
-    /// How many events this one handled in a partition.
+    /// Returns the number of events that this program handled in a partition.
     pub(crate) fn handled_in(&self, partition: u32) -> u64 {
         self.handled[partition as usize].load(Ordering::Relaxed)
     }

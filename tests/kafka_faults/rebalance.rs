@@ -1,4 +1,5 @@
-//! Workers come and go: what does not move goes on, and what moves is restored, whatever comes between.
+//! Tests of workers that come and go: shards that do not move go on, and shards that move are
+//! restored, whatever comes between.
 
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use crate::process::Worker;
 use crate::program::{PARTITIONS, Program};
 use crate::scene::{Scene, crash, eventually, meanwhile, pause, stop};
 
-/// How often it is looked, and in how many looks an untouched shard must have come on.
+/// The time between two looks, in milliseconds.
 const LOOK_EVERY: u64 = 100;
+/// The number of looks in a row within which a shard that stays must handle an event.
 const WINDOW: usize = 20;
 
-/// What a program handled in each partition since the look before, over time.
+/// A task that notes how many events a program handled in each partition between two looks.
 struct Watch {
     looks: tokio::task::JoinHandle<Vec<[u64; PARTITIONS as usize]>>,
     end: tokio::sync::oneshot::Sender<()>,
@@ -88,7 +90,7 @@ async fn shards_that_stay_go_on_while_others_join_and_leave() {
     stop(first).await;
 }
 
-/// How many rows are restored.
+/// The number of rows that are restored.
 const ROWS: u64 = 300_000;
 
 #[tokio::test]
@@ -102,7 +104,8 @@ async fn a_restore_that_a_rebalance_interrupts_goes_on_or_ends() {
     let mut first = program.app().start(config()).await.unwrap();
     let here = first.web_addresses()[0];
     let feeder = Feeder::start(&scene.broker, &program.events(), 200);
-    // The second takes shards that the first is restoring, and goes before it has restored them itself.
+    // The second worker takes shards that the first is restoring, and leaves before it has restored
+    // them itself.
     let restoring = async || count(here, "marlowe_restored_records_total").await > 0.0;
     meanwhile(&mut [&mut first], eventually("the first restores", restoring)).await;
     let mut second = scene.program().app().start(scene.config()).await.unwrap();
@@ -111,7 +114,7 @@ async fn a_restore_that_a_rebalance_interrupts_goes_on_or_ends() {
     meanwhile(&mut [&mut first], eventually("the second has a share", joined)).await;
     println!("the second restores {}", count(there, "marlowe_shards_restoring").await);
     meanwhile(&mut [&mut first], stop(second)).await;
-    // The third crashes while it restores.
+    // The third worker crashes while it restores.
     let third = scene.program().app().start(scene.config()).await.unwrap();
     let there = third.web_addresses()[0];
     let joined = async || count(there, "marlowe_shards_restoring").await > 0.0 || shards(&third).await > 0.0;
@@ -129,7 +132,7 @@ async fn a_restore_that_a_rebalance_interrupts_goes_on_or_ends() {
     scene.check(&program, fed, &mut first).await;
     stop(first).await;
 
-    // And what is in the folder is the same.
+    // The folder has the same rows.
     let mut again = scene.start_with(&program, config()).await.unwrap();
     assert!(again.restored() < ROWS / 100, "the folder has what was restored: {} records were read", again.restored());
     scene.check(&program, fed, &mut again).await;
@@ -159,7 +162,7 @@ async fn a_group_of_the_new_protocol_is_as_exact() {
     killed.signal(Signal::KILL);
     meanwhile(&mut [&mut first], eventually("the first replaces it", all)).await;
 
-    // One that stands still past its session is taken for dead, as in the classic protocol.
+    // A worker that stands still past its session is expelled, as in the classic protocol.
     let zombie = Worker::start(&scene, &scene.config()).await;
     let shared_out = async || count(zombie.address, "marlowe_shards").await > 0.0;
     meanwhile(&mut [&mut first], eventually("the fourth has a share", shared_out)).await;

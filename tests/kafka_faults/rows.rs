@@ -1,3 +1,5 @@
+//! Rows that are in a changelog before the program starts.
+
 use marlowe_broker::{
     Cleanup, Clock, Destination, NewRecord, Partition, Partitioner, SystemClock, TopicConfig, TopicPartition,
 };
@@ -6,7 +8,8 @@ use crate::program::{PARTITIONS, Program};
 use crate::scene::Scene;
 
 impl Scene {
-    /// Writes the rows that the program's table has besides, as an earlier run may have left them.
+    /// Writes those rows of the program's table that are not counts, as an earlier run may have
+    /// left them.
     pub(crate) async fn write_rows(&self, program: &Program) {
         let log = TopicConfig::new(program.changelog(), PARTITIONS).cleanup(Cleanup::Compact);
         self.broker.create_topic(log).await.unwrap();

@@ -1,4 +1,4 @@
-//! The example `cli_demo`, run as people run it.
+//! The example `cli_demo`, run by tests as users run it.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::scene::{eventually, pause, within};
 
-/// A run of the example; it ends with this at the latest.
+/// A run of the example, which is killed when this is dropped.
 pub(crate) struct Run {
     child: Child,
     folder: TempDir,
@@ -29,19 +29,19 @@ impl Run {
         Self { child, folder }
     }
 
-    /// All that it said until now.
+    /// Returns all that the run has written so far.
     pub(crate) fn said(&self) -> String {
         let read =
             |name: &str| String::from_utf8_lossy(&std::fs::read(self.folder.path().join(name)).unwrap()).into_owned();
         read("out") + &read("err")
     }
 
-    /// Waits until it has said this.
+    /// Waits until the run has written `words`.
     pub(crate) async fn says(&self, words: &str) {
         eventually(&format!("`{words}` is said"), async || self.said().contains(words)).await;
     }
 
-    /// Waits for its end.
+    /// Waits until the run has ended, and returns its status.
     pub(crate) async fn end(&mut self) -> ExitStatus {
         within(async {
             loop {
@@ -54,7 +54,7 @@ impl Run {
         .await
     }
 
-    /// Asks it to end, and waits for it.
+    /// Asks the run to end, and waits until it has.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), Signal::TERM).unwrap();
         self.end().await
@@ -63,7 +63,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // It has ended, or ends now.
+        // The run may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

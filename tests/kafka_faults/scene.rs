@@ -1,4 +1,5 @@
-//! Where a fault happens: a Kafka cluster, an app of its own on it, and waits that end.
+//! The scene of a fault: a Kafka cluster, an app of the test's own on it, and waits with a time
+//! limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +12,15 @@ use marlowe_broker::SharedBroker;
 use crate::program::Program;
 pub(crate) use crate::waits::{eventually, pause, within};
 
-/// How long anything may take. Nothing needs a tenth of it; it is there so that nothing hangs.
+/// The longest time that anything may take. Nothing needs a tenth of it. It is there so that
+/// nothing hangs.
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
-/// How long a worker may be silent: enough for a busy machine, and not too long to wait for.
+/// The longest time for which a worker may be silent: enough for a busy machine, and not too long
+/// to wait for.
 pub(crate) const SESSION: Duration = Duration::from_secs(6);
 
-/// An app on a cluster, and a client of the tests' own.
+/// An app on a cluster, and a client that only the test uses.
 pub(crate) struct Scene {
     pub(crate) app: String,
     pub(crate) kafka: KafkaConfig,
@@ -25,15 +28,16 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// On the cluster that the tests share, to which nothing may be done.
+    /// Opens a scene on the cluster that the tests share. A test must not disturb that cluster.
     pub(crate) async fn shared() -> Self {
         let bootstrap = tokio::task::spawn_blocking(|| kafka_cluster::shared(Size::One)).await.unwrap();
         Self::at(KafkaConfig::new(bootstrap.unwrap_or_else(|error| panic!("{error}")))).await
     }
 
-    /// On the cluster that is set up so. Each has a name of its own.
+    /// Opens a scene on the cluster that `kafka` names. Each scene has an app with a name of its
+    /// own.
     pub(crate) async fn at(kafka: KafkaConfig) -> Self {
-        // So that `MARLOWE_KAFKA_DEBUG=cgrp` can tell why a test fails.
+        // With this, `MARLOWE_KAFKA_DEBUG=cgrp` can tell why a test fails.
         let kafka = kafka.read_environment().unwrap_or_else(|error| panic!("{error}"));
         static NEXT: AtomicU64 = AtomicU64::new(0);
         log();
@@ -42,12 +46,12 @@ impl Scene {
         Self { app, kafka, broker }
     }
 
-    /// The program, in an app of this scene's own.
+    /// Returns the program, in the app of this scene.
     pub(crate) fn program(&self) -> Program {
         Program::new(&self.app)
     }
 
-    /// Settings that commit often, in one lane, and serve.
+    /// Returns settings that commit often, use one lane and serve.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default().kafka(self.kafka.clone()).web(([127, 0, 0, 1], 0).into()).lanes(1);
         config.commit_interval = Duration::from_millis(50);
@@ -55,12 +59,13 @@ impl Scene {
         config
     }
 
-    /// Starts a worker, and waits until what it has got is open.
+    /// Starts a worker, and waits until the shards that it has got are open.
     pub(crate) async fn start(&self, program: &Program) -> Running {
         self.start_with(program, self.config()).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The same with other settings.
+    /// Starts a worker with the settings `config`, and waits until the shards that it has got are
+    /// open.
     pub(crate) async fn start_with(&self, program: &Program, config: Config) -> Result<Running, RunError> {
         within(async {
             let mut running = program.app().start(config).await?;
@@ -71,21 +76,21 @@ impl Scene {
     }
 }
 
-/// Says on standard error what `RUST_LOG` asks for.
+/// Logs to standard error what `RUST_LOG` asks for.
 pub(crate) fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
-    // Once for all tests.
+    // This fails if another test has done it already.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// A cluster of a test's own.
+/// Starts a cluster that only one test uses.
 pub(crate) async fn cluster(config: ClusterConfig) -> Arc<Cluster> {
     let cluster = tokio::task::spawn_blocking(move || Cluster::start(config)).await.unwrap();
     Arc::new(cluster.unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// Does something to a cluster, which may take a while.
+/// Calls `act` with a cluster, in a thread that may block, because this may take a while.
 pub(crate) async fn to<T: Send + 'static>(
     cluster: &Arc<Cluster>,
     act: impl FnOnce(&Cluster) -> Result<T, kafka_cluster::Error> + Send + 'static,
@@ -95,17 +100,17 @@ pub(crate) async fn to<T: Send + 'static>(
     done.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Stops, as a process does that is told to.
+/// Stops a worker, as if its process had been told to stop.
 pub(crate) async fn stop(running: Running) {
     within(running.stop()).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Ends, as a process does that crashes.
+/// Ends a worker, as if its process had crashed.
 pub(crate) async fn crash(running: Running) {
     tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
 }
 
-/// Waits for something, while none of the workers may fail.
+/// Waits for `what`, and panics if one of the workers fails meanwhile.
 pub(crate) async fn meanwhile<T>(workers: &mut [&mut Running], what: impl Future<Output = T>) -> T {
     let failed = futures_util::future::select_all(workers.iter_mut().map(|worker| Box::pin(worker.failed())));
     tokio::select! {

@@ -1,4 +1,4 @@
-//! A broker that is not there: at the start, for a while, or for good.
+//! Tests of a broker that is not there: at the start, for a while, or for good.
 
 use std::time::Duration;
 
@@ -10,26 +10,27 @@ use crate::run::Run;
 use crate::scene::{Scene, cluster, crash, eventually, meanwhile, pause, stop, to, within};
 
 #[tokio::test]
-async fn a_broker_may_come_late_and_go_for_a_while_and_one_that_stays_away_is_told() {
+async fn a_broker_may_come_late_or_pause_but_not_stay_away() {
     let cluster = cluster(ClusterConfig::one()).await;
     to(&cluster, |cluster| cluster.broker(1).stop()).await;
     let broker = format!("kafka://{}", cluster.bootstrap());
 
-    // Nobody comes.
+    // The broker does not come.
     let mut run = Run::start(&["--broker", &broker, "--broker-patience", "2", "--web", "off"], &[]);
     assert_eq!(run.end().await.code(), Some(1));
     let said = run.said();
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error:")).collect();
     assert!(errors.len() == 1 && errors[0].contains(&cluster.bootstrap()) && errors[0].contains("waited 2s"), "{said}");
 
-    // It comes.
+    // The broker comes late.
     let mut run = Run::start(&["--broker", &broker, "--web", "off"], &[]);
     run.says(&format!("waiting for {broker}")).await;
     to(&cluster, |cluster| cluster.broker(1).start()).await;
     run.says("ready after").await;
     assert!(run.stop().await.success(), "{}", run.said());
 
-    // It goes for a while: cleanly, killed, and it stands still for longer than a transaction may take.
+    // The broker goes for a while: it is stopped, it is killed, and it stands still for longer than
+    // a transaction may take.
     let kafka = KafkaConfig::new(cluster.bootstrap()).set("transaction.timeout.ms", "3000");
     let scene = Scene::at(kafka.patience(Duration::from_secs(90))).await;
     let program = scene.program();
@@ -54,7 +55,7 @@ async fn a_broker_may_come_late_and_go_for_a_while_and_one_that_stays_away_is_to
     scene.check(&program, fed, &mut worker).await;
     stop(worker).await;
 
-    // It goes for good.
+    // The broker goes for good.
     let scene = Scene::at(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(4))).await;
     let program = scene.program();
     let mut worker = scene.start(&program).await;
@@ -68,7 +69,7 @@ async fn a_broker_may_come_late_and_go_for_a_while_and_one_that_stays_away_is_to
 }
 
 #[tokio::test]
-async fn n5_a_worker_with_nothing_to_do_is_told_that_its_brokers_stay_away() {
+async fn n5_an_idle_worker_is_told_that_its_brokers_stay_away() {
     let cluster = cluster(ClusterConfig::one()).await;
     let scene = Scene::at(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(4))).await;
     let program = scene.program();
@@ -77,7 +78,7 @@ async fn n5_a_worker_with_nothing_to_do_is_told_that_its_brokers_stay_away() {
     feeder.more(50).await;
     let fed = feeder.stop().await;
     eventually("all is handled", async || program.handled() >= fed).await;
-    // Many times what a commit takes.
+    // This is many times as long as a commit takes.
     pause(3000).await;
     to(&cluster, |cluster| cluster.broker(1).kill()).await;
     let told = within(worker.failed()).await.to_string();

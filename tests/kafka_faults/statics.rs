@@ -1,4 +1,4 @@
-//! Workers with a name that lasts: static membership.
+//! Tests of static members: workers whose names last.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::process::Worker;
 use crate::scene::{Scene, crash, eventually, meanwhile, pause, stop, within};
 
 impl Scene {
-    /// Settings of a worker with a name that lasts, and with time for a restart.
+    /// Returns the settings of a worker with a name that lasts, and with time for a restart.
     fn called(&self, instance: &str) -> Config {
         self.config().instance(instance).session_timeout(Duration::from_secs(25))
     }
@@ -51,9 +51,10 @@ async fn a_restart_within_the_session_moves_nothing() {
     stop(stays).await;
 }
 
-/// As when a coordinator forgets a joining: the member goes on with a name that another holds, who never comes back.
+/// Takes the worker's name for a moment, as when a coordinator forgets a join. The member goes on
+/// with a name that another member holds, and that other member never comes back.
 #[tokio::test]
-async fn a_worker_whose_name_was_another_s_for_a_moment_goes_on() {
+async fn a_worker_goes_on_after_another_held_its_name_for_a_moment() {
     let scene = Scene::shared().await;
     let program = scene.program();
     let mut worker = scene.start_with(&program, scene.called("one")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Topics that change under a program that reads them.
+//! Tests of topics that change while a program reads them.
 
 use kafka_cluster::Size;
 use marlowe::RunError;
@@ -11,13 +11,13 @@ use crate::program::PARTITIONS;
 use crate::run::Run;
 use crate::scene::{Scene, crash, eventually, meanwhile, stop, within};
 
-/// Does what no program of Marlowe does to a cluster.
+/// Returns a client for changes to a cluster that no program of Marlowe makes.
 pub(crate) fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", &scene.kafka.brokers).create().unwrap()
 }
 
 #[tokio::test]
-async fn a_topic_that_is_deleted_while_it_is_read_is_named_and_nothing_of_the_others_is_lost() {
+async fn a_topic_deleted_while_it_is_read_is_named_and_no_event_lost() {
     let scene = Scene::shared().await;
     let program = scene.program().with_passing();
     let mut worker = scene.start(&program).await;
@@ -28,7 +28,7 @@ async fn a_topic_that_is_deleted_while_it_is_read_is_named_and_nothing_of_the_ot
     assert!(told.contains(&format!("no topic `{}`", program.passing())), "{told}");
     crash(worker).await;
 
-    // The next start creates it.
+    // The next start creates the topic again.
     let mut worker = scene.start(&program).await;
     meanwhile(&mut [&mut worker], feeder.more(300)).await;
     let fed = feeder.stop().await;
@@ -37,7 +37,7 @@ async fn a_topic_that_is_deleted_while_it_is_read_is_named_and_nothing_of_the_ot
 }
 
 #[tokio::test]
-async fn partitions_that_are_added_are_told_at_the_next_start_and_disturb_nobody_before() {
+async fn added_partitions_are_reported_only_at_the_next_start() {
     let scene = Scene::shared().await;
     let program = scene.program();
     let mut worker = scene.start(&program).await;
@@ -47,7 +47,7 @@ async fn partitions_that_are_added_are_told_at_the_next_start_and_disturb_nobody
     let (admin, events) = (admin(&scene), program.events());
     let added = admin.create_partitions(&[NewPartitions::new(&events, more)], &AdminOptions::new()).await;
     added.unwrap().remove(0).unwrap();
-    // Longer than librdkafka takes to learn of them.
+    // This is longer than librdkafka takes to learn of the new partitions.
     meanwhile(&mut [&mut worker], feeder.more(300 * 5)).await;
     let handled = async || program.handled() >= feeder.fed();
     meanwhile(&mut [&mut worker], eventually("it catches up", handled)).await;
@@ -64,7 +64,7 @@ async fn partitions_that_are_added_are_told_at_the_next_start_and_disturb_nobody
 }
 
 #[tokio::test]
-async fn a_topic_that_is_not_there_is_named_by_who_sends_to_it() {
+async fn a_send_to_a_missing_topic_names_the_topic() {
     let brokers = tokio::task::spawn_blocking(|| kafka_cluster::shared(Size::One)).await.unwrap().unwrap();
     let broker = format!("kafka://{brokers}");
     let mut run = Run::start(&["send", "wrods", "\"hello\"", "--broker", &broker], &[]);

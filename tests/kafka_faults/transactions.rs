@@ -1,4 +1,5 @@
-//! Transactions that end otherwise than they should: by their time, or by another producer of their id.
+//! Tests of transactions that do not end as they should: they time out, or another producer takes
+//! their id.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::program::Program;
 use crate::scene::{Scene, eventually, meanwhile, pause, stop};
 
 #[tokio::test]
-async fn work_whose_producer_is_fenced_is_begun_anew() {
+async fn work_of_a_fenced_producer_is_done_again() {
     let scene = Scene::shared().await;
     let program = scene.program();
     let mut worker = scene.start_with(&program, scene.config().instance("fenced")).await.unwrap();
@@ -25,7 +26,8 @@ async fn work_whose_producer_is_fenced_is_begun_anew() {
         let dropped = async || count(here, "marlowe_commits_dropped_total").await >= f64::from(round);
         meanwhile(&mut [&mut worker], eventually("a commit is refused", dropped)).await;
         drop(intruder);
-        // While it opens a new producer, the next intruder would be the one that is fenced.
+        // The next intruder has to wait until the worker has opened its new producer. Before that,
+        // the intruder would be the one that is fenced.
         let before = program.handled();
         meanwhile(&mut [&mut worker], eventually("it goes on", async || program.handled() > before)).await;
     }
@@ -35,14 +37,17 @@ async fn work_whose_producer_is_fenced_is_begun_anew() {
     stop(worker).await;
 }
 
-/// Longer than a transaction may take, and not as long as the session.
+/// The time for which the worker is frozen, in milliseconds: longer than a transaction may take,
+/// and shorter than the session.
 const STILL: u64 = 3500;
 
-/// Stops the worker where it is, at a moment when what it sent is not committed yet, and lets it go on after a while.
+/// Freezes the worker at a moment when what it sent is not committed yet, and lets it go on after a
+/// while.
 async fn stand_still_in_a_transaction(scene: &Scene, program: &Program, worker: &Worker) {
     for attempt in 0..1000 {
         worker.signal(Signal::STOP);
-        // What is not committed yet keeps its readers.
+        // Readers wait for a transaction that is open, so a read that does not end shows that there
+        // is one.
         let read = tokio::time::timeout(Duration::from_secs(1), records(&scene.broker, &program.outputs())).await;
         if read.is_err() {
             pause(STILL).await;
@@ -57,12 +62,12 @@ async fn stand_still_in_a_transaction(scene: &Scene, program: &Program, worker: 
 }
 
 #[tokio::test]
-async fn work_whose_transaction_timed_out_is_begun_anew() {
+async fn work_of_a_timed_out_transaction_is_done_again() {
     let shared = Scene::shared().await;
     let scene = Scene::at(KafkaConfig::new(&shared.kafka.brokers).set("transaction.timeout.ms", "1500")).await;
     let program = scene.program();
     let mut config = scene.config();
-    // There is often a transaction open.
+    // With commits this frequent, a transaction is often open.
     config.commit_interval = Duration::from_millis(2);
     let worker = Worker::start(&scene, &config).await;
     let feeder = Feeder::start(&scene.broker, &program.events(), 400);

@@ -1,4 +1,5 @@
-//! A worker that stands still past its session, while another takes over, and then goes on as if nothing had been.
+//! Tests of a worker that is frozen past its session while another takes over, and then goes on as
+//! if nothing had happened.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::feeder::Feeder;
 use crate::process::Worker;
 use crate::scene::{Scene, eventually, meanwhile, pause, stop};
 
-/// A worker stands still, again and again, until the other has all and `longer` is over.
+/// Freezes a worker again and again, each time until the other has all shards and `longer` is over.
 async fn stand_still(rounds: u64, longer: Duration) {
     let scene = Scene::shared().await;
     let program = scene.program();
@@ -26,7 +27,7 @@ async fn stand_still(rounds: u64, longer: Duration) {
         let all = async || count(here, "marlowe_shards").await == 4.0;
         meanwhile(&mut [&mut worker], eventually("the other has all", all)).await;
         meanwhile(&mut [&mut worker], pause(longer.as_millis() as u64)).await;
-        // Its counts go on from where the zombie's ended.
+        // The other worker's counts go on from where the zombie's ended.
         feeder.more(400).await;
         zombie.signal(Signal::CONT);
         println!("round {round}: {}", state(zombie.address).await);
@@ -41,12 +42,13 @@ async fn stand_still(rounds: u64, longer: Duration) {
 }
 
 #[tokio::test]
-async fn what_a_zombie_writes_is_refused_and_it_comes_back() {
+async fn a_zombies_writes_are_refused_and_it_comes_back() {
     stand_still(2, Duration::ZERO).await;
 }
 
-/// Longer than its transactions may take: the broker has ended them, and its producer's epoch is over too.
+/// Freezes the zombie for longer than a transaction may take. The broker has then ended the
+/// zombie's transactions, and the epoch of its producer is over too.
 #[tokio::test]
-async fn a_zombie_of_a_minute_is_refused_as_well() {
+async fn a_zombie_of_a_minute_is_also_refused() {
     stand_still(1, Duration::from_secs(60)).await;
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// A process that ends with its owner.
+/// A process that is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     out: PathBuf,
@@ -17,7 +17,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it. What it says goes to files in `folder`, over those of the process before.
+    /// Starts a process. Its output goes to files in `folder`, which replace those of the process
+    /// before.
     pub(crate) fn start(command: &mut Command, folder: &Path) -> Result<Self> {
         let (out, err) = (folder.join("stdout"), folder.join("stderr"));
         let child = command
@@ -29,7 +30,8 @@ impl Process {
         Ok(Self { child, out, err })
     }
 
-    /// Waits for its end, so long.
+    /// Waits for at most `within` until the process has ended. Returns its status, or `None` if it
+    /// still runs.
     pub(crate) async fn ended(&mut self, within: Duration) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + within;
         loop {
@@ -43,18 +45,18 @@ impl Process {
         }
     }
 
-    /// Sends it a signal: `KILL`, `TERM`.
+    /// Sends the process a signal, such as `KILL` or `TERM`.
     pub(crate) fn signal(&self, signal: &str) -> Result<()> {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status()?;
         if sent.success() { Ok(()) } else { Err(format!("kill -{signal}: {sent}").into()) }
     }
 
-    /// What it said on standard output.
+    /// Returns what the process has written to standard output.
     pub(crate) fn out(&self) -> Result<String> {
         said(&self.out)
     }
 
-    /// What it said on standard error.
+    /// Returns what the process has written to standard error.
     pub(crate) fn err(&self) -> Result<String> {
         said(&self.err)
     }
@@ -66,13 +68,15 @@ fn said(file: &Path) -> Result<String> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended, or ends now: a test leaves nothing behind.
+        // The process may have ended by itself. If not, it ends now, because a test leaves nothing
+        // behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The example that cargo built along with the tests: it lies beside their folder.
+/// Returns a command that runs the example `name`. Cargo built it with the tests, next to their
+/// folder.
 pub(crate) fn example(name: &str) -> Result<Command> {
     let this = std::env::current_exe()?;
     let profile = this.parent().and_then(Path::parent).ok_or("a test lies in target/<profile>/deps")?;

@@ -1,4 +1,4 @@
-//! Waits that end, for as long as the scene lets anything take.
+//! Waits with a time limit, which is the `LONGEST` of the scene.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use marlowe::{App, Config, RunError, Running};
 
 use crate::scene::LONGEST;
 
-/// Starts the program and waits until the shards it has got are open.
+/// Starts the program, and waits until the shards that it has got are open.
 pub(crate) async fn start(app: App, config: Config) -> Result<Running, RunError> {
     within(async {
         let mut running = app.start(config).await?;
@@ -21,12 +21,12 @@ pub(crate) async fn drain(running: &mut Running) -> Result<(), RunError> {
     within(running.drain()).await
 }
 
-/// Stops, as a program does that is told to.
+/// Stops the program, as if it had been told to stop.
 pub(crate) async fn stop(running: Running) -> Result<(), RunError> {
     within(running.stop()).await
 }
 
-/// Waits for something that must come.
+/// Waits for `what`, and panics if it takes too long.
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LONGEST, what).await {
         Ok(done) => done,
@@ -34,7 +34,8 @@ pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     }
 }
 
-/// Waits until something holds.
+/// Waits until `holds` returns true, and panics if that takes too long. `what` says in the panic
+/// what must hold.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(LONGEST, async {
         while !holds().await {

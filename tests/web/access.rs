@@ -1,4 +1,5 @@
-//! Who may ask a worker for what: tokens and their roles, sessions of browsers, hosts, and pages of other sites.
+//! Tests of who may ask a worker for what: tokens and their roles, sessions of browsers, hosts, and
+//! pages of other sites.
 
 use std::net::SocketAddr;
 
@@ -16,7 +17,7 @@ async fn start(program: Program, config: Config) -> Result<(Running, Client), Bo
     Ok((running, client))
 }
 
-/// A program whose route tells who asks.
+/// Returns a program with a route that tells who asks.
 fn who() -> Program {
     let mut program = program();
     program.app.web(|_| {
@@ -68,7 +69,7 @@ async fn a_request_needs_a_token_whose_role_suffices() -> TestResult {
     assert_eq!(with(&client, "open-sesame", "GET", "/who").text, "Write ada");
     assert_eq!(with(&client, "look-around", "GET", "/who").text, "Read nobody");
     assert_eq!(with(&client, "look-around", "GET", "/secrets").text, "none, none");
-    // Nobody says for whom a worker forwards but a worker.
+    // Only another worker may say on whose behalf it forwards a request.
     let forged = [("marlowe-hop", "1 1"), ("marlowe-caller", "write root"), ("marlowe-signed", "0 x 0 x x")];
     client.ask("GET", "/who", &forged, "").error(401);
     client.send("/cluster/v1/read", b"x").error(401);
@@ -77,7 +78,7 @@ async fn a_request_needs_a_token_whose_role_suffices() -> TestResult {
 }
 
 #[tokio::test]
-async fn without_tokens_everyone_may_change_unless_nobody_may() -> TestResult {
+async fn without_tokens_everyone_may_change_unless_read_only() -> TestResult {
     let (running, client) = start(who(), Config::default()).await?;
     assert_eq!(client.get("/who").text, "Write nobody");
     assert_eq!(with(&client, "its-own", "GET", "/secrets").text, "Bearer its-own, none");
@@ -127,11 +128,11 @@ async fn a_browser_logs_in_and_out() -> TestResult {
     let index = browser("GET", "/", cookie, "");
     assert!(index.status == 200 && index.text.contains("action=\"/logout\""), "{}", index.text);
     assert_eq!(browser("POST", "/tables/pages/home", cookie, "1").status, 202);
-    // The cookie of another role, of nobody, or that was changed.
+    // A cookie of the role `read` allows no change, and a cookie that was altered is refused.
     let reads = browser("POST", "/login", "", "token=look-around").header("set-cookie").to_owned();
     assert_eq!(browser("POST", "/tables/pages/home", reads.split(';').next().unwrap_or_default(), "1").status, 403);
     assert_eq!(browser("GET", "/who", &format!("{cookie}0"), "").status, 401);
-    // A page of another site cannot use it.
+    // A page of another site cannot use the cookie.
     let other = [("cookie", cookie), ("origin", "http://evil.example")];
     client.ask("POST", "/tables/pages/home", &other, "1").error(403);
 
@@ -176,7 +177,7 @@ async fn a_change_that_a_browser_sends_for_another_site_is_refused() -> TestResu
 }
 
 #[tokio::test]
-async fn where_others_reach_it_a_worker_needs_a_token_or_to_be_open() -> TestResult {
+async fn a_worker_on_a_public_address_needs_a_token_or_web_open() -> TestResult {
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let error = program().app.start(Config::default().web(everywhere)).await.err().map(|error| error.to_string());
     let error = error.unwrap_or_default();
@@ -197,7 +198,7 @@ async fn where_others_reach_it_a_worker_needs_a_token_or_to_be_open() -> TestRes
 }
 
 #[tokio::test]
-async fn tokens_that_cannot_be_said_or_leave_workers_without_a_secret_are_refused() {
+async fn bad_tokens_and_a_missing_cluster_token_are_refused() {
     for token in ["", "open sesame", "sesäme", "read:"] {
         let error =
             program().app.start(Config::default().web(free()).web_token(token)).await.err().unwrap().to_string();

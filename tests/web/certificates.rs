@@ -27,7 +27,7 @@ impl Authority {
         this
     }
 
-    /// The file with its own certificate.
+    /// Returns the path of the file with the authority's own certificate.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
     }
@@ -37,14 +37,15 @@ impl Authority {
         self.folder.path()
     }
 
-    /// Signs a certificate for a host, into files of a name.
+    /// Signs a certificate for `host`, and writes it and its key to files named `file`.
     pub(crate) fn issue(&self, file: &str, host: &str) -> Issued {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         self.write(file, &certificate, &key)
     }
 
-    /// Makes a certificate that is signed by itself, as the first line of most guides makes one: as an authority's.
+    /// Makes a self-signed certificate, as the first line of most guides does. So it is marked as
+    /// an authority's certificate.
     #[allow(dead_code, reason = "not every test that has it does")]
     pub(crate) fn self_signed(&self, file: &str, host: &str) -> Issued {
         let key = KeyPair::generate().unwrap();

@@ -1,4 +1,4 @@
-//! `POST`, `PUT` and `DELETE /tables/{table}/{key}`.
+//! Tests of `POST`, `PUT` and `DELETE /tables/{table}/{key}`, and of `POST /topics/{topic}`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ async fn a_change_is_applied_by_the_owner() -> TestResult {
         assert_eq!(sent["topic"], "web-test-pages-inbox");
         let row = client.get(&format!("/tables/pages/home?inbox={}&wait=5000", sent["offset"])).expect(200);
         assert_eq!((&row["value"], &row["partition"]), (&json!(5), &sent["partition"]), "worker {turn}");
-        // Without a merge a change is the new value.
+        // In a table without a merge, a change is the new value.
         let waited = client.post("/tables/pages/home?wait=5000", "7").expect(200);
         assert!(waited["position"]["inbox"].as_u64() > waited["offset"].as_u64(), "{waited}");
         assert_eq!(client.get("/tables/pages/home").expect(200)["value"], 7);
@@ -27,7 +27,7 @@ async fn a_change_is_applied_by_the_owner() -> TestResult {
 }
 
 #[tokio::test]
-async fn where_values_merge_post_adds_put_replaces_and_delete_removes() -> TestResult {
+async fn with_a_merge_post_adds_put_replaces_and_delete_removes() -> TestResult {
     let (running, clients) = program().start(2).await?;
     let client = &clients[0];
     let total = || client.get("/tables/totals/a");
@@ -37,7 +37,7 @@ async fn where_values_merge_post_adds_put_replaces_and_delete_removes() -> TestR
     }
     client.delete("/tables/totals/a?wait=5000").expect(200);
     assert_eq!(total().status, 404);
-    // Every worker's copy sees the same.
+    // The copy of every worker has the same value.
     let sent = clients[1].put("/tables/totals/a?wait=5000", "9").expect(200);
     for client in &clients {
         let row = client.get(&format!("/tables/totals/a?inbox={}&wait=5000", sent["offset"])).expect(200);
@@ -67,7 +67,7 @@ async fn a_change_that_does_not_fit_is_refused() -> TestResult {
     let list = client.post("/tables/pages", "1");
     assert!(list.error(405).contains("/tables/pages does not take POST"), "{}", list.text);
     assert_eq!(list.header("allow"), "GET,HEAD");
-    // Nothing of all that was applied.
+    // None of these changes was applied.
     assert_eq!(client.get("/tables/pages").expect(200)["rows"], json!([]));
     running.stop().await?;
     Ok(())
@@ -105,7 +105,7 @@ async fn another_sites_page_cannot_change_a_table() -> TestResult {
 }
 
 #[tokio::test]
-async fn n1_6_a_record_over_the_web_may_have_no_value_and_a_place_of_its_own() -> TestResult {
+async fn n1_6_a_web_record_may_have_no_value_and_name_its_partition() -> TestResult {
     let mut app = App::new("web-records");
     let gone = app.topic::<String, Option<u64>>("gone").partitions(4);
     let seen = Arc::new(Mutex::new(Vec::new()));

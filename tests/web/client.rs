@@ -1,3 +1,5 @@
+//! A client of a worker's web server.
+
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -8,7 +10,7 @@ pub(crate) struct Client {
     agent: ureq::Agent,
 }
 
-/// What the server said.
+/// The answer of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -37,7 +39,7 @@ impl Client {
         self.ask("DELETE", path, &[], "")
     }
 
-    /// The same, of an answer that leads elsewhere: that is not followed.
+    /// Sends a request, and does not follow a redirect.
     #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn ask_once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
@@ -57,13 +59,13 @@ impl Client {
         Answer::read(answer.unwrap_or_else(|error| panic!("{method} {path}: {error}")))
     }
 
-    /// Posts bytes that are no text.
+    /// Posts bytes that are not text.
     #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn send(&self, path: &str, body: &[u8]) -> Answer {
         self.send_with(path, &[], body)
     }
 
-    /// Posts bytes that are no text, with headers.
+    /// Posts bytes that are not text, with headers.
     #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn send_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = self.agent.post(format!("http://{}{path}", self.address));
@@ -90,14 +92,14 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The JSON of an answer that must have this status.
+    /// Returns the JSON of an answer that must have the status `status`.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
     }
 
-    /// The error of an answer that must have this status.
+    /// Returns the error of an answer that must have the status `status`.
     #[track_caller]
     pub(crate) fn error(&self, status: u16) -> String {
         let error = self.expect(status)["error"].clone();

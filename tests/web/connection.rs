@@ -1,4 +1,4 @@
-//! What a client finds on a connection that it keeps.
+//! Tests of a connection that a client keeps open.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,8 @@ use marlowe::axum::{Router, routing::post};
 
 use crate::program::{TestResult, program};
 
-/// A connection on which a body comes some time after its headers, as from most clients over a network.
+/// A connection on which a body comes some time after its headers, as from most clients over a
+/// network.
 struct Slow(BufReader<TcpStream>);
 
 impl Slow {
@@ -36,7 +37,7 @@ impl Slow {
 }
 
 #[tokio::test]
-async fn it_is_kept_by_an_answer_that_does_not_need_the_body() -> TestResult {
+async fn a_connection_is_kept_if_the_answer_does_not_need_the_body() -> TestResult {
     let mut program = program();
     program.app.web(|_| Router::new().route("/bodiless", post(async || "done")));
     let (running, _clients) = program.start(1).await?;
@@ -60,7 +61,7 @@ async fn it_is_kept_by_an_answer_that_does_not_need_the_body() -> TestResult {
 }
 
 #[tokio::test]
-async fn it_ends_with_the_answer_when_the_rest_of_a_body_does_not_come() -> TestResult {
+async fn a_connection_ends_if_the_rest_of_a_body_does_not_come() -> TestResult {
     let (running, _clients) = program().start(1).await?;
     let mut stream = TcpStream::connect(running.web_addresses()[0])?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;

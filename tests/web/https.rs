@@ -10,7 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-/// Begins a connection to a server that is to be called `name`, and trusts who signed as in a file. Returns once hands are shaken.
+/// Connects to a server whose certificate must be for `name` and signed by the authority in the
+/// file `trusted`. Returns after the handshake.
 pub(crate) fn connect(
     address: SocketAddr,
     name: &str,
@@ -34,7 +35,7 @@ pub(crate) fn connect(
     Ok(StreamOwned::new(connection, socket))
 }
 
-/// Sends a request on a connection, and returns all that is answered.
+/// Sends a request on a connection, and returns the whole answer.
 #[allow(dead_code, reason = "not every test that has it does")]
 pub(crate) fn ask(mut stream: impl Read + Write, method: &str, path: &str, headers: &str, body: &str) -> String {
     let length = body.len();
@@ -43,7 +44,7 @@ pub(crate) fn ask(mut stream: impl Read + Write, method: &str, path: &str, heade
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    // A peer that closes without a farewell has answered all the same.
+    // A server that closes without a TLS close message has answered too.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }

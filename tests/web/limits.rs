@@ -1,4 +1,5 @@
-//! Clients that are slow, idle, many, or never read: what bounds them, and that the worker's health is told meanwhile.
+//! Tests of clients that are slow, idle, many, or never read. Limits bound them, and the worker
+//! still answers for its health.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +13,10 @@ use parking_lot::{Condvar, Mutex};
 use crate::client::Client;
 use crate::program::{Program, TestResult, free, program};
 
-/// Longer than anything here takes.
+/// The longest time that a test waits, which is longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection that says what it is told to, and no more.
+/// A connection that sends what it is told to, and no more.
 struct Raw(TcpStream);
 
 impl Raw {
@@ -30,15 +31,15 @@ impl Raw {
         self.0.write_all(text.as_bytes())
     }
 
-    /// All that comes until the server closes.
+    /// Returns all that comes until the server closes the connection.
     fn rest(&mut self) -> String {
         let mut all = Vec::new();
-        // One that is reset is closed, too.
+        // A connection that is reset is closed too.
         let _ = self.0.read_to_end(&mut all);
         String::from_utf8_lossy(&all).into_owned()
     }
 
-    /// The head of an answer, and what came of its body with it.
+    /// Returns the head of an answer, and the part of its body that came with it.
     fn answer(&mut self) -> std::io::Result<String> {
         let (mut all, mut some) = (Vec::new(), [0; 4096]);
         loop {
@@ -54,7 +55,7 @@ impl Raw {
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// The head of a change whose body is to come.
+/// The head of a change whose body is still to come.
 const CHANGE: &str = "POST /tables/pages/home HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n";
 
 async fn start(
@@ -70,7 +71,7 @@ async fn start(
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_is_not_waited_for_and_an_idle_connection_longer() -> TestResult {
+async fn an_unfinished_head_is_closed_sooner_than_an_idle_connection() -> TestResult {
     let (running, address) = start(program(), |config| {
         config.web_limits.headers = Duration::from_millis(300);
         config.web_limits.idle = Duration::from_millis(2500);
@@ -81,7 +82,8 @@ async fn a_head_that_does_not_end_is_not_waited_for_and_an_idle_connection_longe
     assert!(kept.answer()?.starts_with("HTTP/1.1 200"));
     let mut slow = Raw::open(address, "GET /healthz HTTP/1.1\r\nhost: loc")?;
     assert_eq!(slow.rest(), "", "it is closed");
-    // Those that have begun nothing are there still: also one that is slow from now on, which is closed then.
+    // Connections that have begun no request are still open. The first one begins a request now, is
+    // slow, and is then closed.
     idle.say("GET /heal")?;
     assert_eq!(idle.rest(), "");
     kept.say(HEALTH)?;
@@ -93,7 +95,7 @@ async fn a_head_that_does_not_end_is_not_waited_for_and_an_idle_connection_longe
 }
 
 #[tokio::test]
-async fn a_body_without_progress_is_answered_408_and_one_with_some_is_waited_for() -> TestResult {
+async fn a_body_without_progress_gets_408_and_a_slow_one_is_read() -> TestResult {
     let mut program = program();
     program.app.web(|_| Router::new().route("/own", post(async |body: String| body)));
     let (running, address) = start(program, |config| config.web_limits.body = Duration::from_millis(600)).await?;
@@ -114,11 +116,11 @@ async fn a_body_without_progress_is_answered_408_and_one_with_some_is_waited_for
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_left() -> TestResult {
+async fn a_client_that_does_not_read_is_disconnected() -> TestResult {
     let mut program = program();
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let tell = Arc::new(Mutex::new(Some(tell)));
-    // The body holds the other end, so that its end is seen.
+    // The body holds the sender, so the receiver learns when the body is dropped.
     program.app.web(move |_| {
         let tell = tell.clone();
         Router::new().route(
@@ -137,20 +139,20 @@ async fn a_client_that_does_not_read_is_left() -> TestResult {
     });
     let (running, address) = start(program, |config| config.web_limits.write = Duration::from_millis(300)).await?;
     let _silent = Raw::open(address, "GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-    // The answer has no end, so it is the server that ends it.
+    // The answer has no end, so only the server can end it.
     assert!(tokio::time::timeout(PATIENCE, told).await?.is_err(), "the body is dropped");
     running.stop().await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn beyond_the_cap_only_health_is_told_until_others_end() -> TestResult {
+async fn beyond_the_cap_only_health_is_answered_until_others_end() -> TestResult {
     let (running, address) = start(program(), |config| config.web_limits.connections = Some(3)).await?;
     let mut held: Vec<Raw> = (0..3).map(|_| Raw::open(address, HEALTH)).collect::<Result<_, _>>()?;
     for connection in &mut held {
         assert!(connection.answer()?.starts_with("HTTP/1.1 200"));
     }
-    // Many that ask for nothing do not hold up who asks for health.
+    // Many connections that ask for nothing do not hold up a request for the worker's health.
     let _silent: Vec<Raw> = (0..200).map(|_| Raw::open(address, "")).collect::<Result<_, _>>()?;
     for _ in 0..3 {
         for path in ["/healthz", "/readyz"] {
@@ -173,7 +175,7 @@ async fn beyond_the_cap_only_health_is_told_until_others_end() -> TestResult {
 }
 
 #[tokio::test]
-async fn slow_bodies_and_idle_connections_do_not_hold_up_health_or_events() -> TestResult {
+async fn slow_and_idle_clients_hold_up_neither_health_nor_events() -> TestResult {
     let program = program();
     let visits = program.visits;
     let (mut running, address) = start(program, |config| config.web_limits.connections = Some(400)).await?;

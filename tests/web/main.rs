@@ -1,4 +1,4 @@
-//! The web server of a worker, over real sockets.
+//! Tests of a worker's web server, over real sockets.
 
 mod access;
 #[cfg(feature = "tls")]

@@ -1,11 +1,11 @@
-//! `GET /metrics`.
+//! Tests of `GET /metrics`.
 
 use std::collections::HashMap;
 
 use crate::client::Client;
 use crate::program::{TestResult, program};
 
-/// The samples of a scrape; each must follow the help and type of its family.
+/// Returns the samples of a scrape. Each must follow the help and the type of its family.
 fn scrape(client: &Client) -> HashMap<String, f64> {
     let page = client.get("/metrics");
     assert_eq!((page.status, page.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
@@ -31,7 +31,7 @@ fn scrape(client: &Client) -> HashMap<String, f64> {
     samples
 }
 
-/// The sum of the samples that begin with `name`.
+/// Returns the sum of the samples that begin with `name`.
 fn sum(samples: &HashMap<String, f64>, name: &str) -> f64 {
     samples.iter().filter(|(sample, _)| sample.starts_with(name)).map(|(_, value)| value).sum()
 }

@@ -1,11 +1,11 @@
-//! `GET /tables/{table}`: pages.
+//! Tests of `GET /tables/{table}`: pages of rows.
 
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::program::{TestResult, page, program};
 
-/// All rows, page by page.
+/// Returns all rows, read page by page, and the number of pages.
 fn all(client: &Client, first: &str) -> (Vec<Value>, usize) {
     let (mut rows, mut pages, mut path) = (Vec::new(), 0, first.to_owned());
     loop {
@@ -55,7 +55,7 @@ async fn a_page_may_begin_anywhere_and_be_of_a_prefix() -> TestResult {
         let page = client.get(&format!("/tables/pages?{none}")).expect(200);
         assert_eq!((&page["rows"], &page["next"]), (&json!([]), &json!(null)), "{none}");
     }
-    // A key before the prefix begins with the prefix.
+    // If `from` is before the prefix, the page begins with the prefix.
     let (rows, _) = all(client, "/tables/pages?prefix=page-002&from=a");
     assert_eq!(rows.len(), 10);
     assert!(client.get("/tables/pages?limit=0").error(400).contains("from 1 to 10000"));
@@ -123,10 +123,10 @@ async fn a_global_table_is_paged_from_the_workers_copy() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_page_of_large_rows_ends_at_16_mib_and_the_next_ones_have_the_rest() -> TestResult {
+async fn a_page_ends_at_16_mib_and_the_next_ones_have_the_rest() -> TestResult {
     let (running, clients) = program().start(1).await?;
     let client = &clients[0];
-    // The last one is larger than what is read at a time.
+    // The rows are so large that a page of 16 MiB has fewer rows than each of the limits allows.
     let large = |number: i32| format!("{number:06}").repeat(150_000 - 100 * number as usize);
     for number in 0..40 {
         client.put(&format!("/tables/numbers/{number}?wait=10000"), &format!("\"{}\"", large(number))).expect(200);

@@ -1,3 +1,5 @@
+//! The program whose web server the tests ask.
+
 use std::net::SocketAddr;
 
 use marlowe::{App, Config, GlobalTable, Running, Table, Topic};
@@ -14,13 +16,13 @@ pub(crate) struct Program {
     pub(crate) totals: GlobalTable<String, u64>,
 }
 
-/// Any free port of the loopback.
+/// Returns an address of the loopback interface with any free port.
 pub(crate) fn free() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// The tables: `pages`, by an agent; `numbers`, `pairs` and `raw`, whose keys are not text; `here`, whose partitions have rows
-/// of their own; `totals`, global and merged.
+/// Declares the program. An agent writes `pages`; the keys of `numbers`, `pairs` and `raw` are not
+/// text; the partitions of `here` have rows of their own; `totals` is global and merged.
 pub(crate) fn program() -> Program {
     let mut app = App::new("web-test");
     app.partitions(4);
@@ -41,7 +43,7 @@ pub(crate) fn program() -> Program {
     Program { app, visits, pages, totals }
 }
 
-/// The key that a number is sent with.
+/// Returns the key with which a number is sent.
 pub(crate) fn page(number: u64) -> String {
     format!("page-{number:04}")
 }
@@ -54,7 +56,8 @@ impl Program {
         Ok((running, clients))
     }
 
-    /// The same, after so many visits, each to a page of its own.
+    /// Starts `workers` workers, sends `visits` visits, each to a page of its own, and waits until
+    /// all are processed.
     pub(crate) async fn visited(
         self,
         workers: usize,

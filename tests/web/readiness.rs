@@ -1,4 +1,4 @@
-//! What a worker says before it is ready.
+//! Tests of what a worker says before it is ready.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use crate::client::Client;
 use crate::held::Held;
 use crate::program::{TestResult, free, program};
 
-/// A broker that lets a worker join, and look up where its shards were, only when it may.
+/// Returns a broker that makes a worker wait when it joins and when it looks up its committed
+/// positions, until the test lets it go on.
 fn waiting() -> Arc<Held> {
     let held = Held::over(Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default())));
     held.joins.send_replace(true);
@@ -28,7 +29,7 @@ async fn until_state(client: &Client, state: &str) {
 }
 
 #[tokio::test]
-async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
+async fn a_worker_listens_at_once_and_says_what_it_waits_for() -> TestResult {
     let held = waiting();
     let mut running = program().app.start(Config::default().web(free()).broker(held.clone())).await?;
     let client = Client::new(running.web_addresses()[0]);
@@ -53,7 +54,7 @@ async fn it_listens_at_once_and_says_what_it_waits_for() -> TestResult {
     assert!(row.error(503).contains("is being restored"), "{}", row.text);
     assert_eq!(row.json()["state"], "restoring");
     assert!(client.get("/metrics").text.contains("marlowe_worker_state{state=\"restoring\"} 1"));
-    // A change is taken at once; it is applied when its owner is there.
+    // A change is taken at once, and applied when the owner of its key is ready.
     let sent = client.post("/tables/pages/early?wait=20", "1").expect(202);
 
     held.positions.send_replace(false);

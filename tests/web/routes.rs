@@ -1,4 +1,5 @@
-//! The program's own routes, the index, the topology, and how the server starts and ends.
+//! Tests of the program's own routes, the index and the topology, and of how the server starts and
+//! ends.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -46,7 +47,7 @@ async fn the_programs_routes_stand_beside_the_built_in_ones() -> TestResult {
         assert_eq!(client.get("/name").text, "web-test");
         let error = client.get("/fails").error(500);
         assert!(error.contains("GET /fails: the handler panicked: on purpose"), "{error}");
-        // A text that was made may tell of rows, and is in the log alone.
+        // A panic message that was formatted may contain rows, so only the log has it.
         let error = client.get("/fails-with?row=secret").error(500);
         assert!(error.contains("the handler panicked; the worker's log says why at `web error "), "{error}");
         assert!(!error.contains("secret"), "{error}");
@@ -69,7 +70,7 @@ async fn a_route_that_is_taken_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_path_that_leads_nowhere_says_so() -> TestResult {
+async fn an_unknown_path_is_named_in_the_answer() -> TestResult {
     let (running, clients) = program().start(1).await?;
     assert!(clients[0].get("/nowhere").error(404).contains("nothing is served at GET /nowhere"));
     assert_eq!(clients[0].ask("HEAD", "/tables", &[], "").status, 200);
@@ -78,7 +79,7 @@ async fn a_path_that_leads_nowhere_says_so() -> TestResult {
 }
 
 #[tokio::test]
-async fn the_program_may_say_itself_what_leads_nowhere() -> TestResult {
+async fn the_program_may_answer_unknown_paths_itself() -> TestResult {
     let mut program = program();
     program.app.web(|_| Router::new().fallback(async || "the program's own"));
     let (running, clients) = program.start(1).await?;
@@ -89,7 +90,7 @@ async fn the_program_may_say_itself_what_leads_nowhere() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_does_not_hold_the_stop_up() -> TestResult {
+async fn a_request_that_waits_does_not_delay_the_stop() -> TestResult {
     let (running, mut clients) = program().start(1).await?;
     let client = clients.remove(0);
     let waits = tokio::task::spawn_blocking(move || client.get("/tables/pages/x?at=1000000&wait=10000"));
@@ -111,7 +112,7 @@ async fn nothing_of_a_worker_is_left_after_the_stop() -> TestResult {
     running.stop().await?;
     #[cfg(target_os = "linux")]
     for thread in std::fs::read_dir("/proc/self/task")? {
-        // Another test's thread may end just now.
+        // A thread of another test may end just now.
         let name = std::fs::read_to_string(thread?.path().join("comm")).unwrap_or_default();
         assert!(!name.starts_with(&worker), "{name} is left");
     }
@@ -119,7 +120,7 @@ async fn nothing_of_a_worker_is_left_after_the_stop() -> TestResult {
     let mut running = program().app.start(config()).await?;
     running.ready().await?;
     assert_eq!(Client::new(running.web_addresses()[0]).get("/tables/pages/home").expect(200)["value"], 1);
-    // A program that is dropped does not listen on either.
+    // A program that is dropped also stops listening.
     let address = running.web_addresses()[0];
     drop(running);
     for _ in 0..500 {
@@ -174,8 +175,9 @@ async fn a_port_in_use_is_named_before_anything_starts() -> TestResult {
 }
 
 #[tokio::test]
-async fn the_port_is_free_after_the_stop_and_workers_take_those_that_follow() -> TestResult {
-    // Ports that were free just now; the search ends, for others take few.
+async fn ports_are_free_after_the_stop_and_workers_take_them_in_order() -> TestResult {
+    // Find two ports in a row that were free just now. The search ends, because other programs take
+    // few ports.
     let first = loop {
         let probe = TcpListener::bind(free())?.local_addr()?;
         let next = probe.port().checked_add(1).map(|port| (probe.ip(), port));
@@ -188,7 +190,7 @@ async fn the_port_is_free_after_the_stop_and_workers_take_those_that_follow() ->
         running.ready().await?;
         let ports: Vec<u16> = running.web_addresses().iter().map(|address| address.port()).collect();
         assert_eq!(ports, [first.port(), first.port() + 1]);
-        // A connection that is kept open does not hold the stop up.
+        // A connection that is kept open does not delay the stop.
         let client = Client::new(first);
         client.get("/healthz").expect(200);
         let stopped = tokio::time::timeout(Duration::from_secs(4), running.stop());

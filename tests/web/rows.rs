@@ -1,4 +1,4 @@
-//! `GET /tables` and `GET /tables/{table}/{key}`.
+//! Tests of `GET /tables` and `GET /tables/{table}/{key}`.
 
 use serde_json::json;
 
@@ -60,7 +60,8 @@ async fn keys_are_read_as_the_table_writes_them() -> TestResult {
         let row = client.get(path).expect(200);
         assert_eq!((&row["key"], &row["value"]), (&key, &value), "{path}");
     }
-    // Slashes may stand as they are, and a number may be written in another way: it is the same key.
+    // A path may have slashes as they are, and may write a number in another way. The key is the
+    // same.
     assert_eq!(client.get("/tables/pages//home").expect(200)["key"], "/home");
     assert_eq!(client.get("/tables/pairs/%5B%22a%2Fb%22,3%5D").expect(200)["value"], json!([1, 2]));
     client.post("/tables/numbers/0012?wait=5000", "\"twelve\"").expect(200);
@@ -102,7 +103,7 @@ async fn a_row_of_a_partition_local_table_needs_its_partition() -> TestResult {
         row["value"].as_u64().unwrap()
     };
     assert_eq!((0..4).map(seen).sum::<u64>(), 40);
-    // Of other tables the key says it.
+    // In other tables the key determines the partition.
     let home = client.get("/tables/pages/page-0001").expect(200)["partition"].as_u64().unwrap();
     assert_eq!(client.get(&format!("/tables/pages/page-0001?partition={home}")).status, 200);
     let elsewhere = client.get(&format!("/tables/pages/page-0001?partition={}", (home + 1) % 4));

@@ -1,4 +1,4 @@
-//! HTTPS: the certificate that a worker shows, and clients that do not speak it.
+//! Tests of HTTPS: the certificate that a worker shows, and clients that do not speak HTTPS.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -33,15 +33,16 @@ async fn a_worker_with_a_certificate_speaks_https_and_tells_others_so() -> TestR
         let answer = ask(connect(address, "127.0.0.1", &authority.path(), versions)?, "GET", "/healthz", "", "");
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"app\""), "{answer}");
     }
-    // Nobody takes it for another server, or for one of another authority.
+    // A client does not accept the certificate under another name, or if it trusts another
+    // authority.
     assert!(connect(address, "localhost", &authority.path(), BOTH).is_err());
     assert!(connect(address, "127.0.0.1", &other.path(), BOTH).is_err());
-    // A browser's session goes over TLS alone.
+    // The cookie of a browser's session is sent over TLS only.
     let connection = connect(address, "127.0.0.1", &authority.path(), BOTH)?;
     let form = "content-type: application/x-www-form-urlencoded\r\norigin: https://127.0.0.1\r\n";
     let login = ask(connection, "POST", "/login", form, "token=open-sesame");
     assert!(login.starts_with("HTTP/1.1 303 ") && login.contains("; Secure"), "{login}");
-    // Whoever speaks plain HTTP is told, whatever the request is.
+    // A client that speaks plain HTTP is told so, whatever its request is.
     for method in ["GET", "POST", "OPTIONS"] {
         let plain = ask(TcpStream::connect(address)?, method, "/healthz", "", "");
         assert!(plain.starts_with("HTTP/1.1 400 ") && plain.contains("speaks HTTPS"), "{plain}");
@@ -51,14 +52,14 @@ async fn a_worker_with_a_certificate_speaks_https_and_tells_others_so() -> TestR
 }
 
 #[tokio::test]
-async fn a_client_that_shakes_no_hands_is_cut_off_and_counts_while_it_waits() -> TestResult {
+async fn a_client_without_a_handshake_counts_and_is_cut_off() -> TestResult {
     let authority = Authority::new();
     let mut config = Config::default().web_tls(tls(&authority.issue("worker", "127.0.0.1"))).web_connections(2);
     config.web_limits.headers = Duration::from_millis(500);
     let running = start(config).await?;
     let address = running.web_addresses()[0];
     let silent = [TcpStream::connect(address)?, TcpStream::connect(address)?];
-    // Those beyond the cap may ask for the worker's health all the same, over TLS.
+    // Connections beyond the cap may still ask for the worker's health, over TLS.
     let healthy = |path: &str| {
         let connection = connect(address, "127.0.0.1", &authority.path(), BOTH)?;
         Ok::<_, std::io::Error>(ask(connection, "GET", path, "", ""))

@@ -1,3 +1,5 @@
+//! The board: how it is read from the tables, and how it looks as text.
+
 use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +8,10 @@ use marlowe::{GlobalReader, TableView, ViewError};
 
 use super::{Airport, Carrier, names};
 
-/// How many carriers and airports the board has room for.
+/// The number of carriers and of airports for which the board has room.
 const ROWS: usize = 10;
 
-/// How long it waits for a slice that is just moving.
+/// The longest time for which a read waits for a slice that is moving.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The board: totals, and the carriers and airports with the most flights.
@@ -32,7 +34,7 @@ pub(crate) struct Totals {
 }
 
 impl Board {
-    /// Reads the board from the tables, as they are committed.
+    /// Reads the board from the committed tables.
     pub(crate) async fn read(
         carriers: &TableView<String, Carrier>,
         airports: &TableView<String, Airport>,
@@ -57,7 +59,7 @@ impl Board {
     }
 }
 
-/// Whole numbers with their thousands set apart.
+/// Returns a whole number with its thousands separated by commas.
 pub(crate) fn grouped(number: impl Into<i128>) -> String {
     let number = number.into();
     let digits = number.unsigned_abs().to_string();
@@ -71,7 +73,7 @@ pub(crate) fn grouped(number: impl Into<i128>) -> String {
     text
 }
 
-/// Minutes per flight.
+/// Returns the minutes per flight.
 pub(crate) fn mean(minutes: i64, flights: u64) -> String {
     match flights {
         0 => "–".into(),

@@ -1,3 +1,5 @@
+//! The feed: its options on the command line, and the source that sends the flights.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,13 +11,13 @@ use super::timetable::Timetable;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/flights-2013.csv.gz");
 
-/// Where the flights come from, and how fast.
+/// The file from which the flights come, and the rate at which they are fed.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Feed {
     /// The file of flights, as .csv or .csv.gz
     #[arg(long, env = "FLIGHTS_CSV", value_name = "FILE", default_value = SHIPPED, hide_default_value = true)]
     input: PathBuf,
-    /// How many flights are fed a second [default: as fast as it goes]
+    /// Feed this many flights per second [default: as fast as possible]
     #[arg(long, env = "FLIGHTS_RATE", value_name = "N", value_parser = rate)]
     rate: Option<f64>,
 }
@@ -38,7 +40,7 @@ impl From<PathBuf> for Feed {
 }
 
 impl Feed {
-    /// Sends every row after the position that was committed last, which counts rows.
+    /// Sends every row after the last committed position. A position is a number of rows.
     pub(crate) async fn run(&self, flights: SourceWriter<Option<String>, Flight>) -> Result<(), HandlerError> {
         let mut timetable = Timetable::open(&self.input)?;
         let mut position = flights.position();

@@ -1,4 +1,4 @@
-//! The program: what it reads, what it keeps, and what it shows.
+//! The program: the topics and tables that it declares, and what reads, changes and shows them.
 
 mod board;
 mod feed;
@@ -21,25 +21,27 @@ pub(crate) use feed::Feed;
 use flight::Flight;
 pub(crate) use screen::{Drawing, Screen};
 
-/// What is known of a carrier.
+/// The counts of a carrier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Carrier {
     pub(crate) flights: u64,
     pub(crate) cancelled: u64,
-    /// The minutes by which its flights left late; those that left early count against.
+    /// The sum of the minutes by which its flights left late. Minutes by which a flight left early
+    /// are subtracted.
     pub(crate) dep_delay_total: i64,
-    /// The worst of them; none before the first one left.
+    /// The largest of these delays, or `None` before the first flight has left.
     pub(crate) dep_delay_max: Option<i64>,
 }
 
-/// What is known of an airport.
+/// The counts of an airport.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Airport {
     pub(crate) departures: u64,
     pub(crate) arrivals: u64,
     pub(crate) dep_delay_total: i64,
     pub(crate) arr_delay_total: i64,
-    /// Its place among the airports of its slice, 1 for the one with the most traffic; none before the first ranking.
+    /// Its rank among the airports of its slice, where 1 has the most traffic, or `None` before the
+    /// first ranking.
     pub(crate) rank: Option<u64>,
 }
 
@@ -57,7 +59,7 @@ pub(crate) struct Tables {
     pub(crate) totals: GlobalTable<String, i64>,
 }
 
-/// Declares the program.
+/// Declares the program, and returns its tables.
 pub(crate) fn declare(app: &mut App, feed: Feed, screen: Screen) -> Tables {
     let flights = app.topic::<Option<String>, Flight>("flights").partitions(8);
     let tables = Tables {
@@ -67,7 +69,8 @@ pub(crate) fn declare(app: &mut App, feed: Feed, screen: Screen) -> Tables {
     };
     let Tables { carriers, airports, totals } = tables;
 
-    // It remembers how far it got, together with what it sent: no row is fed twice, whatever happens.
+    // The source commits its position together with what it has sent. So no row is fed twice,
+    // whatever happens.
     app.source("feed", flights).run(async move |flights| feed.run(flights).await);
 
     app.agent("carriers", flights.group_by(|flight| flight.carrier.clone())).with((carriers, totals)).each(
@@ -91,8 +94,9 @@ pub(crate) fn declare(app: &mut App, feed: Feed, screen: Screen) -> Tables {
         },
     );
 
-    // Two agents and a timer write one table. All that concerns one airport happens in the shard that owns its row, in turn;
-    // so neither needs a lock, and none sees another's work half done.
+    // Two agents and a timer write one table. Everything that concerns one airport happens in the
+    // shard that owns its row, one step after the other. So they need no lock, and none of them
+    // sees another's work half done.
     let departed = flights.filter(|flight| flight.dep_delay.is_some()).group_by(|flight| flight.origin.clone());
     app.agent("departures", departed).with((airports, totals)).each(async |(airports, totals), flight| {
         airports.update(flight.origin, |airport| {
@@ -115,7 +119,8 @@ pub(crate) fn declare(app: &mut App, feed: Feed, screen: Screen) -> Tables {
 
     app.partition_timer("ranks", Duration::from_secs(1)).with(airports).run(async |airports| {
         let mut slice: Vec<(String, Airport)> = airports.iter().collect();
-        // Rows come in the order of their codes, and the sort keeps it among equals.
+        // Rows come in the order of their codes, and the sort keeps that order among airports with
+        // equal traffic.
         slice.sort_by_key(|(_, airport)| Reverse(airport.traffic()));
         for ((code, airport), rank) in slice.into_iter().zip(1..) {
             if airport.rank != Some(rank) {

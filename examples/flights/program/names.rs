@@ -1,6 +1,6 @@
-//! What the codes stand for, where the board has room for it.
+//! Names for the codes of carriers and of the busier airports.
 
-/// A carrier, as it was called in 2013; its code if it is not known.
+/// Returns the name that a carrier had in 2013, or its code if the name is not known.
 pub(crate) fn carrier(code: &str) -> &str {
     match code {
         "9E" => "Endeavor Air",
@@ -23,7 +23,7 @@ pub(crate) fn carrier(code: &str) -> &str {
     }
 }
 
-/// The city of one of the busier airports; nothing for the others.
+/// Returns the city of one of the busier airports, or nothing for the others.
 pub(crate) fn city(code: &str) -> &'static str {
     match code {
         "ATL" => "Atlanta",

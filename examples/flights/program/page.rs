@@ -1,4 +1,4 @@
-//! The board as a page.
+//! The board as a web page.
 
 use std::fmt::{self, Write};
 
@@ -10,10 +10,10 @@ use marlowe::{GlobalClient, TableView};
 use super::board::{Board, Totals, grouped, mean};
 use super::{Airport, Carrier, names};
 
-/// What the page reads.
+/// The tables that the page reads.
 pub(crate) type Tables = (TableView<String, Carrier>, TableView<String, Airport>, GlobalClient<String, i64>);
 
-/// `GET /board`.
+/// Answers `GET /board`.
 pub(crate) async fn board(State((carriers, airports, totals)): State<Tables>) -> Response {
     match Board::read(&carriers, &airports, &totals).await {
         Ok(board) => Html(Page(&board).to_string()).into_response(),
@@ -25,7 +25,7 @@ pub(crate) async fn board(State((carriers, airports, totals)): State<Tables>) ->
 
 struct Page<'a>(&'a Board);
 
-/// Text as HTML has it: codes come from a file, and may hold anything.
+/// Text that is escaped for HTML, because codes come from a file and may contain anything.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
@@ -40,7 +40,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// `part` of `whole`, in percent.
+/// Returns `part` of `whole`, in percent.
 fn percent(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { 100.0 * part / whole } else { 0.0 }
 }

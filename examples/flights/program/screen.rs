@@ -1,18 +1,20 @@
+//! The output on which one board follows another.
+
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-/// Where the board is printed.
+/// The output on which the board is printed.
 pub(crate) struct Screen {
     drawing: Drawing,
     page: Mutex<Page>,
 }
 
-/// How one board follows another.
+/// The way in which one board follows another.
 #[derive(Clone, Copy)]
 pub(crate) enum Drawing {
-    /// In the place of the one before, as on a terminal.
+    /// The new board replaces the one before, as on a terminal.
     InPlace,
-    /// Below it, as plain lines.
+    /// The new board comes below the one before, as plain lines.
     Below,
 }
 
@@ -26,14 +28,15 @@ impl Screen {
         Self { drawing, page: Mutex::new(Page { out: Box::new(out), shown: String::new() }) }
     }
 
-    /// Shows the text, if it is another than is shown.
+    /// Shows `text`, unless it is what is shown already.
     pub(crate) fn show(&self, text: &str) -> io::Result<()> {
         let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         let Page { out, shown } = &mut *page;
         if *shown == text {
             return Ok(());
         }
-        // To the start of what is shown, and away with it; a progress bar below draws itself again.
+        // Go to the start of the shown text and clear the rest. A progress bar below draws itself
+        // again.
         let clear = match (self.drawing, shown.lines().count()) {
             (Drawing::InPlace, 0) => "\r\x1b[J".to_owned(),
             (Drawing::InPlace, lines) => format!("\r\x1b[{lines}A\x1b[J"),
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_board_is_drawn_when_it_changed_over_the_one_before_or_below_it() -> io::Result<()> {
+    fn a_changed_board_is_drawn_over_the_one_before_or_below_it() -> io::Result<()> {
         assert_eq!(printed(Drawing::Below)?, "one\n\ntwo\n\n");
         assert_eq!(printed(Drawing::InPlace)?, "\r\x1b[Jone\n\n\r\x1b[2A\x1b[Jtwo\n\n");
         Ok(())

@@ -1,3 +1,5 @@
+//! The file of flights, read row by row.
+
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,23 +9,24 @@ use marlowe::Timestamp;
 
 use super::flight::Flight;
 
-/// The file of flights, row by row.
+/// A reader of the file of flights.
 pub(crate) struct Timetable {
     path: PathBuf,
     reader: csv::Reader<Box<dyn Read>>,
     columns: csv::StringRecord,
-    /// Where the time of departure stands, which is the record's timestamp and not a field of the flight.
+    /// The index of the column with the scheduled time, which is the record's timestamp and not a
+    /// field of the flight.
     scheduled: usize,
     record: csv::StringRecord,
 }
 
-/// A row, and when its flight was to leave.
+/// A flight, and the time at which it was to leave.
 pub(crate) struct Row {
     pub(crate) scheduled: Timestamp,
     pub(crate) flight: Flight,
 }
 
-/// A file of flights that cannot be read on.
+/// An error that ends the reading of the file of flights.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TimetableError {
     #[error("{}: {source}; --input names the file of flights, as .csv or .csv.gz", path.display())]
@@ -62,7 +65,7 @@ impl Timetable {
         }
     }
 
-    /// Passes over so many rows.
+    /// Skips `rows` rows.
     pub(crate) fn skip(&mut self, rows: u64) -> Result<(), TimetableError> {
         for _ in 0..rows {
             if !self.read()? {
@@ -72,7 +75,7 @@ impl Timetable {
         Ok(())
     }
 
-    /// The next row, if there is one.
+    /// Returns the next row, if there is one.
     pub(crate) fn row(&mut self) -> Result<Option<Row>, TimetableError> {
         if !self.read()? {
             return Ok(None);
@@ -98,7 +101,7 @@ impl Timetable {
         })
     }
 
-    /// Why the row in hand is no flight.
+    /// Returns the error that says why the current row is no flight.
     fn unreadable(&self, error: &csv::Error) -> TimetableError {
         match error.kind() {
             csv::ErrorKind::Deserialize { err, .. } => match err.field() {
