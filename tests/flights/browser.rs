@@ -1,9 +1,12 @@
+//! A headless browser that loads a page.
+
 use std::process::Command;
 use std::time::Duration;
 
 use crate::process::Process;
 
-/// The page as the browser has it after its scripts ran for two seconds of its time.
+/// Returns the page as the browser has it after its scripts have run for two seconds of virtual
+/// time.
 pub(crate) async fn dom(url: &str) -> Result<String, Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new("chromium");

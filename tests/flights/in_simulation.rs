@@ -1,4 +1,4 @@
-//! The main job in simulation, as the README shows it.
+//! Tests of the main job in simulation, as `docs/testing.md` shows it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,13 +53,17 @@ fn flights_are_counted_in_simulation() {
     }
 }
 
-/// What is shown there is what runs here.
+/// Checks that `docs/testing.md` shows the test that runs here.
 #[test]
-fn the_readme_shows_this_test() {
-    let (readme, here) = (include_str!("../../README.md"), include_str!("in_simulation.rs"));
+fn the_guide_shows_this_test() {
+    let (readme, here) = (include_str!("../../docs/testing.md"), include_str!("in_simulation.rs"));
     let begin = here.find("#[test]\nfn flights_are").unwrap();
     let end = begin + here[begin..].find("\n}\n").unwrap();
     let shown: Vec<&str> = here[begin..end].lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let readme: Vec<&str> = readme.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    assert!(readme.windows(shown.len()).any(|lines| lines == shown), "README.md does not show:\n{}", &here[begin..end]);
+    assert!(
+        readme.windows(shown.len()).any(|lines| lines == shown),
+        "docs/testing.md does not show:\n{}",
+        &here[begin..end]
+    );
 }

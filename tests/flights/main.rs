@@ -1,5 +1,5 @@
-//! The main job: a year of flights, counted by agents that share tables, equals a plain loop over the file, on one worker, on
-//! three, and after a row of kills.
+//! Tests of the main job: agents that share tables count a year of flights. The counts must equal
+//! those of a plain loop over the file, on one worker, on three, and after many kills.
 
 mod browser;
 #[cfg(feature = "sim")]
@@ -23,7 +23,7 @@ use recount::{Counted, shipped};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// All rows, or a part of them where the compiler did not optimize.
+/// The number of rows: all of them, or a part of them in a build without optimization.
 const ROWS: usize = if cfg!(debug_assertions) { 60_000 } else { usize::MAX };
 
 const ANY_PORT: std::net::SocketAddr =
@@ -65,7 +65,7 @@ async fn three_workers_count_the_same_and_agree_on_the_totals() -> TestResult {
 
 #[cfg(feature = "kafka")]
 #[tokio::test]
-async fn on_kafka_the_same_is_counted() -> TestResult {
+async fn two_workers_on_kafka_count_the_same() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (csv, text) = (folder.path().join("flights.csv"), shipped(ROWS)?);
     std::fs::write(&csv, &text)?;
@@ -79,17 +79,19 @@ async fn on_kafka_the_same_is_counted() -> TestResult {
     Ok(running.stop().await?)
 }
 
-/// The program as people start it, with its data in `folder/data`, until all its input is counted.
+/// Starts the program as users start it, with its data in `folder/data`. It ends when all its input
+/// is counted.
 fn life(csv: &Path, folder: &Path, arguments: &[&str]) -> Result<Process, Box<dyn std::error::Error>> {
     let mut command = example("flights")?;
     command.arg("--input").arg(csv).arg("--data-dir").arg(folder.join("data"));
     Process::start(command.args(["--drain", "--web", "off"]).args(arguments), folder)
 }
 
-/// Kills the program at so many random moments.
+/// The number of times that the program is killed, each at a random moment.
 const KILLS: usize = 20;
 
-/// How long the feed would take if nobody disturbed it, so that the kills fall into the work.
+/// The time that the feed would take without kills, in seconds. It must be slow, so that the kills
+/// fall into the work.
 const FEED_SECONDS: usize = 12;
 
 #[tokio::test]
@@ -138,7 +140,7 @@ async fn killed_at_random(seed: u64) -> TestResult {
 }
 
 #[tokio::test]
-async fn a_row_that_does_not_parse_is_named_and_what_was_before_it_counts_once() -> TestResult {
+async fn a_bad_row_is_named_and_the_rows_before_it_count_once() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (csv, good) = (folder.path().join("flights.csv"), shipped(3000)?);
     for (bad, column, complaint) in [
@@ -151,7 +153,7 @@ async fn a_row_that_does_not_parse_is_named_and_what_was_before_it_counts_once()
         let status = process.ended(Duration::from_secs(60)).await?;
         let said = process.err()?;
         assert_eq!(status.and_then(|status| status.code()), Some(1), "{said}");
-        // Line 1 names the columns.
+        // Line 1 names the columns, so row 2000 is in line 2001.
         for part in [csv.to_str().unwrap_or_default(), "line 2001", column, complaint, "start again"] {
             assert!(said.contains(part), "no {part:?} in: {said}");
         }
@@ -163,7 +165,7 @@ async fn a_row_that_does_not_parse_is_named_and_what_was_before_it_counts_once()
     Ok(running.stop().await?)
 }
 
-/// The text with one row changed.
+/// Returns the text with row `number` changed.
 fn break_row(csv: &str, number: usize, change: impl FnOnce(&mut Vec<&str>)) -> String {
     let mut lines: Vec<String> = csv.lines().map(str::to_owned).collect();
     let mut row: Vec<&str> = csv.lines().nth(number).unwrap_or_default().split(',').collect();
@@ -173,7 +175,7 @@ fn break_row(csv: &str, number: usize, change: impl FnOnce(&mut Vec<&str>)) -> S
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named_with_the_mend() -> TestResult {
+async fn a_missing_file_is_named_with_the_fix() -> TestResult {
     let folder = tempfile::tempdir()?;
     let mut process = life(Path::new("no-such.csv"), folder.path(), &[])?;
     let status = process.ended(Duration::from_secs(60)).await?;
@@ -195,7 +197,7 @@ async fn the_board_is_a_page_that_a_browser_shows() -> TestResult {
     assert!(page.contains("<dd id=\"flights\">5,000</dd>"), "{page}");
     let cancelled = Counted::of(&text).totals["cancelled"];
     assert!(page.contains(&format!("<dd id=\"cancelled\">{cancelled}</dd>")), "{page}");
-    // Its script ran, and found nothing amiss.
+    // The page's script ran without an error.
     assert!(page.contains("role=\"status\">Live<"), "{page}");
     Ok(running.stop().await?)
 }

@@ -1,3 +1,5 @@
+//! A plain count of the flights, with which the tables are compared.
+
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -8,7 +10,7 @@ use crate::program::{Airport, Carrier, Tables};
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/flights-2013.csv.gz");
 
-/// What the tables must hold, or do.
+/// The rows of all tables, either as they must be or as the program has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) carriers: BTreeMap<String, Carrier>,
@@ -16,7 +18,7 @@ pub(crate) struct Counted {
     pub(crate) totals: BTreeMap<String, i64>,
 }
 
-/// The shipped file: its first line, and its first `rows` rows.
+/// Returns the shipped file's first line, and its first `rows` rows.
 pub(crate) fn shipped(rows: usize) -> std::io::Result<String> {
     let mut text = String::new();
     GzDecoder::new(std::fs::File::open(SHIPPED)?).read_to_string(&mut text)?;
@@ -71,7 +73,7 @@ impl Counted {
         *self.totals.entry(total.into()).or_default() += more;
     }
 
-    /// Ranks the airports of each of eight partitions among themselves.
+    /// Ranks the airports of each of the eight partitions among themselves.
     fn rank(&mut self) {
         for partition in Partition::all(8) {
             let mut slice: Vec<(&String, &mut Airport)> = self
@@ -86,7 +88,7 @@ impl Counted {
         }
     }
 
-    /// What the program counted, and the copy of the totals that worker `worker` has.
+    /// Returns what the program counted, with the copy of the totals that worker `worker` has.
     pub(crate) async fn by(
         running: &Running,
         tables: Tables,
