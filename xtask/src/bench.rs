@@ -1,3 +1,5 @@
+//! The command `cargo xtask bench`: builds and runs the benches.
+
 mod growth;
 mod harness;
 mod peers;
@@ -13,74 +15,79 @@ use kafka_cluster::{Cluster, ClusterConfig};
 use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
 
-/// What to measure.
+/// A bench of the performance of Marlowe.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
-    /// The embedded broker beside a bare loop over the same bytes: one JSON line per case, then the ratios.
+    /// Compare the embedded broker with a bare loop over the same bytes: one JSON line per case,
+    /// then the ratios.
     Embedded(Embedded),
-    /// Kafka: an agent at least once and exactly once, beside librdkafka and a `HashMap`; then latencies at half load.
+    /// Compare an agent on Kafka, at least once and exactly once, with librdkafka and a `HashMap`;
+    /// then measure latencies at half load.
     Kafka(Kafka),
-    /// Restore on Kafka: a worker without its tables, and with them, beside a consumer that reads the same changelog; then how
-    /// long the events of another agent take while a table is restored.
+    /// Measure restores on Kafka: a worker without its tables and with them, compared with a
+    /// consumer of the same changelog; then the latency of another agent during a restore.
     Restore(Restore),
-    /// Kafka Streams, Goka, Faust, Quix Streams, Marlowe and a bare loop, beside each other.
+    /// Compare Kafka Streams, Goka, Faust, Quix Streams, Marlowe and a bare loop.
     Peers(peers::Peers),
-    /// How what an event costs Marlowe on Kafka grows: with partitions, keys, agents and workers.
+    /// Measure how the cost of an event in Marlowe on Kafka grows with partitions, keys, agents and
+    /// workers.
     Growth(growth::Growth),
-    /// Where the instructions of an event go: Marlowe and a bare loop on Kafka, under callgrind.
+    /// Count the instructions of an event by function, in Marlowe and in a bare loop on Kafka,
+    /// under callgrind.
     Profile(profile::Profile),
-    /// A steady load for a long time on the embedded broker, and the memory and the disk that it takes.
+    /// Run a steady load on the embedded broker for a long time, and measure memory and disk.
     Soak(Soak),
-    /// The web server of `flights` while clients hold connections: how long `/healthz` takes, memory, and whether it goes on counting.
+    /// Measure the web server of the example `flights` while clients hold connections: how long
+    /// `/healthz` takes, the memory, and whether it still counts.
     Web(Web),
 }
 
 #[derive(Args)]
 pub(crate) struct Web {
-    /// What it is given: `--seconds N`, `--files N`, `--rate N`, or `--help`.
+    /// Options of the bench: `--seconds N`, `--files N`, `--rate N`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct Soak {
-    /// What the soak is given: `--minutes N`, `--rate N`, `--keys N`, `--folder`, or `--help`.
+    /// Options of the bench: `--minutes N`, `--rate N`, `--keys N`, `--folder`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct Restore {
-    /// How many rounds.
+    /// The number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// How many keys the table has.
+    /// The number of keys in the table.
     #[arg(long, default_value_t = 10_000_000)]
     keys: u64,
 }
 
 #[derive(Args)]
 pub(crate) struct Kafka {
-    /// How many rounds of all cases; the ratios are those of the medians.
+    /// The number of rounds over all cases; the ratios are those of the medians.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// How many events.
+    /// The number of events.
     #[arg(long, default_value_t = 2_000_000)]
     events: u64,
-    /// How many distinct keys.
+    /// The number of distinct keys.
     #[arg(long, default_value_t = 10_000)]
     keys: u64,
 }
 
 #[derive(Args)]
 pub(crate) struct Embedded {
-    /// How many rounds of all cases; the ratios are those of the medians.
+    /// The number of rounds over all cases; the ratios are those of the medians.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// How many events.
+    /// The number of events.
     #[arg(long, default_value_t = 4_000_000)]
     events: u64,
-    /// Leave out the instructions per event, which need valgrind.
+    /// Do not count the instructions per event, which needs valgrind.
     #[arg(long)]
     no_instructions: bool,
 }
@@ -137,7 +144,8 @@ impl Kafka {
         let of_topic = ["--brokers", &brokers, "--topic", topic, "--keys", &keys, "--events", &events];
         run(Command::new(&program).args(["kafka", "load"]).args(of_topic))?;
         let mut speeds: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-        // Interleaved, each in a process of its own: what else the machine does hits them alike.
+        // The cases take turns, so that other load on the machine affects all of them alike. Each
+        // has a process of its own.
         for _ in 0..self.rounds {
             for case in ["bare", "at-least-once", "exactly-once"] {
                 let measured =
@@ -160,8 +168,8 @@ impl Kafka {
             })
         };
         println!("{}", serde_json::json!({ "wall": ratios(|speed| speed.0), "cpu": ratios(|speed| speed.1) }));
-        // Those who send, those who follow, and the broker work too, on this same machine: what all of them carry together is
-        // the whole load.
+        // The sender, the reader and the broker also use this machine. So the full load is what all
+        // of them carry together.
         let latency = |rate: f64, seconds: &str| {
             let rate = (rate as u64).to_string();
             let of_load = ["latency", "--brokers", &brokers, "--rate", &rate, "--seconds", seconds];
@@ -173,7 +181,7 @@ impl Kafka {
     }
 }
 
-/// What a command prints, for people and as what it measured.
+/// Runs a command that prints its result. Prints the result for people, and returns it.
 fn measured(command: &mut Command) -> TaskResult<serde_json::Value> {
     let line = output(command)?;
     print!("{line}");
@@ -214,7 +222,7 @@ fn build() -> TaskResult<PathBuf> {
     Ok(target().join("release").join("marlowe-bench"))
 }
 
-/// Runs a command to its end, and gives what it printed.
+/// Runs a command to its end, and returns its output.
 fn output(command: &mut Command) -> TaskResult<String> {
     let output = command.output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
     if !output.status.success() {
@@ -224,8 +232,9 @@ fn output(command: &mut Command) -> TaskResult<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Instructions by event, by callgrind: of two lengths the difference, so that what is done once cancels, less those of
-/// preparing the events.
+/// Returns the instructions per event, as callgrind counts them. It is the difference between two
+/// lengths of runs, so that one-time costs cancel, without the instructions that prepare the
+/// events.
 fn instructions_per_event(program: &Path, case: &str, keys: u64) -> TaskResult<f64> {
     const SHORT: u64 = 200_000;
     const LONG: u64 = 600_000;

@@ -1,9 +1,11 @@
+//! How the commands run cargo and other programs.
+
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::TaskResult;
 
-/// The cargo that runs this.
+/// Returns a command for the cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -11,13 +13,13 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The workspace's folder.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().map_or(here.clone(), PathBuf::from)
 }
 
-/// Where cargo builds.
+/// Returns the folder into which cargo builds.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -1,3 +1,5 @@
+//! The command `cargo xtask chaos`.
+
 use std::process::Command;
 
 use clap::Args;
@@ -5,10 +7,12 @@ use clap::Args;
 use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
 
-/// Kills workers and brokers of a real Kafka cluster while a program counts, and tells whether every count is exact.
+/// Kills workers and brokers of a real Kafka cluster while a program counts, and checks whether
+/// every count is exact.
 #[derive(Args)]
 pub(crate) struct Chaos {
-    /// What `chaos` is given: `--minutes N`, `--seed S`, `--scenario mixed|flights`, `--rate N`, `--at-least-once`, or `--help`.
+    /// Options of the program `chaos`: `--minutes N`, `--seed S`, `--scenario mixed|flights`,
+    /// `--rate N`, `--at-least-once`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

@@ -1,3 +1,5 @@
+//! The command `cargo xtask damage`.
+
 use std::process::Command;
 
 use clap::Args;
@@ -5,10 +7,10 @@ use clap::Args;
 use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
 
-/// Damages data folders at random, and tells what a program makes of each.
+/// Damages data folders at random, and checks how a program reacts to each.
 #[derive(Args)]
 pub(crate) struct Damage {
-    /// What it is given: `--mutations N`, `--seed S`, `--verbose`, or `--help`.
+    /// Options: `--mutations N`, `--seed S`, `--verbose`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

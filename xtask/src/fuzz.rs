@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: builds the fuzzers and runs each for some time.
+//! The command `cargo xtask fuzz`: builds the fuzzers, and runs each for some time.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -11,19 +11,20 @@ use clap::Args;
 use crate::TaskResult;
 use crate::cargo::{cargo, root, run, target};
 
-/// Runs the fuzzers of all readers of bytes from outside, as many at a time as there are cores.
+/// Runs the fuzzers of all code that reads bytes from outside, as many at a time as there are
+/// cores.
 ///
-/// They begin with the kept corpus, `fuzz/corpus`, and with inputs that Marlowe itself writes. What they come upon is in
-/// `target/fuzz`, and is where the next run begins.
+/// They begin with the kept corpus, `fuzz/corpus`, and with inputs that Marlowe itself writes.
+/// Inputs that they find are kept in `target/fuzz`, and the next run begins with them too.
 #[derive(Args)]
 pub(crate) struct Fuzz {
-    /// How long each target runs.
+    /// The minutes that each target runs.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
-    /// A target to run, instead of all; may be said several times.
+    /// A target to run, instead of all; may be given several times.
     #[arg(long = "target", value_name = "NAME")]
     targets: Vec<String>,
-    /// Adds inputs that reach what the kept corpus does not reach to it afterwards.
+    /// Add inputs that reach new code to the kept corpus afterwards.
     #[arg(long)]
     keep: bool,
 }
@@ -41,7 +42,7 @@ impl Fuzz {
     }
 }
 
-/// Runs all targets, each for so long.
+/// Runs all targets, each for `minutes` minutes.
 pub(crate) fn minutes(minutes: u32) -> TaskResult {
     let fuzzers = Fuzzers::build()?;
     fuzzers.run_all(&fuzzers.targets()?, minutes)
@@ -50,13 +51,13 @@ pub(crate) fn minutes(minutes: u32) -> TaskResult {
 /// The program that holds all targets.
 struct Fuzzers {
     program: PathBuf,
-    /// Where they work.
+    /// The folder in which the targets work.
     folder: PathBuf,
 }
 
 impl Fuzzers {
-    /// Builds it: the workspace's own crates with libFuzzer's counters, optimized, and with checks of overflow; all others as the tests
-    /// have them.
+    /// Builds the program. The workspace's own crates have libFuzzer's counters, are optimized, and
+    /// check for overflow. All other crates are built as for the tests.
     fn build() -> TaskResult<Self> {
         let folder = target().join("fuzz");
         let mut build = cargo();
@@ -64,7 +65,8 @@ impl Fuzzers {
         build.env("RUSTC_WORKSPACE_WRAPPER", root().join("fuzz").join("rustc.sh"));
         build.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
         run(&mut build)?;
-        // Without the counters it is built to the same place. An older one may be at work.
+        // A build without the counters goes to the same place, so this one is copied. An older copy
+        // may be in use.
         let (built, new, program) =
             (target().join("debug").join("marlowe-fuzz"), folder.join("new"), folder.join("marlowe-fuzz"));
         fs::create_dir_all(&folder)
@@ -101,18 +103,18 @@ impl Fuzzers {
         if failed.is_empty() { Ok(()) } else { Err(format!("findings of the fuzzers: {}", failed.join(", "))) }
     }
 
-    /// Runs a target, and returns libFuzzer's closing lines.
+    /// Runs a target, and returns a summary of libFuzzer's last lines.
     fn run_one(&self, name: &str, minutes: u32) -> TaskResult<String> {
         let failed = |error: std::io::Error| format!("cannot run it in {}: {error}", self.folder.display());
         let (found, log) = (self.folder.join("corpus").join(name), self.folder.join(format!("{name}.log")));
-        // A fuzzer ends without tidying up.
+        // A fuzzer does not remove its files when it ends.
         let scratch = self.folder.join("scratch").join(name);
         let _ = fs::remove_dir_all(&scratch);
         fs::create_dir_all(&scratch).and_then(|()| fs::create_dir_all(&found)).map_err(failed)?;
         let mut command = Command::new(&self.program);
         command.arg(format!("--target={name}")).arg(format!("--seeds={}", found.display()));
         command.arg(format!("-max_total_time={}", 60 * minutes));
-        // A second for what takes a millisecond is a finding too.
+        // An input that takes long is a finding too, because an input usually takes a millisecond.
         command.args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
         command.arg(format!("-artifact_prefix={}-", self.folder.join(name).display()));
         command.args([&found, &kept(name)]);
@@ -135,7 +137,8 @@ impl Fuzzers {
         ))
     }
 
-    /// Adds to the kept corpus what of the inputs that were found reaches code that it does not reach: few and short ones.
+    /// Adds found inputs to the kept corpus if they reach code that the corpus does not reach. It
+    /// adds few and short ones.
     fn keep(&self, name: &str) -> TaskResult {
         let (kept, found) = (kept(name), self.folder.join("corpus").join(name));
         let mut merge = Command::new(&self.program);
@@ -145,12 +148,12 @@ impl Fuzzers {
     }
 }
 
-/// Where a target's kept corpus is.
+/// Returns the folder of a target's kept corpus.
 fn kept(name: &str) -> PathBuf {
     root().join("fuzz").join("corpus").join(name)
 }
 
-/// What of a status line of libFuzzer's tells of coverage: `cov: 705 ft: 1581`.
+/// Returns the coverage in a status line of libFuzzer: `cov: 705 ft: 1581`.
 fn coverage(line: &str) -> String {
     line.split_whitespace().skip_while(|word| *word != "cov:").take(4).collect::<Vec<_>>().join(" ")
 }

@@ -1,25 +1,28 @@
+//! The command `cargo xtask kafka`: a cluster that runs until it is stopped.
+
 use clap::{Args, Subcommand};
 use kafka_cluster::{Data, Size, Standing, Version};
 
 use crate::TaskResult;
 
-/// What to do with the Kafka that stays.
+/// An action on the Kafka of this machine.
 #[derive(Subcommand)]
 pub(crate) enum Kafka {
-    /// Start a cluster on the loopback, which runs until it is stopped.
+    /// Start a cluster on the loopback interface, which runs until it is stopped.
     Start(Start),
-    /// Stop what runs, and remove its data.
+    /// Stop all running clusters, and remove their data.
     Stop(Stop),
-    /// Tell which brokers run, where, and whether each answers.
+    /// Show which brokers run, on which address, and whether each answers.
     Status(Which),
 }
 
 #[derive(Args)]
 pub(crate) struct Start {
-    /// How many brokers: 1 or 3.
+    /// The number of brokers: 1 or 3.
     #[arg(long, default_value = "1", value_parser = size)]
     brokers: Size,
-    /// Kafka's version, such as 4.4.0; `oldest` and `newest` are those that Marlowe supports [default: newest].
+    /// The version of Kafka, such as 4.4.0, or `oldest` or `newest` of the supported versions
+    /// [default: newest].
     #[arg(long)]
     version: Option<Version>,
 }
@@ -28,14 +31,14 @@ pub(crate) struct Start {
 pub(crate) struct Stop {
     #[command(flatten)]
     which: Which,
-    /// Keep the data: the next start goes on with it, on the same ports.
+    /// Keep the data; the next start continues with it, on the same ports.
     #[arg(long)]
     keep: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Which {
-    /// Only the cluster with so many brokers, 1 or 3; else both.
+    /// Only the cluster with this number of brokers, 1 or 3 [default: both].
     #[arg(long, value_parser = size)]
     brokers: Option<Size>,
 }
@@ -99,7 +102,7 @@ impl Stop {
 }
 
 impl Which {
-    /// The clusters that there are.
+    /// Returns the clusters that exist.
     fn clusters(&self) -> TaskResult<Vec<(Size, Standing)>> {
         let sizes = self.brokers.map_or_else(|| vec![Size::One, Size::Three], |size| vec![size]);
         let mut found = Vec::new();

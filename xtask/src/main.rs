@@ -1,4 +1,4 @@
-//! The project's own commands.
+//! The project's own commands, run as `cargo xtask`.
 
 mod bench;
 mod cargo;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What went wrong, for people.
+/// The result of a command. The error is a text for people.
 type TaskResult<T = ()> = Result<T, String>;
 
 #[derive(Parser)]
@@ -30,23 +30,24 @@ struct Arguments {
 enum Task {
     /// Run all tests.
     Test(test::Test),
-    /// A Kafka on this machine, to try programs on.
+    /// Start, show and stop a Kafka on this machine, to try programs on.
     #[command(subcommand)]
     Kafka(kafka::Kafka),
-    /// Measure what it costs.
+    /// Measure the performance of Marlowe.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Kill workers and brokers while a program counts on Kafka, and tell whether every count is exact.
+    /// Kill workers and brokers while a program counts on Kafka, and check whether every count is
+    /// exact.
     Chaos(chaos::Chaos),
-    /// Damage data folders, and tell what a program makes of each.
+    /// Damage data folders, and check how a program reacts to each.
     Damage(damage::Damage),
-    /// Run the fuzzers of all readers of bytes from outside.
+    /// Run the fuzzers of all code that reads bytes from outside.
     Fuzz(fuzz::Fuzz),
     /// Run simulated clusters under seeds, and check every way to share a table in them.
     Sim(sim::Sim),
-    /// Break each rule on purpose, and see that the simulation finds it.
+    /// Break each rule on purpose, and check that the simulation finds it.
     Mutants(mutants::Mutants),
-    /// Check the structure of the source: no circles, and imports only downwards.
+    /// Check the structure of the source: no circular imports, and imports only downwards.
     Structure(structure::Structure),
     /// Check the language of comments and documents.
     Style(style::Style),

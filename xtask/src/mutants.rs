@@ -1,3 +1,5 @@
+//! The command `cargo xtask mutants`.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,30 +11,30 @@ use serde::Deserialize;
 use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
 
-/// Breaks each rule on purpose, one at a time in a copy of the sources, and tells how many seeds of the simulation it took to
-/// see it. The list is `matrix/mutants.json`.
+/// Breaks each rule on purpose, one at a time in a copy of the sources, and counts the seeds of the
+/// simulation that it takes to find it. The list of mutants is `matrix/mutants.json`.
 #[derive(Args)]
 pub(crate) struct Mutants {
-    /// How many seeds a mutant may survive before it counts as not caught.
+    /// The number of seeds that a mutant may survive before it counts as not caught.
     #[arg(long, default_value_t = 2000)]
     seeds: u64,
-    /// Only the mutants whose name contains this.
+    /// Only the mutants whose name contains this text.
     #[arg(long)]
     only: Option<String>,
 }
 
-/// One way to break a rule: some text of a file becomes another.
+/// A way to break a rule: a text in a file is replaced by another.
 #[derive(Deserialize)]
 struct Mutant {
     name: String,
-    /// Of the design's.
+    /// The number of the rule in the design.
     rule: u32,
     file: PathBuf,
     from: String,
     to: String,
 }
 
-/// How long a seed may take: one that goes on for ever is caught too.
+/// The time within which a seed must end. A mutant that makes a seed go on for ever is caught too.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 impl Mutants {
@@ -80,8 +82,8 @@ impl Mutants {
         if failed.is_empty() { Ok(()) } else { Err(failed.join(". ")) }
     }
 
-    /// How it was caught, if it was.
-    #[allow(clippy::disallowed_methods)] // another program is waited for
+    /// Returns how the mutant was caught, if it was.
+    #[allow(clippy::disallowed_methods)] // it waits for another program
     fn try_seeds(&self, copy: &Path) -> TaskResult<Option<String>> {
         run(cargo().current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target")).args([
             "build",
@@ -119,14 +121,14 @@ impl Mutants {
     }
 }
 
-/// Copies what is tracked, and what is not committed yet, without what was built.
+/// Copies the files that are tracked, and those that are new and not ignored.
 fn copy_sources(copy: &Path) -> TaskResult {
     let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).output();
     let listed = listed.map_err(|error| format!("git does not run: {error}"))?;
     for file in String::from_utf8_lossy(&listed.stdout).lines() {
         let (from, to) = (Path::new(file), copy.join(file));
         let Ok(bytes) = fs::read(from) else { continue };
-        // One that is as it was is not built again.
+        // A file that has not changed is not written, so that it is not built again.
         if fs::read(&to).is_ok_and(|there| there == bytes) {
             continue;
         }

@@ -1,3 +1,5 @@
+//! The command `cargo xtask sim`.
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -6,10 +8,10 @@ use clap::Args;
 use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
 
-/// Runs simulated clusters under seeds: generated programs, faults, and a check of all that came of it.
+/// Runs simulated clusters under seeds: generated programs, faults, and a check of all results.
 #[derive(Args)]
 pub(crate) struct Sim {
-    /// What it is given: `--seeds N`, `--from S`, `--shape JSON`, `--keep-going`, `--trace`, or `--help`.
+    /// Options: `--seeds N`, `--from S`, `--shape JSON`, `--keep-going`, `--trace`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

@@ -1,3 +1,5 @@
+//! The command `cargo xtask test`.
+
 use std::process::Command;
 
 use clap::Args;
@@ -6,46 +8,49 @@ use kafka_cluster::{Cluster, ClusterConfig, Version};
 use crate::TaskResult;
 use crate::cargo::{cargo, run};
 
-/// How many seeds of the simulation belong to all tests: some minutes.
+/// The number of simulated seeds among all tests, which take some minutes.
 const SEEDS: u64 = 10_000;
 
-/// How many data folders are damaged among all tests.
+/// The number of data folders that are damaged among all tests.
 const DAMAGED: u64 = 200;
 
-/// How many minutes each fuzzer runs among all tests.
+/// The minutes that each fuzzer runs among all tests.
 const FUZZED: u32 = 1;
 
-/// How many tests run at once on each core. Most of them wait, either for Kafka or until some time has passed.
+/// The number of tests that run at once on each core. Most of them wait, either for Kafka or for
+/// some time to pass.
 const TESTS_PER_CORE: usize = 2;
 
-/// The variable by which a test binary is told how many tests it runs at once.
+/// The environment variable that tells a test binary how many tests to run at once.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
-/// Runs all tests: unit and integration tests, examples, the snippets of the documents, damaged data folders, fuzzers,
-/// and seeds of the simulation.
+/// Runs all tests: unit and integration tests, examples, the snippets of the documents, damaged
+/// data folders, fuzzers, and seeds of the simulation.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// Kafka's version, such as 4.4.0; `oldest` and `newest` are those that Marlowe supports [default: newest].
+    /// The version of Kafka, such as 4.4.0, or `oldest` or `newest` of the supported versions
+    /// [default: newest].
     #[arg(long, value_name = "VERSION")]
     kafka: Option<Version>,
-    /// Run only what needs no Kafka, no JDK and no browser: a loop for somebody who changes the code.
+    /// Run only the tests that need no Kafka, no JDK and no browser, for quick feedback on a
+    /// change.
     #[arg(long, conflicts_with = "kafka")]
     quick: bool,
-    /// What cargo test is given besides, as `-- --nocapture`.
+    /// More arguments for `cargo test`, such as `-- --nocapture`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     more: Vec<String>,
 }
 
-/// How many seeds belong to the quick tests.
+/// The number of simulated seeds among the quick tests.
 const QUICK_SEEDS: u64 = 500;
 
-/// What the quick tests build of `marlowe`: all but Kafka.
+/// The arguments with which the quick tests build `marlowe`: everything except Kafka.
 const QUICK: [&str; 5] = ["--package", "marlowe", "--no-default-features", "--features", "sim,tls"];
 
 /// The integration tests of `marlowe` that are quick.
 const QUICK_TESTS: [&str; 6] = ["rules", "cluster", "web", "cli", "examples", "simulation"];
 
-/// The crates below `marlowe` that are tested quickly.
+/// The crates below `marlowe` that have quick tests.
 const QUICK_CRATES: [&str; 4] = ["marlowe-broker", "marlowe-embedded", "marlowe-lmdb", "marlowe-state"];
 
 impl Test {
@@ -53,7 +58,7 @@ impl Test {
         if self.quick { self.run_quick() } else { self.run_all() }
     }
 
-    /// Runs what needs nothing but cargo and a C compiler.
+    /// Runs the tests that need nothing but cargo and a C compiler.
     fn run_quick(&self) -> TaskResult {
         run(cargo().arg("build").args(QUICK).arg("--examples"))?;
         let mut test = cargo();
@@ -74,13 +79,16 @@ impl Test {
     }
 
     fn run_all(&self) -> TaskResult {
-        // One broker for all that do it no harm; the others start their own. It comes first, as without Kafka nothing is
-        // tested; and it ends with this function, or with this process.
+        // Tests that do a broker no harm share this one, and the others start their own. It starts
+        // first, because without Kafka nothing is tested. It ends with this function, or with this
+        // process.
         let version = self.kafka.clone().map_or_else(Version::chosen, Ok).map_err(|error| error.to_string())?;
-        // All suites leave their topics there: thousands of partitions, which the default heap does not hold.
+        // All test suites leave their topics there. Their thousands of partitions do not fit into
+        // the default heap.
         let kafka = Cluster::start(ClusterConfig::one().heap_megabytes(1024).version(version.clone()));
         let kafka = kafka.map_err(|error| format!("the tests need Kafka, which does not start: {error}"))?;
-        // Everything is built first, so that tests which start example programs find them, and no test waits for a compiler.
+        // Everything is built first. So tests that start example programs find them, and no test
+        // waits for a compiler.
         run(cargo().args(["build", "--workspace", "--all-targets"]))?;
         let mut test = cargo();
         test.args(["test", "--workspace", "--no-fail-fast"]).args(&self.more);
@@ -99,7 +107,7 @@ impl Test {
     }
 }
 
-/// Says how many tests run at once, unless the caller's environment does.
+/// Sets how many tests run at once, unless the caller's environment does.
 fn at_once(test: &mut Command) -> &mut Command {
     if std::env::var_os(TEST_THREADS).is_none() {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());

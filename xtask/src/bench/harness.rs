@@ -1,11 +1,14 @@
+//! Builds and runs the program `peers`, which measures programs on Kafka.
+
 use std::process::Command;
 
 use crate::TaskResult;
 use crate::cargo::{cargo, root, run, target};
 
-/// Has the program `peers` measure, after it was built with the programs that it starts.
+/// Builds the program `peers` and the `programs` that it starts, and runs the measurement `what`.
 pub(crate) fn measure(what: &str, programs: &[&str], options: &[String]) -> TaskResult {
-    // Each by itself, as its user would: what one needs of a crate is not built into the other.
+    // Each package is built by itself, as its user would build it. Otherwise the features that one
+    // package needs of a crate would also be built into the others.
     for package in programs.iter().chain(&["peers"]) {
         run(cargo().args(["build", "--quiet", "--profile", "bench", "--package", package]))?;
     }

@@ -1,3 +1,5 @@
+//! The command `cargo xtask bench peers`.
+
 use clap::Args;
 
 use super::harness::measure;
@@ -7,7 +9,8 @@ use crate::TaskResult;
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Peers {
-    /// What the program `peers` is given: `--rounds 3`, `--systems marlowe,bare`, `--jobs count`, `--scale 0.05`, or `--help`.
+    /// Options of the measuring program: `--rounds 3`, `--systems marlowe,bare`, `--jobs count`,
+    /// `--scale 0.05`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

@@ -1,13 +1,15 @@
+//! The command `cargo xtask bench profile`.
+
 use clap::Args;
 
 use super::harness::measure;
 use crate::TaskResult;
 
-/// Counts the instructions that an event takes, by function.
+/// Counts the instructions of an event by function.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Profile {
-    /// What the program `peers` is given: `--scale 0.5`, `--results FOLDER`, or `--help`.
+    /// Options of the measuring program: `--scale 0.5`, `--results FOLDER`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

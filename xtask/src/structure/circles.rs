@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::imports::Imports;
 use super::modules::FileId;
 
-/// Returns each largest set of files of which every one imports every other, directly or by way of others.
+/// Returns each largest set of files that all import each other, directly or through others.
 pub(super) fn find(imports: &Imports) -> Vec<Vec<FileId>> {
     let reached: Vec<BTreeSet<usize>> = (0..imports.files()).map(|from| reached_from(imports, from)).collect();
     let mut circles = Vec::new();

@@ -10,8 +10,9 @@ use crate::TaskResult;
 pub(super) struct Floors(BTreeMap<String, u32>);
 
 impl Floors {
-    /// Reads the rows of a table that begin with a number and modules: "| 3 | `marlowe::scope` | …". Modules that follow
-    /// in the same row are named without `marlowe::`.
+    /// Reads the rows of a table that begin with a number and modules:
+    /// "| 3 | `marlowe::scope` | …". Modules that follow in the same row are named without
+    /// `marlowe::`.
     ///
     /// # Errors
     /// If no module has a floor, or one has two.
@@ -34,7 +35,8 @@ impl Floors {
         if floors.is_empty() { Err("ARCHITECTURE.md has no table of floors".into()) } else { Ok(Self(floors)) }
     }
 
-    /// Returns each import that does not go down, each module without a floor, and each floor without its module.
+    /// Returns each import that does not go down, each module without a floor, and each floor
+    /// without its module.
     pub(super) fn check(&self, modules: &Modules, imports: &Imports) -> Vec<String> {
         let floor = |file: FileId| {
             let path = modules.path(file);

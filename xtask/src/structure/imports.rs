@@ -26,7 +26,7 @@ impl Imports {
         imports
     }
 
-    /// How many files there are.
+    /// Returns the number of files.
     pub(super) fn files(&self) -> usize {
         self.files
     }

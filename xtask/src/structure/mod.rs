@@ -1,8 +1,11 @@
-//! `cargo xtask structure`: checks that no files of a crate import each other in a circle, and that the modules of
-//! `marlowe` import only from floors below their own.
+//! `cargo xtask structure`: checks the imports and the sizes of the source.
 //!
-//! The source is read as text, with `syn`. A path is followed through re-exports to the file that defines what it names:
-//! `crate::table::Table` is an import of `src/table/handles.rs`. A re-export alone is no import. Tests are left out.
+//! No files of a crate may import each other in a circle, the modules of `marlowe` may import only
+//! from floors below their own, and files, folders and functions have limits.
+//!
+//! The source is read as text, with `syn`. A path is followed through re-exports to the file that
+//! defines what it names: `crate::table::Table` is an import of `src/table/handles.rs`. A re-export
+//! alone is no import. Tests are left out.
 //!
 //! The floors stand in the table of `ARCHITECTURE.md`, and nowhere else.
 
@@ -10,6 +13,7 @@ mod circles;
 mod floors;
 mod imports;
 mod modules;
+mod sizes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +26,7 @@ use floors::Floors;
 use imports::Imports;
 use modules::Modules;
 
-/// Checks that files do not import each other in a circle, and that modules import only from floors below.
+/// Checks for circles of files, imports that go up, and what is too large.
 #[derive(Args)]
 pub(crate) struct Structure {
     /// Also list which file imports what, for a file whose path contains this.
@@ -46,6 +50,7 @@ impl Structure {
                     faults.push(format!("    {} imports {name} of {}", modules.path(from), modules.path(to)));
                 }
             }
+            faults.extend(sizes::check(&modules).into_iter().map(|fault| format!("{}: {fault}", source.display())));
             if source == Path::new("src") {
                 let text = fs::read_to_string(root().join("ARCHITECTURE.md"));
                 let text = text.map_err(|error| format!("ARCHITECTURE.md: {error}"))?;
@@ -53,7 +58,7 @@ impl Structure {
             }
         }
         if faults.is_empty() {
-            println!("structure: no circle, and no import that goes up");
+            println!("structure: no circle, no import that goes up, nothing too large");
             return Ok(());
         }
         faults.iter().for_each(|fault| println!("{fault}"));
@@ -61,7 +66,7 @@ impl Structure {
     }
 }
 
-/// The `src` folders of `marlowe` and of the crates below it.
+/// Returns the `src` folders of `marlowe` and of the crates below it.
 fn sources() -> TaskResult<Vec<PathBuf>> {
     let mut sources = vec![PathBuf::from("src")];
     let crates = fs::read_dir(root().join("crates")).map_err(|error| format!("crates: {error}"))?;
@@ -88,7 +93,7 @@ mod tests {
         modules
     }
 
-    /// The circles of a crate, as paths.
+    /// Returns the circles of a crate, as paths.
     fn circles_of(modules: &Modules) -> Vec<Vec<String>> {
         let circles = circles::find(&Imports::of(modules));
         circles.iter().map(|circle| circle.iter().map(|file| modules.path(*file)).collect()).collect()

@@ -16,7 +16,7 @@ pub(super) struct Module(usize);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct FileId(pub(super) usize);
 
-/// What a path names.
+/// The thing that a path names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Named {
     Module(Module),
@@ -39,6 +39,7 @@ struct SourceFile {
     path: String,
     module: Module,
     items: Vec<Item>,
+    lines: usize,
 }
 
 /// All modules of a crate, as its files declare them.
@@ -69,11 +70,17 @@ impl Modules {
         self.files[file.0].path.clone()
     }
 
+    /// Returns how many lines a file has.
+    pub(super) fn lines(&self, file: FileId) -> usize {
+        self.files[file.0].lines
+    }
+
     pub(super) fn child(&self, module: Module, name: &str) -> Option<Module> {
         self.nodes[module.0].children.get(name).copied()
     }
 
-    /// Returns what `path`, as it stands in `module`, names in this crate; `None` if it is another crate's.
+    /// Returns the thing in this crate that `path`, written in `module`, names. `None` if it is in
+    /// another crate.
     pub(super) fn resolve(&self, module: Module, path: &[String]) -> Option<Named> {
         self.follow(module, path, 16)
     }
@@ -127,7 +134,8 @@ impl Modules {
         let parsed = syn::parse_file(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         let (file, module) = (FileId(self.files.len()), Module(self.nodes.len()));
         let name = path.strip_prefix(source).unwrap_or(path).display().to_string();
-        self.files.push(SourceFile { path: name, module, items: Vec::new() });
+        let lines = text.lines().count();
+        self.files.push(SourceFile { path: name, module, items: Vec::new(), lines });
         self.add(parent, file);
         let items: Vec<_> = parsed.items.into_iter().filter(|item| !is_test(item)).collect();
         self.read_items(source, &items, module, &folder)?;
@@ -175,7 +183,8 @@ impl Modules {
     }
 }
 
-/// Calls `each` with every path of a tree of imports, and the name it gets; without a name where it ends in `*`.
+/// Calls `each` with every path of a tree of imports and its name; without a name where the path
+/// ends in `*`.
 pub(super) fn unfold(tree: &UseTree, prefix: &mut Vec<String>, each: &mut impl FnMut(Vec<String>, Option<String>)) {
     match tree {
         UseTree::Path(path) => {

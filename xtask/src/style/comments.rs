@@ -1,4 +1,5 @@
-//! Checks of the comments of a Rust file: its header, first words of docs, lengths of lines, names of tests.
+//! Checks of the comments of a Rust file: its header, the first words of docs, the lengths of
+//! lines, and the names of tests.
 
 use super::Fault;
 
@@ -55,7 +56,7 @@ fn is_table(comment: &str) -> bool {
     comment.trim_start_matches(['/', '!', ' ']).starts_with('|')
 }
 
-/// What a doc comment describes.
+/// The item that a doc comment describes.
 enum Item<'a> {
     Function(&'a str),
     Other,

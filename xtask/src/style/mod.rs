@@ -1,7 +1,8 @@
 //! `cargo xtask style`: checks of the language of comments and documents that a program can make.
 //!
-//! How this project writes is in `CONTRIBUTING.md`. Checked are the first words of doc comments, the header of each file,
-//! the length of comment lines, words that have plainer ones, and the length of test names.
+//! `CONTRIBUTING.md` says how this project writes. This checks the first words of doc comments, the
+//! header of each file, the length of comment lines, words that have plainer ones, and the length
+//! of test names.
 
 mod comments;
 mod words;
@@ -74,7 +75,8 @@ fn files() -> TaskResult<Vec<String>> {
 
 fn check(file: &str, text: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if file.ends_with(".rs") {
+    // Programs that must not compile: the compiler's messages have their lines' numbers.
+    if file.ends_with(".rs") && !file.starts_with("misuse/tests/misuse/") {
         comments::check(text, &mut faults);
     }
     words::check(text, file.ends_with(".rs"), &mut faults);

@@ -21,7 +21,9 @@ pub(super) fn check(text: &str, is_rust: bool, faults: &mut Vec<Fault>) {
     for (index, line) in text.lines().enumerate() {
         let read = match (is_rust, line.find("//")) {
             (true, None) => continue,
-            (true, Some(comment)) => &line[comment..],
+            // Not `://`, and not the inside of a text.
+            (true, Some(comment)) if line[..comment].matches('"').count() % 2 == 0 => &line[comment..],
+            (true, Some(_)) => continue,
             (false, _) => line,
         };
         let read = read.to_lowercase();
