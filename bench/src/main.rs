@@ -1,4 +1,5 @@
-//! What Marlowe costs, beside bare loops that do the same. Run by `cargo xtask bench`.
+//! Measures the cost of Marlowe, and compares it with bare loops that do the same. `cargo xtask
+//! bench` runs it.
 
 mod embedded;
 mod kafka;
@@ -8,20 +9,20 @@ mod web;
 
 use clap::Parser;
 
-/// Anything may go wrong.
+/// The result of a step that may fail for any reason.
 pub(crate) type BenchResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
 #[command(about = "What Marlowe costs, beside bare loops that do the same")]
 enum Bench {
-    /// On the embedded broker.
+    /// Measure on the embedded broker.
     Embedded(embedded::Embedded),
-    /// On Kafka.
+    /// Measure on Kafka.
     #[command(subcommand)]
     Kafka(kafka::Kafka),
-    /// A steady load for a long time: memory and disk.
+    /// Run a steady load for a long time, and measure memory and disk.
     Soak(soak::Soak),
-    /// The web server while clients hold connections.
+    /// Measure the web server while clients hold connections.
     Web(web::Web),
 }
 

@@ -1,4 +1,4 @@
-//! A steady load for a long time, and the memory and the disk that it takes.
+//! A steady load for a long time, and the memory and disk space that it takes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,31 +15,31 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::embedded::{Events, PARTITIONS, PageView, TOPIC};
 use crate::{BenchResult, runtime};
 
-/// Events go through a `group_by` into a table, at a steady rate: one JSON line per `--every` seconds with the resident memory and
-/// the disk, then how both changed.
+/// Sends events through a `group_by` into a table at a steady rate. Prints the resident memory and
+/// the disk space as a JSON line every `--every` seconds, and at the end how both changed.
 #[derive(Args)]
 pub(crate) struct Soak {
-    /// How long.
+    /// The duration in minutes.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// How many events per second.
+    /// The number of events per second.
     #[arg(long, default_value_t = 20_000)]
     rate: u64,
-    /// How many distinct keys the table has.
+    /// The number of distinct keys in the table.
     #[arg(long, default_value_t = 1_000)]
     keys: u64,
-    /// How many seconds the input topic keeps its records.
+    /// The seconds for which the input topic keeps its records.
     #[arg(long, default_value_t = 30)]
     retention: u64,
     /// Keep everything in a folder on disk instead of in memory.
     #[arg(long)]
     folder: bool,
-    /// How many seconds pass between two lines.
+    /// The seconds between two lines.
     #[arg(long, default_value_t = 15)]
     every: u64,
 }
 
-/// The memory and the disk that the process takes at a moment.
+/// The memory and the disk space of the process at a moment.
 #[derive(Clone, Copy, Serialize)]
 struct Held {
     seconds: u64,
@@ -48,10 +48,10 @@ struct Held {
     disk_mb: f64,
 }
 
-/// For how long memory and disk may grow at first.
+/// The time for which memory and disk space may grow at first.
 const SETTLING: Duration = Duration::from_secs(120);
 
-/// How many times a second a part of the events is sent.
+/// The number of parts in which the events of a second are sent.
 const PARTS: u64 = 50;
 
 impl Soak {
@@ -106,9 +106,9 @@ impl Soak {
     }
 }
 
-/// Sends events at a rate.
+/// Sends `count` events at `rate` events a second.
 async fn feed(broker: SharedBroker, rate: u64, keys: u64, count: u64) -> Result<u64, marlowe_broker::BrokerError> {
-    // The worker has created it, unless it is slower than this task.
+    // The worker has created the topic, unless it is slower than this task.
     if broker.topic(TOPIC).await?.is_none() {
         broker.create_topic(TopicConfig::new(TOPIC, PARTITIONS)).await?;
     }
@@ -123,7 +123,8 @@ async fn feed(broker: SharedBroker, rate: u64, keys: u64, count: u64) -> Result<
         ticks.tick().await;
         for _ in 0..rate / PARTS {
             let Some((key, value)) = events.next() else { break };
-            // By the user, so that the `group_by` has something to do.
+            // The partition follows from the whole value instead of the key, so that the `group_by`
+            // has something to do.
             let partition = Partitioner::Murmur2.partition(value, PARTITIONS);
             let timestamp = SystemClock.now();
             let record = NewRecord { timestamp, key: Some(key.as_bytes()), value: Some(value), headers: &[] };
@@ -135,7 +136,7 @@ async fn feed(broker: SharedBroker, rate: u64, keys: u64, count: u64) -> Result<
     Ok(sent)
 }
 
-/// Compares memory and disk at the end with those after two minutes.
+/// Compares memory and disk space at the end with those after two minutes.
 fn summary(held: &[Held], sent: u64) -> serde_json::Value {
     let settled: Vec<&Held> = held.iter().filter(|held| Duration::from_secs(held.seconds) >= SETTLING).collect();
     let growth = |what: fn(&Held) -> f64| {
@@ -151,7 +152,7 @@ fn summary(held: &[Held], sent: u64) -> serde_json::Value {
     })
 }
 
-/// Returns the process's resident memory.
+/// Returns the resident memory of the process, in bytes.
 fn resident_bytes() -> BenchResult<u64> {
     let pages: u64 = std::fs::read_to_string("/proc/self/statm")?
         .split_ascii_whitespace()
@@ -167,7 +168,7 @@ fn disk_bytes(folder: &Path) -> BenchResult<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        // A segment may go meanwhile.
+        // A segment may be removed in the meantime.
         let Ok(metadata) = entry.metadata() else { continue };
         bytes += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
     }

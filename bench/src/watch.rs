@@ -1,6 +1,8 @@
+//! The stopwatch of the benches.
+
 use cpu_time::ProcessTime;
 
-/// Measures the time on the wall and the processor's, of all threads, user and system.
+/// A stopwatch for wall time and for processor time: of all threads, user and system.
 pub(crate) struct Watch {
     wall: tokio::time::Instant,
     cpu: ProcessTime,
@@ -11,7 +13,7 @@ impl Watch {
         Self { wall: tokio::time::Instant::now(), cpu: ProcessTime::now() }
     }
 
-    /// Seconds since the start: on the wall, and of the processor.
+    /// Returns the wall time and the processor time since the start, in seconds.
     pub(crate) fn seconds(&self) -> (f64, f64) {
         (self.wall.elapsed().as_secs_f64(), self.cpu.elapsed().as_secs_f64())
     }

@@ -1,4 +1,5 @@
-//! The web server of `flights` while clients hold connections: slow bodies, idle connections, and more than there are files for.
+//! The web server of the example `flights` while clients hold connections: slow bodies, idle
+//! connections, and more connections than it has files for.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,30 +13,31 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{BenchResult, runtime};
 
-/// Starts `flights` with few files, holds connections to it, and asks for its health on new ones all the while: one JSON line per
-/// load, with how long `/healthz` took, the memory, and how many events were handled.
+/// Starts `flights` with a low limit of open files and holds connections to it. Prints a JSON line
+/// for each load: how long `/healthz` took on new connections, the memory, and how many events were
+/// handled.
 #[derive(Args)]
 pub(crate) struct Web {
-    /// The program `flights`.
+    /// The path of the program `flights`.
     #[arg(long)]
     flights: PathBuf,
-    /// How long each load lasts, in seconds.
+    /// The duration of each load, in seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// How many files the program may open.
+    /// The number of files that the program may open.
     #[arg(long, default_value_t = 1024)]
     files: u32,
-    /// How many flights it reads a second.
+    /// The number of flights that the program reads per second.
     #[arg(long, default_value_t = 2000)]
     rate: u32,
 }
 
-/// What the connections do that are held.
+/// The behaviour of the connections that are held.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Holds {
-    /// They begin a change, and send a byte of its body every five seconds.
+    /// Each begins a change, and sends a byte of its body every five seconds.
     SlowBodies,
-    /// They say nothing.
+    /// Each sends nothing.
     Nothing,
 }
 
@@ -53,7 +55,7 @@ const LOADS: [Load; 5] = [
     Load { name: "none again", connections: 0, holds: Holds::Nothing },
 ];
 
-/// What was measured under a load.
+/// The result under a load.
 #[derive(Serialize)]
 struct Measured {
     load: &'static str,
@@ -68,12 +70,12 @@ struct Measured {
     events: u64,
 }
 
-/// The program, which ends with this.
+/// The process of `flights`. It is killed when this value is dropped.
 struct Flights(Child);
 
 impl Drop for Flights {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -94,7 +96,8 @@ impl Web {
         while !matches!(ask_anew(&address, "/readyz").await, Ok(true)) {
             sleep(Duration::from_millis(100)).await;
         }
-        // One that was there before says how many events there are, whoever comes later.
+        // This connection is older than all loads, so the server always answers it with the number
+        // of events.
         let mut known = TcpStream::connect(&address).await?;
         for load in LOADS {
             let (before, events) = (resident(&flights.0)?, handled(&mut known).await?);
@@ -133,7 +136,8 @@ impl Web {
     }
 }
 
-/// Asks on a connection of its own, as an orchestrator does. Whether the answer is 200.
+/// Sends a request on a connection of its own, as an orchestrator does. Returns whether the answer
+/// is 200.
 async fn ask_anew(address: &str, path: &str) -> BenchResult<bool> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -143,7 +147,7 @@ async fn ask_anew(address: &str, path: &str) -> BenchResult<bool> {
     Ok(answer.starts_with(b"HTTP/1.1 200"))
 }
 
-/// Holds a connection as long as the server lets it.
+/// Holds a connection for as long as the server allows it.
 async fn hold(address: String, holds: Holds) {
     let Ok(mut stream) = TcpStream::connect(&address).await else { return };
     let head = b"POST /topics/flights HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n{";
@@ -158,7 +162,7 @@ async fn hold(address: String, holds: Holds) {
     }
 }
 
-/// How many events the program has handled, by its metrics.
+/// Returns the number of events that the program has handled, from its metrics.
 async fn handled(stream: &mut TcpStream) -> BenchResult<u64> {
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
     let mut answer = Vec::new();
@@ -184,7 +188,7 @@ async fn handled(stream: &mut TcpStream) -> BenchResult<u64> {
     }
 }
 
-/// The resident memory of a process, in MB.
+/// Returns the resident memory of a process, in megabytes.
 fn resident(process: &Child) -> BenchResult<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;

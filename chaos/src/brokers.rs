@@ -1,4 +1,4 @@
-//! What is done to the brokers.
+//! The faults of brokers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,14 @@ use crate::Result;
 use crate::chance::Chance;
 use crate::report::Report;
 
-/// Bounces brokers until it is told to stop, one at a time, and now and then all; then all of them run.
+/// Stops, kills and pauses brokers until `stop` is set, usually one at a time and sometimes all.
+/// All of them run again at the end.
 ///
 /// # Errors
-/// When one does not come back.
+/// When a broker does not come back.
 pub async fn suffer(cluster: Arc<Cluster>, chance: Chance, stop: &AtomicBool, report: &Report) -> Result {
     while !stop.load(Ordering::Relaxed) {
-        // Not one long wait, so that it stops soon.
+        // It waits in short steps, so that it notices `stop` soon.
         for _ in 0..chance.number(8..30) {
             if !stop.load(Ordering::Relaxed) {
                 sleep(Duration::from_millis(500)).await;

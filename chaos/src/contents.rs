@@ -1,4 +1,4 @@
-//! What is committed in topics.
+//! The committed contents of topics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,27 +8,26 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// How long a topic may show nothing new before its end is reached.
+/// The time within which a topic must show something new before its end.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(90);
 
-/// A record as it is committed.
+/// A committed record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its partition.
+    /// The partition.
     pub partition: Partition,
-    /// Its offset.
+    /// The offset.
     pub offset: Offset,
-    /// Its key.
+    /// The key.
     pub key: Vec<u8>,
-    /// Its value, unless it says that the key is gone.
+    /// The value, or `None` if the record removes the key.
     pub value: Option<Vec<u8>>,
 }
 
-/// All that is committed in a topic, in order within its partitions. A transaction that is still open would keep it from its
-/// end: that is an error.
+/// Returns all committed records of a topic, in order within each partition.
 ///
 /// # Errors
-/// When it cannot be read to its end.
+/// When the topic cannot be read to its end. A transaction that is still open prevents it.
 pub async fn records(broker: &dyn Broker, topic: &str) -> Result<Vec<Record>> {
     let Some(description) = broker.topic(topic).await? else { return Err(format!("there is no topic {topic}").into()) };
     let partitions: Vec<Partition> = Partition::all(description.partitions).collect();
@@ -68,25 +67,25 @@ pub async fn records(broker: &dyn Broker, topic: &str) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// A table as its changelog has it: the last value of each key, and where the key is.
+/// A table as its changelog has it: the last value of each key, and the keys in wrong partitions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    /// The rows.
+    /// The value of each key.
     pub rows: BTreeMap<String, Value>,
-    /// Keys that are not where they should be, or in more than one partition.
+    /// The keys that have a record in a wrong partition.
     pub misplaced: Vec<String>,
 }
 
-/// The rows of `app`'s table `table`.
+/// Returns the rows of the table `table` of `app`.
 ///
 /// # Errors
-/// When the changelog cannot be read, or holds what is no row.
+/// When the changelog cannot be read, or has a record that is no row.
 pub async fn rows(broker: &dyn Broker, app: &str, table: &str) -> Result<Rows> {
     let changelog = format!("{app}-{table}-changelog");
     let partitions = broker.topic(&changelog).await?.map_or(0, |topic| topic.partitions);
     let mut found = Rows::default();
     for record in records(broker, &changelog).await? {
-        // Marlowe's own notes begin so.
+        // The keys of Marlowe's own notes begin with this byte.
         if record.key.first() == Some(&0) {
             continue;
         }

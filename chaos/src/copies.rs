@@ -1,4 +1,4 @@
-//! The tables as a worker answers for them over the web.
+//! The tables as a worker returns them over the web.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// A worker's answer for each table.
+/// The rows of each table, as a worker returned them.
 pub type Copies = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// Asks the worker at `address` for all rows of `tables`.
 ///
 /// # Errors
-/// When it does not answer.
+/// When the worker does not answer.
 pub async fn of(address: SocketAddr, tables: &[&str]) -> Result<Copies> {
     let tables: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
     tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! The workers, and what is done to them.
+//! The workers of a run, and their faults.
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use crate::report::Report;
 use crate::worker::{Program, Worker};
 use crate::{Result, copies};
 
-/// How long a worker may be silent before it is taken for dead.
+/// The time after which a silent worker is expelled.
 pub const SESSION: Duration = Duration::from_secs(6);
 
-/// How long a worker may take to end when it is asked to, and to be ready.
+/// The time within which a worker must end when it is asked to, or become ready.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long all of them may take to work off what is left.
+/// The time within which all workers together must process what is left.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
 
 /// The workers of a run.
@@ -27,16 +27,16 @@ pub struct Crew {
     workers: Vec<Worker>,
 }
 
-/// What is done to a worker.
+/// A fault of a worker.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// It is killed, and comes back with its folder.
+    /// It is killed, and restarted with its folder.
     Killed,
-    /// It is killed, and comes back without its folder.
+    /// It is killed, and restarted without its folder.
     KilledAndForgotten,
-    /// It is stopped where it is until others have its shards, and then goes on.
+    /// It is paused until others have its shards, and then goes on.
     Zombie,
-    /// It is asked to end, and comes back.
+    /// It is asked to end, and restarted.
     Restarted,
 }
 
@@ -52,10 +52,10 @@ impl Fault {
 }
 
 impl Crew {
-    /// Starts `count` workers. The last one has a name that lasts (static membership).
+    /// Starts `count` workers. The last one has a fixed instance name (static membership).
     ///
     /// # Errors
-    /// When one cannot be started.
+    /// When a worker cannot be started.
     pub fn start(program: &Program, count: usize) -> Result<Self> {
         let mut crew = Self { workers: (0..count).map(|number| Worker::new(program, number)).collect() };
         for worker in &mut crew.workers {
@@ -64,10 +64,10 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Does things to the workers until it is told to stop; then all of them run.
+    /// Applies faults to the workers until `stop` is set. All of them run again at the end.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses a call.
     pub async fn suffer(&mut self, chance: Chance, stop: &AtomicBool, report: &Report) -> Result {
         while !stop.load(Ordering::Relaxed) {
             sleep(chance.millis(500..5000)).await;
@@ -87,7 +87,7 @@ impl Crew {
                     } else {
                         report.count("workers killed");
                     }
-                    // Now and then the others have its shards before it is back.
+                    // In some cases, the others get its shards before it is back.
                     sleep(if chance.percent(25) { SESSION + pause } else { pause }).await;
                     worker.start(&arguments(chosen, count))?;
                 }
@@ -126,10 +126,11 @@ impl Crew {
         Ok(())
     }
 
-    /// Ends all, and starts them anew until all input is processed. Those that fail are started again.
+    /// Ends all workers, and starts them again until all input is processed. Restarts those that
+    /// fail.
     ///
     /// # Errors
-    /// When they are not done in time.
+    /// When the workers are not done in time.
     pub async fn drain(&mut self, report: &Report) -> Result {
         self.stop(report).await?;
         let count = self.workers.len();
@@ -164,10 +165,11 @@ impl Crew {
         }
     }
 
-    /// Starts all anew, with their folders, and asks each for its copy of a table when it is ready.
+    /// Starts all workers again with their folders, and asks each for its copies of `tables` when
+    /// it is ready.
     ///
     /// # Errors
-    /// When one is not ready in time, or does not answer.
+    /// When a worker is not ready in time, or does not answer.
     pub async fn copies(&mut self, tables: &[&str], report: &Report) -> Result<Vec<copies::Copies>> {
         let count = self.workers.len();
         for worker in &mut self.workers {
@@ -185,10 +187,10 @@ impl Crew {
         Ok(all)
     }
 
-    /// Asks all to end, and waits for it.
+    /// Asks all workers to end, and waits until they have. Kills those that do not.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses a call.
     pub async fn stop(&mut self, report: &Report) -> Result {
         for worker in &mut self.workers {
             worker.signal(Signal::TERM)?;
@@ -207,7 +209,7 @@ impl Crew {
     }
 }
 
-/// What is on the command line of worker `number` of `count`, of its own.
+/// Returns the arguments that only worker `number` of `count` has.
 fn arguments(number: usize, count: usize) -> Vec<&'static str> {
     if number + 1 == count { vec!["--instance", "lasting"] } else { Vec::new() }
 }

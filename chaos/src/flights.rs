@@ -1,5 +1,5 @@
-//! The example `flights` as three processes, of which one is killed every three seconds until all are done: its tables are
-//! those of a run on the embedded broker.
+//! The scenario `flights`: the example runs in three processes, and one of them is killed every
+//! three seconds until all are done. Its tables must be those of a run on the embedded broker.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::{Result, contents::Rows};
 
 const TABLES: [&str; 3] = ["carriers", "airports", "totals"];
 
-/// A worker is killed so often.
+/// The time between two kills.
 const KILL_EVERY: Duration = Duration::from_secs(3);
 
-/// How long it may take in all.
+/// The time within which the workers must be done.
 const DONE_WITHIN: Duration = Duration::from_secs(900);
 
 impl Run {
-    /// Runs it. The feed takes about as long as the run's time.
+    /// Runs the scenario. The feed takes about as long as `time`.
     ///
     /// # Errors
     /// When the run itself goes wrong, or is not done in time.
@@ -36,7 +36,7 @@ impl Run {
         let cluster = cluster().await?;
         let broker = connect(&cluster).await?;
         let session = SESSION.as_millis().to_string();
-        // The file has 336,776 rows.
+        // The file of flights has 336,776 rows.
         let rate = (336_776 / self.time.as_secs().max(1)).max(1).to_string();
         let program = Program {
             path,
@@ -75,7 +75,7 @@ impl Run {
         Ok(verdict)
     }
 
-    /// The tables of a run on the embedded broker.
+    /// Returns the tables of a run on the embedded broker.
     async fn embedded(&self, path: &std::path::Path) -> Result<Vec<Rows>> {
         let folder = self.folder.join("embedded");
         let status = std::process::Command::new(path)
@@ -95,8 +95,8 @@ impl Run {
     }
 }
 
-/// Starts a worker under its name. Without names each kill costs the others a session and a transaction's time-out, and more
-/// come before these are over.
+/// Starts a worker under its instance name. Without names, each kill would cost the others a
+/// session timeout and a transaction timeout, and there would be more kills before these are over.
 fn start(worker: &mut Worker) -> Result {
     let name = format!("flights-{}", worker.number());
     worker.start(&["--instance", &name])

@@ -1,4 +1,4 @@
-//! The input: events with numbers of their own, in transactions.
+//! The input: events with unique numbers, sent in transactions.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::chance::Chance;
 use crate::program::{EVENTS, Event, PARTITIONS};
 use crate::{Result, report::Report};
 
-/// How many accounts there are.
+/// The number of accounts.
 const ACCOUNTS: u64 = 300;
 
-/// Sends events.
+/// The sender of events.
 pub struct Input {
     broker: SharedBroker,
     chance: Chance,
@@ -25,7 +25,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Input whose events are chosen by `seed`.
+    /// Opens an input whose events follow from `seed`.
     ///
     /// # Errors
     /// When the broker cannot be reached.
@@ -34,10 +34,11 @@ impl Input {
         Ok(Self { broker, chance: Chance::new(seed, 3), producer, next: 0 })
     }
 
-    /// Sends so many events in a transaction. Their numbers are used up, whether it is committed or not.
+    /// Sends `events` events in a transaction. Their numbers are used up even if it is not
+    /// committed.
     ///
     /// # Errors
-    /// When the broker refuses, or whether it took them is not known.
+    /// When the broker refuses the events, or it is unknown whether it took them.
     pub async fn send(&mut self, events: u64) -> Result<(), BrokerError> {
         self.producer.begin()?;
         let destinations: Vec<Destination> = Partition::all(PARTITIONS)
@@ -57,7 +58,8 @@ impl Input {
         self.producer.commit().await.map(|_| ())
     }
 
-    /// Sends about `rate` events a second until it is told to stop. What fails is counted, and begun anew with other numbers.
+    /// Sends about `rate` events a second until `stop` is set. After a failed transaction, it sends
+    /// events with other numbers. `report` counts the failures.
     pub async fn run(mut self, rate: u64, stop: &AtomicBool, sent: &AtomicU64, report: &Report) {
         let mut beat = tokio::time::interval(Duration::from_millis(100));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

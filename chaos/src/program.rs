@@ -1,59 +1,60 @@
-//! The program: agents that share a table, a `group_by`, changes sent to rows of others, a global table, an output topic, and
-//! a partition timer that changes rows and sends.
+//! The program of the scenario `mixed`. It has agents that share a table, a `group_by`, changes
+//! sent to rows of other accounts, a global table, an output topic, and a partition timer that
+//! changes rows and sends.
 
 use std::time::Duration;
 
 use marlowe::App;
 use serde::{Deserialize, Serialize};
 
-/// The app's name.
+/// The name of the app.
 pub const APP: &str = "chaos";
 
-/// How many partitions everything has.
+/// The number of partitions of all topics.
 pub const PARTITIONS: u32 = 6;
 
-/// The input.
+/// The input topic.
 pub const EVENTS: &str = "events";
 
-/// The output.
+/// The output topic.
 pub const RECEIPTS: &str = "receipts";
 
-/// Something that happens between two accounts, keyed by the first.
+/// An event between two accounts, keyed by the first one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// A number of its own; those of one account rise.
+    /// The number of the event, which no other event has. The numbers of one account rise.
     pub id: u64,
     /// The other account.
     pub other: String,
-    /// What goes from this one to the other.
+    /// The amount that goes from the first account to the other.
     pub amount: i64,
 }
 
-/// What is known of an account.
+/// The state of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// How many events there were with it first, and their sum.
+    /// The number and the sum of the events in which the account is the first.
     pub given: (u64, i64),
-    /// How many events there were with it second, and their sum.
+    /// The number and the sum of the events in which the account is the other.
     pub taken: (u64, i64),
-    /// What was given and not settled yet.
+    /// The amount that was given and is not settled yet.
     pub pending: i64,
-    /// The last event's number.
+    /// The number of the last event.
     pub last: u64,
-    /// How many events came after one that they precede.
+    /// The number of events that came after a later one.
     pub disorder: u64,
 }
 
-/// The output of an event.
+/// The output record of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The event's number.
+    /// The number of the event.
     pub id: u64,
-    /// Its amount.
+    /// The amount of the event.
     pub amount: i64,
 }
 
-/// The key of `totals` that an event adds to, besides `events`.
+/// Returns the key of `totals` that an event adds to, in addition to `events`.
 pub fn bucket(id: u64) -> String {
     format!("bucket-{}", id % 50)
 }

@@ -1,4 +1,4 @@
-//! What must have come of the input, counted in a plain loop.
+//! The expected results of a run, counted from the input in a plain loop.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::Result;
 use crate::contents::Record;
 use crate::program::{Account, Event, bucket};
 
-/// The tables as they must be, and the receipts, by the events' numbers.
+/// The expected rows of all tables, and the expected receipts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recount {
-    /// By table, by key.
+    /// The rows by table and key.
     pub tables: BTreeMap<&'static str, BTreeMap<String, Value>>,
-    /// The account and amount of each event.
+    /// The account and the amount of each event, by its number.
     pub receipts: BTreeMap<u64, (String, i64)>,
 }
 
@@ -21,7 +21,7 @@ impl Recount {
     /// Counts the input.
     ///
     /// # Errors
-    /// When a record of it is no event.
+    /// When a record of the input is no event.
     pub fn of(input: &[Record]) -> Result<Self> {
         let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
         let mut sums: BTreeMap<&'static str, BTreeMap<String, i64>> = BTreeMap::new();

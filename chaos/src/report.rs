@@ -1,10 +1,10 @@
-//! What happened in a run.
+//! The report of a run: its log and its counters.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Counts what happens, and tells it as it does.
+/// The counters of a run, and its log on standard error.
 #[derive(Debug)]
 pub struct Report {
     begun: Instant,
@@ -18,17 +18,17 @@ impl Default for Report {
 }
 
 impl Report {
-    /// Says a line, with the time since the start, on standard error.
+    /// Writes a line to standard error, with the time since the start.
     pub fn tell(&self, what: &str) {
         eprintln!("{:7.1} s  {what}", self.begun.elapsed().as_secs_f64());
     }
 
-    /// That this happened once more.
+    /// Counts one more occurrence of `what`.
     pub fn count(&self, what: &'static str) {
         *self.counts().entry(what).or_default() += 1;
     }
 
-    /// What happened how often: "zombies 3, brokers killed 2".
+    /// Returns all counters as a text: "brokers killed 2, zombies 3".
     pub fn text(&self) -> String {
         let counts: Vec<String> = self.counts().iter().map(|(what, times)| format!("{what} {times}")).collect();
         if counts.is_empty() { "none".into() } else { counts.join(", ") }

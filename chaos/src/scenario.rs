@@ -1,4 +1,4 @@
-//! What `chaos` runs.
+//! The settings of a run, and the scenario `mixed`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,43 +19,44 @@ use crate::verdict::{Rule, Verdict};
 use crate::worker::{Program, beside};
 use crate::{Result, brokers};
 
-/// How many workers there are.
+/// The number of workers.
 pub const WORKERS: usize = 3;
 
-/// A run.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// How long things are done to workers and brokers.
+    /// The time during which workers and brokers have faults.
     pub time: Duration,
-    /// What chance begins with.
+    /// The seed of all random decisions.
     pub seed: u64,
-    /// About how many events a second come.
+    /// The approximate number of events per second.
     pub rate: u64,
     /// The guarantee that the run is judged by.
     pub rule: Rule,
-    /// Where the workers have their folders and logs.
+    /// The folder for the workers' folders and logs.
     pub folder: PathBuf,
 }
 
-/// Three brokers.
+/// Starts a cluster of three brokers.
 ///
 /// # Errors
-/// When they do not start.
+/// When the brokers do not start.
 pub async fn cluster() -> Result<Arc<Cluster>> {
     let started = spawn_blocking(|| Cluster::start(ClusterConfig::three())).await?;
     Ok(Arc::new(started?))
 }
 
-/// The cluster, for this process.
+/// Connects this process to the cluster.
 ///
 /// # Errors
-/// When it cannot be reached.
+/// When the cluster cannot be reached.
 pub async fn connect(cluster: &Cluster) -> Result<SharedBroker, BrokerError> {
     KafkaBroker::connect(KafkaConfig::new(cluster.bootstrap()).patience(Duration::from_secs(180))).await
 }
 
 impl Run {
-    /// Keeps what the brokers have, beside the workers' logs: it tells which transactions were committed.
+    /// Copies the data and logs of the brokers next to the workers' logs. They show which
+    /// transactions were committed.
     async fn keep(&self, cluster: &Arc<Cluster>) -> Result {
         let (cluster, folder) = (cluster.clone(), self.folder.clone());
         spawn_blocking(move || {
@@ -73,7 +74,7 @@ impl Run {
         .await?
     }
 
-    /// The program of all shapes, with faults of all kinds.
+    /// Runs the scenario `mixed`: the program of this crate, with faults of all kinds.
     ///
     /// # Errors
     /// When the run itself goes wrong, or is not done in time.

@@ -1,4 +1,4 @@
-//! Whether what the program made of the input is what must have come of it.
+//! The verdict on a run: its results, compared with the expected ones.
 
 use std::collections::BTreeMap;
 
@@ -10,41 +10,41 @@ use crate::contents::{Record, records, rows};
 use crate::program::{APP, Account, EVENTS, RECEIPTS, Receipt};
 use crate::recount::Recount;
 
-/// How many findings are told.
+/// The number of findings that are kept as text.
 const TOLD: usize = 20;
 
 /// The guarantee that a run is judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
-    /// Everything is there once.
+    /// Everything is there exactly once.
     #[default]
     ExactlyOnce,
-    /// Sent records count once or more: receipts, and changes of rows through a `group_by` or an inbox. Rows that an agent writes for
-    /// events of the input count each event once.
+    /// Sent records count once or more: receipts, and changes of rows through a `group_by` or an
+    /// inbox. Rows that an agent writes for events of the input count each event once.
     AtLeastOnce,
 }
 
-/// The findings. Lost, duplicated and wrong must be 0.
+/// The findings of a run. `lost`, `duplicated` and `wrong` must be 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// The guarantee that the run was judged by.
     pub rule: Rule,
-    /// How many events there were.
+    /// The number of events.
     pub events: u64,
-    /// Events that left no mark, or no receipt.
+    /// The number of missing marks and receipts.
     pub lost: u64,
-    /// Events that left more than one.
+    /// The number of duplicated marks and receipts.
     pub duplicated: u64,
-    /// Rows and receipts that are not what they should be, are where they should not be, or should not be at all.
+    /// The number of rows and receipts that are wrong, in a wrong place, or not expected at all.
     pub wrong: u64,
-    /// Receipts and rows that tell of events that came again, where they may.
+    /// The number of receipts and rows that show repeated events, where the guarantee allows them.
     pub again: u64,
-    /// The first findings, in words.
+    /// The first findings, as text.
     pub told: Vec<String>,
 }
 
 impl Verdict {
-    /// Judges all that is committed.
+    /// Judges everything that is committed.
     ///
     /// # Errors
     /// When a topic cannot be read to its end.
@@ -66,12 +66,12 @@ impl Verdict {
         Ok((verdict, recount))
     }
 
-    /// Whether everything is as it must be.
+    /// Returns whether everything is correct.
     pub fn is_good(&self) -> bool {
         (self.lost, self.duplicated, self.wrong) == (0, 0, 0)
     }
 
-    /// Judges rows of a table, wherever they were found.
+    /// Compares the rows of a table with the expected ones. `place` says where they were found.
     pub fn table(
         &mut self,
         place: &str,
@@ -93,7 +93,7 @@ impl Verdict {
         }
     }
 
-    /// A row that is not where it should be.
+    /// Counts a row in a wrong partition.
     pub fn misplaced(&mut self, what: String) {
         self.wrong(what);
     }
@@ -141,7 +141,8 @@ impl Verdict {
     }
 }
 
-/// Tells whether repeated records explain how a row differs from the expected one. All amounts are positive.
+/// Returns whether repeated records explain how a row differs from the expected one. All amounts
+/// are positive.
 fn is_repeated(table: &str, expected: &Value, found: &Value) -> bool {
     if table != "accounts" {
         return found.as_i64().zip(expected.as_i64()).is_some_and(|(found, expected)| found > expected);
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
     use crate::input::Input;
 
-    /// A broker on which the program has processed some events.
+    /// Returns a broker on which the program has processed some events.
     async fn processed() -> Arc<EmbeddedBroker> {
         let broker = Arc::new(EmbeddedBroker::in_memory(EmbeddedConfig::default()));
         let mut app = App::new(APP);
@@ -187,16 +188,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_right_is_found_right() {
+    async fn a_correct_run_has_no_findings() {
         let (verdict, _) = Verdict::on(&*processed().await, Rule::ExactlyOnce).await.unwrap();
         assert_eq!(verdict, Verdict { events: 400, ..Verdict::default() });
     }
 
     #[tokio::test]
-    async fn what_is_lost_or_twice_or_wrong_or_misplaced_is_found() {
+    async fn each_kind_of_wrong_result_is_found() {
         let broker = processed().await;
         let broker = &*broker;
-        // Twice: a receipt and a mark. Wrong: a total. Misplaced: a row that is right otherwise. Lost: an event that came after all.
+        // Duplicated: a receipt and a mark. Wrong: a total. Misplaced: a row that is otherwise
+        // right. Lost: an event that comes after the program has ended.
         put(broker, RECEIPTS, 0, "account-1", r#"{"id":1,"amount":999999}"#).await;
         put(broker, "chaos-marks-changelog", home("2"), "2", "2").await;
         put(broker, "chaos-totals-changelog", home("events"), "events", "401").await;
@@ -213,10 +215,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_least_once_what_was_sent_may_be_there_again_and_nothing_else() {
+    async fn at_least_once_allows_repeated_sends_only() {
         let broker = processed().await;
         let broker = &*broker;
-        // As they may be: a receipt, a mark, a total, and what an account took.
+        // These are allowed to be repeated: a receipt, a mark, a total, and the amount that an
+        // account took.
         let receipt = records(broker, RECEIPTS).await.unwrap().remove(0);
         let (key, value) = (receipt.key, receipt.value.unwrap());
         put(broker, RECEIPTS, 0, &String::from_utf8(key).unwrap(), &String::from_utf8(value).unwrap()).await;
@@ -230,7 +233,8 @@ mod tests {
         put(broker, "chaos-accounts-changelog", home(one), one, &more.to_string()).await;
         let (verdict, _) = Verdict::on(broker, Rule::AtLeastOnce).await.unwrap();
         assert_eq!((verdict.again, verdict.is_good()), (4, true), "{verdict:?}");
-        // As they may not be: a total is too small, and an account gave more than its events say.
+        // These are not allowed: a total that is too small, and an account that gave more than its
+        // events say.
         put(broker, "chaos-totals-changelog", home("events"), "events", "399").await;
         given["given"] = serde_json::json!([given["given"][0].as_u64().unwrap() + 1, 1_000_000]);
         put(broker, "chaos-accounts-changelog", home(other), other, &given.to_string()).await;

@@ -1,4 +1,4 @@
-//! A worker's process.
+//! The process of a worker.
 
 use std::fs::File;
 use std::io;
@@ -13,20 +13,20 @@ use tokio::time::{Instant, sleep};
 
 use crate::Result;
 
-/// Where a program is, and what all of its workers have in common.
+/// A program file, and the settings that all of its workers have in common.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// The cluster, as HOST:PORT,HOST:PORT.
+    /// The bootstrap servers of the cluster, as HOST:PORT,HOST:PORT.
     pub bootstrap: String,
-    /// Where each worker has its folder and what it said.
+    /// The folder for the folders and outputs of the workers.
     pub folder: PathBuf,
-    /// What is on each worker's command line.
+    /// The arguments of each worker.
     pub arguments: Vec<String>,
 }
 
-/// One worker, at work or not. Dropped, it is killed.
+/// A worker, running or not. Dropping it kills its process.
 #[derive(Debug)]
 pub struct Worker {
     program: Program,
@@ -37,25 +37,25 @@ pub struct Worker {
 #[derive(Debug)]
 struct Running {
     child: Child,
-    /// The program ends when this closes, and so with this process.
+    /// The program ends when this pipe closes, and therefore also when this process ends.
     _alive: Option<ChildStdin>,
 }
 
 impl Worker {
-    /// Worker `number` of a program, which is not started yet.
+    /// Creates worker `number` of a program, which is not started yet.
     pub fn new(program: &Program, number: usize) -> Self {
         Self { program: program.clone(), number, running: None }
     }
 
-    /// Its number.
+    /// Returns the number of the worker.
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// Starts it, with `more` on its command line.
+    /// Starts the worker, with `more` arguments.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the worker cannot be started.
     pub fn start(&mut self, more: &[&str]) -> Result {
         self.kill()?;
         let mut command = Command::new(&self.program.path);
@@ -71,10 +71,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends it a signal, if it runs.
+    /// Sends a signal to the worker, if it runs.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the call.
     pub fn signal(&mut self, signal: Signal) -> Result {
         if let Some(running) = &mut self.running
             && running.child.try_wait()?.is_none()
@@ -85,10 +85,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills the worker, and waits until it is gone.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the call.
     pub fn kill(&mut self) -> Result {
         if let Some(mut running) = self.running.take() {
             running.child.kill()?;
@@ -97,10 +97,10 @@ impl Worker {
         Ok(())
     }
 
-    /// How it ended, if it has ended by itself.
+    /// Returns how the worker has ended, if it has ended by itself.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the call.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         match &mut self.running {
             Some(running) => Ok(running.child.try_wait()?),
@@ -108,10 +108,10 @@ impl Worker {
         }
     }
 
-    /// Waits for its end, so long.
+    /// Waits at most `within` for the worker to end, and returns how it ended.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the call.
     pub async fn end(&mut self, within: Duration) -> Result<Option<ExitStatus>> {
         let until = Instant::now() + within;
         loop {
@@ -123,10 +123,10 @@ impl Worker {
         }
     }
 
-    /// Removes its folder, as when it comes back on another machine.
+    /// Removes the folder of the worker, as if it came back on another machine.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the call.
     pub fn forget(&self) -> Result {
         match std::fs::remove_dir_all(self.data()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
@@ -134,10 +134,10 @@ impl Worker {
         }
     }
 
-    /// Waits until it is ready, and says where it serves.
+    /// Waits until the worker is ready, and returns the address of its web server.
     ///
     /// # Errors
-    /// When it ends before, or is not ready in time.
+    /// When the worker ends before that, or is not ready in time.
     pub async fn ready(&mut self, within: Duration) -> Result<Option<SocketAddr>> {
         let until = Instant::now() + within;
         loop {
@@ -157,7 +157,7 @@ impl Worker {
         }
     }
 
-    /// The last error it told.
+    /// Returns the last error that the worker wrote.
     pub fn last_words(&self) -> String {
         let said = std::fs::read_to_string(self.log()).unwrap_or_default();
         let last = said.lines().rfind(|line| line.contains("error")).or(said.lines().next_back());
@@ -179,15 +179,15 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It has ended, or ends now.
+        // The process has ended, or ends now.
         let _ = self.kill();
     }
 }
 
-/// A program that cargo built along with this one.
+/// Returns the path of a program that cargo built along with this one.
 ///
 /// # Errors
-/// When it is not there.
+/// When the program does not exist.
 pub fn beside(path: &str) -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let program = this.parent().unwrap_or(Path::new(".")).join(path);

@@ -1,3 +1,5 @@
+//! The intact folder, and the copies of it that are damaged.
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -6,11 +8,11 @@ use tempfile::TempDir;
 
 use crate::program;
 
-/// A sound folder, of which copies are damaged.
+/// An intact folder. Its copies are damaged.
 pub(crate) struct Base(TempDir);
 
 impl Base {
-    /// A folder with rows; those of another `edition` are others.
+    /// Creates a folder with rows. Another `edition` has other rows.
     pub(crate) fn filled(edition: u64) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         program::fill(folder.path(), edition)?;

@@ -1,5 +1,5 @@
-//! Damages data folders at random, and classifies what a program makes of each. Two outcomes must never be: rows that are wrong, and a
-//! process that ends without a word.
+//! Damages data folders at random, and classifies how a program reacts to each. Two outcomes must
+//! never occur: wrong rows, and a process that ends without an error message.
 
 mod base;
 mod mutation;
@@ -20,13 +20,13 @@ use crate::outcome::Outcome;
 #[derive(Parser)]
 #[command(name = "cargo xtask damage", about = "Damage data folders, and tell what a program makes of them")]
 struct Arguments {
-    /// How many folders are damaged.
+    /// The number of folders to damage.
     #[arg(long, default_value_t = 500)]
     mutations: u64,
-    /// What the damage follows from.
+    /// The seed of the damage.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Tells each outcome.
+    /// Print each outcome.
     #[arg(long)]
     verbose: bool,
     #[command(subcommand)]
@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Opens a folder and tells its rows: the process that is watched.
+    /// Open a folder and print its rows. The program runs this in another process, and watches it.
     #[command(hide = true)]
     Look { folder: PathBuf },
 }
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every outcome was a good one.
+/// Damages the folders, and returns whether all outcomes were good.
 fn run(mutations: u64, seed: u64, verbose: bool) -> Result<bool, Box<dyn std::error::Error>> {
     let (base, other) = (Base::filled(0)?, Base::filled(1)?);
     let truth = program::rows_of(base.path()).map_err(|outcome| format!("the sound folder: {outcome:?}"))?;

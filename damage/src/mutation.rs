@@ -1,3 +1,5 @@
+//! The random damage of a folder.
+
 use std::fmt;
 use std::fs;
 use std::io;
@@ -5,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::copy;
 
-/// What is done to a folder. Paths are within it.
+/// A way to damage a folder. Paths are relative to it.
 #[derive(Debug)]
 pub(crate) enum Mutation {
     Flip {
@@ -29,23 +31,23 @@ pub(crate) enum Mutation {
     Delete {
         path: PathBuf,
     },
-    /// It is replaced by what another folder of the same app has there.
+    /// Something is replaced by its counterpart in another folder of the same app.
     Foreign {
         path: PathBuf,
     },
 }
 
 impl Mutation {
-    /// Draws one. `below` gives a number below its argument.
+    /// Draws a mutation. `below` returns a random number below its argument.
     pub(crate) fn draw(folder: &Path, other: &Path, below: &dyn Fn(u64) -> u64) -> io::Result<Self> {
         let (mut files, mut folders) = (Vec::new(), Vec::new());
         list(folder, Path::new(""), &mut files, &mut folders)?;
         let one_of = |paths: &[PathBuf]| paths[below(paths.len() as u64) as usize].clone();
-        // Three times in four it is a file with data.
+        // In three of four cases, it is a file with data.
         let data: Vec<PathBuf> = files.iter().filter(|file| file.ends_with("data.mdb")).cloned().collect();
         let file = if below(4) > 0 { one_of(&data) } else { one_of(&files) };
         let length = fs::metadata(folder.join(&file))?.len();
-        // Most of a store's file is not in use.
+        // Most of a store's file is unused.
         let used = if below(8) > 0 { used(&folder.join(&file))? } else { length };
         Ok(match below(6) {
             0 | 1 => Self::Flip { file, byte: below(used), bit: below(8) as u8 },
@@ -126,7 +128,7 @@ fn delete(path: &Path) -> io::Result<()> {
     if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
-/// All files and folders below `at`, in order.
+/// Lists all files and folders below `at`, in order.
 fn list(root: &Path, at: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut names: Vec<_> =
         fs::read_dir(root.join(at))?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
@@ -143,7 +145,7 @@ fn list(root: &Path, at: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<Path
     Ok(())
 }
 
-/// Where the last byte is that is not zero.
+/// Returns the length of the used part of a file, which ends with its last byte that is not zero.
 fn used(file: &Path) -> io::Result<u64> {
     Ok(fs::read(file)?.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1))
 }

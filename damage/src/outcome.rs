@@ -1,19 +1,21 @@
+//! The outcomes of running a program in a damaged folder.
+
 use std::fmt;
 use std::path::Path;
 
 use crate::program;
 
-/// What a program makes of a damaged folder.
+/// The reaction of a program to a damaged folder.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It has all rows, and said nothing.
     NoEffect,
-    /// It has all rows, and said what it had to mend.
+    /// It has all rows, and moved a damaged store aside.
     Healed,
-    /// It did not run, and said why.
+    /// It refused to run, and said why.
     ClearError(String),
     WrongRows(String),
-    /// It ended without a word, or did not end.
+    /// It ended without an error message, or did not end.
     Crash(String),
 }
 
@@ -54,7 +56,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Whether a damaged store was moved aside somewhere in the folder.
+/// Returns whether a damaged store was moved aside anywhere in the folder.
 fn has_damaged(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| entry.file_name() == "damaged.mdb" || has_damaged(&entry.path()))

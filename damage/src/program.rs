@@ -1,3 +1,5 @@
+//! The program that fills folders and reads them.
+
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -7,15 +9,15 @@ use tokio::time::Instant;
 
 use crate::outcome::Outcome;
 
-/// How long the program may take.
+/// The time within which the program must end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The exit code of a program that said why it does not run.
+/// The exit code of a program that said why it refuses to run.
 const REFUSED: u8 = 7;
 
 const PARTITIONS: u32 = 3;
 
-/// More rows than there are.
+/// A limit above the number of rows.
 const ALL: usize = 10_000;
 
 /// A program with a table of each kind.
@@ -43,10 +45,10 @@ fn config(folder: &Path) -> Config {
     Config::default().without_web().lanes(1).data_dir(folder)
 }
 
-/// Makes a folder with rows.
+/// Fills a folder with rows.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn fill(folder: &Path, edition: u64) -> Result<(), Box<dyn std::error::Error>> {
-    // In two runs, so that there are rows of a store that was opened again.
+    // Some rows should be written to a store that was opened again, so there are two runs.
     for run in 0..2 {
         let Program { app, numbers, .. } = program();
         let mut running = app.start(config(folder)).await?;
@@ -60,7 +62,7 @@ pub(crate) async fn fill(folder: &Path, edition: u64) -> Result<(), Box<dyn std:
     Ok(())
 }
 
-/// Runs the program in the folder, tells all rows, and is done.
+/// Runs the program in the folder, prints all rows, and ends.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn look(folder: &Path) -> ExitCode {
     match rows(folder).await {
@@ -86,7 +88,7 @@ async fn rows(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
     Ok(serde_json::json!({ "sums": sums, "totals": totals }).to_string())
 }
 
-/// The rows of the folder, as a process of its own tells them.
+/// Returns the rows of the folder, read by a process of its own.
 pub(crate) fn rows_of(folder: &Path) -> Result<String, Outcome> {
     let crash = |what: String| Outcome::Crash(what);
     let program = std::env::current_exe().map_err(|error| crash(error.to_string()))?;
@@ -94,7 +96,7 @@ pub(crate) fn rows_of(folder: &Path) -> Result<String, Outcome> {
     command.arg("look").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| crash(error.to_string()))?;
     let begun = Instant::now();
-    // What it tells is less than a pipe holds.
+    // The output is smaller than the buffer of a pipe, so it need not be read before the end.
     while child.try_wait().map_err(|error| crash(error.to_string()))?.is_none() {
         if begun.elapsed() > PATIENCE {
             let _ = child.kill();

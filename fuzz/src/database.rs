@@ -1,4 +1,5 @@
-//! LMDB's files. What passes the check must not mislead LMDB, which trusts its file: it is opened, read and written to.
+//! The target for LMDB's files. LMDB trusts its file, so a file that passes the check must not
+//! mislead it: the target opens such a file, reads it and writes to it.
 
 use std::fs;
 use std::ops::Bound;
@@ -8,7 +9,7 @@ use std::sync::LazyLock;
 use heed::{Env, EnvFlags, EnvOpenOptions, WithoutTls};
 use marlowe_lmdb::{Content, SealedTable, check};
 
-/// A folder to work in, and the bytes of a sound file.
+/// A folder to work in, and the bytes of an intact file.
 static BASE: LazyLock<(tempfile::TempDir, Vec<u8>)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("there is room for a file");
     fill(folder.path());
@@ -16,11 +17,15 @@ static BASE: LazyLock<(tempfile::TempDir, Vec<u8>)> = LazyLock::new(|| {
     (folder, sound)
 });
 
-/// Changes a sound file and checks it. The first two bytes say after how many words it is cut off (0: it is not), and each three that
-/// follow at which place (in the first 64 KiB) to put which byte. Returns `None` when the check finds the damage.
+/// Changes an intact file and checks it. Returns `None` if the check finds the damage.
+///
+/// The first two bytes of `input` are the number of 8-byte words after which the file is cut off
+/// (0: it is not cut off). Each of the following groups of three bytes is a place in the first 64
+/// KiB, and the byte to put there.
 ///
 /// # Panics
-/// When it does not, and the file does not hold what it says. LMDB may end the process in other ways. Either is a finding.
+/// When the check finds no damage, but the file does not hold what the check says. LMDB may end the
+/// process in other ways. Both are findings.
 pub(crate) fn run(input: &[u8]) -> Option<()> {
     let (words, edits) = input.split_first_chunk::<2>()?;
     let (folder, sound) = &*BASE;
@@ -38,7 +43,7 @@ pub(crate) fn run(input: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Returns the sound file itself, and changes to what nobody reads.
+/// Returns the intact file, and changes that nobody reads.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     vec![vec![0, 0], vec![0, 0, 200, 0, 7], [&[0, 0][..], &[0xff, 0x0f, 1]].concat()]
 }
@@ -50,12 +55,13 @@ fn file(folder: &Path) -> PathBuf {
 fn open(folder: &Path) -> Env<WithoutTls> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(4 << 20).max_dbs(4);
-    // SAFETY: nobody else has the folder.
+    // SAFETY: nothing else has the folder open.
     #[allow(unsafe_code)]
     unsafe { options.flags(EnvFlags::NO_LOCK | EnvFlags::NO_SYNC).open(folder) }.expect("what passed the check opens")
 }
 
-/// Rows of all lengths come and go, so that there are trees of two levels, long values and free pages.
+/// Writes and removes rows of all lengths, so that there are trees of two levels, long values and
+/// free pages.
 fn fill(folder: &Path) {
     let env = open(folder);
     for round in 0..4u32 {
@@ -76,7 +82,8 @@ fn fill(folder: &Path) {
     env.prepare_for_closing().wait();
 }
 
-/// What a store does with its file: all rows are read, then some are written and removed; and then the file is sound still.
+/// Does what a store does with its file: reads all rows, then writes and removes some. The file
+/// must then still be intact.
 fn work(folder: &Path, content: &Content) {
     let env = open(folder);
     let mut txn = env.write_txn().expect("a transaction begins");

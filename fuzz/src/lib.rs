@@ -1,15 +1,18 @@
-//! Fuzzers of all readers of bytes that come from outside, run by `cargo xtask fuzz`. The readers, and what must be true of what
-//! they take, are in each crate's module `fuzzing`; here is the list of targets, and the one that needs a file.
+//! The fuzz targets for all code that reads bytes from outside, run by `cargo xtask fuzz`.
+//!
+//! The module `fuzzing` of each crate has the readers, and the properties that accepted inputs must
+//! have. This crate has the list of targets, and the target that needs a file.
 
 mod database;
 
-/// What is fuzzed by itself.
+/// A target, which can be fuzzed by itself.
 pub struct Target {
-    /// What it is called, also in `fuzz/corpus`.
+    /// The name, which is also the name of its folder in `fuzz/corpus`.
     pub name: &'static str,
-    /// Runs one input; `None` when the readers refuse it. It panics on a finding.
+    /// A function that runs one input. It returns `None` if the readers refuse the input, and
+    /// panics on a finding.
     pub run: fn(&[u8]) -> Option<()>,
-    /// Makes inputs that are taken, as Marlowe itself writes them.
+    /// A function that returns inputs that are accepted, as Marlowe itself writes them.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
@@ -32,7 +35,8 @@ pub fn target(name: &str) -> Option<&'static Target> {
 
 type Part = (fn(&[u8]) -> Option<()>, fn() -> Vec<Vec<u8>>);
 
-/// What is kept of how far work has come, and both kinds of stores that keep it. The first byte says which.
+/// The parts of the target `checkpoint`: notes of how far the work has come, and both kinds of
+/// stores that keep them. The first byte of an input selects the part.
 const CHECKPOINTS: [Part; 4] = [
     (marlowe::fuzzing::places, marlowe::fuzzing::places_seeds),
     (marlowe::fuzzing::timers, marlowe::fuzzing::timers_seeds),

@@ -1,5 +1,8 @@
-//! One target under libFuzzer: `marlowe-fuzz --target=NAME`, then libFuzzer's own options and folders, or the file of a finding.
-//! `--seeds=FOLDER` writes the target's seeds there first. `--list` tells the targets' names.
+//! Runs one target under libFuzzer: `marlowe-fuzz --target=NAME`, then libFuzzer's own options and
+//! folders, or the file of a finding.
+//!
+//! With `--seeds=FOLDER` it first writes the target's seeds to the folder. With `--list` it prints
+//! the names of the targets.
 
 #![no_main]
 

@@ -1,11 +1,12 @@
-//! The kept corpus and the seeds, as tests: on each machine and in each build, without libFuzzer.
+//! Runs the kept corpus and the seeds as tests, on each machine and in each build, without
+//! libFuzzer.
 
 use std::path::Path;
 
 use marlowe_fuzz::TARGETS;
 
 #[test]
-fn what_marlowe_writes_is_taken() {
+fn all_seeds_are_accepted() {
     for target in TARGETS {
         for seed in (target.seeds)() {
             assert!((target.run)(&seed).is_some(), "{}: {}", target.name, seed.escape_ascii());

@@ -1,3 +1,5 @@
+//! Requests to an agent that answers: sending them, and checking the answers.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,18 +14,19 @@ use crate::shape::Shape;
 /// A request to the agent that answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ask {
-    /// Which one it is: `q` and a number if somebody waits for the answer, `e` and an event's id if that event sent it.
+    /// The id: `q` and a number if a caller waits for the answer, `e` and the event's id if an
+    /// event sent it.
     pub(crate) id: String,
-    /// How many tries fail.
+    /// The number of attempts that fail.
     pub(crate) fails: u32,
 }
 
-/// What the agent answers.
+/// The answer of the agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
-    /// The request's.
+    /// The id of the request.
     pub(crate) id: String,
-    /// How many requests the row has had, with this one.
+    /// The number of requests that the row has had, including this one.
     pub(crate) place: usize,
 }
 
@@ -34,7 +37,7 @@ pub(crate) struct Calls {
     pub(crate) accounts: Table<String, List>,
 }
 
-/// What an asker knows of a request.
+/// A request, and its outcome as the caller knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     key: String,
@@ -44,15 +47,15 @@ pub(crate) struct Asked {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It was answered: with its place in the row.
+    /// It was answered with its place in the row.
     Answered(usize),
-    /// It was passed over.
+    /// It failed, and was skipped.
     Failed,
-    /// Nobody knows: the answer came too late, or never.
+    /// It is unknown, because the answer came too late or never.
     InDoubt,
 }
 
-/// Asks once, or for several answers, in one of the ways there are; notes what became of it.
+/// Sends one or several requests in one of the possible ways, and notes the outcomes.
 pub(crate) async fn call(client: AskClient<String, Ask, Answer>, notes: &Notes, shape: &Shape) {
     let number = notes.number();
     let deadline = [20, 300, 3_000, 10_000][(number / 4 % 4) as usize];
@@ -66,7 +69,8 @@ pub(crate) async fn call(client: AskClient<String, Ask, Answer>, notes: &Notes, 
                 Some(1) => 1,
                 _ => 0,
             };
-            // Of those that are asked together each has another key, by which its answer is known.
+            // Requests that are sent together have different keys, because the key identifies an
+            // answer.
             (format!("c{}", number % 4), Ask { id: format!("q{number}"), fails })
         })
         .collect();
@@ -99,7 +103,7 @@ pub(crate) async fn call(client: AskClient<String, Ask, Answer>, notes: &Notes, 
             }
             assert!(waited.is_empty(), "neither answered nor given up: {waited:?}");
         }
-        // Without all the answers there is none, and nobody knows of any.
+        // `join` returns all answers or none. Without them, nothing is known of any request.
         _ => {
             if let Ok(answers) = client.join(asks.clone()).await {
                 assert_eq!(answers.len(), asks.len());
@@ -109,7 +113,7 @@ pub(crate) async fn call(client: AskClient<String, Ask, Answer>, notes: &Notes, 
     }
 }
 
-/// Someone who asks until the disturbance is over, from outside and on workers.
+/// Sends requests from outside and on workers until the disturbance is over.
 pub(crate) async fn keep_asking(sim: &Simulation, shape: &Shape, calls: Calls, notes: &Notes, until: Duration) {
     let chance = Chance::of_seed(shape.seed ^ 0xa5c);
     while sim.elapsed() < until {
@@ -120,7 +124,8 @@ pub(crate) async fn keep_asking(sim: &Simulation, shape: &Shape, calls: Calls, n
     }
 }
 
-/// That each request was handled as often as it may be, and each answer is that of its request as it was handled.
+/// Checks that each request was handled as often as it may be, and that each answer matches its
+/// request as it was handled.
 pub(crate) fn check(
     shape: &Shape,
     asked: &BTreeMap<String, Asked>,

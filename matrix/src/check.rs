@@ -1,3 +1,5 @@
+//! The check of a run: what is there at the end, and what was seen before, compared with the input.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,10 +12,11 @@ use crate::program::{ALWAYS, APP, Declared, Input, List};
 use crate::shape::{FaultKind, Shape};
 use crate::writer::Written;
 
-/// Who read: a worker, by its number and how often it was started, or someone outside.
+/// The reader: a worker, by its number and the number of its starts, or `None` for a reader
+/// outside.
 pub(crate) type Who = Option<(usize, u64)>;
 
-/// What was read in the course of a run.
+/// The rows that were read during a run.
 #[derive(Default)]
 pub(crate) struct Seen {
     rows: Vec<(String, List)>,
@@ -22,7 +25,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// A row that a view gave.
+    /// Notes a row that a view returned. Checks that the reader has not seen a later state of it
+    /// before.
     pub(crate) fn row(&mut self, who: Who, key: &str, list: List, position: Position) {
         let list = without_ticks(list);
         let latest = self.latest.entry((who, key.to_owned())).or_insert((position, 0));
@@ -32,22 +36,22 @@ impl Seen {
         self.rows.push((key.to_owned(), list));
     }
 
-    /// A row of a global table's copy.
+    /// Notes a row of a global table's copy.
     pub(crate) fn copy(&mut self, key: &str, list: List) {
         self.copies.push((key.to_owned(), list));
     }
 }
 
-/// A row without the marks of the partition timer.
+/// Returns a row without the marks of the partition timer.
 fn without_ticks(list: List) -> List {
     list.into_iter().filter(|entry| entry != "t").collect()
 }
 
 type Rows = BTreeMap<String, List>;
 
-/// What there is at the end.
+/// The state at the end of a run.
 pub(crate) struct Truth {
-    /// The inputs by key, in their order.
+    /// The inputs by key, in order.
     inputs: BTreeMap<String, Vec<Input>>,
     table: Rows,
     others: Rows,
@@ -128,7 +132,7 @@ impl Truth {
         }
     }
 
-    /// That all is as it must be.
+    /// Checks that everything is correct.
     pub(crate) fn check(mut self, shape: &Shape, notes: &Notes, written: &[Written], seen: &Seen) {
         let once = Once(shape.exactly_once);
         let good = |input: &&Input| input.fails < ALWAYS;
@@ -137,7 +141,7 @@ impl Truth {
             inputs.map(|input| format!("{prefix}{}", input.id)).collect()
         };
 
-        // What was passed on is counted in any case.
+        // Outputs and dead letters are checked in every shape.
         let outputs: List = self.outputs.iter().map(u64::to_string).collect();
         once.in_any_order("the outputs", outputs, ids("", &mut all().filter(good)));
         let dead: List = self.dead.iter().map(u64::to_string).collect();
@@ -164,7 +168,8 @@ impl Truth {
             for (prefix, runs) in [("a", true), ("b", shape.has_second_agent)] {
                 let of_agent: List = list.iter().filter(|entry| entry.starts_with(prefix)).cloned().collect();
                 let wanted = if runs { ids(prefix, &mut inputs.iter().filter(good)) } else { List::new() };
-                // At least once too: restored state never runs ahead of the input that is done again.
+                // This also holds at least once: restored state never runs ahead of the input that
+                // is processed again.
                 Once(true).in_order(&format!("row `{key}`"), &of_agent, &wanted);
             }
         }
@@ -213,13 +218,13 @@ impl Truth {
                     "{what}: {id} of a timer is there {times} times"
                 );
             }
-            // One that was cut off when its worker crashed is in doubt too.
+            // A change that was cut off by the crash of its worker may be there or not.
             let mut twice: Vec<_> = of_timers.windows(2).filter(|pair| pair[0] == pair[1]).collect();
             twice.dedup();
             assert!(twice.is_empty() || !shape.exactly_once, "{what}: twice {twice:?}");
         }
 
-        // What was seen is committed, whatever the guarantee is.
+        // Everything that was seen is committed, with either guarantee.
         for (key, list) in &seen.rows {
             let last = table.get(key).map_or(&[][..], Vec::as_slice);
             assert!(last.starts_with(list), "`{key}` was seen as {list:?}, which is no beginning of {last:?}");
@@ -231,8 +236,8 @@ impl Truth {
     }
 }
 
-/// Waits until all copies are as far as the one that is furthest. The drain of a worker waits for its own copy, and a drain of
-/// another that ends later may have processed a change since.
+/// Waits until all copies are as far as the furthest one. A worker's drain waits for the worker's
+/// own copy, but the drain of another worker may end later, after it has processed another change.
 async fn catch_up(sim: &Simulation, copies: &[marlowe::GlobalClient<String, List>]) {
     let partitions = copies.first().map_or(0, |copy| copy.partitions());
     for partition in (0..partitions).map(marlowe::Partition::new) {
@@ -249,20 +254,20 @@ async fn catch_up(sim: &Simulation, copies: &[marlowe::GlobalClient<String, List
     }
 }
 
-/// The rows that writers changed, of a table with others.
+/// Returns the rows that writers changed, of a table that also has other rows.
 fn of_writers(mut rows: Rows) -> Rows {
     rows.retain(|key, _| key.starts_with('w'));
     rows
 }
 
-/// The rows that events changed.
+/// Returns the rows that events changed.
 fn of_events(mut rows: Rows) -> Rows {
     rows.retain(|key, _| !key.starts_with('w') && key != "timers");
     rows
 }
 
-/// That the leader's crontab fired at each of its times, and at no other. A leader that ends, or that stands still, may miss
-/// one.
+/// Checks that the leader's crontab fired at each of its times and at no other. A leader that ends
+/// or is paused may miss one, so this is only checked without faults.
 fn check_chimes(shape: &Shape, chimes: &[Duration]) {
     if shape.has_timers && shape.faults == FaultKind::None {
         let every = Duration::from_secs(2);
@@ -274,11 +279,12 @@ fn check_chimes(shape: &Shape, chimes: &[Duration]) {
     }
 }
 
-/// How often each must be there: once, or at least once.
+/// The rule for repetitions: `true` if each entry must be there once, `false` if at least once.
 struct Once(bool);
 
 impl Once {
-    /// That nothing is lost, all is in order, and nothing there twice that must not be.
+    /// Checks that nothing is lost, that everything is in order, and that nothing is repeated
+    /// unless it may be.
     fn in_order(&self, what: &str, found: &[String], wanted: &[String]) {
         if self.0 {
             assert_eq!(found, wanted, "{what}");

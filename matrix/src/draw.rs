@@ -1,3 +1,5 @@
+//! Drawing a shape from a seed, and making a shape that fails smaller.
+
 use std::time::Duration;
 
 use proptest::bool::weighted;
@@ -7,10 +9,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::shape::{FaultKind, Reading, Shape};
 
-/// A shape as a seed draws it, which can become smaller.
+/// A shape that a seed draws, and that can become smaller.
 pub struct Drawn(Box<dyn ValueTree<Value = Shape>>);
 
-/// All shapes, those first that are simpler.
+/// Returns a strategy for all shapes, which simplifies towards the smallest ones.
 fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
     let cluster = (
         select(vec![1, 3, 5]),
@@ -83,7 +85,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
 }
 
 impl Drawn {
-    /// What follows from the seed.
+    /// Draws the shape of a seed.
     pub fn of(seed: u64) -> Self {
         let bytes = [seed.to_le_bytes(); 4].concat();
         let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
@@ -91,12 +93,12 @@ impl Drawn {
         Self(Box::new(tree.unwrap_or_else(|reason| panic!("no shape can be drawn: {reason}"))))
     }
 
-    /// The shape.
+    /// Returns the shape.
     pub fn shape(&self) -> Shape {
         self.0.current()
     }
 
-    /// The smallest shape that is found in so many tries and that still fails.
+    /// Returns the smallest shape that still fails, found within `tries` tries.
     pub fn shrink(mut self, tries: u32, mut fails: impl FnMut(&Shape) -> bool) -> Shape {
         let mut smallest = self.shape();
         let mut changed = self.0.simplify();
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_draws_the_same_shape_each_time_and_others_draw_others() {
+    fn each_seed_draws_its_own_shape_each_time() {
         for seed in 0..100 {
             assert_eq!(Shape::of(seed), Shape::of(seed));
             assert_ne!(Shape::of(seed), Shape { seed, ..Shape::of(seed + 1) });
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_part_in_a_failure_is_left_out() {
+    fn shrinking_leaves_out_what_does_not_matter() {
         let fails = |shape: &Shape| shape.workers >= 3 && shape.has_timers && shape.events >= 60;
         let mut shrunk = 0;
         for seed in (0..100).filter(|seed| fails(&Shape::of(*seed))) {

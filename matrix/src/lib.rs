@@ -1,5 +1,5 @@
-//! The matrix of ways to share a table, in simulation: programs and faults that follow from a seed, and a checker that knows
-//! what must come of them.
+//! The matrix of ways to share a table, run in simulation. Programs and faults follow from a seed,
+//! and a checker knows what the results must be.
 #![forbid(unsafe_code)]
 
 mod calls;

@@ -1,4 +1,4 @@
-//! Runs seeds of the matrix, and tells which of them fail.
+//! Runs seeds of the matrix, and prints which of them fail.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,32 +13,32 @@ use marlowe_matrix::{Drawn, Shape, run, run_silently};
 #[derive(Parser)]
 #[command(about = "Runs simulated clusters under seeds, and checks that every way to share a table is right in them")]
 struct Arguments {
-    /// How many seeds.
+    /// The number of seeds to run.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
-    /// The first one.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Only this shape, as a seed that failed was shrunk to: JSON.
+    /// Run only this shape, in JSON, as it was printed for a failed seed.
     #[arg(long, value_parser = |text: &str| serde_json::from_str::<Shape>(text))]
     shape: Option<Shape>,
-    /// How often to try a smaller shape of a seed that failed.
+    /// The number of attempts to find a smaller shape for a failed seed.
     #[arg(long, default_value_t = 200)]
     shrink: u32,
-    /// Goes on after a seed that failed.
+    /// Continue after a failed seed.
     #[arg(long)]
     keep_going: bool,
-    /// Prints each seed that passed.
+    /// Print each seed that passed.
     #[arg(long)]
     progress: bool,
-    /// Prints all that happens.
+    /// Print everything that happens.
     #[arg(long)]
     trace: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // `RUST_LOG=marlowe::sim=debug` tells what happens as it does.
+    // `RUST_LOG=marlowe::sim=debug` prints everything while it happens.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     tracing_subscriber::fmt()
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Looks for a smaller shape that fails, and says how to run it.
+/// Looks for a smaller shape that fails too, and prints how to run it.
 fn say_smaller(drawn: Drawn, tries: u32) {
     let first = drawn.shape();
     let shape = drawn.shrink(tries, |shape| {
@@ -132,7 +132,7 @@ fn hide_panics_of_silent_runs() {
     }));
 }
 
-/// How long the seeds take is for people, and part of no run.
+/// Returns the real time. It only shows how long the seeds take, and is not part of a run.
 #[allow(clippy::disallowed_methods)]
 fn now() -> Instant {
     Instant::now()

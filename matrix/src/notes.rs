@@ -1,3 +1,5 @@
+//! The notes that all processes of a run share.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -7,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::calls::Asked;
 
-/// What the processes of a run have in common: what was sent, asked and fired, as those who did it know it.
+/// The notes that all processes of a run share: what was sent, asked and fired, written by those
+/// who did it.
 #[derive(Default)]
 pub(crate) struct Notes {
     acknowledged: Mutex<BTreeSet<String>>,
@@ -23,17 +26,18 @@ fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Notes {
-    /// When the run began.
+    /// Sets the time at which the run began.
     pub(crate) fn begun(&self, at: Instant) {
         self.begun.get_or_init(|| at);
     }
 
-    /// A number that nobody else has.
+    /// Returns a number that nobody else gets.
     pub(crate) fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Timers send nothing any more: otherwise there may be no moment at which all is processed.
+    /// Stops the sends of timers. Otherwise there might be no moment at which everything is
+    /// processed.
     pub(crate) fn no_more(&self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
@@ -42,17 +46,17 @@ impl Notes {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// A change that the broker has: the table's name and the change.
+    /// Notes a change that the broker has, by its table and its id.
     pub(crate) fn has_sent(&self, table: &str, id: &str) {
         held(&self.acknowledged).insert(format!("{table} {id}"));
     }
 
-    /// What timers have sent, each with the table's name before it.
+    /// Returns the changes that timers have sent, each with the table's name before it.
     pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
         held(&self.acknowledged).clone()
     }
 
-    /// A request, as much of it as is known now.
+    /// Notes a request, as far as it is known now.
     pub(crate) fn has_asked(&self, id: &str, asked: Asked) {
         held(&self.asked).insert(id.to_owned(), asked);
     }
@@ -61,13 +65,13 @@ impl Notes {
         held(&self.asked).clone()
     }
 
-    /// The crontab fired.
+    /// Notes that the crontab fired now.
     pub(crate) fn chimed(&self) {
         let begun = *self.begun.get_or_init(Instant::now);
         held(&self.chimes).push(begun.elapsed());
     }
 
-    /// When the crontab fired.
+    /// Returns the times at which the crontab fired, since the start of the run.
     pub(crate) fn chimes(&self) -> Vec<Duration> {
         held(&self.chimes).clone()
     }

@@ -1,3 +1,5 @@
+//! The program of a shape: its topics, tables, agents and timers.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,27 +12,27 @@ use crate::calls::{Answer, Ask, Calls, call};
 use crate::notes::Notes;
 use crate::shape::{Reading, Shape};
 
-/// What is fed.
+/// An event that is fed to the program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Input {
-    /// Which one it is.
+    /// The number of the event.
     pub(crate) id: u64,
     /// The key of a row elsewhere.
     pub(crate) other: String,
-    /// How many tries fail.
+    /// The number of attempts that fail.
     pub(crate) fails: u32,
 }
 
-/// How the first agent fails an event that is to fail.
+/// The way in which the first agent fails an event that is to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// It returns an error.
     Error,
-    /// It writes a row that is another partition's, and says that all is well.
+    /// It writes a row that belongs to another partition, and reports success.
     Trespass,
-    /// It writes a row that has no bytes, and says that all is well.
+    /// It writes a row that cannot be encoded, and reports success.
     Unwritable,
-    /// It sends a record that the broker refuses, and says that all is well.
+    /// It sends a record that the broker refuses, and reports success.
     Refused,
 }
 
@@ -46,10 +48,10 @@ impl Input {
     }
 }
 
-/// JSON, but for rows with an entry that cannot be written.
+/// A codec of JSON that refuses rows with a certain entry.
 struct Picky;
 
-/// That entry.
+/// The entry that cannot be encoded.
 const UNWRITABLE: &str = "!";
 
 impl Codec<List> for Picky {
@@ -77,13 +79,14 @@ impl Codec<List> for Picky {
     }
 }
 
-/// Fails each time.
+/// A number of failing attempts that is never reached, so the event always fails.
 pub(crate) const ALWAYS: u32 = 1000;
 
-/// What was applied to a row, in order: `a` and the id for the first agent, `b` for the second, and so on.
+/// The changes of a row, in order: `a` and the id for the first agent, `b` for the second, and so
+/// on.
 pub(crate) type List = Vec<String>;
 
-/// What is declared.
+/// The declared parts that a run uses.
 #[derive(Clone, Copy)]
 pub(crate) struct Declared {
     pub(crate) inputs: Topic<String, Input>,
@@ -94,7 +97,7 @@ pub(crate) struct Declared {
     pub(crate) calls: Option<Calls>,
 }
 
-/// What the first agent uses.
+/// The handles that the first agent uses.
 type Used = (
     TableSlice<String, List>,
     marlowe::InboxSender<String, List>,
@@ -108,10 +111,10 @@ fn append(list: &mut List, more: List) {
     list.extend(more);
 }
 
-/// How often an agent has tried each event that is to fail, by its id.
+/// The number of attempts that an agent made for each event that is to fail, by its id.
 type Tries = Mutex<BTreeMap<String, u32>>;
 
-/// Whether a try of an event fails: the first `fails` do.
+/// Returns whether this attempt of an event fails. The first `fails` attempts do.
 fn fails(id: impl ToString, fails: u32, tries: &Tries) -> bool {
     if fails == 0 {
         return false;
@@ -122,7 +125,7 @@ fn fails(id: impl ToString, fails: u32, tries: &Tries) -> bool {
     *tried <= fails
 }
 
-/// A key whose home is not that of `key`, if there is more than one partition.
+/// Returns a key whose partition is not that of `key`, if there is more than one partition.
 fn foreign_to(key: &str, partitions: u32) -> Option<String> {
     let home = |key: &str| Partitioner::default().partition(key.as_bytes(), partitions);
     (0..100).map(|number| format!("k{number}")).find(|other| home(other) != home(key))
@@ -182,7 +185,7 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
             agent.with(with).each_event(async move |mut with, event| {
                 let before = with.0.get(&*event.key);
                 tokio::time::sleep(Duration::from_millis(event.value.id % 7)).await;
-                // Nobody else changes what an event has read, before it ends.
+                // Until an event ends, no other event changes what it has read.
                 let after = with.0.get(&*event.key);
                 first(&mut with, &event.key, &event.value);
                 if before != after {
@@ -242,7 +245,8 @@ pub(crate) fn declare(shape: &Shape, notes: &Arc<Notes>) -> (App, Declared) {
     (app, declared)
 }
 
-/// The program with one agent more, whose topic has another number of partitions than the table that it uses.
+/// Declares the program with one more agent. The topic of that agent has another number of
+/// partitions than the table that it uses.
 pub(crate) fn declare_with_other_counts(shape: &Shape, notes: &Arc<Notes>) -> App {
     let (mut app, declared) = declare(shape, notes);
     let late = app.topic::<String, Input>("late").partitions(shape.partitions + 1);
@@ -250,7 +254,7 @@ pub(crate) fn declare_with_other_counts(shape: &Shape, notes: &Arc<Notes>) -> Ap
     app
 }
 
-/// Timers of the workers and of the leader, and a crontab, which send to tables.
+/// Declares timers of the workers and of the leader, and a crontab. All of them send to tables.
 fn declare_timers(app: &mut App, declared: &Declared, notes: &Arc<Notes>) {
     let with = (declared.others.inbox(), declared.global.inbox());
     let every = Duration::from_millis(300);
@@ -281,10 +285,11 @@ fn declare_timers(app: &mut App, declared: &Declared, notes: &Arc<Notes>) {
     }
 }
 
-/// When the crontab fires: every other second, from the minute on at which a simulation begins.
+/// The times of the crontab: every other second. A simulation begins at a full minute.
 const CHIMES: &str = "*/2 * * * * *";
 
-/// An agent that answers, another that has answers sent to a topic, and a timer that asks.
+/// Declares an agent that answers, another one that has answers sent to a topic, and a timer that
+/// asks.
 fn declare_calls(app: &mut App, shape: &Shape, inputs: Topic<String, Input>, notes: &Arc<Notes>) -> Calls {
     let requests = app.topic::<String, Ask>("requests");
     let answers = app.topic::<String, Answer>("answers");

@@ -1,3 +1,6 @@
+//! A run: a simulated cluster with the program of a shape, its input, readers and writers, and
+//! faults.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,32 +17,32 @@ use crate::program::{ALWAYS, Declared, Input, List, declare, declare_with_other_
 use crate::shape::Shape;
 use crate::writer::Writer;
 
-/// What a run was.
+/// The result of a run.
 pub struct Ran {
-    /// What happened.
+    /// The trace of everything that happened.
     pub trace: Trace,
-    /// How much time passed in it.
+    /// The simulated time that passed.
     pub simulated: Duration,
 }
 
-/// How long the faults last.
+/// The time for which faults happen.
 const DISTURBED: Duration = Duration::from_secs(12);
 
-/// For how long changelogs keep tombstones where removals are forgotten.
+/// The time for which changelogs keep tombstones, in shapes that forget removals.
 const TOMBSTONES: Duration = Duration::from_secs(4);
 
-/// How often the broker compacts its topics then.
+/// The time between two compactions, in shapes that forget removals.
 const CLEAN_EVERY: Duration = Duration::from_millis(300);
 
-/// Runs what a seed says, and checks it.
+/// Runs a shape, and checks the result.
 ///
 /// # Panics
-/// When something is not as it must be.
+/// When the result is not correct.
 pub fn run(shape: &Shape) -> Ran {
     run_in(shape, |cluster| cluster)
 }
 
-/// The same, and says nothing of what happened when something is not as it must be.
+/// Runs a shape as [`run`] does, but prints nothing when the result is not correct.
 ///
 /// # Panics
 /// As [`run`] does.
@@ -96,7 +99,7 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
     })
 }
 
-/// Compacts the topics as long as there are faults.
+/// Compacts the topics again and again while faults happen.
 async fn clean_on(sim: &Simulation) {
     while sim.elapsed() < DISTURBED {
         sim.clean().await;
@@ -104,7 +107,7 @@ async fn clean_on(sim: &Simulation) {
     }
 }
 
-/// Has a worker be away for longer than tombstones are kept, if there are others.
+/// Stops a worker for longer than tombstones are kept, if there are others.
 async fn take_leave(sim: &Simulation, shape: &Shape) {
     if shape.workers > 1 {
         sim.elapse(DISTURBED / 4).await;
@@ -113,9 +116,9 @@ async fn take_leave(sim: &Simulation, shape: &Shape) {
     }
 }
 
-/// That no worker has more rows at hand than it may.
+/// Checks that no worker has more rows in its caches than it may.
 async fn check_bounds(sim: &Simulation, shape: &Shape) {
-    // Rows that are not committed stay at hand in any case, and the timer changes all again and again.
+    // Rows that are not committed always stay in the cache, and the timer keeps changing all rows.
     if shape.has_partition_timer {
         return;
     }
@@ -138,7 +141,7 @@ async fn check_bounds(sim: &Simulation, shape: &Shape) {
     assert!(told, "no worker tells how many rows it has at hand");
 }
 
-/// That an edition of the program whose counts of partitions disagree is refused at the start.
+/// Checks that a program is refused at its start if its numbers of partitions do not match.
 async fn check_counts(sim: &Simulation, shape: &Shape, notes: &Arc<Notes>) {
     sim.stop(0).await;
     let refused = sim.start_with(0, declare_with_other_counts(shape, notes)).await;
@@ -146,7 +149,7 @@ async fn check_counts(sim: &Simulation, shape: &Shape, notes: &Arc<Notes>) {
     assert!(is_told, "a topic of other partitions than its table's: {refused:?}");
 }
 
-/// Feeds the events; returns them with their keys, in order.
+/// Feeds the events. Returns them with their keys, in order.
 async fn feed(sim: &Simulation, shape: &Shape, declared: &Declared) -> Vec<(String, Input)> {
     let (inputs, chance) = (sim.open(declared.inputs), sim.chance());
     let longest = Duration::from_micros(2 * DISTURBED.as_micros() as u64 / shape.events);
@@ -169,7 +172,7 @@ async fn feed(sim: &Simulation, shape: &Shape, declared: &Declared) -> Vec<(Stri
     fed
 }
 
-/// Someone who reads views all the time.
+/// A reader that reads views all the time.
 struct Reading<'a> {
     sim: &'a Simulation,
     shape: &'a Shape,
@@ -194,7 +197,7 @@ impl Reading<'_> {
             let there = self.sim.open_on(number, self.declared.table.view());
             let who = there.is_some().then(|| (number, self.sim.starts_of(number)));
             let view = there.map_or_else(|| outside.clone(), |view| view.within(Duration::from_secs(2)));
-            // Nobody may have the row at the moment.
+            // At this moment, there may be no worker that has the row.
             if let Ok(Read { value, position, .. }) = view.read(&*key).await {
                 seen.row(who, &key, value.unwrap_or_default(), position);
             }
@@ -209,7 +212,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads a row, or a page of them, from a worker's web server.
+    /// Reads a row or a page of rows from a worker's web server.
     async fn read_web(&self, number: usize, key: &str, seen: &mut Seen, chance: &Chance) {
         let is_page = chance.happens(300);
         let uri = match is_page {
@@ -242,7 +245,7 @@ impl Reading<'_> {
             }
             StatusCode::OK => seen.row(who, key, list(&body["value"]), position(&body)),
             StatusCode::NOT_FOUND => seen.row(who, key, List::new(), position(&body)),
-            // Nobody may have the row at the moment.
+            // At this moment, there may be no worker that has the row.
             StatusCode::SERVICE_UNAVAILABLE => {}
             _ => panic!("a read was answered with {response:?}"),
         }

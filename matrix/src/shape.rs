@@ -1,3 +1,5 @@
+//! The shape of a run: its cluster, its program and its faults.
+
 use std::time::Duration;
 
 use marlowe::sim::Faults;
@@ -5,34 +7,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::draw::Drawn;
 
-/// What of the matrix a seed tries.
+/// The part of the matrix that a seed tries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// The seed.
     pub seed: u64,
-    /// How many workers there are.
+    /// The number of workers.
     pub workers: usize,
-    /// Whether tables are kept in folders.
+    /// Tables are kept in folders.
     pub on_disk: bool,
-    /// Whether each event counts once, whatever happens, or at least once.
+    /// Each event counts exactly once, whatever happens. Otherwise it counts at least once.
     pub exactly_once: bool,
-    /// What goes wrong.
+    /// The kind of faults.
     pub faults: FaultKind,
-    /// How many partitions there are.
+    /// The number of partitions.
     pub partitions: u32,
-    /// How many lanes each worker has.
+    /// The number of lanes of each worker.
     pub lanes: usize,
-    /// How many workers stand by for a shard.
+    /// The number of standbys of a shard.
     pub standbys: usize,
-    /// How many rows of a slice are kept at hand.
+    /// The number of rows that the cache of a slice holds.
     pub cache_rows: usize,
     /// The time between commits.
     pub commit_interval: Duration,
-    /// How many keys the events have.
+    /// The number of keys of the events.
     pub keys: u64,
-    /// How many events there are.
+    /// The number of events.
     pub events: u64,
-    /// How the agent takes its events.
+    /// The way in which the first agent takes its events.
     pub reading: Reading,
     /// A second agent on the same topic writes to the same table.
     pub has_second_agent: bool,
@@ -46,21 +48,22 @@ pub struct Shape {
     pub has_partition_timer: bool,
     /// Timers of the workers, of the leader and of a crontab send changes.
     pub has_timers: bool,
-    /// Some events fail at first, and some always: those become dead letters.
+    /// Some events fail at first, and some always. Those that always fail become dead letters.
     pub has_failures: bool,
-    /// Views are read meanwhile, and rows and pages over the web.
+    /// Views are read during the run, and rows and pages are read over the web.
     pub has_readers: bool,
-    /// An agent answers: to timers and outsiders that ask, and to events that have the answers sent to a topic.
+    /// An agent answers timers and outside callers. It also answers events that have the answers
+    /// sent to a topic.
     pub has_calls: bool,
-    /// Rows are changed from outside, on workers and over the web, and looked at after each change.
+    /// Rows are changed from outside, on workers and over the web, and are read after each change.
     pub has_writers: bool,
-    /// Changelogs are compacted all the time and keep tombstones for a short time only, and a worker is away for longer. Writers
-    /// remove rows that are older than that.
+    /// Changelogs are compacted all the time and keep tombstones only for a short time, and a
+    /// worker is away for longer than that. Writers also remove rows that they wrote earlier.
     #[serde(default)]
     pub forgets_removals: bool,
 }
 
-/// How an agent takes its events.
+/// The way in which an agent takes its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reading {
     /// One by one.
@@ -71,20 +74,20 @@ pub enum Reading {
     Concurrent,
 }
 
-/// What goes wrong in a run.
+/// The kind of faults in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
-    /// Nothing.
+    /// There are no faults.
     None,
     /// Workers crash.
     Crashes,
-    /// Workers stand still.
+    /// Workers are paused.
     Pauses,
     /// Workers stop and start.
     Rebalances,
-    /// The network and the broker.
+    /// The network and the broker fail.
     Network,
-    /// All of this.
+    /// All of these happen.
     All,
 }
 
@@ -105,7 +108,7 @@ impl FaultKind {
 }
 
 impl Shape {
-    /// What follows from the seed.
+    /// Returns the shape of a seed.
     pub fn of(seed: u64) -> Self {
         Drawn::of(seed).shape()
     }

@@ -1,3 +1,5 @@
+//! Writers that change rows step by step, and read them after each change.
+
 use std::time::Duration;
 
 use marlowe::axum::body::Bytes;
@@ -10,7 +12,8 @@ use tokio::time::{Instant, timeout};
 use crate::program::{Declared, List};
 use crate::shape::Shape;
 
-/// Someone who changes a row that nobody else changes, step by step, and looks at it after each.
+/// A writer of rows that nobody else changes. It changes each step by step, and reads it after each
+/// step.
 pub(crate) struct Writer<'a> {
     sim: &'a Simulation,
     shape: &'a Shape,
@@ -18,12 +21,13 @@ pub(crate) struct Writer<'a> {
     chance: Chance,
 }
 
-/// What became of one row of a writer's.
+/// The outcome for one row of a writer.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) table: &'static str,
     pub(crate) key: String,
-    /// What it may be at the end: the last that is certain, and what the change would make of it whose outcome is in doubt.
+    /// The possible states at the end: the last one that is certain, and the one after a change
+    /// whose outcome is in doubt.
     pub(crate) may_be: Vec<Option<List>>,
 }
 
@@ -35,7 +39,7 @@ enum Change {
     Remove,
 }
 
-/// What is known of a change that was sent.
+/// The outcome of a change.
 enum Outcome {
     Sent(Place),
     /// It did not arrive.
@@ -43,20 +47,20 @@ enum Outcome {
     InDoubt,
 }
 
-/// Where a change is: as those say it who sent it from here, or over the web.
+/// The position of a change, as the call that sent it from here or over the web returned it.
 enum Place {
     Sent(Sent),
     Web { offset: u64 },
 }
 
-/// The states that a row was in, and since when the last one is certain to be seen.
+/// The states that a row was in, and the time since which the last one is certain to be seen.
 struct Row {
     key: String,
     states: Vec<Option<List>>,
     seen: Option<Instant>,
 }
 
-/// How long one waits at most for somebody who may stand still.
+/// The longest time to wait for a worker that may be paused.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl<'a> Writer<'a> {
@@ -78,7 +82,7 @@ impl<'a> Writer<'a> {
         all
     }
 
-    /// Removes a row, if it is certain what it is.
+    /// Removes a row, if its state is certain.
     async fn remove(&self, row: &mut Written) {
         if row.may_be.len() == 1 {
             match self.change(row.table, &row.key, Change::Remove, List::new()).await {
@@ -180,7 +184,7 @@ impl<'a> Writer<'a> {
                 Outcome::Sent(Place::Web { offset: offset.unwrap_or_else(|| panic!("no offset: {response:?}")) })
             }
             Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => Outcome::InDoubt,
-            // The broker, or the way to it.
+            // The broker failed, or the network to it.
             Ok(response) if response.status() == StatusCode::INTERNAL_SERVER_ERROR => Outcome::InDoubt,
             Ok(response) => panic!("a change was answered with {response:?}"),
             Err(NoAnswer::Unsent(_)) => Outcome::Lost,
@@ -198,7 +202,7 @@ impl<'a> Writer<'a> {
         timeout(PATIENCE, self.sim.request(number, request)).await.map_err(late)?
     }
 
-    /// Looks at a row after a change: whoever waits for it must see it.
+    /// Reads a row after a change. A read that waits for the change must see it.
     async fn look(&self, row: &mut Row, is_global: bool, place: &Place) {
         let number = self.some_worker();
         match place {
@@ -222,7 +226,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        // Later it may be somebody else who answers, and not be up to date.
+        // Later another worker may answer, and it may not be up to date.
         if !is_global && self.shape.standbys > 0 {
             let bound = Duration::from_millis(*self.chance.one_of(&[100, 1000, 5000]));
             let asked = Instant::now();
@@ -233,7 +237,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A view on a worker, or if it does not run, from outside.
+    /// Returns a view on a worker, or one from outside if the worker does not run.
     fn view(&self, table: Table<String, List>, number: usize) -> TableView<String, List> {
         let here = self.sim.open_on(number, table.view());
         here.unwrap_or_else(|| self.sim.open(table.view())).within(Duration::from_secs(2))
@@ -241,7 +245,7 @@ impl<'a> Writer<'a> {
 
     async fn look_at_copy(&self, global: &GlobalClient<String, List>, row: &mut Row, sent: &Sent) {
         let reached = timeout(PATIENCE, global.wait_for(sent)).await;
-        // A copy whose worker has stopped goes nowhere, and says where it is.
+        // The copy of a stopped worker stays where it is, and returns its position.
         if reached.is_ok_and(|position| position.includes(sent))
             && let Ok(value) = global.try_get(&*row.key)
         {
@@ -266,12 +270,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// That a row is as the last change left it.
+    /// Asserts that a row is as the last change left it.
     fn is_last(&self, row: &Row, found: &Option<List>, who: &str) {
         assert_eq!(row.states.last(), Some(found), "{who}: `{}` is not as it was written", row.key);
     }
 
-    /// That a row that may be stale is as it was at some time, and not older than it is said to be.
+    /// Asserts that a row that may be stale was in this state at some time, and is not older than
+    /// reported.
     fn is_fresh(&self, row: &Row, found: &Option<List>, stale: Option<Duration>, asked: Instant, bound: Duration) {
         assert!(row.states.contains(found), "`{}` never was {found:?}, but {:?}", row.key, row.states);
         let stale = stale.unwrap_or_default();

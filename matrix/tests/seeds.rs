@@ -1,4 +1,4 @@
-//! Some seeds of the matrix, with every test run. `cargo xtask sim` runs more.
+//! Some seeds of the matrix, which are part of every test run. `cargo xtask sim` runs more.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// Each of these once failed.
+/// Runs shapes that each failed once.
 #[test]
 fn shapes_that_failed_once() {
     let calm = Shape {
@@ -58,9 +58,9 @@ fn shapes_that_failed_once() {
         has_writers: false,
         forgets_removals: false,
     };
-    // A partition timer that was due while an event was in hand kept its thread busy: no time passed.
+    // A partition timer that was due during an event kept its thread busy, so no time passed.
     run(&calm);
-    // Nobody knew whether a changelog was repaired, and the worker ended.
+    // It was unknown whether a changelog was repaired, and the worker ended.
     run(&Shape {
         seed: 27,
         on_disk: true,
@@ -76,7 +76,8 @@ fn shapes_that_failed_once() {
         regroups: false,
         ..calm
     });
-    // A restore that passed over what ran ahead of positions that were old by then kept its place behind it.
+    // A restore skipped records that ran ahead of the positions it knew. These positions were
+    // outdated by then, but the restore saved its place after the skipped records.
     run(&Shape {
         seed: 74633,
         workers: 3,
@@ -96,7 +97,8 @@ fn shapes_that_failed_once() {
         has_failures: true,
         ..calm
     });
-    // Nobody knew whether the dead letter of a refused event was committed. It was, and the next event was condemned instead.
+    // It was unknown whether the dead letter of a refused event was committed. It was, but the next
+    // event was condemned instead.
     run(&Shape {
         seed: 12987,
         workers: 5,
@@ -114,7 +116,7 @@ fn shapes_that_failed_once() {
         has_failures: true,
         ..calm
     });
-    // A worker that was taken for dead was asked again, once its successor had given the shard back.
+    // An expelled worker was asked again after its successor had given the shard back.
     run(&Shape {
         seed: 36703,
         workers: 3,
@@ -135,7 +137,7 @@ fn shapes_that_failed_once() {
         has_readers: true,
         ..calm
     });
-    // The same, of a view that waits for a change.
+    // The same happened to a view that waits for a change.
     run(&Shape {
         seed: 33000,
         workers: 3,
@@ -155,7 +157,8 @@ fn shapes_that_failed_once() {
         has_writers: true,
         ..calm
     });
-    // A worker came back while a reader of its last life had a copy of a global table open.
+    // A worker was restarted while a reader from before the restart had a copy of a global table
+    // open.
     run(&Shape {
         seed: 35541,
         workers: 3,
@@ -178,7 +181,8 @@ fn shapes_that_failed_once() {
         has_readers: true,
         ..calm
     });
-    // A refused record was blamed on another agent, by a number that was its own in another count.
+    // A refused record was blamed on another agent, because two ways of numbering agents were
+    // confused.
     run(&Shape {
         seed: 98,
         workers: 3,
@@ -195,7 +199,8 @@ fn shapes_that_failed_once() {
         has_calls: true,
         ..calm
     });
-    // A timer's commit ended the caution for an event that had finished since, a thousand times.
+    // A timer's commit ended the shard's caution for an event that had finished since. This
+    // happened a thousand times.
     run(&Shape {
         seed: 1254,
         workers: 5,
@@ -212,7 +217,8 @@ fn shapes_that_failed_once() {
         has_readers: true,
         ..calm
     });
-    // At least once, a worker whose session had expired wrote a record, and compaction dropped the owner's because of it.
+    // With at least once, a worker whose session had expired wrote a record. Compaction dropped the
+    // owner's record because of it.
     run(&Shape {
         seed: 572,
         workers: 3,

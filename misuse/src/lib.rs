@@ -1,1 +1,1 @@
-//! What must not compile in a program on Marlowe: see the tests.
+//! An empty crate, whose tests check that misuses of Marlowe do not compile.

@@ -1,7 +1,7 @@
-//! What must not compile, and what the compiler then says.
+//! Misuses of Marlowe that must not compile, and the messages of the compiler for them.
 
 #[test]
-fn misuse_does_not_compile_and_the_compiler_says_what_to_write_instead() {
+fn misuse_does_not_compile_and_the_message_helps() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/misuse/*.rs");
 }

@@ -1,3 +1,5 @@
+//! The cases of the embedded bench, and how each is measured.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,37 +11,38 @@ use super::events::{Events, PageView, TOPIC, load};
 use crate::watch::Watch;
 use crate::{BenchResult, runtime};
 
-/// What is measured.
+/// A case that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Case {
     /// A bare loop that decodes the same bytes and adds to a `HashMap`.
     Bare,
-    /// The same count as an agent: broker and tables in memory, exactly once, a commit every 100 ms.
+    /// An agent that counts the same events: broker and tables in memory, exactly once, a commit
+    /// every 100 ms.
     Memory,
-    /// The same in a folder on disk.
+    /// The agent of `memory`, with broker and tables in a folder on disk.
     Disk,
 }
 
-/// What was seen.
+/// The result of one measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// What was measured.
+    /// The case that was measured.
     pub(crate) case: Case,
-    /// How many distinct keys there were.
+    /// The number of distinct keys.
     pub(crate) keys: u64,
-    /// How many events.
+    /// The number of events.
     pub(crate) events: u64,
-    /// Seconds by the clock on the wall.
+    /// The elapsed time by the wall clock, in seconds.
     pub(crate) wall_seconds: f64,
-    /// Seconds of processor time, of all threads, user and system.
+    /// The processor time in seconds: of all threads, user and system.
     pub(crate) cpu_seconds: f64,
-    /// Events by second of processor time.
+    /// Events per second of processor time.
     pub(crate) events_per_core_second: f64,
 }
 
 impl Case {
-    /// Does only what comes before the measuring, so that it can be told apart.
+    /// Does only the preparation before the measurement, so that its cost can be subtracted.
     pub(crate) fn prepare(self, keys: u64, events: u64) -> BenchResult<()> {
         match self {
             Case::Bare => {
@@ -53,7 +56,7 @@ impl Case {
         }
     }
 
-    /// Runs it once.
+    /// Runs the case once.
     pub(crate) fn run(self, keys: u64, events: u64) -> BenchResult<Measured> {
         let (wall_seconds, cpu_seconds) = match self {
             Case::Bare => bare(keys, events)?,
@@ -99,7 +102,7 @@ impl Case {
     }
 }
 
-/// The events' bytes, end to end, and where each ends.
+/// Returns the bytes of all events in a row, and the end of each.
 fn prepare_bare(keys: u64, events: u64) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();
     let mut ends = Vec::new();
@@ -126,7 +129,7 @@ fn bare(keys: u64, events: u64) -> BenchResult<(f64, f64)> {
     Ok(seen)
 }
 
-/// A count that is wrong measures nothing.
+/// Checks that all events were counted, because a wrong count measures nothing.
 fn check(counted: u64, events: u64) -> BenchResult<()> {
     if counted == events { Ok(()) } else { Err(format!("{counted} of {events} events were counted").into()) }
 }

@@ -1,3 +1,5 @@
+//! The events of the embedded bench, and how they are loaded.
+
 use marlowe_broker::{
     NewRecord, Partition, Partitioner, Producer, SharedBroker, Timestamp, TopicConfig, TopicPartition,
 };
@@ -5,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::BenchResult;
 
-/// What is counted: one per page.
+/// An event that is counted: a view of a page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PageView {
     /// The key.
     pub(crate) page: String,
-    /// Some more to decode.
+    /// Another field to decode.
     pub(crate) user: u64,
-    /// Some more to decode.
+    /// Another field to decode.
     pub(crate) duration_ms: u32,
 }
 
-/// The topic they are in.
+/// The topic of the events.
 pub(crate) const TOPIC: &str = "views";
 
-/// How many partitions it has.
+/// The number of partitions of the topic.
 pub(crate) const PARTITIONS: u32 = 4;
 
-/// Events with uniformly random keys out of `keys`, the same each time.
+/// Events with uniformly random keys, the same in each run.
 pub(crate) struct Events {
     state: u64,
     keys: u64,
@@ -31,12 +33,12 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// `count` events over `keys` keys.
+    /// Creates `count` events over `keys` keys.
     pub(crate) fn new(keys: u64, count: u64) -> Self {
         Self { state: 0x9e37_79b9_7f4a_7c15, keys, left: count, value: Vec::new() }
     }
 
-    /// The next event: its key, and its bytes.
+    /// Returns the key and the bytes of the next event.
     pub(crate) fn next(&mut self) -> Option<(String, &[u8])> {
         self.left = self.left.checked_sub(1)?;
         // xorshift64*
@@ -56,7 +58,7 @@ impl Events {
     }
 }
 
-/// Creates the topic and puts the events into it.
+/// Creates the topic and sends `count` events to it.
 pub(crate) async fn load(broker: &SharedBroker, keys: u64, count: u64) -> BenchResult<()> {
     broker.create_topic(TopicConfig::new(TOPIC, PARTITIONS)).await?;
     let mut producer = broker.producer()?;

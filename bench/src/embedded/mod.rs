@@ -1,4 +1,7 @@
-//! What Marlowe costs on the embedded broker, beside a bare loop over the same bytes.
+//! The cost of Marlowe on the embedded broker, compared with a bare loop over the same bytes.
+//!
+//! Each case runs in a process of its own, several rounds in turn. `case` has the cases, and
+//! `events` the events that they count.
 
 mod case;
 mod events;
@@ -16,16 +19,16 @@ pub(crate) struct Embedded {
     /// Run one case once, in this process.
     #[arg(long)]
     case: Option<Case>,
-    /// Only prepare that case's events.
+    /// Only prepare the events of that case.
     #[arg(long, requires = "case")]
     prepare_only: bool,
-    /// How many distinct keys (default: 1,000 and 1,000,000 in turn).
+    /// The number of distinct keys (default: 1,000, then 1,000,000).
     #[arg(long)]
     keys: Option<u64>,
-    /// How many events.
+    /// The number of events.
     #[arg(long, default_value_t = 4_000_000)]
     events: u64,
-    /// How many rounds of all cases.
+    /// The number of rounds over all cases.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
 }
@@ -43,7 +46,8 @@ impl Embedded {
         }
         for keys in self.keys.map_or(vec![1_000, 1_000_000], |keys| vec![keys]) {
             let mut all: Vec<Measured> = Vec::new();
-            // Interleaved, each in a process of its own: what else the machine does hits them alike.
+            // The cases take turns, so that other load on the machine affects all of them alike.
+            // Each has a process of its own.
             for _ in 0..self.rounds {
                 for case in [Case::Bare, Case::Memory, Case::Disk] {
                     let measured = in_a_process(case, keys, self.events)?;

@@ -1,4 +1,6 @@
-#![allow(unsafe_code)] // the limit is what can be had from librdkafka directly
+//! The bare count, which uses librdkafka without Marlowe.
+
+#![allow(unsafe_code)] // the bare count calls librdkafka directly, because it shows the limit
 
 use std::collections::HashMap;
 
@@ -10,7 +12,7 @@ use super::Stretch;
 use super::visit::{PARTITIONS, Visit};
 use crate::BenchResult;
 
-/// How many messages are taken at a time.
+/// The number of messages that are taken at a time.
 const BATCH: usize = 1000;
 
 /// Counts per page with librdkafka's batch queue and a `HashMap`.
@@ -51,8 +53,8 @@ pub(crate) fn read(brokers: &str, topic: &str, records: u64, mut each: impl FnMu
     consumer.assign(&partitions)?;
     let mut read = 0;
     let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(BATCH);
-    // SAFETY: the consumer is alive; there is room for so many pointers; each message is read while it is there, and
-    // destroyed once.
+    // SAFETY: the consumer is alive, and there is room for `BATCH` pointers. Each message is read
+    // before it is destroyed, and is destroyed once.
     unsafe {
         let queue = sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
         while read < records {
@@ -72,12 +74,14 @@ pub(crate) fn read(brokers: &str, topic: &str, records: u64, mut each: impl FnMu
     Ok(())
 }
 
+/// Returns the `length` bytes from `start` on, or none if it is null.
+///
 /// # Safety
-/// `start` is null, or so many bytes are there for as long as `'a`.
+/// `start` must be null, or point to `length` bytes that are valid for `'a`.
 unsafe fn bytes<'a>(start: *const std::ffi::c_void, length: usize) -> &'a [u8] {
     if start.is_null() {
         return &[];
     }
-    // SAFETY: by this function's condition.
+    // SAFETY: as this function's condition says.
     unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) }
 }

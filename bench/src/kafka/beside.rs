@@ -1,3 +1,5 @@
+//! The latency of one agent while another agent's table is restored in the same worker.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,21 +18,21 @@ use crate::BenchResult;
 const PINGS: &str = "restore-pings";
 const PONGS: &str = "restore-pongs";
 
-/// How often a ping is sent: 500 a second.
+/// The time between two pings, which gives 500 pings a second.
 const EVERY: Duration = Duration::from_millis(2);
 
-/// For how long they are followed after the restore.
+/// The time for which pings are followed after the restore.
 const AFTER: Duration = Duration::from_secs(15);
 
-/// When a ping was sent, and how long it took until its pong could be read; in microseconds.
+/// A ping: the time when it was sent, and the time until its pong could be read, in microseconds.
 struct Ping {
     partition: usize,
     sent: u64,
     took: u64,
 }
 
-/// Sends pings through an agent of a worker that restores a table beside, and tells how long they took during the restore and
-/// after it.
+/// Sends pings through an agent of a worker that restores a table at the same time. Prints how long
+/// the pings took during the restore and after it.
 pub(crate) async fn measure(brokers: &str) -> BenchResult<()> {
     let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await?;
     for topic in [PINGS, PONGS] {
@@ -60,7 +62,8 @@ pub(crate) async fn measure(brokers: &str) -> BenchResult<()> {
     let restored = running.restored();
     running.stop().await?;
 
-    // A partition is at work when its first pong is there; those sent before have waited for that.
+    // A partition works from its first pong on. Pings that were sent before that had to wait for
+    // it, so they do not count.
     let mut opened = [None; PARTITIONS as usize];
     for ping in &pings {
         opened[ping.partition].get_or_insert(ping.sent + ping.took);
@@ -109,7 +112,7 @@ async fn ping(broker: SharedBroker, begun: Instant, done: Arc<AtomicBool>) -> Be
     Ok(())
 }
 
-/// Reads pongs as they are committed.
+/// Reads pongs as they are committed, and returns their pings.
 async fn follow(broker: SharedBroker, begun: Instant, done: Arc<AtomicBool>) -> BenchResult<Vec<Ping>> {
     let mut reader = broker.reader(Isolation::ReadCommitted)?;
     let mut partitions = HashMap::new();

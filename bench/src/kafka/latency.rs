@@ -1,3 +1,5 @@
+//! The latency from an event to its committed output, at a steady load.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +13,14 @@ use tokio::time::Instant;
 use super::visit::{PARTITIONS, Visit, Visits};
 use crate::BenchResult;
 
-/// One event in so many is followed to its output.
+/// The number of events of which one is followed to its output.
 const FOLLOWED: u64 = 100;
 
-/// How often events are sent.
+/// The time between two sends.
 const SEND_EVERY: Duration = Duration::from_millis(5);
 
-/// Sends `rate` events a second through an agent that counts them, exactly once, and follows some to a reader of committed
-/// output.
+/// Sends `rate` events a second through an agent that counts them exactly once. Follows some of
+/// them to a reader of committed output, and prints how long they took.
 pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResult<()> {
     let name = format!("latency-{:08x}", SystemEntropy.next() as u32);
     let (input, output) = (format!("{name}-in"), format!("{name}-out"));
@@ -51,7 +53,7 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
     let took = begun.elapsed();
     sender.join().map_err(|_| "the sender panicked")??;
     running.stop().await?;
-    // What came while the caches were cold tells nothing.
+    // The first outputs do not count, because the caches were still cold.
     latencies.drain(..latencies.len() / 5);
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
@@ -94,7 +96,7 @@ async fn send(broker: SharedBroker, topic: String, rate: u64, seconds: u64, begu
     Ok(())
 }
 
-/// Reads `count` outputs as they are committed, and tells how many microseconds each took.
+/// Reads `count` outputs as they are committed. Returns the microseconds that each took.
 async fn follow(broker: &SharedBroker, topic: &str, count: u64, begun: Instant) -> BenchResult<Vec<u64>> {
     let mut reader = broker.reader(Isolation::ReadCommitted)?;
     for partition in Partition::all(PARTITIONS) {

@@ -1,4 +1,8 @@
-//! What Marlowe costs on Kafka, beside librdkafka and a `HashMap`.
+//! The cost of Marlowe on Kafka, compared with librdkafka and a `HashMap`.
+//!
+//! `cargo xtask bench` starts Kafka and runs these commands one after another, each in a process of
+//! its own. `bare` and `worker` count, `restore` and `beside` restore a table, and `latency`
+//! follows events.
 
 mod bare;
 mod beside;
@@ -14,58 +18,59 @@ use serde::Serialize;
 use crate::watch::Watch;
 use crate::{BenchResult, runtime};
 
-/// One thing to do on a cluster, in this process.
+/// A step of the bench on a running Kafka, in this process.
 #[derive(Subcommand)]
 pub(crate) enum Kafka {
-    /// Put visits into a topic.
+    /// Send visits to a topic.
     Load(Topic),
-    /// Count them per page, and tell what that cost.
+    /// Count the visits of a topic per page, and print the cost.
     Count {
         #[command(flatten)]
         topic: Topic,
-        /// How.
+        /// The way to count.
         #[arg(long)]
         case: Case,
     },
     /// Write the changelog of a table.
     LoadChangelog {
-        /// The brokers.
+        /// The bootstrap servers of Kafka.
         #[arg(long)]
         brokers: String,
-        /// How many keys.
+        /// The number of keys.
         #[arg(long)]
         keys: u64,
     },
-    /// Read that changelog, and tell how long that took.
+    /// Read the changelog that `load-changelog` wrote, and print how long that took.
     ReadChangelog {
-        /// The brokers.
+        /// The bootstrap servers of Kafka.
         #[arg(long)]
         brokers: String,
     },
-    /// Start a worker with that table, and tell when it was ready.
+    /// Start a worker with the table of that changelog, and print how long it took to be ready.
     Restore {
-        /// The brokers.
+        /// The bootstrap servers of Kafka.
         #[arg(long)]
         brokers: String,
-        /// The folder for the tables.
+        /// The folder for the tables (default: tables are in memory).
         #[arg(long)]
         data_dir: Option<std::path::PathBuf>,
     },
-    /// Start a worker with that table, and tell how long events of another agent take meanwhile, and afterwards.
+    /// Start a worker with the table of that changelog, and print the latency of another agent
+    /// during the restore and after it.
     RestoreBeside {
-        /// The brokers.
+        /// The bootstrap servers of Kafka.
         #[arg(long)]
         brokers: String,
     },
-    /// Tell how long it takes from an event to its output, at a steady load.
+    /// Measure the time from an event to its output, at a steady load.
     Latency {
-        /// The brokers.
+        /// The bootstrap servers of Kafka.
         #[arg(long)]
         brokers: String,
-        /// Events a second.
+        /// The number of events per second.
         #[arg(long)]
         rate: u64,
-        /// For how many seconds.
+        /// The duration in seconds.
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
@@ -73,25 +78,25 @@ pub(crate) enum Kafka {
 
 #[derive(Args)]
 pub(crate) struct Topic {
-    /// The brokers.
+    /// The bootstrap servers of Kafka.
     #[arg(long)]
     brokers: String,
     /// The topic.
     #[arg(long)]
     topic: String,
-    /// How many distinct keys.
+    /// The number of distinct keys.
     #[arg(long, default_value_t = 10_000)]
     keys: u64,
-    /// How many events.
+    /// The number of events.
     #[arg(long, default_value_t = 2_000_000)]
     events: u64,
 }
 
-/// What counts.
+/// A way to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Case {
-    /// librdkafka's batch queue, decode, add to a `HashMap`.
+    /// A loop that reads librdkafka's batch queue, decodes events, and adds to a `HashMap`.
     Bare,
     /// An agent, at least once.
     AtLeastOnce,
@@ -99,7 +104,7 @@ pub(crate) enum Case {
     ExactlyOnce,
 }
 
-/// What was seen, between the first twentieth of the events and the last.
+/// The result of a count, from the first twentieth of the events to the last.
 #[derive(Serialize)]
 struct Measured {
     case: Case,
@@ -148,7 +153,8 @@ impl Kafka {
     }
 }
 
-/// A stretch of the events, from the first twentieth to the last: to start and to stop is not what is measured.
+/// The part of the events that is measured, from the first twentieth to the last. Starting and
+/// stopping are left out.
 pub(crate) struct Stretch {
     first: u64,
     last: u64,
@@ -165,7 +171,7 @@ impl Stretch {
         self.last - self.first
     }
 
-    /// Takes note that `counted` events are done.
+    /// Notes that `counted` events are done.
     pub(crate) fn counted(&mut self, counted: u64) {
         if counted == self.first {
             self.begun = Some(Watch::start());

@@ -1,3 +1,5 @@
+//! The restore of a table from its changelog, compared with a bare consumer of the changelog.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ impl Measured {
     }
 }
 
-/// Writes the changelog of a table of so many keys, each once, in no order.
+/// Writes the changelog of a table with `keys` keys, each once, in no particular order.
 pub(crate) async fn load(brokers: &str, keys: u64) -> BenchResult<()> {
     let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await?;
     broker.create_topic(TopicConfig::new(CHANGELOG, PARTITIONS).cleanup(Cleanup::Compact)).await?;
@@ -39,7 +41,7 @@ pub(crate) async fn load(brokers: &str, keys: u64) -> BenchResult<()> {
     let destinations: Vec<_> = Partition::all(PARTITIONS)
         .map(|partition| producer.destination(&TopicPartition::new(CHANGELOG, partition)))
         .collect::<Result<_, _>>()?;
-    // A step that has no divisor in common with the number of keys meets each once.
+    // A step that has no divisor in common with the number of keys reaches each key once.
     let step = 7_368_787;
     for number in 0..keys {
         let key = format!("page-{:010}", number * step % keys);
@@ -56,7 +58,7 @@ pub(crate) async fn load(brokers: &str, keys: u64) -> BenchResult<()> {
     Ok(())
 }
 
-/// Reads the changelog as a bare consumer does: each record is looked at.
+/// Reads the changelog as a bare consumer does, and looks at each record.
 pub(crate) async fn read(brokers: &str) -> BenchResult<()> {
     let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await?;
     let all: Vec<Partition> = Partition::all(PARTITIONS).collect();
@@ -72,7 +74,7 @@ pub(crate) async fn read(brokers: &str) -> BenchResult<()> {
     Measured::tell("bare", records, watch.seconds())
 }
 
-/// The program whose table has that changelog.
+/// Returns the program whose table has that changelog.
 pub(crate) fn program() -> (App, Table<String, u64>) {
     let mut app = App::new(APP);
     let visits = app.topic::<String, u64>("restore-visits").partitions(PARTITIONS);
@@ -84,7 +86,7 @@ pub(crate) fn program() -> (App, Table<String, u64>) {
     (app, counts)
 }
 
-/// Starts a worker of it, and waits until it is ready.
+/// Starts a worker of the program, and waits until it is ready.
 pub(crate) async fn restore(brokers: &str, folder: Option<PathBuf>) -> BenchResult<()> {
     let (app, counts) = program();
     let config = Config::default().kafka(KafkaConfig::new(brokers)).without_web().lanes(1);

@@ -1,20 +1,22 @@
+//! The visits that the Kafka bench counts, and how they are loaded.
+
 use marlowe_broker::{NewRecord, Partition, Partitioner, SharedBroker, Timestamp, TopicConfig, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use crate::BenchResult;
 
-/// What is counted: one per page. As JSON it has 100 bytes.
+/// An event that is counted: a visit of a page. As JSON it has 100 bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Visit {
     /// The key.
     pub(crate) page: String,
-    /// When it was sent, in microseconds since the bench began; of the latency bench alone.
+    /// The time of sending, in microseconds since the bench began. Only the latency bench sets it.
     pub(crate) at: u64,
-    /// Some more to decode.
+    /// Another field to decode.
     pub(crate) agent: String,
 }
 
-/// How many partitions the topics have.
+/// The number of partitions of all topics.
 pub(crate) const PARTITIONS: u32 = 4;
 
 impl Visit {
@@ -27,7 +29,7 @@ impl Visit {
     }
 }
 
-/// Visits with uniformly random keys, the same each time.
+/// Visits with uniformly random keys, the same in each run.
 pub(crate) struct Visits {
     state: u64,
     keys: u64,
@@ -39,7 +41,7 @@ impl Visits {
         Self { state: 0x9e37_79b9_7f4a_7c15, keys, value: Vec::new() }
     }
 
-    /// The next visit: its key, and its bytes.
+    /// Returns the key and the bytes of the next visit.
     pub(crate) fn next(&mut self, at: u64) -> (String, &[u8]) {
         // xorshift64*
         self.state ^= self.state >> 12;
@@ -53,7 +55,7 @@ impl Visits {
     }
 }
 
-/// Creates the topic and puts `count` visits into it.
+/// Creates the topic and sends `count` visits to it.
 pub(crate) async fn load(broker: &SharedBroker, topic: &str, keys: u64, count: u64) -> BenchResult<()> {
     broker.create_topic(TopicConfig::new(topic, PARTITIONS)).await?;
     let mut producer = broker.producer()?;

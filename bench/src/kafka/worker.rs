@@ -1,3 +1,5 @@
+//! The count of visits with a Marlowe agent.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +10,7 @@ use super::visit::Visit;
 use super::{Case, Stretch};
 use crate::BenchResult;
 
-/// Counts per page with an agent, in one lane.
+/// Counts visits per page with an agent in one lane.
 pub(crate) async fn count(
     case: Case,
     brokers: &str,
@@ -27,7 +29,8 @@ pub(crate) async fn count(
     let (noted, counted) = (stretch.clone(), AtomicU64::new(0));
     app.agent("count", visits).with(counts).each(async move |counts, visit: Visit| {
         counts.update(visit.page, |count| *count += 1);
-        // One lane alone counts: what it counts with is not what is measured.
+        // Only one lane counts, so there is no need for an atomic addition, whose cost should not
+        // be measured.
         let now = counted.load(Ordering::Relaxed) + 1;
         counted.store(now, Ordering::Relaxed);
         if marks.contains(&now)

@@ -1,5 +1,5 @@
-//! A worker of the program that `chaos` runs. It ends when its standard input does, as that of a child does when its parent
-//! is gone.
+//! A worker of the program that `chaos` runs. It ends when its standard input ends, which happens
+//! when its parent process is gone.
 
 use std::io::Read;
 
@@ -8,14 +8,14 @@ use marlowe::App;
 
 #[derive(Args)]
 struct Options {
-    /// Send outside of the transactions
+    /// Process at least once, and send outside of the transactions
     #[arg(long)]
     at_least_once: bool,
 }
 
 fn main() {
     std::thread::spawn(|| {
-        // Whatever ends it, it has ended.
+        // After an error, the standard input has ended too.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         eprintln!("error: whoever started this worker is gone");
         std::process::exit(3);

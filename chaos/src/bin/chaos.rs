@@ -1,4 +1,5 @@
-//! Runs a program on a real Kafka cluster while workers and brokers are killed, and tells whether every count is exact.
+//! Runs a program on a real Kafka cluster while workers and brokers are killed, and checks whether
+//! every count is exact.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -17,29 +18,30 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Parser)]
 #[command(about = "Kills workers and brokers while a program counts, and tells whether every count is exact")]
 struct Options {
-    /// How long, in minutes
+    /// Duration in minutes
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
-    /// What chance begins with [default: anything]
+    /// Seed of all random decisions [default: a random one]
     #[arg(long)]
     seed: Option<u64>,
-    /// What is run
+    /// Scenario to run
     #[arg(long, value_enum, default_value_t = Scenario::Mixed)]
     scenario: Scenario,
-    /// About how many events a second come (mixed)
+    /// Approximate number of events per second (mixed)
     #[arg(long, default_value_t = 300)]
     rate: u64,
-    /// Work at least once: what was sent may be there again, and everything else is exact (mixed)
+    /// Process at least once: sent records may be repeated, everything else must be exact (mixed)
     #[arg(long)]
     at_least_once: bool,
-    /// Where the workers' folders and logs are, a new folder; removed when all is well
+    /// New folder for the workers' folders and logs; removed if everything is correct
     #[arg(long)]
     folder: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scenario {
-    /// A program of all shapes; workers and brokers are killed, stopped and restarted at random
+    /// A program with agents, tables and timers in important combinations; workers and brokers are
+    /// killed, stopped and restarted at random
     Mixed,
     /// The example `flights` in three processes, of which one is killed every three seconds
     Flights,
@@ -66,7 +68,7 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
     };
     std::fs::create_dir_all(&folder)?;
     if std::fs::read_dir(&folder)?.next().is_some() {
-        // What a run before left there belongs to a cluster that is gone.
+        // The files of an earlier run belong to a cluster that no longer exists.
         return Err(format!("{} is not empty: give --folder another one", folder.display()).into());
     }
     let run = Run {
@@ -91,7 +93,7 @@ async fn run(options: &Options, seed: u64) -> Result<bool> {
             Scenario::Flights => run.flights(&report).await,
         }
     };
-    // Whatever ends it, the processes end with what holds them.
+    // The processes are killed when their owners are dropped, whatever ends the run.
     let verdict = tokio::select! {
         verdict = work => verdict?,
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
@@ -109,7 +111,7 @@ fn tell(verdict: &Verdict, report: &Report, seed: u64, folder: &std::path::Path)
         println!("{again} receipts and rows tell of events that came again, as they may");
     }
     if verdict.is_good() {
-        // What is left there matters to nobody.
+        // A folder that cannot be removed does no harm.
         let _ = std::fs::remove_dir_all(folder);
     } else {
         println!("the workers' logs are in {}", folder.display());

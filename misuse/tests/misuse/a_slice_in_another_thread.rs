@@ -1,6 +1,6 @@
 use marlowe::App;
 
-/// As `std::thread::spawn` and `tokio::spawn` ask for it.
+/// Requires of a closure what `std::thread::spawn` and `tokio::spawn` require.
 fn spawn(_: impl FnOnce() + Send + 'static) {}
 
 fn main() {

@@ -1,5 +1,5 @@
 #![deny(unused_must_use)]
-
+//! An agent without a handler.
 use marlowe::App;
 
 fn main() {

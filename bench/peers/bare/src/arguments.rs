@@ -1,64 +1,67 @@
+//! The command line of the bare loop. It is the one that the contract in `bench/peers/README.md`
+//! prescribes.
+
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// The limit for `cargo xtask bench peers`.
+/// A bare loop on librdkafka, whose speed is the limit in `cargo xtask bench peers`.
 #[derive(Parser)]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The job to do.
     pub(crate) job: Job,
     /// Kafka's bootstrap servers.
     #[arg(long)]
     pub(crate) brokers: String,
-    /// The group whose positions are committed.
+    /// The consumer group whose offsets are committed.
     #[arg(long)]
     pub(crate) group: String,
-    /// What is promised of each event.
+    /// The processing guarantee.
     #[arg(long, default_value = "exactly-once")]
     pub(crate) guarantee: Guarantee,
-    /// Where the rows of tables are.
+    /// The place where tables keep their rows.
     #[arg(long, default_value = "memory")]
     store: Store,
-    /// Not used: nothing is written to disk.
+    /// Ignored: nothing is written to disk.
     #[arg(long)]
     dir: Option<std::path::PathBuf>,
-    /// How many threads.
+    /// The number of threads.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
     /// The time between two commits, in milliseconds.
     #[arg(long = "commit-ms", default_value = "100", value_parser = milliseconds)]
     pub(crate) commit_interval: Duration,
-    /// Not used: all rows are in memory.
+    /// Ignored: all rows are in memory.
     #[arg(long)]
     cache_mb: Option<usize>,
-    /// Not used: there is no group to be taken for dead by.
+    /// Ignored: the program is not a member of a group, so it cannot be expelled from one.
     #[arg(long)]
     session_ms: Option<u64>,
-    /// Not used: `serve` is not possible.
+    /// Ignored: the job `serve` is not possible.
     #[arg(long)]
     http: Option<u16>,
     /// The topic of events.
     #[arg(long, default_value = "events")]
     pub(crate) events: String,
-    /// The other topic of events.
+    /// The second topic of events, for the job `shared`.
     #[arg(long, default_value = "others")]
     others: String,
-    /// The topic that `pass` writes (default: the group's name with `-out`).
+    /// The topic that the job `pass` writes to (default: the group's name with `-out`).
     #[arg(long)]
     out: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Job {
-    /// Read, decode, encode, write.
+    /// Read, decode, encode and write each event.
     Pass,
-    /// Count per page.
+    /// Count the events per page.
     Count,
     /// Not possible.
     Regroup,
-    /// Count per page over two topics, and add up every second.
+    /// Count the events of two topics per page, and add up the counts every second.
     Shared,
-    /// One count of all, in one thread.
+    /// Count all events in one number, with one thread.
     Total,
     /// Not possible.
     Serve,
@@ -77,7 +80,7 @@ enum Store {
 }
 
 impl Arguments {
-    /// Why it cannot be done, if so.
+    /// Returns the reason why the job cannot be done, if there is one.
     pub(crate) fn not_possible(&self) -> Option<&'static str> {
         match self.job {
             Job::Regroup => Some("a bare loop has no repartition topic"),
@@ -90,7 +93,7 @@ impl Arguments {
         }
     }
 
-    /// The topics that are read.
+    /// Returns the topics that are read.
     pub(crate) fn inputs(&self) -> Vec<&str> {
         match self.job {
             Job::Shared => vec![&self.events, &self.others],
@@ -98,7 +101,7 @@ impl Arguments {
         }
     }
 
-    /// The topic that is written: of rows, or of events.
+    /// Returns the topic that is written: the changelog, or the topic of events for `pass`.
     pub(crate) fn output(&self) -> String {
         match self.job {
             Job::Pass => self.out.clone().unwrap_or_else(|| format!("{}-out", self.group)),

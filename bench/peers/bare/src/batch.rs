@@ -1,11 +1,14 @@
+//! The records and positions that the bare loop commits together.
+
 use std::ops::Range;
 
-/// What is committed together: records of the output topic, and how far the input is.
+/// Records of the output topic and positions in the input that are committed together.
 #[derive(Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     records: Vec<Record>,
-    /// The next offset to read of each topic (by its number) and partition that moved on.
+    /// The next offset to read in each partition that made progress: the topic's number, the
+    /// partition, the offset.
     pub(crate) positions: Vec<(usize, i32, i64)>,
 }
 
@@ -16,7 +19,7 @@ struct Record {
 }
 
 impl Batch {
-    /// Adds a record; `value` writes its value.
+    /// Adds a record, whose value is written by `value`.
     pub(crate) fn add<E>(
         &mut self,
         partition: i32,
@@ -31,12 +34,12 @@ impl Batch {
         Ok(())
     }
 
-    /// How many bytes the records have.
+    /// Returns the number of bytes in the keys and values of all records.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The records: partition, key, value.
+    /// Returns the partition, key and value of each record.
     pub(crate) fn records(&self) -> impl Iterator<Item = (i32, &[u8], &[u8])> {
         self.records
             .iter()

@@ -1,3 +1,5 @@
+//! The changelog of the bare loop's table: creating it, and restoring the rows from it.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use crate::client;
 use crate::source::{Incoming, Source};
 use crate::table::Table;
 
-/// Creates the changelog, unless it is there.
+/// Creates the changelog, unless it exists or the job has none.
 pub(crate) fn create(arguments: &Arguments, partitions: i32) -> PeerResult<()> {
     if arguments.job == Job::Pass {
         return Ok(());
@@ -31,10 +33,11 @@ pub(crate) fn create(arguments: &Arguments, partitions: i32) -> PeerResult<()> {
     }
 }
 
-/// Reads the rows of these partitions from their changelog.
+/// Reads the rows of the partitions in `tables` from the changelog.
 pub(crate) fn restore(arguments: &Arguments, tables: &mut BTreeMap<i32, Table>) -> PeerResult<()> {
     let name = arguments.output();
-    // The end shows in a fetch that brings nothing: it should not be held back for long.
+    // A fetch that returns no records shows the end of a partition. The broker should answer it
+    // soon.
     let mut config = client::consumer(arguments);
     let consumer: BaseConsumer = config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10").create()?;
     let mut partitions = TopicPartitionList::new();

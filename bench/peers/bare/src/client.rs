@@ -1,3 +1,5 @@
+//! The settings of the bare loop's consumers, and the number of partitions of its input.
+
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -6,10 +8,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use crate::PeerResult;
 use crate::arguments::Arguments;
 
-/// How long Kafka may take to answer.
+/// The longest time to wait for an answer from Kafka.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The settings of a consumer that is told what to read, and commits by hand.
+/// Returns the settings of a consumer whose partitions are assigned by hand, and which commits by
+/// hand.
 pub(crate) fn consumer(arguments: &Arguments) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -19,12 +22,12 @@ pub(crate) fn consumer(arguments: &Arguments) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
-        // How soon it fetches again after its queue was full.
+        // The time until it fetches again after its queue was full.
         .set("fetch.queue.backoff.ms", "2");
     config
 }
 
-/// How many partitions the input has.
+/// Returns the number of partitions of the input.
 pub(crate) fn partitions(arguments: &Arguments) -> PeerResult<i32> {
     let consumer: BaseConsumer = consumer(arguments).create()?;
     let metadata = consumer.fetch_metadata(Some(&arguments.events), PATIENCE)?;

@@ -1,3 +1,5 @@
+//! The thread that commits the batches of the bare loop.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,7 +16,7 @@ use crate::arguments::{Arguments, Guarantee};
 use crate::batch::Batch;
 use crate::client::PATIENCE;
 
-/// Commits batches, one at a time, in a thread of its own: the loop goes on meanwhile.
+/// A thread that commits batches, one at a time, while the loop continues.
 pub(crate) struct Committer {
     busy: Arc<AtomicBool>,
     batches: Option<SyncSender<Batch>>,
@@ -22,7 +24,7 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    /// Opens the one of thread `number`, which commits for `consumer`'s group.
+    /// Opens the committer of thread `number`, which commits for the group of `consumer`.
     pub(crate) fn open(arguments: Arc<Arguments>, number: usize, consumer: Arc<BaseConsumer>) -> PeerResult<Self> {
         let mut config = ClientConfig::new();
         config
@@ -34,7 +36,8 @@ impl Committer {
         if arguments.guarantee == Guarantee::ExactlyOnce {
             config.set("transactional.id", format!("{}-{number}", arguments.group));
         }
-        // Not a `ThreadedProducer`: its thread takes what `flush` waits for, which then waits for 100 ms more.
+        // A `ThreadedProducer` does not fit: its thread takes the events that `flush` waits for,
+        // and `flush` then waits another 100 ms.
         let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries)?;
         if arguments.guarantee == Guarantee::ExactlyOnce {
             producer.init_transactions(PATIENCE)?;
@@ -46,12 +49,12 @@ impl Committer {
         Ok(Self { busy, batches: Some(batches), thread: Some(thread) })
     }
 
-    /// Whether the last batch is not committed yet.
+    /// Returns whether the last batch is not committed yet.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// Has the batch committed, when the last one is done.
+    /// Queues a batch, which is committed after the last one.
     pub(crate) fn give(&mut self, batch: Batch) -> PeerResult<()> {
         self.busy.store(true, Ordering::Release);
         match self.batches.as_ref().map(|batches| batches.send(batch)) {
@@ -60,7 +63,7 @@ impl Committer {
         }
     }
 
-    /// Waits until all is committed.
+    /// Waits until all batches are committed.
     pub(crate) fn close(mut self) -> PeerResult<()> {
         self.join()
     }
@@ -73,7 +76,7 @@ impl Committer {
         }
     }
 
-    /// Why the thread has ended.
+    /// Returns the error that ended the thread.
     fn failed(&mut self) -> PeerResult<()> {
         self.join()?;
         Err("the committing thread has ended".into())
@@ -99,7 +102,7 @@ fn commit_all(
                 producer.begin_transaction()?;
                 send(producer, &output, &batch)?;
                 producer.send_offsets_to_transaction(&positions, &group, PATIENCE)?;
-                // A record that was not delivered has the transaction fail.
+                // The commit fails if a record was not delivered.
                 producer.commit_transaction(PATIENCE)?;
             }
             Guarantee::AtLeastOnce => {
@@ -127,7 +130,7 @@ fn send(producer: &BaseProducer<Deliveries>, topic: &str, batch: &Batch) -> Peer
     Ok(())
 }
 
-/// Hears what became of each record.
+/// The delivery callback, which ends the process if a record is not delivered.
 struct Deliveries;
 
 impl ClientContext for Deliveries {}
@@ -137,7 +140,8 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            // At least once, what is committed after this would be lost. Nothing is, if it stops here.
+            // With at least once, a later commit would lose this record. The process ends here, so
+            // there is no later commit and nothing is lost.
             eprintln!("error: a record was not delivered: {error}");
             std::process::exit(1);
         }

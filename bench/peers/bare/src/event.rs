@@ -1,19 +1,21 @@
+//! The event that the bare loop reads.
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// What is read; its texts are borrowed from librdkafka's memory.
+/// An event as it is read. Its texts borrow from librdkafka's memory.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Event<'a> {
     /// The key.
     #[serde(borrow)]
     pub(crate) page: Cow<'a, str>,
-    /// Who it was.
+    /// The user who viewed the page.
     #[serde(borrow)]
     user: Cow<'a, str>,
-    /// When it was sent, in microseconds since 1970.
+    /// The time of sending, in microseconds since 1970.
     at: u64,
-    /// What they looked with.
+    /// The user agent of the browser.
     #[serde(borrow)]
     agent: Cow<'a, str>,
 }

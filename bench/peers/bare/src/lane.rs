@@ -1,3 +1,5 @@
+//! The bare loop of one thread.
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use crate::event::Event;
 use crate::source::{Incoming, Message, Source};
 use crate::table::Table;
 
-/// A batch of more bytes is waited for.
+/// The size in bytes from which a batch is committed even if the loop has to wait for the previous
+/// commit.
 const MOST_BYTES: usize = 16 << 20;
 
 /// One thread's loop over its partitions.
@@ -27,7 +30,7 @@ pub(crate) struct Lane {
     state: State,
 }
 
-/// What the events change.
+/// The state that events change.
 struct State {
     job: Job,
     tables: BTreeMap<i32, Table>,
@@ -36,9 +39,9 @@ struct State {
 }
 
 impl Lane {
-    /// Opens the loop of thread `number` over `partitions`, with the rows that are committed.
+    /// Opens the loop of thread `number` over `partitions`, and restores the committed rows.
     pub(crate) fn open(arguments: Arc<Arguments>, number: usize, partitions: Vec<i32>) -> PeerResult<Self> {
-        // One number for all is kept in one place.
+        // The one number for all events is kept in a single table.
         let places: Vec<i32> = if arguments.job == Job::Total { vec![0] } else { partitions.clone() };
         let mut tables = places.into_iter().map(|partition| (partition, Table::default())).collect();
         if arguments.job != Job::Pass {
@@ -57,7 +60,7 @@ impl Lane {
         Ok(Self { arguments, source, committer, state })
     }
 
-    /// Runs until the process is asked to end, and commits what it has.
+    /// Runs until the process is asked to end, then commits the rest.
     pub(crate) fn run(mut self, terminated: &AtomicBool) -> PeerResult<()> {
         let (mut committed, mut summed) = (Instant::now(), Instant::now());
         while !terminated.load(Ordering::Relaxed) {
@@ -81,12 +84,14 @@ impl Lane {
         committer.close()
     }
 
-    /// Commits what there is, unless the last commit is not done yet; says whether that was so.
+    /// Commits everything that is pending, unless the last commit is still running and the batch is
+    /// small. Returns `false` in that case.
     fn commit(&mut self) -> PeerResult<bool> {
         if self.state.positions.is_empty() {
             return Ok(true);
         }
-        // Rows are taken when they go: until then they go on being counted in place. Events that wait take room.
+        // Changed rows enter the batch only when it is committed, and are counted in place until
+        // then. But events that wait take memory, so a large batch is committed at once.
         if self.committer.is_busy() && self.state.batch.bytes() < MOST_BYTES {
             return Ok(false);
         }
@@ -117,7 +122,7 @@ impl State {
         Ok(())
     }
 
-    /// All that is not committed yet.
+    /// Takes everything that is not committed yet.
     fn take_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         for (partition, table) in &mut self.tables {

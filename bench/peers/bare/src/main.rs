@@ -1,9 +1,11 @@
-//! The limit for `cargo xtask bench peers`: librdkafka's batch queue, a `HashMap`, and a commit now and then.
+//! A bare loop on librdkafka's batch queue with a `HashMap` and periodic commits, which is the
+//! limit in `cargo xtask bench peers`.
 //!
-//! There is no group and so no failover (the partitions are shared out among the threads at the start), no store on disk, no
-//! repartition topic and no web server. What it does do, it does right: rows and positions are committed together.
+//! It has no consumer group and therefore no failover: the partitions are shared out among the
+//! threads at the start. It also has no store on disk, no repartition topic and no web server. The
+//! jobs that it does are done correctly: rows and positions are committed together.
 
-// This program lives in real time.
+// This program runs in real time.
 #![allow(clippy::disallowed_methods)]
 
 mod arguments;
@@ -26,7 +28,7 @@ use lane::Lane;
 
 type PeerResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The exit code that says: this system cannot do that.
+/// The exit code of a program that cannot do the job.
 const NOT_POSSIBLE: u8 = 3;
 
 fn main() -> ExitCode {

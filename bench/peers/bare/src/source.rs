@@ -1,4 +1,6 @@
-#![allow(unsafe_code)] // the limit is what can be had from librdkafka directly
+//! The reader of the bare loop, which takes messages from librdkafka's batch queue.
+
+#![allow(unsafe_code)] // the bare loop calls librdkafka directly, because it shows the limit
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -9,13 +11,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::PeerResult;
 
-/// How many messages are taken at a time.
+/// The number of messages that are taken at a time.
 const BATCH: usize = 1000;
 
-/// How long to wait for the first one, in milliseconds.
+/// The longest time to wait for the first message, in milliseconds.
 const WAIT: i32 = 20;
 
-/// A message, as it lies in librdkafka's memory.
+/// A message that borrows from librdkafka's memory.
 pub(crate) struct Message<'a> {
     pub(crate) topic: usize,
     pub(crate) partition: i32,
@@ -24,11 +26,10 @@ pub(crate) struct Message<'a> {
     pub(crate) value: &'a [u8],
 }
 
-/// What comes from a source.
+/// An item that a source delivers.
 pub(crate) enum Incoming<'a> {
-    /// A message.
     Message(Message<'a>),
-    /// This partition has no more, for now.
+    /// The end of this partition, for now.
     End(i32),
 }
 
@@ -40,28 +41,28 @@ pub(crate) struct Source {
     taken: Vec<*mut sys::rd_kafka_message_t>,
 }
 
-// SAFETY: a queue may be used by any thread, and this one is used by the thread that has the source.
+// SAFETY: any thread may use a queue, and only the thread that owns the source uses this one.
 unsafe impl Send for Source {}
 
 impl Source {
-    /// Reads `partitions` of `topics`.
+    /// Opens a source that reads `partitions`, which belong to `topics`.
     pub(crate) fn open(
         consumer: Arc<BaseConsumer>,
         topics: &[&str],
         partitions: &TopicPartitionList,
     ) -> PeerResult<Self> {
         consumer.assign(partitions)?;
-        // SAFETY: the consumer is alive, and outlives its queue, which is let go of in `drop`.
+        // SAFETY: the consumer is alive and outlives its queue, which `drop` releases.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         Ok(Self { consumer, queue, topics, taken: Vec::with_capacity(BATCH) })
     }
 
-    /// Hands what there is to `each`, and says how much it was.
+    /// Passes the available messages to `each`, and returns how many there were.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Incoming<'_>) -> PeerResult<()>) -> PeerResult<usize> {
         let mut done = Ok(());
-        // SAFETY: the queue is alive; there is room for so many pointers; each message is read while it is there, and
-        // destroyed once.
+        // SAFETY: the queue is alive, and there is room for `BATCH` pointers. Each message is read
+        // before it is destroyed, and is destroyed once.
         let count = unsafe {
             let count =
                 sys::rd_kafka_consume_batch_queue(self.queue, WAIT, self.taken.as_mut_ptr(), BATCH).max(0) as usize;
@@ -82,14 +83,16 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // SAFETY: it was got once, and the consumer is still there.
+        // SAFETY: the queue was obtained once, and the consumer still exists.
         unsafe { sys::rd_kafka_queue_destroy(self.queue) };
         debug_assert!(Arc::strong_count(&self.consumer) > 0);
     }
 }
 
+/// Returns what a message of librdkafka means.
+///
 /// # Safety
-/// What the message points to is there for as long as `'a`.
+/// The memory that the message points to must be valid for `'a`.
 unsafe fn incoming<'a>(topics: &[String], message: &'a sys::rd_kafka_message_t) -> PeerResult<Incoming<'a>> {
     use sys::rd_kafka_resp_err_t::{RD_KAFKA_RESP_ERR__PARTITION_EOF, RD_KAFKA_RESP_ERR_NO_ERROR};
     match message.err {
@@ -100,21 +103,23 @@ unsafe fn incoming<'a>(topics: &[String], message: &'a sys::rd_kafka_message_t) 
     let topic = if topics.len() == 1 {
         0
     } else {
-        // SAFETY: a message of a topic has it, and its name is a C string.
+        // SAFETY: a message without an error has a topic, and the topic's name is a C string.
         let name = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt)) };
         topics.iter().position(|topic| topic.as_bytes() == name.to_bytes()).unwrap_or_default()
     };
-    // SAFETY: by this function's condition.
+    // SAFETY: as this function's condition says.
     let (key, value) = unsafe { (bytes(message.key, message.key_len), bytes(message.payload, message.len)) };
     Ok(Incoming::Message(Message { topic, partition: message.partition, offset: message.offset, key, value }))
 }
 
+/// Returns the `length` bytes from `start` on, or none if it is null.
+///
 /// # Safety
-/// `start` is null, or so many bytes are there for as long as `'a`.
+/// `start` must be null, or point to `length` bytes that are valid for `'a`.
 unsafe fn bytes<'a>(start: *const std::ffi::c_void, length: usize) -> &'a [u8] {
     if start.is_null() {
         return &[];
     }
-    // SAFETY: by this function's condition.
+    // SAFETY: as this function's condition says.
     unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) }
 }

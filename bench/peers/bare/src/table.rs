@@ -1,3 +1,5 @@
+//! The table of the bare loop: counts in a `HashMap`, and the keys that changed.
+
 use std::collections::HashMap;
 
 /// The rows of one partition.
@@ -15,7 +17,7 @@ struct Row {
 }
 
 impl Table {
-    /// Adds one to a row.
+    /// Adds one to the count of `key`.
     pub(crate) fn count(&mut self, key: &str) {
         if let Some(row) = self.rows.get_mut(key) {
             row.count += 1;
@@ -29,17 +31,17 @@ impl Table {
         }
     }
 
-    /// Sets a row to what its changelog says.
+    /// Sets a row to the count in its changelog.
     pub(crate) fn restore(&mut self, key: String, count: u64) {
         self.rows.insert(key, Row { count, changed: false });
     }
 
-    /// The sum of all rows.
+    /// Returns the sum of all rows.
     pub(crate) fn sum(&self) -> u64 {
         self.rows.values().map(|row| row.count).sum()
     }
 
-    /// Takes each row that changed since the last time.
+    /// Passes each row that changed since the last call to `each`.
     pub(crate) fn take_changed(&mut self, mut each: impl FnMut(&str, u64)) {
         for key in self.changed.drain(..) {
             if let Some(row) = self.rows.get_mut(&key) {

@@ -1,3 +1,5 @@
+//! The check of a system's answer: the expected counts, the counts in Kafka, and their difference.
+
 use std::fmt;
 
 use serde_json::Value;
@@ -11,7 +13,7 @@ use crate::kafka::Kafka;
 use crate::system::System;
 use crate::work::{Guarantee, Job};
 
-/// What must have been counted of `feeds` at the end of a job.
+/// Returns the counts that a job must have at its end, computed from `feeds`.
 pub(crate) fn truth(job: Job, feeds: &[Feed]) -> Counts {
     let mut counts = Counts::default();
     let events = feeds.iter().flat_map(Feed::events);
@@ -26,12 +28,12 @@ pub(crate) fn truth(job: Job, feeds: &[Feed]) -> Counts {
     counts
 }
 
-/// What a system has counted, as it stands in Kafka.
+/// Returns the counts that a system has written to Kafka.
 pub(crate) fn given(kafka: &Kafka, system: System, group: &str, job: Job, out: &str) -> PeersResult<Counts> {
     if job.of_program() == "pass" { passed(kafka, out) } else { changelog::read(kafka, system, group, job) }
 }
 
-/// How many events of each page came through; each is looked at.
+/// Counts the events of each page in the output of `pass`, and checks the content of each event.
 fn passed(kafka: &Kafka, out: &str) -> PeersResult<Counts> {
     let mut counts = Counts::default();
     let mut wrong = None;
@@ -52,20 +54,20 @@ fn passed(kafka: &Kafka, out: &str) -> PeersResult<Counts> {
     wrong.map_or(Ok(counts), |reason| Err(reason.into()))
 }
 
-/// How what was counted differs from the truth.
+/// The difference between the expected counts and those of a system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// Events that were not counted.
+    /// The number of events that were not counted.
     pub(crate) lost: u64,
-    /// Events that were counted once more.
+    /// The number of surplus counts, from events that were counted again.
     pub(crate) over: u64,
-    /// Rows that are not right.
+    /// The number of wrong rows.
     pub(crate) rows: u64,
     example: Option<String>,
 }
 
 impl Difference {
-    /// Between what should be and what is.
+    /// Returns the difference between `truth` and `given`.
     pub(crate) fn between(truth: &Counts, given: &Counts) -> Self {
         let mut difference = Self::default();
         for (key, should) in truth.rows() {
@@ -86,7 +88,8 @@ impl Difference {
         }
     }
 
-    /// Whether it is more than the guarantee allows: at least once, events may be counted once more, and none lost.
+    /// Returns whether the difference is more than `guarantee` allows. With at least once, events
+    /// may be counted again but not lost.
     pub(crate) fn breaks(&self, guarantee: Guarantee) -> bool {
         self.lost > 0 || (guarantee == Guarantee::ExactlyOnce && self.over > 0)
     }
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_told_from_what_is_too_many() {
+    fn lost_events_and_surplus_counts_are_told_apart() {
         let difference =
             Difference::between(&counts([("a", 3), ("b", 2), ("c", 1)]), &counts([("a", 1), ("b", 5), ("d", 1)]));
         assert_eq!((difference.lost, difference.over, difference.rows), (3, 4, 4));
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_break_exactly_once_only() {
+    fn surplus_counts_break_exactly_once_only() {
         let difference = Difference::between(&counts([("a", 1)]), &counts([("a", 2)]));
         assert!(difference.breaks(Guarantee::ExactlyOnce));
         assert!(!difference.breaks(Guarantee::AtLeastOnce));

@@ -1,3 +1,5 @@
+//! The programs of the systems: how they are built and started, and which version they have.
+
 use std::path::Path;
 use std::process::Command;
 
@@ -5,7 +7,7 @@ use crate::PeersResult;
 use crate::setting::Setting;
 use crate::system::System;
 
-/// Builds a system's program. The Rust ones are built with this one.
+/// Builds a system's program. The programs in Rust are built together with the harness.
 pub(crate) fn build(setting: &Setting, system: System) -> PeersResult<()> {
     let folder = setting.folder(system);
     if !folder.is_dir() {
@@ -33,7 +35,7 @@ pub(crate) fn build(setting: &Setting, system: System) -> PeersResult<()> {
     }
 }
 
-/// Makes a virtual environment with what a program requires, unless it is there.
+/// Creates a virtual environment with the packages that a program requires, unless it exists.
 fn environment(folder: &Path, environment: &Path) -> PeersResult<()> {
     let requirements = folder.join("requirements.txt");
     let wanted = std::fs::read(&requirements);
@@ -48,7 +50,7 @@ fn environment(folder: &Path, environment: &Path) -> PeersResult<()> {
     std::fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()).into())
 }
 
-/// The command that starts a system's program, so far without the contract's setting.
+/// Returns the command that starts a system's program, without the arguments of the contract.
 pub(crate) fn program(setting: &Setting, system: System) -> Command {
     let (folder, workshop) = (setting.folder(system), setting.workshop());
     match system {
@@ -69,13 +71,13 @@ pub(crate) fn program(setting: &Setting, system: System) -> Command {
     }
 }
 
-/// That callgrind is there.
+/// Checks that valgrind is installed, because callgrind is part of it.
 pub(crate) fn needs_callgrind() -> PeersResult<()> {
     let there = Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success());
     if there { Ok(()) } else { Err("`valgrind` does not run: install it (Debian: `valgrind`)".into()) }
 }
 
-/// A program that runs under callgrind, which writes to `out` when it ends.
+/// Returns a command that runs `program` under callgrind, which writes to `out` when it ends.
 pub(crate) fn under_callgrind(program: &Command, out: &Path) -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--quiet", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", out.display()));
@@ -83,7 +85,7 @@ pub(crate) fn under_callgrind(program: &Command, out: &Path) -> Command {
     command
 }
 
-/// Which version of a system is measured.
+/// Returns the version of the system that is measured.
 pub(crate) fn version(setting: &Setting, system: System) -> PeersResult<String> {
     let Some((file, before)) = system.version_at() else {
         return match system {
@@ -106,14 +108,14 @@ fn version_in(text: &str, before: &str) -> Option<String> {
     Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect())
 }
 
-/// The commit that is checked out.
+/// Returns the commit that is checked out.
 fn commit(workspace: &Path) -> String {
     let output = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(workspace).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     if text.is_empty() { "unknown".into() } else { text }
 }
 
-/// That a tool is there.
+/// Checks that `tool`, which `system` needs, is installed.
 fn needs(tool: &str, question: &str, what: &str, system: System) -> PeersResult<()> {
     let there = Command::new(tool).arg(question).output().is_ok_and(|output| output.status.success());
     if there {

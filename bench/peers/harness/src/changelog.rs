@@ -1,3 +1,5 @@
+//! The changelogs of all systems: reading an answer from them, and writing them for a restore.
+
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
@@ -8,7 +10,7 @@ use crate::kafka::{Batches, Cleanup, Kafka, PARTITIONS, flush, producer, send};
 use crate::system::{System, Winner};
 use crate::work::Job;
 
-/// The rows that a system's changelog of `group` has: what is committed, of each key.
+/// Returns the rows that the system has committed to its changelogs of `group`.
 pub(crate) fn read(kafka: &Kafka, system: System, group: &str, job: Job) -> PeersResult<Counts> {
     let topics = kafka.topics_of(group)?;
     let mut changelogs = topics.iter().filter(|topic| system.is_changelog(topic, group, job)).peekable();
@@ -22,7 +24,8 @@ pub(crate) fn read(kafka: &Kafka, system: System, group: &str, job: Job) -> Peer
     Ok(counts)
 }
 
-/// Reads a changelog from where `starts` says, given each partition's end.
+/// Reads a changelog into `counts`. In each partition it starts at `starts(end)`, where `end` is
+/// the partition's end.
 pub(crate) fn read_from(
     kafka: &Kafka,
     system: System,
@@ -41,7 +44,7 @@ pub(crate) fn read_from(
                 *highest = count.max(*highest);
             }
             Some(count) => *counts.get_mut(key.as_str().into()) = count,
-            // A row that was removed.
+            // The row was removed.
             None if value.is_empty() => *counts.get_mut(key.as_str().into()) = 0,
             None => unreadable = Some(format!("`{changelog}`[{partition}] at {offset}: no count of {key}: {value:?}")),
         }
@@ -49,12 +52,14 @@ pub(crate) fn read_from(
     unreadable.map_or(Ok(()), |reason| Err(reason.into()))
 }
 
-/// The count that a made changelog has for a page: a small number, as real ones are.
+/// Returns the count of a page in a changelog that the harness writes. It is small, as real counts
+/// are.
 pub(crate) fn made_count(page: u64) -> u64 {
     page % 1000 + 1
 }
 
-/// Writes the changelog that the system would have written itself for a table of so many pages, in no order.
+/// Writes the changelog that the system would have written itself for a table of `keys` pages, in
+/// no particular order.
 pub(crate) fn make(kafka: &Kafka, system: System, changelog: &str, keys: u64) -> PeersResult<()> {
     kafka.create(changelog, PARTITIONS, Cleanup::Compact)?;
     let (producer, encoding) = (producer(&kafka.brokers(), Batches::Early)?, system.encoding());
@@ -62,7 +67,8 @@ pub(crate) fn make(kafka: &Kafka, system: System, changelog: &str, keys: u64) ->
         let page = scattered(number, keys);
         let text = Event::page_key(page);
         let (key, value) = (encoding.encode_key(&text), encoding.encode_count(made_count(page)));
-        // Rows are where the partitioner puts the page itself, whatever a changelog's key looks like.
+        // The partitioner chooses the partition by the page itself, however the changelog encodes
+        // the key.
         let place = partition(text.as_bytes(), PARTITIONS);
         let mut record = BaseRecord::to(changelog).partition(place).key(&key[..]).payload(&value[..]);
         if let Some((name, value)) = encoding.header() {
@@ -78,7 +84,7 @@ pub(crate) fn make(kafka: &Kafka, system: System, changelog: &str, keys: u64) ->
     Ok(())
 }
 
-/// Kafka's own partitioner: murmur2 of the key.
+/// Returns the partition that Kafka's own partitioner chooses, by murmur2 of the key.
 fn partition(key: &[u8], partitions: i32) -> i32 {
     const M: u32 = 0x5bd1_e995;
     let mut hash = 0x9747_b28c ^ key.len() as u32;
@@ -107,7 +113,7 @@ mod tests {
 
     #[test]
     fn keys_go_where_kafka_puts_them() {
-        // From the tests of Kafka's `Utils.murmur2`: 21, foobar, a-little-bit-long-string.
+        // The expected values are from the tests of Kafka's `Utils.murmur2`.
         let hash = |key: &str| partition(key.as_bytes(), i32::MAX);
         assert_eq!(hash("21"), (-973_932_308i32) & 0x7fff_ffff);
         assert_eq!(hash("foobar"), (-790_332_482i32) & 0x7fff_ffff);

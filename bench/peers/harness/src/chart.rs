@@ -1,3 +1,5 @@
+//! The bar chart of the comparison, as SVG.
+
 use std::fmt::Write;
 
 use crate::report::thousands;
@@ -12,7 +14,8 @@ const BAR: usize = 16;
 const GAP: usize = 4;
 const TITLE: usize = 34;
 
-/// Bars, a panel for each work: each as long as its system is fast, or slow where the work is about time.
+/// Draws one panel of bars for each work. A bar is as long as its system is fast, or as slow where
+/// the work is about time.
 pub(crate) fn chart(results: &Results) -> String {
     let mut panels = String::new();
     let mut y = 44;

@@ -1,3 +1,5 @@
+//! The comparison of all systems: rounds, works, and a report after each round.
+
 use std::time::Instant;
 
 use crate::arguments::Arguments;
@@ -13,7 +15,7 @@ use crate::trial::{Contestant, Trial};
 use crate::work::{Job, Work};
 use crate::{PeersResult, build, failover, latency, restore, throughput};
 
-/// All rounds, of all works, of all systems.
+/// The state of a comparison over all rounds, works and systems.
 struct Contest<'a> {
     arguments: &'a Arguments,
     kafka: &'a Kafka,
@@ -23,7 +25,7 @@ struct Contest<'a> {
     runs: usize,
 }
 
-/// Builds what takes part, starts Kafka, measures, and writes the report after each round.
+/// Builds the chosen systems, starts Kafka, measures, and writes the report after each round.
 pub(crate) fn run(arguments: &Arguments) -> PeersResult<()> {
     let mut versions = Vec::new();
     for system in arguments.systems() {
@@ -41,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> PeersResult<()> {
     };
     for round in 1..=arguments.setting.rounds {
         for work in Work::all(arguments) {
-            // In turn: what else the machine does hits them alike.
+            // The systems take turns, so that other load on the machine affects all of them alike.
             for system in arguments.systems() {
                 for &cache_mb in system.caches(work.job) {
                     contest.round(round, Contestant { system, cache_mb }, work);
@@ -136,7 +138,7 @@ impl Contest<'_> {
     }
 }
 
-/// What a system reads in a work: as many events in two topics as in one.
+/// Returns the feeds that a system reads in a work. Two topics together have as many events as one.
 fn feeds(system: System, work: &Work, scale: f64) -> Vec<Feed> {
     let (keys, count) = (work.keys, system.events(work.job, scale));
     match work.job {

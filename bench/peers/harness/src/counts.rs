@@ -1,26 +1,29 @@
+//! Counts of events by key.
+
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::event::Event;
 
-/// Pages of higher numbers are keys like any other: what is no page of a feed should not take room for millions.
+/// The limit for page numbers. A page with a higher number is counted like any other key, because a
+/// key that is not a page of a feed should not take memory for millions of pages.
 const MOST_PAGES: u64 = 100_000_000;
 
-/// How many events each key had; a key without a row had none.
+/// The number of events of each key. A key without a row had no events.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Of pages, by number: there may be millions of them.
+    /// The counts of pages, by their number, because there may be millions of pages.
     pages: Vec<u64>,
-    /// Of all other keys.
+    /// The counts of all other keys.
     others: HashMap<String, u64>,
 }
 
 /// A key that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key<'a> {
-    /// The page of this number.
+    /// The page with this number.
     Page(u64),
-    /// Any other.
+    /// Any other key.
     Other(&'a str),
 }
 
@@ -28,7 +31,7 @@ impl<'a> From<&'a str> for Key<'a> {
     fn from(text: &'a str) -> Self {
         let digits = text.strip_prefix("page-").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let number = digits.and_then(|digits| {
-            // Of each number there is one key.
+            // Each number has exactly one key.
             let is_short = digits.len() == 7 || (digits.len() > 7 && !digits.starts_with('0'));
             digits.parse().ok().filter(|number| is_short && *number < MOST_PAGES)
         });
@@ -46,7 +49,7 @@ impl fmt::Display for Key<'_> {
 }
 
 impl Counts {
-    /// The count of a key.
+    /// Returns the count of a key.
     pub(crate) fn get(&self, key: Key<'_>) -> u64 {
         match key {
             Key::Page(number) => self.pages.get(number as usize).copied().unwrap_or_default(),
@@ -54,7 +57,7 @@ impl Counts {
         }
     }
 
-    /// The count of a key, to change it.
+    /// Returns a mutable reference to the count of a key.
     pub(crate) fn get_mut(&mut self, key: Key<'_>) -> &mut u64 {
         match key {
             Key::Page(number) => {
@@ -68,7 +71,7 @@ impl Counts {
         }
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Key<'_>, u64)> {
         let pages = (0..).zip(&self.pages).map(|(number, count)| (Key::Page(number), *count));
         let others = self.others.iter().map(|(key, count)| (Key::Other(key), *count));
@@ -82,7 +85,7 @@ mod tests {
     use crate::event::Event;
 
     #[test]
-    fn a_page_has_one_key() {
+    fn each_page_has_one_key() {
         for page in [0, 1234, 9_999_999, 10_000_000, 19_999_999] {
             let key = Event::page_key(page);
             assert_eq!(Key::from(key.as_str()), Key::Page(page));

@@ -1,13 +1,15 @@
+//! The events that the harness sends, and the random numbers behind them.
+
 use std::io::Write;
 
 use serde::Serialize;
 
 use crate::zipf::Zipf;
 
-/// How many users there are.
+/// The number of users.
 pub(crate) const USERS: u64 = 1000;
 
-/// An event, as its numbers: somebody looked at a page.
+/// A view of a page by a user, in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     /// The page's number.
@@ -18,17 +20,17 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// A page's key.
+    /// Returns the key of a page.
     pub(crate) fn page_key(page: u64) -> String {
         format!("page-{page:07}")
     }
 
-    /// A user's key.
+    /// Returns the key of a user.
     pub(crate) fn user_key(user: u64) -> String {
         format!("user-{user:04}")
     }
 
-    /// Writes its key and value; it is sent `at` so many microseconds since 1970.
+    /// Writes the key and the value. `at` is the time of sending, in microseconds since 1970.
     pub(crate) fn write(&self, at: u64, key: &mut Vec<u8>, value: &mut Vec<u8>) {
         let Self { page, user, agent } = self;
         key.clear();
@@ -42,13 +44,14 @@ impl Event {
     }
 }
 
-/// How often a key is drawn.
+/// The distribution of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Draw {
-    /// As often as any other.
+    /// All keys are equally frequent.
     Uniform,
-    /// Some very often, most seldom, as real keys are: the k-th 1/k times as often as the first.
+    /// A few keys are very frequent and most are rare, as real keys are: the k-th key is 1/k times
+    /// as frequent as the first.
     Zipf,
 }
 
@@ -61,7 +64,7 @@ impl Draw {
     }
 }
 
-/// Events with random keys, the same each time.
+/// Events with random keys. The same arguments give the same events.
 pub(crate) struct Events {
     random: Random,
     keys: u64,
@@ -69,12 +72,12 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Those with so many keys, each as often; `seed` chooses which.
+    /// Returns events with `keys` keys, all equally frequent. `seed` selects the events.
     pub(crate) fn new(keys: u64, seed: u64) -> Self {
         Self::drawn(Draw::Uniform, keys, seed)
     }
 
-    /// Those with so many keys, of which some may come more often.
+    /// Returns events with `keys` keys, distributed as `draw` says.
     pub(crate) fn drawn(draw: Draw, keys: u64, seed: u64) -> Self {
         Self { random: Random::new(seed), keys, zipf: (draw == Draw::Zipf).then(|| Zipf::of(keys)) }
     }
@@ -86,23 +89,23 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Event> {
         let random = self.random.bits();
         let page = match self.zipf {
-            // Those that come often are no neighbours.
+            // Frequent pages should not be neighbours.
             Some(zipf) => scattered(zipf.draw(|| self.random.unit()) - 1, self.keys),
             None => random % self.keys,
         };
-        // Of other bits than the page: else each page would have few users.
+        // The user follows from other bits than the page. Otherwise each page would have few users.
         Some(Event { page, user: (random >> 24) % USERS, agent: random % 1_000_003 })
     }
 }
 
-/// Of each number below `keys` another page, in no order.
+/// Returns a page for each `number` below `keys`: a different one for each, in no particular order.
 pub(crate) fn scattered(number: u64, keys: u64) -> u64 {
-    // A prime: it meets each page once.
+    // This is a prime, so that each page occurs once.
     const STEP: u64 = 7_368_787;
     number * STEP % keys
 }
 
-/// Random numbers: xorshift64*.
+/// A generator of random numbers: xorshift64*.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -110,7 +113,7 @@ impl Random {
         Self(0x9e37_79b9_7f4a_7c15 ^ seed.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    /// 48 random bits.
+    /// Returns 48 random bits.
     fn bits(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -118,7 +121,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
     }
 
-    /// A number from 0 to 1, without 1.
+    /// Returns a number from 0 to 1, without 1.
     pub(crate) fn unit(&mut self) -> f64 {
         self.bits() as f64 / (1u64 << 48) as f64
     }
@@ -131,7 +134,7 @@ mod tests {
     use super::{Draw, Events, scattered};
 
     #[test]
-    fn an_event_is_what_the_contract_says() {
+    fn an_event_follows_the_contract() {
         let (mut key, mut value) = (Vec::new(), Vec::new());
         let event = super::Event { page: 1234, user: 456, agent: 456 };
         event.write(1_700_000_000_000_000, &mut key, &mut value);
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_the_same_each_time_and_others_with_another_seed() {
+    fn events_follow_from_the_seed() {
         for draw in [Draw::Uniform, Draw::Zipf] {
             let events = |seed| Events::drawn(draw, 100, seed).take(50).collect::<Vec<_>>();
             assert_eq!(events(0), events(0));

@@ -1,3 +1,5 @@
+//! The failover job: the time until the partitions of a killed worker make progress again.
+
 use std::time::{Duration, Instant};
 
 use crate::feed::{Feed, Steady, touch};
@@ -9,14 +11,14 @@ use crate::progress::{self, Progress};
 use crate::team::Team;
 use crate::trial::{LOOK, Trial};
 
-/// For so long the group must have had both members before one is killed.
+/// The time for which the group must have both members before one is killed.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// The seed of what is sent.
+/// The seed of the events.
 const SEED: u64 = 7;
 
-/// Kills one of two workers under a steady load, and takes the time until, in every partition, an event is committed that was
-/// sent after that.
+/// Kills one of two workers under a steady load. Measures the time until every partition has
+/// committed an event that was sent after the kill.
 pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     let (kafka, keys, rate) = (trial.kafka, trial.work.keys, trial.system().easy_rate());
     let inputs = [format!("{}-in", trial.group)];
@@ -39,7 +41,7 @@ pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
 }
 
 fn kill(trial: &Trial<'_>, team: &mut Team, progress: &Progress, inputs: &[String]) -> Result<f64, Setback> {
-    // The load runs for a while with both.
+    // Both workers process the load for a while.
     let begun = Instant::now();
     while begun.elapsed() < SETTLED {
         team.usage()?;
@@ -52,7 +54,7 @@ fn kill(trial: &Trial<'_>, team: &mut Team, progress: &Progress, inputs: &[Strin
     Ok((again - killed).as_secs_f64())
 }
 
-/// Waits until two members have shared the partitions out, for a while.
+/// Waits until the group has had two members, with all partitions assigned, for a while.
 fn wait_for_members(trial: &Trial<'_>, team: &mut Team) -> Result<(), Setback> {
     let mut gathering = Gathering::of(trial.kafka, &trial.group, 2, SETTLED);
     while !gathering.is_over()? {

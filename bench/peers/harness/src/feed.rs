@@ -1,3 +1,5 @@
+//! Feeds of events: how they are loaded into topics, or sent at a steady rate.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,45 +12,45 @@ use crate::PeersResult;
 use crate::event::{Draw, Event, Events};
 use crate::kafka::{Batches, Cleanup, Kafka, PARTITIONS, flush, producer, send};
 
-/// How often a steady sender sends.
+/// The time between two sends of a steady sender.
 const EVERY: Duration = Duration::from_millis(2);
 
-/// Which events are in a topic: what must be counted follows from it.
+/// The events of a topic. The expected counts follow from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Feed {
     pub(crate) keys: u64,
     pub(crate) draw: Draw,
     pub(crate) seed: u64,
     pub(crate) count: u64,
-    /// How many partitions its topic has.
+    /// The number of partitions of the topic.
     pub(crate) partitions: i32,
 }
 
 impl Feed {
-    /// So many events of uniformly random keys.
+    /// Returns a feed of `count` events with uniformly random keys.
     pub(crate) fn new(keys: u64, seed: u64, count: u64) -> Self {
         Self { keys, draw: Draw::Uniform, seed, count, partitions: PARTITIONS }
     }
 
-    /// Its events.
+    /// Returns the events of the feed.
     pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
         Events::drawn(self.draw, self.keys, self.seed).take(self.count as usize)
     }
 }
 
-/// The topics of events that are there: each is loaded once, for all systems and rounds.
+/// The topics that are loaded with events. Each is loaded once, for all systems and rounds.
 pub(crate) struct Topics {
     batches: Batches,
     loaded: HashSet<Feed>,
 }
 
 impl Topics {
-    /// None yet; their records will be in such batches.
+    /// Creates an empty set of topics. Their records will be sent in `batches`.
     pub(crate) fn new(batches: Batches) -> Self {
         Self { batches, loaded: HashSet::new() }
     }
 
-    /// The name of the topic that has the feed, which is loaded if it is not there.
+    /// Returns the name of the topic that holds `feed`. Loads the topic first, if necessary.
     pub(crate) fn of(&mut self, kafka: &Kafka, feed: Feed) -> PeersResult<String> {
         let Feed { keys, draw, seed, count, partitions } = feed;
         let topic = format!("events-{}-{seed}-{keys}-{count}-{partitions}", draw.name());
@@ -71,7 +73,7 @@ impl Topics {
     }
 }
 
-/// Sends events to a topic.
+/// A sender of events to one topic.
 struct Sender<'a> {
     producer: &'a BaseProducer,
     topic: &'a str,
@@ -90,13 +92,13 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Sends one event to every partition of a topic, and tells which.
+/// Sends events until every partition of a topic has received one, and returns the events.
 pub(crate) fn touch(kafka: &Kafka, topic: &str, keys: u64) -> PeersResult<Vec<Event>> {
     let producer = producer(&kafka.brokers(), Batches::Early)?;
     let mut sent = Vec::new();
     let mut events = Events::new(keys, u64::from(u32::MAX));
     let before = kafka.ends(topic)?;
-    // The partitioner is Kafka's: which keys it sends where shows in the ends.
+    // Kafka's partitioner decides where a key goes, so the ends show which partitions were reached.
     while sent.len() < 1000 {
         let event = events.next().ok_or("there are no more events")?;
         Sender::new(&producer, topic).send(event, now())?;
@@ -109,14 +111,14 @@ pub(crate) fn touch(kafka: &Kafka, topic: &str, keys: u64) -> PeersResult<Vec<Ev
     Err(format!("{PARTITIONS} partitions of `{topic}` are not met by 1000 keys").into())
 }
 
-/// Sends events at a steady rate, in a thread of its own.
+/// A thread that sends events at a steady rate.
 pub(crate) struct Steady {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<PeersResult<u64>>,
 }
 
 impl Steady {
-    /// Begins to send `rate` events a second of a feed without an end.
+    /// Starts to send `rate` events a second, from a feed without an end.
     pub(crate) fn start(kafka: &Kafka, topic: &str, keys: u64, seed: u64, rate: u64) -> PeersResult<Self> {
         let producer = producer(&kafka.brokers(), Batches::Early)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -144,14 +146,14 @@ impl Steady {
         Ok(Self { stop, thread })
     }
 
-    /// Stops, and tells how many it sent.
+    /// Stops, and returns the number of events that were sent.
     pub(crate) fn stop(self) -> PeersResult<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| "the sender panicked")?
     }
 }
 
-/// The time, in microseconds since 1970.
+/// Returns the time, in microseconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }

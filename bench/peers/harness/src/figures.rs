@@ -1,53 +1,55 @@
+//! The figures of one run, and the median over several runs.
+
 use serde::Serialize;
 
-/// What was measured in one run; each where it applies.
+/// The results of one run. A figure that does not apply is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Figures {
-    /// Events, in a second.
+    /// Events per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events_per_second: Option<f64>,
-    /// The processor's seconds, of all threads, user and system, for a million events.
+    /// Processor time per million events, in seconds: of all threads, user and system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cpu_seconds_per_million: Option<f64>,
-    /// The most memory of its own that the processes had, in megabytes (10^6).
+    /// The peak of the processes' own memory, in megabytes (10^6 bytes).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak_memory_mb: Option<f64>,
-    /// The most memory that was resident, with files that are mapped.
+    /// The peak of resident memory, with mapped files, in megabytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak_resident_mb: Option<f64>,
-    /// How many events there were.
+    /// The number of events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<u64>,
-    /// How many rows the table has at the end.
+    /// The number of rows in the table at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rows: Option<u64>,
-    /// What the table takes on disk at the end, in megabytes.
+    /// The size of the table on disk at the end, in megabytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) table_mb: Option<f64>,
-    /// How long it took.
+    /// The time that the run took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seconds: Option<f64>,
-    /// Half of them were faster.
+    /// The median latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) p50_ms: Option<f64>,
-    /// 99 of 100 were faster.
+    /// The 99th percentile of the latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) p99_ms: Option<f64>,
-    /// Reads, in a second.
+    /// Reads per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reads_per_second: Option<f64>,
-    /// Events a second that were sent, where that was given.
+    /// Events sent per second, where the rate was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sent_per_second: Option<f64>,
-    /// Events that were counted once more, which at least once allows.
+    /// The number of surplus counts, which at least once allows.
     pub(crate) over: u64,
-    /// What a reader should know.
+    /// A remark for the reader of the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
 }
 
 impl Figures {
-    /// Of each figure the median, of all runs. Nothing of no runs.
+    /// Returns the median of each figure over all runs, or `None` without runs.
     pub(crate) fn median(runs: &[&Figures]) -> Option<Figures> {
         let first = runs.first()?;
         let of = |figure: fn(&Figures) -> Option<f64>| median(runs.iter().filter_map(|run| figure(run)).collect());
@@ -70,7 +72,7 @@ impl Figures {
     }
 }
 
-/// The one in the middle, or the mean of the two there.
+/// Returns the figure in the middle, or the mean of the two figures there.
 pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
@@ -81,7 +83,7 @@ pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// The least and the most.
+/// Returns the lowest and the highest figure.
 pub(crate) fn spread(figures: &[f64]) -> Option<(f64, f64)> {
     let least = figures.iter().copied().min_by(f64::total_cmp)?;
     let most = figures.iter().copied().max_by(f64::total_cmp)?;

@@ -1,9 +1,12 @@
+//! The wait until a group has all its members.
+
 use std::time::{Duration, Instant};
 
 use crate::PeersResult;
 use crate::kafka::Kafka;
 
-/// Whether a group has had all its members for a while: till then they share the partitions out.
+/// A check whether a group has had all its members for a while. Until then, the members still share
+/// the partitions out.
 pub(crate) struct Gathering<'a> {
     kafka: &'a Kafka,
     group: &'a str,
@@ -13,12 +16,13 @@ pub(crate) struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    /// Of a group that will have so many members, and has gathered when it had them for as long as `settles`.
+    /// Creates the check of a group that will have `members` members. The group has gathered when
+    /// it has had all of them for `settles`.
     pub(crate) fn of(kafka: &'a Kafka, group: &'a str, members: usize, settles: Duration) -> Self {
         Self { kafka, group, members, settles, complete_since: None }
     }
 
-    /// Whether it has gathered, as it is seen now.
+    /// Returns whether the group has gathered by now.
     pub(crate) fn is_over(&mut self) -> PeersResult<bool> {
         if !self.kafka.has_members(self.group, self.members)? {
             self.complete_since = None;

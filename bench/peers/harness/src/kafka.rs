@@ -1,3 +1,5 @@
+//! The Kafka that all systems work on, and the harness's clients of it.
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -14,10 +16,10 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use crate::PeersResult;
 use crate::machine::Machine;
 
-/// How many partitions topics have, unless it is their number that is measured.
+/// The number of partitions of topics, except where that number is measured.
 pub(crate) const PARTITIONS: i32 = 4;
 
-/// How long Kafka may take to answer.
+/// The longest time to wait for an answer from Kafka.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The Kafka that all systems work on.
@@ -28,26 +30,26 @@ pub(crate) struct Kafka {
     committed: BaseConsumer,
 }
 
-/// What a topic's records are kept for.
+/// The cleanup policy of a topic.
 #[derive(Clone, Copy)]
 pub(crate) enum Cleanup {
-    /// All are kept.
+    /// All records are kept.
     Delete,
-    /// The last of each key is kept.
+    /// The last record of each key is kept.
     Compact,
 }
 
-/// How many records a producer sends together.
+/// The way in which a producer puts records into batches.
 #[derive(Clone, Copy)]
 pub(crate) enum Batches {
-    /// What there is, soon.
+    /// Records are sent soon, with whatever else is waiting.
     Early,
-    /// As many at a time, over however many partitions they are spread: about what fills the 16 kB that Kafka's own
-    /// producer sends together.
+    /// Batches have the same number of records, regardless of the number of partitions. This is
+    /// about the number that fills 16 kB, the batch size of Kafka's own producer.
     Even,
 }
 
-/// Which records a reader sees.
+/// The records that a reader sees.
 #[derive(Clone, Copy)]
 pub(crate) enum Isolation {
     Committed,
@@ -55,7 +57,7 @@ pub(crate) enum Isolation {
 }
 
 impl Kafka {
-    /// Starts one broker on the loopback.
+    /// Starts one broker on the loopback interface.
     pub(crate) fn start() -> PeersResult<Self> {
         let cluster = Cluster::start(ClusterConfig::one().long_running())
             .map_err(|error| format!("Kafka does not start: {error}"))?;
@@ -68,25 +70,25 @@ impl Kafka {
         })
     }
 
-    /// The version that is started.
+    /// Returns the version that is started.
     pub(crate) fn version() -> String {
-        // A choice that is none has kept `start` from starting.
+        // An invalid choice has already made `start` fail.
         Version::chosen().unwrap_or_default().to_string()
     }
 
-    /// Where it is.
+    /// Returns the bootstrap address.
     pub(crate) fn brokers(&self) -> String {
         self.cluster.bootstrap()
     }
 
-    /// Keeps the broker and the harness on some cores.
+    /// Restricts the broker and the harness to `cores`.
     pub(crate) fn share_cores(&self, cores: &str) -> PeersResult<()> {
         Machine::keep(std::process::id() as i32, cores)?;
         let broker = self.cluster.brokers().first().and_then(|broker| broker.process_id());
         broker.map_or(Ok(()), |broker| Machine::keep(broker, cores))
     }
 
-    /// Creates a topic.
+    /// Creates a topic, and waits until it can be used.
     pub(crate) fn create(&self, topic: &str, partitions: i32, cleanup: Cleanup) -> PeersResult<()> {
         let policy = match cleanup {
             Cleanup::Delete => "delete",
@@ -97,25 +99,25 @@ impl Kafka {
             Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
                 Err(format!("cannot create the topic `{topic}`: {error}").into())
             }
-            // It is there when each partition has a leader.
+            // The topic can be used when each partition has a leader.
             _ => self.ends(topic).map(drop),
         }
     }
 
-    /// The topics whose names have `group` in them.
+    /// Returns the topics whose names contain `group`.
     pub(crate) fn topics_of(&self, group: &str) -> PeersResult<Vec<String>> {
         let metadata = self.all.fetch_metadata(None, PATIENCE)?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         Ok(names.filter(|name| name.contains(group)).collect())
     }
 
-    /// Whether a group has so many members, which all have their partitions.
+    /// Returns whether a group has `members` members, and all partitions are assigned.
     pub(crate) fn has_members(&self, group: &str, members: usize) -> PeersResult<bool> {
         let groups = self.all.fetch_group_list(Some(group), PATIENCE)?;
         Ok(groups.groups().iter().any(|group| group.state() == "Stable" && group.members().len() == members))
     }
 
-    /// How many partitions a topic has; one that was just made is waited for.
+    /// Returns the number of partitions of a topic. Waits for a topic that was just created.
     pub(crate) fn partitions(&self, topic: &str) -> PeersResult<i32> {
         patiently(|| {
             let metadata = self.all.fetch_metadata(Some(topic), PATIENCE)?;
@@ -125,7 +127,7 @@ impl Kafka {
         })
     }
 
-    /// Deletes all that a group left, so that the disk does not fill.
+    /// Deletes all topics of a group, so that the disk does not fill up.
     pub(crate) fn delete_topics_of(&self, group: &str) -> PeersResult<()> {
         let topics = self.topics_of(group)?;
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
@@ -135,12 +137,14 @@ impl Kafka {
         Ok(())
     }
 
-    /// The end of each partition of a topic, open transactions included.
+    /// Returns the end of each partition of a topic, open transactions included.
     pub(crate) fn ends(&self, topic: &str) -> PeersResult<Vec<i64>> {
         (0..self.partitions(topic)?).map(|partition| end(&self.all, topic, partition)).collect()
     }
 
-    /// Reads what is committed in a topic, from `starts` to its end, once no transaction is open in it.
+    /// Reads the committed records of a topic to its end. Waits first until no transaction is open.
+    ///
+    /// In each partition it starts at `starts(end)`, where `end` is the partition's end.
     pub(crate) fn read(
         &self,
         topic: &str,
@@ -174,7 +178,8 @@ impl Kafka {
         Ok(())
     }
 
-    /// Who was killed may have left a transaction open: the broker ends it after its time-out.
+    /// Waits until no transaction is open in a topic. A killed process may have left one open, and
+    /// the broker ends it after its timeout.
     fn wait_for_transactions(&self, topic: &str) -> PeersResult<()> {
         let begun = Instant::now();
         for partition in 0..self.partitions(topic)? {
@@ -194,12 +199,12 @@ impl Kafka {
     }
 }
 
-/// The end of a partition, as the consumer sees it.
+/// Returns the end of a partition, as `consumer` sees it.
 fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> PeersResult<i64> {
     patiently(|| Ok(consumer.fetch_watermarks(topic, partition, PATIENCE)?.1))
 }
 
-/// Asks again where the answer is that a topic has no leaders yet: it was just made.
+/// Repeats a request as long as a topic that was just created has no leaders.
 fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> PeersResult<T> {
     use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownTopic, UnknownTopicOrPartition};
     let begun = Instant::now();
@@ -214,7 +219,7 @@ fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> PeersResult<T> {
     }
 }
 
-/// The settings of a consumer that belongs to a group by name only: it never joins.
+/// Returns the settings of a consumer that names a group but never joins it.
 pub(crate) fn consumer(brokers: &str, group: &str, isolation: Isolation) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -234,7 +239,7 @@ pub(crate) fn consumer(brokers: &str, group: &str, isolation: Isolation) -> Clie
     config
 }
 
-/// The harness's producer: with Kafka's own partitioner.
+/// Returns a producer of the harness, which uses Kafka's own partitioner.
 pub(crate) fn producer(brokers: &str, batches: Batches) -> PeersResult<BaseProducer> {
     let mut config = ClientConfig::new();
     config
@@ -249,7 +254,7 @@ pub(crate) fn producer(brokers: &str, batches: Batches) -> PeersResult<BaseProdu
     Ok(config.create()?)
 }
 
-/// Sends a record, when there is room.
+/// Sends a record. Waits if the queue is full.
 pub(crate) fn send(producer: &BaseProducer, record: BaseRecord<'_, [u8], [u8]>) -> PeersResult<()> {
     let mut record = record;
     while let Err((error, again)) = producer.send(record) {
@@ -262,7 +267,7 @@ pub(crate) fn send(producer: &BaseProducer, record: BaseRecord<'_, [u8], [u8]>) 
     Ok(())
 }
 
-/// Waits until all that was sent is there.
+/// Waits until all sent records are delivered.
 pub(crate) fn flush(producer: &BaseProducer) -> PeersResult<()> {
     Ok(producer.flush(PATIENCE)?)
 }

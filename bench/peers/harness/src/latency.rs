@@ -1,3 +1,5 @@
+//! The latency job: the time from an event to its committed output, at a steady load.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -17,17 +19,19 @@ use crate::progress::{self, Progress};
 use crate::reads::histogram;
 use crate::trial::{LOOK, Trial};
 
-/// For how long events are sent before it counts, and while it counts.
+/// The time for which events are sent before the measurement begins.
 const WARM_UP: Duration = Duration::from_secs(4);
+/// The time for which events are sent and measured.
 const MEASURED: Duration = Duration::from_secs(12);
 
-/// The seed of what is sent.
+/// The seed of the events.
 const SEED: u64 = 11;
 
-/// What the harness, which is on this machine too, sends and follows at most.
+/// The most events per second that the harness can send and follow on the same machine.
 pub(crate) const MOST_PER_SECOND: u64 = 100_000;
 
-/// Sends `rate` events a second through `pass`, and takes the time from when each was sent to when it is read, committed.
+/// Sends `rate` events a second through `pass`. Measures the time from sending an event to reading
+/// its committed output.
 pub(crate) fn run(trial: &Trial<'_>, rate: u64) -> Outcome {
     let (kafka, keys) = (trial.kafka, trial.work.keys);
     let inputs = [format!("{}-in", trial.group)];
@@ -67,7 +71,7 @@ pub(crate) fn run(trial: &Trial<'_>, rate: u64) -> Outcome {
     })
 }
 
-/// Reads committed output as it comes.
+/// A thread that reads committed output as it comes.
 struct Follower {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<PeersResult<Histogram<u64>>>,

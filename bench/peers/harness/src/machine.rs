@@ -1,3 +1,5 @@
+//! The machine on which everything is measured, and its cores.
+
 use std::fmt;
 use std::process::Command;
 use std::thread::available_parallelism;
@@ -7,7 +9,7 @@ use serde::Serialize;
 
 use crate::PeersResult;
 
-/// The machine that all is measured on.
+/// The machine on which everything is measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -17,7 +19,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// Returns this machine.
     pub(crate) fn this() -> PeersResult<Self> {
         let cpus = procfs::CpuInfo::current()?;
         let kernel = procfs::sys::kernel::Version::current()?;
@@ -29,23 +31,25 @@ impl Machine {
         })
     }
 
-    /// The cores from `first`, as `taskset` has them; the last ones where there are not so many.
+    /// Returns `count` cores from `first` on, in the format of `taskset`. If the machine has too
+    /// few cores, these are the last ones.
     pub(crate) fn cores(&self, first: usize, count: usize) -> String {
         let last = (first + count).min(self.cores).max(1) - 1;
         format!("{}-{last}", first.min(last))
     }
 
-    /// The cores that are left when a system has the first `taken`; all where none are.
+    /// Returns the cores that are left when a system has the first `taken`. If none are left,
+    /// returns all.
     pub(crate) fn other_cores(&self, taken: usize) -> String {
         let first = if taken < self.cores { taken } else { 0 };
         format!("{first}-{}", self.cores - 1)
     }
 
-    /// Keeps a process on some cores, with all its threads.
+    /// Restricts a process and all its threads to `cores`.
     pub(crate) fn keep(id: i32, cores: &str) -> PeersResult<()> {
         let output = Command::new("taskset").args(["-a", "-c", "-p", cores, &id.to_string()]).output();
         let output = output.map_err(|error| format!("cannot start taskset ({error}): install `util-linux`"))?;
-        // A thread that ended meanwhile is not an error.
+        // It is not an error if a thread has ended in the meantime.
         if output.stdout.is_empty() {
             return Err(format!("taskset: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
         }

@@ -1,7 +1,10 @@
-//! Measures stream-processing systems on Kafka, from outside: beside each other (`cargo xtask bench peers`), how Marlowe's
-//! cost grows (`cargo xtask bench growth`), and where it goes (`cargo xtask bench profile`). What each system's program does is in `bench/peers/README.md`.
+//! Measures stream-processing systems on Kafka from outside: it compares them (`cargo xtask bench
+//! peers`), and shows how Marlowe's cost grows (`cargo xtask bench growth`) and where it goes
+//! (`cargo xtask bench profile`).
+//!
+//! `bench/peers/README.md` describes the jobs of each system's program.
 
-// This program measures real processes, which live in real time.
+// This program measures real processes, so it uses the real clock.
 #![allow(clippy::disallowed_methods)]
 
 mod answer;
@@ -41,10 +44,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Anything may go wrong.
+/// The result of a step that may fail for any reason.
 type PeersResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What to measure.
+/// The measurements of stream-processing systems on Kafka.
 #[derive(Parser)]
 #[command(name = "peers", bin_name = "cargo xtask bench")]
 enum Measurement {

@@ -1,3 +1,5 @@
+//! The outcome of a run: figures, or the reason why there are none.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -5,25 +7,25 @@ use serde::Serialize;
 
 use crate::figures::Figures;
 
-/// What came of one run.
+/// The outcome of a run.
 pub(crate) type Outcome = Result<Figures, Setback>;
 
-/// Why there are no figures.
+/// The reason why a run has no figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Setback {
-    /// The system cannot do that, and says why.
+    /// The system cannot do the job, for this reason.
     NotPossible(String),
-    /// It was done, and the answer is not right.
+    /// The job was done, but the answer is wrong.
     Wrong(String),
-    /// It was given up.
+    /// The run was given up.
     TookTooLong(String),
-    /// A process ended, or something else went wrong.
+    /// A process ended, or something else failed.
     Failed(String),
 }
 
 impl Setback {
-    /// It was given up after so long, while it did that.
+    /// Returns the setback of a run that was given up after `patience`; `what` says how far it was.
     pub(crate) fn late(patience: Duration, what: &str) -> Self {
         Self::TookTooLong(format!("given up after {} s, {what}", patience.as_secs()))
     }

@@ -1,3 +1,5 @@
+//! The progress of a group, by the positions that it has committed.
+
 use std::collections::BTreeMap;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -6,28 +8,28 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::PeersResult;
 use crate::kafka::{Isolation, Kafka, PATIENCE, consumer};
 
-/// How far a group is, by what it has committed. Who asks is no member of it.
+/// The committed positions of a group. Reading them does not make the harness a member.
 pub(crate) struct Progress {
     consumer: BaseConsumer,
     partitions: TopicPartitionList,
 }
 
-/// Places in partitions: of a topic, by number.
+/// Offsets by topic and partition.
 pub(crate) type Places = BTreeMap<(String, i32), i64>;
 
 impl Progress {
-    /// Of `group` in all partitions of `topics`.
+    /// Opens the positions of `group` in all partitions of `topics`.
     pub(crate) fn of(kafka: &Kafka, group: &str, topics: &[String]) -> PeersResult<Self> {
         let mut partitions = TopicPartitionList::new();
         for topic in topics {
             partitions.add_partition_range(topic, 0, kafka.partitions(topic)? - 1);
         }
-        // Positions in a transaction that is open do not count, and are not waited for.
+        // Positions in an open transaction do not count, and the request should not wait for them.
         let consumer = consumer(&kafka.brokers(), group, Isolation::Uncommitted).create()?;
         Ok(Self { consumer, partitions })
     }
 
-    /// What is committed now; 0 where nothing is.
+    /// Returns the committed positions. A partition without one is at 0.
     pub(crate) fn now(&self) -> PeersResult<Places> {
         let committed = self.consumer.committed_offsets(self.partitions.clone(), PATIENCE)?;
         let place = |offset| match offset {
@@ -51,7 +53,7 @@ impl Progress {
     }
 }
 
-/// The ends of topics.
+/// Returns the ends of all partitions of `topics`.
 pub(crate) fn ends(kafka: &Kafka, topics: &[String]) -> PeersResult<Places> {
     let mut places = Places::new();
     for topic in topics {
@@ -62,10 +64,10 @@ pub(crate) fn ends(kafka: &Kafka, topics: &[String]) -> PeersResult<Places> {
     Ok(places)
 }
 
-/// Where a consumer of topics is when it has read their last records: what follows those are marks of transactions, which a
-/// system may leave unread.
+/// Returns the positions after the last records of `topics`. Transaction markers may follow these
+/// records, and a system may leave the markers unread.
 pub(crate) fn last_records(kafka: &Kafka, topics: &[String]) -> PeersResult<Places> {
-    /// A mark follows a record; a few may follow the last one.
+    /// The most markers that may follow the last record.
     const MARKS: i64 = 20;
     let mut places = Places::new();
     for topic in topics {
@@ -80,12 +82,12 @@ pub(crate) fn last_records(kafka: &Kafka, topics: &[String]) -> PeersResult<Plac
     Ok(places)
 }
 
-/// Whether all of `wanted` is reached.
+/// Returns whether `places` has reached all of `wanted`.
 pub(crate) fn is_past(places: &Places, wanted: &Places) -> bool {
     wanted.iter().all(|(partition, wanted)| places.get(partition).is_some_and(|place| place >= wanted))
 }
 
-/// Of how many records places are past, where all began at 0.
+/// Returns the number of records before `places`, where all partitions began at 0.
 pub(crate) fn sum(places: &Places) -> u64 {
     places.values().map(|place| *place as u64).sum()
 }

@@ -1,3 +1,5 @@
+//! Readers that query rows over HTTP while a system counts.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,16 +16,16 @@ use crate::figures::Figures;
 use crate::outcome::Setback;
 use crate::work::Job;
 
-/// How many read at a time: each asks again when it has its answer.
+/// The number of readers. Each sends its next request when it has an answer.
 const READERS: u64 = 4;
 
-/// How many rows are compared with the truth at the end.
+/// The number of rows that are compared with the expected counts at the end.
 const COMPARED: usize = 200;
 
-/// How long a row may take to show after its event's commit.
+/// The time within which a row must show an event after its commit.
 const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Readers over HTTP, of random rows.
+/// Readers of random rows over HTTP.
 pub(crate) struct Readers {
     port: u16,
     keys: u64,
@@ -31,26 +33,26 @@ pub(crate) struct Readers {
     read: Option<(Duration, Histogram<u64>)>,
 }
 
-/// Readers that are at it.
+/// Readers that are running.
 struct Reading {
     begun: Instant,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<PeersResult<Histogram<u64>>>>,
 }
 
-/// What reads took, in microseconds.
+/// The times of all reads, in microseconds.
 pub(crate) struct Reads {
     during: Duration,
     times: Histogram<u64>,
 }
 
 impl Readers {
-    /// Readers of a table of so many pages.
+    /// Creates the readers of a table with `keys` pages.
     pub(crate) fn new(port: u16, keys: u64) -> Self {
         Self { port, keys, reading: None, read: None }
     }
 
-    /// Has them begin or end, the first time each.
+    /// Starts the readers when `now` is first true, and ends them when it is false again.
     ///
     /// # Errors
     /// When a read was not answered.
@@ -82,7 +84,8 @@ impl Readers {
         Ok(())
     }
 
-    /// Compares rows with the truth, now that all is committed, and tells what the reads took.
+    /// Compares rows with the expected counts, after everything is committed. Returns the times of
+    /// the reads.
     pub(crate) fn finish(mut self, feeds: &[Feed]) -> Result<Reads, Setback> {
         self.end()?;
         let agent = agent();
@@ -106,7 +109,7 @@ impl Readers {
 }
 
 impl Reads {
-    /// Adds what they took to the figures.
+    /// Adds the times to `figures`.
     pub(crate) fn tell(&self, figures: &mut Figures) {
         let milliseconds = |quantile| Some(self.times.value_at_quantile(quantile) as f64 / 1000.0);
         figures.p50_ms = milliseconds(0.5);
@@ -128,7 +131,7 @@ fn read_on(port: u16, keys: u64, number: u64, stop: &AtomicBool) -> PeersResult<
     Ok(times)
 }
 
-/// One that keeps its connection.
+/// Returns an HTTP client that keeps its connection.
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -137,7 +140,7 @@ fn agent() -> ureq::Agent {
         .into()
 }
 
-/// The count of a page, if it has one.
+/// Returns the count of a page, if it has one.
 fn ask(agent: &ureq::Agent, port: u16, page: u64) -> PeersResult<Option<u64>> {
     let address = format!("http://127.0.0.1:{port}/counts/{}", Event::page_key(page));
     let mut answer = agent.get(&address).call().map_err(|error| format!("GET {address}: {error}"))?;
@@ -149,7 +152,7 @@ fn ask(agent: &ureq::Agent, port: u16, page: u64) -> PeersResult<Option<u64>> {
     }
 }
 
-/// Of times from 1 µs to 10 minutes.
+/// Returns a histogram for times from 1 µs to 10 minutes.
 pub(crate) fn histogram() -> PeersResult<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }

@@ -1,3 +1,5 @@
+//! The report on the comparison: a page, the data and a chart.
+
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -12,7 +14,7 @@ use crate::system::System;
 use crate::trial::{COMMIT_MS, SESSION_MS};
 use crate::work::{Job, Work};
 
-/// What is told of a contest: as a page, as data, and as a chart.
+/// The input of the report: the results, and the conditions of the comparison.
 pub(crate) struct Report<'a> {
     pub(crate) arguments: &'a Arguments,
     pub(crate) machine: &'a Machine,
@@ -21,7 +23,7 @@ pub(crate) struct Report<'a> {
     pub(crate) results: &'a Results,
 }
 
-/// The data.
+/// The content of `peers.json`.
 #[derive(Serialize)]
 struct Data<'a> {
     machine: &'a Machine,
@@ -74,7 +76,7 @@ impl Report<'_> {
         page
     }
 
-    /// On what, with what, and how it was measured.
+    /// Returns the conditions of the comparison: the machine, the settings and the method.
     fn terms(&self) -> String {
         let mut text = String::new();
         let scale = self.arguments.setting.scale;
@@ -186,7 +188,7 @@ fn remarks(summary: &Summary, over: u64, note: Option<String>) -> String {
     remarks.join("; ")
 }
 
-/// A number with commas.
+/// Formats a number with commas between its thousands.
 pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::new();
@@ -199,7 +201,7 @@ pub(crate) fn thousands(number: f64) -> String {
     text
 }
 
-/// A text that begins with a capital.
+/// Returns `text` with a capital first letter.
 pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_all_systems_with_ratios_and_reasons() {
+    fn a_table_shows_ratios_or_reasons_of_all_systems() {
         let work =
             Work { guarantee: Guarantee::ExactlyOnce, cores: 1, job: Job::Count, keys: 10_000, store: Store::Memory };
         let mut results = Results::default();

@@ -1,3 +1,5 @@
+//! The restore job: the time until a system that has lost its table counts again.
+
 use std::time::Instant;
 
 use crate::changelog::{self, made_count};
@@ -11,13 +13,14 @@ use crate::progress::{self, Progress};
 use crate::trial::Trial;
 use crate::work::{Guarantee, Job};
 
-/// Starts a system without its table, whose changelog it has, and takes the time until it has counted an event in every
-/// partition. So those that restore rows when they are asked for are measured by the same.
+/// Starts a system without its table but with its changelog. Measures the time until it has counted
+/// an event in every partition. Systems that restore rows on demand are thus measured by the same
+/// standard.
 pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     let (kafka, system, keys) = (trial.kafka, trial.system(), trial.work.keys);
     let inputs = [format!("{}-in", trial.group)];
     kafka.create(&inputs[0], PARTITIONS, Cleanup::Delete)?;
-    // Events that were counted before: the made changelog has them.
+    // The changelog that is made below already contains these events.
     touch(kafka, &inputs[0], keys)?;
     let progress = Progress::of(kafka, &trial.group, &inputs)?;
     progress.set(&progress::ends(kafka, &inputs)?)?;
@@ -36,7 +39,8 @@ pub(crate) fn run(trial: &Trial<'_>) -> Outcome {
     team.stop()?;
 
     let mut counts = Counts::default();
-    // What it has written itself, after what was made; some of that is read along.
+    // Reads the records that the system wrote after the made ones. It also reads some of the made
+    // ones.
     changelog::read_from(kafka, system, &changelog, Job::Restore, |_| made, &mut counts)?;
     let mut over = 0;
     for event in &sent {

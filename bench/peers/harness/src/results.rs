@@ -1,3 +1,5 @@
+//! The results of all runs, summed up by work and system.
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -15,7 +17,7 @@ pub(crate) struct Results {
     runs: Vec<Run>,
 }
 
-/// One run, and what came of it.
+/// A run and its outcome.
 #[derive(Serialize)]
 struct Run {
     round: u32,
@@ -27,20 +29,21 @@ struct Run {
     setback: Option<Setback>,
 }
 
-/// A system at a work, over all rounds.
+/// The results of a system in a work over all rounds.
 #[derive(Serialize)]
 pub(crate) struct Summary {
     pub(crate) system: System,
     pub(crate) work: Work,
-    /// The size of the cache with which it was at its best.
+    /// The cache size with which it was best.
     pub(crate) cache_mb: u32,
-    /// How many rounds were measured.
+    /// The number of rounds that have figures.
     pub(crate) rounds: usize,
     /// The medians.
     pub(crate) figures: Option<Figures>,
-    /// The least and the most of what the report is about: events a second, seconds, or p99.
+    /// The lowest and the highest value of the work's main figure: events per second, seconds, or
+    /// p99.
     pub(crate) spread: Option<(f64, f64)>,
-    /// What went wrong in some round; the worst of it.
+    /// A setback of some round. A wrong answer comes first.
     pub(crate) setback: Option<Setback>,
 }
 
@@ -53,9 +56,10 @@ impl Results {
         self.runs.push(Run { round, contestant, work, figures, setback });
     }
 
-    /// Whether it need not be tried again: it is not possible, or once is as often as patience allows.
+    /// Returns whether the work need not be tried again: it is not possible, or one try already
+    /// took too long.
     pub(crate) fn is_settled(&self, contestant: Contestant, work: &Work) -> bool {
-        /// What takes more seconds is not repeated.
+        /// The seconds above which a run is not repeated.
         const LONG: f64 = 90.0;
         let of = |run: &&Run| run.contestant == contestant && run.work == *work;
         self.runs.iter().filter(of).any(|run| {
@@ -65,7 +69,8 @@ impl Results {
         })
     }
 
-    /// What a system's program answered when it was asked for the same with as many other events: it refuses once and for all.
+    /// Returns the refusal of a system's program, if it was already asked for the same job with
+    /// another number of events. A program that refuses once refuses always.
     pub(crate) fn refusal(&self, system: System, work: &Work) -> Option<Setback> {
         let asked = |work: &Work| (work.guarantee, work.job.of_program(), system.store(work));
         let of = |run: &&Run| run.contestant.system == system && asked(&run.work) == asked(work);
@@ -73,7 +78,8 @@ impl Results {
         self.runs.iter().filter(of).find_map(refused)
     }
 
-    /// How many events a second a system passes through on one core, by what was measured so far.
+    /// Returns the events per second that a system passes through on one core, from the runs so
+    /// far.
     pub(crate) fn pass_speed(&self, system: System, guarantee: Guarantee) -> Option<f64> {
         let of = |run: &&Run| {
             let Work { job, guarantee: run_guarantee, cores, .. } = run.work;
@@ -82,12 +88,12 @@ impl Results {
         median(self.runs.iter().filter(of).filter_map(|run| run.figures.as_ref()?.events_per_second).collect())
     }
 
-    /// The works, in the order of the report.
+    /// Returns the works, in the order of the report.
     pub(crate) fn works(&self) -> Vec<Work> {
         self.runs.iter().map(|run| run.work).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// All that there is of a work: one of each system, with the cache that suited it better.
+    /// Returns one summary for each system in a work. It is that of the better cache size.
     pub(crate) fn summaries(&self, work: &Work) -> Vec<Summary> {
         let mut summaries: Vec<Summary> = Vec::new();
         let contestants: BTreeSet<Contestant> =
@@ -121,31 +127,32 @@ impl Results {
         }
     }
 
-    /// How many runs gave a wrong answer.
+    /// Returns the number of runs with a wrong answer.
     pub(crate) fn wrong(&self) -> usize {
         self.runs.iter().filter(|run| matches!(run.setback, Some(Setback::Wrong(_)))).count()
     }
 }
 
 impl Summary {
-    /// The figure that the work is about.
+    /// Returns the main figure of the work.
     pub(crate) fn subject(&self) -> Option<f64> {
         subject(self.work.job, self.figures.as_ref()?)
     }
 
-    /// By how many times this is better than `other`, in what the work is about.
+    /// Returns how many times better this is than `other`, by the work's main figure.
     pub(crate) fn ratio_to(&self, other: &Summary) -> Option<f64> {
         let (own, other) = (self.subject()?, other.subject()?);
         Some(if is_speed(self.work.job) { own / other } else { other / own })
     }
 
-    /// How many times the CPU of `other` this takes for as many events.
+    /// Returns the CPU that this needs for the same number of events, as a multiple of that of
+    /// `other`.
     pub(crate) fn cpu_ratio_to(&self, other: &Summary) -> Option<f64> {
         let cpu = |summary: &Summary| summary.figures.as_ref()?.cpu_seconds_per_million.filter(|cpu| *cpu > 0.0);
         Some(cpu(self)? / cpu(other)?)
     }
 
-    /// More is better; none is worst.
+    /// Returns a rating. A higher one is better, and a summary without a figure has the lowest.
     fn goodness(&self) -> f64 {
         match self.subject() {
             None => f64::NEG_INFINITY,
@@ -155,7 +162,7 @@ impl Summary {
     }
 }
 
-/// Whether a work is about events a second; else it is about time.
+/// Returns whether a work is about events per second. If not, it is about time.
 pub(crate) fn is_speed(job: Job) -> bool {
     !matches!(job, Job::Restore | Job::Failover | Job::Latency)
 }
@@ -185,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_caches_the_better_one_counts() {
+    fn the_better_of_two_caches_counts() {
         let mut results = Results::default();
         for (cache_mb, speeds) in [(0, [5.0, 7.0, 6.0]), (10, [9.0, 1.0, 2.0])] {
             for figure in speeds {
@@ -199,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_refuses_it_refuses_in_each_job_that_asks_for_the_same() {
+    fn a_refusal_holds_for_all_jobs_with_the_same_request() {
         let mut results = Results::default();
         let goka = Contestant { system: System::Goka, cache_mb: 10 };
         results.add(1, goka, WORK, Err(Setback::NotPossible("no transactions".into())));

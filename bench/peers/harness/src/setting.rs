@@ -1,3 +1,5 @@
+//! The options that all measurements have.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -6,52 +8,54 @@ use clap::Args;
 use crate::PeersResult;
 use crate::system::System;
 
-/// What every measurement is told.
+/// The options that all measurements have.
 #[derive(Args)]
 pub(crate) struct Setting {
-    /// How many rounds; the figures are medians.
+    /// The number of rounds; the figures are medians.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: u32,
-    /// The share of the load: 0.05 for a quick trial.
+    /// The share of the full load, such as 0.05 for a quick trial.
     #[arg(long, default_value_t = 1.0, value_parser = share)]
     pub(crate) scale: f64,
-    /// A run that takes more seconds is given up, and the report says so.
+    /// The seconds after which a run is given up, as the report then says.
     #[arg(long, default_value_t = 600)]
     patience: u64,
-    /// Where the results go (default: `bench/results`; those of a trial below the target folder).
+    /// The folder for the results (default: `bench/results`; in the target folder if `--scale` is
+    /// below 1).
     #[arg(long)]
     results: Option<PathBuf>,
-    /// The workspace's folder.
+    /// The folder of the workspace.
     #[arg(long, hide = true)]
     pub(crate) workspace: PathBuf,
-    /// Where cargo builds.
+    /// The folder into which cargo builds.
     #[arg(long, hide = true)]
     target: PathBuf,
 }
 
 impl Setting {
-    /// When a run is given up.
+    /// Returns the time after which a run is given up.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
 
-    /// The folder for what is built and written on the way.
+    /// Returns the folder for programs and files that a measurement needs.
     pub(crate) fn workshop(&self) -> PathBuf {
         self.target.join("peers")
     }
 
-    /// Where cargo puts its programs.
+    /// Returns the folder of the programs that cargo built.
     pub(crate) fn programs(&self) -> PathBuf {
         // The bench profile builds into the folder of the release profile.
         self.target.join("release")
     }
 
-    /// The folder of one system's program.
+    /// Returns the folder of a system's program.
     pub(crate) fn folder(&self, system: System) -> PathBuf {
         self.workspace.join("bench").join("peers").join(system.name())
     }
 
-    /// Where the results go. A trial does not replace what was measured.
+    /// Returns the folder for the results. Trials have another one, so that they do not replace
+    /// measured results.
     pub(crate) fn results(&self) -> PathBuf {
         match &self.results {
             Some(folder) => folder.clone(),
@@ -60,7 +64,7 @@ impl Setting {
         }
     }
 
-    /// Writes the files of a report: their names, and what is in them.
+    /// Writes the files of a report, given as pairs of name and content.
     pub(crate) fn write(&self, files: &[(&str, String)]) -> PeersResult<()> {
         let folder = self.results();
         std::fs::create_dir_all(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;

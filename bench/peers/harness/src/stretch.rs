@@ -1,16 +1,18 @@
+//! The part of a run that is measured.
+
 use std::time::Instant;
 
-/// The stretch that is measured, from the first quarter of the events to the last twentieth: to start, to have code compiled,
-/// and to stop is not what is measured.
+/// The part of a run that is measured: from the first quarter of the events to the last twentieth.
+/// Starting, compiling at run time, and stopping are left out.
 pub(crate) struct Stretch {
-    /// Events that were done before it could begin.
+    /// The events that were done before the stretch could begin.
     before: u64,
     events: u64,
     first: Option<Mark>,
     last: Option<Mark>,
 }
 
-/// How far a system was, and what it had used by then.
+/// The progress of a system at a moment, and the processor time that it had used by then.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark {
     pub(crate) at: Instant,
@@ -19,17 +21,17 @@ pub(crate) struct Mark {
 }
 
 impl Stretch {
-    /// Of a run over so many events.
+    /// Creates the stretch of a run over `events` events.
     pub(crate) fn of(events: u64) -> Self {
         Self { before: 0, events, first: None, last: None }
     }
 
-    /// Begins anew with what is left when so many are done.
+    /// Begins again with the events that are left when `done` are done.
     pub(crate) fn begin_after(&mut self, done: u64) {
         *self = Self { before: done, ..Self::of((self.before + self.events).saturating_sub(done)) };
     }
 
-    /// Takes note of how far it is now.
+    /// Notes the progress at a moment.
     pub(crate) fn note(&mut self, mark: Mark) {
         let done = mark.done.saturating_sub(self.before);
         if self.first.is_none() && done >= self.events / 4 {
@@ -39,18 +41,19 @@ impl Stretch {
         }
     }
 
-    /// Ends it only now, for events that went through a second stage: all are done.
+    /// Ends the stretch at `mark`, when all events have also passed a second stage.
     pub(crate) fn end(&mut self, mark: Mark) {
         self.last = Some(mark);
     }
 
-    /// Whether it is under way.
+    /// Returns whether the stretch has begun and not ended yet.
     pub(crate) fn is_running(&self) -> bool {
         self.first.is_some() && self.last.is_none()
     }
 
-    /// Events a second, and seconds of the processor for a million of them; `None` when half of them or more
-    /// were done between two looks.
+    /// Returns the events per second, and the processor time per million events in seconds. Returns
+    /// `None` if the stretch has fewer than half of the events, because too many were done between
+    /// two looks.
     pub(crate) fn figures(&self) -> Option<(f64, f64)> {
         let (first, last) = (self.first?, self.last?);
         let seconds = (last.at - first.at).as_secs_f64();
@@ -77,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_before_it_began_is_left_out() {
+    fn events_done_before_the_begin_are_left_out() {
         let (begun, mut stretch) = (Instant::now(), Stretch::of(1000));
         stretch.begin_after(600);
         for (second, done) in [(0, 610), (1, 700), (5, 980), (9, 1000)] {
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_at_one_look_has_no_speed() {
+    fn events_done_at_one_look_have_no_speed() {
         let mut stretch = Stretch::of(1000);
         stretch.note(Mark { at: Instant::now(), done: 1000, cpu_seconds: 1.0 });
         assert_eq!(stretch.figures(), None);

@@ -1,13 +1,15 @@
+//! The systems that take part, with everything that the harness knows of each.
+
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::work::{Job, Store, Work};
 
-/// A system that takes part. What the harness knows of each is here; how its program is built is in `build`.
+/// A system that takes part. `build` knows how its program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum System {
-    /// librdkafka and a `HashMap`: the limit.
+    /// A loop on librdkafka with a `HashMap`, which is the limit.
     Bare,
     /// This library.
     Marlowe,
@@ -21,7 +23,7 @@ pub(crate) enum System {
     Quix,
 }
 
-/// How keys and counts are written in a changelog.
+/// The encoding of keys and counts in a changelog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     /// The key as it is, the count in decimal digits.
@@ -34,12 +36,13 @@ pub(crate) enum Encoding {
     Family,
 }
 
-/// Which record of a key is its value.
+/// The record of a key that holds its count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Winner {
-    /// The last one.
+    /// The last record.
     Last,
-    /// The highest one: every partition has a record of the key, and one of them is right.
+    /// The record with the highest count. Every partition has a record of the key, and one of them
+    /// is right.
     Highest,
 }
 
@@ -47,7 +50,7 @@ impl System {
     pub(crate) const ALL: [System; 6] =
         [System::Bare, System::Marlowe, System::KafkaStreams, System::Goka, System::Faust, System::Quix];
 
-    /// Its name, which is its folder's.
+    /// Returns the name, which is also the name of its folder.
     pub(crate) fn name(self) -> &'static str {
         match self {
             System::Bare => "bare",
@@ -59,7 +62,7 @@ impl System {
         }
     }
 
-    /// Its name for people.
+    /// Returns the name for people.
     pub(crate) fn title(self) -> &'static str {
         match self {
             System::Bare => "bare loop",
@@ -71,7 +74,8 @@ impl System {
         }
     }
 
-    /// How many events it is given in a job: some seconds' work. On the JVM many of them go by before its code is compiled.
+    /// Returns the number of events for a job, which take some seconds. On the JVM, many of them
+    /// are processed before its code is compiled.
     pub(crate) fn events(self, job: Job, scale: f64) -> u64 {
         let all = match self {
             System::Bare | System::Marlowe => 6_000_000,
@@ -84,7 +88,8 @@ impl System {
         (all as f64 * scale) as u64 / share
     }
 
-    /// Events a second that any of its workers carries easily, for trials at a steady rate.
+    /// Returns the events per second that each worker of the system carries easily, for trials at a
+    /// steady rate.
     pub(crate) fn easy_rate(self) -> u64 {
         match self {
             System::Faust => 200,
@@ -92,16 +97,16 @@ impl System {
         }
     }
 
-    /// The sizes of its cache that are tried, in megabytes; the report has the better one.
+    /// Returns the cache sizes to try, in megabytes. The report has the better one.
     pub(crate) fn caches(self, job: Job) -> &'static [u32] {
         match self {
-            // A large cache costs it more than it saves where most keys are new.
+            // Where most keys are new, a large cache costs more than it saves.
             System::KafkaStreams if job == Job::Count => &[0, 10],
             _ => &[10],
         }
     }
 
-    /// Into how many processes, and threads of each, the work of so many cores goes.
+    /// Returns the number of processes, and of threads in each, that use `cores` cores.
     pub(crate) fn processes(self, cores: usize) -> (usize, usize) {
         match self {
             System::Faust | System::Quix => (cores, 1),
@@ -109,7 +114,8 @@ impl System {
         }
     }
 
-    /// Where its rows are in a work: what is not about stores is done with the one that it has.
+    /// Returns where the system keeps rows in a work. A work that is not about stores takes the
+    /// store that the system has.
     pub(crate) fn store(self, work: &Work) -> Store {
         match self {
             System::Quix if !work.job.is_about_stores() => Store::Disk,
@@ -117,7 +123,7 @@ impl System {
         }
     }
 
-    /// Why it cannot take part in a trial of the harness, if so.
+    /// Returns the reason why the system cannot take part in a trial, if there is one.
     pub(crate) fn not_possible(self, work: &Work) -> Option<&'static str> {
         match (self, work.job) {
             (System::Bare, Job::Failover) => Some("a bare loop has no group: nobody takes its partitions over"),
@@ -125,7 +131,7 @@ impl System {
         }
     }
 
-    /// How its changelogs are written.
+    /// Returns the encoding of its changelogs.
     pub(crate) fn encoding(self) -> Encoding {
         match self {
             System::Bare | System::Marlowe | System::Goka => Encoding::Plain,
@@ -135,7 +141,7 @@ impl System {
         }
     }
 
-    /// Which record of a key counts.
+    /// Returns which record of a key counts.
     pub(crate) fn winner(self, job: Job) -> Winner {
         match (self, job) {
             (System::Faust, Job::Total) => Winner::Highest,
@@ -143,7 +149,8 @@ impl System {
         }
     }
 
-    /// The changelog of `counts` for `group` and the topic `events`: where it is made by the harness, for a restore.
+    /// Returns the changelog of `counts`, for `group` and the topic `events`, into which the
+    /// harness writes for a restore.
     pub(crate) fn changelog(self, group: &str, events: &str) -> String {
         match self {
             System::Goka => format!("{group}-table"),
@@ -152,7 +159,7 @@ impl System {
         }
     }
 
-    /// Whether `topic` is a changelog of `group` in which the job's answer is.
+    /// Returns whether `topic` is a changelog of `group` with the job's answer.
     pub(crate) fn is_changelog(self, topic: &str, group: &str, job: Job) -> bool {
         let table = if job == Job::Total { "total" } else { "counts" };
         match self {
@@ -162,13 +169,14 @@ impl System {
         }
     }
 
-    /// Whether `topic`, which is one of the group's, lies between two stages of a job.
+    /// Returns whether `topic`, a topic of the group, lies between two stages of a job.
     pub(crate) fn is_between(topic: &str) -> bool {
         let between = ["repartition", "-inbox", "-loop"].iter().any(|name| topic.contains(name));
         between && !topic.contains("changelog")
     }
 
-    /// The file that says which version it is, below its folder, and the text before the version.
+    /// Returns the file in the system's folder that contains its version, and the text before the
+    /// version.
     pub(crate) fn version_at(self) -> Option<(&'static str, &'static str)> {
         match self {
             System::Bare | System::Marlowe => None,
@@ -181,10 +189,10 @@ impl System {
 }
 
 impl Encoding {
-    /// A key in a changelog, and its text; `None` for a record that is not a row.
+    /// Decodes a key of a changelog. Returns `None` for a record that is not a row.
     pub(crate) fn decode_key(self, key: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(key).ok()?;
-        // Marlowe's notes to itself.
+        // These are Marlowe's own notes.
         if text.starts_with('\0') {
             return None;
         }
@@ -195,7 +203,7 @@ impl Encoding {
         }
     }
 
-    /// A count in a changelog.
+    /// Decodes a count of a changelog.
     pub(crate) fn decode_count(self, value: &[u8]) -> Option<u64> {
         match self {
             Encoding::BigEndian => value.try_into().ok().map(u64::from_be_bytes),
@@ -203,7 +211,7 @@ impl Encoding {
         }
     }
 
-    /// A key, as its changelog has it.
+    /// Encodes a key for a changelog.
     pub(crate) fn encode_key(self, key: &str) -> Vec<u8> {
         match self {
             Encoding::Plain | Encoding::BigEndian => key.as_bytes().to_vec(),
@@ -212,7 +220,7 @@ impl Encoding {
         }
     }
 
-    /// A count, as its changelog has it.
+    /// Encodes a count for a changelog.
     pub(crate) fn encode_count(self, count: u64) -> Vec<u8> {
         match self {
             Encoding::BigEndian => count.to_be_bytes().to_vec(),
@@ -220,7 +228,7 @@ impl Encoding {
         }
     }
 
-    /// A header that each record has besides.
+    /// Returns the header that each record also needs, if there is one.
     pub(crate) fn header(self) -> Option<(&'static str, &'static str)> {
         match self {
             Encoding::Family => Some(("__column_family__", "default")),
@@ -234,7 +242,7 @@ mod tests {
     use super::{Encoding, System};
 
     #[test]
-    fn what_is_written_is_read() {
+    fn keys_and_counts_decode_as_they_were_encoded() {
         for encoding in System::ALL.map(System::encoding) {
             let (key, count) = (encoding.encode_key("page-0000001"), encoding.encode_count(259));
             assert_eq!(encoding.decode_key(&key).as_deref(), Some("page-0000001"), "{encoding:?}");

@@ -1,8 +1,10 @@
+//! The processes of a system that work together.
+
 use crate::PeersResult;
 use crate::outcome::Setback;
 use crate::worker::{Usage, Worker};
 
-/// The processes of a system that work together, and the most memory that they had.
+/// The processes of a system that work together, and their peak memory.
 pub(crate) struct Team {
     workers: Vec<Worker>,
     most: Usage,
@@ -13,7 +15,7 @@ impl Team {
         Self { workers, most: Usage::default() }
     }
 
-    /// What all have used.
+    /// Returns what all processes have used.
     ///
     /// # Errors
     /// When one has ended.
@@ -30,12 +32,13 @@ impl Team {
         Ok(all)
     }
 
-    /// The most memory that they had, in megabytes: of their own, and with mapped files.
+    /// Returns the peak memory in megabytes: the processes' own, and the resident one with mapped
+    /// files.
     pub(crate) fn peak_mb(&self) -> (f64, f64) {
         (self.most.own_bytes as f64 / 1e6, self.most.resident_bytes as f64 / 1e6)
     }
 
-    /// Whether one of them wrote a line that begins so to standard output.
+    /// Returns whether one of them wrote a line that begins with `beginning` to standard output.
     pub(crate) fn wrote(&self, beginning: &str) -> PeersResult<bool> {
         for worker in &self.workers {
             if worker.output()?.lines().any(|line| line.starts_with(beginning)) {
@@ -45,14 +48,14 @@ impl Team {
         Ok(false)
     }
 
-    /// Kills the first one, as a crash would.
+    /// Kills the first process, as a crash would.
     pub(crate) fn kill_first(&mut self) {
         if !self.workers.is_empty() {
             self.workers.remove(0).kill();
         }
     }
 
-    /// Has all end in good order.
+    /// Asks all processes to end, and waits until they have.
     pub(crate) fn stop(mut self) -> Result<(), Setback> {
         for worker in &mut self.workers {
             worker.ask_to_end();

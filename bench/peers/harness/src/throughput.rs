@@ -1,3 +1,5 @@
+//! The jobs that are measured in events per second.
+
 use std::time::{Duration, Instant};
 
 use crate::PeersResult;
@@ -13,13 +15,15 @@ use crate::team::Team;
 use crate::trial::{Begin, LOOK, Trial};
 use crate::work::Job;
 
-/// How long the timer, which fires every second, may take to write what it read.
+/// The time within which the timer, which fires every second, must write a sum.
 const SUM_WITHIN: Duration = Duration::from_secs(10);
 
-/// For so long a group must have had all its members: while partitions change hands it may seem to be settled.
+/// The time for which a group must have all its members. A group may seem settled while partitions
+/// move.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Has a system do all events of `feeds`, which are in the topics `inputs`, as fast as it can.
+/// Measures a system that processes all events of `feeds`, in the topics `inputs`, as fast as it
+/// can.
 pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outcome {
     let port = (trial.work.job == Job::Serve).then(free_port).transpose()?;
     let wanted = progress::ends(trial.kafka, inputs)?;
@@ -42,7 +46,7 @@ pub(crate) fn run(trial: &Trial<'_>, feeds: &[Feed], inputs: &[String]) -> Outco
             stretch.note(mark);
         }
         if let Some(readers) = &mut readers {
-            // Reads are measured in the same stretch.
+            // Reads are measured in the same stretch as events.
             readers.let_read(stretch.is_running())?;
         }
         if is_past(&places, &wanted) {
@@ -84,7 +88,8 @@ fn look(team: &mut Team, progress: &Progress) -> Result<(Mark, Places), Setback>
     Ok((Mark { at: Instant::now(), done: progress::sum(&places), cpu_seconds: usage.cpu_seconds }, places))
 }
 
-/// A run may be over before its timer fires, every second.
+/// Waits until the timer, which fires every second, has written a sum. A short run ends before
+/// that.
 fn wait_for_a_sum(team: &Team) -> Result<(), Setback> {
     let done = Instant::now();
     while done.elapsed() < SUM_WITHIN {
@@ -96,11 +101,11 @@ fn wait_for_a_sum(team: &Team) -> Result<(), Setback> {
     Err(Setback::Wrong("its timer never wrote a sum".into()))
 }
 
-/// Waits until what went through topics between two stages is done too.
+/// Waits until the topics between two stages are processed too.
 fn wait_for_second_stage(trial: &Trial<'_>, team: &mut Team, input: &Progress) -> Result<Mark, Setback> {
     let mut between = trial.kafka.topics_of(&trial.group)?;
     between.retain(|topic| System::is_between(topic));
-    // All input is committed, and so is what was made of it: no more records come.
+    // All input and all records made from it are committed, so no more records come.
     let wanted = progress::last_records(trial.kafka, &between)?;
     if !between.is_empty() {
         let progress = Progress::of(trial.kafka, &trial.group, &between)?;
@@ -109,7 +114,7 @@ fn wait_for_second_stage(trial: &Trial<'_>, team: &mut Team, input: &Progress) -
     look(team, input).map(|(mark, _)| mark)
 }
 
-/// A port on loopback that nobody has.
+/// Returns a free port on loopback.
 fn free_port() -> PeersResult<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

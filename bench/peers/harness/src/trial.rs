@@ -1,3 +1,5 @@
+//! One run of a system, as a group of its own.
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,28 +22,28 @@ use crate::team::Team;
 use crate::work::{Job, Store, Work};
 use crate::worker::Worker;
 
-/// The time between two commits of all systems.
+/// The time between two commits in all systems, in milliseconds.
 pub(crate) const COMMIT_MS: u32 = 100;
 
-/// The session of all groups.
+/// The session timeout of all groups, in milliseconds.
 pub(crate) const SESSION_MS: u32 = 10_000;
 
-/// How often it is looked how far a group is.
+/// The time between two looks at the progress of a group.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
-/// A system, with the size of its cache.
+/// A system with the size of its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Contestant {
     pub(crate) system: System,
     pub(crate) cache_mb: u32,
 }
 
-/// From when on a run is measured.
+/// The moment at which the measurement of a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
-    /// From its first events.
+    /// The first events.
     AtOnce,
-    /// From when its processes have shared the partitions out.
+    /// The time when the processes have shared the partitions out.
     Gathered,
 }
 
@@ -52,21 +54,22 @@ pub(crate) struct Trial<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) contestant: Contestant,
     pub(crate) work: Work,
-    /// How many processes the system has, and how many threads each.
+    /// The number of processes, and of threads in each.
     pub(crate) processes: (usize, usize),
-    /// From when on it is measured.
+    /// The moment at which the measurement begins.
     pub(crate) begin: Begin,
     /// The time between two commits, in milliseconds.
     pub(crate) commit_ms: u32,
-    /// Where callgrind writes, if the program runs under it.
+    /// The file that callgrind writes, if the program runs under it.
     pub(crate) callgrind: Option<PathBuf>,
-    /// Its group, which no other run has.
+    /// The group, which no other run has.
     pub(crate) group: String,
     begun: Instant,
 }
 
 impl<'a> Trial<'a> {
-    /// The run of this number. The system has the first cores; Kafka and the harness have the others, if there are some.
+    /// Prepares run `number`. The system gets the first cores. Kafka and the harness get the
+    /// others, if there are any.
     pub(crate) fn new(
         setting: &'a Setting,
         kafka: &'a Kafka,
@@ -101,22 +104,22 @@ impl<'a> Trial<'a> {
         self.contestant.system
     }
 
-    /// The topic that `pass` writes.
+    /// Returns the topic that `pass` writes to.
     pub(crate) fn out(&self) -> String {
         format!("{}-out", self.group)
     }
 
-    /// The folder that worker `number` writes to.
+    /// Returns the folder that worker `number` writes to.
     fn worker_folder(&self, number: usize) -> PathBuf {
         self.setting.workshop().join("runs").join(&self.group).join(number.to_string())
     }
 
-    /// The folder of worker `number`'s tables.
+    /// Returns the folder of the tables of worker `number`.
     fn state(&self, number: usize) -> PathBuf {
         self.worker_folder(number).join("state")
     }
 
-    /// What the first worker's tables take on disk, in megabytes, if they are there.
+    /// Returns the space of the first worker's tables on disk, in megabytes, if they are there.
     pub(crate) fn table_mb(&self) -> Option<f64> {
         (self.work.store == Store::Disk).then(|| blocks(&self.state(0)) as f64 * 512.0 / 1e6)
     }
@@ -169,7 +172,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Waits until the group's commits have reached all of `wanted`, and gives when.
+    /// Waits until the group's commits have reached all of `wanted`, and returns the time of that.
     pub(crate) fn wait_for(
         &self,
         team: &mut Team,
@@ -189,17 +192,19 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Checks whether the run may go on.
+    ///
     /// # Errors
-    /// When the run has taken too long.
+    /// When the run has taken too long. `what` says how far it was.
     pub(crate) fn check_patience(&self, what: &str) -> Result<(), Setback> {
         let patience = self.setting.patience();
         if self.begun.elapsed() > patience { Err(Setback::late(patience, what)) } else { Ok(()) }
     }
 
-    /// Compares what stands in Kafka with what is in the feeds, and `extra` events besides. What is left of a system that had
-    /// it right: how many events it counted once more.
+    /// Compares the answer in Kafka with the events of the feeds and `extra`. Returns the number of
+    /// surplus counts, if the guarantee allows them.
     pub(crate) fn check(&self, feeds: &[Feed], extra: &[Event]) -> Result<u64, Setback> {
-        // The system has ended.
+        // The system has ended, so its cores are free.
         self.kafka.share_cores(&self.machine.cores(0, self.machine.cores))?;
         let mut truth = truth(self.work.job, feeds);
         for event in extra {
@@ -214,7 +219,8 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The blocks, of 512 bytes, that all files below a folder take: a file with holes takes less than it is long.
+/// Returns the number of blocks of 512 bytes that all files in a folder take. A file with holes
+/// takes less than its length.
 fn blocks(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: std::fs::DirEntry| match entry.metadata() {
@@ -227,7 +233,7 @@ fn blocks(folder: &Path) -> u64 {
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        // What is left over costs room on the disk and nothing else.
+        // Leftovers only take space on the disk.
         let _ = self.kafka.delete_topics_of(&self.group);
         for number in 0..self.processes.0.max(2) {
             let _ = std::fs::remove_dir_all(self.state(number));

@@ -1,43 +1,45 @@
+//! The jobs that are measured, and the terms under which each is done.
+
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::arguments::Arguments;
 
-/// What is measured.
+/// A job that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Job {
-    /// Read, decode, encode, write.
+    /// Read, decode, encode and write each event.
     Pass,
-    /// Count per key.
+    /// Count the events per key.
     Count,
-    /// Count per user, after a repartition.
+    /// Count the events per user, after a repartition.
     Regroup,
     /// Two agents and a timer on one table.
     Shared,
-    /// One count of all partitions.
+    /// Count the events of all partitions in one number.
     Total,
-    /// Start without a table that has a changelog.
+    /// Start without the table, and restore it from its changelog.
     Restore,
     /// Kill one of two workers.
     Failover,
-    /// Point reads over HTTP while counting.
+    /// Read single rows over HTTP while counting.
     Serve,
-    /// From the input to the committed output, at half of the maximum load.
+    /// Measure the time from the input to the committed output, at half of the maximum load.
     Latency,
 }
 
-/// What is promised of each event.
+/// The guarantee for each event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Guarantee {
-    /// Each event is processed once, and shows once.
+    /// Each event is processed once, and its effect shows once.
     ExactlyOnce,
     /// No event is lost.
     AtLeastOnce,
 }
 
-/// Where a table's rows are.
+/// The place where a table's rows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Store {
@@ -47,7 +49,7 @@ pub(crate) enum Store {
     Disk,
 }
 
-/// One job under one set of terms: a row of each system in the report.
+/// One job under one set of terms: a table in the report, with a row for each system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Work {
     pub(crate) guarantee: Guarantee,
@@ -57,13 +59,13 @@ pub(crate) struct Work {
     pub(crate) store: Store,
 }
 
-/// Keys of which every commit has each.
+/// A number of keys that is small enough for every commit to contain each of them.
 pub(crate) const FEW_KEYS: u64 = 10_000;
 const MANY_KEYS: u64 = 1_000_000;
 const RESTORED_KEYS: u64 = 5_000_000;
 
 impl Job {
-    /// The job as the programs know it.
+    /// Returns the name of the job in the command line of the programs.
     pub(crate) fn of_program(self) -> &'static str {
         match self {
             Job::Pass | Job::Latency => "pass",
@@ -75,12 +77,12 @@ impl Job {
         }
     }
 
-    /// Whether it is measured once with each store.
+    /// Returns whether the job is measured once with each store.
     pub(crate) fn is_about_stores(self) -> bool {
         matches!(self, Job::Count | Job::Restore)
     }
 
-    /// Whether events go through a second topic on their way.
+    /// Returns whether events go through a second topic.
     pub(crate) fn has_second_stage(self) -> bool {
         matches!(self, Job::Regroup | Job::Total)
     }
@@ -105,7 +107,8 @@ impl Store {
 }
 
 impl Work {
-    /// All that the arguments ask for, in the order in which it is done: `pass` before the latency at half of its load.
+    /// Returns the works that the arguments ask for, in the order in which they are done. `pass`
+    /// comes before the latency at half of its load.
     pub(crate) fn all(arguments: &Arguments) -> Vec<Work> {
         use Job::{Count, Failover, Latency, Pass, Regroup, Restore, Serve, Shared, Total};
         use Store::{Disk, Memory};
@@ -124,14 +127,15 @@ impl Work {
             (Serve, FEW_KEYS, Memory),
             (Latency, FEW_KEYS, Memory),
         ];
-        // How a system grows shows in a few.
+        // A few works are enough to show how a system scales.
         let on_more = [(Pass, FEW_KEYS, Memory), (Count, FEW_KEYS, Memory), (Count, MANY_KEYS, Disk)];
         let mut all = Vec::new();
         for guarantee in arguments.guarantees() {
             for &cores in &arguments.cores {
                 let jobs: &[_] = if cores == 1 { &on_one } else { &on_more };
                 for &(job, keys, store) in jobs.iter().filter(|(job, ..)| arguments.wants(*job)) {
-                    // Few keys stay few: else a trial would be about something else.
+                    // A small number of keys is not scaled, because a trial would then measure
+                    // something else.
                     let keys = if keys == FEW_KEYS { keys } else { (keys as f64 * arguments.setting.scale) as u64 };
                     all.push(Work { guarantee, cores, job, keys, store });
                 }
@@ -141,7 +145,7 @@ impl Work {
         all
     }
 
-    /// What it is called in a report, without guarantee and cores.
+    /// Returns the title in a report, without guarantee and cores.
     pub(crate) fn title(&self) -> String {
         let (keys, store) = (in_short(self.keys), self.store.name());
         match self.job {
@@ -158,7 +162,7 @@ impl Work {
     }
 }
 
-/// A number as people say it: 10k, 5M.
+/// Formats a number as people say it: 10k, 5M.
 pub(crate) fn in_short(number: u64) -> String {
     match number {
         number if number >= 1_000_000 && number % 1_000_000 == 0 => format!("{}M", number / 1_000_000),

@@ -1,3 +1,5 @@
+//! A process of a system, and the resources that it uses.
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,32 +11,33 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::PeersResult;
 use crate::outcome::Setback;
 
-/// The exit code that says: this system cannot do that.
+/// The exit code of a program that cannot do the job.
 const NOT_POSSIBLE: i32 = 3;
 
-/// How long a worker may take to commit and leave.
+/// The time within which a worker must commit and leave.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// A process of a system, which was started. It ends with this value.
+/// A running process of a system. It is killed when this value is dropped.
 pub(crate) struct Worker {
     child: Child,
     errors: PathBuf,
     output: PathBuf,
 }
 
-/// What a worker has used, and has.
+/// The resources that a worker uses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
-    /// Seconds of the processor since its start, user and system, of all its processes and threads.
+    /// Processor time since the start, in seconds: user and system, of all its processes and
+    /// threads.
     pub(crate) cpu_seconds: f64,
-    /// Bytes of its own in memory now.
+    /// The memory of its own now, in bytes.
     pub(crate) own_bytes: u64,
-    /// Bytes in memory now, mapped files included.
+    /// The resident memory now, in bytes, mapped files included.
     pub(crate) resident_bytes: u64,
 }
 
 impl Worker {
-    /// Starts a program, which may run on these cores only. What it prints goes to files in `folder`.
+    /// Starts a program, which may only run on `cores`. Its output goes to files in `folder`.
     pub(crate) fn start(program: &Command, cores: &str, folder: &Path) -> PeersResult<Self> {
         std::fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         let file = |name: &str| {
@@ -56,10 +59,10 @@ impl Worker {
         Ok(Self { child, errors: errors_path, output: output_path })
     }
 
-    /// What it has used.
+    /// Returns what the worker has used.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the worker has ended.
     pub(crate) fn usage(&mut self) -> Result<Usage, Setback> {
         if let Some(status) = self.child.try_wait()? {
             let reason = self.last_words();
@@ -73,14 +76,14 @@ impl Worker {
         Ok(usage)
     }
 
-    /// What it wrote to standard output.
+    /// Returns what it wrote to standard output.
     pub(crate) fn output(&self) -> PeersResult<String> {
         let text = std::fs::read(&self.output);
         let text = text.map_err(|error| format!("cannot read {}: {error}", self.output.display()))?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// The last line that it wrote to standard error.
+    /// Returns the last line that it wrote to standard error.
     fn last_words(&self) -> String {
         let text = std::fs::read(&self.errors).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -88,17 +91,17 @@ impl Worker {
         last.map_or_else(|| "it did not say why".into(), |line| line.trim().chars().take(400).collect())
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, which asks the worker to end.
     pub(crate) fn ask_to_end(&mut self) {
         self.signal(Signal::TERM);
     }
 
-    /// Waits until it has ended; after a while it is made to.
+    /// Waits until the worker has ended. Kills it when `GRACE` is over.
     pub(crate) fn wait(&mut self) -> Result<(), Setback> {
         let asked = Instant::now();
         while asked.elapsed() < GRACE {
             if let Some(status) = self.child.try_wait()? {
-                // Many programs end with the signal's code.
+                // Many programs end with the code of the signal.
                 let clean = status.success() || status.code() == Some(143) || status.code().is_none();
                 return if clean {
                     Ok(())
@@ -114,14 +117,14 @@ impl Worker {
 
     /// Kills it, as a crash would.
     pub(crate) fn kill(&mut self) {
-        // Who has ended cannot be killed, and need not be.
+        // A process that has ended cannot be killed, and need not be.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(id) = Pid::from_raw(self.child.id() as i32) {
-            // As above.
+            // As in `kill`.
             let _ = kill_process(id, signal);
         }
     }
@@ -133,7 +136,7 @@ impl Drop for Worker {
     }
 }
 
-/// Adds what a process and those it started have used.
+/// Adds what a process and the processes that it started have used.
 fn add_usage(id: i32, usage: &mut Usage) -> PeersResult<()> {
     let read = || -> procfs::ProcResult<_> {
         let process = Process::new(id)?;
@@ -144,7 +147,7 @@ fn add_usage(id: i32, usage: &mut Usage) -> PeersResult<()> {
         }
         Ok((stat, status, children))
     };
-    // One that is just ending has nothing any more: that it has ended shows at the next look.
+    // A process that is just ending has no data any more. The next look sees that it has ended.
     let Ok((stat, status, children)) = read() else { return Ok(()) };
     let ticks = stat.utime + stat.stime + (stat.cutime + stat.cstime).max(0) as u64;
     usage.cpu_seconds += ticks as f64 / procfs::ticks_per_second() as f64;

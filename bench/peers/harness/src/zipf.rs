@@ -1,14 +1,18 @@
-/// Draws ranks from 1 to `keys`, of which rank *k* comes 1/*k* times as often as the first one: Zipf's law with s = 1, by which
-/// words, pages and users are about as frequent.
+//! Random ranks that follow Zipf's law.
+
+/// A distribution of ranks from 1 to `keys`, in which rank *k* is 1/*k* times as frequent as the
+/// first one. This is Zipf's law with s = 1, which words, pages and users follow roughly.
 ///
-/// The way is rejection-inversion (Hörmann and Derflinger, 1996): it takes no table, however many keys there are.
+/// The method is rejection-inversion (Hörmann and Derflinger, 1996). It needs no table, so the
+/// number of keys does not matter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Zipf {
     keys: f64,
-    /// The integral of 1/x from 1, to where the last rank's part ends, and to where the first one's begins.
+    /// The integral of 1/x from 1 to the end of the last rank's part.
     last: f64,
+    /// The integral of 1/x from 1 to the beginning of the first rank's part.
     first: f64,
-    /// A rank that is as near above is drawn without a look at its share.
+    /// A rank that is at most this far above the drawn place is taken without a look at its share.
     near: f64,
 }
 
@@ -22,7 +26,7 @@ impl Zipf {
         }
     }
 
-    /// The next rank, by random numbers from 0 to 1.
+    /// Returns the next rank. `random` returns random numbers from 0 to 1.
     pub(crate) fn draw(&self, mut random: impl FnMut() -> f64) -> u64 {
         loop {
             let area = self.last + random() * (self.first - self.last);
@@ -52,7 +56,7 @@ mod tests {
         for rank in [1, 2, 3, 10, 100] {
             let expected = f64::from(DRAWN) / f64::from(rank) / all;
             let is = f64::from(met[rank as usize]);
-            // Five times the standard deviation.
+            // The tolerance is five standard deviations.
             assert!((is - expected).abs() < 5.0 * expected.sqrt(), "rank {rank}: {is} instead of {expected}");
         }
         assert_eq!(met[0], 0);
@@ -60,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn there_may_be_one_key_and_many() {
+    fn any_number_of_keys_is_possible() {
         let mut random = Random::new(3);
         for keys in [1, 2, 20_000_000] {
             let zipf = Zipf::of(keys);

@@ -1,3 +1,6 @@
+//! The command line of Marlowe's program. It is the one that the contract in
+//! `bench/peers/README.md` prescribes.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -6,62 +9,62 @@ use clap::{Parser, ValueEnum};
 /// Marlowe's program for `cargo xtask bench peers` and `cargo xtask bench growth`.
 #[derive(Parser)]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The job to do.
     pub(crate) job: Job,
     /// Kafka's bootstrap servers.
     #[arg(long)]
     pub(crate) brokers: String,
-    /// The app's name, which is its group's.
+    /// The name of the app, which is also the name of its group.
     #[arg(long)]
     pub(crate) group: String,
-    /// What is promised of each event.
+    /// The processing guarantee.
     #[arg(long, default_value = "exactly-once")]
     pub(crate) guarantee: Guarantee,
-    /// Where the rows of tables are.
+    /// The place where tables keep their rows.
     #[arg(long, default_value = "memory")]
     pub(crate) store: Store,
     /// The folder for tables on disk.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// How many lanes.
+    /// The number of lanes.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
     /// The time between two commits, in milliseconds.
     #[arg(long = "commit-ms", default_value = "100", value_parser = milliseconds)]
     pub(crate) commit_interval: Duration,
-    /// The cache of decoded rows, in megabytes.
+    /// The size of the cache of decoded rows, in megabytes.
     #[arg(long, default_value_t = 10)]
     cache_mb: usize,
-    /// The group's session, in milliseconds.
+    /// The session timeout of the group, in milliseconds.
     #[arg(long = "session-ms", default_value = "10000", value_parser = milliseconds)]
     pub(crate) session: Duration,
-    /// The port on loopback of the web server.
+    /// The port of the web server on loopback (default: no web server).
     #[arg(long)]
     pub(crate) http: Option<u16>,
     /// The topic of events.
     #[arg(long, default_value = "events")]
     pub(crate) events: String,
-    /// The other topics of events, with commas between; none if it is empty.
+    /// The other topics of events, separated by commas; empty for none.
     #[arg(long, default_value = "others")]
     others: String,
-    /// The topic that `pass` writes (default: the group's name with `-out`).
+    /// The topic that the job `pass` writes to (default: the group's name with `-out`).
     #[arg(long)]
     out: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Job {
-    /// Read, decode, encode, write.
+    /// Read, decode, encode and write each event.
     Pass,
-    /// Count per page.
+    /// Count the events per page.
     Count,
-    /// Count per user, after a `group_by`.
+    /// Count the events per user, after a `group_by`.
     Regroup,
-    /// Two agents and a timer on one table.
+    /// Count with several agents and a timer on one table.
     Shared,
-    /// One count of all, which every worker has.
+    /// Count all events in one number, which every worker has.
     Total,
-    /// Count per page, and tell the counts over HTTP.
+    /// Count the events per page, and serve the counts over HTTP.
     Serve,
 }
 
@@ -77,29 +80,30 @@ pub(crate) enum Store {
     Disk,
 }
 
-/// About what a decoded row of a count takes: its key, its value, and the map's share.
+/// The approximate size of a decoded row of a count, in bytes: its key, its value, and the map's
+/// share.
 const ROW_BYTES: usize = 100;
 
-/// How many partitions the bench's topics have: the cache is shared out among the slices.
+/// The number of partitions of the bench's topics. The cache is shared out among their slices.
 const PARTITIONS: usize = 4;
 
 impl Arguments {
-    /// The topic that `pass` writes.
+    /// Returns the topic that `pass` writes to.
     pub(crate) fn out(&self) -> String {
         self.out.clone().unwrap_or_else(|| format!("{}-out", self.group))
     }
 
-    /// The other topics of events.
+    /// Returns the other topics of events.
     pub(crate) fn others(&self) -> impl Iterator<Item = &str> {
         self.others.split(',').filter(|topic| !topic.is_empty())
     }
 
-    /// The folder for tables on disk.
+    /// Returns the folder for tables on disk.
     pub(crate) fn folder(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}-data", self.group)))
     }
 
-    /// How many rows the cache of each slice has.
+    /// Returns the number of rows in the cache of each slice.
     pub(crate) fn cache_rows(&self) -> usize {
         self.cache_mb * 1_000_000 / ROW_BYTES / PARTITIONS
     }

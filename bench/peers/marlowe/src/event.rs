@@ -1,15 +1,17 @@
+//! The event that Marlowe's program reads.
+
 use marlowe::compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-/// What is read: somebody looked at a page.
+/// An event as it is read: a view of a page.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Event {
     /// The key.
     pub(crate) page: CompactString,
-    /// Who it was.
+    /// The user who viewed the page.
     pub(crate) user: CompactString,
-    /// When it was sent, in microseconds since 1970.
+    /// The time of sending, in microseconds since 1970.
     at: u64,
-    /// What they looked with.
+    /// The user agent of the browser.
     agent: String,
 }

@@ -1,3 +1,5 @@
+//! The jobs of the contract, as Marlowe programs.
+
 use std::time::Duration;
 
 use marlowe::axum::Router;
@@ -10,7 +12,7 @@ use marlowe::{App, Table, TableView, Topic};
 use crate::arguments::{Arguments, Guarantee, Job};
 use crate::event::Event;
 
-/// Declares what the job asks for.
+/// Declares the topics, tables and agents of the job.
 pub(crate) fn declare(app: &mut App, arguments: &Arguments) {
     if arguments.guarantee == Guarantee::AtLeastOnce {
         app.at_least_once();

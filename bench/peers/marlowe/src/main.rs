@@ -1,4 +1,5 @@
-//! Marlowe's program for `cargo xtask bench peers` and `cargo xtask bench growth`: what the contract in `bench/peers/README.md` asks for.
+//! Marlowe's program for `cargo xtask bench peers` and `cargo xtask bench growth`. It does the jobs
+//! of the contract in `bench/peers/README.md`.
 
 mod arguments;
 mod event;
@@ -28,7 +29,8 @@ async fn main() -> PeerResult<()> {
     }
 }
 
-/// How the worker runs: everything that the contract does not name is Marlowe's default.
+/// Returns the worker's configuration. Everything that the contract does not name is Marlowe's
+/// default.
 fn config(arguments: &Arguments) -> Config {
     let heartbeats = (arguments.session.as_millis() / 3).to_string();
     let kafka = KafkaConfig::new(&arguments.brokers).set("heartbeat.interval.ms", heartbeats);

@@ -1,3 +1,5 @@
+//! The line chart of the curves, as SVG.
+
 use std::fmt::Write;
 
 use super::curve::{Curve, Family};
@@ -13,7 +15,8 @@ const LEGEND: f64 = 18.0;
 const HEIGHT: f64 = 200.0;
 const SIZES: f64 = 40.0;
 
-/// Lines, a panel for each family: what a million events cost over the size of what grows.
+/// Draws one panel of lines for each family: the cost of a million events over the quantity that
+/// grows.
 pub(crate) fn chart(curves: &[Measured]) -> String {
     let mut panels = String::new();
     let mut y = 44.0;
@@ -32,9 +35,9 @@ pub(crate) fn chart(curves: &[Measured]) -> String {
     )
 }
 
-/// Where things are in a panel.
+/// The scales of a panel.
 struct Scales {
-    /// Where 0 is.
+    /// The position of cost 0.
     bottom: f64,
     most: f64,
     smallest: f64,
@@ -54,7 +57,7 @@ impl Scales {
         }
     }
 
-    /// Each tenfold is as wide.
+    /// Returns the position of a size. The scale is logarithmic.
     fn x(&self, size: u64) -> f64 {
         let width = (self.largest / self.smallest).ln();
         let share = if width > 0.0 { (size as f64 / self.smallest).ln() / width } else { 0.5 };
@@ -65,7 +68,7 @@ impl Scales {
         self.bottom - cost / self.most * HEIGHT
     }
 
-    /// Round numbers from 0 to the most, five steps or less.
+    /// Returns round numbers from 0 to the highest cost, in at most five steps.
     fn marks(&self) -> Vec<f64> {
         let power = 10f64.powf((self.most / 5.0).log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| self.most / step <= 5.0);
@@ -125,7 +128,7 @@ fn line(svg: &mut String, scales: &Scales, measured: &Measured) {
     let _ = writeln!(svg, "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=\"2\" fill=\"none\"/>");
 }
 
-/// A mark's number, without noughts at its end.
+/// Formats the number of a mark, without trailing zeros.
 fn in_digits(mark: f64) -> String {
     let text = format!("{mark:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -157,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn each_tenfold_is_as_wide_and_nothing_costs_nothing() {
+    fn sizes_are_logarithmic_and_costs_begin_at_zero() {
         let svg =
             chart(&keys(&[(Curve::Keys, 1000, 1.0), (Curve::Keys, 100_000, 1.0), (Curve::Keys, 10_000, 0.5)]).curves());
-        // From the left to the right: 60, 445 and 830; from the top at 74 to 0 at 274.
+        // From left to right, x is 60, 445 and 830. The top is at y = 74, and cost 0 is at y = 274.
         assert!(svg.contains("d=\"M60.0 74.0L445.0 174.0L830.0 74.0\""), "{svg}");
         assert!(svg.contains(">10k</text>") && svg.contains("y=\"278.0\" text-anchor=\"end\">0</text>"), "{svg}");
     }
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_left_out() {
+    fn points_without_figures_are_left_out() {
         let mut results = keys(&[(Curve::Workers, 1, 1.0)]);
         results.add(1, Point { curve: Curve::Workers, size: 2 }, Err(Setback::Failed("gone".into())));
         let svg = chart(&results.curves());

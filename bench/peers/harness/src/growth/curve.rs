@@ -1,3 +1,5 @@
+//! The curves that are measured, and the work at each of their points.
+
 use std::fmt;
 
 use clap::ValueEnum;
@@ -10,55 +12,58 @@ use crate::system::System;
 use crate::trial::Begin;
 use crate::work::{FEW_KEYS, Guarantee, Job, Store, Work, in_short};
 
-/// How many events there are at most points.
+/// The number of events at most points.
 const EVENTS: u64 = 4_000_000;
 
-/// How many events there are where there are most keys: that many of them are met.
+/// The number of events at the points with the most keys or partitions. With fewer events, too few
+/// of the keys would occur.
 const MANY_EVENTS: u64 = 8_000_000;
 const MOST_KEYS: u64 = 20_000_000;
 
-/// How many events several workers share: the first ones are done while they gather.
+/// The number of events that several workers share. The first of them are processed while the
+/// workers gather.
 const SHARED_EVENTS: u64 = 20_000_000;
 
-/// How many partitions several workers share.
+/// The number of partitions that several workers share.
 const SHARED_PARTITIONS: i32 = 8;
 
-/// What there is more and more of: curves of one panel.
+/// The quantity that grows along a curve. Its curves share a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Family {
-    /// Partitions of the events, and so of the changelog.
+    /// The partitions of the events, and therefore of the changelog.
     Partitions,
-    /// Keys that events may have.
+    /// The keys that events may have.
     Keys,
-    /// Agents that add to one table, each from a topic of its own.
+    /// The agents that add to one table, each from its own topic.
     Agents,
-    /// Processes that share the partitions out.
+    /// The processes that share the partitions.
     Workers,
 }
 
-/// How what an event costs a system grows.
+/// A curve: the cost of an event in one system over one quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Curve {
     Partitions,
-    /// As `Partitions`, without Marlowe: what librdkafka takes.
+    /// `Partitions` without Marlowe, which shows the cost of librdkafka.
     BarePartitions,
-    /// All keys come as often: the worst that can be.
+    /// Keys that are all equally frequent, which is the worst case.
     Keys,
-    /// Some keys come often, most seldom.
+    /// Keys of which a few are frequent and most are rare.
     SkewedKeys,
-    /// As `Keys`, without Marlowe and without a store: what Kafka takes for a record of each row that changed.
+    /// `Keys` without Marlowe and without a store, which shows the cost of Kafka for a record of
+    /// each changed row.
     BareKeys,
     Agents,
     Workers,
 }
 
-/// A place on a curve.
+/// A point on a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Point {
     pub(crate) curve: Curve,
-    /// How many there are of what grows.
+    /// The size of the quantity that grows.
     pub(crate) size: u64,
 }
 
@@ -74,7 +79,7 @@ impl Family {
         }
     }
 
-    /// What is the same at all its points.
+    /// Returns a description of what all points of the family have in common.
     pub(crate) fn terms(self) -> String {
         let few = in_short(FEW_KEYS);
         match self {
@@ -113,7 +118,7 @@ impl Curve {
         }
     }
 
-    /// Its name among those of its family.
+    /// Returns the name of the curve among those of its family.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Curve::Partitions | Curve::Agents | Curve::Workers => "Marlowe",
@@ -124,7 +129,7 @@ impl Curve {
         }
     }
 
-    /// Whose cost it is.
+    /// Returns the system whose cost the curve shows.
     pub(crate) fn system(self) -> System {
         match self {
             Curve::BarePartitions | Curve::BareKeys => System::Bare,
@@ -132,7 +137,7 @@ impl Curve {
         }
     }
 
-    /// Its points, from the smallest to the largest.
+    /// Returns the points of the curve, from the smallest to the largest.
     pub(crate) fn points(self) -> impl Iterator<Item = Point> {
         let sizes: &[u64] = match self.family() {
             Family::Partitions => &[1, 4, 16, 64, 256, 1000],
@@ -145,7 +150,7 @@ impl Curve {
 }
 
 impl Point {
-    /// What is done there.
+    /// Returns the work at this point.
     pub(crate) fn work(self) -> Work {
         let few =
             Work { guarantee: Guarantee::ExactlyOnce, cores: 1, job: Job::Count, keys: FEW_KEYS, store: Store::Memory };
@@ -158,12 +163,12 @@ impl Point {
         }
     }
 
-    /// How many processes do it.
+    /// Returns the number of processes that do the work.
     pub(crate) fn workers(self) -> usize {
         if self.curve == Curve::Workers { self.size as usize } else { 1 }
     }
 
-    /// From when on it is measured.
+    /// Returns the moment at which the measurement begins.
     pub(crate) fn begin(self) -> Begin {
         match self.curve.family() {
             Family::Workers => Begin::Gathered,
@@ -171,18 +176,18 @@ impl Point {
         }
     }
 
-    /// How many events there are, in all topics together.
+    /// Returns the number of events in all topics together.
     fn events(self) -> u64 {
         match self.curve {
             Curve::Workers => SHARED_EVENTS,
-            // To take so many over takes a while.
+            // Taking that many partitions over takes a while.
             Curve::Partitions | Curve::BarePartitions if self.size > 100 => MANY_EVENTS,
             _ if self.work().keys >= MOST_KEYS => MANY_EVENTS,
             _ => EVENTS,
         }
     }
 
-    /// What is read: a topic for each agent.
+    /// Returns the feeds to read, with one topic for each agent.
     pub(crate) fn feeds(self, scale: f64) -> Vec<Feed> {
         let all = (self.events() as f64 * scale) as u64;
         let topics = if self.curve == Curve::Agents { self.size } else { 1 };
@@ -210,7 +215,7 @@ mod tests {
     use super::{Curve, Family, Point};
 
     #[test]
-    fn however_many_topics_there_are_they_have_as_many_events() {
+    fn the_number_of_events_does_not_depend_on_topics() {
         for curve in [Curve::Agents, Curve::Workers] {
             let all = curve.points().map(|point| point.feeds(0.1).iter().map(|feed| feed.count).sum::<u64>());
             let all: Vec<u64> = all.collect();
@@ -219,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_measured_grows() {
+    fn only_the_measured_quantity_grows() {
         let point = |curve, size| Point { curve, size };
         let grows = point(Curve::Partitions, 256);
         assert_eq!((grows.work(), grows.workers()), (point(Curve::Partitions, 1).work(), 1));

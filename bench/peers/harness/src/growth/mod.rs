@@ -1,4 +1,7 @@
-//! How what an event costs Marlowe grows: with partitions, keys, agents and workers.
+//! `cargo xtask bench growth`: how the cost of an event in Marlowe grows with partitions, keys,
+//! agents and workers.
+//!
+//! `curve` says what is measured, this file runs the rounds, and `report` writes the results.
 
 mod arguments;
 mod chart;
@@ -21,10 +24,10 @@ use crate::outcome::Outcome;
 use crate::trial::{Contestant, Trial};
 use crate::{PeersResult, build, throughput};
 
-/// The write cache of tables, in megabytes: what all have in the contest of the peers too.
+/// The cache of tables, in megabytes. It is as large as in the comparison of the peers.
 const CACHE_MB: u32 = 10;
 
-/// All rounds, of all points.
+/// The state of a measurement over all rounds and points.
 struct Growth<'a> {
     arguments: &'a Arguments,
     kafka: &'a Kafka,
@@ -46,13 +49,13 @@ pub(crate) fn run(arguments: &Arguments) -> PeersResult<()> {
         arguments,
         kafka: &kafka,
         machine: Machine::this()?,
-        // The size of batches must not grow along.
+        // The size of batches must not grow with the measured quantity.
         topics: Topics::new(Batches::Even),
         results: Results::default(),
         runs: 0,
     };
     for round in 1..=setting.rounds {
-        // In turn: what else the machine does hits them alike.
+        // The points take turns, so that other load on the machine affects all of them alike.
         for point in arguments.points() {
             growth.round(round, point);
         }

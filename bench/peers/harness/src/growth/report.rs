@@ -1,3 +1,5 @@
+//! The report on the curves: a page, the data and a chart.
+
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -15,7 +17,7 @@ use crate::system::System;
 use crate::trial::{COMMIT_MS, SESSION_MS};
 use crate::work::in_short;
 
-/// What is told of the curves: as a page, as data, and as a chart.
+/// The input of the report: the results, and the conditions of the measurement.
 pub(crate) struct Report<'a> {
     pub(crate) setting: &'a Setting,
     pub(crate) machine: &'a Machine,
@@ -24,7 +26,7 @@ pub(crate) struct Report<'a> {
     pub(crate) results: &'a Results,
 }
 
-/// The data.
+/// The content of `growth.json`.
 #[derive(Serialize)]
 struct Data<'a> {
     machine: &'a Machine,
@@ -81,7 +83,7 @@ impl Report<'_> {
         page
     }
 
-    /// On what, with what, and how it was measured.
+    /// Returns the conditions of the measurement: the machine, the settings and the method.
     fn terms(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(
@@ -175,7 +177,7 @@ fn remarks(summary: &Summary) -> String {
     setback.into_iter().chain(note).collect::<Vec<_>>().join("; ")
 }
 
-/// How the cost grows over a curve, in words.
+/// Returns a text that says how the cost grows along a curve.
 fn verdict(measured: &Measured) -> String {
     let name = measured.curve.family().name();
     let mut text = String::new();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_each_point_beside_the_first() {
+    fn a_table_compares_each_point_with_the_first() {
         let mut results = Results::default();
         let mut add = |round, size, outcome| results.add(round, Point { curve: Curve::Partitions, size }, outcome);
         add(1, 1, Ok(figures(0.5)));
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_with_how_many_were_met() {
+    fn a_table_of_keys_shows_how_many_were_met() {
         let mut results = Results::default();
         let met = Figures { rows: Some(500_000), table_mb: Some(20.0), ..figures(1.0) };
         results.add(1, Point { curve: Curve::Keys, size: 1_000_000 }, Ok(met));
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_told_with_what_deviates_most() {
+    fn the_verdict_names_the_largest_deviation() {
         let mut results = Results::default();
         for (size, seconds) in [(1, 1.0), (4, 0.8), (1000, 1.2)] {
             results.add(1, Point { curve: Curve::Partitions, size }, Ok(figures(seconds)));

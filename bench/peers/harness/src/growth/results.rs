@@ -1,3 +1,5 @@
+//! The results of all runs, summed up by point and curve.
+
 use serde::Serialize;
 
 use super::curve::{Curve, Point};
@@ -11,7 +13,7 @@ pub(crate) struct Results {
     runs: Vec<Run>,
 }
 
-/// One run, and what came of it.
+/// A run and its outcome.
 #[derive(Serialize)]
 struct Run {
     round: u32,
@@ -22,23 +24,23 @@ struct Run {
     setback: Option<Setback>,
 }
 
-/// A point, over all rounds.
+/// The results of a point over all rounds.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) point: Point,
-    /// How many rounds were measured.
+    /// The number of rounds that have figures.
     pub(crate) rounds: usize,
     /// The medians.
     pub(crate) figures: Option<Figures>,
-    /// The least and the most of the processor's seconds for a million events.
+    /// The lowest and the highest processor time per million events, in seconds.
     pub(crate) cpu_spread: Option<(f64, f64)>,
-    /// The least and the most of events a second.
+    /// The lowest and the highest number of events per second.
     pub(crate) speed_spread: Option<(f64, f64)>,
-    /// What went wrong in some round; the worst of it.
+    /// A setback of some round. A wrong answer comes first.
     pub(crate) setback: Option<Setback>,
 }
 
-/// The points of a curve that were tried, from the smallest to the largest.
+/// A curve with its points that were tried, from the smallest to the largest.
 pub(crate) struct Measured {
     pub(crate) curve: Curve,
     pub(crate) summaries: Vec<Summary>,
@@ -53,18 +55,18 @@ impl Results {
         self.runs.push(Run { round, point, figures, setback });
     }
 
-    /// Whether it need not be tried again.
+    /// Returns whether the point need not be tried again, because it took too long.
     pub(crate) fn is_settled(&self, point: Point) -> bool {
         let took_too_long = |run: &Run| matches!(run.setback, Some(Setback::TookTooLong(_)));
         self.runs.iter().any(|run| run.point == point && took_too_long(run))
     }
 
-    /// How many runs gave a wrong answer.
+    /// Returns the number of runs with a wrong answer.
     pub(crate) fn wrong(&self) -> usize {
         self.runs.iter().filter(|run| matches!(run.setback, Some(Setback::Wrong(_)))).count()
     }
 
-    /// The curves that were tried, in the order of the report.
+    /// Returns the curves that were tried, in the order of the report.
     pub(crate) fn curves(&self) -> Vec<Measured> {
         let is_tried = |point: &Point| self.runs.iter().any(|run| run.point == *point);
         let measured = |curve: Curve| Measured {
@@ -94,31 +96,33 @@ impl Results {
 }
 
 impl Summary {
-    /// What a million events cost here, in seconds of the processor.
+    /// Returns the cost of a million events at this point, in seconds of processor time.
     pub(crate) fn cost(&self) -> Option<f64> {
         self.figures.as_ref()?.cpu_seconds_per_million
     }
 
-    /// How many times as much an event costs here as at another point.
+    /// Returns the cost of an event here as a multiple of the cost at `other`.
     pub(crate) fn ratio_to(&self, other: &Summary) -> Option<f64> {
-        // Of a trial with few events, the processor's clock may have seen nothing.
+        // In a trial with few events, the processor's clock may not advance.
         Some(self.cost()? / other.cost().filter(|cost| *cost > 0.0)?)
     }
 }
 
 impl Measured {
-    /// The point of this size, if it was tried.
+    /// Returns the point of this size, if it was tried.
     pub(crate) fn at(&self, size: u64) -> Option<&Summary> {
         self.summaries.iter().find(|summary| summary.point.size == size)
     }
 
-    /// The first and the last point, and how many times as much an event costs at the last one.
+    /// Returns the first point, the last point, and the cost at the last as a multiple of the cost
+    /// at the first.
     pub(crate) fn growth(&self) -> Option<(&Summary, &Summary, f64)> {
         let (first, last) = (self.summaries.first()?, self.summaries.last()?);
         Some((first, last, last.ratio_to(first)?))
     }
 
-    /// The point whose cost is farthest from that of the point of this size, and by how many percent it is.
+    /// Returns the point whose cost differs most from the cost at `size`, and the difference in
+    /// percent.
     pub(crate) fn farthest_from(&self, size: u64) -> Option<(&Summary, f64)> {
         let from = self.at(size)?;
         let all = self.summaries.iter().filter_map(|one| Some((one, (one.ratio_to(from)? - 1.0) * 100.0)));
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cheaper_deviates_too() {
+    fn a_cheaper_point_deviates_too() {
         let curves = partitions(&[(1, 1.0), (4, 2.0), (16, 2.5)]).curves();
         let (farthest, percent) = curves[0].farthest_from(4).expect("it was measured");
         assert_eq!((farthest.point.size, percent), (1, -50.0));
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cost_nothing_has_no_multiple() {
+    fn a_cost_of_zero_has_no_multiple() {
         assert!(partitions(&[(1, 0.0), (4, 2.0)]).curves()[0].growth().is_none());
     }
 

@@ -1,16 +1,20 @@
+//! A reader of the files that callgrind writes.
+
 use std::collections::HashMap;
 
-/// Instructions of each function by itself, what was compiled into it included: by its file and name.
+/// The instructions of each function. They include code that is inlined into it, but not the
+/// functions that it calls.
 pub(crate) type Instructions = HashMap<Function, u64>;
 
-/// A function as callgrind knows it.
+/// A function, as callgrind identifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Function {
     pub(crate) file: String,
     pub(crate) name: String,
 }
 
-/// Names, which are written once, with a number, and then by their number: `(12) name`, `(12)`.
+/// The names in a file. A name is written once with a number, `(12) name`, and after that only as
+/// its number, `(12)`.
 #[derive(Default)]
 struct Names(HashMap<String, String>);
 
@@ -24,7 +28,8 @@ impl Names {
     }
 }
 
-/// Reads what callgrind wrote. The format is in Valgrind's manual, *Callgrind Format Specification*.
+/// Reads the output of callgrind. Valgrind's manual has the format: *Callgrind Format
+/// Specification*.
 pub(crate) fn instructions(text: &str) -> Instructions {
     let (mut files, mut names) = (Names::default(), Names::default());
     let (mut function, mut is_call) = (Function::default(), false);
@@ -34,14 +39,14 @@ pub(crate) fn instructions(text: &str) -> Instructions {
             match key {
                 "fl" => function.file = files.read(value),
                 "fn" => function.name = names.read(value),
-                // Others' numbers may be told here first.
+                // The number of another function or file may first appear here.
                 "fi" | "fe" | "cfi" | "cfl" => drop(files.read(value)),
                 "cfn" => drop(names.read(value)),
                 "calls" => is_call = true,
                 _ => {}
             }
         } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
-            // After a call comes what the function called took, which is counted there.
+            // The line after a call is the cost of the called function, which is counted there.
             if !std::mem::take(&mut is_call)
                 && let Some(count) = line.split_whitespace().nth(1).and_then(|count| count.parse::<u64>().ok())
             {
@@ -57,7 +62,7 @@ mod tests {
     use super::{Function, instructions};
 
     #[test]
-    fn what_a_function_takes_by_itself_is_read() {
+    fn the_own_cost_of_a_function_is_read() {
         let text = "\
             # callgrind format\nevents: Ir\n\n\
             fl=(1) main.rs\nfn=(1) main\n16 20\ncfn=(2) count\ncalls=1 50\n16 400\n+1 5\n\

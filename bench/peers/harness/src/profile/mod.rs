@@ -1,4 +1,5 @@
-//! Where an event's instructions go: Marlowe and the bare loop count under callgrind.
+//! `cargo xtask bench profile`: the instructions of an event by function, in Marlowe and in the
+//! bare loop under callgrind.
 
 mod callgrind;
 mod part;
@@ -26,11 +27,13 @@ pub(crate) struct Arguments {
     pub(crate) setting: Setting,
 }
 
-/// How many events there are. What the second run takes more is what events take: both start and stop.
+/// The numbers of events of the two runs. Both runs start and stop, so the difference between them
+/// is the cost of the events.
 const EVENTS: [u64; 2] = [200_000, 800_000];
 
-/// Under callgrind a program is some fifty times slower. Between two commits there should be as many events as there are
-/// otherwise, for each row that changed is written once.
+/// The time between two commits, in milliseconds. A program under callgrind is about fifty times
+/// slower. There should still be as many events between two commits as usual, because each changed
+/// row is written once per commit.
 const COMMIT_MS: u32 = 5000;
 
 /// Starts Kafka, runs both programs under callgrind, and writes `profile.md`.
@@ -73,7 +76,8 @@ fn read(path: &PathBuf) -> PeersResult<Instructions> {
     Ok(instructions(&text))
 }
 
-/// What each function takes for one event: what it took more for so many more events.
+/// Returns the instructions of each function per event: the difference between two runs, of which
+/// `more` had `events` more events than `fewer`.
 fn per_event(fewer: &Instructions, more: &Instructions, events: u64) -> Vec<(Function, f64)> {
     let took = |of: &Instructions, function: &Function| of.get(function).copied().unwrap_or_default() as f64;
     let mut all: Vec<_> = more
@@ -89,7 +93,7 @@ mod tests {
     use super::{Function, Instructions, per_event};
 
     #[test]
-    fn what_starts_and_stops_is_no_event() {
+    fn starting_and_stopping_is_left_out() {
         let function = |name: &str| Function { file: String::new(), name: name.into() };
         let of = |start, event| Instructions::from([(function("start"), start), (function("event"), event)]);
         let per_event = per_event(&of(1000, 50), &of(1000, 250), 20);

@@ -1,6 +1,8 @@
+//! The parts of a program that functions belong to.
+
 use super::callgrind::Function;
 
-/// What a function belongs to.
+/// The part of a program that a function belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     Client,
@@ -31,7 +33,7 @@ impl Part {
         Part::Other,
     ];
 
-    /// Where a function belongs, by its name and the file that it is from.
+    /// Returns the part that a function belongs to, by its name and its source file.
     pub(crate) fn of(function: &Function) -> Self {
         let Function { file, name } = function;
         let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));

@@ -1,3 +1,5 @@
+//! The report on all profiles: a page.
+
 use std::fmt::Write;
 
 use super::callgrind::Function;
@@ -7,17 +9,17 @@ use crate::report::thousands;
 use crate::system::System;
 use crate::work::Guarantee;
 
-/// How many functions are told of each.
+/// The number of functions that the page lists for each profile.
 const FUNCTIONS: usize = 25;
 
-/// What events take of a system, by function, the most first.
+/// The instructions of an event in a system, by function, the highest first.
 pub(crate) struct Profile {
     pub(crate) system: System,
     pub(crate) guarantee: Guarantee,
     pub(crate) per_event: Vec<(Function, f64)>,
 }
 
-/// What is told of all profiles.
+/// The input of the report: all profiles, and the conditions of the measurement.
 pub(crate) struct Report<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) version: String,
@@ -66,7 +68,7 @@ impl Report<'_> {
     }
 }
 
-/// A function's name in a table's cell.
+/// Shortens a function's name for a table cell.
 fn in_short(name: &str) -> String {
     const MOST: usize = 90;
     let name = name.replace('|', "\\|");
