@@ -1,4 +1,5 @@
-//! The workers of an app, as one process knows them.
+//! The directory of workers: the app's workers as one process knows them, and the claims that
+//! count.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,58 +16,63 @@ use crate::watch;
 
 /// The workers of the app, as this process knows them.
 ///
-/// Those of this process say at once what they have; of the others it is known a produce and a fetch later.
+/// Workers of this process announce their entries here directly. Entries of other workers arrive
+/// through the topic, one produce and one fetch later.
+#[doc(alias = "StreamsMetadata")]
 pub(crate) struct Directory {
     process: Arc<str>,
     workers: RwLock<BTreeMap<Arc<str>, Known>>,
-    /// How each shard was taken last, by group and partition.
+    /// The newest claim to each shard, by group and partition. It stays here after its worker has
+    /// withdrawn it.
     taken: RwLock<BTreeMap<Arc<str>, BTreeMap<u32, Taken>>>,
-    /// The worker whose record counted for nothing last, because it was not signed.
+    /// The worker whose record was ignored last because it was not signed.
     unsigned: Mutex<Option<(Arc<str>, Instant)>>,
     changed: watch::Sender<()>,
-    /// Marked when the topic says something else of a worker of this process than the worker does.
+    /// Notified when the topic contradicts what a worker of this process says of itself.
     disputed: watch::Sender<()>,
 }
 
-/// The newest generation at which somebody said to have taken a shard.
+/// The newest generation at which a worker claimed to have taken a shard.
 #[derive(Clone, Copy)]
 struct Taken {
     generation: u64,
-    /// From then on it counts no more: whoever said it has been silent for too long.
+    /// The claim is ignored after this moment, because its worker has then been silent for too
+    /// long.
     until: Instant,
 }
 
-/// How long a record that was not signed is told of where a shard has no owner.
+/// How long an unsigned record is reported as the reason why a shard has no owner.
 const UNSIGNED_FOR: Duration = Duration::from_secs(600);
 
 struct Known {
     entry: Arc<Entry>,
-    /// When the worker was last heard of.
+    /// The time of the worker's last record.
     heard: Instant,
 }
 
-/// Who has a shard, as far as is known.
+/// A worker's claim to a shard: it says that it has taken the shard. The newest claim names the
+/// owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) worker: Arc<str>,
     pub(crate) url: Option<Arc<str>>,
-    /// The group's generation at which it was taken.
+    /// The group's generation at which the worker took the shard.
     pub(crate) generation: u64,
     pub(crate) open: bool,
     pub(crate) place: ClaimPlace,
 }
 
-/// Where a worker is.
+/// The process of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimPlace {
-    /// In this process.
+    /// This process.
     Here,
-    /// In another one.
+    /// Another process.
     Elsewhere,
 }
 
 impl Directory {
-    /// An empty directory of the process called `process`.
+    /// Makes an empty directory for the process called `process`.
     pub(crate) fn new(process: Arc<str>) -> Self {
         let (changed, disputed) = (watch::Sender::new(()), watch::Sender::new(()));
         Self {
@@ -79,28 +85,31 @@ impl Directory {
         }
     }
 
-    /// The name of this process.
+    /// Returns the name of this process.
     pub(crate) fn process(&self) -> &Arc<str> {
         &self.process
     }
 
-    /// What a worker of this process says of itself.
+    /// Sets the entry of a worker of this process.
     pub(crate) fn announce(&self, worker: &Arc<str>, entry: Entry) {
         self.set(worker, Some(entry), Instant::now());
     }
 
-    /// A worker of this process is gone.
+    /// Removes the entry of a worker of this process, because the worker has left.
     pub(crate) fn withdraw(&self, worker: &Arc<str>) {
         self.set(worker, None, Instant::now());
     }
 
-    /// What a record says of a worker; `None` says that it is gone. Of workers of this process the process knows better.
+    /// Sets the entry of a worker as a record of the topic has it. `None` means that the worker has
+    /// left. Records about workers of this process do not change the directory, because the process
+    /// knows better.
     pub(crate) fn hear(&self, worker: &Arc<str>, entry: Option<Entry>, at: Instant) {
         let is_here = |entry: &Entry| entry.process == self.process;
         let known_here = self.workers.read().get(worker).is_some_and(|known| is_here(&known.entry));
         match (known_here, entry.as_ref().is_some_and(is_here)) {
             (false, false) => self.set(worker, entry, at),
-            // It has a name that lasts, and a process that had it before has told of itself, or taken its entry back.
+            // A worker with a stable name: an earlier process with that name wrote its entry, or
+            // its tombstone. The worker must write its own entry again.
             (true, false) => {
                 self.disputed.send_replace(());
             }
@@ -108,18 +117,19 @@ impl Directory {
         }
     }
 
-    /// Notes that a record of a worker was not signed with the token that workers share.
+    /// Records that a record of `worker` was not signed with the token that the workers share.
     pub(crate) fn note_unsigned(&self, worker: &str) {
         *self.unsigned.lock() = Some((worker.into(), Instant::now()));
     }
 
-    /// Returns a worker whose records were not signed lately.
+    /// Returns the worker whose record was last found unsigned, for ten minutes after that.
     pub(crate) fn unsigned(&self) -> Option<Arc<str>> {
         let unsigned = self.unsigned.lock();
         unsigned.as_ref().filter(|(_, at)| at.elapsed() < UNSIGNED_FOR).map(|(worker, _)| worker.clone())
     }
 
-    /// Marked when the topic says of a worker of this process what the worker did not: it has to repeat itself.
+    /// Returns a receiver that is notified when the topic contradicts a worker of this process. The
+    /// worker must then write its entry again.
     pub(crate) fn disputed(&self) -> watch::Receiver<()> {
         self.disputed.subscribe()
     }
@@ -167,13 +177,17 @@ impl Directory {
         }
     }
 
-    /// Marked when something changes. That a worker is silent for too long does not mark it.
+    /// Returns a receiver that is notified when the directory changes. A worker that becomes silent
+    /// does not notify it.
     pub(crate) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Who has a group's partition: of all that say so, the one who took it last. Whoever took it before one that has given it
-    /// back since was taken for dead, and does not know it yet.
+    /// Returns the owner of a group's partition: the worker with the newest claim.
+    ///
+    /// A claim that is older than the newest one that was ever made is ignored, even if that newest
+    /// one has been withdrawn since. Its worker was expelled from the group, and does not know it
+    /// yet.
     pub(crate) fn owner(&self, group: &str, partition: Partition) -> Option<Claim> {
         let taken = self.taken.read().get(group).and_then(|of_group| of_group.get(&partition.get()).copied());
         let taken = taken.filter(|taken| taken.until >= Instant::now()).map(|taken| taken.generation);
@@ -192,7 +206,8 @@ impl Directory {
         })
     }
 
-    /// The workers that count.
+    /// Returns the workers whose entries count: those of this process, and others that are not
+    /// silent for too long.
     pub(crate) fn workers(&self) -> Vec<Candidate> {
         let workers = self.workers.read();
         let live = workers.iter().filter(|(_, known)| self.counts(known));
@@ -203,7 +218,8 @@ impl Directory {
         live.map(candidate).collect()
     }
 
-    /// The workers that stand by for a shard, with the URLs of those that can be asked.
+    /// Returns the workers that keep a standby of a shard, with the URLs of those that can be
+    /// asked.
     pub(crate) fn standbys(&self, group: &str, partition: Partition) -> Vec<(Arc<str>, Option<Arc<str>>)> {
         let workers = self.workers.read();
         let live = workers.iter().filter(|(_, known)| self.counts(known));
@@ -214,28 +230,30 @@ impl Directory {
         those.map(|(worker, known)| (worker.clone(), known.entry.url.clone())).collect()
     }
 
-    /// Whether `worker` still says that it took the shard at `generation`.
+    /// Returns `true` if `worker` still claims the shard at `generation`.
     pub(crate) fn still_claims(&self, worker: &str, group: &str, partition: Partition, generation: u64) -> bool {
         let workers = self.workers.read();
         let claim = workers.get(worker).and_then(|known| known.entry.claim(group, partition.get()));
         claim.is_some_and(|claim| claim.generation == generation)
     }
 
-    /// The newest generation at which a worker of this process took the shard, if it still has it.
+    /// Returns the newest generation at which a worker of this process took the shard, if one still
+    /// has it.
     pub(crate) fn taken_here(&self, group: &str, partition: Partition) -> Option<u64> {
         let workers = self.workers.read();
         let here = workers.values().filter(|known| known.entry.process == self.process);
         here.filter_map(|known| Some(known.entry.claim(group, partition.get())?.generation)).max()
     }
 
-    /// How many tasks and sources of the leader are not done; `None` when no worker is known to lead.
+    /// Returns how many of the leader's tasks and sources are not done; `None` if no leader is
+    /// known.
     pub(crate) fn leader_tasks_left(&self) -> Option<usize> {
         let workers = self.workers.read();
         let leaders = workers.values().filter(|known| self.counts(known) && known.entry.leads.is_some());
         leaders.max_by_key(|known| known.entry.leads).map(|known| known.entry.leader_tasks_left)
     }
 
-    /// Workers of other processes that have said nothing for twice as long as they may.
+    /// Returns the workers of other processes that have been silent for twice as long as they may.
     pub(crate) fn silent(&self) -> Vec<Arc<str>> {
         let workers = self.workers.read();
         let elsewhere = workers.iter().filter(|(_, known)| known.entry.process != self.process);
@@ -274,9 +292,10 @@ mod tests {
         directory.owner("g", Partition::new(partition)).map(|claim| claim.worker.to_string())
     }
 
-    /// Anybody can write such a record where workers share no token.
+    /// Checks that a claim expires with its worker. Without a shared token anyone can write such a
+    /// record.
     #[tokio::test(start_paused = true)]
-    async fn a_claim_counts_no_longer_than_who_made_it() {
+    async fn a_claim_expires_with_its_worker() {
         let directory = Directory::new("here".into());
         directory.hear(&"a".into(), Some(entry("p", 0, 5)), Instant::now());
         directory.hear(&"forged".into(), Some(entry("q", 0, u64::MAX)), Instant::now());
@@ -287,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_claims_to_one_shard_the_newest_counts_whoever_made_it() {
+    async fn the_newest_claim_to_a_shard_counts() {
         let directory = Directory::new("here".into());
         directory.hear(&"a".into(), Some(entry("p", 0, 5)), Instant::now());
         directory.hear(&"b".into(), Some(entry("q", 0, 7)), Instant::now());
@@ -306,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_is_silent_for_too_long_counts_no_more_until_it_is_heard_again() {
+    async fn a_silent_worker_does_not_count_until_it_is_heard_again() {
         let directory = Directory::new("here".into());
         let leads = |generation, left| Entry { leads: Some(generation), leader_tasks_left: left, ..entry("p", 0, 1) };
         directory.hear(&"a".into(), Some(leads(3, 2)), Instant::now());
@@ -327,7 +346,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_its_own_workers_a_process_does_not_believe_what_comes_back_late() {
+    async fn a_process_ignores_late_records_of_its_own_workers() {
         let directory = Directory::new("here".into());
         directory.announce(&"a".into(), entry("here", 0, 8));
         directory.hear(&"a".into(), Some(entry("here", 0, 3)), Instant::now());

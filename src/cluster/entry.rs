@@ -1,4 +1,4 @@
-//! What a worker says of itself in the topic of workers.
+//! The entry of a worker in the topic of workers, and its signature.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,34 +10,38 @@ use serde::{Deserialize, Serialize};
 
 use super::token::ClusterToken;
 
-/// The header that has a record's signature, where workers share a token.
+/// The header with a record's signature, if the workers share a token.
 pub(crate) const SIGNATURE: &str = "marlowe-signature";
 
-/// The longest time for which a worker is believed to be there without a word: what somebody else wrote in its name counts no
-/// longer. Workers repeat themselves once a session.
+/// The longest silence after which a worker still counts. It limits how long a forged record
+/// counts. Workers repeat their entries once a session.
 const LONGEST_SILENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What a worker says of itself: the value of its record in `{app}-workers`, in JSON. The key is its name.
+/// A worker's description of itself: the JSON value of its record in `{app}-workers`. The key is
+/// the worker's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// The process it runs in.
+    /// The process that the worker runs in.
     pub(crate) process: Arc<str>,
-    /// Where it can be asked; `None` when it has no web server.
+    /// The URL where it can be asked; `None` if it has no web server.
     pub(crate) url: Option<Arc<str>>,
-    /// When it started, in milliseconds since 1970.
+    /// The start of the worker, in milliseconds since 1970.
     pub(crate) started: i64,
-    /// A worker that says nothing for so many milliseconds is taken for dead.
+    /// A worker that has been silent for longer than this, in milliseconds, does not count any
+    /// more.
     pub(crate) silent_after: u64,
-    /// The shards it has taken, by group.
+    /// The shards that it has taken, by group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) shards: BTreeMap<Arc<str>, Vec<ShardClaim>>,
-    /// The shards that it stands by for, by group: it has a copy of their tables that follows the changelogs.
+    /// The shards that it keeps a standby of, by group: copies of their tables that follow the
+    /// changelogs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) standbys: BTreeMap<Arc<str>, Vec<u32>>,
     /// The generation at which it became the leader, if it leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leads: Option<u64>,
-    /// How many tasks and sources of the leader are not done. Of a worker that does not lead it says nothing.
+    /// The number of the leader's tasks and sources that are not done. It has no meaning if the
+    /// worker does not lead.
     #[serde(default)]
     pub(crate) leader_tasks_left: usize,
 }
@@ -48,7 +52,7 @@ pub(crate) struct ShardClaim {
     pub(crate) partition: u32,
     /// The group's generation at which it was taken.
     pub(crate) generation: u64,
-    /// Whether it is open; otherwise it is being restored.
+    /// True if the shard is open. Otherwise it is being restored.
     pub(crate) open: bool,
 }
 
@@ -64,8 +68,8 @@ impl Entry {
     /// Reads a record's value.
     ///
     /// # Errors
-    /// When it is no entry, or its URL is not `http://HOST:PORT` or `https://HOST:PORT`: a worker would call what
-    /// somebody else chose.
+    /// If it is not an entry, or if its URL is not `http://HOST:PORT` or `https://HOST:PORT`.
+    /// Otherwise whoever writes the record could choose which path workers call.
     pub(crate) fn parse(value: &[u8]) -> Result<Self, String> {
         let entry: Self = serde_json::from_slice(value).map_err(|error| error.to_string())?;
         match &entry.url {
@@ -75,7 +79,7 @@ impl Entry {
     }
 }
 
-/// Whether a URL is a scheme, a host and perhaps a port, and nothing else.
+/// Returns `true` if a URL has a scheme, a host and perhaps a port, and nothing else.
 fn is_origin(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
@@ -83,7 +87,7 @@ fn is_origin(url: &str) -> bool {
     matches!(scheme, "http" | "https") && has_host && url == format!("{scheme}://{authority}")
 }
 
-/// Signs the record of a worker. `value` is `None` in a farewell.
+/// Signs the record of a worker. `value` is `None` if the worker leaves.
 pub(crate) fn sign(
     token: &ClusterToken,
     topic: &str,
@@ -94,7 +98,7 @@ pub(crate) fn sign(
     with_parts(topic, worker, timestamp, value, |parts| token.sign(PURPOSE, parts))
 }
 
-/// Returns whether the record of a worker has the signature of one that knows the token.
+/// Returns `true` if the signature of a worker's record was made with the token.
 pub(crate) fn is_signed(
     token: &ClusterToken,
     topic: &str,
@@ -140,7 +144,7 @@ mod tests {
         let json = serde_json::to_string(&entry)?;
         assert_eq!(serde_json::from_str::<Entry>(&json)?, entry, "{json}");
         assert_eq!(Entry::parse(json.as_bytes()).as_ref(), Ok(&entry));
-        // A later version may say more.
+        // A later version may add fields.
         let more = json.replacen('{', r#"{"colour":"red","#, 1);
         assert_eq!(serde_json::from_str::<Entry>(&more)?, entry);
         Ok(())

@@ -1,4 +1,4 @@
-//! Reads the topic of workers into the directory.
+//! The reader of the topic of workers, which fills the directory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use super::directory::Directory;
 use super::entry::{Entry, SIGNATURE, is_signed};
 use super::token::ClusterToken;
 
-/// How soon to try again when the topic cannot be read.
+/// The pause before another attempt if the topic cannot be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often it is told that records were ignored.
+/// The shortest time between two warnings about ignored records.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Follows the topic of workers into the directory, for ever. With a token, only records that are signed with it count.
+/// Reads the topic of workers into the directory. Runs for ever. If there is a token, only records
+/// that are signed with it count.
 pub(crate) async fn follow(
     broker: SharedBroker,
     topic: Arc<str>,
@@ -45,7 +46,7 @@ struct Follower {
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
     token: Option<ClusterToken>,
-    /// When it was last told that a record was ignored.
+    /// The time of the last warning about an ignored record.
     told: Option<Instant>,
 }
 
@@ -71,7 +72,8 @@ impl Follower {
         }
     }
 
-    /// Takes records in. Those below `end` were there before, and how long is told by their timestamps.
+    /// Puts records into the directory. Records below `end` were written before this process began
+    /// to read, so their timestamps say when their workers were last heard of.
     fn take(&mut self, batch: &dyn RecordBatch, end: Offset) {
         let (now, clock) = (Instant::now(), self.clock.now().millis());
         for index in 0..batch.len() {
@@ -101,7 +103,8 @@ impl Follower {
         }
     }
 
-    /// Tells that a record counts for nothing, but not of each: whoever writes to the topic could fill the log.
+    /// Warns that a record is ignored, but not for every record: otherwise anyone who writes to the
+    /// topic could fill the log.
     fn ignored(&mut self, worker: &str, reason: &str) {
         if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.told = Some(Instant::now());

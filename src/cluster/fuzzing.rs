@@ -1,4 +1,4 @@
-//! What the fuzzers run of the directory of workers.
+//! Fuzz targets for the directory of workers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::directory::Directory;
 use super::entry::{Entry, ShardClaim};
 
-/// Reads an entry; or (`d`) lines of a directory, each the worker's name and what it says, or nothing when it is gone.
+/// Reads an entry (`e`), or the lines of a directory (`d`). Each line has a worker's name and its
+/// entry, or no entry if the worker has left.
 pub fn directory(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -20,7 +21,7 @@ pub fn directory(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns inputs that are accepted.
 pub fn directory_seeds() -> Vec<Vec<u8>> {
     let entry = |generation: u64, partition: u32| {
         let claim = ShardClaim { partition, generation, open: true };
@@ -47,7 +48,7 @@ fn entry(json: &[u8]) -> Option<Entry> {
     let entry: Entry = serde_json::from_slice(json).ok()?;
     let written = serde_json::to_vec(&entry).expect("what was read is written");
     assert_eq!(serde_json::from_slice::<Entry>(&written).ok().as_ref(), Some(&entry), "what was written is read");
-    // What is called is a worker, and nothing else of its server.
+    // A URL that is accepted reaches the worker itself, and no other path of its server.
     if let Ok(Entry { url: Some(url), .. }) = Entry::parse(json) {
         let asked: Uri = format!("{url}/cluster/v1/read?x").parse().expect("what is an origin can be asked");
         assert_eq!((asked.path(), asked.query()), ("/cluster/v1/read", Some("x")), "{url}");
@@ -56,7 +57,8 @@ fn entry(json: &[u8]) -> Option<Entry> {
     Some(entry)
 }
 
-/// What is heard of workers, as [`follow`](super::follower::follow) takes it in. Of the claims to a shard the newest counts.
+/// Feeds entries of workers to a directory, as [`follow`](super::follower::follow) does, and checks
+/// that the newest claim to each shard counts.
 fn heard(lines: &[u8]) -> Option<()> {
     const HERE: &str = "here";
     let directory = Directory::new(HERE.into());
@@ -90,7 +92,8 @@ fn heard(lines: &[u8]) -> Option<()> {
         let number = Partition::new(*partition);
         let owner = directory.owner(group, number);
         let has = |entry: &Entry| entry.claim(group, *partition).is_some_and(|claim| claim.generation == *newest);
-        // Claims of a worker that is silent for too long when it is heard do not count, and nor does what it took.
+        // If a worker was silent for too long when its entry was heard, neither its claims nor the
+        // generations in them count.
         if is_lasting {
             assert_eq!(owner.is_some(), workers.values().any(has), "{group}[{partition}]");
             assert!(owner.iter().all(|owner| owner.generation == *newest && has(&workers[&owner.worker])), "{owner:?}");

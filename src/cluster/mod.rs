@@ -1,8 +1,33 @@
-//! The workers of an app, in this process and others: who has which shard, where each can be asked, who leads.
+//! The directory of workers: which worker has which shard, where each worker can be asked, and
+//! which one leads.
 //!
-//! Each worker writes what it has to a compacted topic, `{app}-workers`, under its name. Each process follows that topic
-//! into a [`Directory`]. Of claims to one shard the one of the newest generation of the group counts, so that a worker
-//! which crashed, or was taken for dead, is passed over as soon as another has its shard.
+//! (Kafka Streams: `StreamsMetadata` and the setting `application.server`.)
+//!
+//! ```text
+//!  worker   -- entry: URL, claims, standbys, leads -->  topic `{app}-workers` (compacted)
+//!  process  <- follow -------------------------------   the same topic
+//!    Directory: the newest claim to each shard counts
+//!  reads, forwarded requests, standbys ask the Directory
+//! ```
+//!
+//! 1. Each worker writes an *entry* under its name: its URL, the shards that it has taken, the
+//!    shards that it keeps standbys of, and whether it leads. It writes again when something
+//!    changes, and once a session as a heartbeat. When it stops, it writes a tombstone.
+//! 2. Each process reads the topic into a [`Directory`]. Workers of the same process also set their
+//!    entries there directly, without the detour through the topic.
+//! 3. A *claim* is the part of an entry that says: this worker took this shard at this generation
+//!    of the group. If several workers claim a shard, the newest generation counts. So the claim of
+//!    a worker that crashed or was expelled ends as soon as another worker has taken the shard. The
+//!    worker that was expelled learns it from the directory as well, and stops answering reads.
+//! 4. An entry counts until its worker has been silent for three sessions. After twice that time
+//!    the leader deletes it.
+//!
+//! If the workers share a [`ClusterToken`], entries and the requests between workers are signed
+//! with it. Unsigned entries are ignored.
+//!
+//! Start reading in `entry` and `directory`. `follower` reads the topic, `rendezvous` chooses
+//! standbys, and `signed` protects requests between workers. The writer of entries is in
+//! `worker::directory_publisher`.
 
 mod directory;
 mod entry;

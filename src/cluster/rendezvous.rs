@@ -1,18 +1,23 @@
+//! The choice of workers that keep standbys of a shard.
+
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use marlowe_broker::Partitioner;
 
-/// A worker that may stand by for a shard.
+/// A worker that may keep a standby of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) worker: Arc<str>,
     pub(crate) process: Arc<str>,
 }
 
-/// Who stands by for a shard: so many of the workers that do not own it, and rather those of other processes than the owner's,
-/// which end together. Everyone who knows the same workers chooses the same ones, and a worker that comes or goes changes only
-/// what is its own (rendezvous hashing).
+/// Returns the workers that keep standbys of a shard: `replicas` of those that do not own it, or
+/// all of them if there are fewer.
+///
+/// Workers of other processes than the owner's come first, because workers of one process end
+/// together. Every process that knows the same workers makes the same choice. A worker that comes
+/// or goes changes only its own part of the choice (rendezvous hashing).
 pub(crate) fn stand_by<'a>(
     candidates: &'a [Candidate],
     owner: &str,
@@ -24,7 +29,7 @@ pub(crate) fn stand_by<'a>(
     let mut others: Vec<&Candidate> = candidates.iter().filter(|candidate| &*candidate.worker != owner).collect();
     others.sort_by_cached_key(|candidate| {
         let text = format!("{}\0{group}\0{partition}", candidate.worker);
-        // Any hash does that is the same in all versions.
+        // Any hash will do that is the same in all versions.
         let weight = Partitioner::Murmur2.partition(text.as_bytes(), i32::MAX as u32).get();
         (Some(&candidate.process) == home, Reverse(weight), candidate.worker.clone())
     });

@@ -1,9 +1,26 @@
 //! Requests from one worker to another, signed with the secret that the workers of an app share.
 //!
-//! The header `marlowe-signed` has five fields: when the request was signed, a number that no other request has, the length and the
-//! SHA-256 of the body, and an HMAC over these, the method, the path with its query, the URL of the worker that is asked, and every
-//! header that workers rely on. So the secret itself never travels, and a request that somebody overheard is good for nothing: it is
-//! of this one worker, it is taken once, and only within half a minute.
+//! The header `marlowe-signed` has five fields, separated by blanks:
+//!
+//! 1. the time of the signature, in milliseconds since 1970
+//! 2. a nonce, which no other request has
+//! 3. the length of the body in bytes
+//! 4. the SHA-256 of the body
+//! 5. an HMAC over the fields before, the method, the path with its query, the URL of the worker
+//!    that is asked, and every header that workers rely on
+//!
+//! The secret itself never travels. A request that somebody has overheard is useless to them: it is
+//! valid for this one worker only, it is accepted once, and only within 30 seconds of its time.
+//!
+//! ```text
+//!  Signer::sign    as the last step before sending
+//!  Verifier::look  before anything else: the HMAC, then the time, then the nonce
+//!  Signed::read    before any route runs: the body's length and digest
+//! ```
+//!
+//! The body is checked last because the head can be checked, and the request refused, before the
+//! body has arrived. The nonces of the last minute are kept, because a signature can be valid for
+//! that long: it may have been made by a clock that is 30 seconds ahead.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,13 +41,15 @@ use super::token::ClusterToken;
 /// The header with a request's signature.
 pub(crate) const SIGNED: HeaderName = HeaderName::from_static("marlowe-signed");
 
-/// The headers that workers rely on begin with this, beside the type of the body.
+/// The prefix of the headers that workers rely on. The only other one is the content type.
 const OF_WORKERS: &str = "marlowe-";
 
-/// How far the clock of the worker that signs may be from the clock of the one that is asked, with the time that the request takes.
+/// The largest difference between the clock of the worker that signs and the clock of the worker
+/// that is asked. It includes the time that the request travels.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 
-/// How long a request that was taken is remembered: it may have been signed by a clock that is ahead.
+/// The time for which an accepted request is remembered. Its signature may be from a clock that is
+/// ahead.
 const REMEMBERED: Duration = GOOD_FOR.saturating_mul(2);
 
 const PURPOSE: &str = "marlowe request";
@@ -46,7 +65,7 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// Signs a request to the worker at `url`, as the last thing before it is sent.
+    /// Signs a request to the worker at `url`. This must be the last step before it is sent.
     pub(crate) fn sign(&self, url: &str, request: &mut axum::http::Request<Bytes>) {
         let mut nonce = Nonce::default();
         nonce[..8].copy_from_slice(&self.entropy.next().to_be_bytes());
@@ -55,7 +74,7 @@ impl Signer {
         let mac = with_parts(url, request.method(), request.uri(), request.headers(), &stamp, |parts| {
             self.token.sign(PURPOSE, parts)
         });
-        // Digits, blanks and base64 fit into a header.
+        // Digits, blanks and base64 are valid in a header.
         if let Ok(value) = HeaderValue::from_str(&format!("{stamp} {}", BASE64.encode(mac))) {
             request.headers_mut().insert(SIGNED, value);
         }
@@ -66,18 +85,18 @@ impl Signer {
 pub(crate) struct Verifier {
     pub(crate) token: ClusterToken,
     clock: Arc<dyn Clock>,
-    /// Where other workers find this one.
+    /// The URL at which other workers find this one.
     url: Arc<str>,
     taken: Mutex<Taken>,
 }
 
-/// A request that another worker signed, in the request's extensions.
+/// The mark of a request that another worker signed. It is in the request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signed {
     body: BodyDigest,
 }
 
-/// A reason for which a request is not taken as another worker's.
+/// The reason why a request is not accepted as another worker's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotSigned {
     #[error("the header marlowe-signed is not understood: is the worker that asks of this version?")]
@@ -105,7 +124,8 @@ impl Verifier {
         Self { token, clock, url, taken: Mutex::new(taken) }
     }
 
-    /// Looks at the head of a request; `None` where nobody signed it. Its body is to be [read](Signed::read) before it is obeyed.
+    /// Checks the head of a request. Returns `None` if the request is not signed. Its body must be
+    /// [read](Signed::read) before the request takes effect.
     pub(crate) fn look(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Option<Signed>, NotSigned> {
         let Some(header) = headers.get(&SIGNED) else { return Ok(None) };
         let (stamp, mac) = Stamp::parse(header).ok_or(NotSigned::Malformed)?;
@@ -127,7 +147,7 @@ impl Verifier {
 }
 
 impl Signed {
-    /// Reads a request's body, which must be the one that was signed.
+    /// Reads a request's body and checks that it is the signed one.
     pub(crate) async fn read(self, body: Body) -> Result<Bytes, NotSigned> {
         let length = usize::try_from(self.body.length).map_err(|_| NotSigned::OtherBody)?;
         let body = Limited::new(body, length).collect().await.map_err(|_| NotSigned::OtherBody)?.to_bytes();
@@ -135,16 +155,17 @@ impl Signed {
     }
 }
 
-/// The requests that were taken of late. There are only those of workers that know the token.
+/// The nonces of requests that were accepted lately. Only requests of workers that know the token
+/// are among them.
 struct Taken {
     newer: HashSet<Nonce>,
     older: HashSet<Nonce>,
-    /// The time at which the newer ones became the older ones.
+    /// The time at which the newer nonces became the older ones.
     turned: Timestamp,
 }
 
 impl Taken {
-    /// Takes a request; returns whether it is the first time.
+    /// Records a request. Returns `true` if it is the first with this nonce.
     fn take(&mut self, nonce: Nonce, now: Timestamp) -> bool {
         let since = now.millis().saturating_sub(self.turned.millis());
         if since < 0 {
@@ -158,7 +179,7 @@ impl Taken {
     }
 }
 
-/// The part of a signature that does not come from the request.
+/// The part of a signature that is not part of the request itself.
 struct Stamp {
     time: Timestamp,
     nonce: Nonce,
@@ -166,7 +187,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// Reads a header: the stamp, and the MAC after it.
+    /// Reads a header. Returns the stamp and the MAC that follows it.
     fn parse(header: &HeaderValue) -> Option<(Self, Vec<u8>)> {
         let mut fields = header.to_str().ok()?.split(' ');
         let mut next = || fields.next();
@@ -186,7 +207,7 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// A body's length and digest.
+/// The length and the digest of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BodyDigest {
     length: u64,
@@ -199,7 +220,8 @@ impl BodyDigest {
     }
 }
 
-/// Puts together what is signed: all of the request that a worker goes by, in one order.
+/// Passes the parts that are signed to `then`: everything in the request that a worker relies on,
+/// in a fixed order.
 fn with_parts<T>(
     url: &str,
     method: &Method,
@@ -322,7 +344,7 @@ mod tests {
             change(&mut request);
             assert_eq!(pair.look(&request).err(), Some(NotSigned::Otherwise { url: URL.into() }), "{what}");
         }
-        // What no worker goes by may change on the way.
+        // A header that no worker relies on may change on the way.
         let mut request = pair.signed();
         request.headers_mut().insert("via", HeaderValue::from_static("1.1 proxy"));
         assert!(pair.look(&request).is_ok());
@@ -373,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_remembered_as_long_as_its_signature_is_good_and_no_longer() {
+    fn a_request_is_remembered_while_its_signature_is_valid() {
         let pair = Pair::new("sesame", "sesame");
         let early = pair.signed();
         pair.pass(-30_000);

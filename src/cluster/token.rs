@@ -1,4 +1,4 @@
-//! The secret that the workers of an app share, and what is signed with it.
+//! The secret that the workers of an app share, and signatures that are made with it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// A secret that the workers of an app share. It is shown nowhere, not even by `Debug`.
+/// A secret that the workers of an app share. Nothing shows it, not even `Debug`.
 ///
 /// ```
 /// use marlowe::{ClusterToken, Config};
@@ -20,17 +20,19 @@ use sha2::Sha256;
 pub struct ClusterToken(Arc<str>);
 
 impl ClusterToken {
-    /// Returns whether it can be handed around as a secret: visible ASCII, and not nothing.
+    /// Returns `true` if the secret is not empty and consists of visible ASCII, so that it can be
+    /// passed in settings and headers.
     pub(crate) fn is_valid(&self) -> bool {
         !self.0.is_empty() && self.0.chars().all(|c| c.is_ascii_graphic())
     }
 
-    /// Signs `parts` with HMAC-SHA256. What is signed for one purpose is no signature for another.
+    /// Signs `parts` with HMAC-SHA256. A signature for one purpose is not valid for another.
     pub(crate) fn sign(&self, purpose: &str, parts: &[&[u8]]) -> Vec<u8> {
         self.mac(purpose, parts).finalize().into_bytes().to_vec()
     }
 
-    /// Returns whether `signature` is that of `parts`. How long that takes does not tell how much of it is right.
+    /// Returns `true` if `signature` is the one of `parts`. The time that this takes does not
+    /// reveal how much of the signature is right.
     pub(crate) fn has_signed(&self, purpose: &str, parts: &[&[u8]], signature: &[u8]) -> bool {
         self.mac(purpose, parts).verify_slice(signature).is_ok()
     }
@@ -38,7 +40,7 @@ impl ClusterToken {
     fn mac(&self, purpose: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("HMAC takes keys of any length");
         for part in [purpose.as_bytes()].iter().chain(parts) {
-            // The lengths keep apart what the parts' bytes alone would not.
+            // The lengths keep apart parts that have the same bytes when they are joined.
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }

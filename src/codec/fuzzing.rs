@@ -1,4 +1,4 @@
-//! What the fuzzers run of keys and values.
+//! Fuzz targets for keys and values.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -10,7 +10,8 @@ use super::Codec;
 use super::json::Json;
 use super::key::Key;
 
-/// Reads a key, or a value in JSON. The first byte says of which type, the second in which form.
+/// Reads a key, or a value in JSON. The first byte selects the type, and for keys the second
+/// selects the form.
 pub fn keys(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -32,7 +33,7 @@ pub fn keys(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns inputs that are accepted.
 pub fn keys_seeds() -> Vec<Vec<u8>> {
     fn of<K: Key>(kind: u8, keys: [&K; 2], seeds: &mut Vec<Vec<u8>>) {
         let mut topic = vec![kind, b't'];
@@ -101,7 +102,7 @@ fn ordered<K: Key>(key: &K) -> Vec<u8> {
     bytes
 }
 
-/// It is the same key in each of its forms.
+/// Checks that the key stays the same in each of its forms.
 fn has_all_forms<K: Key>(key: &K) {
     let mut topic = Vec::new();
     key.encode(&mut topic);

@@ -1,17 +1,23 @@
+//! The JSON codec, which is the default for values.
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Codec, CodecError, short_type_name, strict};
 
-/// JSON through serde: the default.
+/// JSON through serde: the default codec.
 ///
-/// What is written reads as it was: floats bit by bit, integers of all sizes. What JSON has no form for is refused when it is
-/// written: a float that is NaN or infinite, a `Some(None)` (its JSON is that of `None`), and what is nested deeper than 127
-/// levels, which would not be read.
+/// A value is read as it was written: floats bit by bit, and integers of all sizes. A value without
+/// such a form in JSON is refused when it is written:
 ///
-/// `None` is `null`, and a record whose value is `null`. A record without a value (a tombstone) reads as `None` too;
-/// [`send_tombstone`](crate::TopicSender::send_tombstone) sends one.
+/// - a float that is NaN or infinite
+/// - a `Some(None)`, because its JSON is the one of `None`
+/// - a value that is nested deeper than 127 levels, because it could not be read
+///
+/// `None` is written as `null`, so the record has the value `null`. A record without a value (a
+/// tombstone) is also read as `None`. [`send_tombstone`](crate::TopicSender::send_tombstone) sends
+/// one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
 
@@ -25,7 +31,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
-        // Bytes that are UTF-8 as a whole need not be looked at again text by text.
+        // If all bytes are valid UTF-8, the texts inside need no check of their own.
         let decoded = match std::str::from_utf8(bytes) {
             Ok(text) => {
                 // This is `serde_json::from_str`, which the compiler does not always inline.
@@ -38,7 +44,8 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn decode_missing(&self) -> Result<T, CodecError> {
-        // What has a `null` is an option, or has nothing to say: it takes no value for the same.
+        // A type that reads `null` is an option or has no content. For such a type no value means
+        // the same.
         serde_json::from_value(serde_json::Value::Null).map_err(|_| CodecError::no_value::<T>())
     }
 
@@ -84,7 +91,8 @@ mod tests {
         written.map(|()| rest)
     }
 
-    /// By all ways: as a value, and as what people see and write.
+    /// Checks that a value is the same after each way: as a value, and as JSON that people read and
+    /// write.
     fn comes_back<T: Serialize + for<'a> Deserialize<'a> + PartialEq + Debug>(value: &T) {
         let bytes = written(value).unwrap();
         assert_eq!(bytes, serde_json::to_vec(value).unwrap(), "what is taken is written as serde_json writes it");
@@ -192,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn n1_3_floats_that_are_no_numbers_are_refused_wherever_they_are() {
+    fn n1_3_floats_that_are_not_numbers_are_refused() {
         for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             refused(&float, "which JSON cannot hold");
             refused(&(float as f32), "which JSON cannot hold");
@@ -243,7 +251,7 @@ mod tests {
             refused(&chain(levels), "nested deeper");
         }
         refused(&value(128), "nested deeper");
-        // Side by side they are not deep.
+        // Side by side they are not nested deeply.
         comes_back(&vec![value(126), value(126)]);
     }
 

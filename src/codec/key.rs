@@ -1,3 +1,5 @@
+//! The types that can be keys of tables, and the two forms of each key.
+
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
@@ -5,16 +7,20 @@ use serde_json::Value as JsonValue;
 
 use super::{CodecError, short_type_name};
 
-/// A type that can be the key of a table, and so of the records that find it.
+/// A type that can be the key of a table, and of the records that belong to it.
 ///
-/// A key has two forms. Its *topic form* is what records carry, what the partitioner hashes and what people write in a
-/// URL: text is its UTF-8 bytes, a number its decimal digits, a tuple a JSON array. Its *ordered form* is what a store
-/// keeps: bytes that sort as the keys do, text in byte order and integers in numeric order.
+/// A key has two forms:
 ///
-/// The forms of `String`, and of `CompactString` (feature `compact_str`), are those of Kafka's `StringSerializer` and of
-/// Faust's raw keys, so a table's home partition is the one any producer with Kafka's partitioner would choose.
+/// - The *topic form* is in records, in the partitioner's hash, and in URLs that people write. Text
+///   is its UTF-8 bytes, a number its decimal digits, a tuple a JSON array.
+/// - The *ordered form* is in stores. Its bytes sort as the keys do: text in byte order, integers
+///   in numeric order.
+///
+/// The forms of `String`, and of `CompactString` (feature `compact_str`), are those of Kafka's
+/// `StringSerializer` and of Faust's raw keys. So a key's home partition is the one that any
+/// producer with Kafka's partitioner chooses.
 pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
-    /// Whether the two forms are always the same bytes.
+    /// True if the two forms are always the same bytes.
     const ORDERED_AS_TOPIC: bool;
 
     /// Appends the topic form.
@@ -23,7 +29,7 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Reads the topic form.
     ///
     /// # Errors
-    /// When the bytes are no such key.
+    /// If the bytes are not such a key.
     fn decode(bytes: &[u8]) -> Result<Self, CodecError>;
 
     /// Appends the ordered form.
@@ -32,16 +38,17 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Reads the ordered form.
     ///
     /// # Errors
-    /// When the bytes are no such key.
+    /// If the bytes are not such a key.
     fn decode_ordered(bytes: &[u8]) -> Result<Self, CodecError>;
 
-    /// The key in JSON.
+    /// Returns the key as JSON.
     fn to_json(&self) -> JsonValue;
 
-    /// Reads what [`to_json`](Self::to_json) writes: by default text and everything else as the topic form has it.
+    /// Reads the JSON that [`to_json`](Self::to_json) returns. The default reads a JSON text, or
+    /// the text of any other JSON, as the topic form.
     ///
     /// # Errors
-    /// When the JSON is no such key.
+    /// If the JSON is not such a key.
     fn from_json(json: &JsonValue) -> Result<Self, CodecError> {
         let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
         let key = Self::decode(text.as_bytes())?;
@@ -52,8 +59,10 @@ pub trait Key: Clone + Eq + Hash + Debug + Send + Sync + 'static {
         Err(CodecError::new(expected, "it is of another type").with_input(text.as_bytes()))
     }
 
-    /// Hashes the key that has this topic form, as its [`Hash`] does, and says whether it did. By this a table has rows at hand
-    /// before the events that ask for them are decoded; where the key would have to be decoded for it (the default), it has not.
+    /// Hashes the key that has this topic form, as the key's own [`Hash`] does, and returns `true`.
+    /// With the hash a table fetches rows before it decodes the events that need them. Returns
+    /// `false` if the key would have to be decoded first (the default); rows are then not fetched
+    /// early.
     fn hash_topic_form<H: Hasher>(_bytes: &[u8], _state: &mut H) -> bool {
         false
     }
@@ -88,8 +97,8 @@ macro_rules! text_keys {
                 JsonValue::from(self.as_str())
             }
 
-            // As `str` is hashed: its bytes, and one that no text has. That it is text is not looked at: a hash of what is no key
-            // finds no row.
+            // The same as the hash of `str`: the bytes, then a byte that no text has. It does not
+            // matter whether the bytes are text, because the hash of an invalid key finds no row.
             fn hash_topic_form<H: Hasher>(bytes: &[u8], state: &mut H) -> bool {
                 state.write(bytes);
                 state.write_u8(0xff);
@@ -101,8 +110,9 @@ macro_rules! text_keys {
 
 text_keys! {
     String;
-    /// As that of `String`. A key of up to 24 bytes is within the row: an event that brings it allocates nothing for it, and who
-    /// looks for a row goes to memory once.
+    /// The forms are those of `String`. A key of up to 24 bytes is stored within the row. So an
+    /// event with such a key needs no allocation for it, and finding a row needs one access to
+    /// memory.
     #[cfg(feature = "compact_str")]
     compact_str::CompactString;
 }
@@ -175,7 +185,8 @@ impl Key for bool {
     }
 }
 
-/// Integers: decimal digits in topics; big-endian in stores, the sign bit turned so that negative ones come first.
+/// Integers. The topic form is decimal digits. The ordered form is big-endian, with the sign bit
+/// inverted so that negative numbers come first.
 macro_rules! integer_keys {
     ($($integer:ty: $unsigned:ty, $flip:expr;)*) => {$(
         impl Key for $integer {
@@ -235,7 +246,8 @@ integer_keys! {
     i64: u64, 1 << 63;
 }
 
-/// Tuples: a JSON array in topics; in stores the parts one after the other, each ended so that shorter ones come first.
+/// Tuples. The topic form is a JSON array. The ordered form has the parts one after the other, each
+/// with an end mark, so that a shorter part comes first.
 macro_rules! tuple_keys {
     ($($name:ident $index:tt),+; $count:literal) => {
         impl<$($name: Key + serde::Serialize + serde::de::DeserializeOwned),+> Key for ($($name,)+) {
@@ -248,7 +260,8 @@ macro_rules! tuple_keys {
 
             fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
                 serde_json::from_slice(bytes).or_else(|error| {
-                    // Bytes that are text stand as text, which serde takes for no bytes.
+                    // Parts of bytes that are text are JSON texts, which serde does not accept as
+                    // bytes.
                     let key = serde_json::from_slice(bytes).ok().and_then(|json| Self::from_json(&json).ok());
                     key.ok_or_else(|| {
                         CodecError::new(format!("a key {} in JSON", short_type_name::<Self>()), error).with_input(bytes)
@@ -295,15 +308,15 @@ tuple_keys!(A 0, B 1; 2);
 tuple_keys!(A 0, B 1, C 2; 3);
 tuple_keys!(A 0, B 1, C 2, D 3; 4);
 
-/// One part of a tuple: its ordered form with each 0 written as 0 255, then 0 0. So no part is the start of another,
-/// and the order of the whole is that of the parts.
+/// Appends one part of a tuple: its ordered form, in which each 0 is written as 0 255, and then the
+/// end mark 0 0. So no part is the start of another one, and the whole sorts as its parts do.
 fn encode_part<K: Key>(key: &K, out: &mut Vec<u8>) {
     let start = out.len();
     key.encode_ordered(out);
     let mut from = out.len();
     let zeros = out[start..].iter().filter(|byte| **byte == 0).count();
     out.resize(from + zeros, 0);
-    // From the back, so that nothing is written over before it is moved.
+    // Copy from the back, so that no byte is overwritten before it is moved.
     let mut to = out.len();
     while from < to {
         from -= 1;
@@ -364,7 +377,7 @@ mod tests {
         assert_eq!(&K::decode(&topic).unwrap(), key);
         assert_eq!(&K::decode_ordered(&ordered(key)).unwrap(), key);
         assert!(!K::ORDERED_AS_TOPIC || topic == ordered(key));
-        // The first is any program's hasher, the second that of tables.
+        // The first hasher is the one of any program, the second is the one of tables.
         is_hashed_alike(key, &topic, &RandomState::new());
         is_hashed_alike(key, &topic, &foldhash::fast::RandomState::default());
     }
@@ -377,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_text_bytes_and_numbers_are_hashed_as_records_have_them() {
+    fn text_bytes_and_numbers_hash_the_same_in_topic_form() {
         fn is_hashed<K: Key>(key: &K) -> bool {
             round_trip(key);
             let mut topic = Vec::new();
@@ -427,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn n1_1_a_key_over_the_limit_is_refused_with_its_length_and_start() {
+    fn n1_1_a_key_over_the_limit_is_refused_with_its_length() {
         let table: Arc<str> = "words".into();
         let mut room = b"old".to_vec();
         let key = "ü".repeat(1_000);
@@ -439,7 +452,7 @@ mod tests {
             text.contains("`words`") && text.contains("2000 bytes") && text.contains("\"üü") && text.len() < 400,
             "{text}"
         );
-        // What counts is the ordered form: of zeros in a tuple it is twice as long.
+        // The limit is for the ordered form, in which each zero of a tuple takes two bytes.
         assert!(KeyTooLong::check(&table, &("\0".repeat(1_000), 1_u8), 1_999, &mut room).is_err());
         assert!(KeyTooLong::check(&table, &"\0".repeat(1_000), 1_999, &mut room).is_ok());
     }

@@ -1,10 +1,11 @@
-//! The error for keys over the limit, and the check that returns it.
+//! The error for keys that are too long, and the check that returns it.
 
 use std::sync::Arc;
 
 use super::key::Key;
 
-/// A key that is longer than the keys of tables may be, which is [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
+/// The error that a key is too long for a row of a table. The limit is
+/// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "table `{table}`: a key of {len} bytes is over the limit of {limit} bytes (it begins {key}): use a shorter key, for instance \
@@ -15,14 +16,14 @@ pub struct KeyTooLong {
     pub table: Arc<str>,
     /// The start of the key, as JSON.
     pub key: String,
-    /// The length of the key's ordered form.
+    /// The length of the key's ordered form, in bytes.
     pub len: usize,
-    /// The longest allowed.
+    /// The longest allowed length, in bytes.
     pub limit: usize,
 }
 
 impl KeyTooLong {
-    /// Refuses `key` if it is too long for a row of `table`. Its ordered form is written to `room`.
+    /// Checks that `key` is not too long for a row of `table`. Writes its ordered form to `room`.
     pub(crate) fn check<K: Key>(table: &Arc<str>, key: &K, limit: usize, room: &mut Vec<u8>) -> Result<(), KeyTooLong> {
         room.clear();
         key.encode_ordered(room);

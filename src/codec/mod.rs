@@ -1,4 +1,19 @@
-//! How keys and values become bytes, and back.
+//! Codecs: how keys and values become bytes, and back.
+//!
+//! A record has a key and a value. They are encoded by different traits:
+//!
+//! | trait | for | chosen by |
+//! |---|---|---|
+//! | [`Codec`] | values of topics and tables: [`Json`] (the default), [`Text`], [`Bytes`], or your own | `.codec(…)` on the topic or table |
+//! | [`Key`] | keys of tables, in two forms: for topics, and sortable for stores | the type of the key |
+//! | [`TopicKey`] | keys of topics: a [`Key`], an `Option` of one, or `()` for none | the type of the key |
+//!
+//! A record without a value is a *tombstone*. It is not the same as a record whose value is empty
+//! or `null`. [`is_missing`](Codec::is_missing) and [`decode_missing`](Codec::decode_missing)
+//! define its meaning for a codec.
+//!
+//! Start reading with [`Codec`], then [`Key`]. The private module `strict` keeps [`Json`] from
+//! writing values that it could not read back.
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -19,63 +34,67 @@ pub use topic_key::TopicKey;
 
 use serde_json::value::RawValue;
 
-/// Turns values of one type into the bytes of a record's value, and back.
+/// A codec: turns values of one type into the bytes of a record's value, and back.
 ///
 /// [`Json`] is the default of every topic and table, as in Faust.
 pub trait Codec<T>: Send + Sync + 'static {
-    /// What it is called, in `topology` and in errors.
+    /// Returns the codec's name, which `topology` and errors show.
     fn name(&self) -> &'static str;
 
-    /// Appends `value`'s bytes to `out`.
+    /// Appends the bytes of `value` to `out`.
     ///
     /// # Errors
-    /// When the value has no such form, as a map with non-text keys in JSON.
+    /// If the value has no such form, for example a map with keys that are not text in JSON.
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// Whether `value` stands for a record without a value (a tombstone), which has no bytes. Nothing does (the default), unless a
-    /// codec of options says so, as [`Text`] and [`Bytes`] do.
+    /// Returns `true` if `value` stands for a record without a value (a tombstone), which has no
+    /// bytes. By default no value does. Codecs of options, such as [`Text`] and [`Bytes`], return
+    /// `true` for `None`.
     fn is_missing(&self, _value: &T) -> bool {
         false
     }
 
-    /// The value that `bytes` stand for.
+    /// Returns the value that `bytes` stand for.
     ///
     /// # Errors
-    /// When they stand for none.
+    /// If they stand for no value.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
 
-    /// The value that a record without a value (a tombstone) stands for.
+    /// Returns the value that a record without a value (a tombstone) stands for.
     ///
     /// # Errors
-    /// When it stands for none (the default): the type has no place for "nothing", as an `Option` has.
+    /// If there is none, which is the default: the type has nothing for "no value", as an `Option`
+    /// has.
     fn decode_missing(&self) -> Result<T, CodecError> {
         Err(CodecError::no_value::<T>())
     }
 
-    /// `bytes` as JSON, for people and the web.
+    /// Returns `bytes` as JSON, for people and the web.
     ///
     /// # Errors
-    /// When they do not decode.
+    /// If the bytes do not decode.
     fn to_json(&self, bytes: &[u8]) -> Result<serde_json::Value, CodecError>;
 
     /// Appends the bytes of a value that came as JSON, from the web or the command line.
     ///
     /// # Errors
-    /// When the JSON does not fit the type.
+    /// If the JSON does not fit the type.
     fn encode_json(&self, json: serde_json::Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// As [`to_json`](Self::to_json), as text: [`serde_json::Value`] has no integers beyond 64 bits, and text has.
+    /// Returns `bytes` as JSON text, like [`to_json`](Self::to_json). Text can have integers beyond
+    /// 64 bits, which [`serde_json::Value`] cannot.
     ///
     /// # Errors
-    /// When the bytes do not decode.
+    /// If the bytes do not decode.
     fn to_json_text(&self, bytes: &[u8]) -> Result<Box<RawValue>, CodecError> {
         serde_json::value::to_raw_value(&self.to_json(bytes)?).map_err(|error| CodecError::new("JSON", error))
     }
 
-    /// As [`encode_json`](Self::encode_json), from text.
+    /// Appends the bytes of a value that came as JSON text, like
+    /// [`encode_json`](Self::encode_json).
     ///
     /// # Errors
-    /// When the text is no JSON, or does not fit the type.
+    /// If the text is not JSON, or does not fit the type.
     fn encode_json_text(&self, json: &str, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let json =
             serde_json::from_str(json).map_err(|error| CodecError::new("JSON", error).with_input(json.as_bytes()))?;
@@ -83,7 +102,8 @@ pub trait Codec<T>: Send + Sync + 'static {
     }
 }
 
-/// The bytes of a record's value in `buffer`, which is emptied before; `None` for a record without a value.
+/// Encodes the value of a record into `buffer`, which is emptied first. Returns `None` for a record
+/// without a value.
 pub(crate) fn encode_value<'b, V: 'static>(
     codec: &dyn Codec<V>,
     value: &V,
@@ -97,7 +117,7 @@ pub(crate) fn encode_value<'b, V: 'static>(
     Ok(Some(buffer))
 }
 
-/// The value of a record, which may have none.
+/// Decodes the value of a record, which may have none.
 #[inline]
 pub(crate) fn decode_value<V: 'static>(codec: &dyn Codec<V>, value: Option<&[u8]>) -> Result<V, CodecError> {
     match value {
@@ -106,12 +126,13 @@ pub(crate) fn decode_value<V: 'static>(codec: &dyn Codec<V>, value: Option<&[u8]
     }
 }
 
-/// Bytes that do not decode, or a value that does not encode.
+/// The error of bytes that do not decode, or of a value that does not encode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {}: {}{}", .0.expected, .0.reason, sample(&.0.input))]
 pub struct CodecError(Box<Problem>);
 
-/// Apart, so that a result that may be an error is no larger than the value alone.
+/// The content of an error. It is boxed so that a `Result` with the error is no larger than the
+/// value alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Problem {
     expected: String,
@@ -120,12 +141,12 @@ struct Problem {
 }
 
 impl CodecError {
-    /// Something that is not `expected`, for `reason`.
+    /// Makes the error that something is not `expected`, because of `reason`.
     pub fn new(expected: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Self(Box::new(Problem { expected: expected.into(), reason: reason.to_string(), input: None }))
     }
 
-    /// A record without a value, where a `T` is wanted.
+    /// Makes the error of a record without a value where a `T` is wanted.
     pub(crate) fn no_value<T>() -> Self {
         let name = short_type_name::<T>();
         let reason = format!(
@@ -134,10 +155,11 @@ impl CodecError {
         Self::new(format!("a {name}"), reason)
     }
 
-    /// What the error says but for anything of the bytes: for those who may know what failed, and not of which value.
+    /// Returns the error without any part of the bytes, for readers who may learn what failed but
+    /// not on which value.
     pub(crate) fn without_input(&self) -> String {
         let Problem { expected, reason, .. } = &*self.0;
-        // serde's words. Others may hold anything.
+        // These are the words of serde. Any other text could contain a part of the value.
         let reason = match reason.split_once(": ") {
             Some((what @ ("invalid type" | "invalid value"), rest)) => {
                 rest.rsplit_once(", expected ").map(|(_, wanted)| format!(": {what}, expected {wanted}"))
@@ -148,7 +170,7 @@ impl CodecError {
         format!("not {expected}{}", reason.unwrap_or_default())
     }
 
-    /// The same, showing the start of the bytes it is about.
+    /// Adds the start of the bytes that the error is about: at most 120 bytes.
     pub fn with_input(mut self, bytes: &[u8]) -> Self {
         const SHOWN: usize = 120;
         let mut text: String = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
@@ -164,7 +186,7 @@ fn sample(input: &Option<String>) -> String {
     input.as_ref().map(|text| format!(" (in `{text}`)")).unwrap_or_default()
 }
 
-/// The last part of a type's name, for messages: `Flight`, not `my::crate::Flight`.
+/// Returns a type's name without its path, for messages: `Flight` instead of `my::crate::Flight`.
 pub(crate) fn short_type_name<T: ?Sized>() -> String {
     let full = std::any::type_name::<T>();
     let mut short = String::new();

@@ -1,4 +1,7 @@
-/// The bytes that percent-encoded text stands for. A `%` without two digits stands for itself.
+//! Percent-encoding, for URLs.
+
+/// Returns the bytes that percent-encoded text stands for. A `%` without two digits after it stands
+/// for itself.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| (*byte as char).to_digit(16));
     let bytes = text.as_bytes();
@@ -19,7 +22,7 @@ pub(crate) fn decode(text: &str) -> Vec<u8> {
     out
 }
 
-/// Text that stands for `bytes` in a URL's path or query.
+/// Returns the text that stands for `bytes` in the path or query of a URL.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for byte in bytes {

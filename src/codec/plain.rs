@@ -1,16 +1,18 @@
+//! Codecs without a frame: text and bytes as they are.
+
 use super::{Codec, CodecError};
 
-/// Text as its UTF-8 bytes, without JSON's quotes.
+/// Text as its UTF-8 bytes, without the quotes of JSON.
 ///
-/// It is a codec of `String`, and of `Option<String>`, whose `None` is a record without a value: a tombstone. As a row of a
-/// table `None` is refused: remove the row instead.
+/// It is a codec of `String` and of `Option<String>`. `None` is a record without a value: a
+/// tombstone. In a table `None` is refused as a row: remove the row instead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Text;
 
-/// Bytes as they are. On the web they stand as a JSON array of numbers.
+/// Bytes as they are. On the web they are a JSON array of numbers.
 ///
-/// It is a codec of `Vec<u8>`, and of `Option<Vec<u8>>`, whose `None` is a record without a value: a tombstone. As a row of a
-/// table `None` is refused: remove the row instead.
+/// It is a codec of `Vec<u8>` and of `Option<Vec<u8>>`. `None` is a record without a value: a
+/// tombstone. In a table `None` is refused as a row: remove the row instead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bytes;
 
@@ -69,7 +71,8 @@ impl Codec<Vec<u8>> for Bytes {
     }
 }
 
-/// Options of what a codec writes without any frame, so that `None` has no bytes of its own: it is no value.
+/// Codecs of options. The plain codec writes no frame, so there are no bytes left for `None`: it is
+/// a record without a value.
 macro_rules! optional {
     ($($codec:ident $plain:ty;)*) => {$(
         impl Codec<Option<$plain>> for $codec {

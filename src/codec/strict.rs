@@ -1,5 +1,5 @@
-//! serde_json's serializer, made to refuse what JSON, or serde_json's reader, does not give back as it was: floats that are no
-//! numbers, an option within an option of which the inner one is `None`, and what is nested too deep.
+//! A serializer around serde_json's that refuses values which would not be read back as they were:
+//! floats that are not numbers, a `None` inside a `Some`, and values that are nested too deeply.
 
 use std::fmt::Display;
 use std::io;
@@ -10,13 +10,13 @@ use serde::ser::{
 };
 use serde_json::ser::Formatter;
 
-/// How deep serde_json reads arrays and objects within each other.
+/// The number of levels of arrays and objects that serde_json reads.
 const DEEPEST: u32 = 127;
 
-/// Appends `value` in JSON.
+/// Appends `value` as JSON.
 ///
 /// # Errors
-/// When it has no JSON that reads as the same value; then nothing is appended.
+/// If it has no JSON that is read as the same value. Nothing is appended then.
 pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let start = out.len();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Bounded { depth: 0 });
@@ -27,7 +27,7 @@ pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> ser
     written
 }
 
-/// Counts how deep arrays and objects are nested.
+/// A formatter that counts how deeply arrays and objects are nested.
 struct Bounded {
     depth: u32,
 }
@@ -73,22 +73,22 @@ impl Formatter for Bounded {
     }
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In a place of its own.
+    /// Outside an option.
     Own,
-    /// In an option, whose `None` is `null`.
+    /// Inside a `Some`, where `null` would be read as `None`.
     Some,
 }
 
-/// A serializer that checks what goes through it.
+/// A serializer that checks each value before it passes the value on.
 struct Strict<S> {
     inner: S,
     place: Place,
 }
 
-/// A part of a value, which serializes through a [`Strict`] too.
+/// A part of a value. It is serialized through a [`Strict`] as well.
 struct Part<'a, T: ?Sized> {
     value: &'a T,
     place: Place,
@@ -117,7 +117,7 @@ fn same_as_none<E: Error>() -> E {
 }
 
 impl<S: Serializer> Strict<S> {
-    /// Refuses `null` where it would read as `None`.
+    /// Refuses `null` where it would be read as `None`.
     #[inline]
     fn check_null(&self) -> Result<(), S::Error> {
         if self.place == Place::Some { Err(same_as_none()) } else { Ok(()) }
@@ -197,7 +197,7 @@ impl<S: Serializer> Serializer for Strict<S> {
 
     #[inline]
     fn serialize_newtype_struct<T: ?Sized + Serialize>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
-        // Its JSON is that of what is within.
+        // A newtype's JSON is the JSON of its content.
         self.inner.serialize_newtype_struct(name, &Part { value, place: self.place })
     }
 
@@ -269,7 +269,7 @@ impl<S: Serializer> Serializer for Strict<S> {
     }
 }
 
-/// What takes the parts of an array or object.
+/// A serializer for the parts of an array or object.
 struct Parts<C>(C);
 
 macro_rules! sequences {

@@ -1,24 +1,25 @@
-//! Keys of topics, where a record may have none.
+//! Keys of topics, where a record may have no key.
 
 use std::fmt::Debug;
 
 use super::key::Key;
 use super::{CodecError, short_type_name};
 
-/// What a topic's records may have for a key: a [`Key`], an `Option` of one (records with and without), or `()` (none).
+/// A type for the keys of a topic's records: a [`Key`], an `Option` of one (records with and
+/// without keys), or `()` (no keys).
 ///
 /// Records without a key go to the partitions in turn.
 pub trait TopicKey: Clone + Debug + Send + Sync + 'static {
-    /// Appends the key's bytes and says whether there is a key.
+    /// Appends the key's topic form. Returns `true` if there is a key.
     fn encode_key(&self, out: &mut Vec<u8>) -> bool;
 
-    /// Appends the form that a store would keep, of what may be the key of a row.
+    /// Appends the key's ordered form, if it can be the key of a row.
     fn encode_row_key(&self, _out: &mut Vec<u8>) {}
 
     /// Reads the key of a record.
     ///
     /// # Errors
-    /// When the bytes are no such key, or one is wanted and there is none.
+    /// If the bytes are not such a key, or if there is no key and the type needs one.
     fn decode_key(bytes: Option<&[u8]>) -> Result<Self, CodecError>;
 }
 

@@ -1,3 +1,5 @@
+//! The error of asking an agent.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,7 +7,7 @@ use super::producer::SendError;
 use super::sent::Sent;
 use crate::codec::CodecError;
 
-/// Why an agent that was asked gave no answer.
+/// The reason why an agent that was asked gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
@@ -14,18 +16,18 @@ pub enum AskError {
     Send {
         /// The agent.
         agent: Arc<str>,
-        /// Why.
+        /// The error of the send.
         source: SendError,
     },
-    /// The agent could not handle the request, and passed over it or sent it to its dead-letter topic. Nothing of it was
-    /// applied.
+    /// The agent could not handle the request. It skipped the request or sent it to its dead-letter
+    /// topic. Nothing that the handler did was applied.
     #[error("agent `{agent}` did not handle {request}: {reason}")]
     Failed {
         /// The agent.
         agent: Arc<str>,
         /// The request.
         request: Sent,
-        /// Why.
+        /// The agent's error.
         reason: String,
     },
     /// No answer came in time.
@@ -33,7 +35,7 @@ pub enum AskError {
     TimedOut {
         /// The agent.
         agent: Arc<str>,
-        /// How long was waited.
+        /// The time that the caller waited.
         waited: Duration,
         /// The request, if the broker took it in that time.
         request: Option<Sent>,
@@ -45,10 +47,10 @@ pub enum AskError {
         agent: Arc<str>,
         /// The request.
         request: Sent,
-        /// Why.
+        /// The codec's error.
         source: CodecError,
     },
-    /// The worker or client that asked has stopped, and hears no answers any more.
+    /// The worker or client that asked has stopped, and does not receive answers any more.
     #[error(
         "agent `{agent}`: the worker or client that asked it has stopped, and hears no answers; {}",
         state(request)

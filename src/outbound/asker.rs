@@ -1,3 +1,5 @@
+//! Requests to agents from outside shards, and the listener for their replies.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,17 +21,19 @@ use super::producer::{ClientProducer, Outgoing};
 use super::sent::Sent;
 use crate::limits::after;
 
-/// How soon to try again when replies cannot be read.
+/// The pause before another attempt if replies cannot be read.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-/// Asks agents, and hears their replies: those in one partition of the topic of replies, which others may share.
+/// Sends requests to agents and receives their replies. It reads one partition of the topic of
+/// replies, which other askers may share.
 #[derive(Clone)]
 pub(crate) struct Asker {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Whose requests these are: a name of this run, so that nobody takes up what a former one asked.
+    /// A random name of this run, which begins the correlation of each request. So nobody takes a
+    /// reply to a request of an earlier run.
     run: Arc<str>,
     replies: TopicPartition,
     producer: ClientProducer,
@@ -39,31 +43,33 @@ struct Shared {
     counters: AskCounters,
 }
 
-/// What became of asking.
+/// Counters of requests that went wrong.
 #[derive(Clone)]
 pub(crate) struct AskCounters {
-    /// Replies that nobody waited for any more.
+    /// Replies that arrived when nobody waited for them any more.
     pub(crate) late: Counter,
     /// Requests that were not answered in time.
     pub(crate) timed_out: Counter,
 }
 
-/// Whether replies are heard.
+/// The state of the listener for replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ear {
-    /// Nobody asked yet, so nothing is read.
+    /// Nobody has asked yet, so nothing is read.
     Closed,
     Wanted,
-    /// Replies to what is sent from now on are heard.
+    /// The position is known from which replies are read, so no reply to a request that is sent
+    /// from now on is missed.
     Open,
     Gone,
 }
 
-/// The bytes of a reply, which may have no value, or why there is none.
+/// The bytes of a reply, which may have no value, or the reason why there is no reply.
 type Reply = Result<Option<Vec<u8>>, String>;
 
 impl Asker {
-    /// An asker that hears replies in one of the `partitions` of the topic `replies`, and the task that listens for it.
+    /// Makes an asker that receives replies in one of the `partitions` of the topic `replies`, and
+    /// the task that listens for it.
     pub(crate) fn new(
         replies: Arc<str>,
         partitions: u32,
@@ -86,7 +92,8 @@ impl Asker {
         (Self { shared: shared.clone() }, listen(Listener(shared), broker))
     }
 
-    /// Waits until replies are heard, so that those to requests that are sent after it are not missed.
+    /// Waits until the listener is open, so that no reply to a later request is missed. `within` is
+    /// the whole time limit, for the error.
     pub(crate) async fn hears(&self, agent: &Arc<str>, deadline: Instant, within: Duration) -> Result<(), AskError> {
         let ear = &self.shared.ear;
         ear.send_if_modified(|ear| {
@@ -104,7 +111,7 @@ impl Asker {
         }
     }
 
-    /// Sends a request to `agent`.
+    /// Sends a request to `agent`. `within` is the time limit for the send and the reply together.
     pub(crate) async fn ask(
         &self,
         agent: &Arc<str>,
@@ -141,7 +148,7 @@ impl Asker {
     }
 }
 
-/// The right to one reply. Who drops it does not wait any more.
+/// A place in the list of callers that wait for a reply. Dropping it gives the place up.
 struct Ticket {
     asker: Asker,
     number: u64,
@@ -154,7 +161,7 @@ impl Drop for Ticket {
     }
 }
 
-/// A request that was sent, and whose reply has not come.
+/// A request that was sent and has no reply yet.
 pub(crate) struct Pending {
     pub(crate) agent: Arc<str>,
     pub(crate) request: Sent,
@@ -164,7 +171,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Waits for the bytes of the reply.
+    /// Waits for the reply. Returns its bytes, and the position of the request.
     pub(crate) async fn reply(self) -> Result<(Option<Vec<u8>>, Sent), AskError> {
         let Self { agent, request, mut ticket, deadline, within } = self;
         match timeout_at(deadline, &mut ticket.reply).await {
@@ -176,13 +183,13 @@ impl Pending {
     }
 }
 
-/// Hears replies as long as it is there.
+/// The listener's lifetime: when it is dropped, no more replies are received.
 struct Listener(Arc<Shared>);
 
 impl Drop for Listener {
     fn drop(&mut self) {
         self.0.ear.send_replace(Ear::Gone);
-        // Whoever waits is told by it.
+        // This ends the wait of all callers.
         self.0.waiting.lock().clear();
     }
 }
@@ -243,7 +250,7 @@ impl Shared {
         }
     }
 
-    /// The number of the request that a reply is to, if it is one of this run.
+    /// Returns the number of the request that a reply belongs to, if the request is of this run.
     fn own(&self, correlation: &[u8]) -> Option<u64> {
         let number = std::str::from_utf8(correlation).ok()?.strip_prefix(&*self.run)?.strip_prefix('-')?;
         number.parse().ok()

@@ -1,3 +1,5 @@
+//! The producer for everything in a worker that is not a shard.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,16 +11,17 @@ use tokio::sync::{mpsc, oneshot};
 use super::sent::Sent;
 use crate::codec::{CodecError, KeyTooLong};
 
-/// How many records may wait for the producer before senders wait too.
+/// The number of records that may wait for the producer. When it is reached, senders wait too.
 const WAITING: usize = 4096;
 
-/// Sends records for everything in a worker that is not a shard. Those that wait together are flushed together.
+/// Sends records for everything in a worker that is not a shard. Records that wait at the same time
+/// are flushed together.
 #[derive(Clone)]
 pub(crate) struct ClientProducer {
     requests: mpsc::Sender<Request>,
 }
 
-/// A record to send, owned, for it waits.
+/// A record to send. It owns its parts because it waits in a queue.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) topic: Arc<str>,
@@ -30,7 +33,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// The headers, lent.
+    /// Returns the headers by reference.
     pub(crate) fn headers(&self) -> Vec<Header<'_>> {
         self.headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect()
     }
@@ -41,16 +44,16 @@ struct Request {
     reply: oneshot::Sender<Result<Sent, BrokerError>>,
 }
 
-/// A record that could not be sent.
+/// The error of a record that could not be sent.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The broker did not take it.
+    /// The broker did not take the record.
     #[error("topic `{topic}`: {source}")]
     Broker {
         /// The topic.
         topic: Arc<str>,
-        /// Why.
+        /// The broker's error.
         source: BrokerError,
     },
     /// The value does not encode.
@@ -58,10 +61,10 @@ pub enum SendError {
     Codec {
         /// The topic.
         topic: Arc<str>,
-        /// Why.
+        /// The codec's error.
         source: CodecError,
     },
-    /// The key is longer than a table's keys may be.
+    /// The key is too long for a row of a table.
     #[error(transparent)]
     KeyTooLong(#[from] KeyTooLong),
     /// The worker or client has stopped.
@@ -73,7 +76,7 @@ pub enum SendError {
 }
 
 impl ClientProducer {
-    /// The sender, and the task that does its work.
+    /// Makes the sender, and the task that sends its records.
     pub(crate) fn new(producer: Box<dyn Producer>) -> (Self, impl Future<Output = ()>) {
         let (requests, waiting) = mpsc::channel(WAITING);
         (Self { requests }, run(producer, waiting))
@@ -118,7 +121,7 @@ async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Reques
                 },
                 Err(error) => Err(error.clone()),
             };
-            // Who asked may have given up waiting.
+            // The caller may have stopped waiting.
             drop(reply.send(answer));
         }
     }

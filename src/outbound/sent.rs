@@ -1,18 +1,22 @@
+//! The place of a record that was sent.
+
 use std::fmt;
 use std::sync::Arc;
 
 use marlowe_broker::{Offset, Partition};
 
-/// Where a record that was sent is, durably.
+/// The place of a record that was sent and that the broker has stored durably.
 ///
-/// A view can wait until its state includes it: [`TableView::wait_for`](crate::TableView::wait_for).
+/// A view can wait until its state includes the record:
+/// [`TableView::wait_for`](crate::TableView::wait_for).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The topic.
     pub topic: Arc<str>,
     /// The partition.
     pub partition: Partition,
-    /// The record's offset, or that of a record sent together with it just after.
+    /// The record's offset. If several records were sent together, it may be the offset of a later
+    /// one of them.
     pub offset: Offset,
 }
 

@@ -1,3 +1,5 @@
+//! The client that asks other workers over HTTP.
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -19,11 +21,12 @@ use crate::error::RunError;
 use crate::host::{Host, Network, RequestError, chain};
 use crate::tls::Tls;
 
-/// The largest answer that is read: one of rows is smaller, unless a single row is so large.
+/// The largest answer that is read, in bytes. An answer of rows is smaller, unless a single row is
+/// that large.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// Asks other workers, over HTTP. All of a process goes through one, whose connections live on a runtime of its own, so that
-/// they do not wait for a thread that is at work.
+/// Asks other workers over HTTP. One instance serves the whole process. Its connections live on
+/// their own runtime, so that they do not wait for a busy thread.
 #[derive(Clone)]
 pub(crate) struct Peers {
     runtime: Handle,
@@ -31,7 +34,7 @@ pub(crate) struct Peers {
     signer: Option<Signer>,
 }
 
-/// How requests travel.
+/// The transport of requests.
 #[derive(Clone)]
 enum Wire {
     Http(HttpClient),
@@ -57,13 +60,13 @@ impl Wire {
 /// The means that secure requests between workers.
 #[derive(Clone, Default)]
 pub(crate) struct PeerSecurity {
-    /// Signs them, where the workers share a secret.
+    /// Signs requests, if the workers share a secret.
     pub(crate) signer: Option<Signer>,
-    /// Encrypts them, where the workers have certificates.
+    /// Encrypts requests, if the workers have certificates.
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
-/// What a worker says that does not answer.
+/// The body of a response that is not an answer.
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
@@ -77,19 +80,20 @@ struct RefusalPosition {
 }
 
 impl Peers {
-    /// Hands a request on to the worker at `url`. The answer's body comes as it is read.
+    /// Forwards a request to the worker at `url`. The response's body arrives while it is read.
     pub(crate) async fn forward(&self, url: &str, request: Request<Bytes>) -> Result<Response<Body>, RequestError> {
         let (wire, request) = (self.wire.clone(), self.signed(url, request));
         let mut answering = Answering(self.runtime.spawn(async move { wire.carry(request).await }));
         (&mut answering.0).await.unwrap_or_else(|ended| Err(RequestError::Unsent(unfinished(&ended))))
     }
 
-    /// Returns what the workers share, where they share a secret.
+    /// Returns the secret that the workers share, if there is one.
     pub(crate) fn token(&self) -> Option<&ClusterToken> {
         self.signer.as_ref().map(|signer| &signer.token)
     }
 
-    /// Keeps its connections on `runtime`, and signs what it asks if there is a secret.
+    /// Makes a client whose connections live on `runtime`. It signs its requests if `security` has
+    /// a signer.
     pub(crate) fn new(runtime: Handle, host: &dyn Host, security: PeerSecurity) -> Result<Self, RunError> {
         let PeerSecurity { signer, tls } = security;
         Ok(Self { runtime, wire: Wire::new(host, tls.as_ref())?, signer })
@@ -102,7 +106,7 @@ impl Peers {
         request.map(Full::new)
     }
 
-    /// Asks the worker at `url`. Dropping the future takes the question back.
+    /// Asks the worker at `url`. Dropping the future cancels the question.
     pub(crate) async fn ask(&self, url: &str, asked: &Asked) -> Result<Answer, PeerError> {
         let refused = |error: &dyn Error| PeerError::Refused(error.to_string());
         let body = encode_question(asked).map_err(|error| refused(&error))?;
@@ -126,7 +130,7 @@ impl Peers {
     }
 }
 
-/// A question under way, which is taken back when nobody waits for the answer any more.
+/// A request in flight. Dropping it cancels the request.
 struct Answering<T>(JoinHandle<T>);
 
 impl<T> Drop for Answering<T> {
@@ -135,7 +139,7 @@ impl<T> Drop for Answering<T> {
     }
 }
 
-/// Reads an answer.
+/// Reads a response: an answer, or the reason why there is none.
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
     if status == StatusCode::OK {
         return decode_answer(body).map_err(|error| {
@@ -163,7 +167,7 @@ fn unreachable(error: &(dyn Error + 'static)) -> PeerError {
     PeerError::Unreachable(chain(error))
 }
 
-/// Why a request was not carried to its end.
+/// Returns the reason why a request's task did not finish.
 fn unfinished(ended: &tokio::task::JoinError) -> String {
     if ended.is_panic() { format!("asking panicked: {ended}") } else { "this process is stopping".to_owned() }
 }

@@ -1,4 +1,4 @@
-//! What the fuzzers run of questions between workers.
+//! Fuzz targets for questions between workers.
 
 use axum::http::StatusCode;
 use marlowe_broker::Partition;
@@ -8,7 +8,7 @@ use super::client::read;
 use super::question::{Answer, AsOf, Found, Question, Wanted};
 use super::wire::{Asked, decode_answer, decode_question, encode_answer, encode_question};
 
-/// Reads a question, an answer, or an answer with its status before it.
+/// Reads a question (`q`), an answer (`a`), or an answer after its status (`s`).
 pub fn peers(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -23,7 +23,7 @@ pub fn peers(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns inputs that are accepted.
 pub fn peers_seeds() -> Vec<Vec<u8>> {
     let range = KeyRange::prefix(b"te");
     let rows = Question::Rows { range, limit: 100, bytes: 1000 };

@@ -1,4 +1,4 @@
-//! The HTTP client: over TLS too, where there are certificates to trust.
+//! The HTTP client. It also speaks TLS if there are certificates to trust.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,27 +14,28 @@ use crate::error::RunError;
 use crate::host::{RequestError, chain};
 use crate::tls::Tls;
 
-/// How long it may take to connect to another worker.
+/// The time limit for connecting to another worker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long a connection that is not used is kept.
+/// The time that an unused connection is kept.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
 
-/// How many connections to one worker are kept for the next questions.
+/// The number of unused connections that are kept for each worker.
 const IDLE_CONNECTIONS: usize = 16;
 
-/// Sends requests, and keeps connections for the next ones. It belongs to the runtime on which it is used.
+/// An HTTP client that keeps connections for later requests. It belongs to the runtime on which it
+/// is used.
 #[derive(Clone)]
 pub(crate) enum HttpClient {
-    /// To URLs of `http` alone.
+    /// A client for `http` URLs only.
     Plain(Client<HttpConnector, Full<Bytes>>),
-    /// To those of `https` as well.
+    /// A client for `http` and `https` URLs.
     #[cfg(feature = "tls")]
     Tls(Client<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl HttpClient {
-    /// Makes a client that trusts what `tls` says.
+    /// Makes a client that trusts the certificates of `tls`.
     pub(crate) fn new(tls: Option<&Arc<Tls>>) -> Result<Self, RunError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
@@ -58,7 +59,7 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request. The answer's body comes as it is read.
+    /// Sends a request. The response's body arrives while it is read.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, RequestError> {
         let answered = match self {
             Self::Plain(client) => client.request(request).await,

@@ -1,41 +1,45 @@
+//! Questions about one partition of a table, and their answers.
+
 use std::time::Duration;
 
 use marlowe_state::{KeyRange, Rows, SlicePosition};
 
-/// What is asked of one partition of a table. Keys are in the store's form.
+/// A question about one partition of a table. Keys are in ordered form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// The row of a key.
+    /// Asks for the row of a key.
     Row(Vec<u8>),
-    /// The first rows of a range, from one snapshot, and at most so many bytes of them; of one row, where the first has more.
+    /// Asks for the first rows of a range, from one snapshot: at most `limit` rows with at most
+    /// `bytes` bytes. If the first row alone has more bytes, only that row is returned.
     Rows { range: KeyRange, limit: usize, bytes: usize },
-    /// How many rows there are.
+    /// Asks for the number of rows.
     Count,
-    /// Nothing but how far it is.
+    /// Asks for the position only.
     Position,
 }
 
-/// An answer, and the state it is from.
+/// An answer, and the state that it comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) found: Found,
     pub(crate) as_of: AsOf,
 }
 
-/// The state that an answer is from.
+/// The state that an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AsOf {
-    /// How far the snapshot was.
+    /// The position of the snapshot.
     pub(crate) position: SlicePosition,
-    /// How stale it may be, if it is a standby's.
+    /// The time by which the answer may be stale, if a standby gave it.
     pub(crate) stale: Option<Duration>,
 }
 
-/// What a [`Question`] is answered with.
+/// The content of an answer to a [`Question`].
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     Row(Option<Vec<u8>>),
-    /// `more` says that the range holds further rows: ask on from after the last key.
+    /// Rows of a range. If `more` is set, the range may hold further rows: ask again from after the
+    /// last key.
     Rows {
         rows: Rows,
         more: bool,
@@ -45,7 +49,7 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    /// Whether it is of the kind that was asked for.
+    /// Returns `true` if the content is of the kind that `question` asks for.
     pub(crate) fn answers(&self, question: &Question) -> bool {
         matches!(
             (self, question),
@@ -57,12 +61,12 @@ impl Found {
     }
 }
 
-/// How far a slice is wanted to be.
+/// The position that a slice must have reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// A changelog position, as an earlier answer told it.
+    /// A changelog position from an earlier answer.
     pub(crate) changelog: Option<u64>,
-    /// The offset of a change in the table's inbox.
+    /// The offset of a change in the table's inbox. The state must include this change.
     pub(crate) inbox: Option<u64>,
 }
 

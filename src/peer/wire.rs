@@ -1,3 +1,5 @@
+//! The form in which questions and answers travel.
+
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -8,13 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::question::{Answer, AsOf, Found, Question, Wanted};
 
-/// Where a worker is asked by others. The number is that of the form in which questions and answers travel.
+/// The path of questions on a worker's web server. The number is the version of the form of
+/// questions and answers.
 pub(crate) const READ_PATH: &str = "/cluster/v1/read";
 
-/// How many bytes of rows one answer holds, at most, unless a single row has more.
+/// The number of bytes of rows in one answer, at most, unless a single row has more.
 pub(crate) const ROW_BYTES: usize = 16 << 20;
 
-/// The longest that one worker waits for another's sake. One that wants to wait for longer asks again.
+/// The longest time that one worker waits for another. An asker that wants to wait longer asks
+/// again.
 pub(crate) const WAIT_AT_MOST: Duration = Duration::from_secs(60);
 
 /// A question on its way to the worker that has the partition.
@@ -22,13 +26,14 @@ pub(crate) const WAIT_AT_MOST: Duration = Duration::from_secs(60);
 pub(crate) struct Asked {
     pub(crate) table: String,
     pub(crate) partition: Partition,
-    /// The group's generation at which the asked worker took the shard, as far as the asker knows. One that took it
-    /// earlier has lost it.
+    /// The group's generation at which the asked worker took the shard, as far as the asker knows.
+    /// A worker that took it at an older generation has lost it.
     pub(crate) generation: u64,
     pub(crate) wanted: Wanted,
-    /// How long it may wait until it can answer, in milliseconds.
+    /// The time that the worker may wait until it can answer, in milliseconds.
     pub(crate) wait: u64,
-    /// A standby may answer that is at most so many milliseconds stale.
+    /// The staleness up to which a standby may answer, in milliseconds. `None` if only the owner
+    /// may.
     pub(crate) stale_within: Option<u64>,
     pub(crate) question: Question,
 }
@@ -71,7 +76,7 @@ enum WireQuestion<'a> {
 struct WireAnswer<'a> {
     changelog: u64,
     inbox: u64,
-    /// In milliseconds.
+    /// The staleness in milliseconds.
     stale: Option<u64>,
     #[serde(borrow)]
     found: WireFound<'a>,
@@ -124,7 +129,7 @@ pub(crate) fn decode_question(body: &[u8]) -> Result<Asked, postcard::Error> {
         stale_within: wire.stale_within,
         question: match wire.question {
             WireQuestion::Row(key) => Question::Row(key.to_vec()),
-            // Of a worker of an earlier edition.
+            // Sent by workers of earlier versions.
             WireQuestion::Rows { start, end, limit } => Question::Rows {
                 range: KeyRange { start: owned(start), end: owned(end) },
                 limit: limit as usize,
@@ -141,7 +146,7 @@ pub(crate) fn decode_question(body: &[u8]) -> Result<Asked, postcard::Error> {
     })
 }
 
-/// The body of an answer. Rows that would make it too large are left for the next question.
+/// Returns the body of an answer. Rows that would make it too large are left for the next question.
 pub(crate) fn encode_answer(answer: &Answer) -> Result<Vec<u8>, postcard::Error> {
     let found = match &answer.found {
         Found::Row(row) => WireFound::Row(row.as_deref()),
@@ -192,7 +197,8 @@ pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, postcard::Error> {
     })
 }
 
-/// A duration in milliseconds, rounded up: a bound on staleness is not to become a tighter one.
+/// Returns a duration in whole milliseconds. It is rounded up, because a bound on staleness must
+/// not become tighter.
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }

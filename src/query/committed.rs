@@ -1,3 +1,5 @@
+//! Committed rows that are open in this process, and the answers to questions about them.
+
 use std::sync::Arc;
 
 use marlowe_state::{PositionSlot, SlicePosition, Store, StoreError, TableIndex};
@@ -6,22 +8,23 @@ use tokio::time::{Instant, timeout_at};
 use crate::peer::{Answer, AsOf, Found, Question, Wanted};
 use crate::watch;
 
-/// One partition of a table's committed rows, open in this process: its owner's slice, or a part of a global table's copy.
+/// One partition of a table's committed rows that is open in this process: its owner's slice, a
+/// standby, or a part of a global table's copy.
 #[derive(Clone)]
 pub(crate) struct CommittedSlice {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) table: TableIndex,
     pub(crate) slot: PositionSlot,
-    /// Marked when it moves on; it ends when the slice is closed.
+    /// Notified when the position advances. Its sender is dropped when the slice is closed.
     pub(crate) moved: watch::Receiver<()>,
 }
 
-/// How waiting for a slice to come so far ended.
+/// The result of waiting until a slice reaches a position.
 pub(crate) enum Reached {
     Yes,
-    /// It was not so far by the deadline.
+    /// The slice had not reached the position by the deadline. It was at this one.
     Behind(SlicePosition),
-    /// It was closed meanwhile.
+    /// The slice was closed during the wait.
     Closed,
 }
 
@@ -30,7 +33,7 @@ impl CommittedSlice {
         self.store.position(self.slot)
     }
 
-    /// What was asked, from one snapshot, and how far that is.
+    /// Returns the answer to a question from one snapshot, with the snapshot's position.
     pub(crate) fn answer(&self, question: &Question) -> Result<Answer, StoreError> {
         let (found, position) = match question {
             Question::Row(key) => {
@@ -43,7 +46,8 @@ impl CommittedSlice {
                 (Found::Rows { rows: scan.rows, more: scan.more }, scan.position)
             }
             Question::Count => {
-                // Looked up before: the count may be of a later state than said, not of an earlier one.
+                // Read the position before the count. So the count may be of a later state than the
+                // position says, but never of an earlier one.
                 let position = self.position();
                 (Found::Count(self.store.count(self.table)?), position)
             }
@@ -52,7 +56,7 @@ impl CommittedSlice {
         Ok(Answer { found, as_of: AsOf { position, stale: None } })
     }
 
-    /// Waits until it is as far as wanted.
+    /// Waits until the slice is at the position that is wanted, or until the deadline.
     pub(crate) async fn reach(&mut self, wanted: Wanted, deadline: Instant) -> Reached {
         loop {
             self.moved.mark_unchanged();

@@ -1,4 +1,4 @@
-//! A worker's copy of a global table, as its readers have it.
+//! A worker's copy of a global table, as its readers use it.
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use marlowe_state::{Store, TableIndex};
 
 use crate::watch;
 
-/// A worker's own copy of a whole global table: committed rows, a produce and a fetch behind their owners.
+/// A worker's own copy of a whole global table. Its rows are committed, and lag behind their owners
+/// by one produce and one fetch.
 #[derive(Clone)]
 pub(crate) struct GlobalStore {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) partitions: u32,
-    /// Marked whenever the copy moved on.
+    /// Notified when the copy has advanced.
     pub(crate) moved: watch::Receiver<()>,
 }
 

@@ -1,3 +1,5 @@
+//! The slices and standbys that are open in this process.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,10 +10,10 @@ use super::committed::CommittedSlice;
 use super::standby::StandbySlice;
 use crate::watch;
 
-/// The slices that are open in this process: committed state only, published by their owners.
+/// The slices that are open in this process. Their owners publish committed state only.
 ///
-/// The workers of one process share it. Slices of other processes are found through the
-/// [directory of workers](crate::cluster::Directory).
+/// The workers of one process share it. Slices of other processes are found through the [directory
+/// of workers](crate::cluster::Directory).
 #[derive(Default)]
 pub(crate) struct OpenSlices {
     tables: RwLock<BTreeMap<Arc<str>, TableEntry>>,
@@ -36,14 +38,14 @@ pub(crate) struct Published {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) worker: Arc<str>,
-    /// The worker's how-manieth opening.
+    /// The number of this opening among all openings of the worker.
     pub(crate) opening: u64,
     /// The group's generation at which the worker took the shard.
     pub(crate) generation: u64,
 }
 
 impl OpenSlices {
-    /// Says that a table of a group has so many partitions, none of them open yet.
+    /// Declares that a table of `group` has `partitions` partitions. None of them is open yet.
     pub(crate) fn declare(&self, table: &Arc<str>, group: &Arc<str>, partitions: u32) {
         self.tables.write().entry(table.clone()).or_insert_with(|| TableEntry {
             group: group.clone(),
@@ -59,7 +61,7 @@ impl OpenSlices {
         self.changed.send_replace(());
     }
 
-    /// Takes a slice back, unless another owner has published it meanwhile.
+    /// Withdraws a slice, unless another owner has published it in the meantime.
     pub(crate) fn withdraw(&self, table: &Arc<str>, partition: Partition, owner: &Owner) {
         if let Some(entry) = self.tables.write().get_mut(table) {
             let slice = &mut entry.slices[partition.index()];
@@ -69,8 +71,9 @@ impl OpenSlices {
         }
     }
 
-    /// Takes back each slice whose shard another worker took at a newer generation: `newest` tells of a group's
-    /// partition which that is. Its owner here was taken for dead, and does not know it yet.
+    /// Withdraws each slice whose shard another worker has taken at a newer generation. Its owner
+    /// here was expelled and does not know it yet. `newest` returns the newest generation at which
+    /// a partition of a group was taken.
     pub(crate) fn withdraw_superseded(&self, newest: impl Fn(&str, Partition) -> Option<u64>) {
         for entry in self.tables.write().values_mut() {
             for (slice, partition) in entry.slices.iter_mut().zip(0..) {
@@ -83,24 +86,24 @@ impl OpenSlices {
         }
     }
 
-    /// Offers a slice that stands by, or with `None` no more.
+    /// Offers a standby slice to readers. `None` withdraws it.
     pub(crate) fn stand_by(&self, table: &str, partition: Partition, standby: Option<StandbySlice>) {
         if let Some(entry) = self.tables.write().get_mut(table) {
             entry.standbys[partition.index()] = standby;
         }
     }
 
-    /// The slice in this process that stands by.
+    /// Returns the standby slice in this process, if there is one.
     pub(crate) fn standby(&self, table: &str, partition: Partition) -> Option<StandbySlice> {
         self.tables.read().get(table)?.standbys.get(partition.index())?.clone()
     }
 
-    /// How many partitions `table` has; 0 when it is not known.
+    /// Returns the number of partitions of `table`, or 0 if it is not known.
     pub(crate) fn partitions(&self, table: &str) -> u32 {
         self.tables.read().get(table).map_or(0, |entry| entry.slices.len() as u32)
     }
 
-    /// The co-partition group of `table`.
+    /// Returns the co-partition group of `table`.
     pub(crate) fn group(&self, table: &str) -> Option<Arc<str>> {
         self.tables.read().get(table).map(|entry| entry.group.clone())
     }
@@ -109,7 +112,7 @@ impl OpenSlices {
         self.tables.read().get(table)?.slices.get(partition.index())?.clone()
     }
 
-    /// Marked when a slice is published.
+    /// Returns a receiver that is notified when a slice is published.
     pub(crate) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

@@ -1,3 +1,5 @@
+//! Routing of reads: to the slice in this process, or to the worker that owns it.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,39 +14,39 @@ use super::search::{Elsewhere, FIRST_PAUSE, News, Search, Unavailable};
 use crate::cluster::Directory;
 use crate::peer::{Answer, AsOf, Asked, Found, PeerError, Peers, Question, ROW_BYTES, WAIT_AT_MOST, Wanted};
 
-/// The ways from this process to every partition of every table: a slice that is open here is read here, another is asked of
-/// the worker that owns it.
+/// The routes from this process to every partition of every table. A slice that is open here is
+/// read here. Any other is asked of the worker that owns it.
 ///
-/// Who is asked answers itself or says that it cannot, and asks nobody else: so a question goes over the wire once at a time,
-/// and it is the asker who looks again, until its deadline.
+/// The worker that is asked answers itself or says that it cannot. It asks no other worker. So a
+/// question takes one hop, and only the asker looks again, until its deadline.
 pub(crate) struct Routes {
     pub(crate) slices: Arc<OpenSlices>,
     pub(crate) directory: Arc<Directory>,
     peers: Peers,
 }
 
-/// One partition of a table, wherever it is, and what is expected of it.
+/// One partition of a table, wherever it is, and the conditions for reading it.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) table: Arc<str>,
     pub(crate) partition: Partition,
     pub(crate) wanted: Wanted,
-    /// When to give up waiting.
+    /// The time at which a read stops waiting.
     pub(crate) deadline: Instant,
-    /// How stale a standby may be that answers; `None` for the owner alone.
+    /// The staleness up to which a standby may answer; `None` if only the owner may.
     pub(crate) stale_within: Option<Duration>,
 }
 
-/// Why a partition was not read.
+/// The reason why a partition was not read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum RouteError {
-    /// Nobody had it open in time.
+    /// No worker had the partition open in time.
     #[error("no worker has it open: {0}")]
     Closed(Unavailable),
-    /// It was open, but did not come so far in time.
+    /// It was open, but had not reached the wanted position in time. It was at this one.
     #[error("its committed state has not come so far yet")]
     Behind(SlicePosition),
-    /// Its owner refuses, and would again.
+    /// Its owner refuses, and would refuse again.
     #[error("worker `{worker}`, which has it: {reason}")]
     Refused { worker: Arc<str>, reason: String },
     /// The store in this process cannot be read.
@@ -52,16 +54,18 @@ pub(crate) enum RouteError {
     Store(Arc<StoreError>),
 }
 
-/// What a worker that was asked by another cannot do.
+/// The reason why this worker does not answer a question of another worker.
 #[derive(Clone, Debug)]
 pub(crate) enum PeerRefusal {
-    /// The partition is not here, or was taken by another since. `Some` says at which generation it was taken here.
+    /// The partition is not here, or another worker has taken it since. `Some` is the generation at
+    /// which it was taken here.
     Misdirected(Option<u64>),
-    /// Not in time.
+    /// The partition was not readable in time.
     Route(RouteError),
 }
 
-/// How much longer than it was told to wait an asked worker may take to say that it waited in vain.
+/// Extra time for a worker's answer after the wait that it was allowed. In it, the worker reports
+/// that the wait was in vain.
 const GRACE: Duration = Duration::from_millis(250);
 
 impl Routes {
@@ -69,7 +73,7 @@ impl Routes {
         Self { slices, directory, peers }
     }
 
-    /// The row of a key, in the store's form.
+    /// Returns the row of a key in ordered form.
     pub(crate) async fn row(&self, place: &Place, key: Vec<u8>) -> Result<(Option<Vec<u8>>, AsOf), RouteError> {
         let answer = self.ask(place, &Question::Row(key)).await?;
         match answer.found {
@@ -78,8 +82,8 @@ impl Routes {
         }
     }
 
-    /// The first rows of a range, from one snapshot, and whether there may be more. They may be fewer than asked for also
-    /// where there are more.
+    /// Returns the first rows of a range, from one snapshot, and `true` if there may be more. The
+    /// rows may be fewer than `limit` even if there are more.
     pub(crate) async fn rows(&self, place: &Place, range: KeyRange, limit: usize) -> Result<(Rows, bool), RouteError> {
         let answer = self.ask(place, &Question::Rows { range, limit, bytes: ROW_BYTES }).await?;
         match answer.found {
@@ -88,7 +92,7 @@ impl Routes {
         }
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub(crate) async fn count(&self, place: &Place) -> Result<u64, RouteError> {
         match self.ask(place, &Question::Count).await?.found {
             Found::Count(count) => Ok(count),
@@ -96,12 +100,13 @@ impl Routes {
         }
     }
 
-    /// How far it is, once it is as far as wanted.
+    /// Waits until the partition is at the wanted position, and returns its position.
     pub(crate) async fn position(&self, place: &Place) -> Result<SlicePosition, RouteError> {
         Ok(self.ask(place, &Question::Position).await?.as_of.position)
     }
 
-    /// Asks whoever has the partition, and again whoever has it then, until the deadline.
+    /// Asks the worker that has the partition. Retries until the deadline, each time with the
+    /// worker that has it by then.
     pub(crate) async fn ask(&self, place: &Place, question: &Question) -> Result<Answer, RouteError> {
         if let Some(Published { slice, .. }) = self.slices.slice(&place.table, place.partition)
             && place.wanted.is_reached(slice.position())
@@ -133,7 +138,8 @@ impl Routes {
             search.missed(match self.ask_owner(&search, &owner, place, question).await {
                 Ok(answer) => return Ok(answer),
                 Err(PeerError::Refused(reason)) => return Err(RouteError::Refused { worker: worker.clone(), reason }),
-                // It waits for others so long and no longer.
+                // One worker waits at most `WAIT_AT_MOST` for another. There is time left, so ask
+                // again.
                 Err(PeerError::NotNow { position: Some(position), .. }) if Instant::now() + GRACE < place.deadline => {
                     behind = Some(position);
                     Unavailable::Moving
@@ -148,7 +154,7 @@ impl Routes {
         }
     }
 
-    /// Asks an owner elsewhere; it is given up when another has the shard meanwhile.
+    /// Asks an owner in another process. Gives up as soon as another worker has the shard.
     async fn ask_owner(
         &self,
         search: &Search<'_>,
@@ -174,17 +180,17 @@ impl Routes {
         }
     }
 
-    /// A search for whoever has a partition.
+    /// Returns a search for the worker that has a partition.
     pub(crate) fn search<'a>(&'a self, table: &'a str, partition: Partition, deadline: Instant) -> Search<'a> {
         Search::new(&self.slices, &self.directory, table, partition, deadline)
     }
 
-    /// The connections to other workers.
+    /// Returns the connections to other workers.
     pub(crate) fn peers(&self) -> &Peers {
         &self.peers
     }
 
-    /// Answers another worker: from what is open in this process, or not at all.
+    /// Answers another worker's question from the slices that are open in this process.
     pub(crate) async fn answer(&self, asked: &Asked) -> Result<Answer, PeerRefusal> {
         let deadline = Instant::now() + Duration::from_millis(asked.wait).min(WAIT_AT_MOST);
         if let Some(bound) = asked.stale_within.map(Duration::from_millis) {
@@ -202,13 +208,14 @@ impl Routes {
             match slice.reach(asked.wanted, deadline).await {
                 Reached::Yes => return answer(&slice, &asked.question).map_err(PeerRefusal::Route),
                 Reached::Behind(position) => return Err(PeerRefusal::Route(RouteError::Behind(position))),
-                // Its owner takes it back in a moment.
+                // Its owner withdraws it in a moment.
                 Reached::Closed => tokio::time::sleep(FIRST_PAUSE).await,
             }
         }
     }
 
-    /// A slice of this process, as soon as it is open, if a worker here took its shard at `generation` or later.
+    /// Waits until a slice is open in this process, if a worker here has taken its shard at
+    /// `generation` or later, and returns it.
     pub(crate) async fn here(
         &self,
         table: &str,
@@ -243,7 +250,7 @@ impl Routes {
         }
     }
 
-    /// Takes back slices whose shards other processes have taken since, for ever.
+    /// Withdraws slices whose shards other processes have taken since. Runs for ever.
     pub(crate) async fn yield_to_newer_owners(self: Arc<Self>) {
         let mut news = News::of(&self.slices, &self.directory);
         loop {
@@ -259,7 +266,8 @@ pub(crate) fn answer(slice: &CommittedSlice, question: &Question) -> Result<Answ
     slice.answer(question).map_err(|error| RouteError::Store(Arc::new(error)))
 }
 
-/// An answer of another kind than the question: a peer's is checked when it comes in.
+/// Panics because an answer is not of the question's kind. Answers of peers are checked when they
+/// arrive.
 fn unasked(found: &Found) -> ! {
     unreachable!("answers are of their questions' kind, and this is not: {found:?}")
 }

@@ -1,3 +1,5 @@
+//! The search for the worker that has a partition.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +10,13 @@ use super::open::{OpenSlices, Published};
 use crate::cluster::{Claim, ClaimPlace, Directory};
 use crate::watch;
 
-/// How soon to look again where nothing tells of a change; it doubles up to the longest.
+/// The first pause between two steps of a search when no change is reported. It doubles up to
+/// `LONGEST_PAUSE`.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// A search for whoever has a partition, until a deadline: each step tells who has it then.
+/// A search for the worker that has a partition, until a deadline. Each step returns the worker
+/// that has it at that moment.
 pub(crate) struct Search<'a> {
     slices: &'a OpenSlices,
     directory: &'a Directory,
@@ -21,13 +25,13 @@ pub(crate) struct Search<'a> {
     partition: Partition,
     deadline: Instant,
     news: News,
-    /// How long to wait for news before the next step; none before the first.
+    /// How long to wait for news before the next step; `None` before the first step.
     pause: Option<Duration>,
-    /// Why the last step came to nothing.
+    /// The reason why the last step found no one.
     absence: Unavailable,
 }
 
-/// Who has a partition.
+/// The place where a partition is.
 pub(crate) enum Found {
     /// It is open in this process.
     Here(Published),
@@ -44,7 +48,7 @@ pub(crate) struct Elsewhere {
     pub(crate) generation: u64,
 }
 
-/// Why nobody has a partition open, as far as is known here.
+/// The reason why no worker has a partition open, as far as this process knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unavailable {
     #[error("it is being restored or is moving to another worker")]
@@ -78,14 +82,15 @@ impl<'a> Search<'a> {
         Self { slices, directory, group, table, partition, deadline, news, pause: None, absence }
     }
 
-    /// Who has it now. After the first time, waits for news first, or a moment if none comes.
+    /// Returns the place of the partition. From the second step on, it first waits for news, but no
+    /// longer than the pause.
     ///
     /// # Errors
-    /// When the time is up: why nobody had it.
+    /// If the deadline has passed. The error is the reason why the last step failed.
     pub(crate) async fn next(&mut self) -> Result<Found, Unavailable> {
         loop {
             if let Some(pause) = self.pause {
-                // When the time is up, that is no news.
+                // A timeout only means that there was no news.
                 let _ = timeout_at(self.deadline.min(Instant::now() + pause), self.news.come()).await;
                 if Instant::now() >= self.deadline {
                     return Err(self.absence.clone());
@@ -107,17 +112,17 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Says why whoever was found did not have it after all.
+    /// Records the reason why the worker that was found did not have the partition after all.
     pub(crate) fn missed(&mut self, absence: Unavailable) {
         self.absence = absence;
     }
 
-    /// How long there is left to search.
+    /// Returns the time that is left until the deadline.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until somebody else has it than who took it at `generation`.
+    /// Waits until the newest claim is not the one of `generation` any more.
     pub(crate) async fn moves_on(&self, generation: u64) {
         let mut changed = self.directory.changed();
         while self.directory.owner(&self.group, self.partition).is_some_and(|owner| owner.generation == generation) {
@@ -128,7 +133,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// What may change where a partition is.
+/// The events after which a partition may be in another place: a published slice, or a change in
+/// the directory.
 pub(crate) struct News {
     slices: watch::Receiver<()>,
     directory: watch::Receiver<()>,
@@ -145,7 +151,7 @@ impl News {
     }
 
     pub(crate) async fn come(&mut self) {
-        // Their senders live as long as the routes.
+        // The senders live as long as the routes, so neither channel closes.
         tokio::select! {
             biased;
             _ = self.slices.changed() => {}

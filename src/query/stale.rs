@@ -1,3 +1,5 @@
+//! Reads that accept an answer of a standby.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +11,22 @@ use super::search::{Elsewhere, FIRST_PAUSE, News, Unavailable};
 use crate::cluster::ClaimPlace;
 use crate::peer::{Answer, Asked, PeerError, Question};
 
-/// How long one worker may take to answer before the next one is asked.
+/// The time that one worker may take to answer before the next one is asked.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a try came to that brought no answer.
+/// The reason why an attempt brought no answer.
 enum Try {
-    /// Nobody had it.
+    /// No worker had the partition open.
     Absent(Unavailable),
-    /// The owner had it, but not as far as wanted.
+    /// The owner had it, but not at the wanted position. It was at this one.
     Behind(marlowe_state::SlicePosition),
 }
 
 impl Routes {
-    /// Asks the owner if it is here, else a standby here, else the owner elsewhere, else a standby elsewhere: each at once, and
-    /// standbys only if they are stale by no more than `bound`. If none of them can answer, they are asked again until the
-    /// deadline.
+    /// Asks for an answer that may be stale by at most `bound`. The order is: the owner in this
+    /// process, a standby in this process, the owner in another process, the standbys in other
+    /// processes. Each is asked only for what it can answer at once. If none can answer, they are
+    /// all asked again until the deadline.
     pub(crate) async fn ask_within(
         &self,
         place: &Place,
@@ -51,12 +54,12 @@ impl Routes {
                 let Some(url) = url else { continue };
                 let asked_at = Instant::now();
                 if let Ok(mut found) = self.try_once(&url, place, question, 0, Some(bound)).await {
-                    // What was on the way meanwhile is not in it.
+                    // The answer lacks what was committed while it was on its way.
                     found.as_of.stale = found.as_of.stale.map(|stale| stale + asked_at.elapsed());
                     return Ok(found);
                 }
             }
-            // When the time is up, that is no news.
+            // A timeout only means that there was no news.
             let _ = timeout_at(place.deadline.min(Instant::now() + pause), news.come()).await;
             if Instant::now() >= place.deadline {
                 return Err(match missed {
@@ -68,7 +71,7 @@ impl Routes {
         }
     }
 
-    /// What a standby in this process says, if it is fresh enough.
+    /// Returns the answer of a standby in this process, if it is fresh enough.
     pub(crate) fn standby_here(
         &self,
         place: &Place,
@@ -76,7 +79,8 @@ impl Routes {
         bound: Duration,
     ) -> Result<Option<Answer>, RouteError> {
         let Some(standby) = self.slices.standby(&place.table, place.partition) else { return Ok(None) };
-        // Looked up before the read: the state is newer than that, not older.
+        // Read the staleness before the state. So the state may be fresher than the staleness says,
+        // but never older.
         let Some(stale) = standby.freshness.staleness().filter(|stale| *stale <= bound) else { return Ok(None) };
         if !place.wanted.is_reached(standby.slice.position()) {
             return Ok(None);
@@ -108,7 +112,7 @@ impl Routes {
         })
     }
 
-    /// Asks a worker for what it can say at once.
+    /// Asks a worker for the answer that it can give without waiting.
     async fn try_once(
         &self,
         url: &Arc<str>,
@@ -131,7 +135,7 @@ impl Routes {
         timeout_at(until, self.peers().ask(url, &asked)).await.unwrap_or_else(late)
     }
 
-    /// Answers another worker that takes what a standby says.
+    /// Answers another worker that accepts an answer of a standby.
     pub(crate) fn answer_within(
         &self,
         place: &Place,

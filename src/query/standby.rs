@@ -1,3 +1,5 @@
+//! Standby slices in this process, and how fresh they are.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,24 +8,27 @@ use tokio::time::Instant;
 
 use super::committed::CommittedSlice;
 
-/// A slice in this process that stands by: a copy that follows the changelog, for when the owner is gone.
+/// A standby slice in this process: a copy that follows the changelog, for the time after its owner
+/// is lost.
+#[doc(alias = "standby task")]
 #[derive(Clone)]
 pub(crate) struct StandbySlice {
     pub(crate) slice: CommittedSlice,
     pub(crate) freshness: Freshness,
 }
 
-/// Since when a copy may lack something: a moment up to which it has all that was committed then.
+/// The newest moment of which a copy is known to have all commits. All clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Freshness(Arc<Mutex<Option<Instant>>>);
 
 impl Freshness {
-    /// It has all that was committed at `moment`.
+    /// Records that the copy has all that was committed at `moment`.
     pub(crate) fn is_as_of(&self, moment: Instant) {
         *self.0.lock() = Some(moment);
     }
 
-    /// How stale it may be; `None` while it has never been at the end of its log.
+    /// Returns the time by which the copy may be stale; `None` if it has never reached the end of
+    /// its changelog.
     pub(crate) fn staleness(&self) -> Option<Duration> {
         self.0.lock().map(|moment| moment.elapsed())
     }

@@ -1,3 +1,5 @@
+//! A shard that is being opened, and the participants that are opened in it once.
+
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,27 +12,27 @@ use marlowe_state::{SliceIsolation, Store, TableIndex};
 use super::worker::WorkerScope;
 use crate::turn::{OutTopic, OutTopics, Participant, Turn};
 
-/// A shard that is being opened: what its agents' and timers' handles are made from.
+/// A shard that is being opened. The handles of its agents and timers are opened from it.
 pub(crate) struct ShardScope {
     pub(crate) turn: Rc<Turn>,
-    /// How many partitions the shard's co-partition group has.
+    /// The number of partitions of the shard's co-partition group.
     pub(crate) partitions: u32,
     pub(crate) store: Arc<dyn Store>,
-    /// The tables of the store, in its order.
+    /// The tables of the store, in the store's order.
     pub(crate) tables: Vec<Arc<str>>,
     pub(crate) isolation: SliceIsolation,
     pub(crate) out_topics: Rc<RefCell<OutTopics>>,
     pub(crate) worker: Arc<WorkerScope>,
     opened: RefCell<OpenedOnce>,
-    /// All that takes part in the shard's commits.
+    /// Everything that takes part in the shard's commits.
     participants: RefCell<Vec<Rc<dyn Participant>>>,
-    /// What the agent or timer that is being opened uses.
+    /// The participants that the agent or timer being opened uses.
     used: RefCell<Vec<Rc<dyn Participant>>>,
 }
 
 type OpenedOnce = HashMap<(Opened, Arc<str>), Rc<dyn Any>>;
 
-/// What a shard opens once and shares.
+/// The kinds of participants that a shard opens once and shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Opened {
     Slice,
@@ -38,7 +40,7 @@ pub(crate) enum Opened {
 }
 
 impl ShardScope {
-    #[allow(clippy::too_many_arguments)] // the parts of one thing, named at its one place of making
+    #[allow(clippy::too_many_arguments)] // one caller, which names each part
     pub(crate) fn new(
         partition: Partition,
         partitions: u32,
@@ -66,10 +68,11 @@ impl ShardScope {
         self.turn.partition()
     }
 
-    /// The store's index of `table`.
+    /// Returns the store's index of `table`.
     ///
     /// # Panics
-    /// When the shard does not have the table: the topology puts every table an agent uses into the agent's group.
+    /// If the shard does not have the table. This cannot happen, because the topology puts every
+    /// table that an agent uses into the agent's group.
     pub(crate) fn table_index(&self, table: &str) -> TableIndex {
         match self.tables.iter().position(|name| &**name == table) {
             Some(index) => TableIndex(index as u16),
@@ -81,7 +84,8 @@ impl ShardScope {
         self.out_topics.borrow_mut().number(topic)
     }
 
-    /// Opens something once per shard, and notes that what is being opened uses it.
+    /// Opens a participant on its first use in the shard and returns the same one later. Records
+    /// that the agent or timer being opened uses it.
     pub(crate) fn open_once<P: Participant + 'static>(
         &self,
         kind: Opened,
@@ -107,7 +111,7 @@ impl ShardScope {
         participant
     }
 
-    /// What was opened since the last call: what one agent or timer uses.
+    /// Returns the participants that were used since the last call: those of one agent or timer.
     pub(crate) fn take_used(&self) -> Vec<Rc<dyn Participant>> {
         self.used.take()
     }

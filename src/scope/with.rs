@@ -1,50 +1,54 @@
+//! The traits of handles that can be declared with `.with(...)`, and the edges that they declare.
+
 use std::sync::Arc;
 
 use super::shard::ShardScope;
 use super::worker::WorkerScope;
 use crate::topology::Edges;
 
-/// What an agent or a partition timer can declare with `.with(...)`: tables, global tables, views, inboxes, topics,
-/// agents, and tuples of them.
+/// A handle that an agent or a partition timer can declare with `.with(...)`: a table, global
+/// table, view, inbox, topic or agent, or a tuple of handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be declared by an agent or a partition timer",
     label = "not a table, global table, view, inbox, topic, agent, or a tuple of them",
     note = "declare what the handler uses: `.with(table)`, `.with((table, other.view(), users, topic))`"
 )]
 pub trait ShardWith: Copy + Send + Sync + 'static {
-    /// What the handler gets for it.
+    /// The object that the handler gets for the handle.
     type Opened: Clone + 'static;
 
     #[doc(hidden)]
     fn declare(&self, uses: &mut Uses);
 
     #[doc(hidden)]
-    #[allow(private_interfaces)] // opened by the library alone
+    #[allow(private_interfaces)] // only the library calls it
     fn open_in_shard(&self, shard: &ShardScope) -> Self::Opened;
 }
 
-/// What a timer, task, source or web handler can use: views, global tables, inboxes, topics, agents, and tuples of
-/// them.
+/// A handle that a timer, task, source or web handler can use: a view, global table, inbox, topic
+/// or agent, or a tuple of handles.
 ///
-/// Not a table itself: a table's slice belongs to its shard, and a timer runs outside of any.
+/// A table itself is not one of them. Its slice belongs to a shard, and a timer runs outside
+/// shards.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used outside a shard",
     label = "a timer, task, source or web handler cannot hold this",
     note = "a table's slice is read and written in its shard only: use `partition_timer`, or read the table through `.view()` and change it through `.inbox()`"
 )]
 pub trait WorkerWith: Copy + Send + Sync + 'static {
-    /// What the handler gets for it.
+    /// The object that the handler gets for the handle.
     type Opened: Clone + Send + Sync + 'static;
 
     #[doc(hidden)]
     fn declare(&self, uses: &mut Uses);
 
     #[doc(hidden)]
-    #[allow(private_interfaces)] // opened by the library alone
+    #[allow(private_interfaces)] // only the library calls it
     fn open_on_worker(&self, worker: &WorkerScope) -> Self::Opened;
 }
 
-/// What a [`Client`](crate::Client) can open: views, inboxes, topics, agents, and tuples of them.
+/// A handle that a [`Client`](crate::Client) can open: a view, inbox, topic or agent, or a tuple of
+/// handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used by a client",
     label = "a client has no such thing",
@@ -52,17 +56,17 @@ pub trait WorkerWith: Copy + Send + Sync + 'static {
 )]
 pub trait ClientWith: WorkerWith {}
 
-/// What something declared that it uses: the edges of the dataflow graph.
+/// The things that an agent or timer declared to use: its edges in the dataflow graph.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]
 pub struct Uses(pub(crate) Vec<Use>);
 
-/// One edge.
+/// One edge of the dataflow graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// Reads and writes the table's slice of its own partition.
     Slice(Arc<str>),
-    /// Reads the table, all of it, committed.
+    /// Reads committed rows of the whole table.
     View(Arc<str>),
     /// Reads the worker's copy of a global table.
     Copy(Arc<str>),
@@ -73,7 +77,7 @@ pub(crate) enum Use {
 }
 
 impl Uses {
-    /// The same, by kind.
+    /// Returns the edges, grouped by kind.
     pub(crate) fn edges(&self) -> Edges {
         let mut edges = Edges::default();
         for used in &self.0 {

@@ -1,3 +1,5 @@
+//! The parts of a worker that its shards, timers and web handlers share.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,29 +9,30 @@ use crate::outbound::{Asker, ClientProducer};
 use crate::query::{GlobalStore, Routes};
 use crate::topology::Topology;
 
-/// What a worker has that its shards, timers and web handlers use alike.
+/// The parts of a worker that its shards, timers and web handlers share.
 pub(crate) struct WorkerScope {
     pub(crate) app: Arc<str>,
-    /// The worker's name among those of its app.
+    /// The worker's name, which is unique in its app.
     pub(crate) worker: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    /// The ways to every partition of every table.
+    /// The routes to every partition of every table.
     pub(crate) routes: Arc<Routes>,
     pub(crate) globals: BTreeMap<Arc<str>, GlobalStore>,
     pub(crate) topology: Arc<Topology>,
     pub(crate) producer: ClientProducer,
-    /// Asks agents, if the program has any that answer.
+    /// Asks agents. `None` if no agent of the program answers.
     pub(crate) asker: Option<Asker>,
-    /// What is larger fails the event that sends it.
+    /// The size limit of a record. A larger record makes the event fail that sends it.
     pub(crate) record_limit: RecordLimit,
 }
 
 impl WorkerScope {
-    /// How many partitions `topic` has.
+    /// Returns the number of partitions of `topic`.
     ///
     /// # Panics
-    /// When it is not a topic of the program: all are looked up or created before anything is opened.
+    /// If it is not a topic of the program. This cannot happen, because all topics are looked up or
+    /// created before anything is opened.
     pub(crate) fn partitions(&self, topic: &str) -> u32 {
         match self.topology.partitions.get(topic) {
             Some(partitions) => *partitions,
@@ -37,10 +40,10 @@ impl WorkerScope {
         }
     }
 
-    /// What asks agents.
+    /// Returns the asker of agents.
     ///
     /// # Panics
-    /// When no agent of the program answers.
+    /// If no agent of the program answers.
     pub(crate) fn asker(&self) -> Asker {
         match &self.asker {
             Some(asker) => asker.clone(),
@@ -48,10 +51,11 @@ impl WorkerScope {
         }
     }
 
-    /// This worker's copy of a global table.
+    /// Returns this worker's copy of a global table.
     ///
     /// # Panics
-    /// When there is none: every worker follows every global table of its program.
+    /// If there is no copy. This cannot happen, because every worker follows every global table of
+    /// its program.
     pub(crate) fn global(&self, table: &str) -> GlobalStore {
         match self.globals.get(table) {
             Some(store) => store.clone(),

@@ -1,12 +1,15 @@
+//! The arguments that methods accept as a key.
+
 use crate::codec::Key;
 
-/// What can be given where a key is asked for: the key itself, a reference to it, or `&str` for a `String` (or a
-/// `CompactString`, feature `compact_str`).
+/// A value that is accepted as a key: the key itself, a reference to it, or `&str` for a `String`
+/// (or for a `CompactString`, with the feature `compact_str`).
 pub trait AsKey<K> {
-    /// Lends the key, without a copy where there is one to lend.
+    /// Calls `to` with a reference to the key. A reference and an owned key are passed on without a
+    /// copy.
     fn lend<R>(self, to: impl FnOnce(&K) -> R) -> R;
 
-    /// The key itself.
+    /// Returns the key, owned.
     fn into_key(self) -> K;
 }
 

@@ -1,33 +1,34 @@
-//! The keys of changelog records. They tell rows from Marlowe's own marks.
+//! The keys of changelog records, which tell rows from Marlowe's own marks.
 
-/// What the key of a changelog record stands for: a row, or one of Marlowe's marks.
+/// The meaning of a changelog record's key: a row, or one of Marlowe's marks.
 ///
-/// No row's key can be taken for a mark. The key of a row that begins as marks do is written with an escape before it, so
-/// that compaction tells the two apart as well.
+/// A row's key is never mistaken for a mark. If a row's key begins like a mark, it is written with
+/// an escape in front. So compaction also tells the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChangelogKey<'a> {
-    /// The row of a key in the topic's form.
+    /// A row. The bytes are its key in topic form.
     Row(&'a [u8]),
-    /// No row.
+    /// A mark, which is not a row.
     Mark(Mark),
 }
 
-/// A record of a changelog that is no row.
+/// A changelog record that is not a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// Says that an owner began. Versions before transactions at least once wrote it.
+    /// Marks the start of an owner. Only versions from before at-least-once apps used transactions
+    /// wrote it.
     Epoch,
-    /// Tells how far the inbox is applied, where no row changed. It has no value.
+    /// Says how far the inbox is applied when no row changed. It has no value.
     Inbox,
-    /// The first record of a changelog whose table was taken over from a Faust app: says that this is done. It has a value, so
-    /// that compaction keeps it.
+    /// The first record of a changelog whose table was taken over from a Faust app. It says that
+    /// the take-over is done. It has a value, so that compaction keeps it.
     TakenOver,
 }
 
 impl Mark {
     const ALL: [Self; 3] = [Self::Epoch, Self::Inbox, Self::TakenOver];
 
-    /// The record's key.
+    /// Returns the record's key.
     pub(crate) const fn key(self) -> &'static [u8] {
         match self {
             Self::Epoch => b"\0marlowe-epoch",
@@ -37,13 +38,13 @@ impl Mark {
     }
 }
 
-/// What marks and escapes begin with.
+/// The first bytes of all marks and escapes.
 const PREFIX: &[u8] = b"\0marlowe";
 
-/// What follows the prefix in all marks, those of later versions too.
+/// The byte after the prefix in all marks, also in those of later versions.
 const OF_MARK: u8 = b'-';
 
-/// What follows the prefix in an escape, before the whole key.
+/// The byte after the prefix in an escape. The whole key follows it.
 const OF_ESCAPE: u8 = 0;
 
 impl<'a> ChangelogKey<'a> {
@@ -58,14 +59,15 @@ impl<'a> ChangelogKey<'a> {
             Some((&OF_ESCAPE, escaped)) if escaped.starts_with(PREFIX) => Self::Row(escaped),
             Some((&OF_MARK, _)) => match Mark::ALL.into_iter().find(|mark| mark.key() == key) {
                 Some(mark) => Self::Mark(mark),
-                // Written before there were escapes.
+                // A row that was written before escapes existed.
                 None => Self::Row(key),
             },
             _ => Self::Row(key),
         }
     }
 
-    /// The record's key of a row whose key in the topic's form this is. `room` is used for what has to be escaped.
+    /// Returns the changelog key of the row whose key in topic form is `topic_key`. If the key
+    /// needs an escape, the result is built in `room`.
     #[inline]
     pub(crate) fn of_row(topic_key: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
         if topic_key.first() != Some(&PREFIX[0]) || !needs_escape(topic_key) {
@@ -117,7 +119,7 @@ mod tests {
         {
             assert_eq!((written(key).as_slice(), ChangelogKey::read(key)), (key, ChangelogKey::Row(key)));
         }
-        // One from before there were escapes, which is no mark.
+        // A row from before escapes existed, whose key is not a mark.
         assert_eq!(ChangelogKey::read(b"\0marlowe-x"), ChangelogKey::Row(b"\0marlowe-x"));
     }
 

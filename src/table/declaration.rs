@@ -1,3 +1,5 @@
+//! A table as declared: its identity, its settings, and the encoding of its rows.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -9,10 +11,11 @@ use crate::codec::{Codec, CodecError, Key};
 use crate::panics::panic_message;
 use crate::topology::TableKind;
 
-/// How a table adds a change to what a row holds.
+/// A function that adds a change to a row: `merge(&mut row, change)`. Kafka Streams calls it a
+/// reducer.
 pub(crate) type Merge<V> = Arc<dyn Fn(&mut V, V) + Send + Sync>;
 
-/// Which table it is: its name and its topics'.
+/// The name and kind of a table, and the names of its topics.
 #[derive(Clone, Debug)]
 pub(crate) struct TableIdentity {
     pub(crate) name: Arc<str>,
@@ -21,16 +24,16 @@ pub(crate) struct TableIdentity {
     pub(crate) inbox: Arc<str>,
 }
 
-/// Where a table's rows belong.
+/// The rule for which partition a table's rows belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keyspace {
     /// A row belongs to its key's home partition.
     Partitioned,
-    /// Each partition has rows of its own, whatever their keys.
+    /// Each partition has its own rows, whatever their keys are.
     PartitionLocal,
 }
 
-/// A table as declared. It lives as long as the process, as the program that declares it does.
+/// A table as declared. It lives as long as the process, because the program that declares it does.
 pub(crate) struct TableDeclaration<K, V> {
     pub(crate) identity: TableIdentity,
     pub(crate) settings: RwLock<TableSettings<V>>,
@@ -45,11 +48,11 @@ pub(crate) struct TableSettings<V> {
     pub(crate) cache_rows: usize,
     pub(crate) partitions: Option<u32>,
     pub(crate) inbox_failures: InboxFailures,
-    /// The Faust app from whose table of the same name this one begins.
+    /// The Faust app whose table of the same name supplies this table's first rows.
     pub(crate) takes_over: Option<Arc<str>>,
 }
 
-/// What becomes of a change in a table's inbox that cannot be applied.
+/// The treatment of a change in a table's inbox that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InboxFailures {
     Stop,
@@ -100,7 +103,7 @@ impl<K: Key, V: 'static> TableDeclaration<K, V> {
     }
 }
 
-/// The forms of a table's keys and values, for its slices.
+/// The encoding of a table's keys and values, as its slices need it.
 pub(crate) struct TableFormat<V> {
     pub(crate) codec: Arc<dyn Codec<V>>,
 }
@@ -122,7 +125,7 @@ impl<K: Key, V: 'static> RowFormat<K, V> for TableFormat<V> {
         K::ORDERED_AS_TOPIC
     }
 
-    // A row is encoded between events, too, where a panic of the user's code would end the lane.
+    // A row is also encoded between events. There a panic of the user's code would end the lane.
     fn encode_value(&self, value: &V, out: &mut Vec<u8>) -> Result<(), FormatError> {
         match catch_unwind(AssertUnwindSafe(|| self.codec.encode(value, out))) {
             Ok(encoded) => encoded.map_err(format_error),

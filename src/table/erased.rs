@@ -1,3 +1,5 @@
+//! A table without its type parameters, and the reading of keys that come as JSON.
+
 use std::sync::Arc;
 
 use marlowe_broker::{Partition, Partitioner};
@@ -7,54 +9,56 @@ use serde_json::value::RawValue;
 use super::declaration::{Keyspace, TableDeclaration, TableIdentity};
 use crate::codec::{CodecError, Key, KeyTooLong, short_type_name};
 
-/// A table without its types: what restore, the web and the command line need of it.
+/// A table without its type parameters, as restore, the web server and the command line need it.
 pub(crate) trait AnyTable: Send + Sync {
     fn identity(&self) -> &TableIdentity;
 
-    /// How many partitions it was declared to have, if that was said.
+    /// Returns the declared number of partitions, if one was declared.
     fn declared_partitions(&self) -> Option<u32>;
 
-    /// How many rows of a slice are kept decoded.
+    /// Returns the number of rows of a slice that are kept decoded in memory.
     fn cache_rows(&self) -> usize;
 
     fn keyspace(&self) -> Keyspace;
 
     fn partitioner(&self) -> Partitioner;
 
-    /// The type of its keys, which decides their form in stores.
+    /// Returns the name of the key's type. The type decides the form of keys in stores.
     fn key_type(&self) -> String;
 
-    /// Whether a store's keys are the topics' keys.
+    /// Returns `true` if keys have the same bytes in stores and in topics.
     fn same_key_bytes(&self) -> bool;
 
-    /// The store's form of a topic's key.
+    /// Appends to `out` the ordered form, which stores use, of a key in topic form.
     fn ordered_key(&self, topic_key: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// The topic's form of a store's key.
+    /// Appends to `out` the topic form of a key in ordered form.
     fn topic_key(&self, ordered: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// A store's key, for people.
+    /// Returns a key in ordered form as JSON, to show it to people.
     fn key_json(&self, ordered: &[u8]) -> Result<serde_json::Value, CodecError>;
 
-    /// Whether a value decodes.
+    /// Checks that a value decodes.
     ///
     /// # Errors
-    /// When it does not: why.
+    /// If it does not decode. The error says why.
     fn check_value(&self, bytes: &[u8]) -> Result<(), CodecError>;
 
-    /// A value, for people. Some can be shown that are not of the table's type.
+    /// Returns a value as JSON, to show it to people. Some values that are not of the table's type
+    /// can be shown as well.
     fn value_json(&self, bytes: &[u8]) -> Result<Box<RawValue>, CodecError>;
 
-    /// The bytes of a value from people.
+    /// Returns the bytes of a value that people wrote as JSON.
     fn value_from_json(&self, json: &str) -> Result<Vec<u8>, CodecError>;
 
-    /// The Faust app from whose table of the same name this one begins, if it does.
+    /// Returns the Faust app whose table of the same name supplies this table's first rows, if
+    /// there is one.
     fn takes_over(&self) -> Option<Arc<str>>;
 
-    /// The topic's form of a key that came as JSON.
+    /// Returns the topic form of a key that people wrote as JSON.
     fn key_from_json(&self, json: &serde_json::Value) -> Result<Vec<u8>, CodecError>;
 
-    /// The home of a topic's key.
+    /// Returns the home partition of a key in topic form.
     fn home(&self, topic_key: &[u8], partitions: u32) -> Partition {
         self.partitioner().partition(topic_key, partitions)
     }
@@ -63,7 +67,7 @@ pub(crate) trait AnyTable: Send + Sync {
         &self.identity().name
     }
 
-    /// Refuses a key that is too long for a row.
+    /// Checks that a key in ordered form is not too long for a row.
     fn check_length(&self, ordered: &[u8]) -> Result<(), KeyTooLong> {
         if ordered.len() <= MAX_KEY_BYTES {
             return Ok(());
@@ -139,8 +143,9 @@ impl<K: Key, V: 'static> AnyTable for TableDeclaration<K, V> {
     }
 }
 
-/// A key is as JSON writes it, text without its quotes. Text is taken for a number and a number for text, for Python's
-/// tables have either under keys that are the same to their producers; nothing else is taken for what it is not.
+/// Returns the topic form of a key in JSON. The key is written as JSON writes it, but text has no
+/// quotes. Text is accepted as a number and a number as text, because Python's tables have either
+/// under keys that are the same to their producers. No other type is accepted for another.
 fn key_from_json<K: Key>(json: &serde_json::Value) -> Result<Vec<u8>, CodecError> {
     use serde_json::Value;
 

@@ -1,13 +1,15 @@
+//! The error for a handler that uses a key of another partition.
+
 use std::sync::Arc;
 
 use marlowe_broker::{Partition, Partitioner};
 
 use crate::codec::Key;
 
-/// A handler used a key whose home is another partition.
+/// The error that a handler used a key whose home is another partition.
 ///
-/// Only the shard that owns a key may touch its row: two owners would be two rows. (Faust writes such a key into the
-/// event's partition, where it becomes a second row.)
+/// Only the shard that owns a key may touch its row, because two owners would keep two rows. (Faust
+/// writes such a key into the event's partition, where it becomes a second row.)
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "table `{table}`: key {key} belongs to partition {home} (by {partitioner}), but this event came on partition \
@@ -18,13 +20,13 @@ pub struct ForeignKey {
     pub table: Arc<str>,
     /// The key, as JSON.
     pub key: String,
-    /// The partition the event came on.
+    /// The partition of the event.
     pub partition: Partition,
-    /// The key's home.
+    /// The key's home partition.
     pub home: Partition,
     /// The table's partitioner.
     pub partitioner: Partitioner,
-    /// Another partitioner, if any, that would put the key where the event came.
+    /// Another partitioner that would put the key into the event's partition, if there is one.
     pub agrees: Option<Partitioner>,
 }
 
@@ -49,7 +51,7 @@ fn mend(table: &str, agrees: &Option<Partitioner>) -> String {
 }
 
 impl ForeignKey {
-    /// Refuses `key` unless `partition` is its home.
+    /// Checks that `partition` is the home of `key`.
     pub(crate) fn check<K: Key>(
         table: &Arc<str>,
         key: &K,
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_error_names_key_partition_home_partitioner_and_mend() {
+    fn the_error_names_key_partitions_partitioner_and_fix() {
         let key = "alice".to_owned();
         let home = Partitioner::Murmur2.partition(b"alice", 8);
         let crc = Partitioner::Crc32.partition(b"alice", 8);

@@ -1,3 +1,5 @@
+//! Handles of an open global table: reads of the worker's copy, and changes that go to the owner.
+
 use std::ops::RangeBounds;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use crate::codec::{Codec, CodecError, Key};
 use crate::outbound::{SendError, Sent};
 use crate::query::GlobalStore;
 
-/// Reads of the worker's own copy of a global table. Each read is from one snapshot of committed state.
+/// Reads of the worker's own copy of a global table. Each read sees one snapshot of committed
+/// state.
 pub struct GlobalReader<K, V> {
     table: TableIdentity,
     copy: GlobalStore,
@@ -48,18 +51,19 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
         Self { table, copy, partitioner, codec, key: std::marker::PhantomData }
     }
 
-    /// The row of `key`, if there is one.
+    /// Returns the row of `key`, if there is one.
     ///
     /// # Panics
-    /// When the copy's store cannot be read, or the row does not decode; [`try_get`](Self::try_get) tells instead.
+    /// If the copy's store cannot be read or the row does not decode. [`try_get`](Self::try_get)
+    /// returns these as errors.
     pub fn get(&self, key: impl AsKey<K>) -> Option<V> {
         self.try_get(key).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The row of `key`, if there is one.
+    /// Returns the row of `key`, if there is one.
     ///
     /// # Errors
-    /// When the copy's store cannot be read, or the row does not decode.
+    /// If the copy's store cannot be read or the row does not decode.
     pub fn try_get(&self, key: impl AsKey<K>) -> Result<Option<V>, ViewError> {
         let mut ordered = Vec::new();
         key.lend(|key| key.encode_ordered(&mut ordered));
@@ -70,16 +74,16 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
         value.map_err(|reason| self.undecodable_row(&ordered, reason).into())
     }
 
-    /// All rows, in key order. Rows that do not decode are passed over, with a warning; [`undecodable`](Self::undecodable)
-    /// lists them.
+    /// Returns all rows in key order. Rows that do not decode are skipped with a warning;
+    /// [`undecodable`](Self::undecodable) lists them.
     ///
     /// # Errors
-    /// When the copy's store cannot be read.
+    /// If the copy's store cannot be read.
     pub fn iter(&self) -> Result<Vec<(K, V)>, ViewError> {
         self.collect(&KeyRange::all())
     }
 
-    /// The rows whose keys lie in `keys`, in key order.
+    /// Returns the rows whose keys lie in `keys`, in key order.
     ///
     /// # Errors
     /// As [`iter`](Self::iter).
@@ -87,23 +91,23 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
         self.collect(&ordered_range(&keys))
     }
 
-    /// The rows that do not decode. The whole table is read for it.
+    /// Returns the rows that do not decode. This reads the whole table.
     ///
     /// # Errors
-    /// When the copy's store cannot be read.
+    /// If the copy's store cannot be read.
     pub fn undecodable(&self) -> Result<Vec<UndecodableRow>, ViewError> {
         Ok(self.rows(&KeyRange::all())?.into_iter().filter_map(Result::err).collect())
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     ///
     /// # Errors
-    /// When the copy's store cannot be read.
+    /// If the copy's store cannot be read.
     pub fn len(&self) -> Result<u64, ViewError> {
         self.copy.store.count(GlobalStore::TABLE).map_err(|error| self.store_error(error))
     }
 
-    /// Whether there is no row.
+    /// Returns `true` if the table has no rows.
     ///
     /// # Errors
     /// As [`len`](Self::len).
@@ -111,30 +115,31 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
         Ok(self.len()? == 0)
     }
 
-    /// How far this copy is in one partition.
+    /// Returns how far this copy has read the changelog and the inbox of `partition`.
     pub fn position(&self, partition: Partition) -> Position {
         self.copy.store.position(PositionSlot(partition.get())).into()
     }
 
-    /// How many partitions the table has.
+    /// Returns the number of partitions of the table.
     pub fn partitions(&self) -> u32 {
         self.copy.partitions
     }
 
-    /// The home of `key`.
+    /// Returns the home partition of `key`.
     pub fn partition_of(&self, key: impl AsKey<K>) -> Partition {
         let mut bytes = Vec::new();
         key.lend(|key| key.encode(&mut bytes));
         self.partitioner.partition(&bytes, self.copy.partitions)
     }
 
-    /// Waits until this copy has a change that was sent to the table.
+    /// Waits until this copy includes the change `sent`, and returns the copy's position. There is
+    /// no time limit. If the worker stops, the returned position may be one without the change.
     pub async fn wait_for(&self, sent: &Sent) -> Position {
         let mut moved = self.copy.moved.clone();
         loop {
             moved.mark_unchanged();
             let position = self.position(sent.partition);
-            // An error says that the worker has stopped: the copy will not move any more.
+            // An error means that the worker has stopped, so the copy does not advance any more.
             if position.includes(sent) || moved.changed().await.is_err() {
                 return position;
             }
@@ -169,10 +174,10 @@ impl<K: Key, V: 'static> GlobalReader<K, V> {
     }
 }
 
-/// A global table in an agent or partition timer: read from the worker's copy, changed by sending to the owner, in the
-/// event's transaction.
+/// A global table in an agent or partition timer. It reads the worker's copy. Its changes go to the
+/// key's owner in the event's transaction.
 ///
-/// What a handler sends does not show in its own reads: the copy holds what is committed.
+/// A handler does not see its own changes, because the copy holds committed state only.
 pub struct GlobalCopy<K, V> {
     reader: GlobalReader<K, V>,
     sender: InboxSender<K, V>,
@@ -213,7 +218,8 @@ impl<K: Key, V: 'static> GlobalCopy<K, V> {
     }
 }
 
-/// A global table in a timer, task or web handler: read from the worker's copy, changed by sending to the owner.
+/// A global table in a timer, task or web handler. It reads the worker's copy and sends changes to
+/// the key's owner.
 pub struct GlobalClient<K, V> {
     reader: GlobalReader<K, V>,
     inbox: InboxClient<K, V>,
@@ -241,23 +247,23 @@ impl<K: Key, V: 'static> GlobalClient<K, V> {
     /// Sends a change to the owner of `key`; see [`InboxClient::send`].
     ///
     /// # Errors
-    /// When the broker does not take it.
+    /// As [`InboxClient::send`].
     pub async fn send(&self, key: impl AsKey<K>, change: V) -> Result<Sent, SendError> {
         self.inbox.send(key, change).await
     }
 
-    /// Makes `value` the row of `key`.
+    /// Makes `value` the row of `key`; see [`InboxClient::replace`].
     ///
     /// # Errors
-    /// When the broker does not take it.
+    /// As [`InboxClient::send`].
     pub async fn replace(&self, key: impl AsKey<K>, value: V) -> Result<Sent, SendError> {
         self.inbox.replace(key, value).await
     }
 
-    /// Removes the row of `key`.
+    /// Removes the row of `key`; see [`InboxClient::remove`].
     ///
     /// # Errors
-    /// When the broker does not take it.
+    /// As [`InboxClient::send`].
     pub async fn remove(&self, key: impl AsKey<K>) -> Result<Sent, SendError> {
         self.inbox.remove(key).await
     }

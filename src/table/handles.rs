@@ -1,3 +1,6 @@
+//! The handles that a program declares tables with, their settings, and how each is opened in a
+//! shard or on a worker.
+
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
@@ -16,10 +19,15 @@ use crate::codec::{Codec, Key, TopicKey};
 use crate::scope::{ClientWith, Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::Topic;
 
-/// A table: keyed state, sliced by partition, kept by its changelog. Made by [`App::table`](crate::App::table).
+/// A table: keyed state that is partitioned and backed by a changelog topic.
+/// [`App::table`](crate::App::table) makes it.
 ///
-/// A handle is small and `Copy`. In `.with(...)` of an agent or a partition timer it becomes a [`TableSlice`].
-/// Elsewhere, declare its [`view`](Self::view) or [`inbox`](Self::inbox).
+/// One partition's part of a table is a *slice*. Its owner, the shard of that partition, is the
+/// only one that changes it. (Kafka Streams: the state store of one task. Faust: one partition of a
+/// table.)
+///
+/// A handle is small and `Copy`. In `.with(...)` of an agent or a partition timer it becomes a
+/// [`TableSlice`]. Elsewhere, declare its [`view`](Self::view) or [`inbox`](Self::inbox).
 ///
 /// ```
 /// # let mut app = marlowe::App::new("shop");
@@ -27,35 +35,43 @@ use crate::topic::Topic;
 /// let stock = app.table::<String, i64>("stock").merge(|left, change| *left += change);
 /// let sold = app.table::<String, i64>("sold");
 ///
-/// // The key that the events have: read and write at once.
+/// // A row with the event's key: read and write it directly.
 /// app.agent("sell", orders).with(sold).each_event(async |sold, order| {
 ///     sold.update(order.key, |pieces| *pieces += order.value);
 ///     Ok(())
 /// });
-/// // Any key: send a change, read what is committed.
-/// app.agent("pack", orders).with((stock.inbox(), sold.view())).each_event(async |(stock, sold), order| {
-///     if sold.get(&order.key).await?.is_some() {
-///         stock.send("box", -1);
-///     }
-///     Ok(())
-/// });
+/// // A row with any key: send a change, read what is committed.
+/// app.agent("pack", orders)
+///     .with((stock.inbox(), sold.view()))
+///     .each_event(async |(stock, sold), order| {
+///         if sold.get(&order.key).await?.is_some() {
+///             stock.send("box", -1);
+///         }
+///         Ok(())
+///     });
 /// ```
 ///
-/// Besides, every table has an inbox topic, `{app}-{table}-inbox`, to which anyone can produce: a record's key is the
-/// row's, its value merges into the row or replaces it, and one without a value removes it. A record that does not
-/// decode stops the worker that owns the row.
+/// Every table also has an *inbox*, the topic `{app}-{table}-inbox`, unless it is
+/// [`partition_local`](Self::partition_local). Any producer can send changes to it. The key of a
+/// record is the key of the row. The value is merged into the row if the table has a
+/// [`merge`](Self::merge), and otherwise replaces it. A record without a value removes the row. A
+/// record that does not decode stops the worker that owns the row; [`inbox_skip`](Self::inbox_skip)
+/// and [`inbox_dead_letter`](Self::inbox_dead_letter) change that. (Neither Kafka Streams nor Faust
+/// has inboxes: there, changes to other partitions go through a repartition topic.)
 ///
-/// A key may have up to [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) (1,980) bytes in its [ordered form](crate::codec::Key), which for
-/// text and bytes are the key's own. A longer one is refused where it is written: with
-/// [`SendError::KeyTooLong`](crate::SendError::KeyTooLong) outside of events, with 400 over HTTP; in an event it makes the event
-/// fail.
+/// A key may have up to [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) (1,980) bytes in its [ordered
+/// form](crate::codec::Key). For text and bytes this is the length of the key itself. A longer key
+/// is refused when it is written. Outside events the error is
+/// [`SendError::KeyTooLong`](crate::SendError::KeyTooLong), and over HTTP the status is 400. Inside
+/// an event it makes the event fail.
+#[doc(alias = "KTable")]
 pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
-/// A table of which every worker has a read-only copy of the whole. Made by
-/// [`App::global_table`](crate::App::global_table).
+/// A table of which every worker keeps a complete read-only copy. (Kafka Streams: a
+/// `GlobalKTable`.) [`App::global_table`](crate::App::global_table) makes it.
 ///
-/// Each key has one writer, its owner; everyone reads locally and `send`s changes. So counts are exact, which those
-/// of a Faust `GlobalTable` are not.
+/// Each key has one writer, its owner. Everyone else reads the local copy and `send`s changes to
+/// the owner. So counts are exact, unlike those of a Faust `GlobalTable`.
 ///
 /// ```
 /// use marlowe::{App, Config};
@@ -76,13 +92,16 @@ pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K,
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "GlobalKTable")]
 pub struct GlobalTable<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
-/// Committed reads of a whole table. Made by [`Table::view`]; opens to a [`TableView`].
+/// A declared reader of a whole table's committed rows. (Kafka Streams: interactive queries.)
+/// [`Table::view`] makes it. It opens to a [`TableView`].
+#[doc(alias = "interactive query")]
 pub struct View<K: 'static, V: 'static>(&'static TableDeclaration<K, V>);
 
-/// The way to change any row of a table from anywhere. Made by [`Table::inbox`]; opens to an [`InboxSender`] in a shard
-/// and to an [`InboxClient`] outside.
+/// A declared sender of changes to rows of any key. [`Table::inbox`] makes it. It opens to an
+/// [`InboxSender`] in a shard and to an [`InboxClient`] outside.
 pub struct Inbox<K: 'static, V: 'static>(&'static TableDeclaration<K, V>);
 
 macro_rules! small_handles {
@@ -102,7 +121,7 @@ macro_rules! small_handles {
         }
 
         impl<K, V> $handle<K, V> {
-            /// The table's name.
+            /// Returns the table's name.
             pub fn name(&self) -> &'static str {
                 &self.0.identity.name
             }
@@ -115,67 +134,78 @@ small_handles!(Table, GlobalTable, View, Inbox);
 macro_rules! table_settings {
     ($($handle:ident),*) => {$(
         impl<K: Key, V: 'static> $handle<K, V> {
-            /// How changes that are sent to the table are added to a row: `merge(&mut row, change)`.
+            /// Sets how a change that is sent to the table is added to a row: `merge(&mut row,
+            /// change)`. (Kafka Streams calls such a function a reducer.)
             ///
-            /// It must be associative, for changes to one key are merged with each other on the way; the first change
-            /// to an absent row becomes the row. Without a merge a change that is sent replaces the row.
+            /// The function must be associative, because changes to one key are also merged with
+            /// each other on their way. The first change to an absent row becomes the row. Without
+            /// a merge (the default), a change replaces the row.
             pub fn merge(self, merge: impl Fn(&mut V, V) + Send + Sync + 'static) -> Self {
                 self.0.settings.write().merge = Some(std::sync::Arc::new(merge));
                 self
             }
 
-            /// How values become bytes (default: [`Json`](crate::codec::Json)).
+            /// Sets how values become bytes (default: [`Json`](crate::codec::Json)).
             pub fn codec(self, codec: impl Codec<V>) -> Self {
                 self.0.settings.write().codec = std::sync::Arc::new(codec);
                 self
             }
 
-            /// How keys find their home partition (default: Kafka's murmur2). It must be that of whoever produces to
-            /// the topics whose agents write the table; a `group_by` uses murmur2.
+            /// Sets how keys find their home partition (default: Kafka's murmur2). It must be the
+            /// partitioner of every producer to the topics whose agents write the table. A
+            /// `group_by` uses murmur2 unless [its own partitioner](crate::Stream::partitioner) is
+            /// set.
             pub fn partitioner(self, partitioner: Partitioner) -> Self {
                 self.0.settings.write().partitioner = partitioner;
                 self
             }
 
-            /// How many rows of each slice are kept decoded in memory (default: 100,000; at least 1). Rows that wait for a commit
-            /// count besides; the others are read from the store when they are asked for.
+            /// Sets how many rows of each slice are kept decoded in memory (default: 100,000; at
+            /// least 1). Rows that wait for a commit are kept in addition. All other rows are read
+            /// from the store when they are needed.
             pub fn cache_rows(self, rows: usize) -> Self {
                 self.0.settings.write().cache_rows = rows;
                 self
             }
 
-            /// Passes over changes in the table's inbox that cannot be applied: bytes that do not decode, or a key that another
-            /// producer sent to a partition which is not its home. By default they stop the worker.
+            /// Skips changes in the table's inbox that cannot be applied: their bytes do not
+            /// decode, or another producer sent the key to a partition that is not its home. By
+            /// default such a change stops the worker.
             pub fn inbox_skip(self) -> Self {
                 self.0.settings.write().inbox_failures = InboxFailures::Skip;
                 self
             }
 
-            /// Sends changes in the table's inbox that cannot be applied to `topic`: the original bytes, with the reason in headers,
-            /// as [`dead_letter`](crate::AgentBuilder::dead_letter) does.
+            /// Sends changes in the table's inbox that cannot be applied to `topic`. The record has
+            /// the original bytes, and the reason in its headers, as with
+            /// [`dead_letter`](crate::AgentBuilder::dead_letter).
             pub fn inbox_dead_letter<K2: TopicKey, V2: 'static>(self, topic: Topic<K2, V2>) -> Self {
                 let (name, partitioner) = (topic.0.name.clone(), topic.0.settings().partitioner);
                 self.0.settings.write().inbox_failures = InboxFailures::DeadLetter(name, partitioner);
                 self
             }
 
-            /// Begins with the rows of the table of the same name in the Faust app `faust_app` (its `id`, with `-v2` and so on
-            /// where it has a `version`). Stop that app first, and leave it stopped.
+            /// Starts the table with the rows of the table of the same name in the Faust app
+            /// `faust_app`. This is the app's `id`, followed by `-v2` and so on if the app has a
+            /// `version`. Stop that app first, and leave it stopped.
             ///
-            /// Before anything else runs, the rows of `{faust_app}-{table}-changelog` are copied into this table's own
-            /// changelog, a partition in a transaction: once, and never into a table that has records of its own. The
-            /// Faust app's topic is only read. Inputs that this app has no position in begin where the Faust app's group
-            /// was, so no event is counted twice or missed.
+            /// Before anything else runs, the rows of `{faust_app}-{table}-changelog` are copied
+            /// into this table's own changelog, with one transaction for each partition. This
+            /// happens once, and never if this table's changelog already has records. The Faust
+            /// app's topic is only read. If this app has no position in an input, it begins where
+            /// the Faust app's group was. So no event is counted twice or missed.
             ///
-            /// Keys and values must be the JSON that Faust writes by default, each row in its key's home, and the tables must
-            /// have the same number of partitions. Otherwise the app does not start, says which record does not fit, and
-            /// nothing is taken over. Tables with windows and of sets cannot be taken over.
+            /// Keys and values must be the JSON that Faust writes by default. Each row must be in
+            /// its key's home partition, and both tables must have the same number of partitions.
+            /// Otherwise the app does not start. The error names the record that does not fit, and
+            /// nothing is copied. Windowed tables and tables of sets cannot be taken over.
             pub fn take_over(self, faust_app: &str) -> Self {
                 self.0.settings.write().takes_over = Some(faust_app.into());
                 self
             }
 
-            /// How many partitions the table has, where no topic says so (default: the app's).
+            /// Sets how many partitions the table has if no topic of its agents decides that
+            /// (default: the app's number).
             pub fn partitions(self, partitions: u32) -> Self {
                 self.0.settings.write().partitions = Some(partitions);
                 self
@@ -187,40 +217,45 @@ macro_rules! table_settings {
 table_settings!(Table, GlobalTable);
 
 impl<K: Key, V: 'static> Table<K, V> {
-    /// Makes this a table whose partitions have rows of their own, whatever their keys: any handler may use any key,
-    /// and sees its own partition's row. Such a table has no home for a key, and so no inbox; its view is for
-    /// [`iter`](TableView::iter) and its like, and the web asks `?partition=` for one row.
+    /// Gives each partition its own rows, whatever their keys are. Any handler may then use any
+    /// key, and sees the row of its own partition.
+    ///
+    /// A key of such a table has no home partition. So the table has no inbox, and its view serves
+    /// [`iter`](TableView::iter) and other scans, but no reads of one key. Over the web,
+    /// `?partition=` selects the partition of one row.
     pub fn partition_local(self) -> Self {
         self.0.settings.write().keyspace = Keyspace::PartitionLocal;
         self
     }
 
-    /// Committed reads of the whole table, for agents, timers, tasks and web handlers.
+    /// Returns a handle that reads committed rows of the whole table, for agents, timers, tasks and
+    /// web handlers.
     pub fn view(self) -> View<K, V> {
         View(self.0)
     }
 
-    /// Changes to rows of any key, for agents, timers, tasks and web handlers. A
-    /// [`partition_local`](Self::partition_local) table has none.
+    /// Returns a handle that sends changes to rows of any key, for agents, timers, tasks and web
+    /// handlers. A [`partition_local`](Self::partition_local) table has no inbox.
     pub fn inbox(self) -> Inbox<K, V> {
         Inbox(self.0)
     }
 }
 
 impl<K: Key, V: 'static> GlobalTable<K, V> {
-    /// Committed reads through the owners instead of the worker's copy: fresher, and not local.
+    /// Returns a handle that reads from the owners instead of the worker's copy. Its rows are
+    /// fresher, but the reads are not local.
     pub fn view(self) -> View<K, V> {
         View(self.0)
     }
 
-    /// Only the sending side, without a copy to read.
+    /// Returns a handle that only sends changes, without a copy to read.
     pub fn inbox(self) -> Inbox<K, V> {
         Inbox(self.0)
     }
 }
 
 impl<K: Key, V: Clone + 'static> TableDeclaration<K, V> {
-    /// Opens the slice of a shard, once.
+    /// Opens the table's slice in a shard. Every user in the shard gets the same one.
     pub(crate) fn open_slice(&self, shard: &ShardScope) -> Rc<OpenTable<K, V>> {
         let name = &self.identity.name;
         shard.open_once(Opened::Slice, name, || {

@@ -1,3 +1,6 @@
+//! The sending side of a table's inbox inside a shard: changes are combined per key and go out with
+//! the commit.
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -16,11 +19,12 @@ use crate::codec::{Codec, Key, KeyTooLong};
 use crate::panics::panic_message;
 use crate::turn::{Flush, OutTopic, Participant, Turn};
 
-/// Sends changes to rows of any key, from inside an event: each is applied once, by the key's owner, if and when the
-/// event's transaction commits.
+/// Sends changes to rows of any key from inside an event. The key's owner applies each change once,
+/// if and when the event's transaction commits.
 ///
-/// With a [`merge`](crate::Table::merge), the changes that one shard sends to one key between two commits travel as one
-/// record. Without, the last one does. A key over [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail.
+/// With a [`merge`](crate::Table::merge), the changes that one shard sends to one key between two
+/// commits travel as one record. Without a merge, only the last of them is sent. A key longer than
+/// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail.
 pub struct InboxSender<K, V> {
     open: Rc<OpenInbox<K, V>>,
 }
@@ -36,12 +40,13 @@ impl<K: Key, V: 'static> InboxSender<K, V> {
         Self { open }
     }
 
-    /// Sends a change: with a merge it is merged into the row, otherwise it becomes the row.
+    /// Sends a change. If the table has a merge, the change is merged into the row. Otherwise it
+    /// becomes the row.
     pub fn send(&self, key: impl AsKey<K>, change: V) {
         self.open.push(key.into_key(), Change { reset: false, value: Some(change) });
     }
 
-    /// Makes `value` the row, whatever it was, also where there is a merge.
+    /// Makes `value` the row, whatever the row was, even if the table has a merge.
     pub fn replace(&self, key: impl AsKey<K>, value: V) {
         self.open.push(key.into_key(), Change { reset: true, value: Some(value) });
     }
@@ -52,7 +57,8 @@ impl<K: Key, V: 'static> InboxSender<K, V> {
     }
 }
 
-/// What is to happen to a row: first, perhaps, it goes; then, perhaps, a value comes.
+/// A change of a row: if `reset` is set, the row is removed first; then `value`, if there is one,
+/// is merged in or becomes the row.
 #[derive(Debug)]
 struct Change<V> {
     reset: bool,
@@ -81,19 +87,19 @@ pub(crate) struct OpenInbox<K, V> {
     pub(crate) partitioner: Partitioner,
     pub(crate) codec: Arc<dyn Codec<V>>,
     pub(crate) merge: Option<Merge<V>>,
-    /// What a record may take.
+    /// The size limit of a record.
     limit: RecordLimit,
     state: RefCell<Waiting<K, V>>,
 }
 
 struct Waiting<K, V> {
-    /// Of events in hand.
+    /// Changes of events in flight.
     in_hand: Vec<(Hand, K, Change<V>)>,
-    /// Of finished events, one per key.
+    /// Changes of finished events, one for each key.
     finished: HashMap<K, (Change<V>, Timestamp), foldhash::fast::FixedState>,
-    /// Why changes could not be combined: the commit that holds them is not made.
+    /// The reason why changes could not be combined. A commit that holds them fails.
     broken: Option<String>,
-    /// Room for a key's bytes.
+    /// A buffer for a key's bytes.
     room: Vec<u8>,
 }
 
@@ -124,7 +130,8 @@ impl<K: Key, V: 'static> OpenInbox<K, V> {
         }
     }
 
-    /// Hands the record of a change to `send`, with the partition that it goes to. The buffers are for its bytes.
+    /// Builds the record of a change in the two buffers, and passes it with its partition to
+    /// `send`.
     fn encode<R>(
         &self,
         key: &K,
@@ -169,7 +176,8 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
         true
     }
 
-    /// A change that is checked goes out by itself: what the receiver's merge makes of it is the receiver's event.
+    /// Sends each change of the event as its own record. Changes are not combined here, so a merge
+    /// that fails does so in the owner's event.
     fn check(&self, hand: Hand) -> Result<(), HandlerError> {
         let timestamp = self.turn.timestamp(hand);
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
@@ -197,7 +205,8 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
             match finished.entry(key) {
                 Entry::Occupied(mut row) => {
                     let (earlier, at) = row.get_mut();
-                    // The event has succeeded already: a merge that panics has the commit made again, without combining.
+                    // The event has already succeeded. If a merge panics, the commit fails and is
+                    // made again without combining changes.
                     let combined = catch_unwind(AssertUnwindSafe(|| earlier.then(change, merge)));
                     if let Err(panic) = combined {
                         let reason = format!("the merge panicked: {}", panic_message(&*panic));
@@ -241,7 +250,7 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
 mod tests {
     use super::*;
 
-    /// However changes are combined on the way, the row ends as if each had arrived alone.
+    /// Checks that combined changes leave the row as if each had arrived alone.
     #[test]
     fn combined_changes_do_what_they_would_do_one_by_one() {
         let sum: Merge<i64> = Arc::new(|total, more| *total += more);

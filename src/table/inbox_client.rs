@@ -1,3 +1,5 @@
+//! The sending side of a table's inbox outside shards.
+
 use std::sync::Arc;
 
 use marlowe_broker::{Clock, Partitioner};
@@ -9,7 +11,8 @@ use super::declaration::TableIdentity;
 use crate::codec::{Codec, Key, KeyTooLong};
 use crate::outbound::{ClientProducer, Outgoing, SendError, Sent};
 
-/// Sends changes to rows of a table, from outside any shard. Each is applied once, by the key's owner.
+/// Sends changes to rows of a table from outside any shard. The key's owner applies each change
+/// once.
 pub struct InboxClient<K, V> {
     table: TableIdentity,
     partitions: u32,
@@ -20,17 +23,17 @@ pub struct InboxClient<K, V> {
     key: std::marker::PhantomData<fn() -> K>,
 }
 
-/// What a change does to a row that is there.
+/// The effect of a change on a row that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It is merged into the row, where the table has a merge.
+    /// The change is merged into the row if the table has a merge, and otherwise replaces it.
     Merge,
-    /// It replaces the row.
+    /// The change replaces the row, even if the table has a merge.
     Replace,
 }
 
 impl Effect {
-    /// The headers that say so to the owner.
+    /// Returns the headers that tell the owner which effect is meant.
     pub(crate) fn headers(self) -> Vec<(String, Option<Vec<u8>>)> {
         match self {
             Effect::Merge => Vec::new(),
@@ -72,17 +75,19 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
         }
     }
 
-    /// Sends a change: with a [`merge`](crate::Table::merge) it is merged into the row, otherwise it becomes the row.
-    /// Returns once the broker has it, with the position a view can [wait for](crate::TableView::wait_for).
+    /// Sends a change. If the table has a [`merge`](crate::Table::merge), the change is merged into
+    /// the row. Otherwise it becomes the row. Returns when the broker has the record, with the
+    /// position that a view can [wait for](crate::TableView::wait_for).
     ///
     /// # Errors
-    /// When the key is over [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES), the value does not encode, or the broker does not take it.
+    /// If the key is longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES), the value does not
+    /// encode, the broker does not take the record, or the worker or client has stopped.
     pub async fn send(&self, key: impl AsKey<K>, change: V) -> Result<Sent, SendError> {
         let value = self.encode(&change)?;
         self.produce(key, Some(value), Effect::Merge).await
     }
 
-    /// Makes `value` the row, whatever it was, also where there is a merge.
+    /// Makes `value` the row, whatever the row was, even if the table has a merge.
     ///
     /// # Errors
     /// As [`send`](Self::send).

@@ -1,10 +1,12 @@
+//! Ranges of keys in the order of the store.
+
 use std::ops::{Bound, RangeBounds};
 
 use marlowe_state::KeyRange;
 
 use crate::codec::Key;
 
-/// A range of keys in the form the store sorts by.
+/// Returns a range of keys in their ordered form, by which stores sort.
 pub(crate) fn ordered_range<K: Key>(keys: &impl RangeBounds<K>) -> KeyRange {
     let ordered = |bound: Bound<&K>| {
         bound.map(|key| {

@@ -1,3 +1,5 @@
+//! Answers of views, and the positions of the state that they come from.
+
 use std::time::Duration;
 
 use marlowe_broker::{Offset, Partition};
@@ -5,26 +7,27 @@ use marlowe_state::SlicePosition;
 
 use crate::outbound::Sent;
 
-/// An answer and the state it is from.
+/// A row that was read, and the state that it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read<V> {
     /// The row, if there is one.
     pub value: Option<V>,
-    /// The partition it was read from.
+    /// The partition that was read.
     pub partition: Partition,
-    /// How far that partition's committed state was. Of one partition, later reads have the same or a later position, unless
-    /// a standby answers them.
+    /// The position of the partition's committed state at the read. Later reads of one partition
+    /// have the same or a later position, unless a standby answers them.
     pub position: Position,
-    /// How stale it may be at most, when a [standby](crate::TableView::stale_within) answered; `None` when the owner did.
+    /// The longest time by which the answer may be stale, if a
+    /// [standby](crate::TableView::stale_within) gave it; `None` if the owner gave it.
     pub stale: Option<Duration>,
 }
 
-/// How far the committed state of a slice is: the next offsets of its changelog and of its inbox.
+/// The position of a slice's committed state: the next offsets of its changelog and of its inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Position {
-    /// All changelog records below this offset are in the state.
+    /// The state includes all changelog records below this offset.
     pub changelog: u64,
-    /// All changes sent to the table's inbox below this offset are in the state.
+    /// The state includes all changes in the table's inbox below this offset.
     pub inbox: u64,
 }
 
@@ -35,7 +38,7 @@ impl From<SlicePosition> for Position {
 }
 
 impl Position {
-    /// Whether the state holds the change that was sent.
+    /// Returns `true` if the state includes the change `sent`.
     pub fn includes(&self, sent: &Sent) -> bool {
         Offset::new(self.inbox) > sent.offset
     }

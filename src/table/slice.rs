@@ -1,3 +1,5 @@
+//! A table's slice inside its shard: the map-like handle of handlers, and its part in the commit.
+
 use std::cell::Cell;
 use std::fmt;
 use std::ops::RangeBounds;
@@ -17,20 +19,25 @@ use crate::codec::Key;
 use crate::topology::TableKind;
 use crate::turn::{Flush, OutTopic, Participant, Turn};
 
-/// A table's slice, as an agent or partition timer gets it: read and written at once, in the event's transaction.
+/// A table's slice in an agent or partition timer. It is read and written in the event's
+/// transaction.
 ///
-/// It looks like a map. What a handler writes, it reads back; others see it once the handler returned `Ok`, and the
-/// outside once it is committed. A key whose home is another partition makes the event fail with
-/// [`ForeignKey`](crate::ForeignKey), whatever the handler returns.
+/// It works like a map. A handler reads its own writes. Other handlers of the shard see them after
+/// the handler has returned `Ok`. Readers outside see them after the commit. A key whose home is
+/// another partition makes the event fail with [`ForeignKey`](crate::ForeignKey), whatever the
+/// handler returns.
 ///
-/// A row that does not decode, because the table's type changed or its bytes are damaged, is a row: it counts, and `insert`
-/// and `remove` need not read it. To `get` or `update` it makes the event fail with
-/// [`UndecodableRow`](crate::UndecodableRow). Scans [pass over it](Self::iter).
+/// A row may not decode, because the table's type changed or its bytes are damaged. It still is a
+/// row: it counts, and `insert` and `remove` work on it. `get` and `update` make the event fail
+/// with [`UndecodableRow`](crate::UndecodableRow). Scans [skip it](Self::iter).
 ///
-/// No guard outlives a call, so a slice can be used across `.await`s and inside [`update`](Self::update)'s closure.
+/// No borrow outlives a call, so a slice can be used across `.await`s and inside the closure of
+/// [`update`](Self::update).
 ///
 /// # Panics
-/// Every method panics when it is called outside the event the slice was opened for, as in a spawned task.
+/// Every method panics if it is called outside the event that the slice was opened for, for example
+/// in a spawned task.
+#[doc(alias = "KeyValueStore")]
 pub struct TableSlice<K, V> {
     open: Rc<OpenTable<K, V>>,
 }
@@ -47,17 +54,17 @@ impl<K, V> fmt::Debug for TableSlice<K, V> {
     }
 }
 
-/// One slice, open in its shard, shared by all that use it there.
+/// A slice that is open in its shard. All its users in the shard share it.
 pub(crate) struct OpenTable<K, V> {
     pub(crate) slice: marlowe_state::Slice<K, V>,
     pub(crate) turn: Rc<Turn>,
     pub(crate) name: Arc<str>,
     pub(crate) kind: TableKind,
     pub(crate) index: TableIndex,
-    /// How far the inbox is by what the changelog says (of a global table).
+    /// For a global table: the inbox position that the changelog has told last.
     pub(crate) told: Cell<Offset>,
     pub(crate) changelog: OutTopic,
-    /// What a record may take.
+    /// The size limit of a record.
     pub(crate) limit: RecordLimit,
 }
 
@@ -66,30 +73,32 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
         Self { open }
     }
 
-    /// The row of `key`, if there is one.
+    /// Returns the row of `key`, if there is one.
     #[inline]
     pub fn get(&self, key: impl AsKey<K>) -> Option<V> {
         self.open.attempt(|slice, hand| key.lend(|key| slice.get(hand, key))).flatten()
     }
 
-    /// Whether `key` has a row, be it one that decodes or not.
+    /// Returns `true` if `key` has a row, even one that does not decode.
     pub fn contains_key(&self, key: impl AsKey<K>) -> bool {
         self.open.attempt(|slice, hand| key.lend(|key| slice.contains_key(hand, key))).unwrap_or(false)
     }
 
-    /// Makes `value` the row of `key`, and returns what it was before: `None` also where it does not decode.
+    /// Makes `value` the row of `key`, and returns the previous row. The result is `None` if there
+    /// was no row, or if it does not decode.
     #[inline]
     pub fn insert(&self, key: impl AsKey<K>, value: V) -> Option<V> {
         self.open.attempt(|slice, hand| slice.insert(hand, key.into_key(), value)).flatten()
     }
 
-    /// Removes the row of `key`, and returns what it was: `None` also where it does not decode.
+    /// Removes the row of `key`, and returns it. The result is `None` if there was no row, or if it
+    /// does not decode.
     pub fn remove(&self, key: impl AsKey<K>) -> Option<V> {
         self.open.attempt(|slice, hand| key.lend(|key| slice.remove(hand, key))).flatten()
     }
 
-    /// Changes the row of `key` in place; an absent one starts from `V::default()`, as a Faust table with a default
-    /// does.
+    /// Changes the row of `key` in place. An absent row starts as `V::default()`, as in a Faust
+    /// table with a default.
     #[inline]
     pub fn update(&self, key: impl AsKey<K>, change: impl FnOnce(&mut V))
     where
@@ -98,25 +107,29 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
         self.open.attempt(|slice, hand| slice.update(hand, key.into_key(), change));
     }
 
-    /// Changes the row of `key`, absent or not: `None` before the change is "no row", `None` after it removes the row.
+    /// Changes the row of `key`, whether or not it exists. The closure gets `None` if there is no
+    /// row, and leaves `None` to remove the row.
     pub fn update_with(&self, key: impl AsKey<K>, change: impl FnOnce(&mut Option<V>)) {
         self.open.attempt(|slice, hand| slice.update_with(hand, key.into_key(), change));
     }
 
-    /// How many rows the slice has. (The table has more: this is one partition's part.)
+    /// Returns the number of rows in the slice. This is the part of one partition, not the whole
+    /// table.
     pub fn len(&self) -> u64 {
         self.open.attempt(|slice, hand| slice.len(hand)).unwrap_or(0)
     }
 
-    /// Whether the slice has no row.
+    /// Returns `true` if the slice has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The slice's rows in key order, as they are now: what the handler writes while it iterates does not show.
+    /// Returns the slice's rows in key order, as they are now. Writes during the iteration do not
+    /// show in it.
     ///
-    /// Rows that do not decode are passed over, with a warning, and counted in `marlowe_rows_undecodable_total`. A handler
-    /// that must not miss any looks for them first:
+    /// Rows that do not decode are skipped with a warning, and counted in
+    /// `marlowe_rows_undecodable_total`. A handler that must not miss any row checks for them
+    /// first:
     ///
     /// ```
     /// # use marlowe::{HandlerError, TableSlice};
@@ -131,12 +144,14 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
         self.scan(KeyRange::all())
     }
 
-    /// The rows whose keys lie in `keys`, in key order: text in byte order, integers in numeric order.
+    /// Returns the rows whose keys lie in `keys`, in key order: text in byte order, integers in
+    /// numeric order.
     pub fn range(&self, keys: impl RangeBounds<K>) -> SliceIter<K, V> {
         self.scan(ordered_range(&keys))
     }
 
-    /// The slice's rows that do not decode, in the order of their keys' bytes. All rows are read for it.
+    /// Returns the slice's rows that do not decode, in the byte order of their stored keys. This
+    /// reads all rows.
     pub fn undecodable(&self) -> UndecodableRows<K, V> {
         UndecodableRows(self.iter())
     }
@@ -148,22 +163,23 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
 }
 
 impl<V: Clone + 'static> TableSlice<String, V> {
-    /// The rows whose keys start with `prefix`, in key order.
+    /// Returns the rows whose keys start with `prefix`, in key order.
     pub fn prefix(&self, prefix: &str) -> SliceIter<String, V> {
         self.scan(KeyRange::prefix(prefix.as_bytes()))
     }
 }
 
-/// Rows of a slice, in key order. Made by [`TableSlice::iter`] and [`TableSlice::range`].
+/// An iterator over rows of a slice in key order. [`TableSlice::iter`],
+/// [`range`](TableSlice::range) and [`prefix`](TableSlice::prefix) make it.
 pub struct SliceIter<K, V> {
     open: Rc<OpenTable<K, V>>,
     scan: Option<marlowe_state::SliceScan<K, V>>,
-    /// Whether a row was passed over: one warning tells of all.
+    /// True after a row was skipped. One warning covers all skipped rows.
     has_warned: bool,
 }
 
 impl<K: Key, V: Clone + 'static> SliceIter<K, V> {
-    /// The next row, or what is known of one that does not decode.
+    /// Returns the next row, or the error of one that does not decode.
     fn next_row(&mut self) -> Option<Result<(K, V), UndecodableRow>> {
         match self.scan.as_mut()?.next()? {
             Err(SliceError::Undecodable { store_key, source, .. }) => {
@@ -194,7 +210,7 @@ impl<K: Key, V: Clone + 'static> Iterator for SliceIter<K, V> {
     }
 }
 
-/// Rows of a slice that do not decode. Made by [`TableSlice::undecodable`].
+/// An iterator over the rows of a slice that do not decode. [`TableSlice::undecodable`] makes it.
 pub struct UndecodableRows<K, V>(SliceIter<K, V>);
 
 impl<K: Key, V: Clone + 'static> Iterator for UndecodableRows<K, V> {
@@ -210,8 +226,8 @@ impl<K: Key, V: Clone + 'static> Iterator for UndecodableRows<K, V> {
 }
 
 impl<K: Key, V: Clone + 'static> OpenTable<K, V> {
-    /// Does something for the event in hand. An error does not surface here, where a map has none: it makes the event
-    /// fail.
+    /// Calls `act` for the event in flight. An error makes the event fail and is not returned,
+    /// because a map's methods return no errors.
     #[inline]
     fn attempt<R>(&self, act: impl FnOnce(&marlowe_state::Slice<K, V>, Hand) -> Result<R, SliceError>) -> Option<R> {
         let hand = self.hand();
@@ -319,7 +335,7 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
                 failure.get_or_insert(error);
             }
         })?;
-        // Changes that left every row as it was are waited for too.
+        // Waiting for a change must also end if no row changed. So the position is told in a mark.
         if let Some(inbox) = inbox
             && self.told.replace(inbox) < inbox
             && !is_told

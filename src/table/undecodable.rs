@@ -1,4 +1,4 @@
-//! Rows that do not decode: the error that names them, and the counter for them.
+//! Rows that do not decode: the error that names one, and the scans that skip them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,24 +7,26 @@ use marlowe_broker::Partition;
 
 use crate::codec::{Codec, CodecError, Key};
 
-/// A row that is there and does not decode: the table's type or codec changed since it was written, or its bytes are damaged.
+/// The error that a row exists but does not decode. The table's type or codec has changed since the
+/// row was written, or its bytes are damaged.
 ///
-/// It can be replaced and removed. Scans pass over it.
+/// The row can be replaced and removed. Scans skip it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UndecodableRow {
     /// The table.
     pub table: Arc<str>,
-    /// The partition, where it is known: a copy of a global table does not tell it of a row whose key does not decode.
+    /// The partition, if it is known. A copy of a global table does not know it if the row's key
+    /// does not decode.
     pub partition: Option<Partition>,
-    /// The key in JSON, or its bytes with escapes where the key does not decode.
+    /// The key in JSON. If the key does not decode, its bytes with escapes.
     pub key: String,
-    /// What is wrong with the key or the value.
+    /// The reason why the key or the value does not decode.
     pub reason: String,
 }
 
 impl UndecodableRow {
-    /// The row at a key in the store's form.
+    /// Describes the row whose key in ordered form is `ordered`.
     pub(crate) fn new<K: Key>(
         table: Arc<str>,
         partition: Option<Partition>,
@@ -56,7 +58,7 @@ impl fmt::Display for UndecodableRow {
 
 impl std::error::Error for UndecodableRow {}
 
-/// Bytes that are no key, for people.
+/// Shows bytes that are not a key to people: at most 120 of them, with escapes.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     const SHOWN: usize = 120;
     let shown = bytes[..bytes.len().min(SHOWN)].escape_ascii();
@@ -64,7 +66,7 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     format!("b\"{shown}{more}\"")
 }
 
-/// A row in the store's form, as its types.
+/// Decodes a row from its stored key and value.
 pub(crate) fn decode_row<K: Key, V: 'static>(
     codec: &dyn Codec<V>,
     key: &[u8],
@@ -73,7 +75,7 @@ pub(crate) fn decode_row<K: Key, V: 'static>(
     Ok((K::decode_ordered(key)?, codec.decode(value)?))
 }
 
-/// The rows of a scan, without those that do not decode, which a warning tells of.
+/// Returns the rows of a scan without those that do not decode. One warning covers all of these.
 pub(crate) fn pass_over<T>(rows: impl IntoIterator<Item = Result<T, UndecodableRow>>) -> Vec<T> {
     let mut bad = Vec::new();
     let good = rows.into_iter().filter_map(|row| row.map_err(|row| bad.push(row)).ok()).collect();

@@ -1,3 +1,5 @@
+//! Committed reads of a whole table from anywhere: the public side of [`query`](crate::query).
+
 use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -19,11 +21,12 @@ use crate::outbound::Sent;
 use crate::peer::Wanted;
 use crate::query::{Place, RouteError, Routes};
 
-/// Reads of a whole table, whoever owns its slices, in this process or another: committed state only, from a snapshot, never
-/// on a shard's thread.
+/// Reads of a whole table from anywhere. They see committed state only, each from one snapshot, and
+/// never run on a shard's thread. (Kafka Streams: interactive queries.)
 ///
-/// What this process owns is read where it is. The rest is asked of its owner, over the owner's web server. A read waits
-/// for a slice that is just moving or being restored, up to [a deadline](Self::within).
+/// A slice that is open in this process is read directly. Any other slice is asked of its owner,
+/// through the web server of the owner's process. While a slice moves or is restored, a read waits
+/// for it, up to [a deadline](Self::within).
 ///
 /// ```
 /// use marlowe::{App, Config};
@@ -79,7 +82,7 @@ impl<K, V> fmt::Debug for TableView<K, V> {
     }
 }
 
-/// How many rows are read from one slice at a time.
+/// The number of rows that are read from one slice at a time.
 const PAGE: usize = 1024;
 
 impl<K: Key, V: 'static> TableView<K, V> {
@@ -96,17 +99,20 @@ impl<K: Key, V: 'static> TableView<K, V> {
         }
     }
 
-    /// The same view with another deadline (default: 10 seconds): how long a read may wait for slices that are not open.
+    /// Returns this view with another deadline (default: 10 seconds). This is the longest time that
+    /// a read waits for slices that are not open. In a scan each page has the whole time.
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The same view, that takes a standby's answer too when it lacks at most the last so long of changes: so reads go on
-    /// while an owner is gone, and are local where there is a [standby](crate::Config::standby_replicas) here.
+    /// Returns this view, which now also accepts answers of standbys that lack at most the changes
+    /// of the last `bound` (default: only the owner answers). So reads go on after an owner is
+    /// lost. They are local if this process has a [standby](crate::Config::standby_replicas).
     ///
-    /// Asked are, in this order: the owner in this process, a standby in this process, the owner elsewhere, a standby
-    /// elsewhere. [`Read::stale`] says which it was.
+    /// The order of attempts is: the owner in this process, a standby in this process, the owner in
+    /// another process, a standby in another process. [`Read::stale`] says whether a standby
+    /// answered.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -118,7 +124,10 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// # let running = app.start(Config::default().without_web()).await?;
     /// let view = running.open(balances.view()).stale_within(Duration::from_secs(2));
     /// let read = view.read("ada").await?;
-    /// assert!(read.stale.is_none_or(|stale| stale <= Duration::from_secs(3)), "with the time it was on its way");
+    /// assert!(
+    ///     read.stale.is_none_or(|stale| stale <= Duration::from_secs(3)),
+    ///     "with the time it was on its way"
+    /// );
     /// # running.stop().await?;
     /// # Ok(())
     /// # }
@@ -128,17 +137,20 @@ impl<K: Key, V: 'static> TableView<K, V> {
         self
     }
 
-    /// The row of `key`, if there is one. Of a [`partition_local`](crate::Table::partition_local) table it is the row
-    /// in the partition that `key` hashes to, which need not be the one you mean.
+    /// Returns the row of `key`, if there is one.
     ///
     /// # Errors
-    /// [`ViewError::Unavailable`] when no worker has the key's slice open within the deadline, and
-    /// [`ViewError::Undecodable`] when the row does not decode.
+    /// - [`ViewError::Unavailable`] if no worker has the key's slice open within the deadline.
+    /// - [`ViewError::Undecodable`] if the row does not decode.
+    /// - [`ViewError::PartitionLocal`] if the table is
+    ///   [`partition_local`](crate::Table::partition_local), because the key alone names no row.
+    /// - [`ViewError::Refused`] if the owner is in another process and refuses to answer.
+    /// - [`ViewError::Store`] if the store in this process cannot be read.
     pub async fn get(&self, key: impl AsKey<K>) -> Result<Option<V>, ViewError> {
         Ok(self.read(key).await?.value)
     }
 
-    /// The row of `key`, and how far the state it was read from is.
+    /// Returns the row of `key`, with the position of the state that it was read from.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -163,10 +175,12 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(Read { value, partition, position: as_of.position.into(), stale: as_of.stale })
     }
 
-    /// Waits until the owner's state has a change that was sent to this table, and tells its position.
+    /// Waits until the owner's committed state includes the change `sent`, and returns the state's
+    /// position.
     ///
     /// # Errors
-    /// [`ViewError::Behind`] when it has not within the deadline, or as [`get`](Self::get).
+    /// [`ViewError::Behind`] if the state does not include the change within the deadline.
+    /// Otherwise as [`get`](Self::get).
     pub async fn wait_for(&self, sent: &Sent) -> Result<Position, ViewError> {
         let wanted = Wanted { changelog: None, inbox: Some(sent.offset.get()) };
         let place = Place { wanted, stale_within: None, ..self.place(sent.partition) };
@@ -182,9 +196,11 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(position.into())
     }
 
-    /// All rows, in key order, from all partitions. Each partition's part is read in pages; a page is one snapshot.
+    /// Returns all rows of all partitions, in key order. Each partition is read in pages, and each
+    /// page is one snapshot.
     ///
-    /// Rows that do not decode are passed over, with a warning; [`undecodable`](Self::undecodable) lists them.
+    /// Rows that do not decode are skipped with a warning; [`undecodable`](Self::undecodable) lists
+    /// them.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -192,16 +208,17 @@ impl<K: Key, V: 'static> TableView<K, V> {
         self.collect(KeyRange::all(), usize::MAX).await
     }
 
-    /// The rows that do not decode, of all partitions. The whole table is read for it.
+    /// Returns the rows of all partitions that do not decode. This reads the whole table.
     ///
     /// # Errors
-    /// [`ViewError::Unavailable`] when no worker has a slice open within the deadline.
+    /// [`ViewError::Unavailable`] if no worker has one of the slices open within the deadline.
     pub async fn undecodable(&self) -> Result<Vec<UndecodableRow>, ViewError> {
         let rows = self.rows(KeyRange::all(), usize::MAX).await?;
         Ok(rows.into_iter().filter_map(|row| row.row.err()).collect())
     }
 
-    /// The rows whose keys lie in `keys`, in key order: text in byte order, integers in numeric order.
+    /// Returns the rows whose keys lie in `keys`, in key order: text in byte order, integers in
+    /// numeric order.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -209,7 +226,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         self.collect(ordered_range(&keys), usize::MAX).await
     }
 
-    /// The first `limit` rows whose keys lie in `keys`.
+    /// Returns the first `limit` rows whose keys lie in `keys`, in key order.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -217,7 +234,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         self.collect(ordered_range(&keys), limit).await
     }
 
-    /// How many rows the table has.
+    /// Returns the number of rows in the table.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -228,7 +245,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(try_join_all(counts).await?.into_iter().sum())
     }
 
-    /// Whether the table has no row.
+    /// Returns `true` if the table has no rows.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -236,7 +253,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(self.len().await? == 0)
     }
 
-    /// The first `limit` rows of a range that decode.
+    /// Returns the first `limit` rows of a range that decode.
     async fn collect(&self, range: KeyRange, limit: usize) -> Result<Vec<(K, V)>, ViewError> {
         let rows = self.rows(range, limit).await?;
         let mut rows = pass_over(rows.into_iter().map(|row| row.row));
@@ -244,7 +261,8 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(rows)
     }
 
-    /// The rows of a range in key order: at least the first `limit` that decode, with those between that do not.
+    /// Returns rows of a range in key order: at least the first `limit` that decode, and those
+    /// between them that do not.
     async fn rows(&self, range: KeyRange, limit: usize) -> Result<Vec<ViewedRow<K, V>>, ViewError> {
         let parts = try_join_all(self.places().map(|place| self.rows_of(place, range.clone(), limit))).await?;
         let mut rows: Vec<ViewedRow<K, V>> = parts.into_iter().flatten().collect();
@@ -252,7 +270,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         Ok(rows)
     }
 
-    /// The same of one partition, read in pages.
+    /// Returns these rows for one partition. They are read in pages.
     async fn rows_of(
         &self,
         mut place: Place,
@@ -292,7 +310,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
         }
     }
 
-    /// All partitions, with one deadline.
+    /// Returns the places of all partitions, with one common deadline.
     fn places(&self) -> impl Iterator<Item = Place> {
         let first = self.place(Partition::new(0));
         Partition::all(self.partitions()).map(move |partition| Place { partition, ..first.clone() })
@@ -317,14 +335,14 @@ impl<K: Key, V: 'static> TableView<K, V> {
     }
 }
 
-/// A row of a scan, with its key in the store's form.
+/// A row of a scan, with its key in ordered form.
 struct ViewedRow<K, V> {
     ordered: Box<[u8]>,
     row: Result<(K, V), UndecodableRow>,
 }
 
 impl<V: 'static> TableView<String, V> {
-    /// The rows whose keys start with `prefix`, in key order.
+    /// Returns the rows whose keys start with `prefix`, in key order.
     ///
     /// # Errors
     /// As [`get`](Self::get).

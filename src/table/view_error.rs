@@ -1,3 +1,5 @@
+//! The error of reads through views and copies.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,20 +8,21 @@ use marlowe_state::StoreError;
 
 use super::undecodable::UndecodableRow;
 
-/// A read that cannot be answered now.
+/// The error of a read that cannot be answered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
-    /// The slice's owner could not be asked: it is moving or being restored, or its owner is not reached.
+    /// No worker had the slice open in time. The slice is moving or being restored, or its owner
+    /// cannot be reached.
     #[error("table `{table}`, partition {partition}: no worker had it open within {waited:?} ({reason}); try again")]
     Unavailable {
         /// The table.
         table: Arc<str>,
         /// The partition.
         partition: Partition,
-        /// How long was waited.
+        /// The time that the read waited.
         waited: Duration,
-        /// What is known of where it is.
+        /// The reason, as far as this process knows it.
         reason: String,
     },
     /// The slice's owner, in another process, refuses to answer.
@@ -29,12 +32,12 @@ pub enum ViewError {
         table: Arc<str>,
         /// The partition.
         partition: Partition,
-        /// Who refuses.
+        /// The owner.
         worker: Arc<str>,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         reason: String,
     },
-    /// The table has rows of its own in each partition, so that a key alone names none.
+    /// Each partition of the table has its own rows, so a key alone names no row.
     #[error(
         "table `{table}` has rows of its own in each partition, so a key alone names none of them: read them all with \
          `iter`, `range` or `page`"
@@ -43,24 +46,24 @@ pub enum ViewError {
         /// The table.
         table: Arc<str>,
     },
-    /// The slice did not get to the position in time.
+    /// The slice's state did not reach the position in time.
     #[error("table `{table}`, partition {partition}: its state did not reach {sent} within {waited:?}; try again")]
     Behind {
         /// The table.
         table: Arc<str>,
         /// The partition.
         partition: Partition,
-        /// What was waited for.
+        /// The change that the read waited for.
         sent: String,
-        /// How long was waited.
+        /// The time that the read waited.
         waited: Duration,
     },
-    /// The store refused.
+    /// The store of this process cannot be read.
     #[error("table `{table}`: {source}")]
     Store {
         /// The table.
         table: Arc<str>,
-        /// What it said.
+        /// The store's error.
         source: Arc<StoreError>,
     },
     /// The row does not decode.

@@ -1,3 +1,5 @@
+//! A topic as declared, and a topic without its type parameters.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +8,7 @@ use parking_lot::RwLock;
 
 use crate::codec::{Codec, CodecError, TopicKey};
 
-/// A topic as declared. It lives as long as the process, as the program that declares it does.
+/// A topic as declared. It lives as long as the process, because the program that declares it does.
 pub(crate) struct TopicDeclaration<K, V> {
     pub(crate) name: Arc<str>,
     pub(crate) settings: RwLock<TopicSettings<V>>,
@@ -18,7 +20,7 @@ pub(crate) struct TopicSettings<V> {
     pub(crate) partitioner: Partitioner,
     pub(crate) partitions: Option<u32>,
     pub(crate) cleanup: Cleanup,
-    /// What retention does with records that this program has not read.
+    /// The treatment of records that retention would remove before this program has read them.
     pub(crate) unread: Unread,
 }
 
@@ -34,17 +36,18 @@ impl<V> Clone for TopicSettings<V> {
     }
 }
 
-/// A topic without its types: what the start and the command line need of it.
+/// A topic without its type parameters, as the start of a worker and the command line need it.
 pub(crate) trait AnyTopic: Send + Sync {
     fn name(&self) -> &Arc<str>;
     fn partitions(&self) -> Option<u32>;
     fn cleanup(&self) -> Cleanup;
-    /// What retention does with records that this program has not read.
+    /// Returns the treatment of records that retention would remove before this program has read
+    /// them.
     fn unread(&self) -> Unread;
     fn partitioner(&self) -> Partitioner;
-    /// The bytes of a key from people, as the topic's own type writes it.
+    /// Returns the bytes of a key that people wrote, in the form that the topic's key type has.
     fn key_from_text(&self, key: Option<&str>) -> Result<Option<Vec<u8>>, CodecError>;
-    /// The bytes of a value from people.
+    /// Returns the bytes of a value that people wrote as JSON.
     fn value_from_json(&self, json: &str) -> Result<Vec<u8>, CodecError>;
     fn codec(&self) -> &'static str;
 }

@@ -1,3 +1,5 @@
+//! The handle of a topic, and its settings.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,10 +11,10 @@ use super::stream::{IntoStream, Stream};
 use crate::codec::{Codec, TopicKey};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 
-/// A topic: a log of keyed records in partitions. Made by [`App::topic`](crate::App::topic).
+/// A topic: a log of keyed records in partitions. [`App::topic`](crate::App::topic) makes it.
 ///
-/// A handle is small and `Copy`. Agents read it; declared with `.with(...)` it becomes a [`TopicSender`] in a shard and
-/// a [`TopicClient`] outside.
+/// A handle is small and `Copy`. Agents read it. In `.with(...)` it becomes a [`TopicSender`] in a
+/// shard and a [`TopicClient`] outside.
 pub struct Topic<K: 'static, V: 'static>(pub(crate) &'static TopicDeclaration<K, V>);
 
 impl<K, V> Clone for Topic<K, V> {
@@ -30,60 +32,67 @@ impl<K, V> fmt::Debug for Topic<K, V> {
 }
 
 impl<K: TopicKey, V: 'static> Topic<K, V> {
-    /// The topic's name.
+    /// Returns the topic's name.
     pub fn name(&self) -> &'static str {
         &self.0.name
     }
 
-    /// How many partitions it is created with (default: the app's, 8). A topic that exists keeps the number it has.
+    /// Sets how many partitions the topic is created with (default: the app's number, which is 8 if
+    /// it is not set). A topic that exists keeps its number.
     pub fn partitions(self, partitions: u32) -> Self {
         self.0.settings.write().partitions = Some(partitions);
         self
     }
 
-    /// Removes records older than this, by their timestamps (default: keeps them).
+    /// Removes records that are older than `retention`, by their timestamps (default: records are
+    /// kept).
     ///
-    /// What this program has not read yet is not to be lost. The embedded broker keeps it, however old its timestamps are.
-    /// Kafka goes by the timestamps alone; when records are gone before the program's agents have read them, the worker stops
-    /// and says which, unless the topic is declared [`skip_expired`](Self::skip_expired).
+    /// Records that this program has not read yet must not be lost. The embedded broker keeps them,
+    /// however old their timestamps are. Kafka goes by the timestamps alone. If records are removed
+    /// before the program's agents have read them, the worker stops and says which records are
+    /// missing, unless the topic is declared [`skip_expired`](Self::skip_expired).
     pub fn retention(self, retention: Duration) -> Self {
         self.0.retain(retention);
         self
     }
 
-    /// Goes on after records that retention removed before this program's agents have read them: at the first that is there,
-    /// with a warning, and counted in `marlowe_records_expired_total`. By default the worker stops and says which are gone.
+    /// Skips records that retention removed before this program's agents have read them. The agents
+    /// continue at the first record that exists, with a warning. The missing records are counted in
+    /// `marlowe_records_expired_total`. By default the worker stops and says which records are
+    /// missing.
     ///
-    /// With the embedded broker, this topic's retention does not wait for this program.
+    /// On the embedded broker, this topic's retention then does not wait for this program.
     pub fn skip_expired(self) -> Self {
         self.0.settings.write().unread = Unread::Expire;
         self
     }
 
-    /// Keeps the last record of each key only.
+    /// Keeps only the last record of each key.
     pub fn compacted(self) -> Self {
         self.0.compact();
         self
     }
 
-    /// How values become bytes (default: [`Json`](crate::codec::Json)).
+    /// Sets how values become bytes (default: [`Json`](crate::codec::Json)).
     pub fn codec(self, codec: impl Codec<V>) -> Self {
         self.0.settings.write().codec = std::sync::Arc::new(codec);
         self
     }
 
-    /// How the records that this program sends find their partition (default: Kafka's murmur2 of the key).
+    /// Sets how records that this program sends find their partition (default: Kafka's murmur2 of
+    /// the key).
     pub fn partitioner(self, partitioner: Partitioner) -> Self {
         self.0.settings.write().partitioner = partitioner;
         self
     }
 
-    /// The topic's records under another key, so that an agent can own the rows of that key: see [`Stream::group_by`].
+    /// Returns a stream of the topic's records under another key, so that an agent can own the rows
+    /// of that key: see [`Stream::group_by`].
     pub fn group_by<K2: TopicKey>(self, key: impl Fn(&V) -> K2 + Send + Sync + 'static) -> Stream<K2, V> {
         self.into_stream().group_by(key)
     }
 
-    /// Only the records whose values pass: see [`Stream::filter`].
+    /// Returns a stream of the records whose values pass `keep`: see [`Stream::filter`].
     pub fn filter(self, keep: impl Fn(&V) -> bool + Send + Sync + 'static) -> Stream<K, V> {
         self.into_stream().filter(keep)
     }

@@ -1,12 +1,14 @@
-//! A record to send, with key, value, timestamp, partition and headers.
+//! A record to send, with its key, value, timestamp, partition and headers.
 
 use std::fmt;
 
 use marlowe_broker::{Header, Partition, Timestamp};
 
-/// A record to send, with all that a record can have: [`TopicSender::send_record`](crate::TopicSender::send_record) inside an
-/// event, [`TopicClient::send_record`](crate::TopicClient::send_record) outside,
-/// [`SourceWriter::send_record`](crate::SourceWriter::send_record) in a source.
+/// A record to send, with everything that a record can have. These methods send it:
+///
+/// - in an event: [`TopicSender::send_record`](crate::TopicSender::send_record)
+/// - outside events: [`TopicClient::send_record`](crate::TopicClient::send_record)
+/// - in a source: [`SourceWriter::send_record`](crate::SourceWriter::send_record)
 ///
 /// ```
 /// use marlowe::{Partition, ProducerRecord, Timestamp};
@@ -26,7 +28,7 @@ use marlowe_broker::{Header, Partition, Timestamp};
 /// ```
 pub struct ProducerRecord<'a, K, V> {
     pub(crate) key: &'a K,
-    /// `None` is a tombstone.
+    /// The value. `None` makes the record a tombstone.
     pub(crate) value: Option<&'a V>,
     pub(crate) partition: Option<Partition>,
     pub(crate) timestamp: Option<Timestamp>,
@@ -34,27 +36,28 @@ pub struct ProducerRecord<'a, K, V> {
 }
 
 impl<'a, K, V> ProducerRecord<'a, K, V> {
-    /// A record with a key and a value.
+    /// Makes a record with a key and a value.
     #[inline]
     pub fn new(key: &'a K, value: &'a V) -> Self {
         Self { key, value: Some(value), partition: None, timestamp: None, headers: Vec::new() }
     }
 
-    /// A record without a value: in a compacted topic, "this key is gone". Whoever reads the topic gets `None`, if the topic's
-    /// value is an `Option`.
+    /// Makes a tombstone: a record without a value. In a compacted topic it means that the key is
+    /// removed. Readers of the topic get `None` if the type of the topic's values is an `Option`.
     pub fn tombstone(key: &'a K) -> Self {
         Self { key, value: None, partition: None, timestamp: None, headers: Vec::new() }
     }
 
-    /// When it happened (default: inside an event the event's timestamp, outside the present).
+    /// Sets the record's timestamp (default: the event's timestamp inside an event, the present
+    /// time outside).
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// The partition it goes to, whatever its key is (default: the key's, by the topic's
-    /// [partitioner](crate::Topic::partitioner)). A record that comes to another partition than its key's home cannot change
-    /// its key's row there.
+    /// Sets the record's partition, whatever its key is (default: the partition of the key, by the
+    /// topic's [partitioner](crate::Topic::partitioner)). In a partition that is not its key's
+    /// home, the record cannot change its key's row.
     pub fn partition(mut self, partition: Partition) -> Self {
         self.partition = Some(partition);
         self

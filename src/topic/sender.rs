@@ -1,3 +1,6 @@
+//! Senders to a topic: inside a shard, where a record is part of the event's transaction, and
+//! outside.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use crate::outbound::{ClientProducer, Outgoing, SendError, Sent};
 use crate::scope::{ShardScope, WorkerScope};
 use crate::turn::{OutTopic, Turn};
 
-/// A topic as a shard writes to it, without its types.
+/// A topic that a shard writes to, without its type parameters.
 #[derive(Clone)]
 pub(crate) struct OutTopicSettings {
     name: Arc<str>,
@@ -21,7 +24,7 @@ pub(crate) struct OutTopicSettings {
     pub(crate) topic: OutTopic,
     pub(crate) partitions: u32,
     pub(crate) partitioner: Partitioner,
-    /// Whether it is compacted, by key.
+    /// True if the topic is compacted, which is by key.
     compacted: bool,
 }
 
@@ -36,8 +39,8 @@ pub(crate) fn open_out_topic(name: &Arc<str>, partitioner: Partitioner, shard: &
     }
 }
 
-/// Refuses a record that its topic cannot have: one for a partition that is not there, or without a key where the last record of
-/// each key stays.
+/// Checks that the topic can have such a record. Refuses a partition that does not exist, and a
+/// record without a key in a compacted topic.
 pub(super) fn check_place(
     topic: &Arc<str>,
     partitions: u32,
@@ -57,7 +60,8 @@ pub(super) fn check_place(
 }
 
 impl OutTopicSettings {
-    /// Where a record with such a key goes.
+    /// Returns the partition for a record with `key`. Records without a key go to the partitions in
+    /// turn.
     pub(crate) fn partition(&self, key: Option<&[u8]>, turn: &Turn) -> Partition {
         match key {
             Some(key) => self.partitioner.partition(key, self.partitions),
@@ -65,17 +69,18 @@ impl OutTopicSettings {
         }
     }
 
-    /// Sends a record of the event in hand, which fails if the topic does not take it.
+    /// Sends a record of the event in flight. If the topic cannot take the record, the event fails.
     pub(crate) fn send(&self, turn: &Turn, hand: Hand, record: NewRecord<'_>) {
         self.send_to(turn, hand, self.partition(record.key, turn), record);
     }
 
-    /// Whether the broker takes a record as large.
+    /// Returns `true` if the record is within the broker's size limit.
     pub(crate) fn fits(&self, record: &NewRecord<'_>) -> bool {
         self.limit.check(&self.name, record).is_ok()
     }
 
-    /// The same to a partition, whatever the key is.
+    /// Sends a record to `partition`, whatever its key is. If the topic cannot take it, the event
+    /// fails.
     pub(crate) fn send_to(&self, turn: &Turn, hand: Hand, partition: Partition, record: NewRecord<'_>) {
         let checked = check_place(&self.name, self.partitions, self.compacted, partition, record.key);
         match checked.and_then(|()| self.limit.check(&self.name, &record)) {
@@ -85,7 +90,8 @@ impl OutTopicSettings {
     }
 }
 
-/// Sends to a topic from inside an event: the record is visible if and when the event's transaction commits.
+/// Sends to a topic from inside an event. The record becomes visible if and when the event's
+/// transaction commits.
 pub struct TopicSender<K, V> {
     open: Rc<OpenTopic<V>>,
     key: std::marker::PhantomData<fn(K)>,
@@ -106,7 +112,8 @@ impl<K, V> Clone for TopicSender<K, V> {
 }
 
 impl<K, V: 'static> ProducerRecord<'_, K, V> {
-    /// The bytes of its value in `buffer`, which is emptied before; `None` for a tombstone.
+    /// Encodes the record's value into `buffer`, which is emptied first. Returns `None` for a
+    /// tombstone.
     fn encode_value<'b>(&self, codec: &dyn Codec<V>, buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>, CodecError> {
         self.value.map_or(Ok(None), |value| encode_value(codec, value, buffer))
     }
@@ -120,7 +127,7 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
         Self { open: Rc::new(open), key: std::marker::PhantomData }
     }
 
-    /// Sends a record, with the timestamp of the event in hand.
+    /// Sends a record with the timestamp of the event in flight.
     pub fn send(&self, key: &K, value: &V) {
         self.send_record(ProducerRecord::new(key, value));
     }
@@ -131,13 +138,15 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
         self.send_record(ProducerRecord { headers, ..ProducerRecord::new(key, value) });
     }
 
-    /// Sends a record without a value: in a compacted topic, "this key is gone".
+    /// Sends a tombstone: a record without a value. In a compacted topic it means that the key is
+    /// removed.
     pub fn send_tombstone(&self, key: &K) {
         self.send_record(ProducerRecord::tombstone(key));
     }
 
-    /// Sends a record with a timestamp, headers or a partition of its own. One that the topic cannot have, because the value does
-    /// not encode, the partition is not there or the topic is compacted and the record has no key, makes the event fail.
+    /// Sends a record with its own timestamp, headers or partition. The event fails if the topic
+    /// cannot have the record: the value does not encode, the record is too large, the partition
+    /// does not exist, or the topic is compacted and the record has no key.
     pub fn send_record(&self, record: ProducerRecord<'_, K, V>) {
         let OpenTopic { name, out, codec, turn, buffers } = &*self.open;
         let hand = turn.hand(|| format!("topic `{name}`"));
@@ -156,12 +165,12 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
     }
 }
 
-/// Sends to a topic from outside any shard. Each send returns once the broker has the record.
+/// Sends to a topic from outside shards. Each send returns when the broker has the record.
 pub struct TopicClient<K, V> {
     name: Arc<str>,
     partitions: u32,
     partitioner: Partitioner,
-    /// Whether it is compacted, by key.
+    /// True if the topic is compacted, which is by key.
     compacted: bool,
     codec: Arc<dyn Codec<V>>,
     producer: ClientProducer,
@@ -201,15 +210,16 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
         }
     }
 
-    /// Sends a record stamped now.
+    /// Sends a record with the present time as its timestamp.
     ///
     /// # Errors
-    /// When the value does not encode, or the broker does not take the record.
+    /// If the value does not encode, the broker does not take the record, or the worker or client
+    /// has stopped.
     pub async fn send(&self, key: &K, value: &V) -> Result<Sent, SendError> {
         self.send_at(key, value, self.clock.now()).await
     }
 
-    /// Sends a record stamped `timestamp`.
+    /// Sends a record with `timestamp` as its timestamp.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -217,19 +227,20 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
         self.send_record(ProducerRecord::new(key, value).timestamp(timestamp)).await
     }
 
-    /// Sends a record without a value: in a compacted topic, "this key is gone".
+    /// Sends a tombstone: a record without a value. In a compacted topic it means that the key is
+    /// removed.
     ///
     /// # Errors
-    /// When the broker does not take the record.
+    /// If the broker does not take the record, or the worker or client has stopped.
     pub async fn send_tombstone(&self, key: &K) -> Result<Sent, SendError> {
         self.send_record(ProducerRecord::tombstone(key)).await
     }
 
-    /// Sends a record with a timestamp, headers or a partition of its own.
+    /// Sends a record with its own timestamp, headers or partition.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and when the topic cannot have the record: the partition is not there, or the topic is compacted
-    /// and the record has no key.
+    /// As [`send`](Self::send). Also if the topic cannot have the record: the partition does not
+    /// exist, or the topic is compacted and the record has no key.
     pub async fn send_record(&self, record: ProducerRecord<'_, K, V>) -> Result<Sent, SendError> {
         let record = self.encode(&record)?;
         self.produce(record).await
@@ -239,7 +250,7 @@ impl<K: TopicKey, V: 'static> TopicClient<K, V> {
         self.producer.send(record).await
     }
 
-    /// A record stamped now.
+    /// Encodes a record with the present time as its timestamp.
     pub(crate) fn encode_now(&self, key: &K, value: &V) -> Result<Outgoing, SendError> {
         self.encode(&ProducerRecord::new(key, value))
     }

@@ -1,50 +1,55 @@
+//! Streams: topics as agents read them, behind filters and under other keys.
+
 use std::sync::Arc;
 
 use marlowe_broker::Partitioner;
 
 use crate::codec::{Codec, CodecError, TopicKey, decode_value};
 
-/// Whether a value is kept.
+/// A predicate that decides which values an agent gets.
 pub(crate) type Filter<V> = Arc<dyn Fn(&V) -> bool + Send + Sync>;
 
-/// What an agent reads: a topic, or one seen through filters and under other keys.
+/// The input of an agent: a topic, perhaps behind filters and under other keys. (Faust: a stream.
+/// Kafka Streams: a `KStream`.)
 ///
-/// It is a description; nothing runs until an agent reads it.
+/// It is only a description. Nothing runs until an agent reads it.
+#[doc(alias = "KStream")]
 pub struct Stream<K, V> {
     pub(crate) source: StreamSource,
     pub(crate) codec: Arc<dyn Codec<V>>,
     pub(crate) filters: Vec<Filter<V>>,
-    /// How records sent to the stream's own topic find their partition.
+    /// The partitioner of records that are sent to the stream's own topic.
     pub(crate) partitioner: Partitioner,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
-/// Where a stream's records come from.
+/// The source of a stream's records.
 #[derive(Clone)]
 pub(crate) enum StreamSource {
     Topic(Arc<str>),
     Repartition(Box<RepartitionStep>),
 }
 
-/// Records sent on under another key.
+/// A step that sends records on under another key.
 #[derive(Clone)]
 pub(crate) struct RepartitionStep {
     pub(crate) from: StreamSource,
-    /// Its own name, if it was given one; otherwise it is named after the agent that reads it.
+    /// The step's own name, if it was given one. Otherwise the step is named after the agent that
+    /// reads it.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) partitioner: Partitioner,
     pub(crate) rekey: Rekey,
 }
 
-/// Finds the new key of a record from its value, into the buffers of its forms.
+/// A function that writes the new key of a record into the buffers, from the record's value.
 pub(crate) type Rekey = Arc<dyn Fn(Option<&[u8]>, &mut NewKey) -> Result<Route, CodecError> + Send + Sync>;
 
-/// Buffers for the forms of a new key.
+/// Buffers for the two forms of a new key.
 #[derive(Default)]
 pub(crate) struct NewKey {
     /// The topic form.
     pub(crate) topic: Vec<u8>,
-    /// The ordered form, of what may be the key of a row.
+    /// The ordered form, if the key can be the key of a row.
     pub(crate) ordered: Vec<u8>,
 }
 
@@ -57,14 +62,14 @@ impl NewKey {
     }
 }
 
-/// What becomes of a record on its way to another key.
+/// The result of looking for a record's new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// It has the key that was written.
+    /// It is sent on under the key that was written.
     Keyed,
-    /// It has no key.
+    /// It is sent on without a key.
     Unkeyed,
-    /// It did not pass the filters, and is not sent on.
+    /// It did not pass the filters and is not sent on.
     Dropped,
 }
 
@@ -91,19 +96,22 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
         }
     }
 
-    /// Only the records whose values pass. What comes before a [`group_by`](Self::group_by) is not sent on at all.
+    /// Keeps only the records whose values pass `keep`. A record that a filter before a
+    /// [`group_by`](Self::group_by) drops is not sent on at all.
     pub fn filter(mut self, keep: impl Fn(&V) -> bool + Send + Sync + 'static) -> Self {
         self.filters.push(Arc::new(keep));
         self
     }
 
-    /// The same records under another key, through a topic of their own, `{app}-{agent}-repartition`: each goes to the
-    /// partition that is the new key's home, so that the agent which reads them owns the rows of that key. Values,
-    /// headers and timestamps stay as they are. It is part of the transaction that read the original.
+    /// Returns a stream of the records under another key. They go through a topic of their own,
+    /// `{app}-{agent}-repartition`, to the home partition of the new key. So the agent that reads
+    /// them owns the rows of that key. Values, headers and timestamps stay as they are. The record
+    /// is sent in the transaction that reads the original. (Kafka Streams: `selectKey` and a
+    /// repartition topic.)
     ///
-    /// Where an agent that reads the stream uses a table, whose rows then have these keys, a key over
-    /// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail, by the policy of that agent. Elsewhere keys may be of any
-    /// length.
+    /// If an agent that reads the stream uses a table, the table's rows have these keys. Then a key
+    /// longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail, and the policy of
+    /// that agent decides what follows. Otherwise a key may have any length.
     pub fn group_by<K2: TopicKey>(self, key: impl Fn(&V) -> K2 + Send + Sync + 'static) -> Stream<K2, V> {
         let (codec, filters) = (self.codec.clone(), self.filters);
         let rekey: Rekey = Arc::new(move |value, out| {
@@ -127,8 +135,8 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
         }
     }
 
-    /// How the last [`group_by`](Self::group_by) finds the partition of a key (default: Kafka's murmur2). It must be that of the
-    /// tables that the stream's agents write.
+    /// Sets how the last [`group_by`](Self::group_by) finds the partition of a key (default:
+    /// Kafka's murmur2). It must be the partitioner of the tables that the stream's agents write.
     pub fn partitioner(mut self, partitioner: Partitioner) -> Self {
         if let StreamSource::Repartition(step) = &mut self.source {
             step.partitioner = partitioner;
@@ -137,8 +145,8 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
         self
     }
 
-    /// Names the topic that the last [`group_by`](Self::group_by) goes through: `{app}-{name}-repartition`. Agents that
-    /// read streams of one name share the topic.
+    /// Sets the name of the topic that the last [`group_by`](Self::group_by) goes through:
+    /// `{app}-{name}-repartition`. Agents that read streams of one name share the topic.
     pub fn named(mut self, name: &str) -> Self {
         if let StreamSource::Repartition(step) = &mut self.source {
             step.name = Some(name.into());
@@ -147,9 +155,9 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
     }
 }
 
-/// What can be read by an agent: a [`Topic`](crate::Topic) or a [`Stream`].
+/// A type that an agent can read: a [`Topic`](crate::Topic) or a [`Stream`].
 pub trait IntoStream<K, V> {
-    /// The stream.
+    /// Returns the stream.
     fn into_stream(self) -> Stream<K, V>;
 }
 

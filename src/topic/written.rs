@@ -1,3 +1,5 @@
+//! Records as people write them, on the command line or over the web.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,35 +13,36 @@ use crate::codec::CodecError;
 use crate::outbound::Outgoing;
 use crate::topology::Topology;
 
-/// A record as people write it, in a shell or to the web.
+/// A record as people write it, on the command line or over the web.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub(crate) struct WrittenRecord {
-    /// The key in the form that topics have it: text as it is, numbers in decimal digits, several parts as a JSON array.
+    /// The key in topic form: text as it is, a number in decimal digits, several parts as a JSON
+    /// array.
     pub(crate) key: Option<String>,
     pub(crate) value: WrittenValue,
     pub(crate) place: WrittenPlace,
 }
 
-/// The value of a record, or none.
+/// The value of a record, or the mark that it has none.
 #[derive(Clone, Debug)]
 pub(crate) enum WrittenValue {
     Json(Box<RawValue>),
     Tombstone,
 }
 
-/// What else people may say of a record.
+/// The parts of a record that people may leave out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WrittenPlace {
-    /// In milliseconds since 1970; now, if it is not said.
+    /// In milliseconds since 1970. `None` is the present time.
     pub(crate) timestamp: Option<i64>,
-    /// Its key's, if it is not said.
+    /// `None` is the partition of the record's key.
     pub(crate) partition: Option<u32>,
-    /// Text, or no value.
+    /// Headers by name. The value is text, or `None` for a header without a value.
     pub(crate) headers: BTreeMap<String, Option<String>>,
 }
 
-/// The form in which a record travels.
+/// The JSON form in which a record travels.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
@@ -57,7 +60,7 @@ struct Wire {
     headers: BTreeMap<String, Option<String>>,
 }
 
-/// A value that is there, be it `null`.
+/// Reads a value that is present. `null` counts as a value.
 fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(from).map(Some)
 }
@@ -90,7 +93,7 @@ impl From<WrittenRecord> for Wire {
     }
 }
 
-/// The part of a record that its topic does not take.
+/// The error of a record that its topic cannot take. It names the part at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotTaken {
     #[error("topic `{topic}`: the key is {source}")]
@@ -102,7 +105,8 @@ pub(crate) enum NotTaken {
 }
 
 impl WrittenRecord {
-    /// A record whose value is JSON, or where the topic takes that, text without its quotes; `None` is a tombstone.
+    /// Makes a record from words on a command line. The value is JSON, or text without quotes if
+    /// the topic accepts it as text; `None` makes a tombstone.
     pub(crate) fn from_words(
         topic: &dyn AnyTopic,
         key: Option<&str>,
@@ -123,7 +127,8 @@ impl WrittenRecord {
         key.map_err(|source| NotTaken::Key { topic: topic.name().clone(), source })
     }
 
-    /// The record to send to `topic`. One without a key goes anywhere, if it does not say where.
+    /// Encodes the record for `topic`. A record without a key and partition goes to a random
+    /// partition.
     pub(crate) fn encode(
         self,
         topic: &dyn AnyTopic,
@@ -158,7 +163,7 @@ impl WrittenRecord {
     }
 }
 
-/// The JSON that a word on a command line is to `topic`.
+/// Returns the JSON that a word on a command line means to `topic`.
 fn json_of(topic: &dyn AnyTopic, word: &str) -> Result<Box<RawValue>, NotTaken> {
     let refused = |source| NotTaken::Value { topic: topic.name().clone(), source };
     let not_json = |error: serde_json::Error| refused(CodecError::new("JSON", error).with_input(word.as_bytes()));
@@ -167,7 +172,7 @@ fn json_of(topic: &dyn AnyTopic, word: &str) -> Result<Box<RawValue>, NotTaken> 
     match serde_json::from_str::<Box<RawValue>>(word) {
         Ok(json) => match topic.value_from_json(json.get()) {
             Ok(_) => Ok(json),
-            // What reads as a number may be text all the same.
+            // A word that is valid JSON, such as a number, may still be meant as text.
             Err(_) if takes_text => Ok(text),
             Err(source) => Err(refused(source)),
         },
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn n1_6_a_record_has_a_value_or_is_a_tombstone_and_null_is_a_value() {
+    fn n1_6_a_record_has_a_value_or_is_a_tombstone() {
         let read = |json: &str| serde_json::from_str::<WrittenRecord>(json).map_err(|error| error.to_string());
         assert!(
             matches!(read(r#"{"key":"k","value":null}"#).unwrap().value, WrittenValue::Json(json) if json.get() == "null")
@@ -230,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn n1_3_large_integers_and_short_floats_are_sent_as_they_are_written() {
+    fn n1_3_large_integers_and_short_floats_are_sent_as_written() {
         fn sent<V: Serialize + serde::de::DeserializeOwned + 'static>(text: &str) -> String {
             let topic = TopicDeclaration::<(), V>::new("numbers", Json);
             let record = WrittenRecord::from_words(&topic, None, Some(text), WrittenPlace::default()).unwrap();
-            // As a worker that is asked gets it.
+            // The record as a worker receives it over the web.
             let record: WrittenRecord = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
             let WrittenValue::Json(json) = record.value else { panic!("no value") };
             String::from_utf8(topic.value_from_json(json.get()).unwrap()).unwrap()

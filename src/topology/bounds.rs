@@ -1,4 +1,4 @@
-//! Numbers and times that cannot be meant.
+//! Checks of declared numbers and times.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use super::error::TopologyError;
 use super::graph::{Graph, TimerKind};
 use crate::limits::{LONGEST, MOST_PARTITIONS, wrong_interval};
 
-/// Refuses intervals of nothing or beyond any use, and numbers of partitions and rows that nothing can have.
+/// Checks that intervals are longer than zero and not beyond any use, and that numbers of
+/// partitions and cached rows are possible.
 pub(super) fn check_bounds(graph: &Graph) -> Result<(), TopologyError> {
     partitions("app", &graph.app, Some(graph.default_partitions))?;
     for topic in &graph.topics {

@@ -1,19 +1,21 @@
+//! The number of partitions that a group's topics and tables agree on.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::TopologyError;
 use super::graph::{TableNode, TopicNode, TopicRole};
 
-/// How many partitions a group's topics and tables have, and who says so.
+/// The numbers of partitions of a group's topics and tables, each with its source.
 pub(super) struct Counts {
-    /// What the program's own topics have, or what was declared.
+    /// The numbers of the program's own topics, and the declared ones.
     wanted: Vec<Count>,
-    /// What the topics have that Marlowe keeps for the group.
+    /// The numbers of the topics that Marlowe keeps for the group.
     kept: Vec<Count>,
 }
 
 struct Count {
-    /// "`views`", "table `by-page`".
+    /// The source, as "`views`" or "table `by-page`".
     of: String,
     partitions: u32,
 }
@@ -36,10 +38,13 @@ impl Counts {
         Self { wanted, kept }
     }
 
-    /// The one number that all have; `None` when nothing says one. `users` are those who tie the topics together.
+    /// Returns the number that all agree on; `None` if neither topics nor declarations have one.
+    /// `users` returns the names of the agents, timers and tables that tie the topics together, for
+    /// the error.
     ///
     /// # Errors
-    /// When they disagree. What is kept cannot follow what is wanted.
+    /// If they disagree. The topics that Marlowe keeps cannot change to another number, because
+    /// keys would have other home partitions.
     pub(super) fn agree(&self, users: impl Fn() -> Vec<String>) -> Result<Option<u32>, TopologyError> {
         let Self { wanted, kept } = self;
         let first = |counts: &[Count]| counts.first().map(|count| count.partitions);

@@ -1,4 +1,5 @@
-//! Dead letters that come back: a record that fails for good must not go round for ever.
+//! The check that dead letters do not go round in a circle, because a record that fails for good
+//! would then go round for ever.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::sync::Arc;
 use super::error::TopologyError;
 use super::graph::{AgentNode, AgentRole, Graph};
 
-/// A way that a failing record takes without a handler in between: its bytes arrive as they left.
+/// A step that a failing record takes without a handler in between, so that its bytes stay the
+/// same.
 struct Step<'a> {
     agent: &'a AgentNode,
     kind: Kind,
@@ -25,7 +27,7 @@ impl Step<'_> {
         &self.agent.reads
     }
 
-    /// "agent `a` reads `x` and sends what fails to `y`".
+    /// Describes the step: "agent `a` reads `x` and sends what fails to `y`".
     fn said(&self) -> String {
         let AgentNode { name, reads, .. } = self.agent;
         let who = match self.agent.role {
@@ -40,8 +42,9 @@ impl Step<'_> {
     }
 }
 
-/// Refuses dead letters that lead back to where the record came from, by dead letters (and the `group_by`s between them)
-/// alone. A handler that sends a dead letter back to be tried again decides when that ends, and is not refused.
+/// Checks that dead letters do not lead back to their source by dead letters (and the `group_by`s
+/// between them) alone. A handler may send a dead letter back for another attempt, because the
+/// handler decides when that ends.
 pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
     let dead_letters = graph.agents.iter().filter_map(|agent| {
         let to = agent.dead_letter.as_ref()?;
@@ -52,7 +55,7 @@ pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
         targets.map(move |to| Step { agent, kind: Kind::GroupBy, to })
     });
     let steps: Vec<Step<'_>> = dead_letters.chain(group_bys).collect();
-    // A circle is told by the program's own agents, where one of them is in it.
+    // A circle is described from the program's own agents, if one of them is in it.
     let begins = |role: AgentRole| {
         let of_role = steps.iter().filter(move |step| step.agent.role == role);
         of_role.filter(|step| step.kind == Kind::DeadLetter)
@@ -67,7 +70,7 @@ pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
     Ok(())
 }
 
-/// The shortest way from one topic to another, if there is one.
+/// Returns the shortest way from one topic to another, if there is one.
 fn way<'a>(steps: &'a [Step<'a>], from: &'a Arc<str>, to: &Arc<str>) -> Option<Vec<&'a Step<'a>>> {
     let mut came_by: BTreeMap<&Arc<str>, Option<&Step<'_>>> = BTreeMap::from([(from, None)]);
     let mut waiting = VecDeque::from([from]);

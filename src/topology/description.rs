@@ -1,3 +1,5 @@
+//! The drawing of the topology: as JSON, Mermaid and DOT.
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -6,7 +8,7 @@ use serde::Serialize;
 use super::graph::{AgentRole, Edges, Place, TableKind, TopicRole};
 use super::{Group, Topology};
 
-/// The program's dataflow graph, for people and tools: as JSON, as Mermaid, as DOT.
+/// The program's dataflow graph, for people and tools: as JSON (with serde), Mermaid or DOT.
 #[derive(Clone, Debug, Serialize)]
 pub struct TopologyDescription {
     app: Arc<str>,
@@ -39,7 +41,7 @@ struct Agent {
     role: AgentRole,
     reads: Arc<str>,
     concurrency: u32,
-    /// Whether it can be asked.
+    /// True if the agent answers requests.
     answers: bool,
     #[serde(flatten)]
     edges: Edges,
@@ -55,7 +57,7 @@ struct Timer {
 }
 
 impl Topology {
-    /// What is told of it outside.
+    /// Returns the description that is shown outside.
     pub(crate) fn describe(&self) -> TopologyDescription {
         let partitions = |topic: &Arc<str>| self.partitions.get(topic).copied().unwrap_or(0);
         let graph = &self.graph;
@@ -104,7 +106,7 @@ impl Topology {
     }
 }
 
-/// The shapes and arrows of a drawing, whatever draws it.
+/// The shapes and arrows of a drawing, in no particular language.
 struct Drawing<'a> {
     nodes: Vec<(String, Shape, &'a str, String)>,
     arrows: Vec<(String, String, Line)>,
@@ -118,12 +120,12 @@ enum Shape {
     Timer,
 }
 
-/// What goes along an arrow.
+/// The meaning of an arrow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
-    /// Records.
+    /// Records that are sent.
     Records,
-    /// Reads and writes, in the transaction.
+    /// Reads and writes of a slice, in the event's transaction.
     Slice,
     /// Committed reads.
     Reads,
@@ -179,7 +181,7 @@ impl TopologyDescription {
         drawing
     }
 
-    /// The graph in [Mermaid](https://mermaid.js.org)'s language.
+    /// Returns the graph as a [Mermaid](https://mermaid.js.org) flowchart.
     pub fn to_mermaid(&self) -> String {
         let drawing = self.drawing();
         let mut text = String::from("flowchart LR\n");
@@ -205,7 +207,7 @@ impl TopologyDescription {
         text
     }
 
-    /// The graph in Graphviz's language.
+    /// Returns the graph in DOT, the language of Graphviz.
     pub fn to_dot(&self) -> String {
         let drawing = self.drawing();
         let mut text = format!("digraph {:?} {{\n    rankdir=LR;\n    node [fontname=\"sans-serif\"];\n", &*self.app);

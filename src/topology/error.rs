@@ -1,10 +1,12 @@
+//! The error of a program that cannot run as it is declared.
+
 use std::sync::Arc;
 
-/// A program that cannot run as declared.
+/// The error of a program that cannot run as it is declared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopologyError {
-    /// Topics that are read together disagree on how many partitions there are.
+    /// Topics that are read together have different numbers of partitions.
     #[error(
         "{} must have the same number of partitions, for {} share state by partition, but they have not: {}; give them \
          the same number, or bring one of the streams through a `group_by`, whose topic gets the right number",
@@ -15,10 +17,10 @@ pub enum TopologyError {
         topics: Vec<String>,
         /// The agents, timers and tables that tie them together.
         users: Vec<String>,
-        /// What each has: "`orders` 8".
+        /// The number of each, as "`orders` 8".
         counts: Vec<String>,
     },
-    /// State was kept with another number of partitions than its topics have now.
+    /// State is kept with another number of partitions than its topics have now.
     #[error(
         "the state of {} is kept in {was} partitions, and the number cannot change while it is kept, for keys would have \
          other homes: {}, but {}; give them {was} again (Kafka takes no partitions away: make the topic anew), or run \
@@ -26,16 +28,16 @@ pub enum TopologyError {
         list(.users), list(.kept), list(.wanted)
     )]
     PartitionsChanged {
-        /// The agents, timers and tables whose state it is.
+        /// The agents, timers and tables that use the state.
         users: Vec<String>,
-        /// What is there or declared now: "`views` has 12".
+        /// The numbers that exist or are declared now: "`views` has 12".
         wanted: Vec<String>,
-        /// What was kept: "`app-by-page-changelog` has 8".
+        /// The numbers of the topics that are kept: "`app-by-page-changelog` has 8".
         kept: Vec<String>,
-        /// The number that was kept with.
+        /// The number of partitions with which the state is kept.
         was: u32,
     },
-    /// A topic that is there with another number of partitions than it is declared with.
+    /// A topic exists with another number of partitions than it is declared with.
     #[error(
         "topic `{topic}` is declared with {declared} partitions and has {has}: declare {has}, or no number, or make the \
          topic anew"
@@ -48,15 +50,15 @@ pub enum TopologyError {
         /// The number that it has.
         has: u32,
     },
-    /// A name that is used twice.
+    /// Two things of one kind have the same name.
     #[error("there are two {kind}s named `{name}`: names are how state is found again, so each needs one of its own")]
     DuplicateName {
-        /// Table, agent or timer.
+        /// The kind: "table", "agent" or "timer".
         kind: &'static str,
         /// The name.
         name: Arc<str>,
     },
-    /// Two streams of one name that come from different topics.
+    /// Two streams of one name come from different topics.
     #[error(
         "two streams are named `{name}`, one of `{first}` and one of `{second}`, but the topic they share has one source: give \
          each a name of its own"
@@ -66,10 +68,10 @@ pub enum TopologyError {
         name: Arc<str>,
         /// The topic of the stream that was declared first.
         first: Arc<str>,
-        /// The topic of the other.
+        /// The topic of the other stream.
         second: Arc<str>,
     },
-    /// A partition timer that is in no group.
+    /// A partition timer uses no table's slice, so it is in no group.
     #[error(
         "partition_timer `{timer}` uses no table's slice, so there is no shard for it to run in: declare a table with \
          `.with(table)`, or use `timer`"
@@ -78,60 +80,60 @@ pub enum TopologyError {
         /// The timer.
         timer: Arc<str>,
     },
-    /// A topic that would have two meanings.
+    /// A topic would have two meanings.
     #[error("topic `{topic}` is {first}, and would be {second} as well: rename one of the two")]
     TopicNameTaken {
         /// The topic.
         topic: Arc<str>,
-        /// What it is: "declared by the program".
+        /// Its first meaning: "declared by the program".
         first: String,
-        /// What it would be, too: "the changelog of table `stock`".
+        /// Its second meaning: "the changelog of table `stock`".
         second: String,
     },
-    /// A name that is longer than a topic's name can be.
+    /// A name is longer than the name of a topic can be.
     #[error("{what} is called `{name}`, which has {length} characters, and a name has at most {limit}: {mend}")]
     NameTooLong {
-        /// What is called so: "the changelog of table `stock`".
+        /// The thing with this name: "the changelog of table `stock`".
         what: String,
         /// The whole name.
         name: Arc<str>,
-        /// How many characters it has.
+        /// The length of the name, in characters.
         length: usize,
-        /// How many it may have.
+        /// The longest length allowed, in characters.
         limit: usize,
-        /// What to shorten.
+        /// The part to shorten, and by how many characters.
         mend: String,
     },
-    /// A name that cannot be part of a topic's name.
+    /// A name cannot be part of a topic's name.
     #[error(
         "{kind} name `{name}` cannot be part of a topic's name: use at least one of letters, digits, `.`, `_` and `-`, and no others"
     )]
     InvalidName {
-        /// App, table, agent, timer or topic.
+        /// The kind: "app", "table", "agent", "timer" or "topic".
         kind: &'static str,
         /// The name.
         name: Arc<str>,
     },
-    /// Something that was declared without partitions.
+    /// Something is declared with 0 partitions.
     #[error("{kind} `{name}` is declared with 0 partitions: it needs at least one")]
     NoPartitions {
-        /// App, topic or table.
+        /// The kind: "app", "topic" or "table".
         kind: &'static str,
         /// The name.
         name: Arc<str>,
     },
-    /// Something sends to the inbox of a table that has none.
+    /// An agent or timer sends to the inbox of a table that has none.
     #[error(
         "{user} sends changes to table `{table}`, which is partition-local: its keys have no home, so there is no owner to \
          send to; write its rows in the shard, or declare it without `.partition_local()`"
     )]
     NoInbox {
-        /// The agent or timer: "agent `a`".
+        /// The agent or timer, as "agent `a`".
         user: String,
         /// The table.
         table: Arc<str>,
     },
-    /// A sink of an agent that handles the stream itself.
+    /// An agent that handles the stream itself has a sink, which nothing would reach.
     #[error(
         "agent `{agent}` handles the stream itself, so it returns nothing that could go to its sink, topic `{topic}`: declare \
          `.with(topic)` and send from the handler, or use `.each(...)`"
@@ -142,7 +144,7 @@ pub enum TopologyError {
         /// The sink.
         topic: Arc<str>,
     },
-    /// Dead letters that lead back to where they came from.
+    /// Dead letters lead back to their source.
     #[error(
         "an event that fails every time would go round for ever: {}; let one of them send its dead letters to a topic that \
          does not lead back, or `.skip()` them. To try such events again later, read the dead letters with an agent that \
@@ -150,23 +152,24 @@ pub enum TopologyError {
         circle.join(", ")
     )]
     DeadLetterCircle {
-        /// The ways that the event takes, in order: "agent `a` reads `orders` and sends what fails to `orders`".
+        /// The steps of the event, in order: "agent `a` reads `orders` and sends what fails to
+        /// `orders`".
         circle: Vec<String>,
     },
-    /// A crontab that cannot be read, or names no time.
+    /// A crontab cannot be read, or never fires.
     #[error("crontab `{name}`: {reason}")]
     Crontab {
         /// The crontab's name.
         name: Arc<str>,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A number or a time that cannot be meant.
+    /// A number or a time is out of bounds.
     #[error("{what}: {reason}")]
     OutOfBounds {
-        /// What it is of: "the interval of timer `tick`".
+        /// The setting: "the interval of timer `tick`".
         what: String,
-        /// What is wrong with it, and what to use.
+        /// The reason, and a value that is allowed.
         reason: String,
     },
 }

@@ -1,10 +1,14 @@
+//! The program as declared, as plain data: its topics, tables, agents and timers, and the edges
+//! between them.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::{Cleanup, Unread};
 use serde::Serialize;
 
-/// The program as declared: who reads and writes what. Plain data, without types or code.
+/// The program as declared: its parts, and the edges between them. It is plain data, without types
+/// or code.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) app: Arc<str>,
@@ -15,65 +19,65 @@ pub(crate) struct Graph {
     pub(crate) timers: Vec<TimerNode>,
 }
 
-/// A topic.
+/// A topic of the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicNode {
     pub(crate) name: Arc<str>,
     pub(crate) role: TopicRole,
-    /// As declared.
+    /// The declared number of partitions.
     pub(crate) partitions: Option<u32>,
     pub(crate) cleanup: Cleanup,
-    /// What becomes of records that are removed before they are read.
+    /// The treatment of records that retention would remove before they are read.
     pub(crate) unread: Unread,
 }
 
-/// What a topic is for.
+/// The purpose of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TopicRole {
-    /// The program's own.
+    /// A topic that the program declares.
     Declared,
-    /// Records under another key.
+    /// Records on their way to another key.
     Repartition,
-    /// Changes to a table.
+    /// Changes to a table, on their way to the rows' owners.
     Inbox,
-    /// A table's changes, committed.
+    /// A table's committed changes.
     Changelog,
-    /// What each worker has.
+    /// The directory of workers.
     Workers,
-    /// Answers of agents to those who asked them.
+    /// Answers of agents to callers that asked them.
     Replies,
 }
 
-/// A table.
+/// A table of the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct TableNode {
     pub(crate) name: Arc<str>,
     pub(crate) kind: TableKind,
     pub(crate) partitions: Option<u32>,
-    /// How many rows of a slice are kept decoded.
+    /// The number of rows of a slice that are kept decoded.
     pub(crate) cache_rows: usize,
     pub(crate) changelog: Arc<str>,
     pub(crate) inbox: Option<Arc<str>>,
 }
 
-/// What an agent or timer touches.
+/// The topics and tables that an agent or timer uses: its edges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Edges {
     /// Tables whose slice it reads and writes.
     #[serde(rename = "tables")]
     pub(crate) slices: Vec<Arc<str>>,
-    /// Tables it reads through a view.
+    /// Tables that it reads through a view.
     pub(crate) views: Vec<Arc<str>>,
-    /// Global tables it reads from the worker's copy.
+    /// Global tables that it reads from the worker's copy.
     pub(crate) copies: Vec<Arc<str>>,
-    /// Tables it sends changes to.
+    /// Tables that it sends changes to.
     pub(crate) inboxes: Vec<Arc<str>>,
-    /// Topics it sends to.
+    /// Topics that it sends to.
     pub(crate) topics: Vec<Arc<str>>,
 }
 
-/// An agent.
+/// An agent of the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentNode {
     pub(crate) name: Arc<str>,
@@ -81,38 +85,38 @@ pub(crate) struct AgentNode {
     pub(crate) reads: Arc<str>,
     pub(crate) begins: Beginning,
     pub(crate) concurrency: u32,
-    /// Whether it can be asked.
+    /// True if the agent answers requests.
     pub(crate) answers: bool,
-    /// A sink of an agent that returns nothing to pass on.
+    /// A sink that nothing would reach, because the agent returns nothing to send to it.
     pub(crate) unfed_sink: Option<Arc<str>>,
-    /// Where events go that failed every time, if they go anywhere.
+    /// The topic for events that failed every attempt, if there is one.
     pub(crate) dead_letter: Option<Arc<str>>,
     pub(crate) edges: Edges,
 }
 
-/// Where an agent begins in a topic that it never read.
+/// The place where an agent begins in a topic that it has never read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Beginning {
-    /// At the first record that is there.
+    /// At the first record that exists.
     #[default]
     Start,
-    /// At the end, as it is when the agent is first opened.
+    /// At the end that the topic has when the agent is first opened.
     Now,
 }
 
-/// Whose work an agent does.
+/// The purpose of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AgentRole {
-    /// The program's own.
+    /// An agent that the program declares.
     Declared,
-    /// Sends records on under another key.
+    /// Sends records on under another key, for a `group_by`.
     Repartition,
-    /// Applies the changes that were sent to a table.
+    /// Applies the changes in a table's inbox.
     Inbox,
 }
 
-/// A timer, crontab, task or source.
+/// A timer, crontab, task or source of the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct TimerNode {
     pub(crate) name: Arc<str>,
@@ -121,7 +125,7 @@ pub(crate) struct TimerNode {
     pub(crate) edges: Edges,
 }
 
-/// When it runs.
+/// The times at which a timer runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TimerKind {
     Every(Duration),
@@ -141,11 +145,11 @@ impl std::fmt::Display for TimerKind {
     }
 }
 
-/// Where it runs.
+/// The place where a timer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Place {
-    /// In every shard of the group of its tables.
+    /// In every shard of its tables' group.
     Shard,
     /// On every worker.
     Worker,
@@ -153,12 +157,12 @@ pub(crate) enum Place {
     Leader,
 }
 
-/// Whether a table has a copy on every worker.
+/// The kind of a table: with or without a copy on every worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TableKind {
-    /// Each slice is with its owner alone.
+    /// Each slice is only with its owner (and its standbys).
     Table,
-    /// Every worker has a read-only copy of the whole besides.
+    /// Every worker also has a read-only copy of the whole table.
     Global,
 }

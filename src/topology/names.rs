@@ -1,4 +1,5 @@
-//! Names: what they may be made of, how long they may get, and that no two topics of a program have the same.
+//! Checks of names (their characters, their length, no duplicates), and the names of internal
+//! topics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,24 +13,24 @@ use crate::limits::LONGEST_TOPIC_NAME;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InternalTopic {
     pub(crate) name: Arc<str>,
-    /// "the changelog of table `stock`".
+    /// A description for errors: "the changelog of table `stock`".
     pub(crate) what: String,
-    /// What its name is made of, beside the app's.
+    /// The thing that gives the topic its name, together with the app: "table `stock`".
     part: Option<String>,
 }
 
-/// The topic that stands for a source's position.
+/// Returns the topic under whose name the position of a source is committed.
 pub(crate) fn source_topic(app: &str, source: &str) -> Arc<str> {
     format!("{app}-{source}-source").into()
 }
 
-/// The topic in which an app says which internal topics are its own.
+/// Returns the topic in which an app lists the internal topics that it owns.
 pub(crate) fn list_topic(app: &str) -> Arc<str> {
     format!("{app}-topics").into()
 }
 
 impl Topology {
-    /// The topics that Marlowe keeps for the program.
+    /// Returns the topics that Marlowe keeps for the program.
     pub(crate) fn internal_topics(&self) -> Vec<InternalTopic> {
         let graph = &self.graph;
         let mut topics = Vec::new();
@@ -71,13 +72,13 @@ impl Topology {
     }
 }
 
-/// Whose topic a `group_by` goes through.
+/// Names the agent that reads the topic of a `group_by`.
 fn repartition(graph: &Graph, topic: &Arc<str>) -> String {
     let reader = graph.agents.iter().find(|agent| agent.reads == *topic);
     reader.map_or_else(|| "a stream".to_owned(), |agent| format!("agent `{}`", agent.name))
 }
 
-/// Refuses names that topics cannot have, or that two of a kind have.
+/// Checks that topics can have the names, and that no two things of one kind have the same name.
 pub(super) fn check_names(graph: &Graph) -> Result<(), TopologyError> {
     valid("app", &graph.app)?;
     for (kind, names) in [
@@ -104,7 +105,7 @@ fn valid(kind: &'static str, name: &Arc<str>) -> Result<(), TopologyError> {
     Ok(())
 }
 
-/// Refuses topics whose names are too long, and a name for two of them.
+/// Checks that topics' names are not too long, and that no two topics have the same name.
 pub(super) fn check_topics(topology: &Topology) -> Result<(), TopologyError> {
     let graph = &topology.graph;
     let mut known: BTreeMap<Arc<str>, String> = BTreeMap::new();

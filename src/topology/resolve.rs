@@ -1,3 +1,6 @@
+//! The steps from a graph to a topology: groups, their numbers of partitions, their names, and the
+//! checks.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,11 +13,11 @@ use super::names::{check_names, check_topics};
 use super::{Group, LEADER, Topology};
 
 impl Topology {
-    /// Puts the graph's parts into co-partition groups and counts their partitions. `existing` says how many the topics
-    /// that are there already have.
+    /// Divides the graph into co-partition groups and determines their numbers of partitions.
+    /// `existing` has the numbers of the topics that exist already.
     ///
     /// # Errors
-    /// When the program cannot run as declared; see [`TopologyError`].
+    /// If the program cannot run as declared; see [`TopologyError`].
     pub(crate) fn resolve(graph: Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<Topology, TopologyError> {
         check_names(&graph)?;
         check_bounds(&graph)?;
@@ -60,7 +63,8 @@ impl Topology {
             }
         }
         for topic in &graph.topics {
-            // A topic that is only sent to is in no group: it has what it has, or was declared with.
+            // A topic that is only sent to is in no group. It keeps the number it has, or gets the
+            // declared one, or the app's default.
             partitions.entry(topic.name.clone()).or_insert_with(|| {
                 existing.get(&topic.name).copied().or(topic.partitions).unwrap_or(graph.default_partitions)
             });
@@ -104,8 +108,8 @@ fn group(graph: &Graph, nodes: &BTreeSet<String>, existing: &BTreeMap<Arc<str>, 
         [named("agent", &agents), named("partition_timer", &timers), tables.collect()].concat()
     };
     let partitions = Counts::of(&topics, &tables, existing).agree(users)?.unwrap_or(graph.default_partitions);
-    // The group's name is only that of its anchor topic and of a folder: any stable choice among its members will do, as long as
-    // no other group has it (`name_groups`).
+    // The group's name is used for its anchor, its log of places and a folder. Any stable choice
+    // among its members will do, if no other group has the name (`name_groups`).
     let name = tables
         .iter()
         .map(|table| table.name.clone())
@@ -122,11 +126,12 @@ fn group(graph: &Graph, nodes: &BTreeSet<String>, existing: &BTreeMap<Arc<str>, 
     })
 }
 
-/// Sorts groups by name, and sees that each has one of its own: a table may have the name of a topic of another group, and the
-/// leader has an anchor as groups have. A name that nobody else has stays as it is, for the group is found by it again.
+/// Sorts groups by name, and gives each a name of its own. A table may have the name of a topic of
+/// another group, and the leader has an anchor like a group. A name without a conflict stays as it
+/// is, because the group's state is found by it.
 fn name_groups(groups: &mut [Group]) {
     let mut taken = BTreeSet::from([LEADER.into()]);
-    // Those that are named after a table keep their names.
+    // Groups that are named after a table keep their names.
     groups.sort_by(|a, b| (a.tables.is_empty(), &a.name).cmp(&(b.tables.is_empty(), &b.name)));
     for group in groups.iter_mut() {
         while !taken.insert(group.name.clone()) {
@@ -136,7 +141,7 @@ fn name_groups(groups: &mut [Group]) {
     groups.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
-/// Refuses topics that are there with another number than they are declared with.
+/// Checks that no topic exists with another number of partitions than it is declared with.
 fn check_declared(graph: &Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<(), TopologyError> {
     for topic in graph.topics.iter().filter(|topic| topic.role == TopicRole::Declared) {
         if let (Some(declared), Some(has)) = (topic.partitions, existing.get(&topic.name).copied())
@@ -148,7 +153,7 @@ fn check_declared(graph: &Graph, existing: &BTreeMap<Arc<str>, u32>) -> Result<(
     Ok(())
 }
 
-/// Refuses sends to tables without an inbox.
+/// Checks that nothing sends changes to a table without an inbox.
 fn check_inboxes(graph: &Graph) -> Result<(), TopologyError> {
     let agents = graph.agents.iter().map(|agent| (format!("agent `{}`", agent.name), &agent.edges.inboxes));
     let timers = graph.timers.iter().map(|timer| (format!("timer `{}`", timer.name), &timer.edges.inboxes));
@@ -162,7 +167,7 @@ fn check_inboxes(graph: &Graph) -> Result<(), TopologyError> {
     Ok(())
 }
 
-/// Refuses sinks that nothing would come into.
+/// Checks that each sink can get records.
 fn check_sinks(graph: &Graph) -> Result<(), TopologyError> {
     let unfed = graph.agents.iter().find_map(|agent| Some((agent.name.clone(), agent.unfed_sink.clone()?)));
     match unfed {
@@ -171,7 +176,7 @@ fn check_sinks(graph: &Graph) -> Result<(), TopologyError> {
     }
 }
 
-/// Which nodes belong together (union-find).
+/// The sets of nodes that belong together (union-find).
 #[derive(Default)]
 struct DisjointSets {
     index: BTreeMap<String, usize>,
