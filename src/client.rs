@@ -1,3 +1,5 @@
+//! [`Client`]: a program that uses an app without being one of its workers.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,11 +15,12 @@ use crate::scope::{ClientWith, WorkerScope};
 use crate::threads::{Failures, Thread, Threads};
 use crate::worker::ClusterView;
 
-/// A program that is no worker of an app, and sends to its topics and inboxes, casts to and asks its agents, and reads its
-/// tables through views.
+/// A program that is not a worker of an app. It sends to the app's topics and inboxes, casts to its
+/// agents and asks them, and reads its tables through views.
 ///
-/// It needs the app's declarations, and the broker. It joins no group, so it costs no rebalance; it is not seen by others.
-/// Views ask the workers that have the rows, over their web servers.
+/// It needs the app's declarations and the broker. It joins no group, so it causes no rebalance,
+/// and the workers do not see it. Its views ask the workers that have the rows, over their web
+/// servers.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,12 +32,17 @@ use crate::worker::ClusterView;
 /// fn shop() -> (App, marlowe::AnsweringAgent<String, f64, f64>) {
 ///     let mut app = App::new("shop");
 ///     let questions = app.topic::<String, f64>("questions");
-///     let price = app.agent("price", questions).each(async |(), weight| Ok(weight * 2.5)).answers();
+///     let price = app
+///         .agent("price", questions)
+///         .each(async |(), weight| Ok(weight * 2.5))
+///         .answers();
 ///     (app, price)
 /// }
 ///
-/// // On Kafka: `Config::default().kafka(...)`, in two programs. The embedded broker is in one process.
-/// let config = Config::default().without_web().broker(Arc::new(EmbeddedBroker::in_memory(Default::default())));
+/// // On Kafka: `Config::default().kafka(...)`, in two programs. The embedded broker works in one
+/// // process only.
+/// let broker = Arc::new(EmbeddedBroker::in_memory(Default::default()));
+/// let config = Config::default().without_web().broker(broker);
 /// let running = shop().0.start(config.clone()).await?;
 ///
 /// let (app, price) = shop();
@@ -46,13 +54,13 @@ use crate::worker::ClusterView;
 /// # }
 /// ```
 ///
-/// What it opened works as long as the client is there. How many of its asks timed out, and how many answers came too late, is
-/// counted by the recorder of the crate `metrics` that the program installed, if it did: `marlowe_asks_timed_out_total`,
-/// `marlowe_replies_late_total`.
+/// The handles that it opened work as long as the client exists. If the program has installed a
+/// recorder of the crate `metrics`, asks that timed out are counted in
+/// `marlowe_asks_timed_out_total`, and answers that came too late in `marlowe_replies_late_total`.
 pub struct Client {
     scope: Arc<WorkerScope>,
     thread: Option<(Thread, Join)>,
-    /// Let go last: what is under way may need to ask others.
+    /// Dropped last, because work that is still running may need to ask other workers.
     _cluster_view: ClusterView,
 }
 
@@ -63,12 +71,13 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Connects to the broker that `config` says, and looks up the topics of `app` there; those that are not there yet are
-    /// created. Of the settings only the broker, the data folder, the cluster token, TLS, the clock and the entropy matter.
+    /// Connects to the broker of `config`, and looks up the topics of `app` there. Topics that do
+    /// not exist are created. Of the settings, only the broker, the data folder, the cluster token,
+    /// TLS, the clock and the entropy are used.
     ///
     /// # Errors
-    /// When the app cannot run as declared, or its broker cannot be reached; the embedded broker in a folder is one
-    /// process's.
+    /// If the app cannot run as declared, or its broker cannot be reached. The embedded broker in a
+    /// folder can be open in one process only.
     pub async fn connect(app: &App, config: Config) -> Result<Self, RunError> {
         config.check_token()?;
         let tls = config.tls()?;
@@ -78,7 +87,7 @@ impl Client {
         let name: Arc<str> = format!("client-{:08x}", config.entropy.next() as u32).into();
         let clock = config.clock.clone();
         let security = PeerSecurity { signer: config.signer(), tls };
-        // Nobody listens: failures are logged, and what is asked of a thread that failed fails.
+        // Nobody receives the failures: they are logged, and requests to a thread that failed fail.
         let (failures, _) = Failures::new();
         let threads = Threads { host: config.host.clone(), failures };
         let met = ClusterView::connect(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
@@ -124,7 +133,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         if let Some((thread, join)) = self.thread.take() {
             drop(thread);
-            // What it has of the broker is let go when it has ended.
+            // The thread's broker handles are dropped when it has ended.
             join.now();
         }
     }

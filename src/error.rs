@@ -1,3 +1,5 @@
+//! The errors with which a program does not start, or stops: [`RunError`] and [`EventFailure`].
+
 use std::sync::Arc;
 
 use marlowe_broker::{BrokerError, Offset, Partition, TopicPartition};
@@ -5,7 +7,7 @@ use marlowe_state::StoreError;
 
 use crate::topology::TopologyError;
 
-/// Why a program did not start, or stopped.
+/// The reason why a program did not start, or stopped.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -18,9 +20,9 @@ pub enum RunError {
     /// The broker refused or could not be reached.
     #[error("{doing}: {source}")]
     Broker {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// What the broker said.
+        /// The broker's error.
         source: BrokerError,
     },
     /// Records of an input were removed before they were read.
@@ -31,22 +33,22 @@ pub enum RunError {
     Expired {
         /// The partition.
         partition: TopicPartition,
-        /// The first that was not read.
+        /// The first offset that was not read.
         from: Offset,
-        /// The first that is there.
+        /// The first offset that still exists.
         to: Offset,
-        /// What to do.
+        /// The action to take.
         mend: &'static str,
     },
-    /// A store refused.
+    /// A store failed.
     #[error("{doing}: {source}")]
     Store {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// What the store said.
+        /// The store's error.
         source: Arc<StoreError>,
     },
-    /// Another process has the folder of a worker's tables.
+    /// Another process uses the folder of a worker's tables.
     #[error(
         "the folder of tables {folder} is in use by another process{}: stop that one, or give this one another --data-dir",
         holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
@@ -54,7 +56,7 @@ pub enum RunError {
     FolderInUse {
         /// The folder.
         folder: String,
-        /// The other's process id, when it is known.
+        /// The process id of the other process, if it is known.
         holder: Option<u32>,
     },
     /// The embedded broker of a data folder is lost or damaged. Nothing in the folder was changed.
@@ -65,40 +67,40 @@ pub enum RunError {
     LostBroker {
         /// The folder.
         folder: String,
-        /// What was found.
+        /// The state in which it was found.
         found: String,
     },
-    /// The data folder is not the app's, or not for this broker. Nothing in it was changed.
+    /// The data folder belongs to another app or to another broker. Nothing in it was changed.
     #[error("the data folder {folder} {found}: {ways_on}")]
     DataFolder {
         /// The folder.
         folder: String,
-        /// What was found.
+        /// The state in which it was found.
         found: String,
-        /// What can be done.
+        /// The possible actions.
         ways_on: &'static str,
     },
-    /// A table's changelog, or what waits for a commit, does not encode or decode.
+    /// A table's changelog, or a change that waits for a commit, does not decode or encode.
     #[error("{doing}: {reason}")]
     Codec {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// Why it failed.
+        /// The reason.
         reason: String,
     },
-    /// A topic is there, but not as the program needs it.
+    /// A topic exists, but differs from what the program needs.
     #[error("topic `{topic}` exists, but {found} where {wanted} is needed: {mend}")]
     Topic {
         /// The topic.
         topic: Arc<str>,
-        /// What it is.
+        /// The property that it has.
         found: String,
-        /// What it should be.
+        /// The property that it should have.
         wanted: String,
-        /// What to do.
+        /// The action to take.
         mend: String,
     },
-    /// A topic that Marlowe needs for the program is another app's.
+    /// A topic that Marlowe needs for the program belongs to another app.
     #[error(
         "topic `{topic}` is an internal topic of app `{owner}`, and app `{app}` would have one of the same name, as {what}: \
          rename what it is named after, or the app; or if app `{owner}` is not needed any more, run its `reset`"
@@ -106,21 +108,21 @@ pub enum RunError {
     TopicOwned {
         /// The topic.
         topic: Arc<str>,
-        /// What it would be: "the changelog of table `stock`".
+        /// The purpose that it would have: "the changelog of table `stock`".
         what: String,
         /// The app that was refused.
         app: Arc<str>,
         /// The app that has it.
         owner: Arc<str>,
     },
-    /// A table cannot begin with the rows of a Faust app's.
+    /// A table cannot be filled with the rows of a Faust app.
     #[error("table `{table}` cannot be taken over from `{from}`: {reason}")]
     TakeOver {
         /// The table.
         table: Arc<str>,
-        /// The Faust app's topic, or the app.
+        /// The topic of the Faust app, or the app.
         from: Arc<str>,
-        /// Why, and what to do.
+        /// The reason, and the action to take.
         reason: String,
     },
     /// A task or source failed.
@@ -128,53 +130,53 @@ pub enum RunError {
     Task {
         /// Its name.
         name: Arc<str>,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A thread panicked, which is a defect: of Marlowe, or of code of the program that runs where no event can take the
-    /// blame for it (a `Drop`, a `Clock`, a broker of its own).
+    /// A thread panicked. This is a defect of Marlowe, or of code of the program that runs outside
+    /// of any event (a `Drop`, a `Clock`, a broker of its own).
     #[error(
         "thread `{thread}` panicked{place}: {reason}; the worker stops, and what was not committed is done again at the next \
          start. If the place is not in code of yours, report it as a defect of Marlowe"
     )]
     Panicked {
-        /// The thread.
+        /// The name of the thread.
         thread: Arc<str>,
-        /// Where in the source, beginning with ` at `, or nothing where that was not noted.
+        /// The place in the source, beginning with ` at `. Empty if the place is not known.
         place: String,
-        /// What the panic said.
+        /// The message of the panic.
         reason: String,
     },
     /// The web server cannot listen.
     #[error("the web server cannot listen on {address}: {reason}")]
     Web {
-        /// Where.
+        /// The address.
         address: String,
-        /// Why, and what to do.
+        /// The reason, and the action to take.
         reason: String,
     },
-    /// Routes that the program added cannot be served beside the built-in ones.
+    /// Routes that the program added conflict with the built-in ones or with each other.
     #[error(
         "the routes of the program's web closure number {number} do not fit: {reason}; choose other paths (every worker serves \
          {built_in} itself, and a path can be added once)"
     )]
     Routes {
-        /// Which call of [`App::web`](crate::App::web), from 1.
+        /// The number of the call of [`App::web`](crate::App::web), from 1.
         number: usize,
-        /// Why.
+        /// The reason.
         reason: String,
-        /// The paths that are taken.
+        /// The paths of the built-in routes.
         built_in: &'static str,
     },
-    /// Something that the settings say cannot be.
+    /// The settings contain an invalid value.
     #[error("{0}")]
     Settings(String),
     /// The system refused a thread, a signal handler or a folder.
     #[error("cannot {doing}: {reason}")]
     System {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
 }
@@ -203,12 +205,12 @@ pub struct EventFailure {
     pub agent: Arc<str>,
     /// The event's topic.
     pub topic: Arc<str>,
-    /// Its partition.
+    /// The event's partition.
     pub partition: Partition,
-    /// Its offset.
+    /// The event's offset.
     pub offset: Offset,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: u32,
-    /// Why it failed the last time.
+    /// The reason why the last attempt failed.
     pub reason: String,
 }

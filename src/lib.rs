@@ -1,10 +1,12 @@
-//! Marlowe is a stream-processing library with the model of Python's Faust: *agents* process *topics*, keep state in
-//! *tables* that survive failure, run *timers*, and answer questions about that state over the web. It runs on
-//! Kafka, and on an embedded broker, in memory or in a folder, with nothing to install.
+//! Marlowe is a stream-processing library with the model of Python's Faust. *Agents* process
+//! *topics*, keep state in *tables* that survive failures, run *timers*, and answer questions about
+//! that state over the web. Marlowe runs on Kafka. It also runs on an embedded broker, in memory or
+//! in a folder, with nothing to install.
 //!
 //! # A program
 //!
-//! Two agents share a table, everyone counts into a global one, and the world outside reads what is committed:
+//! Two agents share a table, both count into a global table, and code outside of the agents reads
+//! what is committed:
 //!
 //! ```
 //! use marlowe::{App, Config};
@@ -18,8 +20,9 @@
 //! let moved = app.global_table::<String, i64>("moved").merge(|total, more| *total += more);
 //!
 //! app.agent("sell", sales).with((stock, moved)).each_event(async |(stock, moved), event| {
-//!     stock.update(event.key, |left| *left -= event.value); // its own key: now, in this transaction
-//!     moved.send("pieces", event.value); // any key: merged in once, by its owner
+//!     // The event's own key: changes now, in this transaction.
+//!     stock.update(event.key, |left| *left -= event.value);
+//!     moved.send("pieces", event.value); // any key: merged once, by the key's owner
 //!     Ok(())
 //! });
 //! app.agent("restock", deliveries).with((stock, moved)).each_event(async |(stock, moved), event| {
@@ -28,7 +31,8 @@
 //!     Ok(())
 //! });
 //!
-//! // From here on it runs. A program that is all Marlowe ends in `app.main()` instead, which has a command line.
+//! // From here on it runs. A program without other parts ends in `app.main()` instead, which has a
+//! // command line.
 //! let mut running = app.start(Config::default().without_web()).await?;
 //! running.ready().await?;
 //! running.open(deliveries).send(&"tea".to_owned(), &100).await?;
@@ -44,19 +48,24 @@
 //!
 //! # A shard is the only writer of its slice
 //!
-//! Agents and partition timers that use one table are a *co-partition group*: their topics have the same number of
-//! partitions. Partition *p* of those topics, with slice *p* of their tables, is a *shard*. A shard is processed by one
-//! thread at a time, and it alone changes its slices: agents and timers that share a table take turns, event by event. So
-//! sharing a table needs no lock, and a read-modify-write cannot lose an update.
+//! Agents and partition timers that use one table form a *co-partition group*: their topics have
+//! the same number of partitions. A table is stored in *slices*, one per partition. Partition *p*
+//! of the topics of a group, with slice *p* of its tables, is a *shard*. (In Kafka Streams a shard
+//! is a task, and a slice is the state store of a task.)
 //!
-//! **A handler is a transaction.** What it reads is as if it ran alone, also across its `.await`s. What it writes and
-//! sends applies when it returns `Ok`, all together; when it fails, nothing of it is left. With
-//! [`concurrency`](AgentBuilder::concurrency) too.
+//! One thread at a time processes a shard, and only the shard changes its slices. Agents and timers
+//! of a shard that share a table take turns, event by event. So sharing a table needs no lock, and
+//! a read-modify-write cannot lose an update.
+//!
+//! **A handler is a transaction.** It reads as if it ran alone, also across its `.await`s. When it
+//! returns `Ok`, its writes and sends are applied together. When it fails, nothing of it is left.
+//! This also holds with [`concurrency`](AgentBuilder::concurrency).
 //!
 //! # Handles
 //!
-//! [`Topic`], [`Table`], [`GlobalTable`] and [`Agent`] are small and `Copy`. A handler gets what it declares with
-//! `.with(...)`, opened for where it runs, and nothing else:
+//! [`Topic`], [`Table`], [`GlobalTable`] and [`Agent`] are handles. They are small and `Copy`. A
+//! handler gets what it declares with `.with(...)`, opened for the place where it runs, and nothing
+//! else:
 //!
 //! | declared | in an agent or partition timer | in a timer, task or web handler |
 //! |---|---|---|
@@ -69,41 +78,47 @@
 //! | [agent that answers](Agent::answers) | [`AgentSender`] | [`AskClient`]: asks and waits |
 //! | [`agent.reply_to(topic)`](AnsweringAgent::reply_to) | [`RequestSender`] | [`RequestClient`] |
 //!
-//! What the middle column sends is part of the event's transaction. What the right one sends is on its own, and a view
-//! can [wait for it](TableView::wait_for).
+//! What a handle of the middle column sends is part of the event's transaction. What a handle of
+//! the right column sends is sent by itself, and a view can [wait for it](TableView::wait_for).
 //!
-//! - **Tables.** A row belongs to the partition that its key hashes to. A handler that uses a key of another one fails
-//!   with [`ForeignKey`], which says what to do: [`group_by`](Topic::group_by) the key, send through the
-//!   [`inbox`](Table::inbox), read through a [`view`](Table::view), or declare the table
-//!   [`partition_local`](Table::partition_local).
-//! - **Inboxes.** A change that is sent to a table is applied once, in order, by the owner of the key. With a
-//!   [`merge`](Table::merge) it is merged into the row, and changes to one key travel together.
-//! - **Views** read what is committed, from a snapshot, never on a shard's thread, and can tell the [`Position`] that
-//!   they read at.
-//! - **Global tables** are tables of which every worker has a read-only copy besides. One writer per key, so counts are
-//!   exact.
-//! - **Asking.** What a handler returns is its reply. From outside of shards an agent that [answers](Agent::answers) is
-//!   asked with a deadline; an agent has the reply [sent to a topic](AnsweringAgent::reply_to). Another program asks, sends and
-//!   reads with a [`Client`].
-//! - **Timers.** A [`partition_timer`](App::partition_timer) runs in every shard of its tables and may write. A
-//!   [`timer`](App::timer) or [`crontab`](App::crontab) runs on every worker, or on the leader; it reads and sends. A
-//!   [`task`](App::task) runs once; a [`source`](App::source) feeds a topic and resumes where it was.
+//! - **Tables.** A row belongs to the partition that its key hashes to. A handler that uses a key
+//!   of another partition fails with [`ForeignKey`]. The error says what to do:
+//!   [`group_by`](Topic::group_by) the key, send through the [`inbox`](Table::inbox), read through
+//!   a [`view`](Table::view), or declare the table [`partition_local`](Table::partition_local).
+//! - **Inboxes.** A change that is sent to a table is applied once, in order, by the owner of the
+//!   key. With a [`merge`](Table::merge) it is merged into the row, and several changes to one key
+//!   are sent as one.
+//! - **Views** read what is committed, from a snapshot and never on a shard's thread. They can
+//!   return the [`Position`] at which they read.
+//! - **Global tables** are tables of which every worker also has a read-only copy. Each key has one
+//!   writer, so counts are exact. (Kafka Streams: `GlobalKTable`. Faust: `GlobalTable`.)
+//! - **Asking.** A handler's return value is its reply. Outside of shards, an agent that
+//!   [answers](Agent::answers) is asked with a deadline. An agent that asks has the reply [sent to
+//!   a topic](AnsweringAgent::reply_to). Another program asks, sends and reads with a [`Client`].
+//! - **Timers.** A [`partition_timer`](App::partition_timer) runs in every shard of its tables and
+//!   may write to them. A [`timer`](App::timer) or [`crontab`](App::crontab) runs on every worker,
+//!   or on the leader. It reads and sends. A [`task`](App::task) runs once. A
+//!   [`source`](App::source) feeds a topic, and resumes where it left off.
 //!
 //! # When something fails
 //!
-//! A handler that returns an error or panics is tried again: three times, with growing waits
-//! ([`retries`](AgentBuilder::retries), [`backoff`](AgentBuilder::backoff)). Bytes that do not decode are not tried
-//! again. Then the worker stops with a report, and the event comes first when it starts again; or the agent is declared
-//! to [`skip`](AgentBuilder::skip) such events or to send them to a [`dead_letter`](AgentBuilder::dead_letter) topic. A
-//! timer that fails is logged and fires again in its time. A task or source that fails stops the worker.
+//! If a handler returns an error or panics, the event is tried again: three times by default, with
+//! growing waits ([`retries`](AgentBuilder::retries), [`backoff`](AgentBuilder::backoff)). Bytes
+//! that do not decode are not tried again.
+//!
+//! Then the worker stops with a report, and the event comes first when the worker starts again.
+//! Instead, an agent can be declared to [`skip`](AgentBuilder::skip) such events, or to send them
+//! to a [`dead_letter`](AgentBuilder::dead_letter) topic. If a timer fails, the error is logged,
+//! and the timer fires again at its next time. If a task or source fails, the worker stops.
 //!
 //! # What is guaranteed
 //!
-//! Input positions, table changes and what was sent are committed together: [exactly once](Guarantee), unless the app
-//! is declared [`at_least_once`](App::at_least_once). After a crash all is as of the last commit, and the events after
-//! it are handled again. So what a handler does outside Marlowe, such as an HTTP call, may be done more than once.
+//! Input positions, table changes and sent records are committed together, [exactly
+//! once](Guarantee), unless the app is declared [`at_least_once`](App::at_least_once). After a
+//! crash everything is as of the last commit, and the events after it are handled again. So effects
+//! of a handler outside of Marlowe, such as an HTTP call, may happen more than once.
 //!
-//! Time and chance are inputs: a [`Clock`] and an [`Entropy`] in the [`Config`].
+//! Time and chance are inputs of a program: the [`Clock`] and the [`Entropy`] in its [`Config`].
 #![forbid(unsafe_code)]
 
 mod agent;
@@ -187,7 +202,7 @@ pub use topology::TableKind;
 pub use topology::{TopologyDescription, TopologyError};
 pub use web::{Caller, Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
 
-/// Why a handler failed: any error; `?` makes one of most.
+/// The error of a failed handler. It can be any error, and `?` converts most.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 // The examples of the README, as tests.
@@ -207,3 +222,11 @@ struct FromFaust;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/recipes.md")]
 struct Recipes;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/getting-started.md")]
+struct GettingStarted;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;

@@ -1,3 +1,6 @@
+//! [`Program`]: everything that an app has declared, without its types, and the graph that follows
+//! from it.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use crate::timer::{AnyPartitionTimer, AnyWorkerTimer};
 use crate::topic::{AnyTopic, StreamSource};
 use crate::topology::{AgentNode, AgentRole, Beginning, Graph, TableNode, TopicNode, TopicRole, TopologyError};
 
-/// What an app declared.
+/// The declarations of an app.
 pub(crate) struct Program {
     pub(crate) app: Arc<str>,
     pub(crate) default_partitions: u32,
@@ -21,33 +24,35 @@ pub(crate) struct Program {
     pub(crate) partition_timers: Vec<&'static dyn AnyPartitionTimer>,
     pub(crate) worker_timers: Vec<&'static dyn AnyWorkerTimer>,
     repartitions: Vec<Repartition>,
-    /// What was wrong with a declaration, told at the start.
+    /// Errors in declarations, which are reported at the start.
     pub(crate) errors: Vec<TopologyError>,
 }
 
-/// A topic of records under another key.
+/// A topic of records under another key, which a `group_by` needs.
 struct Repartition {
     topic: Arc<str>,
-    /// Where its records come from.
+    /// The topic that its records come from.
     reads: Arc<str>,
-    /// The agent that sends them.
+    /// The agent that sends the records.
     agent: Arc<str>,
-    /// Where that begins: at the start, unless all who read the topic begin now.
+    /// The place where that agent begins: the first record, unless all readers of the topic begin
+    /// at the end.
     begins: Beginning,
     name: RepartitionName,
 }
 
-/// What a topic of records under another key is named after.
+/// The source of the name of such a topic.
 #[derive(Clone, PartialEq, Eq)]
 enum RepartitionName {
-    /// The agent that reads the stream.
+    /// The name of the agent that reads the stream.
     Agent(Arc<str>),
-    /// The name that the program gave it: agents that read streams of one name share the topic.
+    /// The name that the program gave the stream. Agents that read streams of one name share the
+    /// topic.
     Given(Arc<str>),
 }
 
 impl RepartitionName {
-    /// "the topic of the group_by of agent `count`".
+    /// Describes the topic, for an error: "the topic of a group_by of agent `count`".
     fn said(&self) -> String {
         match self {
             RepartitionName::Agent(agent) => format!("the topic of a group_by of agent `{agent}`"),
@@ -56,18 +61,20 @@ impl RepartitionName {
     }
 }
 
-/// What a crash can do to results.
+/// The effect that a crash can have on results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guarantee {
-    /// Nothing: positions, table changes and output become visible together, or not at all.
+    /// No effect: positions, table changes and output become visible together, or not at all.
     #[default]
     ExactlyOnce,
-    /// What was sent may be there twice: see [`App::at_least_once`](crate::App::at_least_once). Rows are exact.
+    /// Sent records may be there twice. Rows are exact. See
+    /// [`App::at_least_once`](crate::App::at_least_once).
     AtLeastOnce,
 }
 
-/// How long answers are kept: nobody waits for longer, and who was away for longer finds its deadlines passed.
+/// The retention of answers. No caller waits for longer, and one that was away for longer finds its
+/// deadlines passed.
 const REPLIES_KEPT: Duration = Duration::from_secs(60 * 60);
 
 impl Program {
@@ -86,8 +93,9 @@ impl Program {
         }
     }
 
-    /// The topic that a stream's records are read from. Those of a `group_by` get a topic of their own, and an agent that feeds
-    /// it; it fails, and begins, as the agent that reads the stream does.
+    /// Returns the topic from which `agent` reads the stream `source`. If the stream has a
+    /// `group_by`, declares a topic of its own and an agent that feeds it. That agent fails and
+    /// begins as the agent that reads the stream does.
     pub(crate) fn repartition(
         &mut self,
         agent: &Arc<str>,
@@ -98,8 +106,9 @@ impl Program {
         self.repartition_named(RepartitionName::Agent(agent.clone()), agent, source, policy, begins)
     }
 
-    /// The same for a stream that is called `name` if it was given no name of its own. A chain of them is named from its end:
-    /// what the agent reads bears the agent's name.
+    /// Does the work of [`repartition`](Self::repartition), for a stream that is called `name` if
+    /// it was given no name. A chain of `group_by`s is named from its end: the last topic has the
+    /// name of the agent that reads it.
     fn repartition_named(
         &mut self,
         named: RepartitionName,
@@ -145,12 +154,12 @@ impl Program {
         to
     }
 
-    /// The declared graph.
+    /// Returns the declared graph.
     pub(crate) fn graph(&self) -> Graph {
         let mut topics: Vec<TopicNode> = Vec::new();
         let mut add = |name: &Arc<str>, role, partitions, cleanup| {
-            // A topic may be declared more than once, as with two types; the first declaration counts. An internal topic of the
-            // same name is refused.
+            // A topic may be declared more than once, as with two types. The first declaration
+            // counts. An internal topic with the same name is refused.
             let is_known = role == TopicRole::Declared && topics.iter().any(|topic| topic.name == *name);
             if !is_known {
                 let declared = self.topics.iter().filter(|topic| role == TopicRole::Declared && *topic.name() == *name);
@@ -212,23 +221,24 @@ impl Program {
         }
     }
 
-    /// A node of the graph; a `group_by` that agents share begins where the one begins that needs most.
+    /// Returns a node of the graph with its beginning. A `group_by` that several agents share
+    /// begins at the start if one of them does.
     fn with_beginning(&self, node: AgentNode) -> AgentNode {
         let step = self.repartitions.iter().find(|step| step.agent == node.name);
         AgentNode { begins: step.map_or(node.begins, |step| step.begins), ..node }
     }
 
-    /// The topic in which each worker says what it has.
+    /// Returns the name of the topic in which each worker announces what it has.
     pub(crate) fn workers_topic(&self) -> Arc<str> {
         format!("{}-workers", self.app).into()
     }
 
-    /// The topic of agents' answers to those who wait for them.
+    /// Returns the name of the topic of answers to callers that wait for them.
     pub(crate) fn replies_topic(&self) -> Arc<str> {
         format!("{}-replies", self.app).into()
     }
 
-    /// Whether some agent can be asked.
+    /// Returns true if some agent can be asked.
     pub(crate) fn answers(&self) -> bool {
         self.agents.iter().any(|agent| agent.node().answers)
     }
@@ -237,7 +247,7 @@ impl Program {
         self.tables.iter().copied().find(|table| &**table.name() == name)
     }
 
-    /// The Faust app that tables are taken over from, if any is.
+    /// Returns the Faust app from which tables are taken over, if there is one.
     pub(crate) fn takes_over(&self) -> Option<Arc<str>> {
         self.tables.iter().find_map(|table| table.takes_over())
     }
@@ -247,7 +257,7 @@ impl Program {
     }
 }
 
-/// The topic of changes sent to a table. A table whose rows have no home has none.
+/// Returns the topic of changes that are sent to a table. A table whose rows have no home has none.
 fn inbox(table: &dyn AnyTable) -> Option<Arc<str>> {
     (table.keyspace() == Keyspace::Partitioned).then(|| table.identity().inbox.clone())
 }

@@ -1,3 +1,5 @@
+//! [`Running`]: a program that is at work in this process, from its start to its stop.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +25,7 @@ use crate::watch;
 use crate::web::{Listeners, WebRoutes, WebServer};
 use crate::worker::{ClusterView, Drain, Progress, Shared, Worker, WorkerSettings};
 
-/// A program at work in this process. Made by [`App::start`](crate::App::start).
+/// A program that is at work in this process. Made by [`App::start`](crate::App::start).
 ///
 /// ```
 /// use marlowe::{App, Config};
@@ -51,19 +53,19 @@ use crate::worker::{ClusterView, Drain, Progress, Shared, Worker, WorkerSettings
 /// # }
 /// ```
 ///
-/// Dropping it ends the workers as a crash would: what they had in hand is not committed, and is done again at the next
-/// start. [`stop`](Self::stop) lets them finish.
+/// Dropping it ends the workers as a crash would: what they have in hand is not committed, and is
+/// done again at the next start. [`stop`](Self::stop) lets them finish.
 pub struct Running {
     pub(crate) shared: Shared,
     pub(crate) workers: Vec<Worker>,
     web: Vec<WebServer>,
     failures: mpsc::UnboundedReceiver<RunError>,
     stopping: watch::Sender<bool>,
-    /// Let go last: what is under way may need to ask others.
+    /// Dropped last, because work that is still running may need to ask other workers.
     _cluster_view: ClusterView,
 }
 
-/// Opens the broker that the settings say.
+/// Opens the broker that the settings name.
 pub(crate) async fn open_broker(app: &Arc<str>, config: &Config) -> Result<SharedBroker, RunError> {
     let folder = config.data_dir.as_ref().map(|path| DataFolder::look(path, app)).transpose()?;
     if let Some(folder) = &folder
@@ -77,7 +79,7 @@ pub(crate) async fn open_broker(app: &Arc<str>, config: &Config) -> Result<Share
         BrokerChoice::Kafka(kafka) => {
             kafka.check().map_err(|error| RunError::Settings(error.to_string()))?;
             let mut kafka = kafka.clone();
-            // It is a worker's: see `Config::instance_name`.
+            // This setting is for workers: see `Config::instance_name`.
             kafka.settings.remove(INSTANCE_SETTING);
             if let Some(bytes) = config.max_message_bytes {
                 kafka.settings.insert("message.max.bytes".into(), bytes.to_string());
@@ -102,7 +104,8 @@ pub(crate) async fn open_broker(app: &Arc<str>, config: &Config) -> Result<Share
     }
 }
 
-/// Opens it for a worker, which may begin anew where it is lost, if it is told to.
+/// Opens the broker for a worker. If the embedded broker is lost and the settings allow it, the
+/// rest of its folder is set aside, and the worker begins again with an empty broker.
 async fn open_broker_or_set_aside(app: &Arc<str>, config: &Config) -> Result<SharedBroker, RunError> {
     match (open_broker(app, config).await, &config.data_dir) {
         (Err(lost @ RunError::LostBroker { .. }), Some(path)) if config.set_aside => {
@@ -196,7 +199,7 @@ impl Running {
     /// Waits until all shards of all workers are open.
     ///
     /// # Errors
-    /// When a worker fails before.
+    /// If a worker fails before.
     pub async fn ready(&mut self) -> Result<(), RunError> {
         let Self { workers, failures, .. } = self;
         let ready = async {
@@ -208,11 +211,12 @@ impl Running {
         unless_failed(failures, ready).await
     }
 
-    /// Waits until the tasks and sources are done and every input is processed to its end; then each timer fires once
-    /// more, but no crontab. Of a batch that a stream [takes](crate::Events::take), all must be acknowledged.
+    /// Waits until the tasks and sources are done and every input is processed to its end. Then
+    /// each timer fires once more, but no crontab. All events of a batch that a stream
+    /// [takes](crate::Events::take) must be acknowledged.
     ///
     /// # Errors
-    /// When a worker fails before.
+    /// If a worker fails before.
     pub async fn drain(&mut self) -> Result<(), RunError> {
         self.drain_watched(|_| {}).await
     }
@@ -222,7 +226,7 @@ impl Running {
         unless_failed(failures, Drain { shared, workers }.run(watch)).await
     }
 
-    /// Waits until a worker fails.
+    /// Waits until a worker fails, and returns the error.
     pub async fn failed(&mut self) -> RunError {
         match self.failures.recv().await {
             Some(error) => error,
@@ -230,32 +234,35 @@ impl Running {
         }
     }
 
-    /// What failed, if something has and was not told.
+    /// Returns the next failure that was not returned before, if there is one.
     #[cfg(feature = "sim")]
     pub(crate) fn failure(&mut self) -> Option<RunError> {
         self.failures.try_recv().ok()
     }
 
-    /// Where the workers' web servers listen, in the workers' order; empty [without](Config::without_web) them.
+    /// Returns the addresses on which the workers' web servers listen, in the workers' order. Empty
+    /// [without](Config::without_web) web servers.
     pub fn web_addresses(&self) -> Vec<SocketAddr> {
         self.web.iter().map(|server| server.address).collect()
     }
 
-    /// Opens a view, inbox, global table, topic or agent on the first worker, for programs that have their own `main`.
+    /// Opens a view, inbox, global table, topic or agent on the first worker, for programs that
+    /// have their own `main`.
     pub fn open<W: WorkerWith>(&self, with: W) -> W::Opened {
         with.open_on_worker(&self.workers[0].scope)
     }
 
-    /// The same on worker `number`, from 0.
+    /// Opens a view, inbox, global table, topic or agent on worker `number`, counted from 0.
     ///
     /// # Panics
-    /// When there is no such worker.
+    /// If there is no such worker.
     pub fn open_on<W: WorkerWith>(&self, number: usize, with: W) -> W::Opened {
         with.open_on_worker(&self.workers[number].scope)
     }
 
-    /// How many records of changelogs were read since the start to restore the tables' slices. With a data folder these
-    /// are only the ones that the local stores did not have.
+    /// Returns the number of records that were read from changelogs since the start to restore
+    /// slices of tables. With a data folder these are only the records that the local stores did
+    /// not have.
     pub fn restored(&self) -> u64 {
         self.workers.iter().map(|worker| worker.progress.restored.load(Ordering::Relaxed)).sum()
     }
@@ -263,9 +270,10 @@ impl Running {
     /// Finishes the events in hand, commits, and stops the workers.
     ///
     /// # Errors
-    /// When something failed that was not told before.
+    /// If something failed that was not returned before.
     pub async fn stop(mut self) -> Result<(), RunError> {
-        // First the timers and tasks of all: one on the leader must not begin anew on the next leader.
+        // Timers and tasks of all workers stop first. Otherwise one that runs on the leader would
+        // begin again on the next leader.
         self.stopping.send_replace(true);
         for worker in std::mem::take(&mut self.workers) {
             worker.stop().await;
@@ -280,10 +288,10 @@ impl Running {
         }
     }
 
-    /// Runs until a worker fails or `stop` comes, and stops the workers then.
+    /// Runs until a worker fails or `stop` is ready, and then stops the workers.
     ///
     /// # Errors
-    /// Why it failed.
+    /// The error of the worker that failed, or of the stop. The workers have 60 seconds to stop.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let error = tokio::select! {
             biased;

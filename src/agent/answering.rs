@@ -1,3 +1,5 @@
+//! Agents that can be asked: the declaration [`AnsweringAgent`], and its guarantees.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +15,11 @@ use crate::codec::{Codec, Json, TopicKey};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::Topic;
 
-/// An agent that can be asked. Made by [`Agent::answers`].
+/// An agent that can be asked for an answer. Made by [`Agent::answers`].
 ///
-/// Outside of shards it becomes an [`AskClient`], which asks and waits for the answer: in timers, tasks, web handlers, and in
-/// other programs by a [`Client`](crate::Client).
+/// Outside of shards it becomes an [`AskClient`], which asks and waits for the answer. That is so
+/// in timers, tasks and web handlers, and in other programs through a [`Client`](crate::Client). In
+/// an agent or partition timer it becomes an [`AgentSender`], which sends events and cannot wait.
 ///
 /// ```
 /// use marlowe::{App, Config};
@@ -48,30 +51,35 @@ use crate::topic::Topic;
 ///
 /// # What is guaranteed
 ///
-/// A request is an ordinary event: it is handled once, in the order of its partition, whoever waits for the answer. The
-/// answer is sent in the event's transaction, so it is there when, and only when, what the handler did is committed. An
-/// ask takes as long as it takes to commit, about [`Config::commit_interval`](crate::Config::commit_interval).
+/// A request is an ordinary event. It is handled once, in the order of its partition, whether or
+/// not a caller still waits for the answer. The answer is sent in the event's transaction: it is
+/// delivered if and only if the handler's changes are committed. An ask therefore takes until the
+/// next commit, about [`Config::commit_interval`](crate::Config::commit_interval).
 ///
-/// - **A crash of who answers** delays the answer. Another worker handles the request, once.
-/// - **A crash of who asks** loses the answer, not the request: it is handled once, and what it did stays. The same holds
-///   for an ask whose deadline passed. So ask again only for what may be done twice, or give requests numbers of their own
-///   and let the agent keep those it has seen in a table.
-/// - **A request that cannot be handled**: if the agent [skips](crate::AgentBuilder::skip) it, or sends it to its
-///   [dead-letter topic](crate::AgentBuilder::dead_letter), whoever asked gets
-///   [`AskError::Failed`](crate::AskError::Failed) with the reason at once. If it stops the worker, there is no answer, and
-///   the ask ends by its deadline.
-/// - With [`at_least_once`](crate::App::at_least_once) a request may be handled, and answered, twice after a crash of who
-///   answers. The first answer counts.
+/// - **If the answering worker crashes**, the answer is delayed. Another worker handles the
+///   request, once.
+/// - **If the asking process crashes**, the answer is lost, but not the request: it is handled
+///   once, and its effects stay. The same holds for an ask whose deadline passed. So ask again only
+///   if the work may be done twice. Otherwise number the requests, and let the agent keep the
+///   numbers that it has seen in a table.
+/// - **If a request cannot be handled** and the agent [skips](crate::AgentBuilder::skip) it or
+///   sends it to its [dead-letter topic](crate::AgentBuilder::dead_letter), the caller gets
+///   [`AskError::Failed`](crate::AskError::Failed) with the reason at once. If the request stops
+///   the worker, there is no answer, and the ask ends at its deadline.
+/// - With [`at_least_once`](crate::App::at_least_once) a request may be handled and answered twice
+///   after a crash of the answering worker. The first answer counts.
 ///
-/// An agent that must not lose the answer does not wait for it: it has it sent to a topic, in the transaction of its own
-/// event and of the one that answers. See [`reply_to`](Self::reply_to).
+/// An agent that must not lose the answer does not wait for it. It has the answer sent to a topic.
+/// Then the request is in the transaction of the asking event, and the answer is in the transaction
+/// of the answering event. See [`reply_to`](Self::reply_to).
 ///
-/// # Others that ask
+/// # Requests from other programs
 ///
-/// A request is a record in the topic that the agent reads, with the headers `marlowe-asks` (the agent's name),
-/// `marlowe-reply-to` (`{app}-replies/{partition}`) and `marlowe-correlation` (any text of the asker's own). The answer is
-/// a record in that partition with the same `marlowe-correlation`; if the request was not handled, it has the header
-/// `marlowe-error` and no value. So programs in other languages can ask on Kafka.
+/// A request is a record in the topic that the agent reads, with three headers: `marlowe-asks` (the
+/// agent's name), `marlowe-reply-to` (`{app}-replies/{partition}`) and `marlowe-correlation` (any
+/// text that the caller chooses). The answer is a record in that partition with the same
+/// `marlowe-correlation`. If the request was not handled, the answer has the header `marlowe-error`
+/// and no value. So programs in other languages can ask on Kafka.
 pub struct AnsweringAgent<K: 'static, V: 'static, R: 'static>(pub(crate) &'static AgentShared<K, V, R>);
 
 impl<K, V, R> Clone for AnsweringAgent<K, V, R> {
@@ -88,35 +96,36 @@ impl<K, V, R> fmt::Debug for AnsweringAgent<K, V, R> {
     }
 }
 
-/// How long an ask waits, if nothing else is said.
+/// The default deadline of an ask.
 const WITHIN: Duration = Duration::from_secs(10);
 
 impl<K: TopicKey, V: 'static, R: Send + 'static> AnsweringAgent<K, V, R> {
-    /// The agent's name.
+    /// Returns the agent's name.
     pub fn name(&self) -> &'static str {
         &self.0.name
     }
 
-    /// The topic it reads.
+    /// Returns the name of the topic that the agent reads.
     pub fn topic(&self) -> &'static str {
         &self.0.topic
     }
 
-    /// Sends each reply to `topic` too: see [`Agent::sink`].
+    /// Sends each reply to `topic` as well: see [`Agent::sink`].
     pub fn sink<K2: TopicKey>(self, topic: Topic<K2, R>) -> Self {
         Agent(self.0).sink(topic);
         self
     }
 
-    /// How answers become bytes (default: [`Json`](crate::codec::Json)).
+    /// Sets the codec of the answers (default: [`Json`](crate::codec::Json)).
     pub fn codec(self, codec: impl Codec<R>) -> Self {
         self.0.answer_with(Arc::new(codec));
         self
     }
 
-    /// The agent, asked in such a way that the answer goes to `topic`, under a key that the request says. (Faust:
-    /// `reply_to`.) For agents, which cannot wait for answers: what one sends is sent with its commit. Another agent,
-    /// or the same, attends to the answers.
+    /// Declares that the answers to some requests go to `topic`, each under a key that its request
+    /// names. (Faust: `reply_to`.) This is for agents that ask: an agent cannot wait for an answer,
+    /// because the request is sent with the commit of its event. Another agent, or the same one,
+    /// reads the answers from `topic`.
     ///
     /// ```
     /// # let mut app = marlowe::App::new("shop");
@@ -141,10 +150,12 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AnsweringAgent<K, V, R> {
     /// });
     /// ```
     ///
-    /// Request, handling and answer are each in a transaction, so none is lost or done twice. The answer has the request's
-    /// headers that are not Marlowe's, and its timestamp. A request that is skipped or dead-lettered has no answer.
+    /// The request, its handling and the answer are each part of a transaction, so none of them is
+    /// lost or done twice. The answer has the request's timestamp, and the request's headers except
+    /// those of Marlowe. A request that is skipped or dead-lettered has no answer.
     ///
-    /// It is part of the declaration of the program: an answer goes only to topics that were declared so before the start.
+    /// This call is part of the program's declaration: an answer goes only to topics that were
+    /// declared this way before the start.
     pub fn reply_to<K2: TopicKey>(self, topic: Topic<K2, R>) -> ReplyTo<K, V, R, K2> {
         self.0.add_target(Sink::to(topic));
         ReplyTo::new(self.0, topic.name())
@@ -180,11 +191,12 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> WorkerWith for AnsweringAgent<K
 impl<K: TopicKey, V: 'static, R: Send + 'static> ClientWith for AnsweringAgent<K, V, R> {}
 
 impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
-    /// Lets the agent be asked: what its handler returns for a request goes to whoever asked for it. An agent that does not
-    /// say so answers nobody, and looks at no headers. (The agent of a [`stream`](crate::AgentBuilder::stream) answers `()`,
-    /// when it has acknowledged the request.)
+    /// Lets callers ask the agent: the value that its handler returns for a request goes to the
+    /// caller. An agent without this declaration answers nobody, and does not look at headers. The
+    /// agent of a [`stream`](crate::AgentBuilder::stream) answers `()` when it has acknowledged the
+    /// request.
     ///
-    /// [`AnsweringAgent`] tells who can ask and what is guaranteed.
+    /// [`AnsweringAgent`] describes who can ask, and what is guaranteed.
     pub fn answers(self) -> AnsweringAgent<K, V, R>
     where
         R: Serialize + DeserializeOwned + Send,

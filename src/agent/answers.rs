@@ -1,3 +1,6 @@
+//! The shard's side of requests: recognizes a request by its headers, and sends the answer or the
+//! refusal.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,20 +15,20 @@ use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, open_out_topic};
 use crate::turn::{Cursor, Turn};
 
-/// How much is told of why an event failed, in characters: it must fit into a record.
+/// The most characters of a failure's reason that are sent on. The reason must fit into a record.
 pub(super) const LONGEST_REASON: usize = 1024;
 
-/// How an agent in its shard answers requests: the part that does not know what.
+/// The part of an agent's answering in a shard that does not depend on the reply's type.
 pub(crate) struct OpenAnswers {
     agent: Arc<str>,
-    /// The topic of replies to those who wait for them.
+    /// The topic of replies to callers that wait for them.
     replies: Arc<str>,
     out: OutTopicSettings,
     turn: Rc<Turn>,
     clock: Arc<dyn Clock>,
 }
 
-/// A request to the agent, by its headers.
+/// A request to the agent, as its headers describe it.
 struct Request<'a> {
     reply_to: &'a str,
     headers: Vec<Header<'a>>,
@@ -37,9 +40,9 @@ impl OpenAnswers {
         Self { agent, replies, out, turn: shard.turn.clone(), clock: shard.worker.clock.clone() }
     }
 
-    /// What a record asks of this agent, if anything.
+    /// Returns the request to this agent that the record carries, if it carries one.
     fn request<'a>(&self, record: &'a Cursor) -> Option<Request<'a>> {
-        // Empty for most, and then nothing is allocated.
+        // Most records have no headers, and then nothing is allocated.
         let headers = record.batch.headers(record.index);
         if find(&headers, ASKS)? != self.agent.as_bytes() {
             return None;
@@ -48,7 +51,7 @@ impl OpenAnswers {
         Some(Request { reply_to, headers })
     }
 
-    /// Tells whoever waits that there will be no answer.
+    /// Tells the caller, if the record is a request, that there will be no answer.
     pub(crate) fn refuse(&self, hand: Hand, record: &Cursor, reason: &str) {
         let Some(request) = self.request(record) else { return };
         self.turn.begin(hand, record.record().timestamp);
@@ -56,8 +59,9 @@ impl OpenAnswers {
         self.reply(hand, &request, Err(&reason));
     }
 
-    /// Sends an answer. One with a value that is larger than a record may be fails the event of `hand`; a refusal is given up,
-    /// because its event has failed already, and the hand is the next one's.
+    /// Sends an answer. A value that is larger than a record may be fails the event of `hand`. A
+    /// refusal that is too large is dropped with a warning instead, because its event has failed
+    /// already and the hand may serve the next event by then.
     fn reply(&self, hand: Hand, request: &Request<'_>, answer: Result<Option<&[u8]>, &str>) {
         let Some(partition) = self.place(request.reply_to) else { return };
         let Some(correlation) = find(&request.headers, CORRELATION) else { return };
@@ -66,7 +70,7 @@ impl OpenAnswers {
             Header::new(REPLY_ERROR, answer.err().unwrap_or_default().as_bytes()),
         ];
         let headers = if answer.is_ok() { &headers[..1] } else { &headers };
-        // Not the request's time, which may be long ago: answers are deleted by their age.
+        // The request's time may be long ago, and answers are deleted by their age.
         let timestamp = self.clock.now();
         let reply = NewRecord { timestamp, key: None, value: answer.ok().flatten(), headers };
         if answer.is_ok() || self.out.fits(&reply) {
@@ -76,24 +80,26 @@ impl OpenAnswers {
         }
     }
 
-    /// The partition of `topic/partition`, where that is one of replies. Records of any producer say it, so it is looked at.
+    /// Returns the partition that `topic/partition` names, if that is a partition of the topic of
+    /// replies. It is checked because any producer can write this header.
     fn place(&self, reply_to: &str) -> Option<Partition> {
         let number: u32 = reply_to.strip_prefix(&*self.replies)?.strip_prefix('/')?.parse().ok()?;
         (number < self.out.partitions).then(|| Partition::new(number))
     }
 }
 
-/// How an agent in its shard answers requests, with what its handler returns.
+/// An agent's answering in a shard, including the codec and the topics for the values that its
+/// handler returns.
 pub(crate) struct Answering<R> {
     pub(crate) open: Rc<OpenAnswers>,
     pub(crate) codec: Arc<dyn Codec<R>>,
-    /// Topics that requests may ask to have the reply sent to.
+    /// Topics to which a request may have the reply sent.
     pub(crate) targets: Vec<(Arc<str>, OpenSink<R>)>,
     pub(crate) buffer: RefCell<Vec<u8>>,
 }
 
 impl<R: 'static> Answering<R> {
-    /// Sends the reply to whoever wants it, if somebody does.
+    /// Sends the reply to the caller, if the record is a request to this agent.
     pub(crate) fn send(&self, record: &Cursor, reply: &R) -> Result<(), CodecError> {
         let Some(request) = self.open.request(record) else { return Ok(()) };
         let turn = &self.open.turn;

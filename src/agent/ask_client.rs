@@ -1,3 +1,5 @@
+//! Asking an agent from outside of shards: [`AskClient`], and the pending answers that it returns.
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +15,15 @@ use crate::limits::after;
 use crate::outbound::{AskError, Asker, Outgoing, Pending, SendError, Sent};
 use crate::topic::{ProducerRecord, TopicClient};
 
-/// How many requests of a `map` or `join` wait for their answers at a time.
+/// The most requests of a `map` or `join` that wait for their answers at the same time.
 const AT_A_TIME: usize = 1024;
 
-/// Asks an agent, from outside any shard: what an [`AnsweringAgent`](crate::AnsweringAgent) becomes there.
+/// A client that asks an agent from outside of shards. An [`AnsweringAgent`](crate::AnsweringAgent)
+/// becomes one there.
 ///
-/// Each ask has a deadline, 10 seconds if nothing else is said ([`within`](Self::within)). It begins when the request is
-/// sent, and ends the wait, not the request, which may be handled all the same; the answer to it is then dropped and
-/// counted.
+/// Each ask has a deadline, which is 10 seconds after the request is sent unless
+/// [`within`](Self::within) sets another one. The deadline ends the wait and not the request, which
+/// may still be handled. An answer that comes later is dropped and counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,8 +34,8 @@ const AT_A_TIME: usize = 1024;
 /// app.timer("ask", Duration::from_secs(60)).with(double).run(async |double| {
 ///     let double = double.within(Duration::from_secs(2));
 ///     let ada = double.ask(&"ada".to_owned(), &1).await?; // one answer
-///     let later = double.ask_nowait(&"bob".to_owned(), &2).await?; // asked now; the answer is fetched below
-///     let all = double.join((3..6).map(|number| (number.to_string(), number))).await?; // all, in their order
+///     let later = double.ask_nowait(&"bob".to_owned(), &2).await?; // sent now, awaited below
+///     let all = double.join((3..6).map(|number| (number.to_string(), number))).await?; // in order
 ///     let mut replies = double.map((6..9).map(|number| (number.to_string(), number)));
 ///     while let Some((key, reply)) = replies.next().await {
 ///         println!("{key}: {:?}", reply?); // each as it comes
@@ -78,21 +81,22 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
         Self { agent, topic, codec, asker, within }
     }
 
-    /// The same with another deadline (default: 10 seconds).
+    /// Returns the client with another deadline for its asks (default: 10 seconds).
     pub fn within(mut self, deadline: Duration) -> Self {
         self.within = deadline;
         self
     }
 
-    /// Sends the agent an event and does not wait for its reply: only for the broker to have it.
+    /// Sends the agent an event, and returns once the broker has it. Does not wait for the reply.
     ///
     /// # Errors
-    /// When the value does not encode, or the broker does not take it.
+    /// If the value does not encode, or the broker does not take the event.
     pub async fn cast(&self, key: &K, value: &V) -> Result<Sent, SendError> {
         self.topic.send(key, value).await
     }
 
-    /// The same, under the name that topics have for it.
+    /// Sends the agent an event as [`cast`](Self::cast) does. Topics have the method under this
+    /// name.
     ///
     /// # Errors
     /// As [`cast`](Self::cast).
@@ -100,8 +104,8 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
         self.cast(key, value).await
     }
 
-    /// Sends the agent an event with a timestamp, headers or a partition of its own, or without a value, and does not wait for its
-    /// reply.
+    /// Sends the agent an event with its own timestamp, headers or partition, or without a value.
+    /// Does not wait for the reply.
     ///
     /// # Errors
     /// As [`TopicClient::send_record`].
@@ -109,29 +113,33 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
         self.topic.send_record(record).await
     }
 
-    /// Asks the agent, and waits for its answer: what its handler returned, once that is committed.
+    /// Asks the agent, and waits for its answer: the value that its handler returned, once that is
+    /// committed.
     ///
     /// # Errors
-    /// [`AskError::Failed`] when the agent could not handle the request and passed over it; [`AskError::TimedOut`] when no
-    /// answer came in time.
+    /// [`AskError::Failed`] if the agent could not handle the request and skipped it.
+    /// [`AskError::TimedOut`] if no answer came before the deadline.
     pub async fn ask(&self, key: &K, value: &V) -> Result<R, AskError> {
         self.asking(key, value).await
     }
 
-    /// Asks the agent, and returns once the broker has the request: the answer can be awaited later.
+    /// Asks the agent, and returns once the broker has the request. The answer can be awaited
+    /// later.
     ///
     /// # Errors
-    /// When the value does not encode, or the broker does not take the request in time.
+    /// If the value does not encode, or the broker does not take the request before the deadline.
     pub async fn ask_nowait(&self, key: &K, value: &V) -> Result<PendingReply<R>, AskError> {
         let request = self.encode(key, value);
         let pending = self.asker.ask(&self.agent, request?, self.within).await?;
         Ok(PendingReply { pending, codec: self.codec.clone() })
     }
 
-    /// Asks for each of `requests`, and gives the answers as they come, each with the key of its request. Requests are sent in
-    /// their order, up to 1024 ahead of the answers, and each has a deadline of its own.
+    /// Asks for each of `requests`, and returns the answers as they come, each with the key of its
+    /// request. Requests are sent in their order, at most 1024 ahead of the answers. Each has its
+    /// own deadline.
     ///
-    /// Nothing is asked before the first answer is waited for; what was not asked when it is dropped never is.
+    /// Nothing is asked before the first answer is awaited. If the stream is dropped, the remaining
+    /// requests are never sent.
     pub fn map<I>(&self, requests: I) -> Replies<K, R>
     where
         I: IntoIterator<Item = (K, V), IntoIter: Send + 'static>,
@@ -142,16 +150,17 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
             reply.map(|reply| (key, reply))
         });
         let heard = self.hears();
-        // An ask that is not heard says so itself.
+        // If listening fails, each ask reports that itself.
         let replies = heard.map(|_| stream::iter(requests).buffer_unordered(AT_A_TIME)).flatten_stream();
         Replies { replies: replies.boxed() }
     }
 
-    /// Asks for each of `requests`, and gives all answers, in the order of the requests. These are sent in their order, up to
-    /// 1024 ahead of the answers, and each has a deadline of its own.
+    /// Asks for each of `requests`, and returns all answers in the order of the requests. Requests
+    /// are sent in their order, at most 1024 ahead of the answers. Each has its own deadline.
     ///
     /// # Errors
-    /// The first that fails, in this order. Others may have been handled, and those that were sent may still be.
+    /// The first failure in the order of the requests. Other requests may have been handled, and
+    /// those that were sent may still be.
     pub async fn join<I>(&self, requests: I) -> Result<Vec<R>, AskError>
     where
         I: IntoIterator<Item = (K, V)>,
@@ -162,13 +171,14 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> AskClient<K, V, R> {
         stream::iter(requests).buffered(AT_A_TIME).try_collect().await
     }
 
-    /// Waits until answers are heard: then requests are sent in the order in which they are begun.
+    /// Waits until the asker listens for answers. After that, requests are sent in the order in
+    /// which they are begun.
     fn hears(&self) -> impl Future<Output = Result<(), AskError>> + Send + use<K, V, R> {
         let (asker, agent, within) = (self.asker.clone(), self.agent.clone(), self.within);
         async move { asker.hears(&agent, after(within), within).await }
     }
 
-    /// An ask that holds on to nothing of this.
+    /// Returns an ask that borrows nothing from this client.
     fn asking(&self, key: &K, value: &V) -> impl Future<Output = Result<R, AskError>> + Send + use<K, V, R> {
         let request = self.encode(key, value);
         let (asker, agent, codec, within) = (self.asker.clone(), self.agent.clone(), self.codec.clone(), self.within);
@@ -186,7 +196,8 @@ async fn decode<R: 'static>(pending: Pending, codec: &dyn Codec<R>) -> Result<R,
     decode_value(codec, value.as_deref()).map_err(|source| AskError::Codec { agent, request, source })
 }
 
-/// An answer that may be awaited. Made by [`AskClient::ask_nowait`]; whoever drops it does not want the answer any more.
+/// An answer that can be awaited. Made by [`AskClient::ask_nowait`]. Dropping it gives up the
+/// answer, not the request.
 #[must_use = "the answer comes by `.await`; to send without one, there is `cast`"]
 pub struct PendingReply<R> {
     pending: Pending,
@@ -194,7 +205,7 @@ pub struct PendingReply<R> {
 }
 
 impl<R> PendingReply<R> {
-    /// Where the request is.
+    /// Returns the place of the request in the agent's topic.
     pub fn sent(&self) -> &Sent {
         &self.pending.request
     }
@@ -215,14 +226,15 @@ impl<R: Send + 'static> IntoFuture for PendingReply<R> {
     }
 }
 
-/// Answers as they come. Made by [`AskClient::map`]; also a `Stream` of the `futures` crates.
+/// Answers in the order in which they come. Made by [`AskClient::map`]. It is also a `Stream` of
+/// the `futures` crates.
 #[must_use = "nothing is asked before the first answer is waited for"]
 pub struct Replies<K, R> {
     replies: BoxStream<'static, (K, Result<R, AskError>)>,
 }
 
 impl<K, R> Replies<K, R> {
-    /// The next answer, with the key of its request; `None` after the last one.
+    /// Returns the next answer and the key of its request, or `None` after the last one.
     pub async fn next(&mut self) -> Option<(K, Result<R, AskError>)> {
         self.replies.next().await
     }

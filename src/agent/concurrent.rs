@@ -1,3 +1,25 @@
+//! The loop of an agent that handles several events at a time, with optimistic concurrency.
+//!
+//! # The protocol
+//!
+//! Up to `limit` handlers run at a time. Each works in a hand of its own: its writes go to an
+//! overlay that only it sees, and the tables note the versions of the rows that it used. Two events
+//! of one key never run at the same time.
+//!
+//! 1. Events are begun in the order of the input. A finished event waits until all events before it
+//!    are applied.
+//! 2. The first event is applied when its handler is done and nobody holds the strand's turn. The
+//!    holder must not see rows change under it.
+//! 3. Before an event is applied, its rows are checked. If a row has changed since the event used
+//!    it, the event has a *conflict*: it is discarded and handled again. After [`CONFLICTS`]
+//!    conflicts it is handled alone, while the agent holds the turn.
+//! 4. A failure counts only if the event was the first one when its handler began. Otherwise the
+//!    event may have failed on a state that the events before it still change. It is then handled
+//!    again once it is the first.
+//!
+//! So events are applied in the order of the input, and each one as if it had run after the one
+//! before. The committed position and the committed state therefore always cover the same events.
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,19 +34,20 @@ use super::handler::Handler;
 use super::runner::{Failed, Runner};
 use crate::turn::{Cursor, Turn, count};
 
-/// How many events may be begun, for each one that may be in hand: finished ones wait there for those before them.
+/// The number of events that may be begun for each one that may run. Finished events wait in this
+/// window for those before them.
 const WINDOW: usize = 4;
 
-/// After so many conflicts an event is handled alone.
+/// An event with this many conflicts is handled alone.
 const CONFLICTS: u32 = 3;
 
-/// An event that was begun and is not applied.
+/// An event that was taken from the input and is not applied yet.
 struct Begun {
     record: Cursor,
     hand: Hand,
     state: State,
-    /// Whether all before it were applied when its handler began: only then has it seen what it would have seen alone, and only
-    /// then does a failure count.
+    /// True if all events before it were applied when its handler began. Only then has the handler
+    /// seen the state that it would have seen alone, so only then does a failure count.
     first: bool,
     tries: u32,
     conflicts: u32,
@@ -32,25 +55,26 @@ struct Begun {
 
 #[derive(Debug)]
 enum State {
-    /// To be begun, once there is room and no earlier event has its key.
+    /// Begins when there is room and no earlier event has its key.
     Waits,
-    /// To be begun again once it is the first: it failed on a state that those before it may yet change.
+    /// Begins again when it is the first. It failed on a state that the events before it may still
+    /// change.
     WaitsToBeFirst,
     Runs,
-    /// Its handler is done; `true` when it passed the filters.
+    /// Ready to be applied. `true` if its handler succeeded, `false` if the filters dropped it or
+    /// it was given up.
     Done(bool),
 }
 
-/// Handles up to `limit` events of different keys at a time, each on an overlay of its own. They are applied in the order
-/// they came: so the position that is committed and the state beside it always name the same events, and the outcome is as if each had been
-/// handled after the one before.
+/// Handles up to `limit` events of different keys at a time, and applies them in the order of the
+/// input. The module's page describes the protocol.
 pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H, limit: usize) {
     let runner = Rc::new(runner);
     let handler = Rc::new(handler);
     let mut begun: VecDeque<Begun> = VecDeque::new();
     let mut running: FuturesUnordered<LocalBoxFuture<'static, (Hand, Result<bool, Failed>)>> = FuturesUnordered::new();
     loop {
-        // Take in what there is room for.
+        // Take events from the input while there is room for them.
         while begun.len() < limit * WINDOW && !runner.link.closing.get() {
             let Some(record) = runner.input.peek(begun.len()) else { break };
             count(&runner.counters.events);
@@ -69,7 +93,7 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
             if !may_begin {
                 continue;
             }
-            // Of an agent that is condemned, that is its first event.
+            // If the agent is condemned, its first event is the one that must fail.
             let condemned = if index == 0 { runner.condemned() } else { None };
             if let Some(failed) = condemned {
                 let event = &mut begun[index];
@@ -84,7 +108,8 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
             begun[index].first = index == 0;
             running.push(start(&runner, &handler, &begun[index], None));
         }
-        // Apply what is done, in order; then those that waited for it may begin. It needs the turn to be free: whoever has it must not see rows change.
+        // Apply finished events in order. Then events that waited for them may begin. This needs a
+        // free turn, because the holder of the turn must not see rows change.
         let mut moved = false;
         while let Some(first) = begun.front_mut()
             && let State::Done(kept) = first.state
@@ -93,7 +118,8 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
                 break;
             }
             if runner.link.commits_alone() {
-                // The shard says when, as to those that handle one event at a time.
+                // Under a quota the shard decides when an event may be applied, as it does for
+                // serial agents.
                 runner.turn().await;
             }
             moved = true;
@@ -121,7 +147,8 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
         if moved {
             continue;
         }
-        // Then wait: for a handler, for records, for the turn to be free. The shard polls on each of them.
+        // Wait until a handler ends, a record comes, or the turn is free. The shard polls on each
+        // of these.
         let done = std::future::poll_fn(|context| match running.poll_next_unpin(context) {
             Poll::Ready(Some(done)) => Poll::Ready(Some(done)),
             Poll::Ready(None) | Poll::Pending => {
@@ -160,13 +187,15 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
     }
 }
 
-/// Whether an event before `index` that is not applied has the same key. Records without a key have nothing in common.
+/// Returns true if an event before `index` that is not applied has the same key. Records without a
+/// key never share one.
 fn key_is_taken(begun: &VecDeque<Begun>, index: usize) -> bool {
     let Some(key) = begun[index].record.record().key else { return false };
     begun.iter().take(index).any(|earlier| earlier.record.record().key == Some(key))
 }
 
-/// Runs the first event with the turn in hand, so that nothing changes what it uses.
+/// Runs the first event while this agent holds the turn, so that nothing changes the rows that it
+/// uses.
 async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> Result<(), ()> {
     loop {
         runner.turn().await;
@@ -195,7 +224,7 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
     }
 }
 
-/// Applies the first event.
+/// Applies the first event, and finishes its record.
 fn finish(runner: &Runner, begun: &mut VecDeque<Begun>) {
     if let Some(event) = begun.pop_front() {
         runner.link.apply(event.hand, runner.number, &runner.participants);
@@ -221,7 +250,7 @@ fn start<H: Handler + 'static>(
     })
 }
 
-/// A handler's future, polled on behalf of its event.
+/// A handler's future that is polled with its event's hand as the current one.
 struct InHand<'a, T> {
     turn: Rc<Turn>,
     hand: Hand,

@@ -1,3 +1,5 @@
+//! The declaration of an agent, with and without its types, and its opening in a shard.
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,27 +24,28 @@ use crate::topic::open_out_topic;
 use crate::topology::{AgentNode, AgentRole, Beginning};
 use crate::turn::{Counters, Cursor, Doer, RecordQueue, ShardLink, Strand};
 
-/// An agent without its types: what topology and shards need of it.
+/// An agent without its types: the interface that the topology and the shards need.
 pub(crate) trait AnyAgent: Send + Sync {
     fn node(&self) -> AgentNode;
 
-    /// Opens it in a shard. The future is its work; it never ends but by a failure it told the link.
+    /// Opens the agent in a shard. The returned future is the agent's work. It ends only after it
+    /// has told the link of a failure.
     fn open(&'static self, opening: Opening<'_>) -> OpenAgent;
 }
 
-/// The shard an agent is opened in.
+/// The shard in which an agent is opened.
 pub(crate) struct Opening<'a> {
     pub(crate) scope: &'a ShardScope,
-    /// Its number among the agents and timers of its strand.
+    /// The agent's number among the agents and timers of its strand.
     pub(crate) who: usize,
-    /// Its number among all of the shard's.
+    /// The agent's number among all agents and timers of the shard.
     pub(crate) number: Doer,
     pub(crate) input: Rc<RecordQueue>,
     pub(crate) link: Rc<ShardLink>,
     pub(crate) strand: Rc<Strand>,
 }
 
-/// An agent at work in a shard.
+/// An agent that is open in a shard.
 pub(crate) struct OpenAgent {
     pub(crate) name: Arc<str>,
     pub(crate) input: Rc<RecordQueue>,
@@ -52,7 +55,7 @@ pub(crate) struct OpenAgent {
     pub(crate) work: LocalBoxFuture<'static, ()>,
 }
 
-/// What all kinds of agents have.
+/// The settings that all kinds of agents have.
 #[derive(Clone)]
 pub(crate) struct AgentSettings {
     pub(crate) name: Arc<str>,
@@ -86,7 +89,9 @@ impl AgentSettings {
         }
     }
 
-    /// Opens the agent; `work` gets its runner. What its handler uses must have been opened before.
+    /// Opens the agent and calls `work` with its runner. The handles that its handler uses must
+    /// have been opened before, because the runner takes the participants that were used since the
+    /// last agent.
     pub(crate) fn open(
         &self,
         opening: Opening<'_>,
@@ -121,7 +126,8 @@ impl AgentSettings {
     }
 }
 
-/// An agent whose handler gets one event at a time, with what of it `M` says.
+/// An agent whose handler gets one event at a time. `M` says whether it gets the value ([`Values`])
+/// or the whole event ([`PassesEvent`]).
 pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, M> {
     pub(crate) settings: AgentSettings,
     pub(crate) shared: &'static AgentShared<K, V, R>,
@@ -131,10 +137,10 @@ pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, M> {
     pub(crate) mode: std::marker::PhantomData<M>,
 }
 
-/// The handler gets values.
+/// A mode in which the handler gets values.
 pub(crate) struct Values;
 
-/// The handler gets whole events.
+/// A mode in which the handler gets whole events.
 pub(crate) struct PassesEvent;
 
 struct EachHandler<V: 'static, R, O, F: 'static, M> {
@@ -164,7 +170,7 @@ impl<V, R: 'static, O, F, M> EachHandler<V, R, O, F, M> {
     }
 }
 
-/// The key type only matters to whole events; it rides along in the mode.
+/// A mode with the key type. The key type matters only to whole events.
 struct KeyedMode<K, M>(std::marker::PhantomData<(fn() -> K, M)>);
 
 impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, Values>>
@@ -257,7 +263,7 @@ pub(crate) struct StreamAgent<V: 'static, W, F> {
     pub(crate) handler: F,
 }
 
-/// The same, knowing the key.
+/// A stream agent with the type of its keys and its declared handle.
 pub(crate) struct KeyedStreamAgent<K: 'static, V: 'static, W, F>(
     pub(crate) StreamAgent<V, W, F>,
     pub(crate) &'static AgentShared<K, V, ()>,

@@ -1,8 +1,10 @@
+//! [`Event`]: a record with its key, topic, offset, timestamp and headers.
+
 use std::sync::Arc;
 
 use marlowe_broker::{Offset, Partition, Timestamp};
 
-/// A record as an agent sees it, with all that came along.
+/// A record with its metadata, as an agent gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<K, V> {
     /// Its key.
@@ -15,8 +17,9 @@ pub struct Event<K, V> {
     pub partition: Partition,
     /// Its offset there.
     pub offset: Offset,
-    /// When it happened, as its producer said.
+    /// The event's time, as its producer set it.
     pub timestamp: Timestamp,
-    /// Its headers, in order. One without a value (Kafka's null) is not the same as an empty one.
+    /// Its headers, in order. A header without a value (Kafka's null) differs from a header with an
+    /// empty value.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }

@@ -1,33 +1,35 @@
+//! The failure policy of an agent: how often an event is tried again, and what happens then.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use marlowe_broker::Partitioner;
 
-/// What becomes of an event whose handler fails, or whose bytes do not decode.
+/// The policy for an event whose handler fails, or whose bytes do not decode.
 #[derive(Clone, Debug)]
 pub(crate) struct FailurePolicy {
-    /// How often it is tried again.
+    /// The number of attempts after the first one.
     pub(crate) retries: u32,
-    /// The first wait before a retry; it doubles each time.
+    /// The wait before the first retry. It doubles with each retry, up to 30 seconds.
     pub(crate) backoff: Duration,
     pub(crate) then: Then,
 }
 
-/// What happens when the retries did not help.
+/// The outcome of an event whose retries did not help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// The worker stops; the event is the next one when it starts again.
+    /// The worker stops. The event is the next one when the worker starts again.
     Stop,
-    /// The event is passed over.
+    /// The event is skipped.
     Skip,
-    /// The event's bytes go to a topic, with the reason in headers.
+    /// The event's bytes are sent to a topic, with the reason in headers.
     DeadLetter(Arc<str>, Partitioner),
 }
 
 impl FailurePolicy {
     const LONGEST: Duration = Duration::from_secs(30);
 
-    /// How long to wait before retry number `retry`, from 1.
+    /// Returns the time to wait before retry number `retry`, counted from 1.
     pub(crate) fn wait(&self, retry: u32) -> Duration {
         self.backoff.saturating_mul(1 << retry.saturating_sub(1).min(16)).min(Self::LONGEST)
     }

@@ -1,3 +1,6 @@
+//! The handle [`Agent`], and its forms inside and outside of shards, which send events to the
+//! agent.
+
 use std::cell::RefCell;
 use std::fmt;
 use std::future::{Pending, pending};
@@ -17,21 +20,21 @@ use crate::topic::{ProducerRecord, Stream, Topic, TopicClient, TopicSender, Topi
 
 /// An agent: a handler of the events of a stream. Made by [`App::agent`](crate::App::agent).
 ///
-/// A handle is small and `Copy`. Declared with `.with(...)` it becomes an [`AgentSender`] in a shard and an
-/// [`AgentClient`] outside, by which others cast events to it.
+/// The handle is small and `Copy`. Declared with `.with(...)`, it becomes an [`AgentSender`] in a
+/// shard and an [`AgentClient`] outside of shards. Both cast events to the agent.
 pub struct Agent<K: 'static, V: 'static, R: 'static = ()>(pub(crate) &'static AgentShared<K, V, R>);
 
 pub(crate) struct AgentShared<K, V, R> {
     pub(crate) name: Arc<str>,
-    /// The topic it reads.
+    /// The topic that the agent reads.
     pub(crate) topic: Arc<str>,
-    /// The topic of replies to those who wait for them.
+    /// The topic of replies to callers that wait for them.
     replies: Arc<str>,
     settings: TopicSettings<V>,
     sinks: RwLock<Vec<Sink<R>>>,
-    /// How replies become bytes for those who ask, if the agent answers.
+    /// The codec of answers, if the agent answers.
     answers: RwLock<Option<Arc<dyn Codec<R>>>>,
-    /// Topics that requests may ask to have the reply sent to.
+    /// Topics to which a request may have the reply sent.
     targets: RwLock<Vec<Sink<R>>>,
     key: std::marker::PhantomData<fn() -> K>,
 }
@@ -66,7 +69,7 @@ impl<K, V, R: 'static> AgentShared<K, V, R> {
         self.sinks.read().iter().map(|sink| sink.open(shard)).collect()
     }
 
-    /// Whether it can be asked.
+    /// Returns true if the agent can be asked.
     pub(crate) fn answers(&self) -> bool {
         self.answers.read().is_some()
     }
@@ -82,7 +85,7 @@ impl<K, V, R: 'static> AgentShared<K, V, R> {
         }
     }
 
-    /// Lets requests ask for the reply to be sent to a topic.
+    /// Allows requests to have the reply sent to the topic of `target`.
     pub(crate) fn add_target(&self, target: Sink<R>) {
         let mut targets = self.targets.write();
         if !targets.iter().any(|known| known.topic == target.topic) {
@@ -127,26 +130,29 @@ impl<K, V, R> fmt::Debug for Agent<K, V, R> {
 }
 
 impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
-    /// The agent's name.
+    /// Returns the agent's name.
     pub fn name(&self) -> &'static str {
         &self.0.name
     }
 
-    /// The topic it reads.
+    /// Returns the name of the topic that the agent reads.
     pub fn topic(&self) -> &'static str {
         &self.0.topic
     }
 
-    /// Sends each reply, which is what the handler returns, to `topic`, with the event's key, headers and timestamp, in
-    /// the event's transaction. An agent may have several sinks; that of a [`stream`](crate::AgentBuilder::stream) has
-    /// nothing to send to one, and is refused at the start: it sends what it likes to topics it was declared `with`.
+    /// Sends each reply to `topic`, in the event's transaction. The reply is the value that the
+    /// handler returns. It keeps the event's key, headers and timestamp.
+    ///
+    /// An agent may have several sinks. The agent of a [`stream`](crate::AgentBuilder::stream)
+    /// returns no replies, so a sink of it is refused at the start. It can send to any topic that
+    /// it was declared `with`.
     pub fn sink<K2: TopicKey>(self, topic: Topic<K2, R>) -> Self {
         self.0.sinks.write().push(Sink::to(topic));
         self
     }
 }
 
-/// What can ask an agent and wait for the answer.
+/// Handles that can ask an agent and wait for the answer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot ask an agent and wait for its answer",
     label = "nobody answers here",
@@ -157,10 +163,11 @@ pub trait WaitsForAnswers {}
 
 impl<K, V, R> WaitsForAnswers for AskClient<K, V, R> {}
 
-/// Casts events to an agent from inside an event, in its transaction.
+/// A sender of events to an agent from inside an event, in its transaction.
 ///
-/// It cannot ask: what an event sends is sent with its commit, so it would wait for an answer to what nobody has got. The
-/// answer is an event of its own, to which another agent attends: see [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
+/// It cannot ask. What an event sends is sent with the event's commit, so the handler would wait
+/// for an answer to a request that nobody has received. The answer is an event of its own, which
+/// another agent handles: see [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
 pub struct AgentSender<K, V>(pub(crate) TopicSender<K, V>);
 
 impl<K, V> Clone for AgentSender<K, V> {
@@ -170,23 +177,25 @@ impl<K, V> Clone for AgentSender<K, V> {
 }
 
 impl<K: TopicKey, V: 'static> AgentSender<K, V> {
-    /// Sends the agent an event and does not wait for its reply.
+    /// Sends the agent an event. Does not wait for the reply.
     pub fn cast(&self, key: &K, value: &V) {
         self.0.send(key, value);
     }
 
-    /// The same, under the name that topics have for it.
+    /// Sends the agent an event as [`cast`](Self::cast) does. Topics have the method under this
+    /// name.
     pub fn send(&self, key: &K, value: &V) {
         self.0.send(key, value);
     }
 
-    /// Sends the agent an event with a timestamp, headers or a partition of its own, or without a value; see
-    /// [`TopicSender::send_record`].
+    /// Sends the agent an event with its own timestamp, headers or partition, or without a value.
+    /// See [`TopicSender::send_record`].
     pub fn send_record(&self, record: ProducerRecord<'_, K, V>) {
         self.0.send_record(record);
     }
 
-    /// What the compiler says more of than that it is not there.
+    /// Exists so that the compiler explains why the agent cannot be asked here, and not only that
+    /// there is no such method.
     #[doc(hidden)]
     pub fn ask(&self, _: &K, _: &V) -> Pending<Result<(), AskError>>
     where
@@ -196,7 +205,7 @@ impl<K: TopicKey, V: 'static> AgentSender<K, V> {
     }
 }
 
-/// Casts events to an agent from outside any shard.
+/// A client that casts events to an agent from outside of shards.
 pub struct AgentClient<K, V>(TopicClient<K, V>);
 
 impl<K, V> Clone for AgentClient<K, V> {
@@ -206,15 +215,16 @@ impl<K, V> Clone for AgentClient<K, V> {
 }
 
 impl<K: TopicKey, V: 'static> AgentClient<K, V> {
-    /// Sends the agent an event and does not wait for its reply: only for the broker to have it.
+    /// Sends the agent an event, and returns once the broker has it. Does not wait for the reply.
     ///
     /// # Errors
-    /// When the value does not encode, or the broker does not take it.
+    /// If the value does not encode, or the broker does not take the event.
     pub async fn cast(&self, key: &K, value: &V) -> Result<Sent, SendError> {
         self.0.send(key, value).await
     }
 
-    /// The same, under the name that topics have for it.
+    /// Sends the agent an event as [`cast`](Self::cast) does. Topics have the method under this
+    /// name.
     ///
     /// # Errors
     /// As [`cast`](Self::cast).
@@ -222,7 +232,7 @@ impl<K: TopicKey, V: 'static> AgentClient<K, V> {
         self.0.send(key, value).await
     }
 
-    /// Sends the agent an event with a timestamp, headers or a partition of its own, or without a value.
+    /// Sends the agent an event with its own timestamp, headers or partition, or without a value.
     ///
     /// # Errors
     /// As [`TopicClient::send_record`].
@@ -230,7 +240,7 @@ impl<K: TopicKey, V: 'static> AgentClient<K, V> {
         self.0.send_record(record).await
     }
 
-    /// Sends the agent an event stamped `timestamp`.
+    /// Sends the agent an event with the timestamp `timestamp`.
     ///
     /// # Errors
     /// As [`cast`](Self::cast).
@@ -238,7 +248,8 @@ impl<K: TopicKey, V: 'static> AgentClient<K, V> {
         self.0.send_at(key, value, timestamp).await
     }
 
-    /// What the compiler says more of than that it is not there.
+    /// Exists so that the compiler explains why the agent cannot be asked here, and not only that
+    /// there is no such method.
     #[doc(hidden)]
     pub fn ask(&self, _: &K, _: &V) -> Pending<Result<(), AskError>>
     where

@@ -1,3 +1,5 @@
+//! The interface between the loops of an agent and its typed handler, and the reading of records.
+
 use std::sync::Arc;
 
 use marlowe_broker::{RecordRef, TopicPartition};
@@ -8,34 +10,35 @@ use crate::codec::{Codec, CodecError, TopicKey, decode_value};
 use crate::topic::Filter;
 use crate::turn::Cursor;
 
-/// What an agent does with one record, its types known.
+/// An agent's typed handler of one record.
 pub(crate) trait Handler {
     type Reply;
 
-    /// Reads the record and handles it, in one: a value that goes from hand to hand is copied each time. `None` is one that
-    /// does not pass the agent's filters.
+    /// Reads the record and handles it. Both are one call, because a value that is passed on
+    /// between calls is copied each time. `None` means that the record does not pass the agent's
+    /// filters.
     fn handle(
         &self,
         at: &RecordRef<'_>,
         record: &Cursor,
     ) -> impl Future<Output = Result<Option<Self::Reply>, Unhandled>>;
 
-    /// Whether replies go anywhere.
+    /// Returns true if replies are sent anywhere.
     fn replies(&self) -> bool {
         false
     }
 
-    /// Sends a reply on, as part of the event.
+    /// Sends a reply to the sinks and to the caller that asked, as part of the event.
     fn reply(&self, _: &Cursor, _: Self::Reply) -> Result<(), HandlerError> {
         Ok(())
     }
 }
 
-/// Why a record was not handled.
+/// The reason why a record was not handled.
 pub(crate) enum Unhandled {
-    /// It does not decode.
+    /// The record does not decode.
     Undecodable(CodecError),
-    /// Its handler failed.
+    /// The handler failed.
     Failed(HandlerError),
 }
 
@@ -51,7 +54,7 @@ impl From<HandlerError> for Unhandled {
     }
 }
 
-/// How an agent reads values, its filters included.
+/// The codec and the filters with which an agent reads values.
 pub(crate) struct ValueReader<V> {
     pub(crate) codec: Arc<dyn Codec<V>>,
     pub(crate) filters: Vec<Filter<V>>,

@@ -1,3 +1,6 @@
+//! The agent that Marlowe adds for a table's inbox: it applies the changes that were sent to the
+//! table.
+
 use std::sync::Arc;
 
 use marlowe_broker::RecordRef;
@@ -12,7 +15,7 @@ use crate::table::{InboxFailures, Merge, REPLACE_HEADER, Table, TableDeclaration
 use crate::topology::AgentNode;
 use crate::turn::Cursor;
 
-/// Applies the changes that were sent to a table: each once, in order, in the owner's transaction.
+/// The agent of a table's inbox. It applies each change once, in order, in the owner's transaction.
 pub(crate) struct InboxAgent<K: 'static, V: 'static> {
     pub(crate) settings: AgentSettings,
     pub(crate) table: &'static TableDeclaration<K, V>,
@@ -32,10 +35,10 @@ impl<K: Key, V: Clone + 'static> Handler for InboxHandler<K, V> {
             return Err(CodecError::new("a change to a table", "the record has no key").into());
         };
         let key = K::decode(key)?;
-        // Without a value the row goes.
+        // A change without a value removes the row.
         let change = at.value.map(|value| self.codec.decode(value)).transpose()?;
         let merge = self.merge.as_ref().filter(|_| !replaces(record));
-        // Only a merge needs the row as it was, which may not decode.
+        // Only a merge reads the row as it was, which may not decode.
         match (change, merge) {
             (Some(change), Some(merge)) => self.slice.update_with(key, |row| match row.as_mut() {
                 Some(row) => merge(row, change),
@@ -53,7 +56,7 @@ fn replaces(record: &Cursor) -> bool {
 }
 
 impl<K: Key, V: Clone + 'static> InboxAgent<K, V> {
-    /// The agent's settings, with what the table says of its inbox.
+    /// Returns the agent's settings, with the table's policy for failures of its inbox.
     fn settings(&self) -> AgentSettings {
         let mut settings = self.settings.clone();
         settings.policy.then = match self.table.settings().inbox_failures {

@@ -1,3 +1,5 @@
+//! The agent that Marlowe adds for a `group_by`: it sends records on under another key.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use crate::topic::{NewKey, OutTopicSettings, Rekey, Route, open_out_topic};
 use crate::topology::AgentNode;
 use crate::turn::{Cursor, ShardLink};
 
-/// Sends records on under another key: the working half of `group_by`.
+/// The agent of a `group_by`: it sends records on under another key.
 pub(crate) struct RepartitionAgent {
     pub(crate) settings: AgentSettings,
     pub(crate) to: Arc<str>,

@@ -1,3 +1,6 @@
+//! Requests whose answers go to a topic: the handle [`ReplyTo`], and its forms inside and outside
+//! of shards.
+
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +11,10 @@ use crate::outbound::{ASKS, REPLY_KEY, REPLY_TO, SendError, Sent};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
 use crate::topic::{TopicClient, TopicSender};
 
-/// An agent whose answers go to a topic. Made by [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
+/// An agent whose answers go to a topic. Made by
+/// [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
 ///
-/// In a shard it becomes a [`RequestSender`], outside a [`RequestClient`].
+/// In a shard it becomes a [`RequestSender`], outside of shards a [`RequestClient`].
 pub struct ReplyTo<K: 'static, V: 'static, R: 'static, K2> {
     agent: &'static AgentShared<K, V, R>,
     topic: &'static str,
@@ -37,7 +41,8 @@ impl<K, V, R, K2> ReplyTo<K, V, R, K2> {
     }
 }
 
-/// Sends an agent requests from inside an event, in its transaction; the answers go to a topic.
+/// A sender of requests to an agent from inside an event, in its transaction. The answers go to a
+/// topic.
 pub struct RequestSender<K, V, K2> {
     sender: TopicSender<K, V>,
     agent: Arc<str>,
@@ -54,7 +59,7 @@ impl<K, V, K2> Clone for RequestSender<K, V, K2> {
 }
 
 impl<K: TopicKey, V: 'static, K2: TopicKey> RequestSender<K, V, K2> {
-    /// Sends a request; the answer is to have the key `reply_key`.
+    /// Sends a request. Its answer will have the key `reply_key`.
     pub fn send(&self, key: &K, value: &V, reply_key: &K2) {
         let mut buffer = self.buffer.borrow_mut();
         buffer.clear();
@@ -64,7 +69,7 @@ impl<K: TopicKey, V: 'static, K2: TopicKey> RequestSender<K, V, K2> {
     }
 }
 
-/// Sends an agent requests from outside any shard; the answers go to a topic.
+/// A sender of requests to an agent from outside of shards. The answers go to a topic.
 pub struct RequestClient<K, V, K2> {
     client: TopicClient<K, V>,
     agent: Arc<str>,
@@ -79,10 +84,11 @@ impl<K, V, K2> Clone for RequestClient<K, V, K2> {
 }
 
 impl<K: TopicKey, V: 'static, K2: TopicKey> RequestClient<K, V, K2> {
-    /// Sends a request; the answer is to have the key `reply_key`. Returns once the broker has the request.
+    /// Sends a request, and returns once the broker has it. Its answer will have the key
+    /// `reply_key`.
     ///
     /// # Errors
-    /// When the value does not encode, or the broker does not take it.
+    /// If the value does not encode, or the broker does not take the request.
     pub async fn send(&self, key: &K, value: &V, reply_key: &K2) -> Result<Sent, SendError> {
         let mut record = self.client.encode_now(key, value)?;
         let mut headers = vec![(ASKS, self.agent.as_bytes().to_vec()), (REPLY_TO, self.reply_to.into())];

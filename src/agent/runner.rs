@@ -1,3 +1,5 @@
+//! One attempt at an event, and the failure policy. All three loops of agents use them.
+
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -20,35 +22,36 @@ use crate::turn::{
     Condemned, Counters, Cursor, Doer, Holder, Participant, RecordQueue, ShardLink, Strand, Told, count,
 };
 
-/// An agent at work in a shard: everything but what its handler does.
+/// An agent that is open in a shard, without its typed handler.
 pub(crate) struct Runner {
     pub(crate) name: Arc<str>,
-    /// Its number among the agents and timers that it takes turns with.
+    /// The agent's number among the agents and timers of its strand.
     pub(crate) who: usize,
-    /// Its number among all agents and timers of the shard.
+    /// The agent's number among all agents and timers of the shard.
     pub(crate) number: Doer,
     pub(crate) input: Rc<RecordQueue>,
     pub(crate) link: Rc<ShardLink>,
-    /// Those it takes turns with.
+    /// The strand that the agent takes turns in.
     pub(crate) strand: Rc<Strand>,
     pub(crate) participants: Vec<Rc<dyn Participant>>,
     pub(crate) counters: Rc<Counters>,
     pub(crate) policy: FailurePolicy,
     pub(crate) dead_letter: Option<OutTopicSettings>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Where requests are answered, if the agent answers any.
+    /// The answering of requests, if the agent answers any.
     pub(crate) answers: Option<Rc<OpenAnswers>>,
-    /// Set while it would take the turn if there were something to do.
+    /// True while the agent would take the turn if there were an event for it.
     pub(crate) asks: Rc<Cell<bool>>,
-    /// How many events it has in hand beside whoever has the turn.
+    /// The number of events that the agent has in hand without holding the turn.
     pub(crate) in_hand: Rc<Cell<usize>>,
 }
 
-/// What came of handling a record: a panic, an error, or perhaps a reply.
+/// The result of handling a record: a panic, an error, a reply, or `None` if the record does not
+/// pass the filters.
 pub(crate) type Tried<R> = std::thread::Result<Result<Option<R>, Unhandled>>;
 
 impl Runner {
-    /// Waits for the turn.
+    /// Waits until the agent has the strand's turn.
     pub(crate) async fn turn(&self) -> Holder {
         let asking = Asking::begin(self);
         let holder = std::future::poll_fn(|_| match self.strand.holder() {
@@ -60,15 +63,15 @@ impl Runner {
         holder
     }
 
-    /// Gives the turn back, if it has it.
+    /// Gives the turn back, if this agent has it.
     pub(crate) fn give_back_turn(&self) {
         if self.strand.holder().is_some_and(|holder| holder.who == self.who) {
             self.strand.release();
         }
     }
 
-    /// Tries an event once: on success its changes wait to be applied, on failure nothing is left. `Ok(false)` is an
-    /// event that did not pass the filters.
+    /// Makes one attempt at an event. On success its changes wait to be applied. On failure nothing
+    /// of it is left. `Ok(false)` means that the event did not pass the filters.
     #[inline]
     pub(crate) async fn attempt<H: Handler>(
         &self,
@@ -82,7 +85,8 @@ impl Runner {
         self.conclude(handler, hand, record, outcome)
     }
 
-    /// What came of a try.
+    /// Ends an attempt: sends the reply, checks the event's changes, and discards them if anything
+    /// failed.
     pub(crate) fn conclude<H: Handler>(
         &self,
         handler: &H,
@@ -108,7 +112,8 @@ impl Runner {
         }
     }
 
-    /// Why the agent's next event is to fail unhandled, if it is: the broker refuses what came of it.
+    /// Returns the failure of the agent's next event, if that event must fail without being handled
+    /// because the broker refuses the records that come of it.
     #[inline]
     pub(crate) fn condemned(&self) -> Option<Failed> {
         let Condemned { reason, told, .. } = self.link.condemned(self.number)?;
@@ -125,7 +130,7 @@ impl Runner {
         if !handler.replies() {
             return Ok(Ok(true));
         }
-        // To encode a reply is the user's code too.
+        // Encoding a reply is user code, which may panic.
         std::panic::catch_unwind(AssertUnwindSafe(|| {
             handler.reply(record, reply).map(|()| true).map_err(Unhandled::Failed)
         }))
@@ -139,25 +144,28 @@ impl Runner {
         refused: Option<HandlerError>,
     ) -> Failed {
         let (error, retry) = match (outcome, refused) {
-            // What a table or topic refused is the cause; what the handler made of it is not.
+            // The refusal by a table or topic is the cause. The handler's own result only follows
+            // from it.
             (_, Some(error)) => (error, Retry::Useful),
             (Ok(Err(Unhandled::Undecodable(error))), None) => (error.into(), Retry::Useless),
             (Ok(Err(Unhandled::Failed(error))), None) => (error, Retry::Useful),
             (Err(panic), None) => (panic_text(&*panic).into(), Retry::Useful),
             (Ok(Ok(_)), None) => ("the handler succeeded".into(), Retry::Useful),
         };
-        // One that read rows of before and of after another's change did not fail of itself.
+        // An event that read some rows from before another event's change and some from after it
+        // did not fail by its own fault.
         let current = self.is_current(hand);
         self.link.discard(hand, &self.participants);
         Failed { error, retry: if current { retry } else { Retry::Conflict }, told: Told::Everything }
     }
 
-    /// Whether what the event read is still so.
+    /// Returns true if the rows that the event used have not changed since.
     pub(crate) fn is_current(&self, hand: Hand) -> bool {
         self.participants.iter().all(|participant| participant.is_current(hand))
     }
 
-    /// Whether a failed event is to be tried again, and after how long.
+    /// Counts a failure, and returns how long to wait before the event is tried again. `None` if it
+    /// is not tried again.
     pub(crate) fn retry(&self, failed: &Failed, tries: u32) -> Option<std::time::Duration> {
         count(&self.counters.failed);
         if failed.retry == Retry::Useless || tries > self.policy.retries {
@@ -169,7 +177,7 @@ impl Runner {
         Some(wait)
     }
 
-    /// Does what the policy says about an event that was tried enough. With `Ok` the event is done with.
+    /// Applies the policy to an event whose attempts are used up. With `Ok` the event is finished.
     pub(crate) fn give_up(&self, failed: &Failed, tries: u32, hand: Hand, record: &Cursor) -> Result<(), EventFailure> {
         let at = record.record();
         let source = &self.input.source;
@@ -207,18 +215,19 @@ impl Runner {
         Ok(())
     }
 
-    /// Tells whoever asked for this event, if somebody did, that there will be no answer.
+    /// Tells the caller that there will be no answer, if the event is a request.
     fn refuse(&self, hand: Hand, record: &Cursor, reason: &str) {
         if let Some(answers) = &self.answers {
             answers.refuse(hand, record, reason);
         }
     }
 
-    /// Sends what is left of an event to the agent's dead-letter topic: all of it if that fits into a record, else less and less
-    /// of it, at last its place alone.
+    /// Sends an event to the agent's dead-letter topic. If the event is too large for a record,
+    /// less of it is sent: first without its own headers, then only its topic, partition and
+    /// offset.
     ///
     /// # Errors
-    /// When not even the place can be sent.
+    /// If not even its topic, partition and offset can be sent.
     fn send_dead_letter(&self, failed: &Failed, hand: Hand, record: &Cursor) -> Result<(), String> {
         let Some(out) = &self.dead_letter else { return Ok(()) };
         let at = record.record();
@@ -234,14 +243,15 @@ impl Runner {
         ]
         .map(|(name, value)| Header::new(name, value.as_bytes()));
         let mut headers = record.batch.headers(record.index);
-        // Whoever asked is told; the letter asks nobody.
+        // The caller gets a refusal of its own, so the dead letter must not be a request.
         headers.retain(|header| !is_about_a_request(header));
         headers.extend(ours);
         let turn = &self.link.turn;
         turn.begin(hand, at.timestamp);
         let whole = NewRecord { timestamp: at.timestamp, key: at.key, value: at.value, headers: &headers };
         let without_headers = NewRecord { headers: &ours, ..whole };
-        // The event's own timestamp may be what the broker refuses.
+        // The letter has the current time, because the broker may be refusing the event's own
+        // timestamp.
         let place = format!("{source}@{}", at.offset);
         let place = NewRecord { timestamp: self.clock.now(), key: Some(place.as_bytes()), value: None, headers: &ours };
         let letters: &[NewRecord<'_>] = match failed.told {
@@ -259,7 +269,8 @@ impl Runner {
     }
 }
 
-/// Asks for the turn. Who does not wait any more, since a handler may drop what it waits for, does not keep it from others.
+/// A request for the turn. A handler may drop the future that waits for the turn. The request then
+/// ends, and a turn that was granted meanwhile is given back, so that others can have it.
 struct Asking<'a>(Option<&'a Runner>);
 
 impl<'a> Asking<'a> {
@@ -268,7 +279,7 @@ impl<'a> Asking<'a> {
         Self(Some(runner))
     }
 
-    /// The turn was given, and is taken.
+    /// Ends the request, because the turn was granted and taken.
     fn end(mut self) {
         if let Some(runner) = self.0.take() {
             runner.asks.set(false);
@@ -287,20 +298,20 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// A try that failed.
+/// A failed attempt.
 pub(crate) struct Failed {
     pub(crate) error: HandlerError,
     retry: Retry,
-    /// How much of it is told outside.
+    /// The amount of the failure that is told outside of the log.
     told: Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
     Useful,
-    /// It failed on a state that was changing under it, which says nothing of the event.
+    /// The event failed on a state that changed under it. The failure says nothing about the event.
     Conflict,
-    /// Bytes that do not decode will not decode the next time.
+    /// Another attempt cannot help: bytes that do not decode will not decode the next time.
     Useless,
 }
 
@@ -309,12 +320,12 @@ impl Failed {
         self.retry == Retry::Conflict
     }
 
-    /// A failure that another try may mend.
+    /// Returns a failure that another attempt may fix.
     pub(crate) fn of(error: HandlerError) -> Self {
         Self { error, retry: Retry::Useful, told: Told::Everything }
     }
 
-    /// Bytes that do not decode.
+    /// Returns the failure of a record whose bytes do not decode.
     pub(crate) fn undecodable(error: crate::codec::CodecError) -> Self {
         Self { error: error.into(), retry: Retry::Useless, told: Told::Everything }
     }

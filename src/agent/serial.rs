@@ -1,3 +1,5 @@
+//! The loop of an agent that handles one event at a time.
+
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -7,7 +9,8 @@ use super::runner::{Failed, Runner};
 use crate::error::EventFailure;
 use crate::turn::{Cursor, count};
 
-/// Handles an input's events one at a time, in order, each with the turn in hand.
+/// Handles an input's events one at a time and in order. The agent holds the turn while it handles
+/// them.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
     let Runner { link, strand, input, counters, participants, .. } = &runner;
     let hand = strand.hand;
@@ -16,7 +19,8 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
         let holder = runner.turn().await;
         let mut left = holder.events;
         while let Some(mut record) = input.peek(0) {
-            // The batch's records, one after the other: the input's bookkeeping is per batch, not per record.
+            // Goes through the batch by index, because the input's bookkeeping is then needed per
+            // batch and not per record.
             let batch = record.batch.clone();
             let end = batch.len();
             let get = |index| (index < end).then(|| batch.get(index));
@@ -30,7 +34,8 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 }
                 left -= 1;
                 count(&counters.events);
-                // What the next event asks for comes from memory while this one is handled.
+                // Lets the tables load the row of the next event's key into memory while this event
+                // is handled.
                 next = get(record.index + 1);
                 if let Some(key) = next.as_ref().and_then(|next| next.key) {
                     participants.iter().for_each(|participant| participant.expect(key));
@@ -40,7 +45,8 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                     None => {
                         link.turn.begin(hand, at.timestamp);
                         let outcome = AssertUnwindSafe(handler.handle(&at, &record)).catch_unwind().await;
-                        // Most events succeed, and send nothing: their outcome is looked at where it lies.
+                        // Fast path: most events succeed and send nothing, so the outcome is
+                        // checked in place and not moved.
                         let plain = matches!(outcome, Ok(Ok(Some(_))))
                             && !link.turn.is_marked()
                             && !link.is_cautious()
@@ -71,7 +77,8 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
     }
 }
 
-/// Tries a failed event again, as its policy says. With `Ok` it is done with: handled, skipped or sent to a dead-letter topic.
+/// Tries a failed event again, as its policy says. With `Ok` the event is finished: it was handled,
+/// skipped or sent to a dead-letter topic.
 async fn again<H: Handler>(
     runner: &Runner,
     handler: &H,
@@ -80,7 +87,7 @@ async fn again<H: Handler>(
 ) -> Result<(), EventFailure> {
     let mut tries = 1;
     while let Some(wait) = runner.retry(&failed, tries) {
-        // Others may go on meanwhile: of this event nothing is left.
+        // The failed attempt left nothing behind, so others may have the turn during the wait.
         runner.strand.release();
         tokio::time::sleep(wait).await;
         runner.turn().await;

@@ -1,3 +1,5 @@
+//! Sinks: the topics to which an agent sends the values that its handler returns.
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use crate::scope::ShardScope;
 use crate::topic::{OutTopicSettings, Topic, open_out_topic};
 use crate::turn::{Cursor, Turn};
 
-/// Where an agent's replies go: a topic, by [`Agent::sink`](crate::Agent::sink).
+/// A topic for an agent's replies, as [`Agent::sink`](crate::Agent::sink) declares it.
 pub(crate) struct Sink<R> {
     pub(crate) topic: Arc<str>,
     pub(crate) partitioner: Partitioner,
@@ -44,12 +46,12 @@ pub(crate) struct OpenSink<R> {
 }
 
 impl<R: 'static> OpenSink<R> {
-    /// Sends a reply on, with the key, headers and timestamp of the event it answers.
+    /// Sends a reply with the key, headers and timestamp of the event that it answers.
     pub(crate) fn send(&self, turn: &Turn, event: &Cursor, reply: &R) -> Result<(), CodecError> {
         self.send_keyed(turn, event, event.record().key, reply)
     }
 
-    /// The same under another key.
+    /// Sends a reply as [`send`](Self::send) does, but under the key `key`.
     pub(crate) fn send_keyed(
         &self,
         turn: &Turn,
@@ -61,7 +63,7 @@ impl<R: 'static> OpenSink<R> {
         let mut buffer = self.buffer.borrow_mut();
         let value = encode_value(&*self.codec, reply, &mut buffer)?;
         let mut headers = event.batch.headers(event.index);
-        // What is sent on asks nobody.
+        // The record that is sent on is not a request, so it loses the headers of one.
         headers.retain(|header| !is_about_a_request(header));
         let timestamp = event.record().timestamp;
         self.out.send(turn, hand, NewRecord { timestamp, key, value, headers: &headers });

@@ -1,3 +1,6 @@
+//! Agents whose handler gets the stream of events itself: [`Events`], and the loop that runs such a
+//! handler.
+
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -18,18 +21,21 @@ use crate::error::EventFailure;
 use crate::panics::panic_text;
 use crate::turn::{Cursor, count};
 
-/// The events of one partition, as a [`stream`](crate::AgentBuilder::stream) agent gets them.
+/// The events of one partition, as the handler of a [`stream`](crate::AgentBuilder::stream) agent
+/// gets them.
 ///
-/// An event is acknowledged when the next one is asked for: then all that was done for it applies together. If the
-/// handler returns an error instead, nothing of it is left and the agent's failure policy decides; the handler is then
-/// begun anew.
+/// An event is acknowledged when the handler asks for the next one. Then everything that was done
+/// for the event is applied together. If the handler returns an error instead, nothing of the event
+/// is left. The agent's failure policy decides what happens to it, and the handler is begun again.
 ///
-/// The futures of `next` and `take` can be dropped, in a `select!` or a timeout: what came before is acknowledged, and no event
-/// is lost; the next call gives it. While a handler waits for something else and has no event in hand, other agents and
-/// timers have the turn. Tables are used while an event is in hand.
+/// The futures of `next` and `take` can be dropped, as in a `select!` or a timeout. The event
+/// before is then acknowledged, and no event is lost: the next call returns it. While the handler
+/// waits for something else and has no event in hand, other agents and timers have the turn. Tables
+/// can be used only while an event is in hand.
 ///
-/// A [drain](crate::Running::drain), and a shard that moves to another worker, wait until the events in hand are
-/// acknowledged, so until the handler asks for the next: a handler that has done its part should ask soon.
+/// A [drain](crate::Running::drain), and a shard that moves to another worker, wait until the
+/// events in hand are acknowledged, that is, until the handler asks for the next one. So a handler
+/// that has finished an event should ask soon.
 pub struct Events<K, V> {
     shared: Rc<Shared<V>>,
     key: std::marker::PhantomData<fn() -> K>,
@@ -38,105 +44,110 @@ pub struct Events<K, V> {
 struct Shared<V> {
     runner: Runner,
     reader: ValueReader<V>,
-    /// Tells whoever asked that the event was acknowledged, if the agent answers.
+    /// The answering of requests with `()` on acknowledgement, if the agent answers.
     answering: Option<Answering<()>>,
-    /// How many of the input's first records are in hand.
+    /// The number of the input's first records that are in hand.
     in_hand: Cell<usize>,
-    /// How many more events may be taken before the turn is given back, and up to what time.
+    /// While the agent has the turn: how many more events it may take, and the latest timestamp
+    /// that they may have.
     turn: Cell<Option<(u32, Timestamp)>>,
-    /// Why the handler has to be begun anew.
+    /// The failure for which the handler must be begun again.
     failed: RefCell<Option<Failed>>,
-    /// Whether the handler asked for an event at all.
+    /// True if the handler has asked for an event since it was begun.
     asked: Cell<bool>,
-    /// How many of the input's first records were in a batch that failed: they are handed out one by one.
+    /// The number of the input's first records that were in a batch that failed. They are handed
+    /// out one by one.
     one_by_one: Cell<usize>,
 }
 
 impl<K: TopicKey, V: 'static> Events<K, V> {
-    /// The next value. The one before it is acknowledged.
+    /// Returns the next value, and acknowledges the one before it.
     pub async fn next(&mut self) -> Option<V> {
         self.shared.next(|shared, record| shared.reader.read(&record.record())).await
     }
 
-    /// Up to `max` values as one event: waits for the first, then up to `within` for the others. All of them are
-    /// acknowledged together when the next ones are asked for. Tables can be read and written meanwhile as for a single
-    /// event.
+    /// Returns up to `max` values as one event. Waits for the first value, then at most `within`
+    /// for the others. All of them are acknowledged together when the next ones are asked for.
+    /// Meanwhile tables can be read and written as for a single event.
     ///
-    /// It does not wait for more than a partition is [read ahead](crate::Config::queue_bytes): a full buffer is a full batch.
-    /// A batch that fails is tried again as a whole, as often as the agent retries. If the agent
-    /// [skips](crate::AgentBuilder::skip) events that fail or sends them to a [dead-letter
-    /// topic](crate::AgentBuilder::dead_letter), the batch's events are then handed out one by one, each as a batch of one, and
-    /// only those that fail alone go that way.
+    /// It does not wait for more records than a partition is [read
+    /// ahead](crate::Config::queue_bytes): a full buffer is a full batch. A batch that fails is
+    /// tried again as a whole, as often as the agent retries. If the agent
+    /// [skips](crate::AgentBuilder::skip) failed events or sends them to a [dead-letter
+    /// topic](crate::AgentBuilder::dead_letter), the events of the batch are then handed out one by
+    /// one, each as a batch of one. Only events that fail alone are skipped or dead-lettered.
     ///
     /// # Panics
-    /// When `max` is 0.
+    /// If `max` is 0.
     pub async fn take(&mut self, max: usize, within: Duration) -> Vec<V> {
         self.shared.take(max, within, |shared, record| shared.reader.read(&record.record())).await
     }
 
-    /// The same with keys: `(key, value)`.
+    /// Returns a stream of keys with their values.
     pub fn items(self) -> Items<K, V> {
         Items { events: self.events() }
     }
 
-    /// The same as whole [`Event`]s: with key, timestamp, headers and offset.
+    /// Returns a stream of whole [`Event`]s, with key, timestamp, headers and offset.
     pub fn events(self) -> WholeEvents<K, V> {
         WholeEvents { shared: self.shared, key: self.key }
     }
 
-    /// The same with a number from 0 that counts what this opening of the shard has seen.
+    /// Returns a stream of values with a number. The numbers count from 0 since the handler was
+    /// begun.
     pub fn enumerate(self) -> Enumerate<K, V> {
         Enumerate { events: self, next: 0 }
     }
 
-    /// Only values that pass. Others are acknowledged unseen.
+    /// Returns a stream of the values for which `keep` is true. Other events are acknowledged
+    /// without being handed out.
     pub fn filter<F: FnMut(&V) -> bool>(self, keep: F) -> Filtered<K, V, F> {
         Filtered { events: self, keep }
     }
 }
 
-/// Events with key, timestamp, headers and offset. Made by [`Events::events`].
+/// A stream of whole events. Made by [`Events::events`].
 pub struct WholeEvents<K, V> {
     shared: Rc<Shared<V>>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
 impl<K: TopicKey, V: 'static> WholeEvents<K, V> {
-    /// The next event.
+    /// Returns the next event, and acknowledges the one before it.
     pub async fn next(&mut self) -> Option<Event<K, V>> {
         self.shared.next(|shared, record| shared.reader.read_event(record, &shared.runner.input.source)).await
     }
 
-    /// Up to `max` events as one; see [`Events::take`].
+    /// Returns up to `max` events as one. See [`Events::take`].
     ///
     /// # Panics
-    /// When `max` is 0.
+    /// If `max` is 0.
     pub async fn take(&mut self, max: usize, within: Duration) -> Vec<Event<K, V>> {
         let read = |shared: &Shared<V>, record: &Cursor| shared.reader.read_event(record, &shared.runner.input.source);
         self.shared.take(max, within, read).await
     }
 }
 
-/// Keys and values. Made by [`Events::items`].
+/// A stream of keys with their values. Made by [`Events::items`].
 pub struct Items<K, V> {
     events: WholeEvents<K, V>,
 }
 
 impl<K: TopicKey, V: 'static> Items<K, V> {
-    /// The next key and value.
+    /// Returns the next key and value, and acknowledges the event before.
     pub async fn next(&mut self) -> Option<(K, V)> {
         self.events.next().await.map(|event| (event.key, event.value))
     }
 }
 
-/// Numbered values. Made by [`Events::enumerate`].
+/// A stream of numbered values. Made by [`Events::enumerate`].
 pub struct Enumerate<K, V> {
     events: Events<K, V>,
     next: u64,
 }
 
 impl<K: TopicKey, V: 'static> Enumerate<K, V> {
-    /// The next value and its number.
+    /// Returns the next value and its number, and acknowledges the event before.
     pub async fn next(&mut self) -> Option<(u64, V)> {
         let value = self.events.next().await?;
         self.next += 1;
@@ -144,14 +155,14 @@ impl<K: TopicKey, V: 'static> Enumerate<K, V> {
     }
 }
 
-/// Values that pass. Made by [`Events::filter`].
+/// A stream of the values that pass a filter. Made by [`Events::filter`].
 pub struct Filtered<K, V, F> {
     events: Events<K, V>,
     keep: F,
 }
 
 impl<K: TopicKey, V: 'static, F: FnMut(&V) -> bool> Filtered<K, V, F> {
-    /// The next value that passes.
+    /// Returns the next value that passes the filter, and acknowledges the events before it.
     pub async fn next(&mut self) -> Option<V> {
         loop {
             let value = self.events.next().await?;
@@ -198,9 +209,10 @@ impl<V: 'static> Shared<V> {
             self.release();
             at_least(1).await;
             let max = if self.one_by_one.get() > 0 { 1 } else { max };
-            // A batch is one commit's at least: where a commit may hold few events only, so may a batch.
+            // A batch goes into one commit. Where a commit may hold only few events, so may a
+            // batch.
             let max = self.runner.link.quota().map_or(max, |quota| max.min(quota as usize));
-            // Too few within the time is as good.
+            // After the time, a smaller batch is taken.
             let _ = tokio::time::timeout(within, at_least(max)).await;
             let first = self.record().await;
             if let Some(condemned) = self.runner.condemned() {
@@ -217,7 +229,7 @@ impl<V: 'static> Shared<V> {
                         self.in_hand.set(self.in_hand.get() + 1);
                         values.extend(value);
                     }
-                    // It is dealt with alone, after those before it.
+                    // A record that cannot be read is handled alone, after those before it.
                     Err(_) if self.in_hand.get() > 0 => break,
                     Err(failed) => {
                         self.give_up(&record, failed).await;
@@ -231,7 +243,7 @@ impl<V: 'static> Shared<V> {
         }
     }
 
-    /// The input's next record, with the turn in hand.
+    /// Waits for the input's next record and for the turn, and returns the record.
     async fn record(&self) -> Cursor {
         let input = &self.runner.input;
         loop {
@@ -270,7 +282,8 @@ impl<V: 'static> Shared<V> {
         }
     }
 
-    /// Reads a record. The filters and the decoder are the user's code, too, and what they panic at is this record.
+    /// Reads a record. Filters and the decoder are user code, so a panic in them is a failure of
+    /// this record.
     fn try_to_read<T>(
         &self,
         record: &Cursor,
@@ -282,7 +295,7 @@ impl<V: 'static> Shared<V> {
         }
     }
 
-    /// Deals with a record that no try can help, as the agent's policy says.
+    /// Applies the agent's policy to a record that another attempt cannot help.
     async fn give_up(&self, record: &Cursor, failed: Failed) {
         count(&self.runner.counters.failed);
         match self.runner.give_up(&failed, 1, self.runner.strand.hand, record) {
@@ -291,7 +304,8 @@ impl<V: 'static> Shared<V> {
         }
     }
 
-    /// Applies what is in hand. What a table or topic refused meanwhile makes it fail instead.
+    /// Applies the events in hand. If a table or topic has refused something of them, they fail
+    /// instead.
     async fn acknowledge(&self) {
         if self.in_hand.get() == 0 {
             return;
@@ -305,7 +319,7 @@ impl<V: 'static> Shared<V> {
         let refused = link.turn.take_failure(hand).map_or_else(|| link.check(hand, &self.runner.participants), Err);
         if let Err(error) = refused {
             self.failed.replace(Some(Failed::of(error)));
-            // The driver sees it and begins the handler anew.
+            // [`stream`] sees the failure and begins the handler again.
             std::future::pending::<()>().await;
         }
         let counters = &self.runner.counters;
@@ -319,7 +333,7 @@ impl<V: 'static> Shared<V> {
         }
     }
 
-    /// Answers with nothing but that it is done.
+    /// Answers a request with `()`, which says that it was acknowledged.
     fn answer(&self, record: &Cursor) {
         if let Some(answering) = &self.answering
             && let Err(error) = answering.send(record, &())
@@ -328,7 +342,8 @@ impl<V: 'static> Shared<V> {
         }
     }
 
-    /// Passes the input's first record, of which nothing is in hand but perhaps a dead letter.
+    /// Finishes the input's first record. Its hand holds nothing but perhaps an answer or a dead
+    /// letter.
     fn finish_first(&self, record: &Cursor) {
         let hand = self.runner.strand.hand;
         self.runner.link.apply(hand, self.runner.number, &self.runner.participants);
@@ -353,7 +368,7 @@ impl<V: 'static> Shared<V> {
     }
 }
 
-/// Runs a stream handler, begun anew whenever it ends.
+/// Runs a stream handler, and begins it again whenever it ends.
 pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<(), HandlerError>>>(
     runner: Runner,
     reader: ValueReader<V>,
@@ -419,11 +434,12 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             reason: failed.error.to_string(),
         };
         if in_hand.get() == 0 {
-            // There is no event to blame, so none to skip.
+            // No event is in hand, so there is none to skip.
             shared.stop(stopped).await;
         }
         if in_hand.get() > 1 && runner.policy.then != Then::Stop {
-            // Each is tried alone, as often as any event: most of them are good.
+            // Each event of the batch is tried alone, as often as any event, because most of them
+            // are good.
             shared.one_by_one.set(in_hand.replace(0));
             tries.1 = 0;
             shared.release();

@@ -1,11 +1,11 @@
-//! An agent of a shard, as the lane sees it.
+//! An agent of a shard, as its lane sees it.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::turn::{Counters, RecordQueue};
 
-/// An agent as its lane sees it.
+/// An agent of a shard, as its lane sees it.
 pub(crate) struct ShardAgent {
     pub(crate) name: Arc<str>,
     pub(crate) input: Rc<RecordQueue>,

@@ -1,4 +1,4 @@
-//! What is committed of the places of a shard's agents.
+//! The committed places of a shard's agents, and what the next commit must write of them.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use super::inputs::{InputStart, ShardInputs};
 use super::places::Places;
 use super::positions::new_positions;
 
-/// What is committed of the places of a shard's agents, and what to commit of them next.
+/// The committed places of a shard's agents, and what the next commit must write of them.
 #[derive(Debug, Default)]
 pub(crate) struct CommittedPlaces {
     /// The topic of the log of places.
     log: Arc<str>,
-    /// Each agent's place; `None` when not all of it is with the group and in the log.
+    /// The place of each agent. `None` if the group or the log does not have all of them.
     at: Option<Vec<Offset>>,
-    /// The group's positions.
+    /// The committed positions of the group.
     group: Vec<(TopicPartition, CommittedOffset)>,
     record: Places,
 }
 
-/// Places that are to be committed.
+/// The places for a commit.
 pub(crate) struct NewPlaces {
     at: Vec<Offset>,
-    /// The group's positions, where they are not those that it has.
+    /// The group's positions, without those that are committed already.
     pub(crate) positions: Vec<(TopicPartition, CommittedOffset)>,
     /// The record for the log.
     pub(crate) record: Vec<u8>,
 }
 
 impl CommittedPlaces {
-    /// Of a shard that is opened.
+    /// Returns the committed places of a shard that is being opened.
     pub(crate) fn open(log: Arc<str>, partition: Partition, inputs: &ShardInputs, agents: &[ShardAgent]) -> Self {
         let committed = |(topic, start): (&Arc<str>, &InputStart)| {
             Some((TopicPartition { topic: topic.clone(), partition }, start.committed.clone()?))
         };
         let group = inputs.starts.iter().filter_map(committed).collect();
         let mut opened = Self { log, at: None, group, record: inputs.places() };
-        // What is committed already need not be committed again.
+        // Nothing needs to be committed if the group and the log have all places already.
         if let Some(new) = opened.moved(agents)
             && new.positions.is_empty()
             && inputs.record.as_ref() == Some(&new.record)
@@ -53,13 +53,13 @@ impl CommittedPlaces {
         self.at.as_deref().unwrap_or_default()
     }
 
-    /// Whether an agent is elsewhere than what is committed says.
+    /// Returns true if an agent is not at its committed place.
     pub(crate) fn have_moved(&self, agents: &[ShardAgent]) -> bool {
         let now = agents.iter().map(|agent| agent.input.position());
         self.at.as_ref().is_none_or(|at| !at.iter().copied().eq(now))
     }
 
-    /// What to commit; nothing when every agent is where it was.
+    /// Returns what to commit. `None` if every agent is where it was.
     pub(crate) fn moved(&mut self, agents: &[ShardAgent]) -> Option<NewPlaces> {
         self.have_moved(agents).then(|| {
             let mut new = self.all(agents);
@@ -68,7 +68,7 @@ impl CommittedPlaces {
         })
     }
 
-    /// All there is, to be committed whether it is others or not.
+    /// Returns all places and positions to commit, whether or not they have changed.
     pub(crate) fn all(&mut self, agents: &[ShardAgent]) -> NewPlaces {
         let at: Vec<Offset> = agents.iter().map(|agent| agent.input.position()).collect();
         for (agent, at) in agents.iter().zip(&at) {
@@ -80,7 +80,7 @@ impl CommittedPlaces {
         NewPlaces { at, positions, record: self.record.written() }
     }
 
-    /// Notes what was committed.
+    /// Notes that `new` was committed.
     pub(crate) fn committed(&mut self, new: NewPlaces) {
         self.group.retain(|(source, _)| !new.positions.iter().any(|(changed, _)| changed == source));
         self.group.extend(new.positions);
@@ -111,7 +111,7 @@ mod tests {
             CommittedPlaces::open(LOG.into(), Partition::new(0), inputs, agents)
         };
         let before = [agent("a", "t", 5)];
-        // Another edition of the program wrote the last record: this one's is to be there too.
+        // Another version of the program wrote the last record, so this version must add its own.
         let new = open(&inputs, &before).moved(&before).unwrap();
         assert_eq!(new.positions, []);
         let record = String::from_utf8(new.record.clone()).unwrap();

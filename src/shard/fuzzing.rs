@@ -1,4 +1,4 @@
-//! What the fuzzers run of the places of agents.
+//! The functions that fuzz the records and notes of places.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use marlowe_broker::{CommittedOffset, Offset};
 use super::places::{InputPlaces, Places, place_of};
 use super::positions::{GroupPosition, new_position};
 
-/// Reads a record of a log of places, two that are merged, or a note beside a group's position; or (`w`) writes a note.
+/// Runs the check that the first byte chooses: `p` reads a record of a log of places, `m` merges
+/// two, `g` reads the note of a group's position, and `w` writes one.
 pub fn places(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -20,7 +21,7 @@ pub fn places(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns valid inputs.
 pub fn places_seeds() -> Vec<Vec<u8>> {
     let input = |id: Option<&str>, at: u64| InputPlaces {
         id: id.map(Into::into),
@@ -54,7 +55,7 @@ fn record(value: &[u8]) -> Option<Places> {
     Some(places)
 }
 
-/// Of two logs the later places count, whichever is read first.
+/// Checks that a merge keeps the later of two places, whichever log is read first.
 fn merged(lines: &[u8]) -> Option<()> {
     let middle = lines.iter().position(|byte| *byte == b'\n')?;
     let (one, other) = (record(&lines[..middle])?, record(&lines[middle + 1..])?);
@@ -88,7 +89,7 @@ fn note(bytes: &[u8]) -> Option<()> {
 
 fn written(bytes: &[u8]) -> Option<()> {
     let drawn: Vec<(u64, &[u8])> = Unstructured::new(bytes).arbitrary().ok()?;
-    // As names of agents and topics are.
+    // The characters of names of agents and topics.
     let name = |bytes: &[u8]| -> String {
         let letters = b"abcdefghijklmnopqrstuvwxyz0123456789_-.";
         bytes.iter().map(|byte| letters[usize::from(*byte) % letters.len()] as char).collect()
@@ -100,7 +101,7 @@ fn written(bytes: &[u8]) -> Option<()> {
     let read = GroupPosition::parse(&committed);
     assert_eq!(Some(read.offset), places.iter().map(|(_, at)| *at).min());
     assert_eq!(read.log.as_deref(), Some(log.as_str()));
-    // The note has all of those that are ahead, or none.
+    // The note names all agents that are ahead, or none.
     assert!(read.agents.is_empty() || places.iter().all(|(agent, at)| read.of(agent) == *at), "{committed:?}");
     Some(())
 }

@@ -1,8 +1,9 @@
-//! The name of a shard in a program.
+//! The identity of a shard in a program.
 
 use marlowe_broker::Partition;
 
-/// Which shard: a co-partition group, by its number in the topology, and a partition.
+/// The identity of a shard: the number of its co-partition group in the topology, and its
+/// partition. (Kafka Streams: `TaskId`.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ShardId {
     pub(crate) group: usize,

@@ -1,4 +1,4 @@
-//! The event or timer that a shard is working on, readable from other threads. The watchdog reads it.
+//! The events and timer runs that a shard has in hand, for other threads. The watchdog reads them.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use marlowe_broker::TopicPartition;
 use super::id::ShardId;
 use crate::turn::{EventInHand, Front, TurnShown};
 
-/// What a shard has in hand, as threads other than its lane's see it.
+/// A shard's events and timer runs in hand, as threads other than its lane's see them.
 #[derive(Clone)]
 pub(crate) struct ShardInHand {
     pub(crate) id: ShardId,
     pub(crate) strands: Vec<StrandInHand>,
 }
 
-/// What a strand has in hand.
+/// A strand's events and timer runs in hand.
 #[derive(Clone)]
 pub(crate) struct StrandInHand {
     pub(super) turn: Arc<TurnShown>,
-    /// In the order of their numbers in the strand.
+    /// The agents, in the order of their numbers in the strand.
     pub(super) agents: Vec<AgentInHand>,
-    /// They come after the agents.
+    /// The names of the timers. Their numbers follow those of the agents.
     pub(super) timers: Vec<Arc<str>>,
 }
 
@@ -31,23 +31,25 @@ pub(super) struct AgentInHand {
     pub(super) front: Arc<Front>,
 }
 
-/// Something that is in hand. As long as it is the same thing, the numbers are the same.
+/// An event or run that is in hand. The numbers stay the same as long as it is the same event or
+/// run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// The agent or timer, by its number in the strand.
+    /// The agent or timer by its number in the strand.
     pub(crate) who: usize,
     pub(crate) turn: u64,
     pub(crate) progress: u64,
 }
 
-/// What is in hand, for people.
+/// An event or run in hand, as it is shown to people.
 pub(crate) enum HeldBy {
     Agent { name: Arc<str>, source: TopicPartition, event: Option<EventInHand> },
     Timer(Arc<str>),
 }
 
 impl StrandInHand {
-    /// What is in hand now: who has the turn, and agents that handle events beside others.
+    /// Returns what is in hand now: the holder of the turn, and the agents that handle events
+    /// concurrently.
     pub(crate) fn held(&self) -> Vec<Held> {
         let turn = self.turn.holder().map(|(turn, who)| {
             let progress = self.agents.get(who).map_or(0, |agent| agent.front.progress());
@@ -60,7 +62,7 @@ impl StrandInHand {
         turn.into_iter().chain(beside).collect()
     }
 
-    /// Who has the number `who`, and what it has in hand.
+    /// Describes the agent or timer with the number `who`, and what it has in hand.
     pub(crate) fn describe(&self, who: usize) -> Option<HeldBy> {
         match self.agents.get(who) {
             Some(AgentInHand { name, source, front }) => {

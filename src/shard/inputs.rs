@@ -1,4 +1,4 @@
-//! A shard's inputs: where its agents go on in them.
+//! The inputs of a shard, and the places at which its agents go on in them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,19 +8,21 @@ use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 use super::places::Places;
 use super::positions::new_position;
 
-/// Where a shard's agents go on, and what that follows from.
+/// The places at which a shard's agents go on, and the facts that they follow from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardInputs {
-    /// By topic.
+    /// The start of each input, by topic.
     pub(crate) starts: BTreeMap<Arc<str>, InputStart>,
-    /// What is kept of the shard's inputs, in its own log and in others that its positions name.
+    /// The places that are known from the shard's own log, and from other logs that its positions
+    /// name.
     pub(crate) kept: Places,
-    /// The last record of its own log.
+    /// The last record of the shard's own log.
     pub(crate) record: Option<Vec<u8>>,
-    /// Whether a new agent's first place is to be committed before the shard counts as open: one that is an input's end only now
-    /// would be another one later, and where the group is already further a drain would take the input for processed.
+    /// True if a new agent's first place must be committed before the shard counts as open. If that
+    /// place is the end of an input, it would be another place later. And if the group's position
+    /// is further than this place, a drain would wrongly take the input for processed.
     pub(crate) commits_first: bool,
-    /// What was removed before it was read, and is done without.
+    /// The records that were removed before they were read, and that the program does without.
     pub(crate) expired: Vec<Expired>,
 }
 
@@ -28,23 +30,24 @@ pub(crate) struct ShardInputs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expired {
     pub(crate) source: TopicPartition,
-    /// The first that was not read.
+    /// The first offset that was not read.
     pub(crate) from: Offset,
-    /// The first that is there.
+    /// The first offset that still exists.
     pub(crate) to: Offset,
 }
 
 impl Expired {
-    /// What an agent lacks that goes on at `place`, in a partition that begins at `earliest`.
+    /// Returns the records that an agent with the place `place` lacks in a partition that begins at
+    /// `earliest`.
     pub(crate) fn before(source: &TopicPartition, place: Offset, earliest: Offset) -> Option<Self> {
         (place < earliest).then(|| Self { source: source.clone(), from: place, to: earliest })
     }
 }
 
-/// Where the agents of one input partition go on.
+/// The places at which the agents of one input partition go on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InputStart {
-    /// What tells the topic from others of its name.
+    /// The topic's id, which tells it from an earlier topic with the same name.
     pub(crate) id: Option<Arc<str>>,
     /// The group's position.
     pub(crate) committed: Option<CommittedOffset>,
@@ -52,20 +55,20 @@ pub(crate) struct InputStart {
 }
 
 impl ShardInputs {
-    /// Where an agent goes on.
+    /// Returns the place at which an agent goes on.
     pub(crate) fn at(&self, topic: &str, agent: &str) -> Offset {
         let start = self.starts.get(topic);
         start.and_then(|start| start.agents.get(agent).copied()).unwrap_or_default()
     }
 
-    /// Has an agent go on elsewhere.
+    /// Sets the place at which an agent goes on.
     pub(crate) fn set(&mut self, topic: &str, agent: &Arc<str>, at: Offset) {
         if let Some(start) = self.starts.get_mut(topic) {
             start.agents.insert(agent.clone(), at);
         }
     }
 
-    /// All places, with those that are kept of others than the shard's agents by now.
+    /// Returns all places. Agents that are not in the shard any more are kept as former ones.
     pub(crate) fn places(&self) -> Places {
         let mut places = self.kept.clone();
         places.inputs.values_mut().for_each(|input| input.retire());
@@ -81,7 +84,8 @@ impl ShardInputs {
         places
     }
 
-    /// Returns the group's position that goes with the places of the agents in a partition, when those are in the log.
+    /// Returns the group's position for a partition, to be committed with the places of its agents
+    /// in the log of places.
     pub(crate) fn position(&self, log: &str, at: &TopicPartition) -> (TopicPartition, CommittedOffset) {
         let agents = self.starts.get(&at.topic).map(|start| &start.agents);
         let places: Vec<_> = agents.into_iter().flatten().map(|(agent, at)| (&**agent, *at)).collect();

@@ -1,3 +1,5 @@
+//! Opening a shard in a lane: creates its tables, agents, timers and strands.
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,19 +24,20 @@ use crate::topology::Topology;
 use crate::turn::{Caution, Doer, LaneSignals, OutTopics, RecordQueue, ShardLink, Strand};
 use crate::watch;
 
-/// A shard that is ready to be opened in a lane: its store is restored, and its inputs' positions are known.
+/// A shard that is ready to be opened in a lane. Its store is restored, and the positions of its
+/// inputs are known.
 pub(crate) struct ShardPlan {
     pub(crate) id: ShardId,
     pub(crate) owner: Owner,
     pub(crate) store: Arc<dyn Store>,
-    /// Where its agents go on.
+    /// The places at which its agents go on.
     pub(crate) inputs: ShardInputs,
-    /// How carefully it works, after a commit that could not be made.
+    /// The caution with which it works, after a commit that failed because of an event.
     pub(crate) caution: Caution,
 }
 
 impl ShardPlan {
-    /// Opens the shard: its tables, agents and timers.
+    /// Opens the shard with its tables, agents and timers.
     pub(crate) fn open(
         &self,
         program: &Program,

@@ -1,4 +1,4 @@
-//! A shard at work in a lane: its agents, tables and timers.
+//! An open shard, as its lane holds it: agents, tables, timers and the control of its task.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,11 +17,13 @@ use crate::query::Owner;
 use crate::turn::{OutTopic, Participant, RecordQueue, ShardLink};
 use crate::watch;
 
-/// How long ago a store of an idle shard was known to be current, at most; and of one that is closed.
+/// The age at which an idle shard renews its store's time by committing its positions again. The
+/// age is the time since the store was known to be current. [`AGED_AT_CLOSE`] is the limit for a
+/// shard that is being closed.
 const AGED: Duration = Duration::from_secs(60 * 60);
 const AGED_AT_CLOSE: Duration = Duration::from_secs(60);
 
-/// What a lane holds of a shard that is at work in it.
+/// An open shard, as its lane holds it.
 pub(crate) struct Shard {
     pub(crate) id: ShardId,
     pub(crate) link: Rc<ShardLink>,
@@ -32,70 +34,72 @@ pub(crate) struct Shard {
     pub(crate) timers: Vec<Rc<TimerCounters>>,
     pub(crate) owner: Owner,
     pub(crate) control: Rc<Control>,
-    /// What it has in hand, for threads other than the lane's.
+    /// The events that it has in hand, for threads other than the lane's.
     pub(crate) in_hand: ShardInHand,
-    /// Marked at each commit, for those who wait for a position.
+    /// Notified at each commit, for callers that wait for a position.
     pub(crate) committed: watch::Sender<()>,
-    /// As of when the store is known to be current, by the clock.
+    /// The time as of which the store is known to be current, by the clock.
     pub(crate) as_of: Cell<Timestamp>,
-    /// Where its agents are, as that was committed last.
+    /// The places of its agents in the last commit.
     pub(crate) committed_places: RefCell<CommittedPlaces>,
-    /// The log in which it keeps their places.
+    /// The log of places.
     pub(crate) places_log: OutTopic,
 }
 
-/// A table as its lane sees it.
+/// A table of a shard, as the lane sees it.
 pub(crate) struct ShardTable {
     pub(crate) name: Arc<str>,
     pub(crate) index: TableIndex,
     pub(crate) slot: PositionSlot,
     pub(crate) changelog: OutTopic,
-    /// The input of its inbox's agent, whose position is part of the table's.
+    /// The input of the agent of its inbox. That agent's position is part of the table's position.
     pub(crate) inbox: Option<Rc<RecordQueue>>,
 }
 
 impl ShardTable {
-    /// How far the table will be when what is finished now is committed, but for the changelog's end, which the broker tells.
+    /// Returns the position that the table will have when the finished work is committed. The
+    /// changelog's end is missing from it, because only the broker knows that.
     pub(crate) fn position(&self, store: &dyn Store) -> SlicePosition {
         let inbox = self.inbox.as_ref().map_or(Offset::ZERO, |input| input.position());
         SlicePosition { inbox, ..store.position(self.slot) }
     }
 }
 
-/// What a partition timer did, counted without locks.
+/// Counts of a partition timer's work, without locks.
 pub(crate) struct TimerCounters {
     pub(crate) name: Arc<str>,
     pub(crate) runs: Cell<u64>,
     pub(crate) failures: Cell<u64>,
 }
 
-/// How a lane tells its shard's task what to do.
+/// The commands of a lane to its shard's task.
 #[derive(Default)]
 pub(crate) struct Control {
-    /// Too much waits for a commit: no new event until it is done.
+    /// True while too much waits for a commit. No new event is begun until the commit is done.
     pub(crate) paused: Cell<bool>,
-    /// Answered once every timer has fired once more.
+    /// Callers to be answered when every timer has fired once more.
     pub(crate) fire: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl Shard {
-    /// How far each agent is, by its number.
+    /// Returns the position of each agent, in the order of their numbers.
     pub(crate) fn places(&self) -> impl ExactSizeIterator<Item = Offset> {
         self.agents.iter().map(|agent| agent.input.position())
     }
 
-    /// Whether an agent is elsewhere than where it was when that was committed last.
+    /// Returns true if an agent has moved since its place was committed last.
     pub(crate) fn has_moved(&self) -> bool {
         self.committed_places.borrow().have_moved(&self.agents)
     }
 
-    /// Whether it is long ago that the store was known to be current, for a shard that is idle or is being closed.
+    /// Returns true if the store was last known to be current long ago. The limit is shorter for a
+    /// shard that is being closed.
     pub(crate) fn has_aged(&self, now: Timestamp) -> bool {
         let limit = if self.link.closing.get() { AGED_AT_CLOSE } else { AGED };
         !self.tables.is_empty() && now.since(self.as_of.get()) >= limit
     }
 
-    /// About how many bytes wait for a commit.
+    /// Returns the approximate number of bytes that wait for a commit.
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         uncommitted_bytes(&self.participants, &self.link)
     }

@@ -1,4 +1,4 @@
-//! What a shard's log of places holds: where each agent was in each input when the shard committed.
+//! The record of a shard's log of places: each agent's place in each input at a commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,58 +8,62 @@ use serde::{Deserialize, Serialize};
 
 use super::positions::GroupPosition;
 
-/// Where the agents of a shard are in its inputs, as a record of the shard's log of places tells it.
+/// The places of a shard's agents in its inputs, as a record of the log of places holds them. A
+/// *place* is the offset of an agent's next event in one input.
 ///
-/// A commit writes one, in the transaction of the state that it goes with. So it is never behind that state, while the
-/// positions that the group's coordinator hands out may be: Kafka's can be those of minutes ago after its brokers were killed.
+/// A commit writes the record in the transaction of the state that belongs to it, so it is never
+/// behind that state. The positions that the group's coordinator hands out may be: Kafka's can be
+/// minutes old after its brokers were killed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Places {
-    /// By topic.
+    /// The places in each input, by topic.
     pub(crate) inputs: BTreeMap<Arc<str>, InputPlaces>,
 }
 
-/// Where agents are in one input.
+/// The places of agents in one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InputPlaces {
-    /// What tells the topic from others of its name: places in one that was deleted mean nothing in the next.
+    /// The topic's id, which tells it from an earlier topic with the same name. Places in a topic
+    /// that was deleted say nothing about its successor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<Arc<str>>,
-    /// The agents that read it when the record was written.
+    /// The places of the agents that read the topic when the record was written.
     #[serde(default)]
     pub(crate) agents: BTreeMap<Arc<str>, u64>,
-    /// Agents that read it before, in other editions of the program, and may again: in a deployment that is under way, soon.
+    /// The places of agents that read the topic before, in other versions of the program. They may
+    /// read it again soon, while a deployment is in progress.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) former: BTreeMap<Arc<str>, u64>,
 }
 
 impl Places {
-    /// The key of its records.
+    /// The key of the records.
     pub(crate) const KEY: &'static [u8] = b"places";
 
-    /// Reads a record; `None` when it is none.
+    /// Reads a record. Returns `None` if `value` is not one.
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
         let mut places: Self = serde_json::from_slice(value).ok()?;
         places.inputs.values_mut().for_each(InputPlaces::settle);
         Some(places)
     }
 
-    /// The record.
+    /// Returns the record as bytes.
     pub(crate) fn written(&self) -> Vec<u8> {
-        // It holds text and numbers only, which serde_json writes whatever they are.
+        // Cannot fail, because serde_json writes any text and number.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// What is known of a topic, which has this id, if anything is.
+    /// Returns the places in a topic with the id `id`, if any are known.
     pub(crate) fn input(&self, topic: &str, id: Option<&Arc<str>>) -> Option<&InputPlaces> {
         self.inputs.get(topic).filter(|input| input.is_of(id))
     }
 
-    /// Adds what another log knows. Of each place the later one counts.
+    /// Adds the places that another log has. The later of two places counts.
     pub(crate) fn merge(&mut self, other: Places) {
         for (topic, other) in other.inputs {
             match self.inputs.get_mut(&topic) {
                 Some(input) if input.is_of(other.id.as_ref()) => input.merge(other),
-                // The other's topic is one of another time.
+                // The other log has a topic of an earlier or later time under this name.
                 Some(_) => {}
                 None => drop(self.inputs.insert(topic, other)),
             }
@@ -68,7 +72,8 @@ impl Places {
 }
 
 impl InputPlaces {
-    /// Whether these are places in the topic that has this id. Brokers without ids cannot tell.
+    /// Returns true if these are places in the topic with the id `id`. Brokers without ids cannot
+    /// tell, so the answer is then true.
     pub(crate) fn is_of(&self, id: Option<&Arc<str>>) -> bool {
         match (&self.id, id) {
             (Some(own), Some(id)) => own == id,
@@ -76,7 +81,7 @@ impl InputPlaces {
         }
     }
 
-    /// Makes whoever is a reader no former one. Of the two places the later one counts.
+    /// Removes agents from `former` that read the topic now. The later of the two places counts.
     fn settle(&mut self) {
         let Self { agents, former, .. } = self;
         former.retain(|agent, before| match agents.get_mut(agent) {
@@ -102,29 +107,31 @@ impl InputPlaces {
         }
     }
 
-    /// The least place of those who read the topic when this was written: what the group's position was then.
+    /// Returns the least place of the agents that read the topic when this was written. This was
+    /// the group's position then.
     pub(crate) fn least(&self) -> Option<Offset> {
         self.agents.values().copied().min().map(Offset::new)
     }
 
-    /// All who read it when this was written are to be others of its readers.
+    /// Makes all agents former ones. The caller then adds the agents that read the topic now.
     pub(crate) fn retire(&mut self) {
         self.former.append(&mut self.agents);
     }
 }
 
-/// Where an agent goes on in an input: the later of what the group's position says and of what is `kept`. `None` for an agent
-/// that was never there.
+/// Returns the place at which an agent goes on in an input: the later of the group's position and
+/// the place in `kept`. `None` for an agent that was never there.
 pub(crate) fn place_of(agent: &str, group: Option<&GroupPosition>, kept: Option<&InputPlaces>) -> Option<Offset> {
     let Some(kept) = kept else {
-        // Of an edition of Marlowe that kept no places, or set by an administrator: it is of all agents.
+        // The position is from a version of Marlowe that kept no places, or an administrator has
+        // set it. It holds for all agents.
         return group.map(|group| group.of(agent));
     };
     let by_name = group.and_then(|group| group.agents.get(agent).copied());
     if let Some(at) = kept.agents.get(agent) {
         return Some(group.map_or(Offset::ZERO, |group| group.of(agent)).max(Offset::new(*at)));
     }
-    // The group's position is that of the agents that read the topic: not of one that did not.
+    // The group's position holds for the agents that read the topic, and this agent did not.
     by_name.max(kept.former.get(agent).copied().map(Offset::new))
 }
 
@@ -168,20 +175,21 @@ mod tests {
         let kept = input("x", &[("a", 7), ("b", 5)], &[("gone", 3)]);
         let at = |agent, group: Option<GroupPosition>| place_of(agent, group.as_ref(), Some(&kept)).map(Offset::get);
         let all = |group: fn() -> Option<GroupPosition>| ["a", "b", "gone", "new"].map(|agent| at(agent, group()));
-        // The coordinator's is older, the same, or was set further on by an administrator; or it has none any more.
+        // The coordinator's position is older, equal, or set forward by an administrator, or the
+        // coordinator has none any more.
         assert_eq!(all(|| Some(group(2, ""))), [Some(7), Some(5), Some(3), None]);
         assert_eq!(all(|| Some(group(5, "log=app-t-positions;a=7"))), [Some(7), Some(5), Some(3), None]);
         assert_eq!(all(|| Some(group(6, ""))), [Some(7), Some(6), Some(3), None]);
         assert_eq!(all(|| Some(group(6, "a=9;new=8"))), [Some(9), Some(6), Some(3), Some(8)]);
         assert_eq!(all(|| None), [Some(7), Some(5), Some(3), None]);
-        // Nothing is kept.
+        // No places are kept.
         assert_eq!(place_of("a", Some(&group(5, "a=7")), None), Some(Offset::new(7)));
         assert_eq!(place_of("new", Some(&group(5, "a=7")), None), Some(Offset::new(5)));
         assert_eq!(place_of("a", None, None), None);
     }
 
     #[test]
-    fn places_in_a_topic_that_was_made_anew_mean_nothing() {
+    fn places_in_a_topic_that_was_created_again_mean_nothing() {
         let places = Places { inputs: [("t".into(), input("x", &[("a", 7)], &[]))].into() };
         assert!(places.input("t", Some(&"x".into())).is_some());
         assert!(places.input("t", None).is_some(), "a broker without ids cannot tell");

@@ -1,4 +1,5 @@
-//! A group's positions in a shard's inputs, and the notes beside them.
+//! The group's positions in a shard's inputs, and the notes (Kafka: metadata) that are committed
+//! with them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,31 +8,33 @@ use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 
 use super::agent::ShardAgent;
 
-/// The most bytes of the notes beside positions that are written here. Brokers take four times as many by default.
+/// The most bytes of a note that this version writes. Brokers take four times as many by default.
 const LONGEST_NOTE: usize = 1024;
 
-/// A group's position in an input, and what the note beside it says.
+/// The group's position in an input, and the content of its note.
 ///
-/// A group has one position per partition in the broker; agents that read one topic go at their own pace. So the position is
-/// the least of theirs. The note names the log in which all of their places are, and each agent that is ahead if there is room for
-/// all of those: `log=TOPIC;agent=offset;agent=offset`.
+/// A group has one position per partition in the broker, while agents that read one topic go at
+/// their own pace. So the position is the least of theirs. The note names the log with all their
+/// places. It also names each agent that is ahead, if there is room for all of these:
+/// `log=TOPIC;agent=offset;agent=offset`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GroupPosition {
     pub(crate) offset: Offset,
-    /// Where those agents are of which that is said.
+    /// The positions of the agents that the note names.
     pub(crate) agents: BTreeMap<Arc<str>, Offset>,
-    /// The topic of the log that was written to with this position.
+    /// The topic of the log of places that was written in the same commit.
     pub(crate) log: Option<Arc<str>>,
 }
 
 impl GroupPosition {
-    /// Reads what was committed. Editions of Marlowe without a log of places wrote the agents only.
+    /// Reads a committed position. Versions of Marlowe without a log of places wrote only the
+    /// agents.
     pub(crate) fn parse(committed: &CommittedOffset) -> Self {
         let mut position = Self { offset: committed.offset, ..Self::default() };
         for (name, value) in committed.metadata.split(';').filter_map(|entry| entry.split_once('=')) {
             match (value.parse(), name) {
                 (Ok(offset), agent) => drop(position.agents.insert(agent.into(), Offset::new(offset))),
-                // No topic's name is a number.
+                // A topic's name is not a number.
                 (Err(_), "log") => position.log = Some(value.into()),
                 (Err(_), _) => {}
             }
@@ -39,7 +42,7 @@ impl GroupPosition {
         position
     }
 
-    /// Where an agent is that read the topic when this was committed.
+    /// Returns the position of an agent that read the topic when this was committed.
     pub(crate) fn of(&self, agent: &str) -> Offset {
         self.agents.get(agent).copied().unwrap_or(self.offset)
     }
@@ -58,11 +61,12 @@ pub(crate) fn new_positions(log: &str, agents: &[ShardAgent]) -> Vec<(TopicParti
     by_source.into_iter().map(|(source, places)| (source.clone(), new_position(log, &places))).collect()
 }
 
-/// Returns the position in a partition in which agents are at these places.
+/// Returns the position to commit for a partition in which the agents have the places `places`.
 pub(crate) fn new_position(log: &str, places: &[(&str, Offset)]) -> CommittedOffset {
     let offset = places.iter().map(|(_, offset)| *offset).min().unwrap_or_default();
     let named = format!("log={log}");
-    // The log's last record tells it all: the note is for versions of Marlowe that do not read the log.
+    // The log's last record has all places. The note is for versions of Marlowe that do not read
+    // the log.
     let ahead = places.iter().filter(|(_, at)| *at > offset);
     let whole = ahead.fold(named.clone(), |note, (agent, at)| format!("{note};{agent}={at}"));
     CommittedOffset { offset, metadata: if whole.len() <= LONGEST_NOTE { whole } else { named } }

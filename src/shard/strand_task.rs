@@ -1,4 +1,4 @@
-//! A strand at work: gives the turn to its agents and timers, one at a time.
+//! The work of a strand: grants the turn to its agents and timers, one at a time.
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
@@ -19,17 +19,18 @@ use crate::panics::panic_text;
 use crate::timer::{OpenTimer, next_tick};
 use crate::turn::{Doer, Holder, RecordQueue, ShardLink, Strand};
 
-/// How many events an agent may handle before it gives the turn back.
+/// The most events that an agent may handle in one turn.
 const EVENTS_PER_TURN: u32 = 256;
 
-/// Every so many turns, the agent that waited longest has it instead of the one whose event is oldest, so that a topic
-/// with old events does not starve the others.
+/// The interval of fair turns: one turn in this many goes to the agent that has waited longest, and
+/// not to the agent with the oldest event. So a topic with old events does not starve the others.
 const FAIR_EVERY: u32 = 8;
 
-/// A strand at work: gives its agents and timers the turn, one after the other.
+/// A strand's agents and timers, and the order in which they have the turn.
 ///
-/// Timers that are due go before agents, the one first that has been due longest. After a timer the agents have the turn for as
-/// long as it took, at least once, unless they have nothing to do: so neither starves the other, whatever they take.
+/// Timers that are due go before agents. The timer that has been due longest is the first. After a
+/// timer, agents go first for as long as the timer took, and for at least one turn, unless they
+/// have nothing to do. So neither starves the other, however long a timer or a turn takes.
 pub(super) struct StrandTask {
     strand: Rc<Strand>,
     agents: Vec<TaskAgent>,
@@ -37,37 +38,37 @@ pub(super) struct StrandTask {
     turns: u32,
     last_served: usize,
     agents_first: AgentsFirst,
-    /// Who has the turn waits for something that is not of this poll.
+    /// True if the holder of the turn waits for something that cannot happen in this poll.
     waits: bool,
 }
 
-/// Whether agents go before timers that are due.
+/// The precedence of agents over timers that are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AgentsFirst {
     No,
-    /// A timer ran for so long: they go first now, and then for as long.
+    /// A timer ran for this long. Agents go first for their next turn, and then for the same time.
     For(Duration),
-    /// They had a turn, and have more until then.
+    /// Agents have had that turn, and go first until this time.
     Until(Instant),
 }
 
 pub(crate) struct TaskAgent {
     pub(crate) name: Arc<str>,
     pub(crate) input: Rc<RecordQueue>,
-    /// Whether it would take the turn if it had something to do.
+    /// True while the agent would take the turn if there were an event for it.
     pub(crate) asks: Rc<Cell<bool>>,
-    /// How many events it has in hand without the turn.
+    /// The number of events that it has in hand without holding the turn.
     pub(crate) in_hand: Rc<Cell<usize>>,
     pub(crate) work: LocalBoxFuture<'static, ()>,
 }
 
 pub(crate) struct TaskTimer {
     timer: OpenTimer,
-    /// Its number among the shard's agents and timers.
+    /// The timer's number among the shard's agents and timers.
     number: Doer,
     counters: Rc<TimerCounters>,
     due: Instant,
-    /// To be fired once more, whether it is due or not.
+    /// True if the timer must fire once more, whether or not it is due.
     once_more: bool,
     running: Option<Run>,
 }
@@ -77,24 +78,24 @@ struct Run {
     work: LocalBoxFuture<'static, Result<(), HandlerError>>,
 }
 
-/// What came of letting a strand go on.
+/// The result of a step of a strand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A turn was begun and ended.
+    /// A turn has ended.
     Turn,
-    /// Who has the turn waits for something.
+    /// The holder of the turn waits for something.
     Waits,
-    /// Nobody would do anything.
+    /// No agent or timer has anything to do.
     Idle,
 }
 
-/// What a strand may begin.
+/// The work that a strand may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum May {
     Begin,
-    /// Only what has events in hand goes on: the shard is to close.
+    /// Only agents with events in hand go on, because the shard must close.
     Finish,
-    /// Nothing: too much waits for a commit.
+    /// Nothing, because too much waits for a commit.
     Wait,
 }
 
@@ -104,7 +105,7 @@ impl TaskTimer {
         Self { timer, number, counters, due, once_more: false, running: None }
     }
 
-    /// Runs at once, because its last run was dropped.
+    /// Makes the timer run at once, because its last run was dropped.
     pub(crate) fn run_again(&mut self) {
         self.once_more = true;
     }
@@ -147,7 +148,7 @@ impl StrandTask {
         self.timers.push(timer);
     }
 
-    /// What it has in hand, for threads other than the lane's.
+    /// Returns the events and runs that the strand has in hand, for threads other than the lane's.
     pub(super) fn in_hand(&self) -> StrandInHand {
         let agent = |agent: &TaskAgent| AgentInHand {
             name: agent.name.clone(),
@@ -161,32 +162,33 @@ impl StrandTask {
         }
     }
 
-    /// Who holds its turn.
+    /// Returns the strand, which knows the holder of the turn.
     pub(super) fn strand(&self) -> &Rc<Strand> {
         &self.strand
     }
 
-    /// The number that the next agent has here.
+    /// Returns the number of agents, which is the number that the next agent gets.
     pub(super) fn agents(&self) -> usize {
         self.agents.len()
     }
 
-    /// Has every timer fire once more.
+    /// Makes every timer fire once more.
     pub(super) fn fire(&mut self) {
         self.timers.iter_mut().for_each(|timer| timer.once_more = true);
     }
 
-    /// Whether all timers have fired that were to.
+    /// Returns true if all timers have fired that had to fire once more.
     pub(super) fn has_fired(&self) -> bool {
         !self.timers.iter().any(|timer| timer.once_more)
     }
 
-    /// Whether an event is in hand, or a timer runs.
+    /// Returns true if an event is in hand or a timer runs.
     pub(super) fn is_busy(&self) -> bool {
         self.strand.holder().is_some() || self.agents.iter().any(|agent| agent.in_hand.get() > 0)
     }
 
-    /// When the next timer is due, if one could have the turn then.
+    /// Returns the time when the next timer is due. `None` while the turn is taken, because no
+    /// timer could have it.
     pub(super) fn next_due(&self) -> Option<Instant> {
         if self.strand.holder().is_some() {
             return None;
@@ -194,7 +196,7 @@ impl StrandTask {
         self.timers.iter().map(|timer| timer.due).min()
     }
 
-    /// Gives the turn to the next if nobody has it, and lets who has it go on.
+    /// Grants the turn if it is free, and polls the holder of the turn.
     pub(super) fn step(&mut self, may: May, link: &ShardLink, clock: &dyn Clock, context: &mut Context<'_>) -> Step {
         if self.waits {
             return Step::Waits;
@@ -219,7 +221,8 @@ impl StrandTask {
         Step::Turn
     }
 
-    /// The next to have the turn: a timer that is due, or the agent whose next event is oldest.
+    /// Chooses the next holder of the turn: a timer that is due, or the agent with the oldest
+    /// event.
     fn next_holder(&mut self, now: Instant, may: May) -> Option<Holder> {
         let stopping = may == May::Finish;
         let agent = self.next_agent(stopping);
@@ -247,19 +250,21 @@ impl StrandTask {
         agent
     }
 
-    /// The timer that has been due longest; before it, one that is to fire once more.
+    /// Chooses the timer that has been due longest. A timer that must fire once more goes before
+    /// it.
     fn next_timer(&self, now: Instant) -> Option<usize> {
         let due = self.timers.iter().enumerate().filter(|(_, timer)| timer.once_more || timer.due <= now);
         due.min_by_key(|(_, timer)| (!timer.once_more, timer.due)).map(|(number, _)| number)
     }
 
-    /// The agent whose event is oldest, or which has waited longest. When the shard is stopping, only one that has events in
-    /// hand.
+    /// Chooses the agent with the oldest event, or the one that has waited longest. If `stopping`,
+    /// only agents with events in hand are considered.
     fn next_agent(&self, stopping: bool) -> Option<Holder> {
         let agents = self.agents.len();
         let waiting = || {
             self.agents.iter().enumerate().filter_map(|(who, agent)| {
-                // One that handles events concurrently asks for the turn with an event in hand.
+                // An agent that handles events concurrently asks for the turn while it has events
+                // in hand.
                 let has_begun = agent.in_hand.get() > 0;
                 if !agent.asks.get() || (stopping && !has_begun) {
                     return None;
@@ -277,7 +282,7 @@ impl StrandTask {
         };
         let others = waiting().filter(|(_, who)| *who != chosen.1).map(|(timestamp, _)| timestamp).min();
         let until = match others {
-            // The one that has waited longest gets at least one event.
+            // The agent that has waited longest gets at least one event.
             Some(other) => other.max(chosen.0),
             None => Timestamp::from_millis(i64::MAX),
         };
@@ -326,22 +331,24 @@ impl StrandTask {
         self.strand.release();
     }
 
-    /// Lets all that it has look at what is new: who has the turn does with the next step.
+    /// Polls all agents without the turn, because something is new. The holder of the turn is
+    /// polled in the next step.
     pub(super) fn wake(&mut self, link: &ShardLink, context: &mut Context<'_>) {
         self.waits = false;
         self.poll_others(link, context);
     }
 
-    /// Lets those work that need no turn: concurrent handlers, and streams that wait for a batch to fill.
+    /// Polls the agents that work without the turn: concurrent handlers, and streams that wait for
+    /// a batch to fill.
     fn poll_others(&mut self, link: &ShardLink, context: &mut Context<'_>) {
-        // Whose failure it was has ended, and must not be asked again.
+        // The future of the failed agent has ended and must not be polled again.
         if link.has_failed() {
             return;
         }
         let holder = self.strand.holder().map(|holder| holder.who);
         for (who, agent) in self.agents.iter_mut().enumerate() {
             if Some(who) != holder {
-                // One that ended has told the link why.
+                // An agent whose future has ended has told the link why.
                 let _ = agent.work.as_mut().poll(context);
             }
         }

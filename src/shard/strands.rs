@@ -1,10 +1,11 @@
-//! The assignment of a shard's agents and timers to strands, computed from the tables they use.
+//! The assignment of a shard's agents and timers to strands, by the tables that they use.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Which strand each of a shard's agents and timers is in, numbered in their order, from the tables that each of them uses.
-/// Those that share a table are in one, also where they share it by way of others.
+/// Returns the number of the strand of each agent and timer. `tables` has the tables that each of
+/// them uses. Those that share a table are in the same strand, also if they share it only through
+/// others. Strands are numbered in the order of their first members.
 pub(super) fn strands(tables: &[&[Arc<str>]]) -> Vec<usize> {
     let mut strand: Vec<usize> = (0..tables.len()).collect();
     let mut first_user: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
@@ -34,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn n3_3_those_that_share_a_table_are_in_one_strand_also_by_way_of_others() {
+    fn n3_3_users_of_one_table_are_in_one_strand() {
         assert_eq!(of(&[]), [0; 0]);
         assert_eq!(of(&[&[], &[]]), [0, 1], "an agent without tables is one of its own");
         assert_eq!(of(&[&["a"], &["b"], &["a"]]), [0, 1, 0]);

@@ -1,3 +1,5 @@
+//! [`ShardTask`]: the work of a shard, which its lane polls.
+
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,11 +13,11 @@ use super::open_shard::{Control, uncommitted_bytes};
 use super::strand_task::{May, Step, StrandTask};
 use crate::turn::{Participant, ShardLink};
 
-/// After how many turns the other shards of the lane go on.
+/// The number of turns after which the other shards of the lane go on.
 const TURNS_PER_POLL: u32 = 8;
 
-/// A shard at work: lets its strands go on, each as far as one turn, one after the other. It ends when it is told to stop and
-/// nothing is in hand any more.
+/// The work of a shard. Lets its strands go on, one turn each, one after the other. It ends when it
+/// is told to stop and nothing is in hand any more.
 pub(crate) struct ShardTask {
     link: Rc<ShardLink>,
     control: Rc<Control>,
@@ -24,7 +26,7 @@ pub(crate) struct ShardTask {
     clock: Arc<dyn Clock>,
     /// Wakes the task for its next timer.
     alarm: Pin<Box<Sleep>>,
-    /// Who waits for all timers to have fired once more.
+    /// Callers that wait until all timers have fired once more.
     firing: Vec<oneshot::Sender<()>>,
 }
 
@@ -41,13 +43,15 @@ impl ShardTask {
         Self { link, control, participants, strands, clock, alarm, firing: Vec::new() }
     }
 
-    /// Its queues may be short enough to be read on, and much may wait for a commit.
+    /// Tells the lane how much waits for a commit, and wakes it, because queues may be short enough
+    /// to read on.
     fn tell_lane(&self) {
         self.link.tell_uncommitted(uncommitted_bytes(&self.participants, &self.link));
         self.link.wake_lane();
     }
 
-    /// What a strand may begin. Where a commit holds few events only, one goes on at a time, so that the count is exact.
+    /// Returns the work that a strand may begin. Under a quota one strand goes on at a time, so
+    /// that the number of events in a commit is exact.
     fn may(&self) -> May {
         let is_busy = || self.strands.iter().any(|strand| strand.strand().holder().is_some());
         if self.link.quota_left().is_some_and(|left| left == 0 || is_busy()) {
@@ -61,7 +65,7 @@ impl ShardTask {
         }
     }
 
-    /// Sets the alarm to the next timer.
+    /// Sets the alarm to the time of the next timer.
     fn set_alarm(&mut self, context: &mut Context<'_>) {
         if let Some(due) = self.strands.iter().filter_map(StrandTask::next_due).min() {
             if self.alarm.deadline() != due {
@@ -90,13 +94,14 @@ impl Future for ShardTask {
             this.firing.extend(fire);
         }
         let (mut turns, finished) = (0, this.link.finished.get());
-        // Those without the turn see once what is new: records, or that they are to stop.
+        // Agents without the turn look once at what is new: records, or that they must stop.
         this.strands.iter_mut().for_each(|strand| strand.wake(&this.link, context));
         loop {
             let before = turns;
             for number in 0..this.strands.len() {
                 if this.link.has_failed() {
-                    // The lane drops the shard; what is in hand is not finished and so not committed.
+                    // The lane drops the shard. What is in hand is not finished, so it is not
+                    // committed.
                     return Poll::Pending;
                 }
                 let may = this.may();
@@ -108,7 +113,7 @@ impl Future for ShardTask {
                 return Poll::Pending;
             }
             if !this.firing.is_empty() && this.strands.iter().all(StrandTask::has_fired) {
-                // Whoever asked may be gone.
+                // The caller may be gone.
                 for asked in this.firing.drain(..) {
                     let _ = asked.send(());
                 }
@@ -125,11 +130,12 @@ impl Future for ShardTask {
                 return Poll::Pending;
             }
         }
-        // Also when a turn that was given before went on.
+        // Also if a turn that was granted in an earlier poll has ended.
         if turns > 0 || this.link.finished.get() != finished {
             this.tell_lane();
         }
-        // A timer that is due while it cannot run has the next turn after that; what ends it wakes the shard.
+        // A timer that is due while it cannot run has the next turn after that. Whatever ends the
+        // wait also wakes the shard.
         if this.may() == May::Begin {
             this.set_alarm(context);
         }

@@ -1,10 +1,12 @@
+//! The clocks of a simulation: the right one, and one per worker that may be wrong.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use marlowe_broker::{Clock, Timestamp};
 use tokio::time::Instant;
 
-/// The time of day in a simulation: it begins at a fixed moment, and goes as tokio's does.
+/// The time of day in a simulation. It begins at a fixed moment, and goes as tokio's clock does.
 pub(crate) struct SimulatedClock {
     begun: Instant,
 }
@@ -13,7 +15,7 @@ pub(crate) struct SimulatedClock {
 const BEGIN: i64 = 1_767_225_600_000;
 
 impl SimulatedClock {
-    /// To be made in the run.
+    /// Begins the clock. Must be called in the run, because the time counts from here.
     pub(crate) fn begin() -> Self {
         Self { begun: Instant::now() }
     }
@@ -25,7 +27,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// A worker's clock. It is ahead of the simulation's, or behind.
+/// A worker's clock, which may be ahead of the simulation's clock or behind it.
 pub(crate) struct WorkerClock {
     right: Arc<dyn Clock>,
     ahead_millis: AtomicI64,

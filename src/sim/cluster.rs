@@ -1,10 +1,12 @@
+//! [`Cluster`]: the declaration of a simulated cluster.
+
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::App;
 use crate::config::Config;
 
-/// A cluster to be simulated: how many workers of which program, and under which seed.
+/// The declaration of a simulated cluster: the program, the number of workers, and the seed.
 pub struct Cluster {
     pub(crate) seed: u64,
     pub(crate) app: Rc<dyn Fn() -> App>,
@@ -15,7 +17,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster of one worker. `app` declares the program; it is asked at each start of a worker.
+    /// Declares a cluster of one worker. `app` returns the program, and is called at each start of
+    /// a worker.
     pub fn new(seed: u64, app: impl Fn() -> App + 'static) -> Self {
         Self {
             seed,
@@ -27,29 +30,30 @@ impl Cluster {
         }
     }
 
-    /// Has so many workers, each a process of its own.
+    /// Sets the number of workers (default: 1). Each is a process of its own.
     pub fn workers(self, workers: usize) -> Self {
         Self { workers, ..self }
     }
 
-    /// Keeps each worker's tables in a folder, so that they outlive a crash (default: in memory).
+    /// Keeps each worker's tables in a folder, so that they survive a crash (default: in memory).
     pub fn on_disk(self) -> Self {
         Self { is_on_disk: true, ..self }
     }
 
-    /// Says nothing on standard error when the test panics: for those who run a seed again that failed, to look for a smaller
-    /// test.
+    /// Prints nothing on standard error when the test panics. For callers that run failed seeds
+    /// again to find a smaller test.
     pub fn without_report(self) -> Self {
         Self { reports: false, ..self }
     }
 
-    /// Changes the settings of the workers. A simulation's own are: one lane, commits every 100 ms, sessions of 3 s.
+    /// Changes the settings of the workers. The defaults of a simulation are one lane, commits
+    /// every 100 ms, and sessions of 3 s.
     pub fn configure(self, configure: impl Fn(Config) -> Config + 'static) -> Self {
         Self { configure: Rc::new(configure), ..self }
     }
 }
 
-/// The settings of a simulation's workers.
+/// Returns the default settings of a simulation's workers.
 pub(crate) fn settings() -> Config {
     let mut config = Config::default().without_web().lanes(1);
     config.session_timeout = Duration::from_secs(3);

@@ -1,27 +1,29 @@
+//! Reading back the committed records of a topic.
+
 use marlowe_broker::{Isolation, OffsetSpec, Partition, TopicPartition};
 
 use super::simulation::Simulation;
 use crate::codec::{TopicKey, decode_value};
 use crate::topic::Topic;
 
-/// A record as it is read back.
+/// A committed record of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// Its partition.
+    /// The record's partition.
     pub partition: Partition,
-    /// Its key.
+    /// The record's key.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// The record's value.
     pub value: Option<Vec<u8>>,
-    /// Its headers.
+    /// The record's headers, in order.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Simulation {
-    /// The keys and values that are committed in a topic, in order within its partitions.
+    /// Returns the committed keys and values of a topic, in order within each partition.
     ///
     /// # Panics
-    /// When there is no such topic, or a record does not decode.
+    /// If there is no such topic, or a record does not decode.
     pub async fn committed<K: TopicKey, V: 'static>(&self, topic: Topic<K, V>) -> Vec<(K, V)> {
         let codec = topic.0.settings().codec;
         let decode = |record: Committed| {
@@ -35,10 +37,10 @@ impl Simulation {
         self.records(topic.name()).await.into_iter().map(decode).collect()
     }
 
-    /// All that is committed in a topic, in order within its partitions, as it lies there.
+    /// Returns the committed records of a topic as bytes, in order within each partition.
     ///
     /// # Panics
-    /// When there is no such topic.
+    /// If there is no such topic.
     pub async fn records(&self, topic: &str) -> Vec<Committed> {
         let described = self.broker.topic(topic).await.ok().flatten();
         let partitions: Vec<Partition> = match described {

@@ -1,3 +1,5 @@
+//! The simulated disk of a worker's machine, which can be slow and can lose what was not synced.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,30 +15,32 @@ use parking_lot::Mutex;
 use super::chance::Chance;
 use super::trace::Trace;
 
-/// The disk of a worker's machine: its folder, and what of the stores in it is safe against a loss of power.
+/// The disk of a worker's machine: its folder, and the synced state of each store in it, which
+/// survives a loss of power.
 pub(crate) struct Disk {
     owner: String,
     folder: tempfile::TempDir,
     chance: Chance,
     trace: Trace,
-    /// How often the machine was started.
+    /// The number of starts of the machine.
     boots: AtomicU64,
     is_slow: AtomicBool,
     /// Each store's file as it was when it was last synced, by the store's folder.
     synced: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
 }
 
-/// How large a simulated store's map is at first. The file looks as large, and is copied.
+/// The initial size of a simulated store's map, in bytes. The file has the same size and is copied,
+/// so the map is small.
 const MAP_SIZE: usize = 1 << 20;
 
-/// What reaches a disk at a time.
+/// The bytes that reach a disk at a time.
 const PAGE: usize = 4096;
 
-/// LMDB's file in a store's folder.
+/// The name of LMDB's file in a store's folder.
 const DATA: &str = "data.mdb";
 
 impl Disk {
-    /// In memory, where the system has such a folder.
+    /// Creates a disk. Its folder is in memory, if the system has such a folder.
     pub(crate) fn new(owner: &str, chance: Chance, trace: Trace) -> Self {
         let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let folder = made.unwrap_or_else(|error| panic!("a folder cannot be made: {error}"));
@@ -62,13 +66,14 @@ impl Disk {
         }
     }
 
-    /// The machine goes down and comes back. Of what was written to the stores since they were synced, each page is there or
-    /// not.
+    /// Simulates a machine that goes down and comes back. Of what was written to the stores since
+    /// they were synced, each page is there or not.
     ///
-    /// Nothing may have the stores open.
+    /// No process may have the stores open.
     pub(crate) fn lose_power(&self) {
         self.boots.fetch_add(1, Ordering::Relaxed);
-        // A chance of its own: how many pages there are says nothing of what happens next.
+        // This has a chance of its own, so that the number of pages does not influence what happens
+        // next.
         let chance = Chance::of_seed(self.chance.number(0..u64::MAX));
         for store in self.stores() {
             let data = store.join(DATA);
@@ -83,7 +88,8 @@ impl Disk {
                     page[..before.len()].copy_from_slice(before);
                 }
             }
-            // Another file, as whoever still looks at the old one is of the time before.
+            // This must be a new file, because a reader of the old file must go on seeing the old
+            // state.
             let written = std::fs::remove_file(&data).and_then(|()| std::fs::write(&data, &now));
             written.unwrap_or_else(|error| panic!("{}: {error}", data.display()));
             self.synced.lock().insert(store, now);
@@ -91,7 +97,7 @@ impl Disk {
         self.trace.note(&self.owner, "its machine lost power");
     }
 
-    /// The stores' folders, in order.
+    /// Returns the stores' folders, in order.
     fn stores(&self) -> Vec<PathBuf> {
         let folders = |folder: &Path| -> Vec<PathBuf> {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -102,7 +108,7 @@ impl Disk {
         stores
     }
 
-    /// How long the disk takes for a write, or for a sync.
+    /// Returns the time that a write or a sync takes, at most `longest`.
     fn takes(&self, longest: Duration) -> Duration {
         match self.is_slow.load(Ordering::Relaxed) && self.chance.happens(400) {
             true => self.chance.time(Duration::from_millis(1)..longest),
@@ -117,12 +123,14 @@ impl Disk {
     }
 }
 
-/// What there is between a process and its disk.
+/// The state between a process and its disk.
 #[derive(Debug, Default)]
 pub(crate) struct DiskUse {
-    /// The microseconds that the thread at work stands still for, since it waits for the disk.
+    /// The microseconds for which the running thread must stand still, because it waits for the
+    /// disk.
     waits: AtomicU64,
-    /// The process has crashed. What is dropped of it does nothing to the disk any more.
+    /// True if the process has crashed. Its values, when they are dropped, must not change the disk
+    /// any more.
     has_crashed: AtomicBool,
 }
 
@@ -131,7 +139,7 @@ impl DiskUse {
         self.waits.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
     }
 
-    /// How long the thread at work is to stand still.
+    /// Returns the time for which the running thread must stand still, and resets it.
     pub(crate) fn take_wait(&self) -> Option<Duration> {
         let micros = self.waits.swap(0, Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
@@ -142,7 +150,7 @@ impl DiskUse {
     }
 }
 
-/// A store on such a disk.
+/// A store on a simulated disk.
 pub(crate) struct DiskStore {
     store: LmdbStore,
     path: PathBuf,
@@ -246,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_synced_when_the_power_went_is_not_to_be_trusted() {
+    async fn unsynced_pages_are_not_trusted_after_a_loss_of_power() {
         let disk = Arc::new(Disk::new("w0", Chance::of_seed(7), Trace::begin()));
         let path = disk.folder().join("tables-0").join("shard-0");
         let open = || {

@@ -1,3 +1,5 @@
+//! Random faults: which ones occur, when, and when they end.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -10,15 +12,15 @@ use super::faults::Faults;
 use super::network::{OldPositions, Weather};
 use super::simulation::Simulation;
 
-/// What goes wrong.
+/// A fault that has occurred.
 enum Wrong {
-    /// For some time.
+    /// A fault that lasts for some time.
     For(Duration, Repair),
-    /// A worker stops, which takes as long as it takes.
+    /// A clean stop of a worker. It takes as long as the worker needs.
     Stops(usize),
 }
 
-/// What puts an end to a fault.
+/// The end of a fault.
 enum Repair {
     Start(usize),
     Resume(usize),
@@ -28,24 +30,27 @@ enum Repair {
     Positions,
 }
 
-/// How often a clock is set, in turns of 1000.
+/// The probability that a clock is set in a turn, in thousandths.
 const CLOCK_IS_SET: u64 = 150;
 
-/// The furthest that a clock is behind and ahead, in milliseconds. The broker refuses records that are an hour ahead.
+/// The furthest that a clock is behind and ahead, in milliseconds. The broker refuses records that
+/// are an hour ahead.
 const BEHIND: i64 = 2 * 60 * 60 * 1000;
 const AHEAD: i64 = 30 * 60 * 1000;
 
-/// How many states of the group's positions are remembered, of which its coordinator may hand out one again.
+/// The number of past states of the group's positions that are remembered. The coordinator may hand
+/// out one of them again.
 const REMEMBERED: usize = 8;
 
 impl Simulation {
-    /// Lets things go wrong at random for some time. Afterwards some may still be wrong: [`settle`](Self::settle) mends it.
+    /// Causes faults at random for the time `time`. Some may still last afterwards:
+    /// [`settle`](Self::settle) ends them.
     pub async fn disturb(&self, faults: Faults, time: Duration) {
         let until = Instant::now() + time;
         let session = self.base.session_timeout;
         let mut repairs: Vec<(Instant, Repair)> = Vec::new();
         let mut remembered = VecDeque::new();
-        // Workers that start, and workers that stop: those are started later.
+        // Workers that are starting or stopping. Those that stop are started later.
         let mut moving: FuturesUnordered<LocalBoxFuture<'_, Option<usize>>> = FuturesUnordered::new();
         loop {
             let next = Instant::now() + self.chance.time(Duration::from_millis(20)..Duration::from_millis(1500));
@@ -98,14 +103,14 @@ impl Simulation {
                 None => {}
             }
         }
-        // Who starts or stops needs the broker for it.
+        // Workers that start or stop need the broker.
         self.network.set_old_positions(None);
         self.network.set_weather(Weather::Calm);
         self.network.set_broker(true);
         while moving.next().await.is_some() {}
     }
 
-    /// Something goes wrong.
+    /// Causes a random fault.
     async fn wrong(&self, faults: Faults, session: Duration, remembered: &VecDeque<OldPositions>) -> Option<Wrong> {
         let kinds = [
             (faults.crashes, 'c'),
@@ -161,7 +166,8 @@ impl Simulation {
         }
     }
 
-    /// Returns the group's positions in all that its members read. Anchors are left out: nobody reads them.
+    /// Returns the group's positions in all topics that its members read. Anchors are left out,
+    /// because nobody reads them.
     async fn positions(&self) -> OldPositions {
         let topics = self.broker.topics().await.unwrap_or_else(|error| panic!("{error}"));
         let read = topics.into_iter().filter(|topic| !topic.name.ends_with("-anchor"));

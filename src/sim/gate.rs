@@ -1,3 +1,5 @@
+//! The gate before the work of a process, which pauses the process.
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -7,8 +9,8 @@ use tokio::time::Sleep;
 
 use super::disk::DiskUse;
 
-/// What stands before a process's work: while it is shut, nothing of it goes on, as with a process that is stopped
-/// (SIGSTOP). Time passes meanwhile.
+/// The gate before a process's work. While it is shut, no code of the process runs, as with a
+/// process that is stopped (SIGSTOP). Time goes on meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(Mutex<State>);
 
@@ -36,7 +38,7 @@ impl Gate {
         self.0.lock().is_shut
     }
 
-    /// Whether one may pass; if not, one is woken when it opens.
+    /// Returns true if the work may pass. If not, its task is woken when the gate opens.
     fn pass(&self, context: &Context<'_>) -> bool {
         let mut state = self.0.lock();
         if state.is_shut {
@@ -46,7 +48,7 @@ impl Gate {
     }
 }
 
-/// A thread's work behind a gate. It also rests for as long as the disk has it wait.
+/// A thread's work behind a gate. It also rests for as long as the disk makes it wait.
 pub(crate) struct Behind<F> {
     gate: Arc<Gate>,
     used: Arc<DiskUse>,
@@ -76,7 +78,7 @@ impl<F: Future> Future for Behind<F> {
             && ended.is_pending()
         {
             let rest = self.rest.insert(Box::pin(tokio::time::sleep(time)));
-            // It has passed already only if it is no time at all, and then there is another poll.
+            // The time is over at once only if it is zero. Then the work is polled again.
             if rest.as_mut().poll(context).is_ready() {
                 context.waker().wake_by_ref();
             }

@@ -1,3 +1,5 @@
+//! The broker as a simulated process reaches it: over the simulated network.
+
 use std::sync::Arc;
 
 use marlowe_broker::{
@@ -8,7 +10,7 @@ use marlowe_broker::{
 
 use super::network::Process;
 
-/// The broker as one process has it: over the network.
+/// The broker as one process reaches it, over the network.
 pub(crate) struct Link {
     broker: SharedBroker,
     process: Arc<Process>,
@@ -150,7 +152,7 @@ impl Reader for LinkedReader {
 
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
         Box::pin(async {
-            // Before it is fetched: a poll that is dropped must lose nothing.
+            // The wait is before the fetch, because a poll that is dropped must lose no records.
             self.process.network.to_reach_broker().await;
             self.reader.poll().await
         })

@@ -1,9 +1,10 @@
-//! A whole cluster in one thread, under a seed: workers that crash, pause and come back, a network that loses what it
-//! carries, a broker that goes away; hours in milliseconds, and the same each time.
+//! A simulated cluster in one thread, controlled by a seed. Workers crash, pause and come back, the
+//! network loses messages, and the broker goes away. Hours pass in milliseconds, and a seed gives
+//! the same run each time.
 //!
-//! It is for tests of programs, Marlowe's own among them (feature `sim`). The workers are the real ones, with all their
-//! parts; what is simulated is what lies around them: time, chance, threads, the network and the broker's place in it. The
-//! broker is the embedded one, in memory.
+//! It is for tests of programs, including Marlowe's own (feature `sim`). The workers are the real
+//! ones, with all their parts. Their environment is simulated: time, chance, threads, disks, the
+//! network, and the connection to the broker. The broker is the embedded one, in memory.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,12 +38,37 @@
 //!     };
 //!     let ((), ()) = tokio::join!(feed, sim.disturb(Faults::CRASHES, Duration::from_secs(10)));
 //!     sim.settle().await;
-//!     assert_eq!(view.get("key-3").await.unwrap(), Some((0..200).filter(|number| number % 10 == 3).sum()));
+//!     assert_eq!(
+//!         view.get("key-3").await.unwrap(),
+//!         Some((0..200).filter(|number| number % 10 == 3).sum())
+//!     );
 //! });
 //! ```
 //!
-//! A run that panics says its seed, and the last of what happened ([`Trace`]). With the same seed it goes the same way
-//! again.
+//! A run that panics prints its seed, and the last of what happened ([`Trace`]). With the same seed
+//! it goes the same way again.
+//!
+//! # What is simulated
+//!
+//! ```text
+//!  test ──► Simulation ──► Client ("outside") ──────────────┐
+//!               │ start, crash, pause, ...                  ▼
+//!               ▼                                     embedded broker
+//!           Process: worker behind a Gate, with a Disk      ▲
+//!               │                                           │
+//!               └──► Link ──► Network ──────────────────────┘
+//!                                └──► requests to other workers
+//! ```
+//!
+//! 1. [`Cluster`] declares the program, the number of workers and the seed. [`Cluster::run`] starts
+//!    them on a paused clock of tokio, so time passes only when every task waits for it.
+//! 2. The test uses the [`Simulation`]: it opens handles, lets time pass, and causes faults one by
+//!    one, or at random with [`disturb`](Simulation::disturb).
+//! 3. [`settle`](Simulation::settle) ends all faults and waits until everything is processed. Then
+//!    the test checks the results.
+//!
+//! Start reading with `cluster.rs` and `simulation.rs`. Each kind of fault is in a file of its own:
+//! `network.rs` and `link.rs`, `disk.rs`, `gate.rs` (pauses) and `clock.rs`.
 
 mod chance;
 mod clock;

@@ -1,3 +1,5 @@
+//! The simulated network between workers and to the broker, and the processes that it connects.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -19,40 +21,41 @@ use super::trace::Trace;
 use crate::host::{Host, Join, RequestError, Serve};
 use crate::{host, watch};
 
-/// How the network is at a time.
+/// The state of the network at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weather {
     Calm,
-    /// What is sent may take long, be lost, or be done without an answer.
+    /// A message may take long, may be lost, or may be obeyed without an answer.
     Rough,
 }
 
-/// What lies between workers, and between workers and the broker.
+/// The network between workers, and between workers and the broker.
 pub(crate) struct Network {
     chance: Chance,
     weather: Mutex<Weather>,
-    /// Whether the broker answers.
+    /// True while the broker answers.
     broker: watch::Sender<bool>,
-    /// What the group's coordinator believes, if that is not what was committed last.
+    /// The positions that the group's coordinator hands out, if they are not the ones that were
+    /// committed last.
     old_positions: Mutex<Option<OldPositions>>,
     sites: Mutex<BTreeMap<String, Serve>>,
     pub(crate) trace: Trace,
 }
 
-/// What becomes of something that is sent.
+/// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Arrives,
-    /// It does not arrive.
+    /// The message does not arrive.
     Lost,
-    /// It arrives, and its answer does not.
+    /// The message arrives, and its answer is lost.
     Unanswered,
 }
 
-/// The positions that the group had in its inputs at a time; nothing where it had none.
+/// The group's positions in its inputs at a time. `None` where it had none.
 pub(crate) type OldPositions = BTreeMap<TopicPartition, Option<CommittedOffset>>;
 
-/// How long one waits for an answer that does not come.
+/// The time after which a sender gives up waiting for an answer.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
 
 impl Network {
@@ -62,12 +65,13 @@ impl Network {
         Self { chance, weather, broker, old_positions, sites: Mutex::default(), trace }
     }
 
-    /// The group's coordinator hands out positions as they were, or as they are.
+    /// Makes the group's coordinator hand out the old positions `positions`, or with `None` the
+    /// current ones.
     pub(crate) fn set_old_positions(&self, positions: Option<OldPositions>) {
         *self.old_positions.lock() = positions;
     }
 
-    /// Positions as the coordinator hands them out.
+    /// Returns positions as the coordinator hands them out.
     pub(crate) fn handed_out(
         &self,
         partitions: &[TopicPartition],
@@ -87,7 +91,7 @@ impl Network {
         *self.weather.lock() = weather;
     }
 
-    /// The broker goes away, or comes back with all it had.
+    /// Makes the broker go away, or come back with all its data.
     pub(crate) fn set_broker(&self, is_there: bool) {
         self.broker.send_replace(is_there);
     }
@@ -96,7 +100,7 @@ impl Network {
         *self.weather.lock() == Weather::Rough
     }
 
-    /// What becomes of something that may be lost.
+    /// Draws the fate of a message that may be lost.
     fn fate(&self) -> Fate {
         match self.is_rough().then(|| self.chance.number(0..100)) {
             Some(0..4) => Fate::Lost,
@@ -105,7 +109,7 @@ impl Network {
         }
     }
 
-    /// How long something is on its way.
+    /// Waits for as long as a message is on its way.
     pub(crate) async fn way(&self) {
         let micros = Duration::from_micros;
         let time = match self.is_rough() && self.chance.happens(200) {
@@ -115,14 +119,14 @@ impl Network {
         tokio::time::sleep(time).await;
     }
 
-    /// Waits for a broker that is away, and for one way to it.
+    /// Waits until the broker is there, and for the way of one message to it.
     pub(crate) async fn to_reach_broker(&self) {
-        // The sender is here.
+        // Cannot fail, because the sender is in this struct.
         let _ = self.broker.subscribe().wait_for(|is_there| *is_there).await;
         self.way().await;
     }
 
-    /// Carries a request to the broker and its answer back. It waits for a broker that is away.
+    /// Carries a request to the broker and its answer back. Waits while the broker is away.
     pub(crate) async fn to_broker<T>(&self, ask: impl Future<Output = T>) -> T {
         self.to_reach_broker().await;
         let answer = ask.await;
@@ -130,7 +134,8 @@ impl Network {
         answer
     }
 
-    /// The same for what changes something, and is given up if no answer comes.
+    /// Carries a request to the broker that changes something. If no answer comes, the request is
+    /// given up with an unknown outcome.
     pub(crate) async fn write_to_broker<T>(
         &self,
         who: &str,
@@ -162,7 +167,7 @@ impl Network {
         }
     }
 
-    /// Serves at a name until it is served no more.
+    /// Serves requests to `host` with `serve`, until [`serve_no_more`](Self::serve_no_more).
     pub(crate) fn serve(&self, host: &str, serve: Serve) {
         self.sites.lock().insert(host.to_owned(), serve);
     }
@@ -172,7 +177,7 @@ impl Network {
         drop(gone);
     }
 
-    /// Carries a request to whoever serves at its host.
+    /// Carries a request to the process that serves at its host.
     pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, RequestError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         self.way().await;
@@ -191,7 +196,7 @@ impl Network {
             }
             Fate::Arrives => {}
         }
-        // The whole answer is made where it is served, as far as the network is concerned.
+        // The process makes the whole answer, so the network has no need to hold on to `serve`.
         let answered = serve(request.map(Body::new));
         drop(serve);
         let response = answered.await.map_err(|reason| RequestError::Unanswered(format!("{host} {reason}")))?;
@@ -200,14 +205,14 @@ impl Network {
     }
 }
 
-/// One process of a simulation: what it is called, and what lies between it and the others.
+/// A process of a simulation: its name, and everything between it and the other processes.
 pub(crate) struct Process {
     name: Arc<str>,
     gate: Arc<super::gate::Gate>,
-    /// One for each thread that is not at its end.
+    /// Has one clone for each thread that has not ended.
     threads: Arc<()>,
     used: Arc<DiskUse>,
-    /// The disk of its machine, if it stores anything.
+    /// The disk of its machine, if it has one.
     disk: Option<Arc<Disk>>,
     pub(crate) network: Arc<Network>,
 }
@@ -228,7 +233,7 @@ impl Process {
         &self.name
     }
 
-    /// Work of this process, which rests while that is paused.
+    /// Returns `work` as work of this process, which rests while the process is paused.
     pub(crate) fn pausable<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let thread = self.threads.clone();
         super::gate::Behind::new(self.gate.clone(), self.used.clone(), async move {
@@ -238,7 +243,8 @@ impl Process {
         })
     }
 
-    /// It ends at once: what is dropped of it leaves nothing behind on its disk, or for others.
+    /// Ends the process at once. What is dropped of it leaves nothing behind on its disk, or for
+    /// other processes.
     pub(crate) fn crash(&self) {
         self.used.crash();
         self.serve_no_more();
@@ -269,21 +275,21 @@ impl Process {
     }
 }
 
-/// A process, as what runs in it sees it.
+/// A process as the host of the code that runs in it.
 pub(crate) struct SimulatedHost(pub(crate) Arc<Process>);
 
 impl Host for SimulatedHost {
-    /// Starts a task, on the one thread and runtime that a simulation has.
+    /// Starts a task in the single thread and runtime of the simulation.
     fn spawn_thread(&self, _: &str, work: BoxFuture<'static, ()>) -> io::Result<Join> {
         let local = LocalSet::new();
         let work = self.0.pausable(async move { local.run_until(work).await });
         Ok(Join::Task(tokio::task::spawn_local(work)))
     }
 
-    /// Opens a store on its machine's disk.
+    /// Opens a store on the disk of its machine.
     ///
     /// # Panics
-    /// When it has none.
+    /// If the machine has no disk.
     fn open_store(&self, path: &Path, layout: StoreLayout, owner: String) -> Result<Arc<dyn Store>, StoreError> {
         let Process { name, disk, used, .. } = &*self.0;
         let disk = disk.clone().unwrap_or_else(|| panic!("{name} has no disk"));

@@ -1,3 +1,5 @@
+//! HTTP requests to simulated workers.
+
 use axum::body::Bytes;
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{Request, Response, Uri};
@@ -6,13 +8,13 @@ use http_body_util::{BodyExt, Full};
 use super::simulation::Simulation;
 use crate::host::RequestError;
 
-/// Why a simulated request has no answer.
+/// The reason why a simulated request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// It did not arrive: nothing came of it.
+    /// The request did not arrive, so it had no effect.
     #[error("the request did not arrive: {0}")]
     Unsent(String),
-    /// It may have arrived: nobody knows whether it was obeyed.
+    /// The request may have arrived, and it is not known whether it was obeyed.
     #[error("the request was not answered, and may have been obeyed: {0}")]
     Unanswered(String),
 }
@@ -27,8 +29,9 @@ impl From<RequestError> for NoAnswer {
 }
 
 impl Simulation {
-    /// Sends a request to the web server of worker `number`, over the simulated network, and reads the whole answer: from the
-    /// built-in routes (`/tables/NAME/KEY` and so on), and from the program's own. The URI needs a path only.
+    /// Sends a request to the web server of worker `number` over the simulated network, and reads
+    /// the whole answer. It reaches the built-in routes (`/tables/NAME/KEY` and so on) and the
+    /// program's own. The URI needs only a path.
     ///
     /// ```
     /// use marlowe::App;
@@ -45,7 +48,8 @@ impl Simulation {
     ///     let add = Request::post("/tables/sums/ada?wait=1000").body("7").unwrap();
     ///     assert_eq!(sim.request(0, add).await.unwrap().status(), StatusCode::OK);
     ///     let read = Request::get("/tables/sums/ada").body("").unwrap();
-    ///     let row: serde_json::Value = serde_json::from_slice(sim.request(1, read).await.unwrap().body()).unwrap();
+    ///     let answer = sim.request(1, read).await.unwrap();
+    ///     let row: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     ///     assert_eq!(row["value"], 7);
     /// });
     /// ```
@@ -53,10 +57,11 @@ impl Simulation {
     /// A worker that [stands still](Self::pause) answers when it goes on.
     ///
     /// # Errors
-    /// When the worker does not run, crashes before it has answered, or the network loses the request or the answer.
+    /// If the worker is not running, or crashes before it has answered, or the network loses the
+    /// request or the answer.
     ///
     /// # Panics
-    /// When there is no such worker.
+    /// If there is no such worker.
     pub async fn request<B: Into<Bytes>>(
         &self,
         number: usize,

@@ -1,4 +1,4 @@
-//! Runs a test in a simulated cluster, on one thread whose time is simulated.
+//! The run of a test in a simulated cluster, on one thread with simulated time.
 
 use std::panic::AssertUnwindSafe;
 
@@ -8,14 +8,16 @@ use tokio::task::LocalSet;
 use super::cluster::Cluster;
 use super::simulation::Simulation;
 
-/// How many lines of a run that failed are shown.
+/// The most lines of the trace that are printed for a failed run.
 const LAST_LINES: usize = 4000;
 
 impl Cluster {
-    /// Starts the workers and runs a test with them. Time passes only where all wait for it.
+    /// Starts the workers and runs a test with them. Time passes only while every task waits for
+    /// it.
     ///
     /// # Panics
-    /// When the test does, or a worker does not start: with the seed, and the last of what happened on standard error.
+    /// If the test panics, or a worker does not start. The seed and the last lines of the trace are
+    /// printed on standard error.
     pub fn run<T>(self, test: impl AsyncFnOnce(&Simulation) -> T) -> T {
         let (seed, reports) = (self.seed, self.reports);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

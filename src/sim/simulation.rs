@@ -1,3 +1,5 @@
+//! [`Simulation`]: a simulated cluster at work, and the faults that a test can cause in it.
+
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +22,17 @@ use crate::error::RunError;
 use crate::running::Running;
 use crate::scope::{ClientWith, WorkerWith};
 
-/// A simulation that runs.
+/// A simulated cluster that is running.
 pub struct Simulation {
     pub(super) cluster: Cluster,
     pub(super) broker: SharedBroker,
     embedded: Arc<EmbeddedBroker>,
     pub(super) network: Arc<Network>,
     pub(super) chance: Chance,
-    /// Decides about clocks, and about nothing else.
+    /// Chance that decides about clocks only.
     pub(super) clock_chance: Chance,
     pub(super) base: Config,
-    /// The program's app, which is the group's name.
+    /// The name of the program's app, which is also the group's name.
     pub(super) app: Arc<str>,
     members: RefCell<Vec<Member>>,
     starts: Cell<u64>,
@@ -38,7 +40,7 @@ pub struct Simulation {
     pub(super) trace: Trace,
 }
 
-/// A worker: its name, clock and disk last, its process may not.
+/// A worker of the cluster. Its name, clock and disk survive a crash. Its process may not.
 struct Member {
     name: String,
     clock: Arc<WorkerClock>,
@@ -97,50 +99,52 @@ impl Simulation {
         }
     }
 
-    /// Chance that follows from the seed, for the test itself.
+    /// Returns chance that follows from the seed, for use by the test.
     pub fn chance(&self) -> Chance {
         Chance::new(self.cluster.seed, 5)
     }
 
-    /// What happened until now.
+    /// Returns the trace of what has happened until now.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// Opens a view, inbox, topic or agent, for the test: from outside, where no worker's end is in the way.
+    /// Opens a view, inbox, topic or agent for the test. It is opened outside of the workers, so no
+    /// worker's end affects it.
     pub fn open<W: ClientWith>(&self, with: W) -> W::Opened {
         self.outside.open(with)
     }
 
-    /// Opens a view, inbox, global table, topic or agent on worker `number`, if it runs.
+    /// Opens a view, inbox, global table, topic or agent on worker `number`. Returns `None` if the
+    /// worker is not running.
     pub fn open_on<W: WorkerWith>(&self, number: usize, with: W) -> Option<W::Opened> {
         self.members.borrow()[number].running.as_ref().map(|running| running.open(with))
     }
 
-    /// How much time has passed.
+    /// Returns the simulated time since the start.
     pub fn elapsed(&self) -> Duration {
         self.trace.elapsed()
     }
 
-    /// Lets time pass.
+    /// Lets the time `time` pass.
     pub async fn elapse(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
 
-    /// Has the broker compact its topics, and remove tombstones whose time is up.
+    /// Makes the broker compact its topics, and remove tombstones whose retention is over.
     ///
     /// # Panics
-    /// When the broker fails.
+    /// If the broker fails.
     pub async fn clean(&self) {
         self.embedded.clean().await.unwrap_or_else(|error| panic!("the broker does not clean its topics: {error}"));
     }
 
-    /// How many workers run.
+    /// Returns the number of workers that are running.
     pub fn running(&self) -> usize {
         self.members.borrow().iter().filter(|member| member.running.is_some()).count()
     }
 
-    /// How often worker `number` was started.
+    /// Returns how often worker `number` was started.
     pub fn starts_of(&self, number: usize) -> u64 {
         self.members.borrow()[number].starts
     }
@@ -149,21 +153,22 @@ impl Simulation {
         self.members.borrow()[number].name.clone()
     }
 
-    /// Starts worker `number`, unless it runs.
+    /// Starts worker `number`, unless it is running.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn start(&self, number: usize) {
         if let Err(error) = self.start_with(number, (self.cluster.app)()).await {
             panic!("worker {} does not start: {error}", self.name_of(number));
         }
     }
 
-    /// Starts worker `number` with a program of its own, unless it runs: another edition of the cluster's, as in a deployment
-    /// that has come so far. When it is started again it has the cluster's.
+    /// Starts worker `number` with the program `app`, unless it is running. This can be another
+    /// version of the cluster's program, as in the middle of a deployment. At its next start the
+    /// worker has the cluster's program again.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub async fn start_with(&self, number: usize, app: App) -> Result<(), RunError> {
         let (name, clock, disk) = {
             let members = self.members.borrow();
@@ -198,7 +203,7 @@ impl Simulation {
         process.ended().await;
     }
 
-    /// The same, and what it had stored is gone.
+    /// Crashes worker `number`, and removes its stores.
     pub async fn crash_without_store(&self, number: usize) {
         self.crash(number).await;
         let mut members = self.members.borrow_mut();
@@ -210,7 +215,8 @@ impl Simulation {
         }
     }
 
-    /// The same as its machine loses power: of what was written to its stores and not synced, only parts reached the disk.
+    /// Crashes worker `number`, as when its machine loses power: of what was written to its stores
+    /// and not synced, only parts have reached the disk.
     pub async fn lose_power(&self, number: usize) {
         self.crash(number).await;
         if let Some(disk) = &self.members.borrow()[number].disk {
@@ -218,18 +224,20 @@ impl Simulation {
         }
     }
 
-    /// Has the disk of worker `number` be slow: now and then a write to a store, or its sync, takes up to a second.
+    /// Makes the disk of worker `number` slow: now and then a write to a store takes up to 300 ms,
+    /// and its sync up to a second.
     pub fn slow_disk(&self, number: usize) {
         self.set_slow(number, true);
     }
 
-    /// The disk of worker `number` is as fast as it was again.
+    /// Makes the disk of worker `number` as fast as before.
     pub fn fast_disk(&self, number: usize) {
         self.set_slow(number, false);
     }
 
-    /// Sets the clock of worker `number`, so many milliseconds ahead of the right time; below 0 it is behind. It stays so when
-    /// the worker ends and starts again.
+    /// Sets the clock of worker `number` to `ahead_millis` milliseconds ahead of the right time, or
+    /// behind it if the number is negative. The setting stays when the worker ends and starts
+    /// again.
     pub fn set_clock(&self, number: usize, ahead_millis: i64) {
         let members = self.members.borrow();
         self.trace.note(&members[number].name, format_args!("has a clock that is {ahead_millis} ms ahead"));
@@ -242,10 +250,10 @@ impl Simulation {
         }
     }
 
-    /// Stops worker `number` as it should be.
+    /// Stops worker `number` cleanly.
     ///
     /// # Panics
-    /// When it does not within ten minutes.
+    /// If it fails to stop, or does not stop within ten minutes.
     pub async fn stop(&self, number: usize) {
         let Some((name, process, running)) = self.take(number) else { return };
         self.trace.note(&name, "is stopped");
@@ -260,12 +268,13 @@ impl Simulation {
         }
     }
 
-    /// Has worker `number` stand still until it is [resumed](Self::resume); for the others it is silent.
+    /// Makes worker `number` stand still until it is [resumed](Self::resume). The others see it as
+    /// silent.
     pub fn pause(&self, number: usize) {
         self.at_gate(number, "stands still", Process::pause);
     }
 
-    /// Lets it go on.
+    /// Lets worker `number` go on.
     pub fn resume(&self, number: usize) {
         self.at_gate(number, "goes on", Process::resume);
     }
@@ -278,7 +287,7 @@ impl Simulation {
         }
     }
 
-    /// Whether worker `number` is there, and does not stand still.
+    /// Returns true if worker `number` is running and does not stand still.
     pub(super) fn is_up(&self, number: usize) -> bool {
         let members = self.members.borrow();
         members[number].process.as_ref().is_some_and(|process| !process.is_paused())
@@ -295,7 +304,7 @@ impl Simulation {
         panic!("worker {name} failed: {error}");
     }
 
-    /// No fault of a simulation is a worker's end.
+    /// Panics if a worker has failed. No simulated fault may make a worker fail.
     pub(super) fn look_after_failed(&self) {
         for member in self.members.borrow_mut().iter_mut() {
             if let Some(error) = member.running.as_mut().and_then(Running::failure) {
@@ -304,11 +313,11 @@ impl Simulation {
         }
     }
 
-    /// Puts an end to all faults, starts all workers, and waits until all inputs are processed to their end; then each timer
-    /// fires once more.
+    /// Ends all faults, starts all workers, and waits until all inputs are processed to their end.
+    /// Then each timer fires once more.
     ///
     /// # Panics
-    /// When a worker has failed, or if it is not done within a (simulated) hour.
+    /// If a worker has failed, or if this takes more than a simulated hour.
     pub async fn settle(&self) {
         self.look_after_failed();
         self.trace.note("network", "is calm");

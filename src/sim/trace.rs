@@ -1,3 +1,5 @@
+//! [`Trace`]: the log of what happened in a simulation.
+
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -6,9 +8,10 @@ use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What happened in a run, a line each: the time since the start in seconds, who, and what.
+/// The log of a run. Each line has the time since the start in seconds, the subject (a worker, the
+/// network or the broker), and what happened.
 ///
-/// The same seed gives the same lines.
+/// Two runs with the same seed have the same lines.
 #[derive(Clone)]
 pub struct Trace(Arc<Mutex<Lines>>);
 
@@ -18,12 +21,12 @@ struct Lines {
 }
 
 impl Trace {
-    /// To be made in the run.
+    /// Begins a trace. Must be called in the run, because the time counts from here.
     pub(crate) fn begin() -> Self {
         Self(Arc::new(Mutex::new(Lines { begun: Instant::now(), all: Vec::new() })))
     }
 
-    /// Notes something.
+    /// Adds a line.
     pub(crate) fn note(&self, who: &str, what: impl fmt::Display) {
         let mut lines = self.0.lock();
         let at = lines.begun.elapsed();
@@ -36,12 +39,12 @@ impl Trace {
         self.0.lock().begun.elapsed()
     }
 
-    /// All lines.
+    /// Returns all lines.
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().all.clone()
     }
 
-    /// A number that tells one run from another.
+    /// Returns a hash of all lines, by which two runs can be compared.
     pub fn digest(&self) -> u64 {
         FixedState::with_seed(0).hash_one(&self.0.lock().all)
     }

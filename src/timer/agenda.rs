@@ -1,4 +1,5 @@
-//! The times at which a crontab is due, whatever is done to the clock.
+//! The times at which a crontab is due, by a clock that may be set, run slow or fast, or stand
+//! still.
 
 use std::time::Duration;
 
@@ -7,27 +8,30 @@ use tokio::time::Instant;
 
 use super::crontab::Crontab;
 
-/// How long nobody looks at the clock at most: it may be set.
+/// The longest time between two looks at the clock, because the clock may be set.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How many stretches of time are remembered in which a crontab ran. There is one, and one more for each time that the clock
-/// was set forward or the process stood still.
+/// The most stretches of time that are remembered as over. There is one, and one more for each time
+/// that the clock was set forward or the process stood still.
 const STRETCHES: usize = 32;
 
-/// When a crontab runs: once for each time it names, by a clock that may be set back or forward, run slow or fast, or have
-/// stood still with the process. Of several times that passed unseen, the last has a run.
+/// The runs of a crontab: one for each time that it names. The clock may be set back or forward,
+/// run slow or fast, or have stood still with the process. If several times have passed unseen,
+/// only the last one has a run.
 pub(crate) struct Agenda {
     times: Crontab,
-    /// The time of the last look.
+    /// The clock's time at the last look.
     looked: Timestamp,
-    /// The times in these have had their run, if they are named: each from the first to the last, in order.
+    /// Stretches of time, each from its first to its last moment, in order. Named times in them
+    /// have had their run.
     over: Vec<(Timestamp, Timestamp)>,
     reading: Reading,
-    /// The first time named after the last look: until then there is nothing to do.
+    /// The first named time after the last look. Until then there is nothing to do.
     next: Option<Timestamp>,
 }
 
-/// A reading of a clock, and when it was taken. A clock that stands tells nothing, and goes as tokio's does meanwhile: a test's.
+/// A reading of the clock, and when it was taken. If the clock stands still, as a test's does, the
+/// time goes on from the reading as tokio's does.
 struct Reading {
     clock: Timestamp,
     at: Instant,
@@ -47,7 +51,7 @@ impl Reading {
 }
 
 impl Agenda {
-    /// Begins now: what was named before is over.
+    /// Begins an agenda now. Times before now are over.
     pub(crate) fn begin(times: Crontab, clock: &dyn Clock) -> Self {
         let reading = Reading::of(clock);
         let now = reading.clock;
@@ -55,7 +59,7 @@ impl Agenda {
         Self { times, looked: now, over: vec![(now, now)], reading, next }
     }
 
-    /// Waits until a time has come, and says which.
+    /// Waits until a named time has come, and returns it.
     pub(crate) async fn next(&mut self, clock: &dyn Clock) -> Timestamp {
         loop {
             let now = self.reading.now(clock);
@@ -69,26 +73,27 @@ impl Agenda {
         }
     }
 
-    /// The last time that was named since the last look and has had no run, if there is one.
+    /// Returns the last time that was named since the last look and has had no run.
     fn due(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.looked <= now && self.next.is_none_or(|next| now < next) {
             let from = std::mem::replace(&mut self.looked, now);
             self.pass(from, now);
             return None;
         }
-        // A clock that was set back goes through a stretch again.
+        // A clock that was set back goes through a stretch of time again.
         let from = self.looked.min(now);
         self.looked = now;
         let named = self.last_named(from, now);
         let missed = named.is_some_and(|named| self.last_named(from, just_before(named)).is_some());
-        // Times that were missed are not over: a clock that was wrong for a moment comes to them in its time.
+        // Missed times are not over. If the clock was wrong only for a moment, it comes to them
+        // later at the right time.
         let since = if missed { named.unwrap_or(from) } else { from };
         self.pass(since, now);
         self.next = self.times.next_time(now);
         named
     }
 
-    /// The last named time after `from`, and not after `to`, that is not over.
+    /// Returns the last named time that is after `from`, not after `to`, and not over.
     fn last_named(&self, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
         let mut to = to;
         loop {
@@ -100,7 +105,7 @@ impl Agenda {
         }
     }
 
-    /// Notes that all from `first` to `last` is over.
+    /// Notes that the time from `first` to `last` is over.
     fn pass(&mut self, first: Timestamp, last: Timestamp) {
         let (mut first, mut last) = (first, last);
         self.over.retain(|(other_first, other_last)| {
@@ -141,7 +146,7 @@ mod tests {
         Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
     }
 
-    /// The times that have a run, as the clock shows `looks`.
+    /// Returns the times that have a run if the clock shows `looks` one after the other.
     fn runs(times: &str, zone: &str, looks: &[&str]) -> Vec<String> {
         let clock = Hand(AtomicI64::new(at(looks[0]).millis()));
         let mut agenda = Agenda::begin(Crontab::parse(times, zone).unwrap(), &clock);
@@ -149,7 +154,7 @@ mod tests {
         run.map(|named| jiff::Timestamp::from_millisecond(named.millis()).unwrap().to_string()).collect()
     }
 
-    /// The clock shows each minute from `first` on, for so many.
+    /// Returns `count` looks at a clock, one per minute from `first` on.
     fn minutes(first: &str, count: i64) -> Vec<String> {
         let first = at(first).millis();
         (0..count).map(|n| jiff::Timestamp::from_millisecond(first + n * 60_000 + 3).unwrap().to_string()).collect()
@@ -161,7 +166,8 @@ mod tests {
         let looks =
             [&looks[..], &["2026-03-01T13:00:00.002Z", "2026-03-01T13:01:00Z", "2026-03-01T12:00:30Z"]].concat();
         let looks = [&looks[..], &["2026-03-01T12:01:00Z", "2026-03-01T13:01:30Z", "2026-03-01T13:02:01Z"]].concat();
-        // 12:01 was before the program began, and 13:01 was run: between them are times that the clock passed over.
+        // 12:01 was before the program began, and 13:01 has had its run. The times between them
+        // were skipped by the clock.
         let wanted = ["2026-03-01T13:00:00Z", "2026-03-01T13:01:00Z", "2026-03-01T12:01:00Z", "2026-03-01T12:59:00Z"];
         let wanted = [&wanted[..], &["2026-03-01T13:02:00Z"]].concat();
         assert_eq!(runs("* * * * *", "UTC", &looks), wanted);
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn n3_5_a_clock_that_was_far_ahead_for_a_moment_keeps_nothing_from_running() {
+    async fn n3_5_a_clock_far_ahead_for_a_moment_prevents_no_run() {
         let looks = ["2026-03-01T03:59:00Z", "2027-03-01T03:00:00Z", "2026-03-01T03:59:01Z", "2026-03-01T04:00:00Z"];
         let wanted = ["2027-02-28T04:00:00Z", "2026-03-01T04:00:00Z"];
         assert_eq!(runs("0 4 * * *", "UTC", &looks), wanted);
@@ -188,7 +194,8 @@ mod tests {
             let looks = minutes(first, 6 * 60);
             runs("30 2 * * *", "Europe/Berlin", &looks.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        // In spring there is no half past two, and it runs when that hour would have begun; in autumn there are two.
+        // In spring there is no half past two. It runs when that hour would have begun. In autumn
+        // there are two.
         assert_eq!(run("2026-03-28T23:00:00Z"), ["2026-03-29T01:00:00Z"]);
         assert_eq!(run("2026-10-24T22:00:00Z"), ["2026-10-25T00:30:00Z"]);
     }

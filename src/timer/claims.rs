@@ -8,46 +8,52 @@ use marlowe_broker::{
 };
 use tokio::sync::Mutex;
 
-/// A claim that is further ahead than this was made by a clock that was wrong, in milliseconds: a day.
+/// The furthest that a claim may be ahead of now, in milliseconds: a day. A claim further ahead was
+/// made by a wrong clock.
 const AHEAD: i64 = 24 * 60 * 60 * 1000;
 
-/// How many bytes the claims may take: Kafka's brokers take 4 KiB beside a position, if they are not told otherwise.
+/// The most bytes that the claims may take. Kafka's brokers allow 4 KiB of metadata beside a
+/// position by default.
 pub(super) const MOST_BYTES: usize = 3 << 10;
 
-/// Which times the crontabs of the leader have had their run for, whoever led then. It is kept with the group, beside the
-/// position of the leader's anchor, and taken from members only: so no time has two runs, whoever leads, and after a restart.
+/// The times for which the leader's crontabs have had their run, whichever worker led then. They
+/// are kept with the group, as metadata beside the position of the leader's anchor. The broker
+/// accepts them only from members of the group. So no time has two runs, whichever worker leads,
+/// also after a restart.
 pub(crate) struct Claims {
     broker: SharedBroker,
     group: Arc<str>,
     anchor: TopicPartition,
     metadata: Arc<dyn MetadataSource>,
     worker: u32,
-    /// The crontabs of this worker claim one after the other: all claims are one text.
+    /// Held during a claim. The crontabs of this worker claim one after the other, because all
+    /// claims are one text.
     turn: Mutex<()>,
 }
 
-/// What a crontab ran for last.
+/// The last run of a crontab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
-    /// In seconds, as crontabs name them.
+    /// The time that the crontab named, in seconds.
     pub(super) named: i64,
-    /// Who claimed it: an answer may get lost.
+    /// The worker that claimed it. The worker needs this if it claims again because the broker's
+    /// answer was lost.
     pub(super) worker: u32,
 }
 
 impl Claim {
-    /// Whether a clock that was wrong made it.
+    /// Returns true if a wrong clock made the claim.
     pub(super) fn is_far_ahead(self, now: Timestamp) -> bool {
         self.named.saturating_mul(1000) > now.millis().saturating_add(AHEAD)
     }
 }
 
-/// What came of claiming a time.
+/// The result of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claimed {
-    /// It is this worker's to run.
+    /// The run is this worker's.
     Ours,
-    /// It has had its run.
+    /// The time has had its run.
     Over,
 }
 
@@ -63,7 +69,7 @@ impl Claims {
         Self { broker, group, anchor, metadata, worker: hash(worker), turn: Mutex::default() }
     }
 
-    /// Claims the run of `crontab` for the time that it named.
+    /// Claims the run of `crontab` for the time `named`.
     pub(crate) async fn claim(&self, crontab: &str, named: Timestamp, now: Timestamp) -> Result<Claimed, BrokerError> {
         let _turn = self.turn.lock().await;
         let committed = self.broker.committed(&self.group, std::slice::from_ref(&self.anchor)).await?;
@@ -100,7 +106,7 @@ pub(super) fn parse(text: &str) -> BTreeMap<u32, Claim> {
     text.split(';').filter_map(claim).collect()
 }
 
-/// The claims as text: the oldest are left out if there are too many.
+/// Returns the claims as text. If there are too many, the oldest are left out.
 pub(super) fn text(claims: BTreeMap<u32, Claim>) -> String {
     let mut claims: Vec<(u32, Claim)> = claims.into_iter().collect();
     claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.named));
@@ -115,7 +121,7 @@ pub(super) fn text(claims: BTreeMap<u32, Claim>) -> String {
     text
 }
 
-/// A name's number, the same in every process (FNV-1a).
+/// Returns a number for a name, which is the same in every process (FNV-1a).
 fn hash(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,3 +1,5 @@
+//! [`Crontab`]: times of day in a time zone.
+
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
@@ -11,8 +13,8 @@ pub(crate) struct Crontab {
 }
 
 impl Crontab {
-    /// `times` has 5 fields (minute, hour, day of month, month, day of week) or 6 (seconds first); `zone` is a name such as
-    /// `Europe/Berlin`.
+    /// Parses a crontab. `times` has 5 fields (minute, hour, day of month, month, day of week) or 6
+    /// (seconds first). `zone` is a name such as `Europe/Berlin`.
     pub(crate) fn parse(times: &str, zone: &str) -> Result<Self, String> {
         let zone = TimeZone::get(zone).map_err(|error| {
             format!("time zone `{zone}` is not known ({error}): use a name such as `Europe/Berlin` or `UTC`")
@@ -27,7 +29,8 @@ impl Crontab {
         }
     }
 
-    /// Why there is no time after `now`, if there is none: a day that no year has, as 30 February, or a year that is over.
+    /// Returns the reason why no time after `now` is named, if none is. Examples are a day that no
+    /// year has, as 30 February, and a year that is over.
     pub(crate) fn never_after(&self, now: Timestamp) -> Option<String> {
         match self.next_time(now) {
             Some(_) => None,
@@ -40,14 +43,14 @@ impl Crontab {
         }
     }
 
-    /// The first time after `now`; `None` when there is none.
+    /// Returns the first named time after `now`, or `None` if there is none.
     pub(crate) fn next_time(&self, now: Timestamp) -> Option<Timestamp> {
         let now = jiff::Timestamp::from_millisecond(now.millis()).ok()?.to_zoned(self.zone.clone());
         let next = self.times.find_next_occurrence(&now, false).ok()?;
         Some(Timestamp::from_millis(next.timestamp().as_millisecond()))
     }
 
-    /// The last time that is not after `now`; `None` when there is none.
+    /// Returns the last named time that is not after `now`, or `None` if there is none.
     pub(crate) fn last_until(&self, now: Timestamp) -> Option<Timestamp> {
         let now = jiff::Timestamp::from_millisecond(now.millis()).ok()?.to_zoned(self.zone.clone());
         let last = self.times.find_previous_occurrence(&now, true).ok()?;
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn n3_4_days_that_no_year_has_are_refused_and_those_that_few_have_are_not() {
+    fn n3_4_impossible_days_are_refused_and_rare_ones_accepted() {
         for never in ["0 0 30 2 *", "0 0 31 2 *", "0 0 31 4,6,9,11 *", "0 0 0 30 2 *"] {
             for zone in ["UTC", "Europe/Berlin", "America/New_York"] {
                 let told = Crontab::parse(never, zone).err().unwrap_or_else(|| panic!("`{never}` is taken"));

@@ -1,11 +1,12 @@
-//! What the fuzzers run of the notes of timers and sources.
+//! The functions that fuzz the notes of timers and sources.
 
 use marlowe_broker::Timestamp;
 
 use super::claims::{MOST_BYTES, parse, text};
 use super::source_log;
 
-/// Reads the claims of crontabs, or the position of a source.
+/// Runs the check that the first byte chooses: `c` reads claims of crontabs, and `s` reads the
+/// position of a source.
 pub fn timers(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -29,7 +30,7 @@ pub fn timers(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns valid inputs.
 pub fn timers_seeds() -> Vec<Vec<u8>> {
     vec![
         b"c\0\0\0\0\0\x01\0\x000000002a=1800000000@0000002b;811c9dc5=-5@ffffffff;".to_vec(),

@@ -1,3 +1,5 @@
+//! Timers that run in every shard, as a transaction of the shard.
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ pub(crate) trait AnyPartitionTimer: Send + Sync {
     fn open(&'static self, shard: &ShardScope) -> OpenTimer;
 }
 
-/// A partition timer in its shard.
+/// A partition timer that is open in a shard.
 pub(crate) struct OpenTimer {
     pub(crate) name: Arc<str>,
     pub(crate) interval: Duration,

@@ -1,11 +1,12 @@
-//! The runs of a worker's timers that are in progress. The watchdog reads them.
+//! The register of a worker's timer runs that are in progress. The watchdog reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// The runs of a worker's timers that are under way, for the watchdog, which is on another thread.
+/// The runs of a worker's timers that are in progress, for the watchdog, which is on another
+/// thread.
 #[derive(Default)]
 pub(crate) struct TimerRuns(Mutex<State>);
 
@@ -15,14 +16,14 @@ struct State {
     in_flight: BTreeMap<Arc<str>, u64>,
 }
 
-/// A run that is under way as long as this is there.
+/// A run that is in progress as long as this value exists.
 pub(super) struct TimerRun<'a> {
     runs: &'a TimerRuns,
     name: &'a Arc<str>,
 }
 
 impl TimerRuns {
-    /// Notes a run of the timer `name`, whose runs do not overlap.
+    /// Notes a run of the timer `name`. The runs of one timer do not overlap.
     pub(super) fn begin<'a>(&'a self, name: &'a Arc<str>) -> TimerRun<'a> {
         let mut state = self.0.lock();
         state.begun += 1;
@@ -31,7 +32,7 @@ impl TimerRuns {
         TimerRun { runs: self, name }
     }
 
-    /// The timers with a run under way, and which run it is.
+    /// Returns the timers with a run in progress, and the number of each run.
     pub(crate) fn in_flight(&self) -> Vec<(Arc<str>, u64)> {
         self.0.lock().in_flight.iter().map(|(name, run)| (name.clone(), *run)).collect()
     }

@@ -1,22 +1,24 @@
+//! [`Schedule`]: when a timer, crontab or task runs.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::crontab::Crontab;
 
-/// When something runs.
+/// The schedule of a timer, crontab or task.
 #[derive(Clone)]
 pub(crate) enum Schedule {
-    /// Again and again, counted from the start. What was missed is skipped: there is one firing after a gap, as Kafka Streams
-    /// punctuates.
+    /// Every interval, counted from the start. Missed ticks are skipped: after a gap there is one
+    /// firing, as with the punctuators of Kafka Streams.
     Every(Duration),
-    /// At times of day, each once; see [`Agenda`](super::agenda::Agenda).
+    /// At times of day, each once. See [`Agenda`](super::agenda::Agenda).
     At(Box<Crontab>),
     /// Once, at the start.
     Once,
 }
 
-/// The first tick after `now` of those that follow `due` by `interval`s.
+/// Returns the first tick after `now`. Ticks follow `due` every `interval`.
 pub(crate) fn next_tick(due: Instant, interval: Duration, now: Instant) -> Instant {
     let next = due + interval;
     if next > now {

@@ -1,3 +1,5 @@
+//! Sources: tasks on the leader that feed a topic, and remember how far they got.
+
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,22 +24,25 @@ use crate::scope::{Uses, WorkerWith};
 use crate::topic::{ProducerRecord, Topic, TopicClient};
 use crate::topology::{Place, TimerKind, TimerNode, source_topic};
 
-/// How often a source commits what it sent.
+/// The interval between two commits of a source.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 
-/// How many bytes a source sends at most between two commits.
+/// The most bytes that a source sends between two commits.
 const COMMIT_BYTES: usize = 1 << 20;
 
-/// A task on the leader that feeds a topic and remembers how far it got: each record is sent once, also across crashes.
+/// A task on the leader that feeds a topic and remembers how far it got. Each record is sent once,
+/// also across crashes.
 pub(crate) struct Source<K: 'static, V: 'static, F> {
     pub(crate) name: Arc<str>,
     pub(crate) topic: Topic<K, V>,
     pub(crate) handler: F,
 }
 
-/// Feeds a topic from outside, where it left off. Made by [`App::source`](crate::App::source).
+/// A writer that feeds a topic from outside, and resumes where it left off. Made by
+/// [`App::source`](crate::App::source).
 ///
-/// What is sent and the position that goes with it are committed together, every 100 ms and at the end.
+/// The records and the position that belongs to them are committed together, every 100 ms and at
+/// the end of the source.
 ///
 /// ```
 /// use marlowe::Timestamp;
@@ -64,52 +69,56 @@ struct State {
     log: SourceLog,
     group: Arc<dyn MetadataSource>,
     position: u64,
-    /// The committed position is noted to be the source's end, and nothing was sent since.
+    /// True if the committed position is noted as the source's end, and nothing was sent since.
     finished: bool,
     begun: Begun,
-    /// The leader's place is another's; what was not committed is not.
+    /// True if another worker has taken over as leader. Nothing that was not committed will be.
     fenced: bool,
 }
 
-/// A transaction, if one is open.
+/// The source's transaction, if one is open.
 enum Begun {
     No,
     Yes { since: Instant, bytes: usize },
 }
 
-/// A record that a source could not send.
+/// The error of a source that could not send or commit a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
     /// The record does not encode.
     #[error("{0}")]
     Send(#[from] SendError),
-    /// The broker refused; with [`BrokerError::Fenced`] another worker leads now, and goes on from the last commit.
+    /// The broker refused. [`BrokerError::Fenced`] means that another worker leads now, and goes on
+    /// from the last commit.
     #[error("source `{name}`: {source}")]
     Broker {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// Why.
+        /// The broker's reason.
         source: BrokerError,
     },
 }
 
 impl<K: TopicKey, V: 'static> SourceWriter<K, V> {
-    /// The position that was committed last, or 0: where to go on. What it counts is the source's own affair.
+    /// Returns the position that was committed last, or 0. The source goes on there. The program
+    /// decides what the position counts.
     pub fn position(&self) -> u64 {
         self.start
     }
 
-    /// Sends a record; once it is committed, the source's position is `then`.
+    /// Sends a record with the timestamp `timestamp`. Once it is committed, the source's position
+    /// is `then`.
     ///
     /// # Errors
-    /// When the record does not encode or the broker refuses it. After an error, return it.
+    /// If the record does not encode, or the broker refuses it. After an error, return it from the
+    /// handler.
     pub async fn send(&self, key: &K, value: &V, timestamp: Timestamp, then: u64) -> Result<(), SourceError> {
         self.send_record(ProducerRecord::new(key, value).timestamp(timestamp), then).await
     }
 
-    /// Sends a record with headers or a partition of its own, or without a value; once it is committed, the source's position is
-    /// `then`. A record that does not say when it happened is stamped now.
+    /// Sends a record with its own headers or partition, or without a value. Once it is committed,
+    /// the source's position is `then`. A record without a timestamp gets the current time.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -120,10 +129,10 @@ impl<K: TopicKey, V: 'static> SourceWriter<K, V> {
         state.commit_if_due().await
     }
 
-    /// Commits what was sent, now.
+    /// Commits at once what was sent.
     ///
     /// # Errors
-    /// When the broker refuses.
+    /// If the broker refuses.
     pub async fn commit(&self) -> Result<(), SourceError> {
         self.state.lock().await.commit().await
     }
@@ -164,7 +173,8 @@ impl State {
         }
     }
 
-    /// Commits what is left, and that it is all: whoever looks at the position, in any process, sees it.
+    /// Commits the rest, with the note that the source is at its end. Any process that reads the
+    /// position sees the note.
     async fn finish(&mut self) -> Result<(), SourceError> {
         if self.finished {
             return Ok(());
@@ -195,10 +205,10 @@ impl State {
     }
 }
 
-/// What is noted beside the position of a source that came to its end.
+/// The note beside the position of a source that has reached its end.
 const FINISHED: &str = "finished";
 
-/// Whether a source's position says that the source came to its end.
+/// Returns true if a source's position says that the source has reached its end.
 pub(crate) fn is_finished(committed: &CommittedOffset) -> bool {
     committed.metadata == FINISHED
 }
@@ -225,7 +235,8 @@ where
                 context.leads().await;
                 match self.feed(&context).await {
                     Ok(Fed::Done) => return Outcome::Done,
-                    // Another leads, or this worker does again: either goes on from the last commit.
+                    // Another worker leads now, or this one leads again. Either goes on from the
+                    // last commit.
                     Ok(Fed::Fenced) => tokio::time::sleep(COMMIT_EVERY).await,
                     Err(reason) => return Outcome::Failed { name: self.name.clone(), reason },
                 }
@@ -249,13 +260,14 @@ where
         let scope = &context.scope;
         let broker: &SharedBroker = &context.broker;
         let Some(position) = self.position(&scope.app) else { return Ok(Fed::Done) };
-        // One name for all leaders: a new one fences the old one before it reads where that one was.
+        // All leaders use one name: the producer of a new leader fences the old leader's before the
+        // new one reads the old one's position.
         let opened = broker.transactional_producer(&position.topic).await;
         let mut producer = opened.map_err(|error| error.to_string())?;
         let committed =
             broker.committed(&scope.app, std::slice::from_ref(&position)).await.map_err(|error| error.to_string())?;
         let committed = committed.into_iter().next().flatten();
-        // What was committed with the position is in the log by now.
+        // The log has everything by now that was committed with the position.
         let log = SourceLog::open(&**broker, &mut *producer, &position).await.map_err(|error| error.to_string())?;
         let noted = committed.as_ref().map_or(0, |committed| committed.offset.get());
         let start = log.position.map_or(noted, |kept| kept.max(noted));
@@ -285,7 +297,7 @@ where
                 tokio::select! {
                     biased;
                     ended = &mut handler => break ended,
-                    // What was sent before a long wait is committed meanwhile.
+                    // Records that were sent before a long wait are committed meanwhile.
                     () = tokio::time::sleep(COMMIT_EVERY) => {
                         if let Ok(mut state) = state.try_lock()
                             && state.commit_if_due().await.is_err()
@@ -305,7 +317,7 @@ where
                 Err(error) => error.to_string(),
             },
             Ok(Err(error)) => {
-                // What it sent before it failed is good.
+                // The records that it sent before it failed are valid.
                 let _ = state.commit().await;
                 error.to_string()
             }

@@ -1,24 +1,25 @@
-//! What a source keeps of its position beside the group's.
+//! The log of a source's positions, which it keeps in addition to the group's position.
 
 use marlowe_broker::{
     Broker, BrokerError, Cleanup, Destination, Isolation, NewRecord, Offset, OffsetSpec, Timestamp, TopicPartition,
     TransactionalProducer,
 };
 
-/// The log of a source's positions: the one partition of the topic in which the group has the source's position too. Each of its
-/// transactions writes to it, so it is never behind what was fed, while a coordinator may hand out an older position.
+/// The log of a source's positions: the one partition of the topic in which the group also has the
+/// source's position. Each transaction of the source writes to it. So it is never behind the
+/// records that were fed, while the group's coordinator may hand out an older position.
 pub(super) struct SourceLog {
     to: Option<Destination>,
     /// The position that was written last.
     pub(super) position: Option<u64>,
 }
 
-/// The key of its records.
+/// The key of the records.
 const KEY: &[u8] = b"position";
 
 impl SourceLog {
-    /// Opens it, and reads the position that was written last. A topic that was made by an edition of Marlowe which wrote nothing
-    /// to it is not compacted: it is left alone.
+    /// Opens the log, and reads the position that was written last. If the topic is not compacted,
+    /// a version of Marlowe made it that wrote nothing to it. It is then left alone.
     pub(super) async fn open(
         broker: &dyn Broker,
         producer: &mut dyn TransactionalProducer,
@@ -32,7 +33,7 @@ impl SourceLog {
         }
     }
 
-    /// Adds a position to a transaction.
+    /// Adds the position `position` to a transaction.
     pub(super) fn write(&self, producer: &mut dyn TransactionalProducer, position: u64) -> Result<(), BrokerError> {
         let Some(to) = self.to else { return Ok(()) };
         let (value, timestamp) = (position.to_string(), Timestamp::default());
@@ -40,7 +41,7 @@ impl SourceLog {
     }
 }
 
-/// The last position in the log, which is compacted and so is short.
+/// Returns the last position in the log. Reads it as a whole, because it is compacted and so short.
 async fn last(broker: &dyn Broker, at: &TopicPartition) -> Result<Option<u64>, BrokerError> {
     let bound = async |spec| {
         let found = broker.offsets(&at.topic, &[at.partition], spec).await?;
@@ -63,7 +64,7 @@ async fn last(broker: &dyn Broker, at: &TopicPartition) -> Result<Option<u64>, B
     Ok(last)
 }
 
-/// Reads a record's value.
+/// Parses a record's value.
 pub(super) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }

@@ -1,3 +1,6 @@
+//! Timers, crontabs and tasks of a worker: the trait that they and sources implement, and the loops
+//! that run them.
+
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,48 +26,49 @@ use crate::{HandlerError, watch};
 pub(crate) trait AnyWorkerTimer: Send + Sync {
     fn node(&self) -> TimerNode;
 
-    /// Where a source's position is kept, in a topic of its own with one partition.
+    /// Returns the partition in which a source's position is kept. It is the only one of a topic
+    /// for this source. `None` if this is no source.
     fn position(&self, _app: &str) -> Option<TopicPartition> {
         None
     }
 
-    /// Why it would not run once from `now` on, if it would not.
+    /// Returns the reason why it will never run after `now`, if it never will.
     fn never_runs(&self, _now: Timestamp) -> Option<TopologyError> {
         None
     }
 
-    /// Runs until its work is over.
+    /// Runs until the work is done or has failed. Timers and crontabs run for ever.
     fn run(&'static self, context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome>;
 }
 
-/// What a worker's timer runs with.
+/// The environment in which a worker's timer runs.
 pub(crate) struct WorkerTimerContext {
     pub(crate) scope: Arc<WorkerScope>,
     pub(crate) broker: SharedBroker,
     pub(crate) metadata: Arc<dyn MetadataSource>,
-    /// Whether this worker is the leader now.
+    /// True while this worker is the leader.
     pub(crate) leader: watch::Receiver<bool>,
-    /// Asks for one more run, and waits for its end.
+    /// Requests for one more run. Each is answered at the end of its run.
     pub(crate) fire: mpsc::Receiver<oneshot::Sender<()>>,
-    /// Where it is noted when it runs.
+    /// The register of runs that are in progress.
     pub(crate) runs: Arc<TimerRuns>,
-    /// Which times have had their run on the leader.
+    /// The times that have had their run on the leader.
     pub(crate) claims: Rc<Claims>,
 }
 
-/// How a worker's timer ended.
+/// The end of a worker's timer.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// A task or source is done.
     Done,
-    /// A task or source failed, and the worker stops.
+    /// A task or source failed, so the worker stops.
     Failed { name: Arc<str>, reason: String },
 }
 
 impl WorkerTimerContext {
     /// Waits until this worker is the leader.
     pub(crate) async fn leads(&mut self) {
-        // The sender lives as long as the worker.
+        // Cannot fail, because the sender lives as long as the worker.
         let _ = self.leader.wait_for(|leads| *leads).await;
     }
 }
@@ -134,14 +138,15 @@ where
                 self.fire(&context, &opened).await;
             }
             match asked {
-                // Whoever asked may be gone.
+                // The caller may be gone.
                 Some(asked) => drop(asked.send(())),
                 None => due = next_tick(due, interval, Instant::now()),
             }
         }
     }
 
-    /// On the leader, a time that came while another led, or nobody, has its run when this worker leads, unless it had it.
+    /// Runs a crontab. On the leader, a time that came while another worker led, or none did, has
+    /// its run when this worker leads, unless it has had it.
     async fn at(&self, times: Crontab, mut context: WorkerTimerContext) -> Outcome {
         let opened = self.with.open_on_worker(&context.scope);
         let clock = context.scope.clock.clone();
@@ -191,5 +196,5 @@ where
     }
 }
 
-/// How soon a run is claimed again when the broker did not take it.
+/// The wait before a run is claimed again after the broker did not accept the claim.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);

@@ -1,65 +1,98 @@
-//! How a shard works after a commit that could not be made: more slowly, so that the event at fault fails alone.
+//! Caution: how a shard works after a commit that failed because of one of its events. It finds
+//! that event, so that the event fails alone and the others go on.
+//!
+//! # The problem
+//!
+//! Most faults of an event show when the event ends. Two kinds show only in the commit that holds
+//! the event, together with many others:
+//!
+//! - A row, or a change for another owner, cannot be written: it does not encode, or it is larger
+//!   than a record may be. Rows are encoded only in a commit, because each row is then encoded once
+//!   per commit and not once per event.
+//! - The broker refuses a record for good. Records are sent with the commit.
+//!
+//! # The protocol
+//!
+//! After such a commit the lane drops everything that it has not committed. The shard is opened
+//! again from its committed state with a [`Caution`], and handles the dropped events again:
+//!
+//! 1. After a row that cannot be written, the shard *checks* each event: what the event changed is
+//!    encoded when the event ends. So the event at fault fails there, by its agent's policy. The
+//!    checks end when the shard is past the place of the failure and no such event was found for
+//!    [`CHECKED_FOR`].
+//! 2. After a refused record, the shard commits alone, with a *quota* of events per commit: the
+//!    number of events in the refused commit divided by [`FEWER`], and at least 1. The same happens
+//!    if a row cannot be written although events are checked.
+//! 3. If a commit is refused again, the next quota is smaller in the same way. A commit that
+//!    succeeds past the place of the last refusal allows [`MORE`] times as many events.
+//! 4. If a commit of a single event is refused, the agent or timer of that event is *condemned*:
+//!    after the next opening its next event is not handled but fails, by its policy.
+//! 5. If the commit with that failure is refused as well, less is told of the event: first only its
+//!    place goes to the dead-letter topic, then nothing.
+//!
+//! The quota ends when the shard is past the place that its agents had reached when a commit
+//! failed.
 
 use std::time::Duration;
 
 use marlowe_broker::Offset;
 use tokio::time::Instant;
 
-/// How carefully a shard works.
+/// The carefulness of a shard after a commit that failed. The default is none. The module's page
+/// describes the protocol.
 ///
-/// Most faults of an event show when it ends. Two kinds show only in the commit that holds the event: a row or a change that
-/// cannot be written (it does not encode, or is larger than a record may be), because each row is encoded once per commit; and a
-/// record that the broker refuses, because it is sent with the commit. Then the lane drops what it has not committed, and the
-/// shard is opened again from what is committed, with a caution:
+/// It has up to three measures:
 ///
-/// - With [`checks`](Self::checks), whatever an event changed is encoded when the event ends. An event whose changes cannot be
-///   written fails there, by its agent's policy.
-/// - With a [`quota`](Self::quota), so many events at most go into one commit, and the shard commits alone. A commit that is
-///   refused again is tried with fewer. Once it holds a single event, that one is [condemned](Self::condemned): when the shard
-///   is opened again, it is not handled but fails, by its agent's policy.
+/// - [`checks`](Self::checks): changes are encoded when their event ends.
+/// - [`quota`](Self::quota): the shard commits alone, and a commit holds few events.
+/// - [`condemned`](Self::condemned): one event fails without being handled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caution {
-    /// Until when each event is checked; `None`: not at all.
+    /// The time until which each event is checked. `None` if events are not checked.
     pub(crate) checks: Option<Instant>,
-    /// How many events, batches or timer runs one commit holds at most.
+    /// The most events, batches and timer runs in one commit. `None` if there is no bound.
     pub(crate) quota: Option<u32>,
     /// The agent or timer whose next work is at fault.
     pub(crate) condemned: Option<Condemned>,
-    /// Timers whose last run was dropped, by their numbers in the shard: they run again at once.
+    /// Timers whose last run was dropped, by their numbers among the shard's timers. They run again
+    /// at once.
     pub(crate) timers: Vec<usize>,
-    /// How far the agents were when the commit failed, by their numbers in the shard. The caution ends there.
+    /// The positions that the agents had reached when the commit failed, by their numbers in the
+    /// shard. The caution ends there.
     pub(crate) until: Vec<Offset>,
-    /// How far they were when a commit was refused the last time. What it was refused for lies before that.
+    /// The positions of the agents when a commit was refused the last time. The refused record
+    /// comes from an event before them.
     pub(crate) refused: Vec<Offset>,
 }
 
-/// An agent or timer, by its number among all of its shard: agents first.
+/// An agent or timer by its number among all of its shard. Agents come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Doer(pub(crate) usize);
 
-/// Work that the broker refuses for good: what an agent does with its next event, or a timer's next run.
+/// Work whose records the broker refuses for good: an agent's next event, or a timer's next run.
 #[derive(Clone, Debug)]
 pub(crate) struct Condemned {
     pub(crate) who: Doer,
-    /// What the broker said.
+    /// The broker's reason.
     pub(crate) reason: String,
     pub(crate) told: Told,
 }
 
-/// How much is told of an event that failed, to its dead-letter topic and to whoever asked. The broker may refuse that, too.
+/// The amount of information about a failed event that goes to the dead-letter topic and to a
+/// caller. The broker may refuse that as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Told {
-    /// The event as it was, and why it failed.
+    /// The event as it was, and the reason of its failure.
     #[default]
     Everything,
-    /// Where the event is, to the dead-letter topic.
+    /// The place of the event, to the dead-letter topic.
     Place,
-    /// Nothing outside of the log.
+    /// Nothing. The failure is only logged.
     Nothing,
 }
 
 impl Told {
-    /// What is told after this was refused.
+    /// Returns the next smaller amount, for after this one was refused.
     fn less(self) -> Self {
         match self {
             Told::Everything => Told::Place,
@@ -68,37 +101,40 @@ impl Told {
     }
 }
 
-/// What went wrong with a commit.
+/// The cause of a failed commit.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// Nothing that an event of the shard is to blame for.
+    /// A cause that is not an event of the shard.
     Elsewhere,
-    /// A row or a change of the shard cannot be written.
+    /// A row of the shard, or a change that it sends, cannot be written.
     Unwritable(String),
     /// The broker refused a record of the commit.
     Refused(String),
 }
 
-/// What of a shard was in the commit that failed.
+/// The part that a shard had in the commit that failed.
 #[derive(Debug)]
 pub(crate) struct InCommit {
-    /// How many events, batches and timer runs.
+    /// The number of events, batches and timer runs.
     pub(crate) units: u64,
-    /// Whose they were: of timers always, of agents where there is a quota.
+    /// The agents and timers that did the work. Timers are always listed, agents only under a
+    /// quota.
     pub(crate) workers: Vec<Doer>,
 }
 
-/// For how long events are checked after one that could not be written: where there was one, others often follow, and each that
-/// is found in a commit costs the lane's work since the last one.
+/// The time for which events are checked after one that could not be written. Such events often
+/// come in groups, and each one that is found only in a commit costs the lane its work since the
+/// last commit.
 const CHECKED_FOR: Duration = Duration::from_secs(600);
 
-/// A commit that is refused is tried again with so many times fewer events; one that is taken is followed by one of so many
-/// times more.
+/// The divisor of the quota after a refused commit. After a commit that succeeds, the quota is
+/// multiplied by [`MORE`].
 const FEWER: u32 = 16;
 const MORE: u32 = 4;
 
 impl Caution {
-    /// The caution of a shard after a commit that failed. `until` is how far its agents are.
+    /// Returns the caution of a shard after a failed commit. `until` has the positions that its
+    /// agents have reached.
     pub(crate) fn after(&self, fault: &Fault, failed: InCommit, until: Vec<Offset>) -> Self {
         let mut next = self.clone();
         let timers = failed.workers.iter().filter_map(|who| who.0.checked_sub(until.len()));
@@ -117,11 +153,13 @@ impl Caution {
                 return next;
             }
             Fault::Elsewhere => {
-                // The commit may have happened, and the next work may be another. Whatever is at fault is found again.
+                // The commit may have succeeded, so the next event may be another one. The event at
+                // fault will be found again.
                 next.condemned = None;
                 return next;
             }
-            // One that the check lets through is found as one that the broker refuses.
+            // A row that cannot be written although events are checked is found like a record that
+            // the broker refuses.
             Fault::Unwritable(reason) | Fault::Refused(reason) if failed.units > 0 => reason,
             Fault::Unwritable(_) | Fault::Refused(_) => return next,
         };
@@ -145,7 +183,7 @@ impl Caution {
         next
     }
 
-    /// Notes that a commit went through; `committed` are the places of the agents in it.
+    /// Notes that a commit succeeded. `committed` has the positions of the agents in it.
     pub(crate) fn committed(&mut self, committed: &[Offset]) {
         let are_past = |places: &[Offset]| committed.iter().zip(places).all(|(at, place)| at >= place);
         let is_past = are_past(&self.until);
@@ -159,12 +197,12 @@ impl Caution {
         }
     }
 
-    /// Goes on checking, because an event was found that cannot be written.
+    /// Extends the checks, because an event was found that cannot be written.
     pub(crate) fn check_on(&mut self) {
         self.checks = self.checks.map(|_| Instant::now() + CHECKED_FOR);
     }
 
-    /// Whether the shard works as ever.
+    /// Returns true if the shard works as usual.
     pub(crate) fn is_none(&self) -> bool {
         self.checks.is_none() && self.quota.is_none() && self.condemned.is_none()
     }
@@ -210,7 +248,7 @@ mod tests {
         caution.quota = Some(1);
         caution = caution.after(&fault, failed(1, &[0]), at(63));
         assert!(matches!(&caution.condemned, Some(Condemned { who: Doer(0), told: Told::Everything, .. })));
-        // What is told of it is refused, too.
+        // The reduced failure is refused as well.
         for told in [Told::Place, Told::Nothing, Told::Nothing] {
             caution = caution.after(&fault, failed(1, &[0]), at(63));
             assert_eq!(caution.condemned.as_ref().map(|condemned| condemned.told), Some(told));
@@ -220,9 +258,10 @@ mod tests {
         assert!(caution.is_none());
     }
 
-    /// The commit with the condemned event's failure may have happened: then the next event is an innocent one.
+    /// Checks that an event is condemned only if the outcome of the last commit is known. If the
+    /// commit with the condemned event's failure succeeded, the next event is an innocent one.
     #[test]
-    fn nobody_is_condemned_after_a_commit_of_which_nothing_is_known() {
+    fn no_event_is_condemned_after_a_commit_of_unknown_outcome() {
         let refused = Fault::Refused("no".into());
         let looking = Caution { quota: Some(1), until: at(200), refused: at(200), ..Caution::default() };
         let condemned = looking.after(&refused, failed(1, &[0]), at(99));
@@ -230,12 +269,12 @@ mod tests {
         let unknown = condemned.after(&Fault::Elsewhere, failed(1, &[0]), at(100));
         assert!(unknown.condemned.is_none());
         assert_eq!(unknown.quota, Some(1), "it is looked for again");
-        // What another shard's record was refused for says nothing of this one's.
+        // A refusal because of another shard's record says nothing about this shard.
         assert!(condemned.after(&refused, failed(0, &[]), at(99)).condemned.is_some());
     }
 
     #[test]
-    fn who_had_no_part_in_the_commit_is_not_suspected() {
+    fn a_shard_without_part_in_the_commit_is_not_suspected() {
         let fault = Fault::Refused("no".into());
         assert!(Caution::default().after(&fault, failed(0, &[]), at(7)).is_none());
         assert!(Caution::default().after(&Fault::Elsewhere, failed(9, &[]), at(7)).is_none());

@@ -1,25 +1,28 @@
+//! Counters of one agent in one shard.
+
 use std::cell::Cell;
 
-/// What an agent did in one shard, counted without locks; the lane adds it to the metrics at each commit.
+/// Counts of an agent's work in one shard, without locks. The lane adds them to the metrics at each
+/// commit.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Events taken in.
+    /// Events taken from the input.
     pub(crate) events: Cell<u64>,
     /// Events handled with success.
     pub(crate) handled: Cell<u64>,
-    /// Tries that failed.
+    /// Attempts that failed.
     pub(crate) failed: Cell<u64>,
-    /// Tries after the first.
+    /// Attempts after the first one.
     pub(crate) retried: Cell<u64>,
-    /// Events handled again since a row they used was changed meanwhile.
+    /// Events that were handled again because a row that they used had changed.
     pub(crate) conflicts: Cell<u64>,
     /// Events sent to a dead-letter topic.
     pub(crate) dead_lettered: Cell<u64>,
-    /// Events passed over.
+    /// Events that were skipped.
     pub(crate) skipped: Cell<u64>,
 }
 
-/// Adds one.
+/// Adds 1 to `counter`.
 #[inline]
 pub(crate) fn count(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);

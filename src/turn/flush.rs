@@ -1,4 +1,5 @@
-//! A commit as the shards of a lane fill it: where records go, and which rows go to the stores after it.
+//! A commit as the shards of a lane fill it: the destinations of its records, and the rows that go
+//! to the stores after it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use marlowe_state::{Rows, SlicePosition, TableIndex};
 
 use super::outbox::OutTopic;
 
-/// The topics a lane writes to.
+/// The topics that a lane writes to, each with a number.
 #[derive(Default)]
 pub(crate) struct OutTopics {
     numbers: HashMap<Arc<str>, OutTopic>,
@@ -28,11 +29,11 @@ impl OutTopics {
     }
 }
 
-/// A producer's names for the partitions it writes to, by topic and partition.
+/// A producer's names for the partitions that it writes to, by topic and partition.
 #[derive(Default)]
 pub(crate) struct Destinations(Vec<Vec<Option<Destination>>>);
 
-/// A producer, as a commit uses it.
+/// A producer with its destinations, as a commit uses it.
 pub(crate) struct Outlet<'a> {
     pub(crate) producer: &'a mut dyn Producer,
     pub(crate) destinations: &'a mut Destinations,
@@ -65,19 +66,20 @@ impl Outlet<'_> {
     }
 }
 
-/// What one shard adds to a commit.
+/// The part of a commit that one shard fills.
 pub(crate) struct Flush<'a> {
-    /// Writes the changelogs, in the commit's transaction.
+    /// The producer of the changelog records, in the commit's transaction.
     pub(crate) logs: Outlet<'a>,
-    /// At least once, writes sent records outside of the transaction. `None`: they are part of it.
+    /// The producer of sent records outside of the transaction, with the guarantee "at least once".
+    /// `None` if sent records are part of the transaction.
     pub(crate) outputs: Option<Outlet<'a>>,
-    /// The commit's moment, which changelog records are stamped with.
+    /// The time of the commit. Changelog records are stamped with it.
     pub(crate) now: Timestamp,
-    /// The rows that go to the store once the commit is done.
+    /// The rows that go to the store after the commit.
     pub(crate) rows: &'a mut Vec<(TableIndex, Rows)>,
-    /// Emptied rows of earlier commits, whose memory serves again.
+    /// Emptied row buffers of earlier commits, whose memory is used again.
     pub(crate) spare: &'a mut Vec<Rows>,
-    /// How far each table will be.
+    /// The position that each table will have after the commit.
     pub(crate) positions: &'a [(TableIndex, SlicePosition)],
 }
 

@@ -1,4 +1,4 @@
-//! The position of an input, readable from other threads than its lane's. The watchdog reads it.
+//! The position of an agent's input for threads other than its lane's. The watchdog reads it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,23 +6,24 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use marlowe_broker::{Offset, RecordBatch};
 use parking_lot::Mutex;
 
-/// Where an input is, for threads other than its lane's: they tell which event an agent has in hand when its lane cannot.
-/// The lane writes the offset with each event, and the batch with each batch.
+/// The front of an input: its position and its first batch. Other threads read from it which event
+/// an agent has in hand when the agent's lane is stuck and cannot tell. The lane writes the offset
+/// with each event, and the batch with each batch.
 pub(crate) struct Front {
     done: AtomicU64,
     begun: AtomicUsize,
     batch: Mutex<Option<Arc<dyn RecordBatch>>>,
 }
 
-/// An event as it is told to people.
+/// An event in hand, as it is shown to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EventInHand {
     pub(crate) offset: Offset,
-    /// Its key, shortened, with all that is not printable escaped.
+    /// Its key, shortened, with all characters escaped that are not printable.
     pub(crate) key: Option<String>,
 }
 
-/// How many bytes of a key are told.
+/// The most bytes of a key that are shown.
 const KEY_BYTES: usize = 64;
 
 impl Front {
@@ -30,7 +31,7 @@ impl Front {
         Self { done: AtomicU64::new(position.get()), begun: AtomicUsize::new(0), batch: Mutex::default() }
     }
 
-    /// The offset after the last finished record.
+    /// Returns the offset after the last finished record.
     #[inline]
     pub(crate) fn done(&self) -> Offset {
         Offset::new(self.done.load(Ordering::Relaxed))
@@ -41,7 +42,7 @@ impl Front {
         self.done.store(offset.get(), Ordering::Relaxed);
     }
 
-    /// How many events are begun that are handled beside others.
+    /// Sets the number of events that the agent has begun, if it handles events concurrently.
     pub(crate) fn set_begun(&self, events: usize) {
         self.begun.store(events, Ordering::Relaxed);
     }
@@ -50,17 +51,17 @@ impl Front {
         *self.batch.lock() = batch.cloned();
     }
 
-    /// A number that changes with each event that is finished.
+    /// Returns a number that changes with each event that is finished.
     pub(crate) fn progress(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// How many events are begun that are handled beside others.
+    /// Returns the number of events that the agent has begun, if it handles events concurrently.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// The first event that is not finished.
+    /// Returns the first event that is not finished.
     pub(crate) fn event(&self) -> Option<EventInHand> {
         let done = self.done();
         let batch = self.batch.lock().clone()?;

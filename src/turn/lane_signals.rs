@@ -1,40 +1,42 @@
+//! [`LaneSignals`]: what the shards of a lane tell it, so that it need not poll each of them.
+
 use std::cell::Cell;
 
 use tokio::sync::Notify;
 
-/// What a lane's shards tell it, so that it need not look at each of them.
+/// The signals of a lane's shards to the lane, so that it need not look at each shard.
 #[derive(Default)]
 pub(crate) struct LaneSignals {
     wake: Notify,
-    /// How many bytes of all its shards wait for a commit, about.
+    /// The approximate number of bytes of all its shards that wait for a commit.
     uncommitted: Cell<usize>,
-    /// A shard has failed that the lane does not know of.
+    /// True if a shard has failed and the lane has not looked yet.
     failed: Cell<bool>,
 }
 
 impl LaneSignals {
-    /// Has the lane look after its shards.
+    /// Wakes the lane, so that it looks at its shards.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// A shard has failed, and says why.
+    /// Tells the lane that a shard has failed. The shard has the reason.
     pub(crate) fn fail(&self) {
         self.failed.set(true);
         self.wake();
     }
 
-    /// Of a shard so many bytes wait now, where it were others.
+    /// Changes the number of waiting bytes of one shard from `from` to `to`.
     pub(crate) fn change_uncommitted(&self, from: usize, to: usize) {
         self.uncommitted.set((self.uncommitted.get() + to).saturating_sub(from));
     }
 
-    /// About how many bytes wait for a commit.
+    /// Returns the approximate number of bytes that wait for a commit.
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         self.uncommitted.get()
     }
 
-    /// Whether a shard has failed since this was last asked.
+    /// Returns true if a shard has failed since the last call.
     pub(crate) fn take_failed(&self) -> bool {
         self.failed.take()
     }

@@ -1,4 +1,51 @@
-//! The event in hand: on whose behalf a handler's reads, writes and sends are done.
+//! Turns and hands: the code between a lane and its agents. It says which agent or timer of a shard
+//! may work, on behalf of which event its handler reads, writes and sends, and what of that goes
+//! into the next commit.
+//!
+//! # Words
+//!
+//! - A *strand* is a set of agents and timers of a shard that share tables, and so take turns.
+//!   Strands of one shard share no tables. The nearest word in Kafka Streams is a sub-topology.
+//! - The *turn* is the right to work on a strand's tables. At most one agent or timer of the strand
+//!   has it. An agent that handles events concurrently needs it only to apply them. Kafka Streams
+//!   has no word for it, because there a task processes one record at a time.
+//! - A *hand* is the number of an event that is being handled, the *event in hand*. Tables, inboxes
+//!   and topics keep what a handler does under the hand of its event, apart from everything else.
+//!   The current event of Faust (`current_event()`) is the nearest word. A hand serves the next
+//!   event after its event was applied or discarded.
+//! - A *participant* is a slice of a table, or the changes for other owners, as it takes part in
+//!   events and commits.
+//!
+//! # The order of things
+//!
+//! ```text
+//!  lane: fetched batches ──► RecordQueue (one per agent and partition)
+//!                                 │
+//!  shard::StrandTask grants the turn (Strand) to an agent or timer
+//!                                 │
+//!                 Turn::begin(hand)
+//!                                 │  handler: reads and writes the hand's overlay (Participant),
+//!                                 │           sends into the hand's outbox (Turn::send)
+//!                  ┌──────────────┴──────────────┐
+//!           ShardLink::apply              ShardLink::discard
+//!    overlays go into the caches,         overlay and outbox
+//!    the outbox into the shard's          are dropped
+//!                  │
+//!  lane's commit: Participant::flush, Outbox::drain ──► Flush ──► producer
+//!                  │
+//!           ShardLink::committed
+//! ```
+//!
+//! `apply` has no `.await`, so an event is applied as a whole or not at all. Nothing in hand is
+//! part of a commit, because a commit takes from the caches and the shard's outbox only.
+//!
+//! If a commit fails because of an event, the shard is opened again with a [`Caution`], which finds
+//! that event. `caution.rs` describes the protocol.
+//!
+//! # Where to start reading
+//!
+//! Read `strand.rs`, then [`Turn`] below, then `shard_link.rs`. `record_queue.rs` and `outbox.rs`
+//! stand alone.
 
 mod caution;
 mod counters;
@@ -29,14 +76,16 @@ use marlowe_state::Hand;
 
 use crate::HandlerError;
 
-/// The events that a shard has in hand: of each, what it sent, and whether it is to fail. Who handles one, and when, says its
-/// [`Strand`].
+/// The state of the events that a shard has in hand: what each has sent so far, and whether it must
+/// fail. The event's [`Strand`] says which agent or timer handles it, and when.
 pub(crate) struct Turn {
     partition: Partition,
-    /// Whose code is being polled right now. A table used while this is `None` is used outside its handler.
+    /// The hand whose handler is being polled. A table that is used while this is `None` is used
+    /// outside its handler.
     current: Cell<Option<Hand>>,
     hands: RefCell<Vec<HandState>>,
-    /// Whether some hand has sent something or failed: most events do neither, and need not look.
+    /// True if some hand has sent something or failed. Most events do neither, and then nothing
+    /// needs to be looked up.
     marked: Cell<bool>,
     free: RefCell<Vec<Hand>>,
     round_robin: Cell<u32>,
@@ -61,12 +110,12 @@ impl Turn {
         }
     }
 
-    /// The partition all this happens in.
+    /// Returns the partition of the shard.
     pub(crate) fn partition(&self) -> Partition {
         self.partition
     }
 
-    /// A hand for a strand, or for an event that is handled beside others.
+    /// Takes a free hand, for a strand or for an event that is handled concurrently with others.
     pub(crate) fn take_hand(&self) -> Hand {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
             let mut hands = self.hands.borrow_mut();
@@ -79,7 +128,7 @@ impl Turn {
         self.free.borrow_mut().push(hand);
     }
 
-    /// Runs `poll` as the code of `hand`'s handler.
+    /// Runs `poll` as code of the handler of `hand`.
     pub(crate) fn within<R>(&self, hand: Hand, poll: impl FnOnce() -> R) -> R {
         let before = self.current.replace(Some(hand));
         let result = poll();
@@ -87,16 +136,16 @@ impl Turn {
         result
     }
 
-    /// Begins an event. Whatever the hand did before was applied or discarded.
+    /// Begins an event. The event before it in this hand was applied or discarded.
     #[inline]
     pub(crate) fn begin(&self, hand: Hand, timestamp: Timestamp) {
         self.hands.borrow_mut()[hand.0 as usize].timestamp = timestamp;
     }
 
-    /// The hand whose handler is running; `what` is being used by it.
+    /// Returns the hand whose handler is running. `what` names the handle that is being used.
     ///
     /// # Panics
-    /// When none is: the handle has left its handler.
+    /// If no handler is running, which means that the handle was taken out of its handler.
     #[inline]
     pub(crate) fn hand(&self, what: impl FnOnce() -> String) -> Hand {
         match self.current.get() {
@@ -105,18 +154,19 @@ impl Turn {
         }
     }
 
-    /// The timestamp of the event in hand, which what it sends inherits.
+    /// Returns the timestamp of the event in hand. The records that it sends inherit it.
     pub(crate) fn timestamp(&self, hand: Hand) -> Timestamp {
         self.hands.borrow()[hand.0 as usize].timestamp
     }
 
-    /// Makes the event in hand fail when its handler returns, whatever it returns. The first reason stays.
+    /// Makes the event in hand fail when its handler ends, whatever the handler returns. The first
+    /// error is kept.
     pub(crate) fn fail(&self, hand: Hand, error: HandlerError) {
         self.hands.borrow_mut()[hand.0 as usize].failure.get_or_insert(error);
         self.marked.set(true);
     }
 
-    /// Whether some hand has sent something or failed.
+    /// Returns true if some hand has sent something or failed.
     #[inline]
     pub(crate) fn is_marked(&self) -> bool {
         self.marked.get()
@@ -130,20 +180,20 @@ impl Turn {
         self.hands.borrow_mut()[hand.0 as usize].failure.take()
     }
 
-    /// Sends a record when the event in hand succeeds.
+    /// Keeps a record, which is sent when the event in hand succeeds.
     pub(crate) fn send(&self, hand: Hand, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
         self.hands.borrow_mut()[hand.0 as usize].outbox.push(topic, partition, record);
         self.marked.set(true);
     }
 
-    /// The next partition for a record without a key.
+    /// Returns the next partition for a record without a key.
     pub(crate) fn next_partition(&self, partitions: u32) -> Partition {
         let next = self.round_robin.get().wrapping_add(1);
         self.round_robin.set(next);
         Partition::new(next % partitions)
     }
 
-    /// The event succeeded: what it sent goes behind `to`.
+    /// Appends what the event sent to `to`, because the event succeeded.
     #[inline]
     pub(crate) fn apply(&self, hand: Hand, to: &RefCell<Outbox>) {
         if self.marked.get() {
@@ -152,7 +202,7 @@ impl Turn {
         }
     }
 
-    /// The event failed: what it sent is dropped, and so is why it failed.
+    /// Drops what the event sent, and the error it failed with.
     pub(crate) fn discard(&self, hand: Hand) {
         if self.marked.get() {
             let state = &mut self.hands.borrow_mut()[hand.0 as usize];

@@ -1,10 +1,12 @@
+//! [`Outbox`]: records that events have sent and that wait for a commit.
+
 use marlowe_broker::{Header, NewRecord, Partition, Timestamp};
 
-/// A topic that a lane writes to, by the lane's own number for it.
+/// A topic that a lane writes to, by the lane's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct OutTopic(pub(crate) u16);
 
-/// Records that wait to be sent, end to end in one piece of memory.
+/// Records that wait to be sent. Their bytes lie one after the other in one buffer.
 #[derive(Default)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
@@ -20,11 +22,11 @@ struct Outgoing {
     headers: u32,
 }
 
-/// The length of a header's value that is not there.
+/// The length that stands for a header without a value.
 const NULL: u32 = u32::MAX;
 
 impl Outbox {
-    /// Takes a record; `write` appends the key and the value to the bytes it is given.
+    /// Appends a record. Its key, value and headers are copied.
     pub(crate) fn push(&mut self, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
         self.bytes.extend_from_slice(record.key.unwrap_or_default());
         self.bytes.extend_from_slice(record.value.unwrap_or_default());
@@ -52,7 +54,7 @@ impl Outbox {
         self.bytes.len() + self.records.len() * size_of::<Outgoing>()
     }
 
-    /// Moves all of `other` behind what is here.
+    /// Moves all records of `other` to the end of this outbox.
     pub(crate) fn append(&mut self, other: &mut Outbox) {
         self.bytes.append(&mut other.bytes);
         self.records.append(&mut other.records);
@@ -63,7 +65,7 @@ impl Outbox {
         self.records.clear();
     }
 
-    /// Hands every record to `each`, in the order they came, and is empty after.
+    /// Calls `each` with every record, in their order. Afterwards the outbox is empty.
     pub(crate) fn drain<E>(
         &mut self,
         mut each: impl FnMut(OutTopic, Partition, NewRecord<'_>) -> Result<(), E>,

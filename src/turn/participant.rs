@@ -1,3 +1,5 @@
+//! [`Participant`]: the part of a table or an outgoing inbox in events and commits.
+
 use std::sync::Arc;
 
 use marlowe_state::{CacheStats, Hand};
@@ -5,40 +7,42 @@ use marlowe_state::{CacheStats, Hand};
 use super::flush::Flush;
 use crate::HandlerError;
 
-/// Something a handler changes: a table's slice, or the changes it sends to other owners. It takes part in each event's
-/// transaction, and in the lane's commit.
+/// State that a handler changes: a table's slice, or the changes that it sends to other owners. It
+/// takes part in the transaction of each event, and in the commit of the lane.
 pub(crate) trait Participant {
-    /// An event with this key is next: rows of that key may be asked for.
+    /// Announces that the next event has this key, so its row may be asked for soon.
     fn expect(&self, _key: &[u8]) {}
 
-    /// Whether what `hand` read is still so.
+    /// Returns true if the rows that `hand` used have not changed since.
     fn is_current(&self, hand: Hand) -> bool;
 
-    /// Encodes what the event has changed, as a commit will, if the shard works with a [`Caution`](super::caution::Caution).
+    /// Encodes what the event has changed, as a commit will. Called if the shard checks its events:
+    /// see [`Caution`](super::caution::Caution).
     ///
     /// # Errors
-    /// When it cannot be written: the table or topic, the key, and why.
+    /// If it cannot be written. The error names the table or topic, the key and the reason.
     fn check(&self, _hand: Hand) -> Result<(), HandlerError> {
         Ok(())
     }
 
-    /// The event succeeded.
+    /// Applies the changes of the event, because it succeeded.
     fn apply(&self, hand: Hand);
 
-    /// The event failed: nothing of it is left.
+    /// Drops the changes of the event, because it failed.
     fn discard(&self, hand: Hand);
 
-    /// About how many bytes wait for a commit.
+    /// Returns the approximate number of bytes that wait for a commit.
     fn uncommitted_bytes(&self) -> usize;
 
-    /// Puts what waits into a commit.
+    /// Adds the changes that wait to a commit.
     fn flush(&self, into: &mut Flush<'_>) -> Result<(), HandlerError>;
 
-    /// The cache of a table, for the metrics.
+    /// Returns the table's name and the state of its cache, for the metrics. `None` if this is no
+    /// table.
     fn cache(&self) -> Option<(&Arc<str>, CacheStats)> {
         None
     }
 
-    /// The commit that holds the last flush is done, and the store has it.
+    /// Notes that the commit with the last flush has succeeded and that the store has its rows.
     fn flushed(&self);
 }

@@ -1,3 +1,6 @@
+//! The queue of one agent in one partition: fetched records, the agent's position, and when its
+//! partition is full.
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -5,26 +8,29 @@ use std::sync::Arc;
 use super::front::Front;
 use marlowe_broker::{Offset, RecordBatch, RecordRef, Timestamp, TopicPartition};
 
-/// One agent's place in one partition: what was fetched for it and not finished, and how far it is.
+/// The records of one partition that wait for one agent, and the agent's position. (Kafka Streams
+/// has a `RecordQueue` per partition of a task.)
 ///
-/// Agents that read the same topic share the batches, and each goes at its own pace.
+/// Agents that read the same topic share the batches. Each goes at its own pace.
 pub(crate) struct RecordQueue {
     pub(crate) source: TopicPartition,
     batches: RefCell<VecDeque<Arc<dyn RecordBatch>>>,
-    /// How many records of the first batch are finished. Below its length, or there is no batch.
+    /// The number of finished records in the first batch. It is less than the batch's length, or
+    /// there is no batch.
     finished: Cell<usize>,
-    /// How many records the first batch has.
+    /// The number of records in the first batch.
     first_len: Cell<usize>,
-    /// How far it is, for threads other than the lane's too.
+    /// The position, for threads other than the lane's as well.
     front: Arc<Front>,
-    /// The offset after all that was fetched, markers and gaps included.
+    /// The offset after everything that was fetched, including markers and gaps.
     fetched: Cell<Offset>,
     bytes: Cell<usize>,
-    /// Set while its partition is not read because enough waits: above so many bytes it is this input that is full.
+    /// Set while its partition is paused because enough records wait. The queue is full if it holds
+    /// more bytes than this.
     paused_above: Cell<Option<usize>>,
 }
 
-/// A record in an input, and the memory it lies in.
+/// A record in a queue, and the batch that holds its memory.
 #[derive(Clone)]
 pub(crate) struct Cursor {
     pub(crate) batch: Arc<dyn RecordBatch>,
@@ -39,7 +45,7 @@ impl Cursor {
 }
 
 impl RecordQueue {
-    /// An input that goes on at `position`.
+    /// Returns an empty queue whose next record is at `position`.
     pub(crate) fn new(source: TopicPartition, position: Offset) -> Self {
         Self {
             source,
@@ -53,7 +59,8 @@ impl RecordQueue {
         }
     }
 
-    /// Takes what was fetched. Records before this input's position are passed over: another agent needed them.
+    /// Takes a fetched batch. Records before this queue's position are skipped, because they were
+    /// fetched for another agent.
     pub(crate) fn push(&self, batch: &Arc<dyn RecordBatch>) {
         let next = batch.next_offset();
         if next <= self.fetched.get() {
@@ -64,7 +71,7 @@ impl RecordQueue {
         let Some(first) = first else { return };
         let mut batches = self.batches.borrow_mut();
         if first > 0 {
-            // Only ever the first batch after an opening.
+            // This happens only with the first batch after an opening.
             debug_assert!(batches.is_empty(), "batches come in order");
             self.finished.set(first);
         }
@@ -76,43 +83,44 @@ impl RecordQueue {
         batches.push_back(batch.clone());
     }
 
-    /// What is not fetched and lies before `start` will not come.
+    /// Notes that no records before `start` will come, except for those that are fetched already.
     pub(crate) fn skip_to(&self, start: Offset) {
         self.fetched.set(self.fetched.get().max(start));
     }
 
-    /// Whether nothing waits.
+    /// Returns true if no records wait.
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.borrow().is_empty()
     }
 
-    /// How many records wait.
+    /// Returns the number of records that wait.
     pub(crate) fn waiting(&self) -> usize {
         let all: usize = self.batches.borrow().iter().map(|batch| batch.len()).sum();
         all - self.finished.get().min(all)
     }
 
-    /// The bytes of the batches that are held.
+    /// Returns the size of the batches that it holds, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// Where it is, for threads other than the lane's.
+    /// Returns the position for threads other than the lane's.
     pub(crate) fn front(&self) -> &Arc<Front> {
         &self.front
     }
 
-    /// Its partition is not read on until no more than `above` bytes wait, or is read again.
+    /// Notes that the partition is paused until at most `above` bytes wait, or with `None` that it
+    /// is read again.
     pub(crate) fn pause(&self, above: Option<usize>) {
         self.paused_above.set(above);
     }
 
-    /// Whether so much waits that nothing comes before some of it is finished.
+    /// Returns true if nothing more comes before some of the waiting records are finished.
     pub(crate) fn is_full(&self) -> bool {
         self.paused_above.get().is_some_and(|above| self.bytes.get() > above)
     }
 
-    /// The record that is `ahead` records after the last finished one.
+    /// Returns the record that is `ahead` records after the last finished one.
     pub(crate) fn peek(&self, ahead: usize) -> Option<Cursor> {
         let mut index = self.finished.get() + ahead;
         for batch in &*self.batches.borrow() {
@@ -124,13 +132,13 @@ impl RecordQueue {
         None
     }
 
-    /// When the next record happened.
+    /// Returns the timestamp of the next record.
     pub(crate) fn next_timestamp(&self) -> Option<Timestamp> {
         let batches = self.batches.borrow();
         Some(batches.front()?.get(self.finished.get()).timestamp)
     }
 
-    /// The next record, whose offset is `offset`, is finished.
+    /// Finishes the next record, whose offset is `offset`.
     #[inline]
     pub(crate) fn finish(&self, offset: Offset) {
         self.front.set_done(offset.next());
@@ -140,7 +148,7 @@ impl RecordQueue {
         }
     }
 
-    /// The first batch is finished.
+    /// Removes the first batch, because all its records are finished.
     fn pass_batch(&self) {
         let mut batches = self.batches.borrow_mut();
         if let Some(first) = batches.pop_front() {
@@ -151,12 +159,14 @@ impl RecordQueue {
         self.front.set_batch(batches.front());
     }
 
-    /// The position to commit: all before it is finished, and it names the next record, or the place where that will be.
+    /// Returns the position to commit: the offset of the next record, or the offset that the next
+    /// record will have at least. All records before it are finished.
     pub(crate) fn position(&self) -> Offset {
         if self.is_empty() { self.fetched.get() } else { self.front.done().max(self.skipped_to()) }
     }
 
-    /// Where the first batch begins for this input, which may lie after `done` where there is a gap.
+    /// Returns the offset of the first record that waits. It may lie after `done` if there is a gap
+    /// in the offsets.
     fn skipped_to(&self) -> Offset {
         self.batches.borrow().front().map_or(Offset::ZERO, |front| front.get(self.finished.get()).offset)
     }

@@ -1,3 +1,5 @@
+//! [`ShardLink`]: the state that a shard's agents and timers share with the shard and its lane.
+
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -15,32 +17,34 @@ use crate::HandlerError;
 use crate::error::EventFailure;
 use crate::panics::panic_text;
 
-/// What a shard's agents and timers share with the shard and its lane.
+/// The state that a shard's agents and timers share with the shard and its lane.
 pub(crate) struct ShardLink {
     pub(crate) turn: Rc<Turn>,
-    /// What finished events sent, for the next commit.
+    /// The records that finished events have sent, for the next commit.
     pub(crate) outbox: RefCell<Outbox>,
-    /// Events finished since the last commit.
+    /// The number of events that finished since the last commit.
     pub(crate) finished: Cell<u64>,
-    /// Whose they were: of timers always, of agents where the caution has a quota.
+    /// The agents and timers of these events. Timers are always listed, agents only if the caution
+    /// has a quota.
     workers: RefCell<Vec<Doer>>,
-    /// What of the shard is in the commit that is under way.
+    /// The shard's part in the commit that is in flight.
     in_commit: RefCell<InCommit>,
     caution: RefCell<Caution>,
-    /// Whether the caution says anything of single events.
+    /// True if the caution says something about single events: they are checked, or one of them
+    /// must fail.
     is_cautious: Cell<bool>,
-    /// Whether the agent or timer that is condemned knows.
+    /// True if the condemned agent or timer has been told.
     has_told: Cell<bool>,
-    /// How many events a commit holds at most.
+    /// The most events in one commit, if that is bounded.
     quota: Cell<Option<u32>>,
-    /// Set when the shard is to close: no new events are begun.
+    /// True when the shard must close. No new events are begun then.
     pub(crate) closing: Cell<bool>,
     failure: RefCell<Option<EventFailure>>,
-    /// The shard's task panicked: what its events did may be applied in part.
+    /// True if the shard's task panicked. Its last event may be applied in part.
     torn: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     lane: Rc<LaneSignals>,
-    /// How many bytes the lane knows to wait for a commit.
+    /// The number of bytes waiting for a commit that the lane was told last.
     told: Cell<usize>,
 }
 
@@ -65,7 +69,7 @@ impl ShardLink {
         }
     }
 
-    /// The event of `hand` succeeded: all it did applies. It is work of `who`.
+    /// Applies everything that the event of `hand` did, because it succeeded. It is work of `who`.
     #[inline]
     pub(crate) fn apply(&self, hand: Hand, who: Doer, participants: &[Rc<dyn Participant>]) {
         for participant in participants {
@@ -78,7 +82,7 @@ impl ShardLink {
         }
     }
 
-    /// What was applied last was a batch of so many events.
+    /// Counts the last applied event as a batch of `events` events.
     pub(crate) fn count_batch(&self, events: usize) {
         self.finished.set(self.finished.get() + events.saturating_sub(1) as u64);
     }
@@ -92,21 +96,21 @@ impl ShardLink {
         }
     }
 
-    /// Whether single events are checked, or one of them is to fail.
+    /// Returns true if events are checked, or one of them must fail.
     #[inline]
     pub(crate) fn is_cautious(&self) -> bool {
         self.is_cautious.get()
     }
 
-    /// Encodes what an event has changed, where events are checked.
+    /// Encodes what an event has changed, if events are checked.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(crate) fn check(&self, hand: Hand, participants: &[Rc<dyn Participant>]) -> Result<(), HandlerError> {
         if !self.is_cautious() || self.caution.borrow().checks.is_none() {
             return Ok(());
         }
-        // Encoding is the user's code, too.
+        // Encoding is user code, which may panic.
         let check = || participants.iter().try_for_each(|participant| participant.check(hand));
         let checked = std::panic::catch_unwind(AssertUnwindSafe(check));
         let checked = checked.unwrap_or_else(|panic| Err(panic_text(&*panic).into()));
@@ -116,7 +120,8 @@ impl ShardLink {
         checked
     }
 
-    /// Why the next work of `who` is to fail, if it is. It is told once.
+    /// Returns the reason why the next work of `who` must fail, if it must. The reason is returned
+    /// once.
     #[inline]
     pub(crate) fn condemned(&self, who: Doer) -> Option<Condemned> {
         if self.is_cautious() { self.take_condemned(who) } else { None }
@@ -129,28 +134,29 @@ impl ShardLink {
         if self.has_told.replace(true) {
             return None;
         }
-        // The caution keeps it until a commit went through.
+        // The caution keeps the condemned work until a commit succeeds.
         self.is_cautious.set(caution.checks.is_some());
         Some(condemned.clone())
     }
 
-    /// How many events a commit holds at most, if that is bounded.
+    /// Returns the most events in one commit, if that is bounded.
     pub(crate) fn quota(&self) -> Option<u32> {
         self.quota.get()
     }
 
-    /// How many more events may finish before the next commit begins; `None`: as many as like.
+    /// Returns how many more events may finish before the next commit begins, or `None` if that is
+    /// not bounded.
     pub(crate) fn quota_left(&self) -> Option<u32> {
         let finished = u32::try_from(self.finished.get()).unwrap_or(u32::MAX);
         self.quota.get().map(|quota| quota.saturating_sub(finished))
     }
 
-    /// Whether the shard commits apart from the others of its lane.
+    /// Returns true if the shard commits apart from the others of its lane.
     pub(crate) fn commits_alone(&self) -> bool {
         self.quota.get().is_some()
     }
 
-    /// What is finished goes into a commit.
+    /// Moves the finished work into a commit.
     pub(crate) fn begin_commit(&self) {
         let units = self.finished.replace(0);
         *self.in_commit.borrow_mut() = InCommit { units, workers: self.workers.take() };
@@ -159,7 +165,7 @@ impl ShardLink {
         }
     }
 
-    /// Notes that the commit went through; `places` are those of the agents in it.
+    /// Notes that the commit succeeded. `places` has the positions of the agents in it.
     pub(crate) fn committed(&self, places: &[Offset]) {
         let mut in_commit = self.in_commit.borrow_mut();
         (in_commit.units, in_commit.workers) = (0, Vec::new());
@@ -171,16 +177,18 @@ impl ShardLink {
             caution.committed(places);
             self.is_cautious.set(caution.checks.is_some() || caution.condemned.is_some());
             if self.quota.replace(caution.quota) != caution.quota {
-                // It may have waited for more.
+                // The shard may have waited for a larger quota.
                 self.wake();
             }
         }
     }
 
-    /// How the shard is to work when it is opened again after a commit that failed; `until` is how far the agents are.
+    /// Returns the caution with which the shard must be opened after a failed commit. `until` has
+    /// the positions that its agents have reached.
     pub(crate) fn caution_after(&self, fault: &Fault, until: Vec<Offset>) -> Caution {
         let InCommit { units, mut workers } = self.in_commit.replace(InCommit { units: 0, workers: Vec::new() });
-        // Timers that ran since are dropped, too. Agents handle their events again by themselves.
+        // Runs of timers since that commit are dropped as well. Agents need no note, because they
+        // handle their events again anyway.
         let since = self.workers.take();
         let is_single = units == 1 && workers.len() == 1;
         if !is_single {
@@ -189,7 +197,7 @@ impl ShardLink {
         self.caution.borrow().after(fault, InCommit { units, workers }, until)
     }
 
-    /// The event of `hand` failed: nothing it did is left.
+    /// Drops everything that the event of `hand` did, because it failed.
     pub(crate) fn discard(&self, hand: Hand, participants: &[Rc<dyn Participant>]) {
         for participant in participants {
             participant.discard(hand);
@@ -197,7 +205,7 @@ impl ShardLink {
         self.turn.discard(hand);
     }
 
-    /// Stops the worker.
+    /// Stops the worker because of `failure`. The first failure is kept.
     pub(crate) fn fail(&self, failure: EventFailure) {
         self.failure.borrow_mut().get_or_insert(failure);
         self.lane.fail();
@@ -211,7 +219,7 @@ impl ShardLink {
         self.failure.borrow().is_some()
     }
 
-    /// The shard's task panicked: nothing of it is committed any more.
+    /// Notes that the shard's task panicked. Nothing more of the shard is committed.
     pub(crate) fn tear(&self) {
         self.torn.set(true);
         self.lane.fail();
@@ -221,12 +229,12 @@ impl ShardLink {
         self.torn.get()
     }
 
-    /// Lets the lane look again: queues may be short enough to be read on, and much may wait for a commit.
+    /// Wakes the lane. Queues may be short enough to read on, and much may wait for a commit.
     pub(crate) fn wake_lane(&self) {
         self.lane.wake();
     }
 
-    /// Tells the lane about how many bytes of the shard wait for a commit.
+    /// Tells the lane the approximate number of the shard's bytes that wait for a commit.
     pub(crate) fn tell_uncommitted(&self, bytes: usize) {
         self.lane.change_uncommitted(self.told.replace(bytes), bytes);
     }
@@ -238,7 +246,7 @@ impl ShardLink {
         }
     }
 
-    /// Lets the shard look again: records came, or a commit is done.
+    /// Wakes the shard. Records have come, or a commit has ended.
     pub(crate) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();

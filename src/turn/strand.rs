@@ -1,4 +1,5 @@
-//! Strands: agents and timers that share tables take turns within one.
+//! Strands: sets of agents and timers that share tables and take turns, and the holder of a
+//! strand's turn.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,41 +8,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use marlowe_broker::Timestamp;
 use marlowe_state::Hand;
 
-/// Agents and timers of a shard that share tables, also by way of others: they take turns, so that what an event read and
-/// wrote is as if it ran alone. Those of different strands share nothing that an event could see of another, and so do not wait for
-/// each other. (boost::asio calls a strand what runs one at a time.)
+/// A set of agents and timers of a shard that share tables, directly or through others of the set.
+/// They take turns, so each event reads and writes as if it ran alone. An event of another strand
+/// can see nothing of this one's, so strands do not wait for each other. (The name is from
+/// boost::asio, where the handlers of a strand run one at a time.)
 ///
-/// Agents that handle one event at a time and timers hold the turn from an event's begin to its end; events handled
-/// concurrently take it to be applied.
+/// Timers, and agents that handle one event at a time, hold the turn from the beginning of an event
+/// to its end. An agent that handles events concurrently takes the turn only to apply them.
 #[doc(alias = "sub-topology")]
 pub(crate) struct Strand {
-    /// The hand of its events that are handled one at a time.
+    /// The hand of the events that are handled one at a time.
     pub(crate) hand: Hand,
     holder: Cell<Option<Holder>>,
-    /// How many turns were given.
+    /// The number of turns that were granted.
     turns: Cell<u64>,
     shown: Arc<TurnShown>,
 }
 
-/// Who has the turn, for threads other than the lane's.
+/// The holder of the turn, as threads other than the lane's see it.
 #[derive(Default)]
 pub(crate) struct TurnShown(AtomicU64);
 
-/// How many bits the holder's number has in what is shown; the others count the turns.
+/// The number of bits for the holder in [`TurnShown`]. The other bits count the turns.
 const WHO_BITS: u32 = 16;
 
-/// Who holds the turn: an agent or timer, by its number in the shard, and for how long.
+/// The agent or timer that holds the turn, and the limits of its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
+    /// The number of the agent or timer in its strand.
     pub(crate) who: usize,
-    /// How many events it may handle before it gives the turn back.
+    /// The number of events that it may handle before it gives the turn back.
     pub(crate) events: u32,
-    /// It gives the turn back before an event later than this, for another's is then older.
+    /// The latest timestamp of an event in this turn. A later event must wait, because another
+    /// agent's event is then older.
     pub(crate) until: Timestamp,
 }
 
 impl Strand {
-    /// One whose turn nobody has. No other uses `hand`.
+    /// Returns a strand whose turn is free. No other strand may use `hand`.
     pub(crate) fn new(hand: Hand) -> Self {
         Self { hand, holder: Cell::new(None), turns: Cell::new(0), shown: Arc::default() }
     }
@@ -63,14 +67,14 @@ impl Strand {
         self.shown.0.store(0, Ordering::Relaxed);
     }
 
-    /// Who has the turn, for other threads.
+    /// Returns the holder of the turn for other threads.
     pub(crate) fn shown(&self) -> &Arc<TurnShown> {
         &self.shown
     }
 }
 
 impl TurnShown {
-    /// The number of the turn, and who has it.
+    /// Returns the number of the turn, and the number of its holder.
     pub(crate) fn holder(&self) -> Option<(u64, usize)> {
         let shown = self.0.load(Ordering::Relaxed);
         let who = shown & ((1 << WHO_BITS) - 1);
