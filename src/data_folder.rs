@@ -1,4 +1,4 @@
-//! The folder of an app, and whose it is.
+//! The data folder of an app: whom it belongs to, and how it is claimed, set aside and backed up.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -13,18 +13,20 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 use crate::restore::{FolderOwner, TablesFolder};
 
-/// The folder of an app: its workers' tables, and the embedded broker's topics if that is the broker.
+/// The folder of an app. It holds the tables of the workers, and the topics if the broker is the
+/// embedded one.
 ///
-/// It says whose it is, in `folder.json`; so do the broker and each store in it. What was moved, copied from elsewhere or lost is
-/// noticed before anything is done with the rest.
+/// The folder names its owner in `folder.json`, and so do the broker and each store in it. So if a
+/// part was moved, copied from elsewhere or lost, this is noticed before anything else is done with
+/// the folder.
 pub(crate) struct DataFolder {
     path: PathBuf,
     app: Arc<str>,
-    /// As it was found; a new folder has none.
+    /// The identity that was found. A new folder has none.
     identity: Option<Identity>,
 }
 
-/// What a folder says of itself.
+/// The identity of a folder, as it is in `folder.json`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 struct Identity {
     /// The version of the folder's layout.
@@ -35,7 +37,7 @@ struct Identity {
     topics: Topics,
 }
 
-/// Where the topics of the tables are.
+/// The place of the tables' topics.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Topics {
@@ -52,10 +54,10 @@ const IDENTITY: &str = "folder.json";
 const BROKER: &str = "broker";
 
 impl DataFolder {
-    /// Looks into the folder, which may not be there yet. Changes nothing.
+    /// Looks into the folder, which may not exist yet. Changes nothing.
     ///
     /// # Errors
-    /// When it is another app's, of a later version of Marlowe, or cannot be read.
+    /// When the folder belongs to another app or a later version of Marlowe, or cannot be read.
     pub(crate) fn look(path: &Path, app: &Arc<str>) -> Result<Self, RunError> {
         let folder = Self { path: path.to_owned(), app: app.clone(), identity: None };
         let file = path.join(IDENTITY);
@@ -81,15 +83,17 @@ impl DataFolder {
         Ok(Self { identity: Some(identity), ..folder })
     }
 
-    /// Returns whether the embedded broker has a folder in it.
+    /// Returns whether the folder holds an embedded broker.
     pub(crate) fn has_broker(path: &Path) -> bool {
         path.join(BROKER).is_dir()
     }
 
-    /// Opens the embedded broker in it. A new folder gets a new one; in any other there must be the one that was there before.
+    /// Opens the embedded broker in the folder. A new folder gets a new broker. Any other folder
+    /// must hold the broker that it held before.
     ///
     /// # Errors
-    /// When it is not, or the disk refuses.
+    /// When that broker is missing, the folder is for tables whose topics are on another broker, or
+    /// the disk refuses.
     pub(crate) fn open_broker(&self, config: EmbeddedConfig) -> Result<EmbeddedBroker, RunError> {
         let path = self.path.join(BROKER);
         let expected_id = match &self.identity {
@@ -119,10 +123,10 @@ impl DataFolder {
         Ok(broker)
     }
 
-    /// Checks that it is a folder for tables whose topics are on another broker.
+    /// Checks that the folder is for tables whose topics are on another broker.
     ///
     /// # Errors
-    /// When it has a broker of its own.
+    /// When the folder has a broker of its own.
     pub(crate) fn check_elsewhere(&self) -> Result<(), RunError> {
         match &self.identity {
             Some(Identity { topics: Topics::Here, .. }) => {
@@ -133,12 +137,12 @@ impl DataFolder {
         }
     }
 
-    /// Takes the folder for tables. `new_id` makes the id of a folder that has none.
+    /// Claims the folder for tables. `new_id` makes the id of a folder that has none.
     ///
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn claim(&self, new_id: impl FnOnce() -> u64) -> Result<FolderOwner, RunError> {
-        // The embedded broker has claimed its folder by now.
+        // If the broker is the embedded one, it has already claimed the folder.
         let identity = match Self::look(&self.path, &self.app)?.identity {
             Some(identity) => identity,
             None => {
@@ -151,10 +155,11 @@ impl DataFolder {
         Ok(FolderOwner { app: identity.app, folder: identity.id })
     }
 
-    /// Moves all that is in it to a folder of its own there, which is returned, so that it is as new.
+    /// Moves everything in the folder to a new folder inside it, so that the folder is like a new
+    /// one. Returns the path of the inner folder.
     ///
     /// # Errors
-    /// When a worker has some of it, or the disk refuses.
+    /// When a worker uses a part of the folder, or the disk refuses.
     pub(crate) fn set_aside(&self) -> Result<PathBuf, RunError> {
         let tables = self.tables()?;
         let locks = tables.iter().map(|folder| TablesFolder::take(folder)).collect::<Result<Vec<_>, _>>()?;
@@ -176,11 +181,12 @@ impl DataFolder {
         Ok(aside)
     }
 
-    /// Copies the folder to `to`, which must not be there or be empty. Workers may be at work in it: the copy is as if they
-    /// had been killed at that moment.
+    /// Copies the folder to `to`, which must not exist or must be empty. Workers may use the folder
+    /// meanwhile. The copy is as if they had been killed at that moment.
     ///
     /// # Errors
-    /// When there is something at `to`, the broker is damaged, or the disk refuses. Nothing is left at `to` then.
+    /// When there is something at `to`, the broker is damaged, or the disk refuses. Nothing of the
+    /// copy is left at `to` then.
     pub(crate) fn back_up(&self, to: &Path) -> Result<Backup, RunError> {
         if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
             let doing = format!("back up {} to {}", self.path.display(), to.display());
@@ -196,7 +202,7 @@ impl DataFolder {
         };
         removed()?;
         let backup = self.copy_to(&partial).inspect_err(|_| {
-            // The error is told already.
+            // The first error is the one that is returned.
             let _ = removed();
         })?;
         std::fs::rename(&partial, to).map_err(failed("make", to))?;
@@ -206,7 +212,8 @@ impl DataFolder {
     fn copy_to(&self, to: &Path) -> Result<Backup, RunError> {
         std::fs::create_dir_all(to).map_err(failed("make", to))?;
         let mut backup = Backup::default();
-        // Tables first: the broker knows all that is in them then.
+        // The tables come first. So the broker's copy, which is made later, has everything that is
+        // in them.
         for tables in self.tables()? {
             let copy = to.join(tables.file_name().unwrap_or_default());
             backup.add_tables(&tables, &copy)?;
@@ -223,7 +230,7 @@ impl DataFolder {
         Ok(backup)
     }
 
-    /// The folders in which workers keep their tables.
+    /// Returns the folders in which workers keep their tables.
     pub(crate) fn tables(&self) -> Result<Vec<PathBuf>, RunError> {
         TablesFolder::all_in(&self.path).map_err(failed("look into", &self.path))
     }
@@ -233,7 +240,7 @@ impl DataFolder {
         let file = self.path.join(IDENTITY);
         let text =
             serde_json::to_vec_pretty(identity).map_err(std::io::Error::other).map_err(failed("write", &file))?;
-        // Written aside first: half of it would be no JSON.
+        // Written to another file first, because half of the file would not be valid JSON.
         let aside = self.path.join(format!("{IDENTITY}.new"));
         let written = File::create(&aside).and_then(|mut file| {
             file.write_all(&text)?;
@@ -252,14 +259,15 @@ impl DataFolder {
     }
 }
 
-/// What a backup holds.
+/// The content of a backup.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Backup {
-    /// Whether the topics are in it.
+    /// Set if the backup holds the topics.
     pub(crate) has_broker: bool,
-    /// How many stores of tables are.
+    /// How many stores of tables the backup holds.
     pub(crate) stores: usize,
-    /// Stores that are not, because they cannot be used. They are restored from their changelogs.
+    /// The stores that were left out because they cannot be used. They are restored from their
+    /// changelogs.
     pub(crate) left_out: Vec<PathBuf>,
     pub(crate) bytes: u64,
 }
@@ -276,7 +284,7 @@ impl Backup {
             let copy = to.join(store.file_name().unwrap_or_default());
             match LmdbStore::copy(&store, &copy, &LmdbOptions::default()) {
                 Ok(true) => self.stores += 1,
-                // Its shard went elsewhere, or the machine crashed.
+                // Its shard went to another worker, or the machine crashed.
                 Ok(false) => self.left_out.push(store),
                 Err(error) => {
                     tracing::warn!("left out of the backup, to be restored from the changelog: {error}");
@@ -290,7 +298,7 @@ impl Backup {
     }
 }
 
-/// Copies a file of that name, if there is one.
+/// Copies the file `name`, if it exists.
 fn copy_file(from: &Path, to: &Path, name: &str) -> Result<(), RunError> {
     let (from, to) = (from.join(name), to.join(name));
     match std::fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all()) {
@@ -299,7 +307,7 @@ fn copy_file(from: &Path, to: &Path, name: &str) -> Result<(), RunError> {
     }
 }
 
-/// Has a folder's names on the disk.
+/// Writes the names in a folder to the disk.
 fn sync(folder: &Path) -> Result<(), RunError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write to", folder))
 }

@@ -1,8 +1,10 @@
-//! What the project's fuzzers run: the readers of all bytes that come from outside, and what must be true of whatever they take.
+//! The functions that the project's fuzzers run: the readers of all bytes that come from outside,
+//! with checks of what they accept.
 //!
-//! It is public for `marlowe-fuzz` only. Each function takes an input whose first byte says what it is to be, and returns `None` when
-//! it is refused. It panics when something is taken and not what it should be: that is a finding. Each has `_seeds` beside it:
-//! inputs that are taken, as Marlowe itself writes them.
+//! This module is public for `marlowe-fuzz` only. Each function takes an input whose first byte
+//! says what the input is, and returns `None` if it refuses the input. If it accepts an input that
+//! does not have the expected properties, it panics, which is a finding. Beside each function is
+//! one named `_seeds`. It returns inputs that are accepted, as Marlowe itself writes them.
 
 pub use crate::cluster::fuzzing::{directory, directory_seeds};
 pub use crate::codec::fuzzing::{keys, keys_seeds};

@@ -1,3 +1,5 @@
+//! The signals that tell a process to stop.
+
 /// Waits for Ctrl-C or SIGTERM.
 pub(crate) async fn interrupted() {
     #[cfg(unix)]

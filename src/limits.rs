@@ -1,16 +1,17 @@
-//! The bounds of what can be meant by the numbers and times that programs and settings say.
+//! The limits of the numbers and times in programs and settings. A value beyond them is a mistake.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Timers tick in milliseconds, and retention is counted in them.
+/// The shortest interval. Timers tick in milliseconds, and retention is counted in them.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The longest interval of a timer, and the longest retention: about a century, which no process outlives.
+/// The longest interval of a timer, and the longest retention. It is about a century, longer than
+/// any process runs.
 pub(crate) const LONGEST: Duration = Duration::from_secs(36_600 * 24 * 60 * 60);
 
-/// The longest of the intervals by which a worker itself goes about its work.
+/// The longest interval at which a worker does its own regular work.
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most partitions of a topic.
@@ -25,7 +26,8 @@ pub(crate) const MOST_THREADS: usize = 1024;
 /// The longest name of a topic that Kafka takes.
 pub(crate) const LONGEST_TOPIC_NAME: usize = 249;
 
-/// What is wrong with an interval, and what to use instead, if it cannot be meant.
+/// Returns what is wrong with an interval and what to use instead, or `None` if the interval is
+/// valid.
 pub(crate) fn wrong_interval(interval: Duration, longest: Duration) -> Option<String> {
     let days = longest.as_secs() / DAY.as_secs();
     let most = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
@@ -38,7 +40,8 @@ pub(crate) fn wrong_interval(interval: Duration, longest: Duration) -> Option<St
     }
 }
 
-/// The moment `wait` from now. A wait that is longer than time lasts is a long one.
+/// Returns the moment `wait` from now. If that moment cannot be represented, returns the moment
+/// [`LONGEST`] from now.
 pub(crate) fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait).unwrap_or_else(|| now + LONGEST)
@@ -55,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn n3_4_intervals_are_told_with_what_to_use() {
+    fn n3_4_a_wrong_interval_says_what_to_use() {
         assert_eq!(wrong_interval(SHORTEST, LONGEST), None);
         assert_eq!(wrong_interval(LONGEST, LONGEST), None);
         for wrong in [Duration::ZERO, Duration::from_micros(999), LONGEST + SHORTEST, Duration::MAX] {

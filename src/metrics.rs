@@ -1,3 +1,5 @@
+//! A worker's metrics: what is counted and measured, and how it is shown to Prometheus.
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,21 +18,21 @@ use crate::shard::{Shard, ShardId};
 #[derive(Clone)]
 pub(crate) struct Metrics {
     recorder: Arc<PrometheusRecorder>,
-    /// How many events each agent handled, as numbers.
+    /// How many events each agent handled, as plain numbers.
     handled: Arc<Mutex<BTreeMap<Arc<str>, u64>>>,
 }
 
-/// The gauge of what takes longest on each thread.
+/// The name of the gauge of the longest running handler on each thread.
 pub(crate) const HANDLER_SECONDS: &str = "marlowe_handler_seconds";
 
-/// The seconds that commits' latencies are sorted into.
+/// The upper bounds of the buckets for the latency of commits, in seconds.
 const COMMIT_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Some("marlowe"));
 
-/// Every counter and what it counts.
+/// Every counter with its description.
 const COUNTERS: &[(&str, &str)] = &[
     ("marlowe_events_total", "Events taken in, by agent"),
     ("marlowe_events_handled_total", "Events handled with success, by agent"),
@@ -57,7 +59,7 @@ const COUNTERS: &[(&str, &str)] = &[
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        // The buckets are not empty, which is all that could be wrong with them.
+        // This fails only for an empty list of buckets.
         let builder = PrometheusBuilder::new();
         let builder = builder.set_buckets(&COMMIT_SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
@@ -87,12 +89,13 @@ impl Metrics {
         self.recorder.handle()
     }
 
-    /// How many events each agent handled.
+    /// Returns how many events each agent handled.
     pub(crate) fn handled(&self) -> BTreeMap<Arc<str>, u64> {
         self.handled.lock().clone()
     }
 
-    /// Sorts what was measured into buckets now and then, for it waits for that in memory, also where nobody scrapes.
+    /// Sorts measurements into buckets at regular intervals. They wait for that in memory, even if
+    /// nobody scrapes.
     pub(crate) async fn keep(self) {
         loop {
             tokio::time::sleep(UPKEEP_EVERY).await;
@@ -108,19 +111,20 @@ impl Metrics {
         self.recorder.register_counter(&Key::from_parts(name, labels), &DESCRIPTION)
     }
 
-    /// Counts a shard that this worker took: what it had of it, and what became of who had it before.
+    /// Counts a shard that this worker took. `had` is what the worker already had of it, and
+    /// `after` what became of its former owner.
     pub(crate) fn took(&self, had: PriorState, after: &'static str) {
         let labels = vec![Label::new("after", after), Label::new("had", had.text())];
         let key = Key::from_parts("marlowe_shards_taken_total", labels);
         self.recorder.register_counter(&key, &DESCRIPTION).increment(1);
     }
 
-    /// Counts records of a topic that were removed before they were read.
+    /// Returns the counter of a topic's records that were removed before they were read.
     pub(crate) fn expired(&self, topic: &Arc<str>) -> Counter {
         self.counter("marlowe_records_expired_total", vec![Label::new("topic", topic.to_string())])
     }
 
-    /// What is counted of requests to agents.
+    /// Returns the counters of requests to agents.
     pub(crate) fn asks(&self) -> AskCounters {
         AskCounters {
             late: self.counter("marlowe_replies_late_total", Vec::new()),
@@ -144,8 +148,8 @@ impl Metrics {
     }
 }
 
-/// The metrics of a lane. What its shards counted is added at each commit, so that counting an event costs no more than
-/// adding one.
+/// The metrics of a lane. The counts of its shards are added at each commit, so that counting an
+/// event costs only an addition.
 pub(crate) struct LaneMetrics {
     pub(crate) metrics: Metrics,
     commits: Histogram,
@@ -153,15 +157,15 @@ pub(crate) struct LaneMetrics {
     opened: Counter,
     dropped: Counter,
     counters: RefCell<BTreeMap<(&'static str, Arc<str>), Counter>>,
-    /// How many rows of each table are at hand.
+    /// How many rows of each table are in the caches.
     cached: RefCell<BTreeMap<Arc<str>, Gauge>>,
-    /// What each slice's cache had counted the last time.
+    /// The counts of each slice's cache as of the last time.
     caches: RefCell<BTreeMap<(ShardId, Arc<str>), CacheStats>>,
 }
 
 impl LaneMetrics {
     pub(crate) fn open(&self, shard: &Shard) {
-        // Who counts nothing shows that.
+        // All counters are shown from the start, with zero.
         each_counter(shard, |counter, label, value, _| self.counter(counter, label, value).increment(0));
         for (table, _) in shard.participants.iter().filter_map(|participant| participant.cache()) {
             self.counter("marlowe_table_cache_hits_total", "table", table).increment(0);
@@ -189,12 +193,12 @@ impl LaneMetrics {
         self.commits.record(took.as_secs_f64());
     }
 
-    /// A commit did not go through.
+    /// Counts a commit that failed.
     pub(crate) fn dropped(&self) {
         self.dropped.increment(1);
     }
 
-    /// Adds what was counted since the last time.
+    /// Adds what was counted since the last call.
     pub(crate) fn count(&self, shards: &[Rc<Shard>]) {
         for shard in shards {
             for agent in &shard.agents {
@@ -221,7 +225,7 @@ impl LaneMetrics {
     }
 
     fn add(&self, name: &'static str, label: &'static str, value: &Arc<str>, count: u64) {
-        // Most shards have nothing new of most that is counted.
+        // Most counters of most shards have not changed.
         if count > 0 {
             self.counter(name, label, value).increment(count);
         }
@@ -233,7 +237,8 @@ impl LaneMetrics {
     }
 }
 
-/// Each counter of a shard's agents and timers, with its label and what was counted.
+/// Calls `each` for every counter of a shard's agents and timers, with its name, its label, the
+/// label's value and the count.
 fn each_counter(shard: &Shard, mut each: impl FnMut(&'static str, &'static str, &Arc<str>, &Cell<u64>)) {
     for agent in &shard.agents {
         let counters = &agent.counters;
@@ -255,12 +260,12 @@ fn each_counter(shard: &Shard, mut each: impl FnMut(&'static str, &'static str, 
     }
 }
 
-/// What a worker had of a shard that it restored.
+/// The state that a worker already had of a shard when it restored it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PriorState {
-    /// A standby, that followed its changelogs.
+    /// A standby that followed its changelogs.
     Standby,
-    /// A store, from an earlier time.
+    /// A store from an earlier time.
     Store,
     Nothing,
 }

@@ -1,4 +1,4 @@
-//! Where in the source the last panic of a thread was: what is caught tells its text alone.
+//! The place in the source of a thread's last panic. A panic that is caught has only its text.
 
 use std::backtrace::Backtrace;
 use std::borrow::Cow;
@@ -12,20 +12,21 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Notes the places of all panics of the process from now on, and lets them be printed as before. A program's panics are
-/// its own affair: only [`App::main`](crate::App::main) does this, whose process is Marlowe's.
+/// Notes the places of all panics of the process from now on. Panics are printed as before. How a
+/// program handles panics is its own concern, so only [`App::main`](crate::App::main) does this,
+/// whose process is Marlowe's.
 pub(crate) fn note() {
     static NOTING: Once = Once::new();
     NOTING.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
-            // A panic while the thread ends has no place to be noted.
+            // While the thread ends, `PLACE` may be gone already. The panic is then not noted.
             let _ = PLACE.try_with(|noted| noted.replace(place));
             let text = panic_message(panic.payload());
             match plain_lines(&text) {
                 Cow::Borrowed(_) => before(panic),
-                // What a terminal would obey is not printed as it is.
+                // A text that a terminal would obey is printed escaped.
                 Cow::Owned(text) => {
                     let (thread, trace) = (std::thread::current(), Backtrace::capture());
                     let place = panic.location().map(|at| format!(" at {at}")).unwrap_or_default();
@@ -36,7 +37,7 @@ pub(crate) fn note() {
     });
 }
 
-/// Takes the place of this thread's last panic, where it was noted.
+/// Takes the place of this thread's last panic, if it was noted.
 pub(crate) fn take() -> Option<String> {
     PLACE.with(RefCell::take)
 }

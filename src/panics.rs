@@ -2,12 +2,12 @@
 
 use std::any::Any;
 
-/// Says that user code panicked, and what the panic said.
+/// Returns a text that says that the user's code panicked, and with which message.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("the handler panicked: {}", panic_message(panic))
 }
 
-/// Returns what a panic said.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -1,5 +1,6 @@
-//! Text from elsewhere (keys, values, what other workers and brokers say) as a terminal or a log is to have it. Control characters
-//! could move the cursor, change what was written before, or make one line look like several.
+//! Escaping of text from elsewhere (keys, values, messages of other workers and of brokers) for
+//! terminals and logs. Its control characters could move the cursor, change what was written
+//! before, or make one line look like several.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -9,12 +10,13 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, |character| !character.is_control())
 }
 
-/// The same with line breaks and tabs as they are, for texts of several lines.
+/// Returns the text with its control characters escaped, except for line breaks and tabs. Use it
+/// for texts of several lines.
 pub(crate) fn plain_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |character| !character.is_control() || matches!(character, '\n' | '\t'))
 }
 
-/// The same with the styles that `paint` makes, where the text has some.
+/// Returns the text escaped as by [`plain_lines`], except for the styles that `paint` makes.
 pub(crate) fn plain_painted(text: &str) -> Cow<'_, str> {
     const STYLES: [&str; 4] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[36m"];
     if !text.contains('\x1b') {
@@ -36,7 +38,8 @@ pub(crate) fn plain_painted(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// JSON with all control characters in its texts escaped: JSON itself asks for that of the first 32 only.
+/// Returns JSON with all control characters in its texts escaped. JSON itself requires this only
+/// for the first 32.
 pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
     if !json.chars().any(|character| matches!(character, '\u{7f}'..='\u{9f}')) {
         return json.into();

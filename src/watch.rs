@@ -1,5 +1,6 @@
-//! A value that others watch: tokio's `watch`; in a simulation one that wakes who waits in the order in which they came.
-//! tokio's draws lots, from a source that cannot be seeded.
+//! A value that tasks watch. This is tokio's `watch`, but in a simulation it is one that wakes the
+//! waiting tasks in the order in which they came. tokio's wakes them in a random order, from a
+//! source that cannot be seeded.
 
 #[cfg(not(feature = "sim"))]
 pub(crate) use tokio::sync::watch::{Receiver, Sender, channel};
@@ -22,7 +23,7 @@ mod in_order {
         changed: Notify,
     }
 
-    /// The value, which does not change as long as this is there.
+    /// A borrow of the value. The value does not change while the borrow exists.
     pub(crate) struct Ref<'a, T>(RwLockReadGuard<'a, T>);
 
     impl<T> std::ops::Deref for Ref<'_, T> {
@@ -33,7 +34,7 @@ mod in_order {
         }
     }
 
-    /// Nobody is left to change the value.
+    /// The error that no sender is left to change the value.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct Closed;
 

@@ -1,36 +1,41 @@
+//! The commands that a worker gives to a lane, and the events that a lane reports to its worker.
+
 use tokio::sync::oneshot;
 
 use crate::error::RunError;
 use crate::shard::{ShardId, ShardPlan};
 use crate::turn::Caution;
 
-/// What a lane is asked to do.
+/// A command from a worker to one of its lanes.
 pub(crate) enum LaneCommand {
-    /// Opens a shard.
+    /// Opens a shard. Answered when it is open.
     Open(Box<ShardPlan>, oneshot::Sender<()>),
-    /// Closes shards: finishes what is in hand, commits, and lets go. Answered when that is done.
+    /// Closes shards: finishes the events in hand, commits, and lets the shards go. Answered when
+    /// that is done.
     Close(Vec<ShardId>, oneshot::Sender<()>),
-    /// Drops shards that are another's already. Answered when nothing of them can be committed any more.
+    /// Drops shards that already belong to another worker. Answered when none of their uncommitted
+    /// work can be committed any more.
     Drop(Vec<ShardId>, oneshot::Sender<()>),
-    /// Fires every timer of every shard once more, and commits.
+    /// Fires every partition timer of every shard once more, and commits. Answered after the
+    /// commit.
     Fire(oneshot::Sender<()>),
 }
 
-/// What a lane tells its worker.
+/// An event that a lane reports to its worker.
 pub(crate) enum LaneEvent {
-    /// It cannot go on.
+    /// The lane cannot go on.
     Failed(RunError),
-    /// Its commit did not go through, for this reason: these shards are dropped, to be opened again if they are still this
-    /// worker's.
+    /// A commit failed, for the given reason, and these shards were dropped. The worker opens those
+    /// again that it still owns.
     Dropped(Vec<Dropped>, String),
 }
 
-/// A shard that was dropped with what it had not committed.
+/// A shard that a lane dropped together with its uncommitted work.
 #[derive(Clone, Debug)]
 pub(crate) struct Dropped {
     pub(crate) id: ShardId,
-    /// Which of its openings: it may have gone and come again meanwhile.
+    /// The number of the opening that was dropped. The shard may have left and come back since.
     pub(crate) opening: u64,
-    /// How carefully it is to work when it is opened again.
+    /// How carefully the shard must work when it is opened again.
     pub(crate) caution: Caution,
 }

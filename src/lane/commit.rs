@@ -1,4 +1,24 @@
-//! A lane's commit: from what its shards have finished to what is in their stores.
+//! One commit of a lane, from the finished work of its shards to the rows in their local stores.
+//!
+//! # The protocol
+//!
+//! 1. [`Commit::begin`] takes the finished work of each shard: its changed rows (each row once),
+//!    its changes for other owners, and the records that its events sent. Work of events in hand is
+//!    not in it, because it lies in overlays, apart from the caches that are written.
+//! 2. All of it goes into one transaction of the lane's producer. If the guarantee is at least
+//!    once, the sent records go another way (see [`Producers`]). If a shard's agents moved, the
+//!    transaction also holds a record with their places, for the shard's log of places, and the
+//!    group's positions. So rows, places and positions are committed together or not at all.
+//! 3. The positions carry the membership's current generation (KIP-447). The broker refuses the
+//!    commit if the worker was expelled, because the shards then belong to others.
+//! 4. The producer commits. The shards go on meanwhile, and the work that they finish belongs to
+//!    the next commit. A lane has at most one commit under way.
+//! 5. [`Commit::finish`] handles the answer. If the broker has committed, each shard's rows go into
+//!    its local store, in one batch with the positions of its tables. So a store is never ahead of
+//!    its changelog.
+//!
+//! If the commit fails, the transaction may still have been committed. `committing` describes what
+//! the lane does then.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -16,30 +36,33 @@ use crate::panics::panic_text;
 use crate::shard::{NewPlaces, Places, Shard, ShardId};
 use crate::turn::{Flush, OutTopics, Participant};
 
-/// A commit under way: what the broker has been given, and what goes into the stores when it has taken it.
+/// A commit that is under way: the broker has its records, and its rows wait for the answer.
 ///
-/// The shards go on meanwhile. What they do then belongs to the next commit.
+/// The shards go on meanwhile. Work that they finish then belongs to the next commit.
 pub(crate) struct Commit {
     answer: BoxFuture<'static, (Producers, Result<Written, BrokerError>)>,
     answered: Option<(Producers, Result<Written, BrokerError>)>,
     parts: Vec<Part>,
     began: Instant,
-    /// By the clock, before anything was sent. `None`: no position was sent, so the answer does not say whether the shards were
-    /// still this worker's.
+    /// The time by the clock before anything was sent. `None` if no position was sent, because the
+    /// answer then does not say whether the shards were still this worker's.
     as_of: Option<Timestamp>,
-    /// Dropped when its rows are in the stores.
+    /// Dropped when the rows are in the stores, or when they never will be.
     _under_way: InFlightGuard,
 }
 
-/// Why a commit did not go through.
+/// The reason why a commit failed.
 pub(crate) enum CommitFailure {
     /// The worker cannot go on.
     Stops(RunError),
-    /// The lane's work is dropped, and begins again from what is committed: another has the shards, or the broker was away.
+    /// The lane drops its work and starts again from what is committed. Another worker has the
+    /// shards, the broker was unreachable, or the outcome is not known.
     Again(BrokerError),
-    /// A row or a change of this shard cannot be written. So it is as with [`Again`](Self::Again), and the event at fault is found.
+    /// A row or a change of this shard cannot be written. The lane does the same as after
+    /// [`Again`](Self::Again), and the shard then finds the event at fault.
     Unwritable(ShardId, String),
-    /// The broker refuses a record for good. The same.
+    /// The broker refuses a record for good. The lane does the same as after
+    /// [`Again`](Self::Again), and its shards then find the event at fault.
     Refused(BrokerError),
 }
 
@@ -53,18 +76,20 @@ impl From<RunError> for CommitFailure {
     }
 }
 
-/// One shard's part.
+/// One shard's part of a commit.
 struct Part {
     shard: Rc<Shard>,
     rows: Vec<(TableIndex, Rows)>,
-    /// Each table's position after the commit; the changelog's end is the broker's to tell.
+    /// Each table's position after the commit. The changelog's end is missing, because only the
+    /// broker's answer tells it.
     positions: Vec<(TableIndex, SlicePosition)>,
-    /// Where the agents are, if that changed.
+    /// The places of the agents, if they have to be committed.
     places: Option<NewPlaces>,
 }
 
 impl Commit {
-    /// Gives the broker all that is finished; `None` when there is nothing.
+    /// Gives all finished work of `shards` to the broker and begins the commit. Returns `None` if
+    /// there is nothing to commit.
     pub(crate) fn begin(
         producer: &mut LaneProducer,
         settings: &LaneSettings,
@@ -75,7 +100,8 @@ impl Commit {
         let now = settings.worker.clock.now();
         let mut parts: Vec<Part> = Vec::new();
         for shard in shards {
-            // An idle shard commits its places again, so that its store is known to be current.
+            // An idle shard commits its places again from time to time. This proves that its store
+            // is current.
             let mut committed = shard.committed_places.borrow_mut();
             let places =
                 if shard.has_aged(now) { Some(committed.all(&shard.agents)) } else { committed.moved(&shard.agents) };
@@ -132,7 +158,8 @@ impl Commit {
         Ok(Some(Self { answer, answered: None, parts, began, as_of, _under_way: in_flight }))
     }
 
-    /// Waits for the broker's answer. It can be dropped and called again.
+    /// Waits for the broker's answer. Dropping the future loses nothing, because this can be called
+    /// again.
     pub(crate) async fn done(&mut self) {
         std::future::poll_fn(|context| {
             if self.answered.is_some() {
@@ -143,7 +170,7 @@ impl Commit {
         .await;
     }
 
-    /// Puts what was committed into the stores, each shard's part in one batch with its position.
+    /// Puts the committed rows into the stores, each shard's part in one batch with its positions.
     pub(crate) fn finish(
         self,
         producer: &mut LaneProducer,
@@ -163,7 +190,8 @@ impl Commit {
                 if let Some(end) = changelog.ok().and_then(|changelog| written.end(changelog)) {
                     position.changelog = end;
                 }
-                // Only this owner writes to the log, so that the store lacks nothing which was there before.
+                // Only the owner writes to the changelog, and the commit proves that this worker
+                // was the owner. So the store lacks nothing that was written before `as_of`.
                 position.as_of = self.as_of.unwrap_or(position.as_of);
                 positions.push((table.slot, position));
             }
@@ -180,7 +208,7 @@ impl Commit {
             if let Some(places) = part.places {
                 committed.committed(places);
             }
-            // Events that have finished since then are not in it.
+            // Events that finished after the commit began are not in it.
             shard.link.committed(committed.agents());
             drop(committed);
             shard.as_of.set(self.as_of.unwrap_or(shard.as_of.get()));
@@ -192,7 +220,8 @@ impl Commit {
     }
 }
 
-/// Has a participant put what waits into the commit. What it encodes is the user's code, too.
+/// Puts the waiting changes of a participant into the commit. Encoding them runs the user's code,
+/// which may panic.
 fn flush_one(participant: &dyn Participant, into: &mut Flush<'_>, shard: ShardId) -> Result<(), CommitFailure> {
     let unwritable = |reason| CommitFailure::Unwritable(shard, reason);
     match catch_unwind(AssertUnwindSafe(|| participant.flush(into))) {

@@ -1,4 +1,24 @@
-//! The commits of a lane: when they begin, and what follows from each outcome.
+//! When a lane commits, and what it does after each outcome.
+//!
+//! # After a failed commit
+//!
+//! When a commit fails because the producer was fenced, the broker was unreachable or the outcome
+//! is unknown, the lane cannot tell whether the transaction was committed. It assumes neither and
+//! reads the committed state again:
+//!
+//! 1. It drops all its shards with their uncommitted work, and its producer.
+//! 2. It opens a new producer with the same transactional id ([`Reopening`]). This fences the old
+//!    producer and ends its open transaction. From then on the outcome is decided: it is either
+//!    committed or aborted for good.
+//! 3. It reports the shards to the worker as dropped. The worker restores those that it still owns,
+//!    from what is committed.
+//!
+//! Nothing is committed between the first and the last step.
+//!
+//! If the commit failed because of an event, the lane does the same, and the shards come back with
+//! a [`Caution`](crate::turn::Caution). With it they work in smaller steps until the event at fault
+//! fails alone. A shard with a quota is a *suspect*: it commits alone, so that its next failure
+//! says nothing about other shards.
 
 use std::rc::Rc;
 
@@ -13,10 +33,11 @@ use crate::shard::{Shard, ShardId};
 use crate::turn::Fault;
 
 impl Lane {
-    /// The shards that commit together.
+    /// Returns the shards that commit together.
     pub(super) fn calm(&self) -> Vec<Rc<Shard>> {
         let shards = self.shards.values().map(|running| &running.shard);
-        // A panic may have left an event applied in part.
+        // A shard whose task panicked is left out, because one of its events may be applied in
+        // part.
         shards.filter(|shard| !shard.link.commits_alone() && !shard.link.is_torn()).cloned().collect()
     }
 
@@ -34,12 +55,13 @@ impl Lane {
         let Some(shard) = suspects.iter().find(has_work).map(|id| shards[id].shard.clone()) else { return Ok(()) };
         let began = self.last_commit;
         self.begin_commit(vec![shard])?;
-        // The others have their time.
+        // This does not delay the next commit of the other shards.
         self.last_commit = began;
         Ok(())
     }
 
-    /// Begins a commit of these shards, unless one is under way, or cannot be yet, or there is nothing to commit.
+    /// Begins a commit of `shards`. Does nothing while another commit is under way or a producer is
+    /// being opened.
     pub(super) fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
         if self.committing.is_some() || self.reopening.is_some() {
             return Ok(());
@@ -59,7 +81,8 @@ impl Lane {
         Ok(())
     }
 
-    /// The broker answered: what was committed goes into the stores, and what waits may go on.
+    /// Handles the broker's answer: puts the committed rows into the stores and lets paused shards
+    /// go on.
     pub(super) fn committed(&mut self) -> Result<(), RunError> {
         let Some(commit) = self.committing.take() else { return Ok(()) };
         let topics = self.out_topics.clone();
@@ -71,14 +94,15 @@ impl Lane {
         Ok(())
     }
 
-    /// Says that shards are open whose agents' first places are committed.
+    /// Reports the shards as open whose agents' first places are now committed.
     pub(super) fn tell_opened(&mut self) {
         for opened in self.committing_first.drain(..) {
             let _ = opened.send(());
         }
     }
 
-    /// What a commit came to; nothing if its work was dropped, to begin again.
+    /// Returns the outcome of a commit. Returns `None` if the commit failed and its work was
+    /// dropped, to start again.
     pub(super) fn unless_refused<T>(&mut self, outcome: Result<T, CommitFailure>) -> Result<Option<T>, RunError> {
         let (why, fault) = match outcome {
             Ok(outcome) => return Ok(Some(outcome)),
@@ -101,7 +125,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Commits all that is finished, and waits for it.
+    /// Commits all finished work, and waits until it is committed.
     pub(super) async fn commit_now(&mut self) -> Result<(), RunError> {
         self.finish_commit().await?;
         if !self.shards.is_empty() {
@@ -109,7 +133,8 @@ impl Lane {
         }
         self.begin_commit(self.calm())?;
         self.finish_commit().await?;
-        // Each has at most its quota, and begins nothing new before this is done.
+        // Each suspect has finished at most its quota of events, and begins no new ones before they
+        // are committed.
         while self.reopening.is_none() && !self.suspects.is_empty() {
             self.commit_a_suspect()?;
             if self.committing.is_none() {
@@ -120,8 +145,8 @@ impl Lane {
         Ok(())
     }
 
-    /// A commit did not go through: everything here is dropped, and the worker begins again from what is committed with what is
-    /// still its own, once there is a producer again.
+    /// Drops all shards after a failed commit and begins to open a new producer. Once it is open,
+    /// the worker opens those shards again that it still owns, from what is committed.
     pub(super) fn begin_again(&mut self, why: String, fault: &FaultOf) {
         let dropped = |LaneShard { shard, .. }: &LaneShard| {
             let fault = match fault {

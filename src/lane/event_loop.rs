@@ -1,3 +1,6 @@
+//! The event loop of a lane: it opens and closes shards, hands records to them, and looks after
+//! those that fail. Commits are in `committing`.
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -24,7 +27,7 @@ use crate::restore::close;
 use crate::shard::{Expired, Shard, ShardId, ShardPlan};
 use crate::turn::{Fault, LaneSignals, OutTopics};
 
-/// A thread's share of a worker: shards that commit together.
+/// A lane: the shards of one thread, which commit together.
 pub(crate) struct Lane {
     pub(super) settings: LaneSettings,
     pub(super) feeds: InputReader,
@@ -32,19 +35,21 @@ pub(crate) struct Lane {
     pub(super) out_topics: Rc<RefCell<OutTopics>>,
     pub(super) shards: BTreeMap<ShardId, LaneShard>,
     pub(super) news: Rc<LaneSignals>,
-    /// Too much waits for a commit: the shards begin nothing new.
+    /// Set while too much waits for a commit. The shards then begin no new events.
     pub(super) paused: bool,
     pub(super) committing: Option<Commit>,
-    /// While this is under way, nothing is committed.
+    /// A new producer that is being opened. Nothing is committed until it is there.
     pub(super) reopening: Option<Reopening>,
-    /// Shards that commit alone, because the broker refused a record of theirs or of another one.
+    /// Shards that commit alone, because the broker refused a record of a commit that they had a
+    /// part in.
     pub(super) suspects: BTreeSet<ShardId>,
     pub(super) last_commit: Instant,
     pub(super) spare: Vec<Rows>,
     pub(super) firings: Firings,
     pub(super) closings: Closings,
-    /// Who waits for shards to be open whose agents' first places are to be committed before, and who for those in the commit
-    /// that is under way.
+    /// The callers that wait for shards to be open whose agents' first places must be committed
+    /// before that. `committing_first` holds those whose places are in the commit under way, and
+    /// `opening` the others.
     pub(super) opening: Vec<oneshot::Sender<()>>,
     pub(super) committing_first: Vec<oneshot::Sender<()>>,
 }
@@ -52,18 +57,18 @@ pub(crate) struct Lane {
 pub(super) struct LaneShard {
     pub(super) shard: Rc<Shard>,
     pub(super) task: JoinHandle<()>,
-    /// Ends with the task.
+    /// Ends when the task ends.
     pub(super) ended: Option<oneshot::Receiver<()>>,
     pub(super) sources: Vec<Source>,
 }
 
-/// Whose a fault is.
+/// The fault of a failed commit, and the shards it belongs to.
 pub(super) enum FaultOf {
     One(ShardId, Fault),
     All(Fault),
 }
 
-/// Why a lane's loop goes round.
+/// A reason for the loop to make another round.
 enum Wake {
     Command(Option<LaneCommand>),
     Fetched(Result<Vec<Fetched>, BrokerError>),
@@ -100,7 +105,7 @@ impl Lane {
         })
     }
 
-    /// Works until the commands end; then what was not closed is dropped uncommitted.
+    /// Works until the commands end. Then drops the shards that were not closed, uncommitted.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<LaneCommand>) {
         loop {
             match self.next(&mut commands).await {
@@ -114,8 +119,9 @@ impl Lane {
             }
         }
         self.drop_all();
-        // What is still asked of it is not answered, which says that it is over. A command that is sent at this moment would be
-        // left in a queue that is only dropped.
+        // Commands that are left are dropped without an answer, which tells their senders that the
+        // lane has ended. The channel is closed first. Otherwise a command that is sent at this
+        // moment would stay in it.
         commands.close();
         while commands.recv().await.is_some() {}
     }
@@ -158,10 +164,11 @@ impl Lane {
         Ok(true)
     }
 
-    /// Goes on with an input of which records were removed before they were read, if the program does without them.
+    /// Handles an input whose next records were removed before they were read. Goes on after them
+    /// if the program does without them.
     async fn go_on_after(&mut self, expired: Expired) -> Result<(), RunError> {
         if let Err(error) = expired.check(&self.settings.topology) {
-            // What was finished is good.
+            // The finished work is valid.
             self.commit_now().await?;
             return Err(error);
         }
@@ -185,7 +192,8 @@ impl Lane {
             }
             LaneCommand::Close(shards, closed) => self.close(shards, closed),
             LaneCommand::Drop(shards, dropped) => {
-                // A commit that holds some of their work is refused or has happened; either way it is known first.
+                // The commit under way may hold work of these shards. Wait until it is known
+                // whether it was committed or refused.
                 self.finish_commit().await?;
                 shards.iter().for_each(|shard| self.drop_shard(*shard));
                 let _ = dropped.send(());
@@ -237,7 +245,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Resumes what is read, commits when much waits, and sees whether a shard failed.
+    /// Resumes paused inputs, commits when much waits, and handles shards that failed.
     pub(super) async fn look_after_shards(&mut self) -> Result<(), RunError> {
         self.feeds.go_on();
         let failed = self.news.take_failed();
@@ -245,7 +253,8 @@ impl Lane {
             self.drop_torn().await?;
         }
         if failed && let Some(failure) = self.shards.values().find_map(|running| running.shard.link.failure()) {
-            // What the other shards finished is good, and so is what this one did before.
+            // The finished work of the other shards is valid, and so is what this shard finished
+            // before.
             self.commit_now().await?;
             return Err(failure.into());
         }
@@ -260,7 +269,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Lets go of shards whose task panicked. The worker stops, and others of its shards commit what they finished.
+    /// Drops shards whose task panicked. The worker stops, and its other shards commit what they
+    /// finished.
     pub(super) async fn drop_torn(&mut self) -> Result<(), RunError> {
         let torn = self.shards.values().filter(|running| running.shard.link.is_torn());
         let torn: Vec<ShardId> = torn.map(|running| running.shard.id).collect();
@@ -283,7 +293,7 @@ impl Lane {
         }
     }
 
-    /// Lets shards finish what they have in hand.
+    /// Begins to close shards: ends their inputs and lets them finish the events in hand.
     fn close(&mut self, ids: Vec<ShardId>, closed: oneshot::Sender<()>) {
         let mut tasks = Vec::new();
         for id in &ids {
@@ -297,10 +307,10 @@ impl Lane {
         self.closings.begin(ids, tasks, self.settings.limits.close_within, closed);
     }
 
-    /// Commits for the shards that have finished, lets go of them, and tells who waits.
+    /// Commits the work of the shards that have finished, drops them, and answers the callers.
     pub(super) async fn close_finished(&mut self) -> Result<(), RunError> {
         let closed = self.closings.take_finished();
-        // What did not finish in time is not begun any more.
+        // An event that did not finish in time is abandoned.
         for id in closed.iter().flat_map(|closing| &closing.shards) {
             if let Some(running) = self.shards.get(id) {
                 running.task.abort();
@@ -331,7 +341,8 @@ impl Lane {
 
     pub(super) fn drop_all(&mut self) {
         self.committing = None;
-        // Shards that were not told to be open are opened anew, or another's.
+        // The shards of these callers were not reported as open. They are opened again, or belong
+        // to another worker.
         self.opening.clear();
         self.committing_first.clear();
         let ids: Vec<ShardId> = self.shards.keys().copied().collect();
@@ -345,12 +356,12 @@ impl Drop for Lane {
     }
 }
 
-/// What a lane's thread is called in its worker.
+/// Returns the name of a lane's thread within its worker.
 pub(crate) fn thread_name(lane: usize) -> Arc<str> {
     format!("lane-{lane}").into()
 }
 
-/// Waits for the commit under way; for ever when there is none.
+/// Waits for the commit under way, or forever if there is none.
 pub(super) async fn done(committing: &mut Option<Commit>) {
     match committing {
         Some(commit) => commit.done().await,
@@ -358,7 +369,7 @@ pub(super) async fn done(committing: &mut Option<Commit>) {
     }
 }
 
-/// Waits for the producer that is opened; for ever when there is none.
+/// Waits for the producer that is being opened, or forever if there is none.
 pub(super) async fn reopened(reopening: &mut Option<Reopening>) {
     match reopening {
         Some(reopening) => reopening.done().await,

@@ -1,3 +1,6 @@
+//! The input reader of a lane: it fetches the input partitions of the lane's shards and queues
+//! their records for the agents.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -7,36 +10,37 @@ use crate::error::RunError;
 use crate::shard::Shard;
 use crate::turn::RecordQueue;
 
-/// What a lane reads: its shards' input partitions, each for the agents that read it.
+/// The reader of a lane's input partitions. It knows which agents read each of them.
 pub(crate) struct InputReader {
     reader: Box<dyn Reader>,
     feeds: BTreeMap<Source, Feed>,
-    /// Of these, those of which enough waits.
+    /// The partitions that are paused, because enough bytes of them wait.
     paused: BTreeSet<Source>,
-    /// How many bytes of a partition are enough.
+    /// How many waiting bytes of a partition are enough.
     limit: usize,
 }
 
-/// A partition that is being read, and the agents that read it, which are of one shard.
+/// A partition that is being read, and the agents that read it. The agents are of one shard.
 struct Feed {
     inputs: Vec<Rc<RecordQueue>>,
     shard: Rc<Shard>,
 }
 
 impl Feed {
-    /// How many bytes wait for the agent that is least far.
+    /// Returns how many bytes wait for the agent that is furthest behind.
     fn waiting(&self) -> usize {
         self.inputs.iter().map(|input| input.bytes()).max().unwrap_or(0)
     }
 }
 
 impl InputReader {
-    /// Reads with `reader`, each partition ahead by at most about `limit` bytes.
+    /// Creates an input reader that reads each partition ahead by at most about `limit` bytes.
     pub(crate) fn new(reader: Box<dyn Reader>, limit: usize) -> Self {
         Self { reader, feeds: BTreeMap::new(), paused: BTreeSet::new(), limit }
     }
 
-    /// Begins to read a shard's inputs, each partition from where the agent goes on that is least far.
+    /// Begins to read a shard's inputs. Each partition is read from the place of the agent that is
+    /// furthest behind.
     pub(crate) fn open(&mut self, shard: &Rc<Shard>) -> Result<Vec<Source>, RunError> {
         let mut partitions: BTreeMap<_, Vec<Rc<RecordQueue>>> = BTreeMap::new();
         for input in shard.agents.iter().map(|agent| &agent.input) {
@@ -59,7 +63,8 @@ impl InputReader {
         self.paused.remove(&source);
     }
 
-    /// Reads a partition on from `start`, before which nothing is there any more. Gives the names it had and has now.
+    /// Goes on with a partition at `start`, because the records before it are gone. Returns the
+    /// source that the partition had before, and the one that it has now.
     pub(crate) fn go_on_at(
         &mut self,
         partition: &TopicPartition,
@@ -80,7 +85,7 @@ impl InputReader {
         Ok(Some((before, now)))
     }
 
-    /// Waits for records; for ever when there is nothing to read.
+    /// Waits for records, or forever if there is nothing to read.
     pub(crate) async fn next(&mut self) -> Result<Vec<Fetched>, BrokerError> {
         if self.paused.len() == self.feeds.len() {
             return std::future::pending().await;
@@ -88,7 +93,8 @@ impl InputReader {
         self.reader.poll().await
     }
 
-    /// Hands records to the agents that read them, and wakes those; partitions of which enough waits are paused.
+    /// Queues records for the agents that read them and wakes their shards. Pauses partitions of
+    /// which enough waits.
     pub(crate) fn dispatch(&mut self, fetched: Vec<Fetched>) {
         for Fetched { source, batch } in fetched {
             let Some(feed) = self.feeds.get(&source) else { continue };
@@ -103,7 +109,7 @@ impl InputReader {
         }
     }
 
-    /// Goes on with paused partitions of which no more than half as much waits.
+    /// Resumes paused partitions of which at most half of the limit waits.
     pub(crate) fn go_on(&mut self) {
         let (feeds, reader, limit) = (&self.feeds, &mut self.reader, self.limit);
         self.paused.retain(|source| {

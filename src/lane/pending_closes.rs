@@ -1,3 +1,6 @@
+//! The shards of a lane that are closing: they finish the events in hand before the lane commits
+//! and drops them.
+
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,11 +12,11 @@ use tokio::time::Instant;
 
 use crate::shard::{Shard, ShardId};
 
-/// Shards of a lane that finish what they have in hand. The others go on meanwhile.
+/// The shards of a lane that finish their events in hand. The other shards go on meanwhile.
 #[derive(Default)]
 pub(crate) struct Closings(Vec<Closing>);
 
-/// Some that close together, and who waits for them.
+/// Shards that close together, and the caller that waits for them.
 pub(crate) struct Closing {
     pub(crate) shards: Vec<ShardId>,
     finished: LocalBoxFuture<'static, ()>,
@@ -21,7 +24,7 @@ pub(crate) struct Closing {
 }
 
 impl Closings {
-    /// Waits for the ends of `tasks`, for so long at most.
+    /// Begins to wait until `tasks` end, for at most `within`.
     pub(crate) fn begin(
         &mut self,
         shards: Vec<ShardId>,
@@ -36,7 +39,8 @@ impl Closings {
                     tokio::select! {
                         biased;
                         _ = &mut ended => {}
-                        // A shard that failed does not end; its failure is told after.
+                        // The task of a failed shard does not end. The lane reports the failure
+                        // afterwards.
                         () = failed(&shard) => {}
                     }
                 };
@@ -48,7 +52,7 @@ impl Closings {
         self.0.push(Closing { shards, finished, closed });
     }
 
-    /// Waits until some have finished; for ever when none close.
+    /// Waits until some shards have finished, or forever if none are closing.
     pub(crate) async fn finished(&mut self) {
         std::future::poll_fn(|context| {
             for closing in &mut self.0 {
@@ -62,14 +66,14 @@ impl Closings {
         .await;
     }
 
-    /// Those that have finished.
+    /// Removes and returns the closings that have finished.
     pub(crate) fn take_finished(&mut self) -> Vec<Closing> {
         self.0.extract_if(.., |closing| (&mut closing.finished).now_or_never().is_some()).collect()
     }
 }
 
 impl Closing {
-    /// Tells who waits that the shards are closed.
+    /// Tells the caller that the shards are closed.
     pub(crate) fn tell(self) {
         let _ = self.closed.send(());
     }

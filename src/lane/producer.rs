@@ -1,4 +1,4 @@
-//! What a lane writes with, and how that is opened again after a commit that did not go through.
+//! The producers that a lane writes with, and how they are opened again after a failed commit.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -11,27 +11,29 @@ use super::settings::LaneSettings;
 use crate::program::Guarantee;
 use crate::turn::{Destinations, OutTopics, Outlet};
 
-/// What a lane writes with.
+/// The place of a lane's producers: here in the lane, or away with a commit.
 pub(crate) enum LaneProducer {
     Here(Producers),
-    /// In a commit that is under way, or lost in one that failed.
+    /// They are in the commit that is under way, or were lost in one that failed.
     Away,
 }
 
 /// The producers of a lane.
 ///
-/// Rows, places and positions are committed in a transaction under both guarantees. So a record of a failed commit is never read. A
-/// worker whose session expired cannot write to the changelogs of its successor. Compaction never drops a row because of such records.
+/// Under both guarantees, rows, places and positions are committed in a transaction. So a record of
+/// a failed commit is never read, and a worker whose session expired cannot write to the changelogs
+/// of its successor. Compaction never drops a row because of such records.
 ///
-/// The guarantee decides about sent records. Exactly once, they are in the transaction too. At least once, another producer writes
-/// them before the commit: they can be read at once, and are written again after a crash.
+/// The guarantees differ in the records that events send. Exactly once, these are in the
+/// transaction too. At least once, another producer writes them before the commit: they can be read
+/// at once, and are written again after a crash.
 pub(crate) struct Producers {
     pub(crate) transaction: Writer<dyn TransactionalProducer>,
-    /// At least once, writes sent records.
+    /// The producer of sent records. It exists only if the guarantee is at least once.
     pub(crate) outputs: Option<Writer<dyn Producer>>,
 }
 
-/// A producer, and its names for the partitions it writes to.
+/// A producer, with its numbers for the partitions it writes to.
 pub(crate) struct Writer<P: ?Sized> {
     pub(crate) producer: Box<P>,
     pub(crate) destinations: Destinations,
@@ -56,7 +58,8 @@ impl Writer<dyn Producer> {
 }
 
 impl Producers {
-    /// Writes sent records, then commits the transaction. In this order a crash repeats records and loses none.
+    /// Writes the sent records, then commits the transaction. In this order a crash repeats records
+    /// and loses none.
     pub(crate) async fn commit(&mut self) -> Result<Written, BrokerError> {
         if let Some(outputs) = &mut self.outputs {
             outputs.producer.flush().await?;
@@ -65,14 +68,19 @@ impl Producers {
     }
 }
 
-/// How long a producer that is to be opened, and finds another of its id opened at the same moment, waits before it tries again
-/// at first, and how many times it does: each time twice as long.
+/// The first wait before a producer is opened again, after another one of its id was opened at the
+/// same moment. Each further wait is twice as long.
 const BACKOFF: Duration = Duration::from_millis(100);
+/// How many times opening a producer is tried again.
 const AGAIN: u32 = 6;
 
 impl LaneProducer {
-    /// Opens what the program's guarantee asks for. The last one to be opened counts: where a worker took over from one of its
-    /// name (its instance), that one may try again until its group has told it.
+    /// Opens the producers that the program's guarantee needs.
+    ///
+    /// The transactional id names the worker and the lane. The producer that was opened last fences
+    /// the others of the same id. If a worker took over from another one of its name (its
+    /// instance), the former one may open its producer again until its group has told it. So
+    /// opening is tried again after it was fenced.
     pub(crate) fn open(settings: &LaneSettings) -> BoxFuture<'static, Result<Self, BrokerError>> {
         let (guarantee, broker) = (settings.program.guarantee, settings.broker.clone());
         let id = format!("{}-{}-{}", settings.worker.app, settings.worker.worker, settings.number);
@@ -96,7 +104,7 @@ impl LaneProducer {
     }
 }
 
-/// A new producer under way, after a commit that did not go through.
+/// A new producer that is being opened after a failed commit.
 pub(crate) struct Reopening {
     opening: BoxFuture<'static, Result<LaneProducer, BrokerError>>,
     opened: Option<Result<LaneProducer, BrokerError>>,
@@ -105,12 +113,14 @@ pub(crate) struct Reopening {
 }
 
 impl Reopening {
-    /// Begins it; `dropped` are the shards that were dropped, and `why` is the reason.
+    /// Begins to open a producer. `dropped` are the shards that were dropped, and `why` is the
+    /// reason.
     pub(crate) fn begin(settings: &LaneSettings, dropped: Vec<Dropped>, why: String) -> Self {
         Self { opening: LaneProducer::open(settings), opened: None, dropped, why }
     }
 
-    /// Waits until it is there, or cannot be. It can be dropped and called again.
+    /// Waits until the producer is open, or cannot be opened. Dropping the future loses nothing,
+    /// because this can be called again.
     pub(crate) async fn done(&mut self) {
         std::future::poll_fn(|context| {
             if self.opened.is_some() {
@@ -121,7 +131,8 @@ impl Reopening {
         .await;
     }
 
-    /// The producer, and what may be begun anew now: whatever the one before it left is decided.
+    /// Returns the producer, the dropped shards and the reason why they were dropped. The shards
+    /// may be opened again now, because the open transaction of the former producer is decided.
     pub(crate) async fn finish(self) -> Result<(LaneProducer, Vec<Dropped>, String), BrokerError> {
         let producer = match self.opened {
             Some(opened) => opened?,

@@ -1,4 +1,4 @@
-//! What a lane is made of, and what bounds it.
+//! The settings of a lane: the parts it is made of, and its limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::scope::WorkerScope;
 use crate::threads::Spawner;
 use crate::topology::Topology;
 
-/// What a lane is made of.
+/// The parts that a lane is made of.
 pub(crate) struct LaneSettings {
     pub(crate) number: usize,
     pub(crate) program: Arc<Program>,
@@ -27,21 +27,22 @@ pub(crate) struct LaneSettings {
     pub(crate) metrics: LaneMetrics,
     pub(crate) in_flight: InFlight,
     pub(crate) events: mpsc::UnboundedSender<LaneEvent>,
-    /// Runs the shards' tasks beside the lane.
+    /// Runs the shards' tasks on the lane's thread.
     pub(crate) spawner: Spawner,
-    /// Is told which shards there are.
+    /// Watches the open shards.
     pub(crate) watchdog: Arc<Watchdog>,
 }
 
-/// What bounds a lane.
+/// The limits of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LaneLimits {
     /// The time between two commits.
     pub(crate) commit_interval: Duration,
-    /// A commit is made before its time when so many bytes wait for it; twice as many stop the shards until it is done.
+    /// A commit begins early when this many bytes wait for it. When twice as many wait, the shards
+    /// begin no new events until it is done.
     pub(crate) commit_bytes: usize,
-    /// A partition is not read further while so many bytes of it wait.
+    /// A partition is not read further while this many of its bytes wait.
     pub(crate) queue_bytes: usize,
-    /// How long events in hand may take to finish when a shard is to be closed.
+    /// How long the events in hand may take to finish when a shard is closed.
     pub(crate) close_within: Duration,
 }

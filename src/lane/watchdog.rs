@@ -16,28 +16,29 @@ use crate::timer::TimerRuns;
 /// The longest time between two looks.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// The thread of timers, as it is called in the worker.
+/// The name of the timers' thread within the worker.
 pub(crate) const TIMERS: &str = "timers";
 
-/// For how long a worker lets something be in hand.
+/// The limits on how long something may be in hand in a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// After so long it is warned about.
+    /// The time after which the watchdog warns about it.
     pub(crate) stuck_after: Duration,
-    /// After so long the worker is not ready any more.
+    /// The time after which the worker is not ready any more.
     pub(crate) unready_after: Option<Duration>,
 }
 
-/// Looks from another thread at what a worker has in hand: a handler that never returns, and a thread that is blocked, cannot
-/// tell of themselves. What it looks at are numbers that the lanes leave behind, so that it costs them nothing.
+/// The task that watches what a worker has in hand. A handler that never returns, and a thread that
+/// is blocked, cannot report that themselves, so it looks from another thread. It reads numbers
+/// that the lanes leave behind, which costs the lanes nothing.
 ///
-/// (Vert.x has a blocked thread checker of this kind.)
+/// Vert.x has a blocked thread checker of this kind.
 pub(crate) struct Watchdog {
     patience: Patience,
     metrics: Metrics,
     pub(crate) timers: Arc<TimerRuns>,
     watched: Mutex<Watched>,
-    /// What keeps the worker from being ready.
+    /// A description of what keeps the worker from being ready.
     stuck: Mutex<Option<String>>,
 }
 
@@ -47,13 +48,13 @@ struct Watched {
     shards: BTreeMap<ShardId, (Arc<str>, ShardInHand)>,
 }
 
-/// Where something is in hand.
+/// A place where something is in hand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// A shard's strand, and its agent or timer.
+    /// A shard, its strand and the agent or timer in it, the last two by number.
     Hand(ShardId, usize, usize),
     Timer(Arc<str>),
-    /// A thread in the middle of something.
+    /// A thread that is in the middle of something.
     Thread(Arc<str>),
 }
 
@@ -61,17 +62,17 @@ enum Place {
 struct Found<'a> {
     place: Place,
     thread: Arc<str>,
-    /// As long as it is the same thing, this is the same.
+    /// Unchanged as long as the same thing is in hand.
     state: (u64, u64),
     strand: Option<&'a StrandInHand>,
 }
 
-/// Something that was in hand at the last looks.
+/// Something that was in hand at the last look.
 #[derive(Clone, Copy)]
 struct Seen {
     state: (u64, u64),
     since: Instant,
-    /// After how long it is warned about next.
+    /// How long it must be in hand before the next warning.
     warn_after: Duration,
 }
 
@@ -81,7 +82,7 @@ impl Watchdog {
         Arc::new(Self { patience, metrics, timers, watched, stuck })
     }
 
-    /// Watches a thread, which is called `name` in the worker.
+    /// Watches a thread. `name` is its name within the worker.
     pub(crate) fn watch(&self, name: &str, beat: Arc<Beat>) {
         self.watched.lock().threads.insert(name.into(), beat);
     }
@@ -91,7 +92,7 @@ impl Watchdog {
         self.watched.lock().shards.insert(shard.id, (thread, shard));
     }
 
-    /// A shard is gone from `thread`; it may be on another already.
+    /// Stops watching a shard on `thread`. It may already be open on another thread.
     pub(crate) fn close(&self, thread: &Arc<str>, id: ShardId) {
         let mut watched = self.watched.lock();
         if watched.shards.get(&id).is_some_and(|(on, _)| on == thread) {
@@ -99,12 +100,12 @@ impl Watchdog {
         }
     }
 
-    /// What has been in hand for longer than a worker may have it that is ready.
+    /// Returns a description of what has been in hand for too long for the worker to be ready.
     pub(crate) fn stuck(&self) -> Option<String> {
         self.stuck.lock().clone()
     }
 
-    /// Looks again and again.
+    /// Looks at regular intervals, forever.
     pub(crate) async fn run(self: Arc<Self>) {
         let every = (self.patience.stuck_after / 10).clamp(Duration::from_millis(10), LOOK_AT_MOST_EVERY);
         let mut seen = BTreeMap::new();
@@ -113,7 +114,7 @@ impl Watchdog {
             tokio::time::sleep(every).await;
             let now = Instant::now();
             if now - last > every * 3 + LOOK_AT_MOST_EVERY {
-                // The process stood still, and all that is in hand with it.
+                // The process itself stood still, and with it everything in hand.
                 seen.clear();
             }
             last = now;
@@ -137,7 +138,7 @@ impl Watchdog {
             (found, known.unwrap_or(new))
         });
         let found: Vec<(Found<'_>, Seen)> = found.collect();
-        // For how long each thread has been in the middle of something, and for how long something has been in hand there.
+        // How long each thread has been busy, and how long something has been in hand on it.
         let (mut busy_for, mut in_hand_for) = (BTreeMap::new(), BTreeMap::new());
         for (found, seen) in &found {
             let times = if let Place::Thread(_) = found.place { &mut busy_for } else { &mut in_hand_for };
@@ -153,7 +154,7 @@ impl Watchdog {
         for (found, mut this) in found {
             let time = now - this.since;
             let is_thread = matches!(found.place, Place::Thread(_));
-            // What is in hand tells of its thread, too.
+            // The report about what is in hand already names its thread.
             let is_told = is_thread && as_long(&in_hand_for, &found.thread, time);
             let blocks = is_thread || as_long(&busy_for, &found.thread, time);
             if time >= this.warn_after && !is_told {

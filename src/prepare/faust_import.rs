@@ -1,3 +1,22 @@
+//! The import of a Faust app's tables: their rows are read, checked and copied before any worker
+//! starts.
+//!
+//! # All or nothing
+//!
+//! - All partitions of all tables are read and checked first, and only then read again and written.
+//!   So one record that does not fit keeps all of them out.
+//! - A partition is written in one transaction, whose first record is a mark with a value, so that
+//!   compaction keeps it. A partition with any committed record is therefore already imported, or
+//!   the table has records of its own. It is left alone.
+//! - The transactional id names the table and the partition. So of several processes one imports a
+//!   partition. A process that is fenced waits and looks again.
+//!
+//! Of each key the last record counts, as in a compacted log. Its key and value are converted from
+//! JSON, which Faust writes, into the table's own form.
+//!
+//! Agents then begin where the Faust app's group was, if their own app has no position
+//! ([`beginnings`]).
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::mem::{Discriminant, discriminant};
@@ -15,12 +34,13 @@ use crate::program::Program;
 use crate::table::{AnyTable, ChangelogKey, Keyspace, Mark};
 use crate::topology::Topology;
 
-/// How long a process waits for another that has begun, before it looks whether that one is done; twice as long each time.
+/// The first wait for another process that has begun, before this one looks again. Each further
+/// wait is twice as long, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Where agents begin in partitions of a topic in which their app has no position: where the group of the Faust app was that
-/// the app takes over, else at the first record.
+/// Returns where agents begin in partitions in which their app has no position: at the position of
+/// the Faust app's group if the app takes one over, and otherwise at the first record.
 pub(crate) async fn beginnings(
     faust_app: Option<&str>,
     broker: &dyn Broker,
@@ -39,8 +59,9 @@ pub(crate) async fn beginnings(
     Ok(earliest.into_iter().zip(committed).map(begin).collect())
 }
 
-/// Checks, before any topic is created, that the tables which are to be taken over can be as they are declared. Those that
-/// have a changelog may have been taken over already.
+/// Checks, before any topic is created, that the tables to import can be imported as they are
+/// declared. Tables that have a changelog may already have been imported, so their Faust topics are
+/// not looked up.
 pub(crate) async fn may_be_taken_over(
     program: &Program,
     topology: &Topology,
@@ -56,11 +77,10 @@ pub(crate) async fn may_be_taken_over(
     Ok(())
 }
 
-/// Begins tables with the rows of a Faust app's, before anything runs: those that are declared to, and have nothing yet.
+/// Imports the rows of a Faust app's tables before anything runs, for all tables that are declared
+/// so and have no records yet.
 ///
-/// All that is to be taken over is read and checked first, and then read again and written: so one record that does not fit
-/// keeps all out. A partition is written in one transaction, which begins with a mark. Whoever finds a record in a partition
-/// of a changelog knows that it is done, or that the table has records of its own.
+/// Everything is read and checked first, and then read again and written.
 pub(crate) async fn take_over(program: &Program, topology: &Topology, broker: &dyn Broker) -> Result<(), RunError> {
     let mut left = Vec::new();
     for table in takings(program, topology) {
@@ -94,7 +114,7 @@ fn takings(program: &Program, topology: &Topology) -> impl Iterator<Item = Faust
     })
 }
 
-/// A table that is to be taken over.
+/// A table that is to be imported.
 struct FaustImport {
     table: &'static dyn AnyTable,
     faust_app: Arc<str>,
@@ -108,19 +128,19 @@ struct FaustImport {
 struct Last {
     offset: Offset,
     timestamp: Timestamp,
-    /// `None`: the row is gone.
+    /// `None` if the row was removed.
     value: Option<Vec<u8>>,
 }
 
-/// A row in this table's form.
+/// A row in the table's own form.
 struct Row {
-    /// Of which of JSON's types the Faust table's key is.
+    /// The JSON type of the Faust table's key.
     key_type: Discriminant<Value>,
     value: Vec<u8>,
     timestamp: Timestamp,
 }
 
-/// By key in the topic's form.
+/// The rows by key, in the form that keys have in the topic.
 type Rows = BTreeMap<Vec<u8>, Row>;
 
 impl FaustImport {
@@ -128,7 +148,7 @@ impl FaustImport {
         RunError::TakeOver { table: self.table.name().clone(), from: self.from.clone(), reason }
     }
 
-    /// What can be said without the broker.
+    /// Checks what can be checked without the broker.
     fn declared(&self, program: &Program) -> Result<(), RunError> {
         if self.faust_app == program.app {
             return Err(self.refused(format!(
@@ -145,7 +165,7 @@ impl FaustImport {
         }
     }
 
-    /// That the Faust table is there, with as many partitions.
+    /// Checks that the Faust table exists and has as many partitions as this table.
     async fn fits(&self, broker: &dyn Broker) -> Result<(), RunError> {
         let found = broker.topic(&self.from).await.map_err(RunError::broker("looking up a Faust table"))?;
         match found.map(|topic| topic.partitions) {
@@ -163,7 +183,7 @@ impl FaustImport {
         }
     }
 
-    /// The partitions in which the table has no record yet.
+    /// Returns the partitions in which the table has no record yet.
     async fn left(&self, broker: &dyn Broker) -> Result<Vec<Partition>, RunError> {
         let mut left = Vec::new();
         for partition in Partition::all(self.partitions) {
@@ -174,8 +194,8 @@ impl FaustImport {
         Ok(left)
     }
 
-    /// Whether the table has a record in a partition: one that is committed, for a take-over that was broken off leaves
-    /// others.
+    /// Returns whether the table has a committed record in a partition. An import that was broken
+    /// off leaves others.
     async fn has_records(&self, broker: &dyn Broker, partition: Partition) -> Result<bool, RunError> {
         let own = TopicPartition { topic: self.table.identity().changelog.clone(), partition };
         let mut found = false;
@@ -187,12 +207,13 @@ impl FaustImport {
         Ok(found)
     }
 
-    /// The Faust table's rows in a partition, in this table's form, and the end up to which they were read.
+    /// Reads the Faust table's rows in a partition. Returns them in this table's form, and the end
+    /// up to which they were read.
     async fn read(&self, broker: &dyn Broker, partition: Partition) -> Result<(Rows, Offset), RunError> {
         let mut lasts: BTreeMap<Vec<u8>, Last> = BTreeMap::new();
         let log = Log { broker, at: TopicPartition { topic: self.from.clone(), partition } };
         let take = |record: RecordRef<'_>| {
-            // What has no key is no row.
+            // A record without a key is not a row.
             if let Some(key) = record.key {
                 let value = record.value.map(<[u8]>::to_vec);
                 lasts.insert(key.to_vec(), Last { offset: record.offset, timestamp: record.timestamp, value });
@@ -210,7 +231,7 @@ impl FaustImport {
         Ok((rows, end))
     }
 
-    /// Adds a record to the rows, or says why it cannot be one.
+    /// Adds a record to the rows, or returns why it cannot be a row.
     fn add(&self, rows: &mut Rows, partition: Partition, key: &[u8], last: Last) -> Result<(), String> {
         let unfit = |what: &str, reason: &dyn Display| {
             format!(
@@ -224,7 +245,8 @@ impl FaustImport {
             Err(error) => Err(unfit("key", error)),
         };
         let Some(value) = last.value else {
-            // The same key may have been written in another way, as with other escapes. One that is no key has no row.
+            // The same key may have been written in another form, such as with other escapes. A
+            // record whose key is not valid has no row to remove.
             if let Ok(key) = key {
                 rows.remove(&key);
             }
@@ -245,7 +267,8 @@ impl FaustImport {
         Ok(())
     }
 
-    /// Faust keeps a row where the event came from that wrote it; here it is at its key's home.
+    /// Checks that a row is at its key's home. Faust keeps a row in the partition of the event that
+    /// wrote it.
     fn check_home(&self, key: &[u8], partition: Partition) -> Result<(), String> {
         let home = self.table.home(key, self.partitions);
         if self.table.keyspace() == Keyspace::PartitionLocal || home == partition {
@@ -263,13 +286,14 @@ impl FaustImport {
         ))
     }
 
-    /// Takes a partition over, unless another process does.
+    /// Imports a partition, unless another process does.
     async fn take(&self, broker: &dyn Broker, app: &str, partition: Partition) -> Result<usize, RunError> {
         let mut wait = FIRST_WAIT;
         loop {
             match self.write(broker, app, partition).await {
                 Err(RunError::Broker { source: BrokerError::Fenced { .. }, .. }) => {
-                    // Both would fence each other for ever if neither waited for longer each time.
+                    // Two processes would fence each other forever if neither waited longer each
+                    // time.
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
@@ -281,7 +305,8 @@ impl FaustImport {
     async fn write(&self, broker: &dyn Broker, app: &str, partition: Partition) -> Result<usize, RunError> {
         let own = TopicPartition { topic: self.table.identity().changelog.clone(), partition };
         let failed = || RunError::broker(format!("taking {own} over from `{}`", self.from));
-        // One name for all processes: from here on nobody else can; whoever did before is seen.
+        // All processes use this id. From here on no other process can commit with it, and an
+        // import that one has committed before is visible.
         let id = format!("{app}-{}-take-over-{partition}", self.table.name());
         let mut producer = broker.transactional_producer(&id).await.map_err(failed())?;
         if self.has_records(broker, partition).await? {
@@ -314,13 +339,13 @@ impl FaustImport {
     }
 }
 
-/// A partition, to be read from its start to the end that it has now.
+/// A partition that is to be read from its start to the end that it has now.
 struct Log<'a> {
     broker: &'a dyn Broker,
     at: TopicPartition,
 }
 
-/// Whether to read on.
+/// The decision to read on or to stop.
 #[derive(PartialEq, Eq)]
 enum Then {
     GoOn,
@@ -328,7 +353,7 @@ enum Then {
 }
 
 impl Log<'_> {
-    /// Shows each committed record; returns the end.
+    /// Passes each committed record to `each`. Returns the end of the log.
     async fn read(&self, mut each: impl FnMut(RecordRef<'_>) -> Then) -> Result<Offset, RunError> {
         let failed = || RunError::broker(format!("reading {}", self.at));
         let offset = async |spec| {
@@ -358,7 +383,7 @@ impl Log<'_> {
     }
 }
 
-/// Bytes, for people.
+/// Returns bytes as text for people to read.
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }

@@ -1,10 +1,18 @@
-//! Whose a topic is. Internal topics are told apart by their names alone, and two apps can arrive at the same name: app `shop`
-//! with a table `eu-stock`, app `shop-eu` with a table `stock`.
+//! The ownership of internal topics. Internal topics are distinguished only by their names, and two
+//! apps can arrive at the same name: app `shop` with a table `eu-stock`, and app `shop-eu` with a
+//! table `stock`.
 //!
-//! Each app lists the internal topics it owns in a topic of its own, `{app}-topics`. Topics that are not in the list yet are
-//! claimed first; then the lists of all apps that could have the same name are looked at; then what
-//! was claimed is owned. So of two apps that start at the same time each has written before it looks, and at least one finds
-//! the other's claim. What is owned needs no look any more: an app that was first stays, and its starts cost nothing.
+//! Each app lists the internal topics that it owns in a topic of its own, `{app}-topics`. Topics
+//! that are not in the list yet become its own in three steps:
+//!
+//! 1. The app writes a claim for them to its list.
+//! 2. It reads the lists of all apps that could have topics of the same names.
+//! 3. If none of them has one, it turns the claim into ownership. Otherwise it withdraws the claim
+//!    and is refused.
+//!
+//! Each app writes before it looks. So if two apps start at the same time, at least one finds the
+//! other's claim. Topics that an app owns are not looked up again. So the app that came first
+//! stays, and its later starts cost nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,15 +26,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 use crate::topology::{InternalTopic, Topology, list_topic};
 
-/// The key of the list: of the records in the topic, compaction keeps the last.
+/// The key of the list. Compaction keeps the last record with it.
 const KEY: &[u8] = b"topics";
 
-/// What an app says of its internal topics, in JSON.
+/// The internal topics of an app, as its list has them in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owned {
-    /// Those that are its own.
+    /// The topics that the app owns.
     topics: BTreeSet<Arc<str>>,
-    /// Those that will be, if no other app has them.
+    /// The topics that the app will own if no other app has them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     claimed: BTreeSet<Arc<str>>,
 }
@@ -37,7 +45,7 @@ impl Owned {
     }
 }
 
-/// Makes the program's internal topics its app's own. The topic of the list must be there.
+/// Makes the program's internal topics the app's own. The topic of the list must exist.
 ///
 /// # Errors
 /// When another app has one of them.
@@ -52,7 +60,7 @@ pub(crate) async fn own_topics(topology: &Topology, broker: &dyn Broker, now: Ti
     owned.claimed.extend(new.iter().map(|topic| topic.name.clone()));
     write(broker, app, &owned, now).await?;
     let taken = find_owner(app, &new, broker).await;
-    // As it is by now: another worker of the app may have finished meanwhile.
+    // Read again, because another worker of the app may have finished meanwhile.
     owned = read(broker, &list_topic(app)).await?.unwrap_or_default();
     owned.claimed.retain(|claimed| new.iter().all(|topic| topic.name != *claimed));
     if let Ok(None) = taken {
@@ -62,7 +70,7 @@ pub(crate) async fn own_topics(topology: &Topology, broker: &dyn Broker, now: Ti
     refuse(app, taken?)
 }
 
-/// Checks that none of the program's internal topics is another app's, and writes nothing.
+/// Checks that no internal topic of the program belongs to another app. Writes nothing.
 ///
 /// # Errors
 /// When another app has one of them.
@@ -80,7 +88,7 @@ fn refuse(app: &Arc<str>, taken: Option<(&InternalTopic, Arc<str>)>) -> Result<(
     Err(RunError::TopicOwned { topic, what, app: app.clone(), owner })
 }
 
-/// The first of `topics` that another app has, and that app.
+/// Returns the first of `topics` that another app has, and that app.
 async fn find_owner<'a>(
     app: &Arc<str>,
     topics: &[&'a InternalTopic],
@@ -107,13 +115,14 @@ async fn find_owner<'a>(
     Ok(found.into_iter().flatten().next())
 }
 
-/// The apps whose internal topic could be called `topic`: `{app}-{something}-{kind}`.
+/// Returns the apps whose internal topic could be called `topic`, which has the form
+/// `{app}-{something}-{kind}`.
 fn possible_owners(topic: &str) -> impl Iterator<Item = &str> {
     let ends = topic.match_indices('-').map(|(end, _)| end);
     ends.filter(|end| *end > 0 && topic[end + 1..].contains('-')).map(|end| &topic[..end])
 }
 
-/// What an app says in its list; `None` when it says nothing, or is not there.
+/// Reads the list of an app. Returns `None` if the list does not exist or is empty.
 async fn read(broker: &dyn Broker, topic: &Arc<str>) -> Result<Option<Owned>, RunError> {
     let failed = || RunError::broker(format!("looking up in `{topic}` whose the internal topics are"));
     match last(broker, topic).await {
@@ -126,7 +135,7 @@ async fn read(broker: &dyn Broker, topic: &Arc<str>) -> Result<Option<Owned>, Ru
     }
 }
 
-/// The last record under the key, which the topic's compaction keeps.
+/// Returns the last record of the list, which compaction keeps.
 async fn last(broker: &dyn Broker, topic: &Arc<str>) -> Result<Option<Vec<u8>>, BrokerError> {
     if broker.topic(topic).await?.is_none() {
         return Ok(None);
@@ -175,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn n2_8_every_app_is_found_that_could_have_the_name() {
+    fn n2_8_every_possible_owner_of_a_name_is_found() {
         let owners = |topic: &'static str| possible_owners(topic).collect::<Vec<_>>();
         assert_eq!(owners("shop-eu-stock-changelog"), ["shop", "shop-eu"]);
         assert_eq!(owners("shop-eu-leader-anchor"), ["shop", "shop-eu"]);
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn n2_8_what_an_app_owns_is_read_back_as_it_was_written() -> Result<(), serde_json::Error> {
+    fn n2_8_the_list_of_topics_is_read_back_as_written() -> Result<(), serde_json::Error> {
         let owned = Owned { topics: ["a".into()].into(), claimed: ["b".into()].into() };
         let json = serde_json::to_string(&owned)?;
         assert_eq!(json, r#"{"topics":["a"],"claimed":["b"]}"#);

@@ -1,3 +1,5 @@
+//! The program's topics: the missing ones are created, and those that exist are checked.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +15,25 @@ use crate::error::RunError;
 use crate::program::Program;
 use crate::topology::{TopicRole, Topology, list_topic};
 
-/// How long a topic that was created may take until all of the cluster knows it.
+/// How long it may take until the whole cluster knows a topic that was created.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often it is looked for meanwhile.
+/// How often the topic is looked up meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How many times a topic that seems wrong is looked at again.
+/// How many times a topic that seems wrong is looked up again.
 const LOOKS: usize = 20;
 
-/// The size of the files of topics that are trimmed, as Kafka Streams has it for its repartition topics: Kafka gives back a file
-/// when all of it is deleted, and its own default is 1 GiB.
+/// The segment size of topics that are trimmed. Kafka Streams uses the same for its repartition
+/// topics. Kafka frees a segment's file when all of it is deleted, and its own default is 1 GiB.
 const TRIMMED_SEGMENT: u32 = 50 << 20;
 
-/// Looks up the program's topics, checks them against each other, and creates those that are not there, with `settings`.
+/// Looks up the program's topics, checks them against each other, and creates those that do not
+/// exist, with `settings`.
 ///
 /// # Errors
-/// When the program cannot run as declared, or a topic is not as it must be, or another app's.
+/// When the program cannot run as declared, or when a topic is not as it must be or belongs to
+/// another app.
 pub(crate) async fn prepare_topics(
     program: &Program,
     broker: &dyn Broker,
@@ -50,7 +54,7 @@ pub(crate) async fn prepare_topics(
 
     may_be_taken_over(program, &topology, broker, |changelog| existing.contains_key(changelog)).await?;
 
-    // The list comes first, in which the app says which topics are its own.
+    // The list comes first, because in it the app claims its other topics.
     let list = list_topic(&program.app);
     let (list, needed): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, config)| config.name == list);
     create_or_check(broker, list, &existing).await?;
@@ -58,7 +62,7 @@ pub(crate) async fn prepare_topics(
     create_or_check(broker, needed, &existing).await?;
     let declared = broker.declare_reads(&topology.graph.app, &topology.reads()).await;
     declared.map_err(RunError::broker("telling the broker what the app reads"))?;
-    // A topic that was there before keeps what it is told to keep, whatever the program declares.
+    // An existing topic keeps its own clean-up policy, whatever the program declares.
     for topic in &mut topology.graph.topics {
         if let Some(found) = existing.get(&topic.name) {
             topic.cleanup = found.cleanup;
@@ -67,7 +71,7 @@ pub(crate) async fn prepare_topics(
     Ok(topology)
 }
 
-/// Creates the topics that are not there, and checks those that are.
+/// Creates the topics that do not exist, and checks those that do.
 async fn create_or_check(
     broker: &dyn Broker,
     needed: Vec<(Need, TopicConfig)>,
@@ -90,7 +94,8 @@ async fn create_or_check(
     known(broker, &missing).await
 }
 
-/// Those of the topics that are there. A cluster may have many others, and they are not this program's to ask for.
+/// Returns those of the named topics that exist. The cluster may have many others, which do not
+/// concern this program.
 async fn topics(
     broker: &dyn Broker,
     names: impl Iterator<Item = &Arc<str>>,
@@ -100,7 +105,8 @@ async fn topics(
     Ok(found.into_iter().flatten().map(|topic| (topic.name.clone(), topic)).collect())
 }
 
-/// Checks a topic that seemed not to be as it must be. A broker that is just starting may tell what is not so, or not yet.
+/// Checks a topic again that seemed wrong. A broker that is just starting may report what is not
+/// so, or not yet.
 async fn look_again(broker: &dyn Broker, need: Need, config: &TopicConfig) -> Result<(), RunError> {
     let mut checked = Ok(());
     for _ in 0..LOOKS {
@@ -114,20 +120,20 @@ async fn look_again(broker: &dyn Broker, need: Need, config: &TopicConfig) -> Re
     checked
 }
 
-/// What a topic must be for what it is there for.
+/// The requirement that the use of a topic puts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
-    /// The program's own: its records are its own affair.
+    /// The topic is the program's own. Its records are the program's concern.
     Own,
     /// The last record of each key must stay.
     LastOfEachKey,
-    /// No record may go before it is read, in whose place another came.
+    /// No record may be removed before it is read, even if another one of its key follows.
     EveryRecord,
-    /// It has no records, or none that must stay.
+    /// The topic has no records, or none that must stay.
     None,
 }
 
-/// The topics that the program needs, each once.
+/// Returns the topics that the program needs, each once.
 fn needed(program: &Program, topology: &Topology, settings: TopicSettings) -> Vec<(Need, TopicConfig)> {
     let mut needed = Vec::new();
     for topic in &topology.graph.topics {
@@ -150,7 +156,8 @@ fn needed(program: &Program, topology: &Topology, settings: TopicSettings) -> Ve
     let empty = anchors.chain([(topology.leader_anchor(), 1)]);
     needed.extend(empty.map(|(topic, partitions)| (Need::None, TopicConfig::new(topic, partitions))));
     needed.push((Need::LastOfEachKey, TopicConfig::new(list_topic(&program.app), 1).cleanup(Cleanup::Compact)));
-    // Earlier editions of Marlowe made them without a clean-up, and wrote nothing to them.
+    // No clean-up policy is required here, because earlier versions of Marlowe created these topics
+    // without one. They wrote nothing to them.
     needed.extend(positions.map(|position| (Need::None, TopicConfig::new(position.topic, 1).with_few_keys())));
     let logs = topology.groups.iter().map(|group| TopicConfig::new(topology.places_log(group), group.partitions));
     needed.extend(logs.map(|log| (Need::LastOfEachKey, log.with_few_keys())));
@@ -160,7 +167,7 @@ fn needed(program: &Program, topology: &Topology, settings: TopicSettings) -> Ve
     needed
 }
 
-/// Says that a changelog keeps tombstones for a shorter time than it would if it were created now.
+/// Warns if a changelog keeps tombstones for a shorter time than it would if it were created now.
 fn warn_of_short_retention(wanted: &TopicConfig, found: &TopicDescription) {
     if let Some(wanted) = wanted.tombstone_retention.filter(|wanted| found.tombstone_retention < *wanted) {
         tracing::warn!(
@@ -174,7 +181,7 @@ fn warn_of_short_retention(wanted: &TopicConfig, found: &TopicDescription) {
     }
 }
 
-/// That a topic that is there is as it must be.
+/// Checks that an existing topic is as it must be.
 fn check(need: Need, wanted: &TopicConfig, found: &TopicDescription) -> Result<(), RunError> {
     let error = |is: String, needed: String, mend: &str| RunError::Topic {
         topic: wanted.name.clone(),
@@ -203,7 +210,8 @@ fn check(need: Need, wanted: &TopicConfig, found: &TopicDescription) -> Result<(
     }
 }
 
-/// Waits until topics that were created are known: a cluster's brokers learn of them one after the other.
+/// Waits until the broker knows the topics that were created. The brokers of a cluster learn of
+/// them one after the other.
 async fn known(broker: &dyn Broker, created: &[TopicConfig]) -> Result<(), RunError> {
     let deadline = Instant::now() + KNOWN_WITHIN;
     let mut unknown: Vec<&TopicConfig> = created.iter().collect();
@@ -215,7 +223,8 @@ async fn known(broker: &dyn Broker, created: &[TopicConfig]) -> Result<(), RunEr
         let mut left = Vec::new();
         for config in unknown {
             match existing.get(&config.name) {
-                // Another worker, of another version of the program perhaps, may have been faster.
+                // Another worker may have created it first, perhaps of another version of the
+                // program.
                 Some(found) if found.partitions != config.partitions => check(Need::Own, config, found)?,
                 Some(_) => {}
                 None => left.push(config),

@@ -1,3 +1,21 @@
+//! The buffer through which changelog records go into a store, for restores, standbys and copies of
+//! global tables.
+//!
+//! # When a store is too old
+//!
+//! When a row is removed, compaction deletes its records and, after the changelog's
+//! `delete.retention.ms`, also its tombstone. The start and the end of the log do not show this. A
+//! store that did not read the tombstone in time would keep the row forever.
+//!
+//! So each store notes, beside its position, a time `as_of`: it knows of all rows that were removed
+//! before that time. The tombstones that it lacks were written later, and can be read until the
+//! retention is over ([`TombstoneRetention::is_over`]). After that the store is *outlived* and must
+//! be rebuilt.
+//!
+//! `as_of` moves forward when the log was read to an end in time. Its new value is the time just
+//! before that end was looked up. On a log to which nothing is written, the end is looked up again
+//! and again ([`RestoreBuffer::look_to`]), so that `as_of` does not grow old.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,8 +28,9 @@ use crate::error::RunError;
 use crate::table::{AnyTable, ChangelogKey, INBOX_HEADER, escaped};
 use crate::topology::TableKind;
 
-/// How many records are collected before they are written: large sorted chunks cost a store a fraction of small ones.
-/// A slice that fits into one is written from its first row to its last, page after page.
+/// The most records, and the most bytes, that are collected before they are written. Writing large
+/// sorted chunks costs a store a fraction of the cost of small ones. A slice that fits into one
+/// chunk is written from its first row to its last, page after page.
 const CHUNK_RECORDS: usize = 4_000_000;
 const CHUNK_BYTES: usize = 64 << 20;
 
@@ -22,13 +41,13 @@ pub(crate) struct RestoreBuffer {
     chunk: Vec<(TableIndex, Rows)>,
     bytes: usize,
     records: usize,
-    /// Whether something was read that is not written.
+    /// Set when something was read that is not written yet.
     unwritten: bool,
     key: Vec<u8>,
     clock: Arc<dyn Clock>,
 }
 
-/// One changelog partition.
+/// A changelog partition, and how far it was read.
 struct Log {
     table: &'static dyn AnyTable,
     index: TableIndex,
@@ -36,17 +55,18 @@ struct Log {
     partition: Partition,
     position: Offset,
     end: Offset,
-    /// When the end was looked up.
+    /// The time at which the end was looked up, or an earlier one.
     looked_at: Timestamp,
-    /// As of when the store knows of all removed rows.
+    /// The store knows of all rows that were removed before this time.
     as_of: Timestamp,
     retention: TombstoneRetention,
-    /// The position in the table's inbox that the last record told, where they tell it.
+    /// The latest position in the table's inbox that a record named. Only records of global tables
+    /// name one.
     inbox: Option<Offset>,
     undecodable: UndecodableKeys,
 }
 
-/// Which changelog to read, to where.
+/// A part of a changelog that is to be read into a store.
 #[derive(Clone, Copy)]
 pub(crate) struct ChangelogRange {
     pub(crate) table: &'static dyn AnyTable,
@@ -55,11 +75,11 @@ pub(crate) struct ChangelogRange {
     pub(crate) partition: Partition,
     pub(crate) from: Offset,
     pub(crate) end: Offset,
-    /// When the end was looked up, or before.
+    /// The time at which the end was looked up, or an earlier one.
     pub(crate) looked_at: Timestamp,
-    /// As of when the store knows of all rows that were removed.
+    /// The store knows of all rows that were removed before this time.
     pub(crate) as_of: Timestamp,
-    /// For how long after that it can learn of what it lacks.
+    /// How long after `as_of` the store can still learn of the removals that it lacks.
     pub(crate) retention: TombstoneRetention,
 }
 
@@ -68,12 +88,13 @@ impl Log {
         self.position >= self.end
     }
 
-    /// Whether the store's note of its age is to be renewed, though nothing came.
+    /// Returns whether the store's `as_of` must be renewed, although no record came.
     fn has_aged(&self) -> bool {
         self.is_at_end() && self.looked_at.since(self.as_of) >= self.retention.note_every()
     }
 
-    /// Where the log was read to its end in time, the store knows of all rows that were removed until the end was looked up.
+    /// Moves `as_of` forward if the log was read to its end in time. The store then knows of all
+    /// rows that were removed before the end was looked up.
     fn renew(&mut self, now: Timestamp) {
         if self.is_at_end() && !self.retention.is_over(self.as_of, now) {
             self.as_of = self.looked_at;
@@ -81,7 +102,8 @@ impl Log {
     }
 }
 
-/// Keys of a changelog that do not decode: rows that nobody can address. They stay in the log.
+/// The keys of a changelog that do not decode. They are rows that no program can address, and they
+/// stay in the log.
 #[derive(Default)]
 struct UndecodableKeys {
     count: u64,
@@ -94,7 +116,7 @@ impl UndecodableKeys {
         self.first.get_or_insert_with(|| format!("{} at offset {at}: {reason}", escaped(key)));
     }
 
-    /// Says what was noted since the last time.
+    /// Warns about the keys that were noted since the last time.
     fn report(&mut self, table: &str, partition: Partition) {
         if let Some(first) = self.first.take() {
             let count = std::mem::take(&mut self.count);
@@ -106,13 +128,13 @@ impl UndecodableKeys {
 }
 
 impl RestoreBuffer {
-    /// Nothing yet.
+    /// Creates a buffer for `store` that has no logs yet.
     pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (logs, chunk, key) = (BTreeMap::new(), Vec::new(), Vec::new());
         Self { store, logs, chunk, bytes: 0, records: 0, unwritten: false, key, clock }
     }
 
-    /// Takes in the records of a log, which come from `source`.
+    /// Adds a log whose records come from `source`.
     pub(crate) fn add(&mut self, source: Source, log: ChangelogRange) {
         let ChangelogRange { table, index, slot, partition, from, end, looked_at, as_of, retention } = log;
         let log = Log {
@@ -134,17 +156,18 @@ impl RestoreBuffer {
         }
     }
 
-    /// Whether every log was read to the end it had. By position: markers and gaps are no records.
+    /// Returns whether every log was read to its end. This is decided by position, because markers
+    /// and gaps are not records.
     pub(crate) fn is_done(&self) -> bool {
         self.logs.values().all(|log| log.position >= log.end)
     }
 
-    /// How many offsets are still to be read.
+    /// Returns how many offsets are still to be read.
     pub(crate) fn remaining(&self) -> u64 {
         self.logs.values().map(|log| log.position.distance_to(log.end)).sum()
     }
 
-    /// How far a log was read.
+    /// Returns how far a log was read.
     pub(crate) fn position(&self, source: Source) -> Offset {
         self.logs.get(&source).map_or(Offset::ZERO, |log| log.position)
     }
@@ -156,7 +179,7 @@ impl RestoreBuffer {
         let Some(rows) = rows else { return };
         for index in 0..batch.len() {
             let record = batch.get(index);
-            // What has no key is no row.
+            // A record without a key is not a row.
             let Some(log_key) = record.key else { continue };
             let key = ChangelogKey::read(log_key);
             if log.table.identity().kind == TableKind::Global {
@@ -178,7 +201,8 @@ impl RestoreBuffer {
             if key.len() > MAX_KEY_BYTES
                 && let Err(error) = log.table.check_length(key)
             {
-                // No table writes such a key, and no store could keep it. To stop here would be to stop at each start.
+                // No table writes such a key, and no store could keep it. An error here would stop
+                // the worker at each start.
                 let (topic, partition, offset) = (&log.table.identity().changelog, log.partition, record.offset);
                 tracing::error!(
                     "{topic}[{partition}]@{offset}: a record that is no row of the table is passed over: {error}; another \
@@ -194,28 +218,30 @@ impl RestoreBuffer {
         self.unwritten = true;
     }
 
-    /// Whether so much has come together that it should be written.
+    /// Returns whether enough was collected to be written.
     pub(crate) fn is_full(&self) -> bool {
         self.records >= CHUNK_RECORDS || self.bytes >= CHUNK_BYTES
     }
 
-    /// How many bytes of records were collected.
+    /// Returns how many bytes of records were collected.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether there is something to write: what was collected since the last time, or how old the store is.
+    /// Returns whether there is something to write: records that were collected since the last
+    /// time, or a new `as_of`.
     pub(crate) fn is_unwritten(&self) -> bool {
         self.unwritten || self.logs.values().any(Log::has_aged)
     }
 
-    /// Whether tombstones may be gone that the store lacks, so that it has to be rebuilt.
+    /// Returns whether tombstones may be gone that the store lacks, so that it must be rebuilt.
     pub(crate) fn is_outlived(&self) -> bool {
         let now = self.clock.now();
         self.logs.values().any(|log| log.retention.is_over(log.as_of, now))
     }
 
-    /// A log's end was looked up, and before that the time. One that was looked up before counts until it is reached.
+    /// Sets the end of a log. `looked_at` is a time before the end was looked up. An end that was
+    /// set earlier stays until it is reached.
     pub(crate) fn look_to(&mut self, source: Source, end: Offset, looked_at: Timestamp) {
         let Some(log) = self.logs.get_mut(&source) else { return };
         if log.is_at_end() {
@@ -224,7 +250,7 @@ impl RestoreBuffer {
         }
     }
 
-    /// Writes what was collected, with the positions that go with it.
+    /// Writes the collected records, together with the positions that go with them.
     pub(crate) fn write(&mut self) -> Result<(), RunError> {
         let now = self.clock.now();
         let store = &self.store;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The cancellation of a restore, which ends soon after. It only reads, so nobody has to wait for its end.
+/// A flag that cancels a restore, which ends soon afterwards. A restore only reads from the broker,
+/// so nothing has to wait for its end.
 #[derive(Clone, Default)]
 pub(crate) struct Cancellation(Arc<AtomicBool>);
 

@@ -1,11 +1,13 @@
+//! Coalescing of questions: many callers ask one by one, and one request answers all of them.
+
 use parking_lot::Mutex;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-/// Asks together what is asked one by one: who comes while a question is under way waits for the next, which is asked for all
-/// who wait by then.
+/// A place where questions are coalesced. Questions that come while a request is under way wait for
+/// the next request, which asks all of them.
 pub(crate) struct Gathering<Q, A> {
     waiting: Mutex<Vec<(Q, oneshot::Sender<A>)>>,
-    /// Who has it asks for all.
+    /// The caller that holds this asks for all that wait.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -16,8 +18,11 @@ impl<Q, A> Default for Gathering<Q, A> {
 }
 
 impl<Q: Clone, A> Gathering<Q, A> {
-    /// The answer to `question`. `ask` answers many in their order. If it fails for all, or who asked for all goes away, each
-    /// asks by itself: so who is to blame hears why, and the others hear their answers.
+    /// Returns the answer to `question`. `ask` answers several questions, in their order.
+    ///
+    /// If a request for several callers fails, or the caller that makes it goes away, each of these
+    /// callers asks by itself. So the caller with the faulty question gets the error, and the
+    /// others get their answers.
     pub(crate) async fn ask<E>(&self, question: Q, ask: impl AsyncFn(&[Q]) -> Result<Vec<A>, E>) -> Result<A, E>
     where
         A: Default,
@@ -28,14 +33,14 @@ impl<Q: Clone, A> Gathering<Q, A> {
             biased;
             answer = &mut answered => answer.ok(),
             _turn = self.turn.lock() => match answered.try_recv() {
-                // Who had the turn before asked for this too, just then.
+                // The caller that had the turn before asked this question too, just now.
                 Ok(answer) => Some(answer),
                 Err(TryRecvError::Closed) => None,
                 Err(TryRecvError::Empty) => {
                     let waiting = std::mem::take(&mut *self.waiting.lock());
                     let (questions, answers): (Vec<Q>, Vec<_>) = waiting.into_iter().unzip();
                     match ask(&questions).await {
-                        // Some who asked may have gone away.
+                        // Some of the callers may have gone away.
                         Ok(found) => answers.into_iter().zip(found).for_each(|(answer, found)| drop(answer.send(found))),
                         Err(error) if questions.len() == 1 => return Err(error),
                         Err(_) => drop(answers),
@@ -61,7 +66,7 @@ mod tests {
 
     use super::Gathering;
 
-    /// Doubles numbers, slowly, and keeps what it was asked. It cannot double 13.
+    /// A service that doubles numbers slowly, and notes what it was asked. It cannot double 13.
     #[derive(Default)]
     struct Doubler {
         gathering: Gathering<u32, u32>,
@@ -83,11 +88,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_meanwhile_is_asked_together() {
+    async fn questions_during_a_request_are_asked_together() {
         let doubler = Doubler::default();
         let doubled = join_all((100..200).map(|number| doubler.double(number))).await;
         assert_eq!(doubled, (100..200).map(|number| Ok(number * 2)).collect::<Vec<_>>());
-        // All ask before the first has the turn to.
+        // All callers wait by the time the first one makes its request.
         let asked = doubler.asked.take();
         assert!(asked.len() <= 2, "{asked:?}");
     }
@@ -104,14 +109,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_cannot_be_answered_spoils_nothing_for_others() {
+    async fn a_question_that_fails_spoils_nothing_for_others() {
         let doubler = Doubler::default();
         let doubled = join_all([12, 13, 14].map(|number| doubler.double(number))).await;
         assert_eq!(doubled, [Ok(24), Err("unlucky"), Ok(28)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_for_all_may_go_away() {
+    async fn the_caller_that_asks_for_all_may_go_away() {
         let doubler = Doubler::default();
         let mut first = Box::pin(doubler.double(1));
         let others = async {
@@ -119,7 +124,7 @@ mod tests {
             tokio::join!(doubler.double(2), doubler.double(3))
         };
         let gone = async {
-            // It has the turn, and has been asked to ask for itself only.
+            // It has the turn, and is asking only its own question.
             let _ = tokio::time::timeout(Duration::from_millis(5), &mut first).await;
             drop(first);
         };
@@ -129,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_asked_for_by_one_that_went_away_asks_by_itself() {
+    async fn a_caller_left_alone_asks_its_question_itself() {
         let doubler = Doubler::default();
         let held = doubler.gathering.turn.lock().await;
         let mut first = Box::pin(doubler.double(1));

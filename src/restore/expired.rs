@@ -8,10 +8,10 @@ use crate::shard::Expired;
 use crate::topology::{TopicRole, Topology};
 
 impl Expired {
-    /// Whether the program goes on without the records.
+    /// Checks whether the program goes on without the records.
     ///
     /// # Errors
-    /// When it does not, which is what it does if nothing else is declared.
+    /// When the program does not go on without them. This is the default.
     pub(crate) fn check(&self, topology: &Topology) -> Result<(), RunError> {
         let Self { source, from, to } = self;
         let topic = topology.graph.topics.iter().find(|topic| topic.name == source.topic);
@@ -30,7 +30,7 @@ impl Expired {
         Err(RunError::Expired { partition: source.clone(), from: *from, to: *to, mend })
     }
 
-    /// Notes that the program goes on without the records.
+    /// Logs and counts the records that the program goes on without.
     pub(crate) fn pass_over(&self, metrics: &Metrics) {
         let Self { source, from, to } = self;
         let count = from.distance_to(*to);
@@ -42,7 +42,7 @@ impl Expired {
     }
 }
 
-/// The topics of which expired records are counted.
+/// Creates a counter of expired records for each topic that the program reads.
 pub(crate) fn count_expired(topology: &Topology, metrics: &Metrics) {
     for reads in topology.reads() {
         metrics.expired(&reads.topic).increment(0);

@@ -1,3 +1,6 @@
+//! The folder of a worker's tables: its lock, and the removal of stores that do not fit their
+//! changelogs any more.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -11,26 +14,26 @@ use crate::program::Program;
 use crate::table::AnyTable;
 use crate::topology::Topology;
 
-/// The folder of a worker's tables, held by this process alone.
+/// The folder of a worker's tables, locked for this process.
 ///
-/// Its stores are locked each, but a store is open only while its shard is here: two processes in one folder would get into
-/// each other's way at the first rebalance only.
+/// Each store in it has a lock of its own, but a store is open only while its shard is here. With
+/// those locks alone, two processes in one folder would collide only at the first rebalance.
 pub(crate) struct TablesFolder {
     path: PathBuf,
-    /// The system lets the lock go when the process ends, also when it is killed.
+    /// The system releases the lock when the process ends, even if it is killed.
     lock: File,
 }
 
 impl TablesFolder {
-    /// The file that says of which changelogs its stores are.
+    /// The name of the file that says which changelogs the stores belong to.
     pub(crate) const LOGS: &str = "logs.json";
 
-    /// The folder of worker `number` below `data_dir`.
+    /// Returns the folder of worker `number` below `data_dir`.
     pub(crate) fn path(data_dir: &Path, number: usize) -> PathBuf {
         data_dir.join(format!("tables-{number}"))
     }
 
-    /// All workers' folders below `data_dir`, in order.
+    /// Returns all workers' folders below `data_dir`, in order.
     pub(crate) fn all_in(data_dir: &Path) -> std::io::Result<Vec<PathBuf>> {
         let entries = match std::fs::read_dir(data_dir) {
             Ok(entries) => entries,
@@ -47,10 +50,10 @@ impl TablesFolder {
         Ok(folders)
     }
 
-    /// Makes the folder if need be, and takes it.
+    /// Creates the folder if it does not exist, and locks it.
     ///
     /// # Errors
-    /// When another process has it, or the system refuses.
+    /// When another process has locked it, or the system refuses.
     pub(crate) fn take(path: &Path) -> Result<Self, RunError> {
         let failed = failed(path);
         std::fs::create_dir_all(path).map_err(failed)?;
@@ -61,7 +64,7 @@ impl TablesFolder {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Without it the message only lacks the number.
+                // Without it, the error only lacks the process id.
                 let _ = lock.read_to_string(&mut holder);
                 return Err(RunError::FolderInUse {
                     folder: path.display().to_string(),
@@ -79,9 +82,9 @@ impl TablesFolder {
         Ok(Self { path: path.to_owned(), lock })
     }
 
-    /// Removes the stores whose logs are others by now: a changelog of the same name that was made anew, or that is in
-    /// another cluster, so that a position in the one says nothing of the other; or one whose keys are of another type, which
-    /// the store has in another form.
+    /// Removes the stores whose changelogs have changed. A changelog of the same name may have been
+    /// created again, or be in another cluster. A position in the old log then says nothing about
+    /// the new one. Or its keys have another type now, which the store holds in another form.
     ///
     /// # Errors
     /// When the system refuses.
@@ -106,12 +109,13 @@ impl TablesFolder {
         }
         self.remove(&strangers).map_err(failed(&self.path))?;
         let text = serde_json::to_vec(logs).map_err(std::io::Error::other).map_err(failed(&self.path))?;
-        // Written aside first: half of it would be taken for none.
+        // Written to another file first, because half of the file would count as none.
         let aside = self.path.join(format!("{}.new", Self::LOGS));
         std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &file)).map_err(failed(&self.path))
     }
 
-    /// Removes the stores whose names are these, or these and a partition's number.
+    /// Removes the stores whose names are in `names`, either as they are or followed by a
+    /// partition's number.
     fn remove(&self, names: &BTreeSet<String>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -126,13 +130,14 @@ impl TablesFolder {
     }
 }
 
-/// The tables' changelogs, each with what tells it from others of its name, and of which type its keys are.
+/// The tables' changelogs. The value of each has an id, which distinguishes it from others of its
+/// name, and the type of its keys.
 pub(crate) type Logs = BTreeMap<String, String>;
 
-/// Asks the broker for them.
+/// Looks up the changelogs of the program's tables at the broker.
 ///
 /// # Errors
-/// When it cannot tell.
+/// When the broker cannot tell.
 pub(crate) async fn logs(program: &Program, broker: &dyn Broker) -> Result<Logs, RunError> {
     let changelogs: Vec<Arc<str>> = program.tables.iter().map(|table| table.identity().changelog.clone()).collect();
     let ids = broker.topic_ids(&changelogs).await.map_err(RunError::broker("looking up the changelogs"))?;
@@ -151,8 +156,8 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> RunError + Copy {
 
 impl Drop for TablesFolder {
     fn drop(&mut self) {
-        // Closing the file is not enough: a process that is being started at this moment has it too, for an instant. If
-        // unlocking fails the lock goes with the file all the same.
+        // Closing the file is not enough, because a process that is being started at this moment
+        // also has it open for an instant. If unlocking fails, the lock still ends with the file.
         let _ = self.lock.unlock();
     }
 }

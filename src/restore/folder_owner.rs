@@ -1,6 +1,8 @@
+//! The owner of a data folder, as its stores note it.
+
 use std::sync::Arc;
 
-/// Whose a data folder is. Each store in it says so, too.
+/// The owner of a data folder. Each store in the folder names it too.
 #[derive(Clone, Debug)]
 pub(crate) struct FolderOwner {
     pub(crate) app: Arc<str>,
@@ -9,7 +11,7 @@ pub(crate) struct FolderOwner {
 }
 
 impl FolderOwner {
-    /// Says whose the store is that is called `name`.
+    /// Returns the text that names the owner of the store `name`.
     pub(crate) fn of_store(&self, name: &str) -> String {
         format!("{name} of app `{}`, folder {}", self.app, self.folder)
     }

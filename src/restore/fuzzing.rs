@@ -1,4 +1,4 @@
-//! What the fuzzers run of changelogs and of the list of an app's topics.
+//! The functions that fuzz the readers of changelogs and of the list of an app's topics.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -16,8 +16,8 @@ use crate::prepare::Owned;
 use crate::table::{AnyTable, ChangelogKey, INBOX_HEADER, TableDeclaration};
 use crate::topology::TableKind;
 
-/// Reads the key of a record, the number in its header, an app's list of topics, a changelog's key in JSON as Faust writes it; or
-/// restores a table from records.
+/// Reads what the first byte says: the key of a record, the number in its header, an app's list of
+/// topics, or a changelog's key in JSON as Faust writes it. Or it restores a table from records.
 pub fn changelog(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -39,7 +39,7 @@ pub fn changelog(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns inputs that are accepted.
 pub fn changelog_seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![
         b"ktea".to_vec(),
@@ -80,7 +80,7 @@ fn key(bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Faust writes keys in JSON.
+/// Reads a key in JSON, the form in which Faust writes keys.
 fn faust_key(json: &[u8]) -> Option<()> {
     let json = serde_json::from_slice(json).ok()?;
     let mut taken = None;
@@ -97,7 +97,7 @@ fn faust_key(json: &[u8]) -> Option<()> {
 
 type Drawn<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// Records of a changelog. Each may have the header that tells of the inbox.
+/// The records of a changelog. Each may have the header that names an inbox position.
 struct Records<'a>(Vec<Drawn<'a>>);
 
 impl RecordBatch for Records<'_> {
@@ -123,7 +123,7 @@ impl RecordBatch for Records<'_> {
     }
 }
 
-/// A table that is restored has the last row of each key that may be one.
+/// Checks that a restored table has the last row of each key that is valid.
 fn restored(bytes: &[u8]) -> Option<()> {
     let (number, bytes) = bytes.split_first()?;
     let table: &'static dyn AnyTable = &**TABLES.get(usize::from(*number))?;

@@ -1,4 +1,27 @@
-//! Where a shard's agents go on: what the group says, and what the shard's log of places says.
+//! Where a shard's agents go on: the lookup of the group's positions and of the shard's log of
+//! places.
+//!
+//! # Which place counts
+//!
+//! An agent's place is kept twice: in the group's position, and in the newest record of the shard's
+//! log of places. Kafka's coordinator may return positions of minutes ago after its brokers were
+//! killed, and a group has only one position per partition, however many agents read it. So the
+//! later of the two places is used. A place in the log counts only if the topic still has the id
+//! that was noted with it.
+//!
+//! So a position that was moved forward on purpose is followed. An older one is warned about, and
+//! the shard's first commit corrects it.
+//!
+//! The positions are looked up before the log is read. What was committed with a position is then
+//! in the log.
+//!
+//! # First places
+//!
+//! An agent without a place is new. It begins at the first record, or at the end of the input
+//! (`.from_now()`). In two cases its first place must be committed before the shard counts as open
+//! ([`ShardInputs::commits_first`]). An end that is not committed would be another one at the next
+//! opening. And if the group already has a position in the input, a drain would take the input for
+//! processed, although the new agent has not read it.
 
 use std::sync::Arc;
 
@@ -12,7 +35,7 @@ use crate::program::Program;
 use crate::shard::{Expired, GroupPosition, InputPlaces, InputStart, ShardId, ShardInputs, place_of};
 use crate::topology::{AgentNode, Beginning, Topology};
 
-/// Finds where shards' agents go on.
+/// The lookup of the places where shards' agents go on.
 pub(crate) struct InputLookup {
     pub(crate) program: Arc<Program>,
     pub(crate) topology: Arc<Topology>,
@@ -21,7 +44,7 @@ pub(crate) struct InputLookup {
     pub(crate) logs: PlacesLogs,
 }
 
-/// An input of a shard, and what the group says of it.
+/// An input of a shard, and what the group says about it.
 struct Input {
     topic: Arc<str>,
     start: InputStart,
@@ -30,7 +53,7 @@ struct Input {
 }
 
 impl InputLookup {
-    /// Looks into `broker`.
+    /// Creates a lookup at `broker`.
     pub(crate) fn new(program: Arc<Program>, topology: Arc<Topology>, broker: SharedBroker) -> Self {
         let lookups = Arc::new(Lookups::new(broker.clone(), program.app.clone()));
         let logs = PlacesLogs::new(broker.clone());
@@ -43,11 +66,12 @@ impl InputLookup {
         for topic in self.topics(id) {
             inputs.push(self.input(id, topic).await?);
         }
-        // After the positions: what was committed with those is in the log by then.
+        // This comes after the positions, so that the log has all that was committed with them.
         let own = TopicPartition { topic: self.log(id), partition: id.partition };
         let kept = self.kept(own.clone()).await?;
         let (mut kept, record) = kept.map_or_else(Default::default, |kept| (kept.places, Some(kept.record)));
-        // The group had another name in an earlier edition of the program.
+        // The positions name other logs if the group had another name in an earlier version of the
+        // program.
         let mut others: Vec<Arc<str>> = inputs.iter().filter_map(|input| input.group.as_ref()?.log.clone()).collect();
         others.retain(|log| *log != own.topic);
         others.sort();
@@ -93,7 +117,7 @@ impl InputLookup {
         self.topology.graph.agents.iter().filter(|agent| group.agents.contains(&agent.name))
     }
 
-    /// The topics that the agents of a shard read, each once.
+    /// Returns the topics that the agents of a shard read, each once.
     fn topics(&self, id: ShardId) -> Vec<Arc<str>> {
         let mut topics: Vec<Arc<str>> = Vec::new();
         for agent in self.agents(id) {
@@ -124,7 +148,7 @@ impl InputLookup {
         self.logs.newest(log).await.map_err(RunError::broker(doing))
     }
 
-    /// Where an agent begins that was never in an input.
+    /// Returns where an agent begins that has no place in an input yet.
     async fn beginning(
         &self,
         input: &Input,

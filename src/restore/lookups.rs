@@ -1,3 +1,5 @@
+//! Lookups at the broker for single partitions, coalesced so that many shards share one request.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +11,26 @@ use tokio::time::Instant;
 use super::coalesce::Gathering;
 use crate::config::TombstoneRetention;
 
-/// What a worker looks up of single partitions. Many shards come to a worker at once, and each asks for its own; what is
-/// asked while a request is under way goes out together in the next one, and so is no older than who asked for it.
+/// The lookups of a worker for single partitions.
+///
+/// Many shards come to a worker at once, and each asks for its own partitions. Questions that come
+/// while a request is under way go out together in the next one. So an answer is never older than
+/// its question.
 pub(crate) struct Lookups {
     broker: SharedBroker,
     group: Arc<str>,
     offsets: Mutex<BTreeMap<(Arc<str>, End), OffsetGathering>>,
     committed: Gathering<TopicPartition, Option<CommittedOffset>>,
-    /// For how long changelogs keep tombstones, and when that was looked up.
+    /// How long changelogs keep tombstones, and when that was looked up.
     retentions: Mutex<BTreeMap<Arc<str>, Arc<KnownRetention>>>,
     topic_ids: Gathering<Arc<str>, Option<Arc<str>>>,
 }
 
-/// What was looked up of a changelog, and when. Who looks it up holds it.
+/// The retention that was looked up for a changelog, and when. The caller that looks it up holds
+/// the lock.
 type KnownRetention = tokio::sync::Mutex<Option<(Instant, TombstoneRetention)>>;
 
-/// How long what was looked up of a topic's settings is believed.
+/// How long the settings of a topic count before they are looked up again.
 const BELIEVED: Duration = Duration::from_secs(60);
 
 type OffsetGathering = Arc<Gathering<Partition, Offset>>;
@@ -32,20 +38,20 @@ type OffsetGathering = Arc<Gathering<Partition, Offset>>;
 /// An end of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
-    /// The first record that is there.
+    /// The offset of the first record that exists.
     Earliest,
-    /// Where the next record will be.
+    /// The offset of the next record.
     Latest,
 }
 
 impl Lookups {
-    /// Of the positions of `group`.
+    /// Creates the lookups at `broker`. Positions are those of `group`.
     pub(crate) fn new(broker: SharedBroker, group: Arc<str>) -> Self {
         let (offsets, committed, topic_ids) = (Mutex::default(), Gathering::default(), Gathering::default());
         Self { broker, group, offsets, committed, retentions: Mutex::default(), topic_ids }
     }
 
-    /// Where a partition begins, or ends.
+    /// Returns where a partition begins or ends.
     pub(crate) async fn offset(&self, topic: &Arc<str>, partition: Partition, end: End) -> Result<Offset, BrokerError> {
         let gathering = self.offsets.lock().entry((topic.clone(), end)).or_default().clone();
         let spec = match end {
@@ -55,7 +61,8 @@ impl Lookups {
         gathering.ask(partition, async |partitions| self.broker.offsets(topic, partitions, spec).await).await
     }
 
-    /// For how long a changelog keeps tombstones. All partitions of it ask at once, and one request answers them.
+    /// Returns how long a changelog keeps tombstones. All its partitions ask at the same time, and
+    /// one request answers them.
     pub(crate) async fn tombstone_retention(&self, changelog: &Arc<str>) -> Result<TombstoneRetention, BrokerError> {
         let known = self.retentions.lock().entry(changelog.clone()).or_default().clone();
         let mut known = known.lock().await;
@@ -71,7 +78,7 @@ impl Lookups {
         Ok(retention)
     }
 
-    /// What tells a topic from others of its name.
+    /// Returns the id that distinguishes a topic from others of its name.
     pub(crate) async fn topic_id(&self, topic: &Arc<str>) -> Result<Option<Arc<str>>, BrokerError> {
         let ask = async |topics: &[Arc<str>]| {
             let each: Vec<Arc<str>> = topics.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
@@ -82,7 +89,7 @@ impl Lookups {
         self.topic_ids.ask(topic.clone(), ask).await
     }
 
-    /// The group's position in a partition.
+    /// Returns the group's position in a partition.
     pub(crate) async fn committed(&self, source: TopicPartition) -> Result<Option<CommittedOffset>, BrokerError> {
         self.committed.ask(source, async |sources| self.broker.committed(&self.group, sources).await).await
     }

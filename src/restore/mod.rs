@@ -1,4 +1,42 @@
-//! Opening a shard: where its inputs are, and its tables from their changelogs.
+//! Restore: brings a shard to the point where a lane can open it.
+//!
+//! A restore does two things. It finds the places where the shard's agents go on reading, and it
+//! brings the shard's store to the ends of its tables' changelogs. It runs when the group gives a
+//! shard to this worker, and again when a failed commit dropped the shard. It runs on the worker's
+//! threads `restore-N`, so the open shards go on meanwhile.
+//!
+//! ```text
+//!   group's positions --+
+//!                       +--> inputs: where each agent goes on --------+
+//!   log of places ------+                                             |
+//!                                                                     +--> ShardPlan --> lane
+//!   store (in a folder, in memory,                                    |
+//!     or of a standby) -----------+                                   |
+//!                                 +--> restorer: store at the ends ---+
+//!   changelogs -------------------+    of its changelogs
+//! ```
+//!
+//! # In which order things happen
+//!
+//! 1. **The store** is opened, or taken over from a standby or from the shard's last run here.
+//! 2. **The inputs.** The group's positions are looked up first, and the shard's log of places is
+//!    read after that. In this order the log has all that was committed with the positions.
+//! 3. **The changelogs.** Their ends are looked up after the positions, for the same reason. A
+//!    store that does not fit its changelog, or is too old for it, is emptied.
+//! 4. **Reading.** The restore waits for a permit and reads each changelog from the store's
+//!    position to the end. A shard with nothing to read skips this.
+//! 5. **The check.** If reading took so long that tombstones may be gone, the store is rebuilt.
+//! 6. **The plan** goes to the worker's control, which has a lane open the shard.
+//!
+//! A restore can be cancelled because the shard left again. The store keeps what was read, so that
+//! the next restore goes on from there.
+//!
+//! # Where to start reading
+//!
+//! Start with `restorer`, and then `buffer`, which also explains when a store is too old. `inputs`
+//! explains which of several places of an agent counts. `lookups` and `coalesce` let a thousand
+//! shards share their requests to the broker. `folder` locks the folder of a worker's stores.
+//! Standbys and copies of global tables read their changelogs through the same `RestoreBuffer`.
 
 mod buffer;
 mod cancellation;

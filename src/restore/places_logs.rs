@@ -1,4 +1,5 @@
-//! Reading shards' logs of places: of each the newest record, which is near its end.
+//! Reading and writing of shards' logs of places. Only the newest record of a log counts, and it is
+//! near the log's end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,28 +13,30 @@ use tokio::sync::Mutex;
 use super::coalesce::Gathering;
 use crate::shard::Places;
 
-/// How far before a log's end its newest record is looked for at first: transactions end with markers, and what was aborted
-/// takes place too.
+/// How many offsets before a log's end its newest record is searched first. Transactions end with
+/// markers, and aborted records take up offsets too.
 const NEAR: u64 = 32;
 
-/// How many times further it is looked for each time that there is none.
+/// The factor by which the search goes further back each time that it finds no record.
 const FURTHER: u64 = 64;
 
-/// How often what was removed from a log while it was to be read is looked up again.
+/// How many times reading is tried when records are removed between the lookup of a log's start and
+/// the read.
 const TRIES: u32 = 3;
 
-/// Reads logs of places: those of many shards with one reader, which is kept for the next.
+/// The reader of logs of places. One broker's reader reads the logs of many shards and is kept for
+/// the next time.
 pub(crate) struct PlacesLogs {
     broker: SharedBroker,
     reader: Mutex<Option<Box<dyn Reader>>>,
     questions: Gathering<TopicPartition, Option<KeptPlaces>>,
 }
 
-/// What a record of a log of places says.
+/// The content of a record in a log of places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeptPlaces {
     pub(crate) places: Places,
-    /// The record, as it is there.
+    /// The bytes of the record.
     pub(crate) record: Vec<u8>,
 }
 
@@ -43,7 +46,7 @@ struct Stretch {
     log: TopicPartition,
     from: Offset,
     to: Offset,
-    /// There is nothing before it.
+    /// Set if the log has nothing before it.
     is_all: bool,
 }
 
@@ -52,7 +55,8 @@ impl PlacesLogs {
         Self { broker, reader: Mutex::default(), questions: Gathering::default() }
     }
 
-    /// Reads the newest record of a log. `None` when the log is not there, or has none.
+    /// Reads the newest record of a log. Returns `None` if the log does not exist or has no such
+    /// record.
     pub(crate) async fn newest(&self, log: TopicPartition) -> Result<Option<KeptPlaces>, BrokerError> {
         self.questions.ask(log, async |logs| self.newest_of(logs).await).await
     }
@@ -61,7 +65,8 @@ impl PlacesLogs {
         let mut tries = 1;
         let mut kept = self.reader.lock().await;
         loop {
-            // A reader whose work was broken off is not used again: it would go on with that.
+            // A reader whose work was broken off is not used again, because it would go on with
+            // that work.
             let mut reader = match kept.take() {
                 Some(reader) => reader,
                 None => self.broker.reader(Isolation::ReadCommitted)?,
@@ -71,7 +76,7 @@ impl PlacesLogs {
                     *kept = Some(reader);
                     return Ok(logs.iter().map(|log| found.get(log).cloned()).collect());
                 }
-                // Compaction or a trim came between looking and reading.
+                // Compaction or a trim removed records between the lookup and the read.
                 Err(BrokerError::OffsetOutOfRange { .. }) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -85,7 +90,8 @@ impl PlacesLogs {
     ) -> Result<BTreeMap<TopicPartition, KeptPlaces>, BrokerError> {
         let bounds = self.bounds(logs).await?;
         let mut found = BTreeMap::new();
-        // A partition can be read in one place at a time.
+        // Each log is listed once, because a reader can read a partition at only one position at a
+        // time.
         let (mut left, mut depth) = (logs.iter().collect::<BTreeSet<_>>(), NEAR);
         while !left.is_empty() {
             let stretches: Vec<Stretch> =
@@ -104,7 +110,7 @@ impl PlacesLogs {
         Ok(found)
     }
 
-    /// Where the logs begin and end. One that is not there has no bounds.
+    /// Returns where the logs begin and end. A log that does not exist has no bounds.
     async fn bounds(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, BrokerError> {
         let mut logs: BTreeMap<Arc<str>, BTreeSet<Partition>> = BTreeMap::new();
         for log in of {
@@ -127,7 +133,7 @@ impl PlacesLogs {
     }
 }
 
-/// Writes places that are committed, outside any commit of a worker.
+/// Writes places that are committed, outside of a worker's commits.
 pub(crate) async fn write_places(
     broker: &dyn Broker,
     log: &TopicPartition,
@@ -141,7 +147,8 @@ pub(crate) async fn write_places(
 }
 
 impl Stretch {
-    /// The last `depth` offsets of a log with these bounds, or all of it if there is not more. `None` when it is empty.
+    /// Returns the last `depth` offsets of a log with these bounds, or all of the log if it has
+    /// fewer. Returns `None` if the log is empty.
     fn at_the_end(log: &TopicPartition, (earliest, end): (Offset, Offset), depth: u64) -> Option<Self> {
         let from = Offset::new(end.get().saturating_sub(depth)).max(earliest);
         (from < end).then(|| Self { log: log.clone(), from, to: end, is_all: from <= earliest })
@@ -227,12 +234,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_record_is_found_however_far_from_the_end_it_is() -> TestResult {
+    async fn the_newest_record_is_found_at_any_distance_from_the_end() -> TestResult {
         for after in [0, 1, NEAR - 1, NEAR, NEAR * FURTHER + 1] {
             let broker = broker().await?;
             write_places(&*broker, &log(0), &places(1)).await?;
             write_places(&*broker, &log(0), &places(2)).await?;
-            // Of somebody else.
+            // These have another key.
             write(&broker, b"another", &places(3).written(), after / 2).await?;
             write(&broker, Places::KEY, b"nonsense", after - after / 2).await?;
             let found = PlacesLogs::new(broker).newest(log(0)).await?;
@@ -242,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_asked_of_many_logs_is_answered_to_each() -> TestResult {
+    async fn each_of_many_logs_gets_its_own_answer() -> TestResult {
         let broker = broker().await?;
         for partition in 0..2 {
             write_places(&*broker, &log(partition), &places(u64::from(partition))).await?;

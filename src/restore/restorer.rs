@@ -1,3 +1,20 @@
+//! The restore of a shard, from the worker's store of it to a plan that a lane can open.
+//!
+//! # Why the order matters
+//!
+//! A restored shard must have exactly the state that belongs to its agents' places. A commit writes
+//! both in one transaction. So the inputs' positions and places are looked up first, and the ends
+//! of the changelogs after that: up to those ends, the logs have all that was committed with the
+//! positions. The former owner adds nothing to this. The group assigns a shard only when its owner
+//! has given it up, with its work committed, or is gone, and then its commits are refused.
+//!
+//! A changelog is read by position up to the end that it had when it was looked up. A store whose
+//! position is outside of its log, or that is too old for its tombstones (see `buffer`), is emptied
+//! and rebuilt. Reading itself takes time. If it took longer than the log keeps tombstones, the
+//! store is rebuilt again, a few times at most.
+//!
+//! What was read stays in the store even when the restore is cancelled.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,17 +40,17 @@ use crate::shard::{ShardId, ShardInputs, ShardPlan};
 use crate::topology::Topology;
 use crate::turn::Caution;
 
-/// Where a worker's tables are kept between restarts.
+/// The kind of stores in which a worker keeps its tables.
 #[derive(Clone)]
 pub(crate) enum StateStore {
-    /// In memory: a restart reads the whole changelog.
+    /// In memory. A restart reads the whole changelog.
     Memory,
-    /// In a folder, in LMDB: a restart reads the changelog's tail.
+    /// In LMDB stores in a folder. A restart reads only the changelog's tail.
     Folder { path: PathBuf, owner: FolderOwner, host: Arc<dyn Host> },
 }
 
 impl StateStore {
-    /// Opens the store called `name`.
+    /// Opens the store `name`.
     pub(crate) fn open(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
         Ok(match self {
             StateStore::Memory => Arc::new(MemoryStore::new(layout)),
@@ -44,7 +61,8 @@ impl StateStore {
         })
     }
 
-    /// The same of a store that was open just before, and a reader of which may not be done with it yet.
+    /// Opens the store `name`, which was open until just now. Waits a few seconds for readers that
+    /// still use it.
     pub(crate) async fn open_in_time(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
         let mut tries = 100;
         loop {
@@ -59,47 +77,49 @@ impl StateStore {
     }
 }
 
-/// How much is left to restore, for those who watch.
+/// The progress of a worker's restores, in offsets.
 #[derive(Debug, Default)]
 pub(crate) struct RestoreProgress {
     pub(crate) remaining: AtomicU64,
     pub(crate) restored: AtomicU64,
-    /// Of those that were restored: by shards that a standby was here for.
+    /// The part of `restored` that was read for shards that had a standby here.
     pub(crate) promoted: AtomicU64,
-    /// Read by standbys.
+    /// Offsets that standbys read.
     pub(crate) followed: AtomicU64,
 }
 
-/// What a restore begins with.
+/// The store that a restore begins with.
 pub(crate) enum StartingPoint {
-    /// What is in the worker's folder, if anything.
+    /// The store in the worker's folder, if there is one.
     Kept,
-    /// A store that was open here.
+    /// A store that is still open here.
     Open(Arc<dyn Store>),
-    /// The store of a standby.
+    /// The open store of a standby.
     Standby(Arc<dyn Store>),
 }
 
-/// How a restore ended.
+/// The outcome of a restore.
 pub(crate) enum Restored {
-    /// It is ready to be opened in a lane.
+    /// The shard is ready to be opened in a lane.
     Ready(Box<ShardPlan>, PriorState),
-    /// It was cancelled. The store has what was read.
+    /// The restore was cancelled. The store has what was read.
     Cancelled(Option<Arc<dyn Store>>),
 }
 
-/// Whether a store came to the ends of its logs before tombstones could go that it had not read.
+/// The outcome of reading the changelogs. It is in time if the store reached their ends before
+/// tombstones could go that it had not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caught {
     InTime,
     TooLate,
 }
 
-/// How many times a store is rebuilt that did not.
+/// How many times a store that was too late is rebuilt.
 const REBUILDS: u32 = 5;
 
-/// Who restores at a time. Those who have much to read wait for each other only: who has little is at work soon, and who has
-/// nothing at once.
+/// The permits that bound how many shards are restored at a time. Restores with much to read wait
+/// only for each other. So a shard with little to read is open soon, and one with nothing to read
+/// at once.
 pub(crate) struct RestorePermits {
     looking: Semaphore,
     short: Semaphore,
@@ -107,13 +127,14 @@ pub(crate) struct RestorePermits {
 }
 
 impl RestorePermits {
-    /// So many records are read within the blink of an eye.
+    /// The most records that can be read in an instant. A restore with more has much to read.
     const MUCH: u64 = 10_000;
 
-    /// So many look at a time what there is to read. What they ask the broker goes out together.
+    /// How many restores look up what there is to read at the same time. Their questions to the
+    /// broker go out together.
     const LOOKING: usize = 256;
 
-    /// So many read at a time, of each kind.
+    /// Creates permits for `at_a_time` restores with much to read, and for as many with little.
     pub(crate) fn new(at_a_time: usize) -> Self {
         Self {
             looking: Semaphore::new(Self::LOOKING),
@@ -122,13 +143,13 @@ impl RestorePermits {
         }
     }
 
-    /// The turns of those who have so many records to read.
+    /// Returns the permits for restores that have `records` records to read.
     fn of(&self, records: u64) -> &Semaphore {
         if records > Self::MUCH { &self.long } else { &self.short }
     }
 }
 
-/// What restores need.
+/// The parts that restores need.
 pub(crate) struct Restorer {
     pub(crate) program: Arc<Program>,
     pub(crate) topology: Arc<Topology>,
@@ -143,7 +164,8 @@ pub(crate) struct Restorer {
 }
 
 impl Restorer {
-    /// Makes a shard ready: its store holds what is committed, and its inputs' positions are known.
+    /// Makes a shard ready to be opened: brings its store to what is committed, and looks up its
+    /// inputs' positions. `basis` is the store that the worker already has.
     pub(crate) async fn restore(
         &self,
         id: ShardId,
@@ -151,7 +173,7 @@ impl Restorer {
         cancellation: &Cancellation,
         basis: StartingPoint,
     ) -> Result<Restored, RunError> {
-        // None is ever closed.
+        // None of the semaphores is ever closed.
         let looking = self.turns.looking.acquire().await;
         if cancellation.is_cancelled() {
             return Ok(Restored::Cancelled(match basis {
@@ -174,10 +196,11 @@ impl Restorer {
             if is_new { PriorState::Nothing } else { PriorState::Store }
         });
         let (mut inputs, mut logs) = self.look(id, &*store).await?;
-        // Most shards of an app that begins, or comes back to its folder, have nothing to read: they need no reader.
+        // Most shards of a new app, or of one that comes back to its folder, have nothing to read.
+        // They need no reader.
         let is_there = |log: &ChangelogRange| log.from == log.end && store.position(log.slot).changelog == log.end;
         let is_ready = logs.iter().all(is_there);
-        // Then the logs have nothing that the store lacks.
+        // In this case the logs have nothing that the store lacks.
         let ready_as_of = is_ready.then(|| logs.iter().map(|log| log.looked_at).min()).flatten();
         if !is_ready && !cancellation.is_cancelled() {
             drop(looking);
@@ -188,7 +211,7 @@ impl Restorer {
                 if cancellation.is_cancelled() {
                     return Ok(Restored::Cancelled(Some(store)));
                 }
-                // What was looked at may have changed while it waited.
+                // What was looked up may have changed during the wait.
                 (inputs, logs) = self.look(id, &*store).await?;
             }
             let mut rebuilds = 0;
@@ -201,7 +224,7 @@ impl Restorer {
                     break;
                 }
                 rebuilds += 1;
-                // The store's age says that it is to be emptied.
+                // The store's age makes `look` empty it.
                 (inputs, logs) = self.look(id, &*store).await?;
             }
             drop(turn);
@@ -232,7 +255,7 @@ impl Restorer {
         Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs, caution: Caution::default() }), had))
     }
 
-    /// Reads what the store has not yet.
+    /// Reads what the store does not have yet.
     async fn catch_up(
         &self,
         store: &Arc<dyn Store>,
@@ -249,7 +272,8 @@ impl Restorer {
         if replay.tail.is_outlived() && !cancellation.is_cancelled() { Ok(Caught::TooLate) } else { Ok(Caught::InTime) }
     }
 
-    /// Reads the logs to their ends. What was read is kept also when it was cancelled: the next time goes on there.
+    /// Reads the logs to their ends. What was read is written even after a cancellation, so that
+    /// the next restore goes on there.
     async fn read(
         &self,
         replay: &mut ChangelogReader,
@@ -267,7 +291,7 @@ impl Restorer {
                 self.progress.promoted.fetch_add(remaining - left, Ordering::Relaxed);
             }
             remaining = left;
-            // Others restore on this thread.
+            // Other restores run on this thread.
             tokio::task::yield_now().await;
         }
         self.progress.remaining.fetch_sub(remaining, Ordering::Relaxed);
@@ -289,14 +313,18 @@ impl Restorer {
         (format!("{}-{}", group.name, id.partition), layout)
     }
 
-    /// Where the inputs are, and then what there is to read: what is committed of the inputs is in the logs by then.
+    /// Looks up where the agents go on, and after that what there is to read. In this order the
+    /// logs have all that was committed with the positions.
     async fn look(&self, id: ShardId, store: &dyn Store) -> Result<(ShardInputs, Vec<ChangelogRange>), RunError> {
         let inputs = self.inputs.of(id).await?;
         Ok((inputs, self.logs(id, store).await?))
     }
 
-    /// Which changelogs to read, from where to where. A store whose position is not in its log any more, or is not yet,
-    /// holds the state of another log: it is emptied. So is one that is so old that tombstones which it lacks may be gone.
+    /// Returns which changelogs to read, and from where to where.
+    ///
+    /// Empties the store if its position is not in its log any more, or not yet, because the store
+    /// then holds the state of another log. Also empties it if it is so old that tombstones may be
+    /// gone which it lacks.
     pub(crate) async fn logs(&self, id: ShardId, store: &dyn Store) -> Result<Vec<ChangelogRange>, RunError> {
         let (group, partition) = (&self.topology.groups[id.group], id.partition);
         let mut logs = Vec::new();
@@ -345,7 +373,7 @@ impl Restorer {
     }
 }
 
-/// Closes a store that nothing is written to any more.
+/// Closes a store to which nothing is written any more.
 pub(crate) fn close(store: &dyn Store) {
     if let Err(error) = store.close() {
         tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");

@@ -1,3 +1,5 @@
+//! The handle with which a worker takes shards from its standby task and gives shards to it.
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -8,18 +10,19 @@ use crate::query::Freshness;
 use crate::shard::ShardId;
 use crate::watch;
 
-/// What a worker stands by for: shards that others own, whose tables it follows into stores of its own.
+/// The handle to a worker's standbys. They are shards that other workers own, and whose tables this
+/// worker follows into stores of its own.
 #[derive(Clone)]
 pub(crate) struct Standbys {
     commands: mpsc::UnboundedSender<StandbyCommand>,
     followed: watch::Receiver<Vec<Followed>>,
 }
 
-/// What the keeper of the standbys is told.
+/// A command to the standby task.
 pub(crate) enum StandbyCommand {
-    /// The shard comes to this worker, with the store that followed it.
+    /// The shard comes to this worker. The answer is the store that followed it, if there is one.
     Release(ShardId, oneshot::Sender<Option<Arc<dyn Store>>>),
-    /// The shard is not this worker's any more; here is its store, if it is there still.
+    /// The shard is not this worker's any more. Its store comes along if it is still open here.
     Offer(ShardId, Option<Arc<dyn Store>>),
 }
 
@@ -28,32 +31,34 @@ pub(crate) enum StandbyCommand {
 pub(crate) struct Followed {
     pub(crate) shard: ShardId,
     pub(crate) freshness: Freshness,
-    /// How many offsets its tables' changelogs are ahead of it, as they were looked up last.
+    /// How many offsets the store is behind its tables' changelogs, as of the last lookup of their
+    /// ends.
     pub(crate) lag: Arc<AtomicU64>,
 }
 
 impl Standbys {
-    /// The handle, and what its keeper works with.
+    /// Creates the handle. The standby task works with the other two: it receives the commands, and
+    /// reports the shards that it follows.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<StandbyCommand>, watch::Sender<Vec<Followed>>) {
         let (commands, waiting) = mpsc::unbounded_channel();
         let (report, followed) = watch::channel(Vec::new());
         (Self { commands, followed }, waiting, report)
     }
 
-    /// Ends to stand by for a shard that comes to this worker, and takes its store.
+    /// Stops following a shard that comes to this worker, and returns its store.
     pub(crate) async fn release(&self, shard: ShardId) -> Option<Arc<dyn Store>> {
         let (released, store) = oneshot::channel();
-        // A keeper that is gone is a worker that stops.
+        // If the task is gone, the worker is stopping.
         let _ = self.commands.send(StandbyCommand::Release(shard, released));
         store.await.ok().flatten()
     }
 
-    /// Gives back a shard that went elsewhere: it may be stood by for.
+    /// Gives back a shard that went to another worker. From now on this worker may follow it.
     pub(crate) fn offer(&self, shard: ShardId, store: Option<Arc<dyn Store>>) {
         let _ = self.commands.send(StandbyCommand::Offer(shard, store));
     }
 
-    /// The shards that are followed.
+    /// Returns the shards that are followed.
     pub(crate) fn followed(&self) -> watch::Receiver<Vec<Followed>> {
         self.followed.clone()
     }

@@ -1,3 +1,6 @@
+//! One shard that a standby follows: its store, how far the changelogs were read, and how fresh it
+//! is.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +22,7 @@ pub(crate) struct Follower {
     tables: Vec<(Arc<str>, TableIndex, PositionSlot)>,
     pub(crate) freshness: Freshness,
     pub(crate) lag: Arc<AtomicU64>,
-    /// Where the logs ended at a moment: when the store is as far, it is as fresh as that.
+    /// Where the logs ended at a moment. When the store is as far, it is as fresh as that moment.
     goal: Option<(Instant, Vec<(Source, Offset)>)>,
     moved: watch::Sender<()>,
 }
@@ -38,14 +41,14 @@ impl Follower {
         }
     }
 
-    /// Follows a log that comes from `source`.
+    /// Follows a log whose records come from `source`.
     pub(crate) fn add(&mut self, source: Source, partition: TopicPartition, log: ChangelogRange) {
         self.logs.insert(source, partition);
         self.tables.push((log.table.name().clone(), log.index, log.slot));
         self.tail.add(source, log);
     }
 
-    /// Its slices, by table.
+    /// Returns the slices of the shard, by table.
     pub(crate) fn slices(&self) -> Vec<(Arc<str>, CommittedSlice)> {
         let slice = |(name, table, slot): &(Arc<str>, TableIndex, PositionSlot)| {
             let slice =
@@ -55,7 +58,7 @@ impl Follower {
         self.tables.iter().map(slice).collect()
     }
 
-    /// The logs ended there at that moment, by both clocks.
+    /// Notes where the logs ended at a moment, which is given by both clocks.
     pub(crate) fn look_to(&mut self, looked_at: Instant, clock: Timestamp, ends: Vec<(Source, Offset)>) {
         ends.iter().for_each(|(source, end)| self.tail.look_to(*source, *end, clock));
         let lag = |(source, end): &(Source, Offset)| self.tail.position(*source).distance_to(*end);

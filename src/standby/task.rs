@@ -1,3 +1,27 @@
+//! The standby task: it chooses the shards to follow, reads their changelogs, and hands their
+//! stores over.
+//!
+//! # Hand-over
+//!
+//! **A shard comes to this worker.** Before its restore, the worker sends
+//! [`StandbyCommand::Release`]. The task counts the shard as the worker's own from then on, so that
+//! it does not follow it again. It stops following the shard, writes what it has read, and sends
+//! the open store, also one in memory. The restore then reads the rest of the changelogs into that
+//! store. If the shard was not followed, there is no store to send.
+//!
+//! **A shard leaves this worker.** After the shard is closed, the worker sends
+//! [`StandbyCommand::Offer`] with its open store. The task keeps the store, because the directory
+//! does not name the next owner yet. When it does, the task follows the shard with this store if
+//! this worker is to be its standby, and closes the store otherwise. If no owner is known for
+//! [`KEEP`], the store is closed.
+//!
+//! So at any time either the shard or the task writes to the store, and never both.
+//!
+//! # After an error
+//!
+//! Standbys are not needed for the worker's own work. So an error does not end the worker. The task
+//! takes a new reader and follows each shard again from what its store has.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,22 +42,23 @@ use crate::restore::{Restorer, close};
 use crate::shard::ShardId;
 use crate::watch;
 
-/// How often the ends of the logs are looked up, and whether others are to be followed.
+/// How often the task looks up the ends of the logs, and which shards it is to follow.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How soon to try again when something fails.
+/// How long the task waits before it tries again after an error.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// For how long the store of a shard that left is kept while nobody is known to have it.
+/// How long the store of a shard that left is kept while no worker is known to own the shard.
 const KEEP: Duration = Duration::from_secs(30);
 
-/// How many bytes of records may wait to be written, of all shards together.
+/// The most bytes of records that may wait to be written, of all shards together.
 const UNWRITTEN_BYTES: usize = 64 << 20;
 
-/// Follows the shards that a worker stands by for, on a thread of its own, with one reader for all.
+/// The task that follows the shards for which this worker is a standby. It has a thread of its own,
+/// and one reader for all shards.
 pub(crate) struct StandbyTask {
     pub(crate) worker: Arc<str>,
-    /// How many workers stand by for a shard.
+    /// How many workers are standbys for a shard.
     pub(crate) replicas: usize,
     pub(crate) restorer: Arc<Restorer>,
     pub(crate) routes: Arc<Routes>,
@@ -41,13 +66,13 @@ pub(crate) struct StandbyTask {
     pub(crate) report: watch::Sender<Vec<Followed>>,
 }
 
-/// The keeper at work.
+/// The standby task at work, with a reader.
 struct Keeping {
     keeper: StandbyTask,
     reader: Box<dyn Reader>,
-    /// Those that this worker owns, or is about to.
+    /// The shards that this worker owns, or is about to own.
     own: BTreeSet<ShardId>,
-    /// Stores of shards that left, until it is known whether they are stood by for.
+    /// The stores of shards that left, until it is known whether this worker is to follow them.
     kept: BTreeMap<ShardId, (Arc<dyn Store>, Instant)>,
     followers: BTreeMap<ShardId, Follower>,
     sources: BTreeMap<Source, ShardId>,
@@ -55,7 +80,7 @@ struct Keeping {
 }
 
 impl StandbyTask {
-    /// Works for ever.
+    /// Works forever.
     pub(crate) async fn run(mut self) {
         let mut reader = self.restorer.broker.reader(Isolation::ReadCommitted);
         loop {
@@ -63,7 +88,7 @@ impl StandbyTask {
                 Ok(reader) => return Keeping::new(self, reader).run().await,
                 Err(error) => tracing::warn!(worker = %self.worker, "cannot stand by, trying again: {error}"),
             }
-            // Meanwhile there is nothing to hand over.
+            // Until there is a reader, there is no store to hand over.
             let until = Instant::now() + TRY_AGAIN;
             while let Ok(Some(command)) = tokio::time::timeout_at(until, self.commands.recv()).await {
                 if let StandbyCommand::Release(_, released) = command {
@@ -99,7 +124,7 @@ impl Keeping {
             self.look().await?;
         }
         if self.followers.values().any(|follower| follower.tail.is_unwritten()) {
-            // What comes at once is written together.
+            // Batches that are already here are written together.
             match self.reader.poll().now_or_never() {
                 Some(fetched) => return self.take(fetched.map_err(RunError::broker("standing by"))?),
                 None => self.write_all()?,
@@ -110,7 +135,7 @@ impl Keeping {
             biased;
             command = self.keeper.commands.recv() => match command {
                 Some(command) => self.obey(command),
-                // The worker is gone, and this is about to be.
+                // The worker is gone, and this task ends soon.
                 None => std::future::pending().await,
             },
             _ = changed.changed() => self.settle().await,
@@ -144,7 +169,7 @@ impl Keeping {
         Ok(())
     }
 
-    /// Looks up how far the logs are, and who is to be followed now.
+    /// Looks up which shards to follow, and then where their logs end.
     async fn look(&mut self) -> Result<(), RunError> {
         self.look_at = Instant::now() + LOOK_EVERY;
         self.settle().await?;
@@ -174,20 +199,21 @@ impl Keeping {
         Ok(())
     }
 
-    /// Follows those from their starts that stood still for longer than their logs keep tombstones.
+    /// Follows those shards again from the start of their logs that stood still for longer than the
+    /// logs keep tombstones.
     async fn rebuild_outlived(&mut self) -> Result<(), RunError> {
         let outlived = self.followers.iter().filter(|(_, follower)| follower.tail.is_outlived());
         for shard in outlived.map(|(shard, _)| *shard).collect::<Vec<_>>() {
             if let Some(store) = self.unfollow(shard)? {
                 self.kept.insert(shard, (store, Instant::now()));
-                // The store's age says that it is to be emptied.
+                // The store's age makes `follow` empty it.
                 self.follow(shard).await?;
             }
         }
         Ok(())
     }
 
-    /// Follows those that this worker is to stand by for, and no others.
+    /// Follows the shards for which this worker is to be a standby, and no others.
     async fn settle(&mut self) -> Result<(), RunError> {
         let directory = self.keeper.routes.directory.clone();
         let workers = directory.workers();
@@ -199,7 +225,7 @@ impl Keeping {
                     continue;
                 }
                 let Some(owner) = directory.owner(&group.name, partition) else {
-                    // It is moving: what is here stays until it is known where to.
+                    // The shard is moving. Its store stays here until the next owner is known.
                     let is_old = self.kept.get(&shard).is_some_and(|(_, since)| since.elapsed() > KEEP);
                     if let Some((store, _)) = is_old.then(|| self.kept.remove(&shard)).flatten() {
                         close(&*store);
@@ -231,7 +257,7 @@ impl Keeping {
         let store = match self.kept.remove(&shard) {
             Some((store, _)) => store,
             None => match restorer.open(shard) {
-                // A reader of it is not done yet: the next look tries again.
+                // A reader still uses the store. The next look tries again.
                 Err(RunError::Store { source, .. }) if matches!(*source, StoreError::InUse { .. }) => return Ok(()),
                 opened => opened?,
             },
@@ -267,7 +293,8 @@ impl Keeping {
         Ok(())
     }
 
-    /// Ends to follow a shard; its store is as far as it was followed.
+    /// Stops following a shard and returns its store, into which everything that was read is
+    /// written.
     fn unfollow(&mut self, shard: ShardId) -> Result<Option<Arc<dyn Store>>, RunError> {
         let Some(mut follower) = self.followers.remove(&shard) else { return Ok(None) };
         for source in follower.logs.keys() {
@@ -313,7 +340,7 @@ impl Keeping {
         self.followers.values_mut().try_for_each(Follower::write)
     }
 
-    /// After an error: with a new reader, each from what it has written.
+    /// Starts again after an error, with a new reader. Each shard goes on from what its store has.
     async fn begin_anew(&mut self) {
         for (shard, follower) in std::mem::take(&mut self.followers) {
             for table in &self.keeper.restorer.topology.groups[shard.group].tables {

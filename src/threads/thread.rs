@@ -1,5 +1,5 @@
-//! Threads, each with a runtime of its own, and the one way to run something beside others: watched, so that a panic ends the
-//! worker.
+//! Threads, each with a runtime of its own, and the only way to start a task on one. Each task is
+//! watched, so that its panic ends the worker.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,16 +17,17 @@ use crate::host::{Host, Join};
 
 type Job = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
 
-/// A thread with a runtime of its own, for work that stays where it was begun.
+/// A thread with a runtime of its own, for work that stays on the thread where it began.
 ///
-/// In a simulation it is a task among others, on the one thread and runtime there.
+/// In a simulation it is a task among others, on the one thread and runtime that exist there.
 #[derive(Clone)]
 pub(crate) struct Thread {
     jobs: mpsc::UnboundedSender<Job>,
     spawner: Spawner,
 }
 
-/// Runs tasks on the thread it is used on. A panic in one is told as a failure of the worker or process.
+/// The means to start tasks on a thread, used on that thread. A panic in a task is reported as a
+/// failure of the worker or process.
 #[derive(Clone)]
 pub(crate) struct Spawner {
     thread: Arc<str>,
@@ -34,25 +35,26 @@ pub(crate) struct Spawner {
     beat: Arc<Beat>,
 }
 
-/// Whether a thread is in the middle of something, for other threads. A number that is odd in between; so that one that does
-/// not change says that nothing else goes on there.
+/// A counter that shows other threads whether a thread is in the middle of something. It is odd
+/// while a task runs. If the same odd number stays, nothing else goes on there.
 #[derive(Default)]
 pub(crate) struct Beat(AtomicU64);
 
 impl Beat {
-    /// Adds one; the thread alone writes it.
+    /// Adds one. Only the thread itself writes the number.
     fn step(&self) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// What the thread is in the middle of, as a number.
+    /// Returns a number for what the thread is in the middle of, or `None` if it is idle.
     pub(crate) fn busy(&self) -> Option<u64> {
         let beat = self.0.load(Ordering::Relaxed);
         (beat % 2 == 1).then_some(beat)
     }
 }
 
-/// Starts threads: on the process's host, and where it is told when something on them panics.
+/// The means to start threads: the host that runs them, and the place where their panics are
+/// reported.
 #[derive(Clone)]
 pub(crate) struct Threads {
     pub(crate) host: Arc<dyn Host>,
@@ -60,7 +62,8 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Starts a thread; it ends when its last handle is gone, dropping what still runs there.
+    /// Starts a thread. It ends when its last handle is dropped, and drops the tasks that still run
+    /// on it.
     pub(crate) fn start(&self, name: &str) -> Result<(Thread, Join), RunError> {
         let (jobs, waiting) = mpsc::unbounded_channel();
         let spawner = Spawner { thread: name.into(), failures: self.failures.clone(), beat: Arc::default() };
@@ -74,7 +77,8 @@ impl Threads {
 }
 
 impl Thread {
-    /// Runs a future there. The receiver gets its result, or an error when the thread ended before, or the future panicked.
+    /// Runs a future on the thread. The receiver gets its result, or an error if the thread ended
+    /// before or the future panicked.
     pub(crate) fn run<T, F>(&self, make: impl FnOnce() -> F + Send + 'static) -> oneshot::Receiver<T>
     where
         T: Send + 'static,
@@ -83,47 +87,49 @@ impl Thread {
         let (result, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             Box::pin(async move {
-                // Who asked may not wait for the answer.
+                // The caller may not wait for the answer.
                 let _ = result.send(make().await);
             })
         });
-        // A thread that is gone answers by the receiver's error.
+        // If the thread is gone, the receiver gets an error.
         let _ = self.jobs.send(job);
         receiver
     }
 
-    /// Whether it is in the middle of something.
+    /// Returns the counter that shows whether the thread is in the middle of something.
     pub(crate) fn beat(&self) -> Arc<Beat> {
         self.spawner.beat.clone()
     }
 
-    /// Runs tasks beside the jobs of this thread, for those who are on it.
+    /// Returns a spawner for code that runs on this thread.
     pub(crate) fn spawner(&self) -> Spawner {
         self.spawner.clone()
     }
 }
 
 impl Spawner {
-    /// Runs `work` beside the others of the thread that this is called on.
+    /// Runs `work` as a task of the thread on which this is called.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
         tokio::task::spawn_local(Watched { work: Some(Box::pin(work)), spawner: self.clone() })
     }
 
-    /// Tells a panic of what runs on the thread.
+    /// Reports a panic of something that runs on the thread.
     pub(crate) fn tell(&self, panic: &(dyn std::any::Any + Send)) {
         self.failures.tell_panic(&self.thread, panic);
     }
 }
 
-/// A task whose panics are told. What its code held is dropped before that, so who waits for something of it and finds that
-/// gone may say nothing: the panic is told in a moment.
+/// A task whose panics are reported.
+///
+/// A panic drops what the task's code held before the panic is reported. So code that waits for
+/// something of the task, and finds it gone, may stay silent: the report follows in a moment.
 struct Watched<F> {
     work: Option<Pin<Box<F>>>,
     spawner: Spawner,
 }
 
 impl<F> Watched<F> {
-    /// Drops the work. What it holds is the user's, too, and may panic on its way.
+    /// Drops the work. It also holds values of the user, which may panic when they are dropped.
     fn let_go(&mut self) {
         let work = self.work.take();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(work))) {

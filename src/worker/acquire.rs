@@ -1,3 +1,5 @@
+//! The shards on their way into a worker and out of it.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,28 +15,31 @@ use crate::shard::ShardId;
 use crate::standby::Standbys;
 use crate::threads::Thread;
 
-/// How long a worker that hands a shard on may take to say so: one that still claims it then is dead.
+/// How long a worker that hands a shard over may take to say so in the directory. A worker that
+/// still claims the shard after this time is dead.
 const HANDED_ON_WITHIN: Duration = Duration::from_secs(1);
 
-/// Shards on their way into a worker and out of it: what it has of each already, and what becomes of that.
+/// The part of a worker that takes shards in and lets them go. It knows what the worker already has
+/// of a shard, and what becomes of that.
 pub(crate) struct ShardAcquisition {
     pub(crate) worker: Arc<str>,
     /// The co-partition groups' names.
     pub(crate) groups: Vec<Arc<str>>,
     pub(crate) restorer: Arc<Restorer>,
-    /// Where shards are restored.
+    /// The threads on which shards are restored.
     pub(crate) threads: Vec<Thread>,
-    /// What this worker stands by for, if it does.
+    /// The worker's standbys, if it has any.
     pub(crate) standbys: Option<Standbys>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) metrics: Metrics,
 }
 
-/// Why a shard is restored.
+/// The reason why a shard is restored.
 pub(crate) enum RestoreReason {
     /// The group gave it to this worker.
     Assigned,
-    /// Its work was dropped, and begins again from what is committed: from this store, if it is still here.
+    /// The shard's work was dropped, and starts again from what is committed. Its store comes along
+    /// if it is still open.
     Again(Option<Arc<dyn Store>>),
 }
 
@@ -74,7 +79,8 @@ impl ShardAcquisition {
         })
     }
 
-    /// A shard is not this worker's any more, and closed: its store goes to the standby, or is closed.
+    /// Lets a closed shard go that is not this worker's any more. Its store goes to the standby
+    /// task, or is closed.
     pub(crate) fn let_go(&self, id: ShardId, store: Option<Arc<dyn Store>>) {
         match (&self.standbys, store) {
             (Some(standbys), store) => standbys.offer(id, store),

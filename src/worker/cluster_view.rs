@@ -1,3 +1,5 @@
+//! The view that a process has of the workers in other processes.
+
 use std::sync::Arc;
 
 use marlowe_broker::{Clock, SharedBroker};
@@ -14,14 +16,15 @@ use crate::threads::{Thread, Threads};
 use crate::tls::Hangups;
 use crate::topology::Topology;
 
-/// What a process needs to know and ask the workers of others: it follows the directory of workers, and keeps the
-/// connections, on a thread of its own.
+/// The view that a process has of the workers in other processes. It follows the directory of
+/// workers and keeps the connections to them, on a thread of its own.
 pub(crate) struct ClusterView {
     thread: Option<(Thread, Join)>,
 }
 
 impl ClusterView {
-    /// Begins to follow the directory. The routes find what this process's workers and others have.
+    /// Begins to follow the directory. The routes that it returns find what the workers of this
+    /// process and of others have.
     pub(crate) async fn connect(
         process: Arc<str>,
         program: &Program,
@@ -58,7 +61,7 @@ impl Drop for ClusterView {
     fn drop(&mut self) {
         if let Some((thread, join)) = self.thread.take() {
             drop(thread);
-            // What it follows is let go when it has ended.
+            // The thread lets go of what it follows when it has ended.
             join.now();
         }
     }

@@ -1,3 +1,43 @@
+//! The control of a worker: it follows the worker's membership of the group, has shards restored,
+//! and hands them to the lanes.
+//!
+//! # The states of a shard
+//!
+//! ```text
+//!                assigned
+//!                   |
+//!                   v
+//!    +--------> restoring --plan--> opening --> open
+//!    |                                            |
+//!    +--- a commit failed, its work is dropped ---+
+//!                                                 |
+//!                                                 +-- revoked --> closing --> acknowledged
+//!                                                 |
+//!                                                 +-- lost -----> dropped
+//! ```
+//!
+//! A shard may be revoked or lost in any state. While it is being restored, its restore is only
+//! cancelled. Each restore has a number of its own, the *opening*, and each result from a restore
+//! or a lane names it. So a result that belongs to an earlier opening is recognized and ignored.
+//!
+//! # Revoked and lost
+//!
+//! **Revoked** partitions are still this worker's. Its lane lets the events in hand finish,
+//! commits, and closes the shard. Only then is the partition acknowledged, and only then does the
+//! group give it to its next owner. So the next owner finds everything committed. Each partition is
+//! acknowledged by itself, as soon as it is closed.
+//!
+//! **Lost** partitions already belong to others, because the group expelled this worker. Their work
+//! is dropped without a commit. The lanes must have dropped it before the membership is polled
+//! again. Polling makes this worker a new member, with a current generation. A commit of the old
+//! member's work would then be accepted in the new member's name.
+//!
+//! # The end
+//!
+//! A worker that is told to stop, or in which something failed, closes all its shards, which
+//! commits them, and then leaves the group. While the shards close, the membership is still polled,
+//! so that the worker stays a member until the last commit.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +61,20 @@ use crate::topology::Topology;
 use crate::turn::Caution;
 use crate::watch;
 
-/// What a worker is asked to do by its process.
+/// A command from a process to one of its workers.
 pub(crate) enum ControlCommand {
-    /// Fires every partition timer once more; answered when that is committed.
+    /// Fires every partition timer once more. Answered when that is committed.
     FirePartitionTimers(oneshot::Sender<()>),
-    /// Commits, gives all shards back and leaves the group; answered when that is done.
+    /// Commits, gives all shards back and leaves the group. Answered when that is done.
     Stop(oneshot::Sender<()>),
 }
 
-/// A worker that has heard nothing from its group for this long has no shard for now.
+/// How long a worker waits for news from its group. After that it counts as joined, and has no
+/// shard for now.
 const NOTHING_AFTER: Duration = Duration::from_secs(3);
 
-/// A worker's head: follows its membership of the group, has shards restored, and hands them to the lanes.
+/// The control of a worker: it follows the membership of the group, has shards restored, and hands
+/// them to the lanes.
 pub(crate) struct Control {
     pub(crate) worker: Arc<str>,
     pub(crate) topology: Arc<Topology>,
@@ -49,16 +91,17 @@ pub(crate) struct Control {
     pub(crate) spawner: Spawner,
 }
 
-/// A shard that is this worker's.
+/// A shard that this worker owns.
 pub(crate) struct Owned {
     lane: usize,
     opening: u64,
-    /// The group's generation at which it was taken.
+    /// The group's generation at which the shard was assigned.
     generation: u64,
     state: OwnedState,
-    /// Its store: for a standby to go on with when the shard has left, and for the shard itself when its work was dropped.
+    /// The shard's store. A standby goes on with it when the shard has left, and the shard itself
+    /// does when its work was dropped.
     store: Option<Arc<dyn Store>>,
-    /// How carefully it is to work.
+    /// How carefully the shard must work.
     caution: Caution,
 }
 
@@ -68,21 +111,22 @@ enum OwnedState {
     Open,
 }
 
-/// Something that was begun, and is done.
+/// A step that was begun earlier and is done now.
 pub(crate) enum Step {
     Restored(ShardId, u64, Result<Restored, RunError>),
     Opened(ShardId, u64),
-    /// These are closed, and may go to their next owner. Their stores are here still.
+    /// The shards of these partitions are closed, and the partitions may go to their next owners.
+    /// The stores are still here.
     Closed(Vec<TopicPartition>, Vec<Gone>),
 }
 
-/// Why a worker's work ended.
+/// The reason why a worker's work ended.
 enum Ended {
-    /// It was told to stop, by somebody who waits.
+    /// The worker was told to stop. The caller waits for the answer.
     Told(oneshot::Sender<()>),
-    /// Its process dropped it.
+    /// The process dropped the worker.
     Abandoned,
-    /// Another part of the worker failed, or of the process, and said so.
+    /// Another part of the worker or of the process failed, and has reported that.
     Failed,
 }
 
@@ -90,8 +134,9 @@ enum Ended {
 type Gone = (ShardId, Option<Arc<dyn Store>>);
 
 impl Control {
-    /// Works until it is told to stop, or something fails. Either way it commits, closes its shards and leaves the group; what
-    /// failed is told to `failures` first. Abandoned by its process it does none of this: that is a crash.
+    /// Works until the worker is told to stop or something fails. In both cases it then commits,
+    /// closes its shards and leaves the group. A failure is reported to `failures` before that. If
+    /// the process abandons the worker, it does none of this, as in a crash.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<ControlCommand>, failures: Failures) {
         let mut stopped = match self.work(&mut commands, &failures).await {
             Ok(Ended::Told(done)) => Some(done),
@@ -105,7 +150,7 @@ impl Control {
         self.status.send_modify(|status| status.state = WorkerState::Stopping);
         self.leader.send_replace(false);
         let all: Vec<ShardId> = self.owned.keys().copied().collect();
-        // Who stops stands by for nobody.
+        // A stopping worker keeps no standbys.
         self.takings.standbys = None;
         let (_, mut closing) = self.close(all);
         self.report();
@@ -115,14 +160,15 @@ impl Control {
                 () = &mut closing => break,
                 command = commands.recv(), if stopped.is_none() => match command {
                     Some(ControlCommand::Stop(done)) => stopped = Some(done),
-                    // Who asked learns that there is nothing to fire any more.
+                    // Dropping the answer tells the caller that there is nothing to fire any more.
                     Some(ControlCommand::FirePartitionTimers(done)) => drop(done),
                     None => return,
                 },
                 Some(event) = self.lane_events.recv() => if let Err(error) = self.lane_event(event) {
                     failures.tell(error);
                 },
-                // The membership goes on meanwhile: what is being committed is still this worker's.
+                // The membership must be polled meanwhile, so that the work being committed is
+                // still this worker's.
                 event = self.membership.next() => drop(event),
             }
         }
@@ -134,14 +180,15 @@ impl Control {
         }
     }
 
-    /// Works until it is told to stop, or is abandoned, or something fails, here or elsewhere in the worker.
+    /// Works until the worker is told to stop, is abandoned, or something fails here or in another
+    /// part of it.
     async fn work(
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<ControlCommand>,
         failures: &Failures,
     ) -> Result<Ended, RunError> {
         let mut failed = std::pin::pin!(failures.come());
-        // Where there are more workers than partitions, the group has nothing to tell some of them.
+        // If there are more workers than partitions, the group has nothing to tell some of them.
         let mut nothing = std::pin::pin!(tokio::time::sleep(NOTHING_AFTER));
         loop {
             let joined = self.status.borrow().joined;
@@ -188,7 +235,8 @@ impl Control {
                 if leads(&partitions) {
                     self.leader.send_replace(false);
                 }
-                // Each goes as soon as it is closed: one with a slow event in hand does not keep the others.
+                // Each partition goes as soon as it is closed. So one with a slow event in hand
+                // does not hold up the others.
                 for partition in partitions {
                     let shard = self.shards(std::slice::from_ref(&partition));
                     let (gone, closed) = self.close(shard);
@@ -216,8 +264,9 @@ impl Control {
                     }
                 }
                 for (wait, shard, store) in dropping {
-                    // Before the group is heard again, which makes a new member of this worker: nothing of the old one's
-                    // work may be committed in the new one's name.
+                    // This comes before the membership is polled again, which makes this worker a
+                    // new member. Nothing of the old member's work may be committed in the new
+                    // member's name.
                     let _ = wait.await;
                     self.takings.let_go(shard, store);
                 }
@@ -234,7 +283,7 @@ impl Control {
         partitions.iter().filter_map(shard).collect()
     }
 
-    /// Has a shard restored, for the lane that has least.
+    /// Begins to restore a shard, for the lane with the fewest shards.
     fn begin_restore(&mut self, id: ShardId, generation: u64, occasion: RestoreReason) {
         let load = |lane: usize| self.owned.values().filter(|owned| owned.lane == lane).count();
         let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
@@ -244,7 +293,7 @@ impl Control {
         let cancellation = Cancellation::default();
         let restored = self.takings.take(id, owner, occasion, cancellation.clone());
         self.pending.push(Box::pin(async move {
-            // A thread that is gone is a worker that stops.
+            // If the thread is gone, the worker is stopping.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(Restored::Cancelled(None))))
         }));
         let state = OwnedState::Restoring(cancellation);
@@ -270,12 +319,12 @@ impl Control {
                         let (ready, opened) = oneshot::channel();
                         self.tell(lane, LaneCommand::Open(plan, ready));
                         self.pending.push(Box::pin(async move {
-                            // A lane that failed says so itself.
+                            // A lane that failed reports that itself.
                             let _ = opened.await;
                             Step::Opened(id, opening)
                         }));
                     }
-                    // It went meanwhile.
+                    // The shard left meanwhile, or is being opened again.
                     _ => self.left(id, Some(plan.store)),
                 }
             }
@@ -296,7 +345,7 @@ impl Control {
         Ok(())
     }
 
-    /// A shard has left; its store may be stood by with, unless the shard came back meanwhile.
+    /// Lets a shard go that has left, unless it came back meanwhile. A standby may use its store.
     fn left(&self, id: ShardId, store: Option<Arc<dyn Store>>) {
         match store {
             Some(store) if self.owned.contains_key(&id) => close(&*store),
@@ -305,7 +354,8 @@ impl Control {
         }
     }
 
-    /// Has shards closed. The future is done when they are; what is left of them is their stores.
+    /// Begins to close shards. Returns the shards with their stores, and a future that ends when
+    /// they are closed.
     fn close(&mut self, shards: Vec<ShardId>) -> (Vec<Gone>, BoxFuture<'static, ()>) {
         let mut by_lane: BTreeMap<usize, Vec<ShardId>> = BTreeMap::new();
         let (mut gone, mut waiting) = (Vec::new(), Vec::new());
@@ -326,7 +376,7 @@ impl Control {
         }
         let closed = Box::pin(async move {
             for wait in waiting {
-                // A lane that is gone has closed all it had.
+                // A lane that is gone has closed all its shards.
                 let _ = wait.await;
             }
         });
@@ -354,7 +404,7 @@ impl Control {
             LaneEvent::Dropped(shards, error) => {
                 tracing::warn!(worker = %self.worker, "a commit did not go through, its work is dropped and begun again from what is committed: {error}");
                 for Dropped { id, opening, caution } in shards {
-                    // It may be another's by now, or have come again.
+                    // The shard may be another worker's by now, or have come back.
                     let owned = self.owned.get_mut(&id).filter(|owned| owned.opening == opening);
                     if let Some(owned) = owned {
                         let (generation, store) = (owned.generation, owned.store.take());
@@ -368,7 +418,7 @@ impl Control {
     }
 
     fn tell(&self, lane: usize, command: LaneCommand) {
-        // A lane that is gone has said why.
+        // A lane that is gone has reported why.
         let _ = self.lanes[lane].send(command);
     }
 

@@ -1,3 +1,5 @@
+//! The publisher of a worker's entry in the directory of workers.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +17,15 @@ use crate::watch;
 /// How long changes are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(20);
 
-/// How soon to try again when the broker does not take the entry.
+/// How long the publisher waits before it tries again after the broker did not take the entry.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// A worker that says nothing for so many of its sessions is taken for dead. It repeats itself once in each.
+/// How many of its own sessions a worker may be silent before its entry does not count any more. It
+/// repeats its entry once per session.
 const SILENT_SESSIONS: u32 = 3;
 
-/// Tells the directory of workers what a worker has: this process's at once, and the other processes' through the topic.
+/// The task that tells the directory of workers what a worker has. It tells its own process at
+/// once, and other processes through the topic.
 pub(crate) struct DirectoryPublisher {
     pub(crate) worker: Arc<str>,
     /// The co-partition groups' names.
@@ -32,19 +36,20 @@ pub(crate) struct DirectoryPublisher {
     pub(crate) directory: Arc<Directory>,
     pub(crate) producer: ClientProducer,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Signs what it says, if workers share one.
+    /// Signs the entries, if the workers share a token.
     pub(crate) token: Option<ClusterToken>,
     pub(crate) status: watch::Receiver<WorkerStatus>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
-    /// What it stands by for, if it does.
+    /// The shards that the worker follows as a standby, if it does.
     pub(crate) standbys: Option<watch::Receiver<Vec<Followed>>>,
 }
 
-/// Takes a worker's entry back.
+/// The means to take a worker's entry back.
 pub(crate) struct Deregister(oneshot::Sender<oneshot::Sender<()>>);
 
 impl Deregister {
-    /// Says that the worker has left. Done when the broker knows it, or does not answer within `deadline`.
+    /// Says that the worker has left. Returns when the broker knows it, or has not answered within
+    /// `deadline`.
     pub(crate) async fn say(self, deadline: Duration) {
         let (done, said) = oneshot::channel();
         if self.0.send(done).is_ok() && tokio::time::timeout(deadline, said).await.is_err() {
@@ -54,8 +59,9 @@ impl Deregister {
 }
 
 impl DirectoryPublisher {
-    /// The announcer's work, from the worker's joining on, and the way to end it. Dropped without a farewell it ends as a
-    /// crash would, and its entry stays.
+    /// Returns the publisher's work, which begins when the worker has joined, and the means to end
+    /// it. If the latter is dropped without a farewell, the work ends as in a crash, and the entry
+    /// stays.
     pub(crate) fn begin(self) -> (Deregister, impl Future<Output = ()>) {
         let (farewell, leaving) = oneshot::channel();
         (Deregister(farewell), self.run(leaving))
@@ -83,7 +89,7 @@ impl DirectoryPublisher {
             }
         };
         self.directory.withdraw(&self.worker);
-        // An error says that the worker is dropped, as in a crash.
+        // An error means that the worker was dropped, as in a crash.
         if let Ok(done) = said {
             if let Err(error) = self.send(&self.worker, None).await {
                 tracing::warn!(worker = %self.worker, "taking its entry back: {error}");
@@ -92,7 +98,7 @@ impl DirectoryPublisher {
         }
     }
 
-    /// Tells this process of each change.
+    /// Tells this process about each change.
     async fn follow_status(&self, started: i64, entry: watch::Sender<Entry>) {
         let (mut status, mut tasks) = (self.status.clone(), self.tasks.clone());
         let mut standbys = self.standbys.clone();
@@ -104,10 +110,10 @@ impl DirectoryPublisher {
             tokio::select! {
                 biased;
                 changed = status.changed() => if changed.is_err() {
-                    // The worker has stopped: what it said last holds until its farewell.
+                    // The worker has stopped. Its last entry holds until its farewell.
                     return std::future::pending().await;
                 },
-                // They end when there is no task left to count.
+                // This ends when there is no task left to count.
                 Ok(()) = tasks.changed() => {}
                 Ok(()) = followed() => {}
             }
@@ -121,7 +127,8 @@ impl DirectoryPublisher {
         }
     }
 
-    /// Tells the other processes: what is new, and once in each session that it is still here.
+    /// Tells the other processes about each change, and once per session that the worker is still
+    /// here.
     async fn write_entries(&self, mut entry: watch::Receiver<Entry>) {
         let mut disputed = self.directory.disputed();
         loop {
@@ -142,7 +149,7 @@ impl DirectoryPublisher {
                 changed = entry.changed() => if changed.is_err() {
                     return;
                 },
-                // Its sender lives as long as the directory.
+                // The sender lives as long as the directory.
                 _ = disputed.changed() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -150,7 +157,7 @@ impl DirectoryPublisher {
         }
     }
 
-    /// The leader takes back the entries of those who did not do so themselves.
+    /// Takes back the entries of workers that did not do so themselves. Only the leader calls this.
     async fn forget_the_silent(&self) {
         for worker in self.directory.silent() {
             match self.send(&worker, None).await {

@@ -1,3 +1,24 @@
+//! A drain: runs a program until every input is processed to its end, and then has its timers fire
+//! once more.
+//!
+//! # How a drain knows that everything is processed
+//!
+//! Agents produce records that other agents read, so an input that is at its end may grow again.
+//! The drain looks up the ends of all inputs, then the group's positions, and then the ends again.
+//! If all positions are at the ends, and the ends are the same both times, there was a moment at
+//! which everything was processed. Nothing is under way at that moment either, because a position
+//! is committed together with everything that was made of the records before it. Copies of global
+//! tables must also be at the ends of their logs.
+//!
+//! # In which order things happen
+//!
+//! 1. Wait until the tasks and sources are done. Wait until everything is processed.
+//! 2. Fire the partition timers once more (`last_firing`). Wait again.
+//! 3. Fire the timers of the workers once more. Wait again.
+//!
+//! Several processes may drain the same app at once, and some may die meanwhile. So a drain judges
+//! what other processes do by what is committed at the broker, and by the directory of workers.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,26 +34,27 @@ use crate::shard::ShardId;
 use crate::timer::is_finished;
 use crate::topology::{Place, TableKind, TimerKind};
 
-/// How often a drain looks.
+/// How often a drain looks at the positions.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// How far the inputs are processed.
+/// The progress of all inputs, in offsets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) done: u64,
     pub(crate) total: u64,
 }
 
-/// Runs a program until every input is processed to its end.
+/// The drain of a program: it runs until every input is processed to its end.
 pub(crate) struct Drain<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) workers: &'a [Worker],
 }
 
 impl Drain<'_> {
-    /// Waits until the tasks and sources are done and every input is processed to its end. Then each timer fires once more, so
-    /// that what timers compute is final too: first those in the shards, then those of the workers. Crontabs run at the times
-    /// they name only.
+    /// Waits until the tasks and sources are done and every input is processed to its end. Then
+    /// each timer fires once more, so that what timers compute is final too. The timers in the
+    /// shards fire first, then those of the workers. Crontabs do not fire, because they run only at
+    /// the times that they name.
     pub(crate) async fn run(&self, mut watch: impl FnMut(Progress)) -> Result<(), RunError> {
         self.tasks_done(&mut watch).await?;
         self.quiet(&mut watch).await?;
@@ -56,8 +78,9 @@ impl Drain<'_> {
         }
     }
 
-    /// Whether what runs on the leader is done. Where another process leads, or nobody at the moment, it is seen of sources by
-    /// their positions, and of tasks by what the leader says of itself.
+    /// Returns whether everything that runs on the leader is done. If another process leads, or
+    /// none at the moment, the sources' positions show whether the sources are done, and the
+    /// leader's entry shows whether the tasks are.
     async fn led(&self) -> Result<bool, RunError> {
         if let Some(leader) = self.workers.iter().find(|worker| worker.status.borrow().leads) {
             return Ok(leader.tasks.borrow().leader == 0);
@@ -76,15 +99,16 @@ impl Drain<'_> {
         Ok(committed.iter().all(|position| position.as_ref().is_some_and(is_finished)))
     }
 
-    /// Waits until all that is there is processed, and nothing new came of it.
+    /// Waits until everything is processed and has led to nothing new.
     async fn quiet(&self, watch: &mut impl FnMut(Progress)) -> Result<(), RunError> {
         loop {
-            // The ends do not move while the positions, looked up in between, are at them: so there was a moment at which
-            // all was processed. Positions and what was made of them are committed together, so nothing is under way either.
+            // The ends are the same before and after, and the positions, looked up in between, are
+            // at them. So there was a moment at which everything was processed. Positions are
+            // committed together with what was made of the records, so nothing is under way either.
             let (progress, ends) = self.progress().await?;
             watch(progress);
             if progress.done >= progress.total && self.ends().await? == ends && self.copies_are_current().await? {
-                // What is committed is to be seen, too.
+                // What is committed must also be visible in the views.
                 for worker in self.workers {
                     worker.settled().await;
                 }
@@ -94,7 +118,7 @@ impl Drain<'_> {
         }
     }
 
-    /// How far the inputs are, and their ends, which were looked up first.
+    /// Returns how far the inputs are, and their ends. The ends are looked up first.
     async fn progress(&self) -> Result<(Progress, Vec<Offset>), RunError> {
         let ends = self.ends().await?;
         let mut progress = Progress::default();
@@ -118,7 +142,7 @@ impl Drain<'_> {
         Ok((progress, ends))
     }
 
-    /// The shards in which timers run, each with the sum of its inputs' ends.
+    /// Returns the shards in which timers run, each with the sum of its inputs' ends.
     async fn shards_with_timers(&self) -> Result<BTreeMap<ShardId, u64>, RunError> {
         let topology = &self.shared.topology;
         let mut ends = self.ends().await?.into_iter();
@@ -141,7 +165,8 @@ impl Drain<'_> {
         Ok(shards)
     }
 
-    /// How long a shard may be with nobody: until the session of its last worker is over, and another has it open.
+    /// Returns how long a shard may have no owner: until the session of its last worker is over,
+    /// and another worker has opened it.
     pub(super) fn others_within(&self) -> Duration {
         let sessions = self.workers.iter().map(|worker| worker.session_timeout);
         sessions.max().unwrap_or_default() + Duration::from_secs(5)
@@ -181,7 +206,7 @@ impl Drain<'_> {
         Ok(true)
     }
 
-    /// The topics that agents read, each once.
+    /// Returns the topics that agents read, each once, with its number of partitions.
     fn inputs(&self) -> Vec<(Arc<str>, u32)> {
         let topology = &self.shared.topology;
         let mut inputs: Vec<(Arc<str>, u32)> = Vec::new();

@@ -1,3 +1,10 @@
+//! A worker's copies of global tables, which follow all partitions of the tables' changelogs.
+//!
+//! A copy is used while it follows its changelog. If it stands still for longer than the changelog
+//! keeps tombstones, it may keep rows that were removed. It is then rebuilt aside, in memory, and
+//! brought to the new state in one batch. So readers see the copy before or after, and never empty.
+//! At the start, when nothing reads the copy yet, it is emptied and read again instead.
+
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +21,16 @@ use crate::restore::{ChangelogRange, ChangelogReader, Lookups, StateStore};
 use crate::table::AnyTable;
 use crate::watch;
 
-/// How often the ends of the logs are looked up at least, to know how old the copy is.
+/// The longest time between two lookups of the logs' ends, which show how old the copy is.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// How soon to try again when the broker did not answer.
+/// How long to wait before the next try when the broker did not answer.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// How many rows are compared at a time when a copy was rebuilt.
+/// How many rows are compared at a time after a copy was rebuilt.
 const PAGE: usize = 10_000;
 
-/// A worker's copy of a global table, that follows the table's changelog.
+/// A worker's copy of a global table, which follows the table's changelog.
 pub(crate) struct GlobalFollower {
     table: &'static dyn AnyTable,
     store: Arc<dyn Store>,
@@ -35,7 +42,7 @@ pub(crate) struct GlobalFollower {
     has_read_twice: bool,
 }
 
-/// What there is to read of the changelog.
+/// The changelog as it is being read.
 struct Reading {
     replay: ChangelogReader,
     sources: Vec<Source>,
@@ -43,7 +50,7 @@ struct Reading {
 }
 
 impl GlobalFollower {
-    /// Opens the copy; it has what it had the last time.
+    /// Opens the copy, with the rows that it had the last time.
     pub(crate) async fn open(
         table: &'static dyn AnyTable,
         shared: &Shared,
@@ -66,13 +73,14 @@ impl GlobalFollower {
         })
     }
 
-    /// The copy, for readers.
+    /// Returns the copy, for readers.
     pub(crate) fn copy(&self) -> GlobalStore {
         let partitions = self.partitions.len() as u32;
         GlobalStore { store: self.store.clone(), partitions, moved: self.moved.subscribe() }
     }
 
-    /// Follows the changelog; `ready` once the copy has reached the end that the log had at the start.
+    /// Follows the changelog. Sets `ready` once the copy has reached the end that the log had at
+    /// the start.
     pub(crate) async fn follow(mut self, ready: watch::Sender<bool>) -> Result<(), RunError> {
         let mut reading = self.begin(&self.store).await?;
         loop {
@@ -82,7 +90,7 @@ impl GlobalFollower {
             );
             reading = loop {
                 match self.rebuild().await {
-                    // It is in use, and the broker may come back.
+                    // The copy is in use, and the broker may come back.
                     Err(RunError::Broker { doing, source }) => {
                         tracing::warn!(table = %self.table.name(), "rebuilding the local copy, and trying again: {doing}: {source}");
                         tokio::time::sleep(TRY_AGAIN).await;
@@ -102,7 +110,8 @@ impl GlobalFollower {
         }
         replay.tail.write()?;
         self.moved.send_replace(());
-        // A copy that took so long that tombstones may have gone meanwhile is read once more before it is used first.
+        // If reading took so long that tombstones may be gone, the copy is read once more before
+        // its first use.
         if replay.tail.is_outlived() && !std::mem::replace(&mut self.has_read_twice, true) {
             return Ok(());
         }
@@ -134,8 +143,9 @@ impl GlobalFollower {
         }
     }
 
-    /// Where to read from, into the copy or what is to replace it. One that does not fit the log, or is so old that tombstones
-    /// which it lacks may be gone, is emptied first.
+    /// Begins to read the changelog into `store`, which is the copy or what will replace it.
+    /// Empties the store first if it does not fit the log, or is so old that tombstones may be gone
+    /// which it lacks.
     async fn begin(&self, store: &Arc<dyn Store>) -> Result<Reading, RunError> {
         let changelog = &self.table.identity().changelog;
         let looked_at = self.clock.now();
@@ -146,7 +156,7 @@ impl GlobalFollower {
         let position = |partition: &Partition| store.position(PositionSlot(partition.get()));
         let stale = self.partitions.iter().zip(earliest.iter().zip(&latest)).any(|(partition, (earliest, latest))| {
             let SlicePosition { changelog: at, as_of, .. } = position(partition);
-            // What was read from no partition has no row that was removed before now.
+            // A partition of which nothing was read has no row that was removed before now.
             at > Offset::ZERO && (at > *latest || at < *earliest || retention.is_over(as_of, looked_at))
         });
         if stale {
@@ -176,8 +186,8 @@ impl GlobalFollower {
         Ok(Reading { replay, sources, retention })
     }
 
-    /// Reads the whole changelog anew, aside, and brings the copy to that in one step: its readers see it before or after.
-    /// Returns where to read on.
+    /// Reads the whole changelog again, aside, and brings the copy to that state in one step. So
+    /// its readers see it before or after. Returns where to read on.
     async fn rebuild(&self) -> Result<Reading, RunError> {
         let failed = || RunError::store("rebuilding a copy that is out of date");
         let fresh: Arc<dyn Store> = Arc::new(MemoryStore::new(self.store.layout().clone()));
@@ -212,7 +222,7 @@ impl GlobalFollower {
     }
 }
 
-/// Shows each row of a copy.
+/// Passes each row of a copy to `show`.
 fn each_row(
     store: &dyn Store,
     mut show: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), RunError>,

@@ -1,3 +1,5 @@
+//! The last firing of partition timers in a drain, across all processes of the app.
+
 use std::collections::BTreeMap;
 
 use marlowe_broker::{BrokerError, CommittedOffset, Offset, TopicPartition};
@@ -9,12 +11,16 @@ use super::status::WorkerStatus;
 use crate::error::RunError;
 use crate::shard::ShardId;
 
-/// Fires the partition timers of a program once more, when all input is processed.
+/// The last firing of a program's partition timers, after all input is processed.
 ///
-/// Each shard's must fire after its last event, and it may be with another process, or with one that was killed: so it is
-/// noted where they fired, beside the position of the shard's anchor. A shard that nobody has now comes to another worker
-/// when the session of its last one ends, and is waited for. One whose worker lives and does not drain fires in its own
-/// time, and is waited for no longer than that.
+/// Each shard's timers must fire after its last event. But the shard may be with another process,
+/// or with one that was killed. So a process that fires them writes a note beside the position of
+/// the shard's anchor, which all processes read. The note holds the sum of the inputs' ends. So a
+/// note that was written before the last event is recognized as old.
+///
+/// A shard without an owner comes to another worker when the session of its last one ends, and the
+/// drain waits for that. A shard whose worker lives and does not drain fires in its own time. The
+/// drain waits for it no longer than [`Drain::others_within`].
 struct LastFiring<'a> {
     drain: &'a Drain<'a>,
     /// The shards that have timers, each with the sum of its inputs' ends.
@@ -22,7 +28,8 @@ struct LastFiring<'a> {
 }
 
 impl Drain<'_> {
-    /// Fires the partition timers once more, of these shards. Each has the sum of its inputs' ends beside it.
+    /// Fires the partition timers of `shards` once more. Each shard comes with the sum of its
+    /// inputs' ends.
     pub(super) async fn fire_once_more(&self, shards: BTreeMap<ShardId, u64>) -> Result<(), RunError> {
         LastFiring { drain: self, shards }.run().await
     }
@@ -38,7 +45,7 @@ impl LastFiring<'_> {
                 self.fire(worker).await?;
             }
             let began = Instant::now();
-            // Until there is one to fire here.
+            // Wait until there is a shard to fire here.
             loop {
                 let left = self.left().await?;
                 if left.is_empty() {
@@ -60,8 +67,8 @@ impl LastFiring<'_> {
         }
     }
 
-    /// Fires those of the shards that are open on `worker`, and notes it. Where shards come or go meanwhile nothing is
-    /// noted, and so it is done again.
+    /// Fires the timers of those shards that are open on `worker`, and notes that. If shards come
+    /// or go meanwhile, nothing is noted, and so it is done again.
     async fn fire(&self, worker: &Worker) -> Result<(), RunError> {
         let mut status = worker.status.clone();
         let open = status.borrow_and_update().shards.clone();
@@ -78,13 +85,13 @@ impl LastFiring<'_> {
         let notes: Vec<_> = anchors.into_iter().zip(here).map(note).collect();
         let shared = self.drain.shared;
         match shared.broker.commit_offsets(&shared.program.app, Some(&metadata.current()), &notes).await {
-            // Shards moved at this moment; it is done again.
+            // Shards moved at this moment, so it is done again.
             Ok(()) | Err(BrokerError::Fenced { .. }) => Ok(()),
             Err(error) => Err(RunError::broker("noting that timers fired")(error)),
         }
     }
 
-    /// The shards whose timers have not fired since their last event.
+    /// Returns the shards whose timers have not fired since their last event.
     async fn left(&self) -> Result<Vec<ShardId>, RunError> {
         let anchors: Vec<TopicPartition> = self.shards.keys().map(|shard| self.anchor(*shard)).collect();
         let notes = self.drain.committed(&anchors).await?;
@@ -99,7 +106,7 @@ impl LastFiring<'_> {
     }
 }
 
-/// How the note begins that timers have fired; the sum of the inputs' positions follows.
+/// The start of the note that timers have fired. The sum of the inputs' positions follows.
 const FIRED: &str = "fired=";
 
 fn has_any(status: &WorkerStatus, shards: &[ShardId]) -> bool {

@@ -1,3 +1,5 @@
+//! The start and the end of a worker: its threads, and the parts that run on them.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,31 +33,32 @@ use crate::watch;
 /// How long the broker may take to learn that a worker has left.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
-/// How many shards a worker restores at a time, of those with much to read and of the others: each has a reader and a chunk of records of its own.
+/// How many shards a worker restores at a time, of those with much to read and again of the others.
+/// Each has a reader and a chunk of records of its own.
 const RESTORES_AT_A_TIME: usize = 4;
 
-/// How a worker is set up.
+/// The settings of a worker.
 pub(crate) struct WorkerSettings {
-    /// Its name among the workers of its app.
+    /// The worker's name among the workers of its app.
     pub(crate) name: Arc<str>,
-    /// Its name in the group, if it has one that lasts.
+    /// The worker's static name in the group, if it has one.
     pub(crate) instance: Option<Arc<str>>,
-    /// Where other workers can ask it, if anywhere.
+    /// The URL at which other workers can ask this one, if there is one.
     pub(crate) url: Option<Arc<str>>,
     pub(crate) lanes: usize,
     pub(crate) stores: StateStore,
-    /// What the tables in a folder are restored from.
+    /// The changelogs from which the tables in a folder are restored.
     pub(crate) logs: Logs,
     pub(crate) limits: LaneLimits,
     pub(crate) patience: Patience,
-    /// How many workers stand by for a shard.
+    /// How many workers are standbys for a shard.
     pub(crate) standby_replicas: usize,
     pub(crate) session_timeout: Duration,
-    /// The time between two trims of the topics that are read once.
+    /// The time between two trims of the inbox and repartition topics.
     pub(crate) trim_interval: Duration,
 }
 
-/// A worker at work, for its process.
+/// A worker at work, as its process sees it.
 pub(crate) struct Worker {
     pub(crate) name: Arc<str>,
     pub(crate) scope: Arc<WorkerScope>,
@@ -64,27 +67,27 @@ pub(crate) struct Worker {
     pub(crate) metrics: Metrics,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) commands: mpsc::UnboundedSender<ControlCommand>,
-    /// Who it is in its group, once it has joined.
+    /// The worker's identity in its group, once it has joined.
     pub(crate) metadata: watch::Receiver<Option<Arc<dyn MetadataSource>>>,
     pub(crate) session_timeout: Duration,
-    /// Each lane's commits.
+    /// The commits of each lane that are under way.
     in_flight: Vec<InFlight>,
-    /// Starts threads of its own.
+    /// Starts threads for this worker.
     pub(crate) starts: Threads,
-    /// Ask for one more run of a timer.
+    /// Channels that ask a timer for one more run.
     timers: Vec<mpsc::Sender<oneshot::Sender<()>>>,
     pub(crate) tasks: watch::Receiver<TasksLeft>,
     farewell: Deregister,
-    /// What it stands by for, if it does.
+    /// The worker's standbys, if it has any.
     pub(crate) standbys: Option<Standbys>,
     threads: Vec<Thread>,
     joins: Vec<Join>,
-    /// Let go when the threads have ended.
+    /// Unlocked when the threads have ended.
     folder: Option<TablesFolder>,
 }
 
 impl Worker {
-    /// Starts a worker. What fails later is told as a failure of the process.
+    /// Starts a worker. Later failures are reported as failures of the process.
     pub(crate) async fn start(shared: &Shared, settings: WorkerSettings) -> Result<Self, RunError> {
         let failures = shared.threads.failures.of_worker();
         let starts = Threads { failures: failures.clone(), ..shared.threads.clone() };
@@ -277,33 +280,35 @@ impl Worker {
         })
     }
 
-    /// Waits until all of its shards are open.
+    /// Waits until all shards of the worker are open.
     pub(crate) async fn ready(&self) {
         if self.status.clone().wait_for(|status| status.state == WorkerState::Ready).await.is_err() {
-            // Its control has ended, and so a failure is told.
+            // The worker's control has ended, and so a failure is reported.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits until all commits that have begun by now are in its stores, and so in its views.
+    /// Waits until all commits that have begun by now are in the worker's stores, and so in its
+    /// views.
     pub(crate) async fn settled(&self) {
         for lane in &self.in_flight {
             lane.settled().await;
         }
     }
 
-    /// Fires every partition timer of its shards once more, and commits.
+    /// Fires every partition timer of the worker's shards once more, and commits.
     pub(crate) async fn fire_partition_timers(&self) {
         let (done, wait) = oneshot::channel();
         let _ = self.commands.send(ControlCommand::FirePartitionTimers(done));
         let _ = wait.await;
     }
 
-    /// Fires every timer of the worker once more; crontabs run at the times they name only.
+    /// Fires every timer of the worker once more, except for crontabs, which run only at the times
+    /// that they name.
     pub(crate) async fn fire_timers(&self) {
         for timer in &self.timers {
             let (done, wait) = oneshot::channel();
-            // A task has no timer's ear.
+            // Sending fails if the timer's run has ended.
             if timer.send(done).await.is_ok() {
                 let _ = wait.await;
             }
@@ -314,20 +319,21 @@ impl Worker {
     pub(crate) async fn stop(self) {
         let (done, wait) = oneshot::channel();
         let _ = self.commands.send(ControlCommand::Stop(done));
-        // Before the wait: where control has ended, what was sent to it goes with the last who could send.
+        // This comes before the wait. If the control has ended, the command is dropped, and the
+        // wait ends, only with the last sender.
         drop(self.commands);
         let _ = wait.await;
         self.farewell.say(FAREWELL_WITHIN).await;
         drop(self.threads);
-        // Threads end when nothing is left to do there; their runtimes end with them.
+        // The threads end when nothing is left to do on them, and their runtimes end with them.
         Join::all(self.joins).await;
         drop(self.folder);
     }
 }
 
 impl Worker {
-    /// Ends at once, as a crash would: nothing is committed, and the group is not told. Returns when its threads are gone, and so
-    /// what they had open.
+    /// Ends the worker at once, as a crash would. Nothing is committed, and the group is not told.
+    /// Returns when the threads are gone, and with them what they had open.
     pub(crate) fn crash(self) {
         let Self { commands, threads, joins, farewell, folder, .. } = self;
         drop(commands);
@@ -338,7 +344,7 @@ impl Worker {
     }
 }
 
-/// What the control thread starts with.
+/// The parts with which the control thread starts.
 struct Head {
     shared: Shared,
     scope: Arc<WorkerScope>,
@@ -364,10 +370,11 @@ impl Head {
         failures: Failures,
     ) -> Result<(), RunError> {
         let Shared { program, topology, broker, .. } = self.shared;
-        // A worker serves only once its copies of the global tables have reached the end they had at the start.
+        // A worker joins the group only when its copies of the global tables have reached the ends
+        // that their logs had at the start.
         for mut copy in self.caught_up {
             if copy.wait_for(|reached| *reached).await.is_err() {
-                // What follows it failed, and said so.
+                // The follower of the copy failed, and has reported that.
                 return Ok(());
             }
         }
@@ -409,7 +416,7 @@ impl Head {
             });
             match ready.await {
                 Ok(opened) => opened?,
-                // It panicked on the way, and says so.
+                // The lane panicked while it was opened, and has reported that.
                 Err(_) => return Ok(()),
             }
             lanes.push(sender);

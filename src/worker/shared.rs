@@ -1,4 +1,4 @@
-//! What the workers of a process have in common.
+//! The parts that all workers of a process share.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::threads::Threads;
 use crate::topology::Topology;
 use crate::watch;
 
-/// The program, the broker and the means that all workers of a process share.
+/// The program, the broker and the other parts that all workers of a process share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) program: Arc<Program>,
@@ -19,7 +19,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Arc<Routes>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    /// Set when the process stops: timers and tasks end then, before any worker hands its place to another.
+    /// Set when the process stops. Timers and tasks end then, before any worker gives its place to
+    /// another.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Starts threads of the process.
     pub(crate) threads: Threads,

@@ -1,33 +1,36 @@
+//! The status of a worker: what it is doing, and which shards it has.
+
 use crate::shard::ShardId;
 
-/// How a worker is.
+/// The status of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkerStatus {
     pub(crate) state: WorkerState,
-    /// Whether the group has told it what it owns.
+    /// Set once the group has told the worker what it owns, or has told it nothing for a while.
     pub(crate) joined: bool,
-    /// Its open shards, in order.
+    /// The worker's open shards, in order.
     pub(crate) shards: Vec<ShardId>,
-    /// How many of its shards are not open yet.
+    /// How many of the worker's shards are not open yet.
     pub(crate) restoring: usize,
-    /// All of its shards, open or not, with the group's generation at which it took each.
+    /// All of the worker's shards, open or not, each with the group's generation at which it was
+    /// assigned.
     pub(crate) taken: Vec<(ShardId, u64)>,
     pub(crate) leads: bool,
-    /// The group's generation at which it became the leader last.
+    /// The group's generation at which the worker last became the leader.
     pub(crate) leads_since: u64,
 }
 
-/// What a worker is doing.
+/// The phase in which a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum WorkerState {
-    /// It follows its global tables and joins the group.
+    /// The worker follows its global tables and joins the group.
     Starting,
-    /// Some of its shards are not open yet.
+    /// Some of the worker's shards are not open yet.
     Restoring,
-    /// All of its shards are open.
+    /// All of the worker's shards are open.
     Ready,
-    /// It commits and leaves.
+    /// The worker commits and leaves the group.
     Stopping,
 }
 

@@ -1,3 +1,5 @@
+//! The start of a worker's timers, crontabs, tasks and sources.
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,12 +15,12 @@ use crate::timer::{Claims, Outcome, TimerRuns, WorkerTimerContext};
 use crate::topology::{Place, TimerKind};
 use crate::watch;
 
-/// How many tasks and sources are not done.
+/// The numbers of tasks and sources that are not done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TasksLeft {
-    /// Of those that run on every worker.
+    /// The number of those that run on every worker.
     pub(crate) worker: usize,
-    /// Of those that run on the leader.
+    /// The number of those that run on the leader.
     pub(crate) leader: usize,
 }
 
@@ -28,17 +30,17 @@ impl TasksLeft {
     }
 }
 
-/// Ask for one more run of a timer.
+/// Channels that ask a timer for one more run.
 pub(super) type TimerEars = Vec<mpsc::Sender<oneshot::Sender<()>>>;
 
-/// Where a worker's timers run, and what is told of them.
+/// The thread on which a worker's timers run, and the means to report about them.
 pub(super) struct TimerThread {
     pub(super) thread: Thread,
     pub(super) failures: Failures,
     pub(super) runs: Arc<TimerRuns>,
 }
 
-/// Starts the worker's timers, tasks and sources, once its shards are open.
+/// Starts the worker's timers, tasks and sources once its shards are open.
 pub(super) fn start_timers(
     shared: &Shared,
     scope: &Arc<WorkerScope>,
@@ -57,7 +59,7 @@ pub(super) fn start_timers(
         match node.kind {
             TimerKind::Task | TimerKind::Source => *once.of(node.place) += 1,
             TimerKind::Every(_) => ears.push(ear),
-            // It runs at the times it names and at no other.
+            // A crontab runs only at the times that it names.
             TimerKind::Crontab(_) => {}
         }
         runs.push((*timer, fire, is_task, node.place));
@@ -89,7 +91,7 @@ pub(super) fn start_timers(
             spawner.spawn(async move {
                 let outcome = tokio::select! {
                     biased;
-                    // An error says that the process is gone.
+                    // An error means that the process is gone.
                     _ = stopping.wait_for(|stopping| *stopping) => return,
                     outcome = timer.run(context) => outcome,
                 };

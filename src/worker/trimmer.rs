@@ -10,10 +10,12 @@ use super::status::WorkerStatus;
 use crate::topology::{TopicRole, Topology};
 use crate::watch;
 
-/// Deletes what was read from a worker's inbox and repartition topics, so that they do not grow for ever.
+/// The task that deletes what was read from a worker's inbox and repartition topics, so that they
+/// do not grow forever.
 ///
-/// A record there is read once, by agents of the program: when all of them have committed it, nobody asks for it any more.
-/// Positions only grow, so it does no harm if the worker has lost the shard meanwhile, or does so twice.
+/// A record in these topics is read only by agents of the program, once by each. When all of them
+/// have committed it, nothing asks for it any more. Positions only grow. So it does no harm if the
+/// worker has lost the shard meanwhile, or trims twice.
 pub(crate) struct Trimmer {
     pub(crate) topology: Arc<Topology>,
     pub(crate) broker: SharedBroker,
@@ -22,7 +24,7 @@ pub(crate) struct Trimmer {
 }
 
 impl Trimmer {
-    /// Trims the topics of the worker's shards every interval, for ever.
+    /// Trims the topics of the worker's shards every `interval`, forever.
     pub(crate) async fn run(self) {
         let mut trimmed = BTreeMap::new();
         loop {
@@ -36,13 +38,13 @@ impl Trimmer {
         }
     }
 
-    /// Trims once. `trimmed` says where the partitions begin since the last time.
+    /// Trims once. `trimmed` notes where the partitions begin since the last time.
     async fn trim(&self, trimmed: &mut BTreeMap<TopicPartition, Offset>) -> Result<(), BrokerError> {
         let places = self.places();
         if places.is_empty() {
             return Ok(());
         }
-        // The position is that of the agent which is least far.
+        // The group's position is the place of the agent that is furthest behind.
         let committed = self.broker.committed(&self.topology.graph.app, &places).await?;
         let moved = places.into_iter().zip(committed).filter_map(|(place, committed)| {
             let offset = committed?.offset;
@@ -56,7 +58,7 @@ impl Trimmer {
         Ok(())
     }
 
-    /// The partitions of inbox and repartition topics that the worker's open shards read.
+    /// Returns the partitions of inbox and repartition topics that the worker's open shards read.
     fn places(&self) -> Vec<TopicPartition> {
         let shards = self.status.borrow().shards.clone();
         let graph = &self.topology.graph;
