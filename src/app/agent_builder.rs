@@ -1,3 +1,6 @@
+//! The builder of an agent: its stream, what its handler uses, what happens when the handler fails,
+//! and the handler itself.
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +17,8 @@ use crate::scope::{ShardWith, Uses};
 use crate::topic::{Stream, Topic};
 use crate::topology::{AgentRole, Beginning, TopologyError};
 
-/// An agent that is being declared. Made by [`App::agent`](crate::App::agent); finished by [`each`](Self::each),
-/// [`each_event`](Self::each_event) or [`stream`](Self::stream).
+/// A builder of an agent. Made by [`App::agent`](crate::App::agent), and finished by
+/// [`each`](Self::each), [`each_event`](Self::each_event) or [`stream`](Self::stream).
 ///
 /// ```
 /// # let mut app = marlowe::App::new("shop");
@@ -23,13 +26,15 @@ use crate::topology::{AgentRole, Beginning, TopologyError};
 /// let broken = app.topic::<String, u64>("broken-orders");
 /// let pieces = app.table::<String, u64>("pieces");
 ///
-/// app.agent("count", orders).with(pieces).retries(1).dead_letter(broken).each_event(async |pieces, order| {
-///     if order.value == 0 {
-///         return Err("an order of nothing".into());
-///     }
-///     pieces.update(order.key, |count| *count += order.value);
-///     Ok(())
-/// });
+/// app.agent("count", orders).with(pieces).retries(1).dead_letter(broken).each_event(
+///     async |pieces, order| {
+///         if order.value == 0 {
+///             return Err("an order of nothing".into());
+///         }
+///         pieces.update(order.key, |count| *count += order.value);
+///         Ok(())
+///     },
+/// );
 /// ```
 #[must_use = "an agent is declared by `.each(...)`, `.each_event(...)` or `.stream(...)`"]
 pub struct AgentBuilder<'a, K: 'static, V: 'static, W = ()> {
@@ -48,8 +53,9 @@ impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
         Self { program, name: name.into(), stream, with: (), begins, concurrency: 1, policy }
     }
 
-    /// Declares what the handler uses: a table, a global table, a view, an inbox, a topic, another agent, or a tuple of
-    /// them. The handler gets them opened for its shard, and nothing else.
+    /// Declares what the handler uses: a table, a global table, a view, an inbox, a topic, another
+    /// agent, or a tuple of them. The handler gets each of them opened for its shard, and nothing
+    /// else.
     pub fn with<W: ShardWith>(self, with: W) -> AgentBuilder<'a, K, V, W> {
         AgentBuilder {
             program: self.program,
@@ -64,12 +70,13 @@ impl<'a, K: TopicKey, V: 'static> AgentBuilder<'a, K, V> {
 }
 
 impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
-    /// Lets up to `events` events of different keys of one partition be in hand at a time, for handlers that wait for
-    /// something slow (default: 1, at most 4,096).
+    /// Allows up to `events` events of one partition, with different keys, to be in flight at the
+    /// same time (default: 1; at most 4,096). Use it for handlers that wait for something slow.
     ///
-    /// Events of one key keep their order, and a handler is still a transaction: each works on an overlay of its own,
-    /// they are applied in the order they came, and one that used a row which was changed meanwhile is run again (after
-    /// a few times, alone). So a handler may run more than once, as it may after a crash.
+    /// Events of one key keep their order. A handler is still a transaction: each event works on
+    /// its own overlay, and the overlays are applied in the order of the events. If another event
+    /// has changed a row that a handler used, the handler runs again. After a few such conflicts it
+    /// runs alone. So a handler may run more than once for an event, as it may after a crash.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -77,7 +84,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// # let orders = app.topic::<String, u64>("orders");
     /// # let paid = app.table::<String, u64>("paid");
     /// app.agent("pay", orders).with(paid).concurrency(16).each_event(async |paid, order| {
-    ///     tokio::time::sleep(Duration::from_millis(20)).await; // a call to the bank; other orders go on
+    ///     tokio::time::sleep(Duration::from_millis(20)).await; // a call to the bank
     ///     paid.update(order.key, |total| *total += order.value);
     ///     Ok(())
     /// });
@@ -90,33 +97,36 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self
     }
 
-    /// Notes a setting that cannot be meant, for the start to tell.
+    /// Notes an invalid setting. The start of the program reports it.
     fn refuse(&mut self, reason: String) {
         self.program.errors.push(TopologyError::OutOfBounds { what: format!("agent `{}`", self.name), reason });
     }
 
-    /// Begins at the first record that is there, when the agent is new (default): an agent that is added to a program handles
-    /// what the topic has kept, and nothing is lost.
+    /// Lets a new agent begin at the first record that its topic still has (default). So an agent
+    /// that is added to a program handles everything that the topic has kept.
     ///
-    /// An agent is new in a partition that no agent of its name has read in this app: when it is added, and also when it is
-    /// renamed. Any other goes on where it was, whatever is said here. [`from_now`](Self::from_now) is the other choice.
+    /// An agent is new in a partition if no agent of its name has read that partition in this app.
+    /// This is so when the agent is added, and also when it is renamed. Any other agent continues
+    /// where it was, and this setting does not affect it. The alternative is
+    /// [`from_now`](Self::from_now).
     pub fn from_start(mut self) -> Self {
         self.begins = Beginning::Start;
         self
     }
 
-    /// Begins at the end of its topic, when the agent is new: what was there before is not for it.
+    /// Lets a new agent begin at the end of its topic, so that it does not handle older records.
     ///
-    /// The end is that of the moment at which a worker first opens the agent in a partition. It is committed before the agent
-    /// handles anything, so what comes afterwards is handled, also if no worker runs when it comes. What stands before a
-    /// [`group_by`](crate::Stream::group_by) begins in the same way, unless another agent shares it that is
-    /// [`from_start`](Self::from_start), which also says when an agent is new.
+    /// The end is taken at the moment when a worker first opens the agent in a partition. It is
+    /// committed before the agent handles anything. So later records are handled, even if no worker
+    /// runs when they arrive. An agent that repartitions the stream for a
+    /// [`group_by`](crate::Stream::group_by) begins in the same way, unless another agent that
+    /// shares it is [`from_start`](Self::from_start). That method also says when an agent is new.
     ///
     /// ```
     /// # let mut app = marlowe::App::new("shop");
     /// # let orders = app.topic::<String, u64>("orders");
     /// app.agent("notify", orders).from_now().each_event(async |(), order| {
-    ///     println!("a new order of {}", order.key); // not for the orders of last year
+    ///     println!("a new order of {}", order.key); // not called for the orders of last year
     ///     Ok(())
     /// });
     /// ```
@@ -125,14 +135,14 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self
     }
 
-    /// How often a failed event is tried again (default: 3).
+    /// Sets how often a failed event is retried (default: 3).
     pub fn retries(mut self, retries: u32) -> Self {
         self.policy.retries = retries;
         self
     }
 
-    /// How long to wait before the first retry (default: 100 ms; zero tries again at once); it doubles each time, up to
-    /// 30 s.
+    /// Sets the wait before the first retry (default: 100 ms). The wait doubles with each retry, up
+    /// to 30 s. Zero retries at once.
     pub fn backoff(mut self, first: Duration) -> Self {
         if let Some(reason) = wrong_interval(first.max(SHORTEST), LONGEST) {
             self.refuse(format!("its backoff of {reason}"));
@@ -141,33 +151,39 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self
     }
 
-    /// Passes over events that failed every time, instead of stopping the worker. Whoever [asked](crate::AskClient) is told.
+    /// Skips events that failed every time, instead of stopping the worker. A caller that
+    /// [asked](crate::AskClient) is told of the failure.
     pub fn skip(mut self) -> Self {
         self.policy.then = Then::Skip;
         self
     }
 
-    /// Sends events that failed every time to `topic`, instead of stopping the worker: the original key, value and
-    /// headers, with the headers `marlowe-error`, `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and
-    /// `marlowe-offset` besides. They are spread by murmur2 of the key, whatever the topic's own partitioner is. Whoever
-    /// [asked](crate::AskClient) is told.
+    /// Sends events that failed every time to `topic`, instead of stopping the worker. The dead
+    /// letter has the original key, value and headers, and also the headers `marlowe-error`,
+    /// `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and `marlowe-offset`. The partitioner
+    /// of `topic` chooses its partition by the key. A caller that [asked](crate::AskClient) is told
+    /// of the failure.
     ///
-    /// Dead letters must not lead back to where the event came from: neither into the agent's own input nor by the dead
-    /// letters of other agents, or the event would go round for ever. Such a program is refused at the start. To try events
-    /// again later, read the dead letters with an agent that sends them back from its handler.
+    /// Dead letters must not lead back to the agent's own input, neither directly nor through the
+    /// dead letters of other agents. Otherwise an event could circulate forever. Such a program is
+    /// refused at the start. To retry events later, read the dead letters with an agent that sends
+    /// them back from its handler.
     pub fn dead_letter<K2: TopicKey, V2: 'static>(mut self, topic: Topic<K2, V2>) -> Self {
         self.policy.then = Then::DeadLetter(topic.0.name.clone(), topic.0.settings().partitioner);
         self
     }
 
-    /// Handles each value. What the handler does applies, all together, when it returns `Ok`; its value is the reply,
-    /// which goes to the agent's [`sink`](Agent::sink)s, and to whoever asked if the agent [answers](Agent::answers).
+    /// Handles each value. The effects of the handler are applied together when it returns `Ok`.
+    /// The returned value is the reply. It goes to the agent's [`sink`](Agent::sink)s, and to the
+    /// caller if the agent [answers](Agent::answers).
     ///
     /// ```
     /// # let mut app = marlowe::App::new("weather");
     /// let celsius = app.topic::<String, f64>("celsius");
     /// let fahrenheit = app.topic::<String, f64>("fahrenheit");
-    /// app.agent("convert", celsius).each(async |(), degrees| Ok(degrees * 1.8 + 32.0)).sink(fahrenheit);
+    /// app.agent("convert", celsius)
+    ///     .each(async |(), degrees| Ok(degrees * 1.8 + 32.0))
+    ///     .sink(fahrenheit);
     /// ```
     pub fn each<R, F>(self, handler: F) -> Agent<K, V, R>
     where
@@ -179,7 +195,8 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         })
     }
 
-    /// Handles each event, with its key, timestamp, headers and offset.
+    /// Handles each event, with its key, timestamp, headers and offset. Everything else is as for
+    /// [`each`](Self::each).
     pub fn each_event<R, F>(self, handler: F) -> Agent<K, V, R>
     where
         R: 'static,
@@ -190,7 +207,8 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         })
     }
 
-    /// Handles the stream itself: the handler asks for one event after the other, and is begun anew if it ends.
+    /// Handles the stream itself: the handler asks for one event after the other. If the handler
+    /// ends, it is started again.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -206,7 +224,8 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// });
     /// ```
     ///
-    /// A stream takes its events in turn; [`concurrency`](Self::concurrency) is for `each`.
+    /// A stream handles its events one after the other. [`concurrency`](Self::concurrency) has no
+    /// effect on it.
     pub fn stream<F>(mut self, handler: F) -> Agent<K, V>
     where
         F: AsyncFn(W::Opened, Events<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! What a program adds to its command line.
+//! The parts of the command line that a program defines itself: its version, its options and its
+//! Kafka settings.
 
 use clap::{Args, Command};
 
@@ -6,9 +7,9 @@ use clap::{Args, Command};
 #[derive(Default)]
 pub(crate) struct CommandLine {
     pub(crate) version: Option<String>,
-    /// Adds the program's options to a command.
+    /// A function that adds the program's options to a command.
     pub(crate) own: Option<fn(Command) -> Command>,
-    /// Settings of Kafka's client that the program makes itself.
+    /// Settings of the Kafka client that the program sets itself, as `(name, value)`.
     pub(crate) kafka: Vec<(String, String)>,
 }
 

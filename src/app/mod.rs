@@ -1,4 +1,16 @@
-//! What a program is declared with: [`App`], and what builds its agents and timers.
+//! The declaration of a program: [`App`], and the builders of its agents and timers.
+//!
+//! A program is declared first and run afterwards:
+//!
+//! 1. [`App::new`] creates an empty program. Each of `topic`, `table`, `agent`, `timer` and so on
+//!    adds a declaration to it and returns a small `Copy` handle or a builder.
+//! 2. The builders ([`AgentBuilder`], [`TimerBuilder`], …) take the handler. Their last method adds
+//!    the agent or timer to the program.
+//! 3. [`App::main`], [`App::run`] or [`App::start`] resolves the declarations into a topology and
+//!    starts the workers.
+//!
+//! An invalid declaration does not fail where it is made. It is noted, and the start reports it.
+//! Start reading at [`App`]; the next step is `running.rs`.
 
 mod agent_builder;
 mod command_line;
@@ -39,32 +51,37 @@ use crate::web::{WebRoutes, WebState};
 ///     counts.update(event.key, |count| *count += event.value);
 ///     Ok(())
 /// });
-/// app.main() // the command line; or `app.run(config).await`, or `app.start(config).await`
+/// app.main() // the command line; alternatives: `app.run(config).await`, `app.start(config).await`
 /// ```
 ///
-/// The [crate's page](crate) has a whole one that runs. What is declared lives as long as the process.
+/// The [crate's page](crate) has a complete program that runs. Declarations are leaked: they live
+/// until the process ends.
 pub struct App {
     pub(crate) program: Program,
-    /// Routes that are added to the web server of every worker.
+    /// The routes that the program adds to the web server of every worker.
     pub(crate) web: WebRoutes,
     pub(crate) command_line: CommandLine,
 }
 
 impl App {
-    /// An app called `id`: the name of its consumer group, and the start of the names of its internal topics.
+    /// Creates an app called `id`. This is the name of its consumer group, and the prefix of the
+    /// names of its internal topics.
     pub fn new(id: &str) -> Self {
         Self { program: Program::new(id), web: WebRoutes::default(), command_line: CommandLine::default() }
     }
 
-    /// The program's own version, for `--version` and the start banner: `app.version(env!("CARGO_PKG_VERSION"))`.
+    /// Sets the program's own version, which `--version` and the start banner show:
+    /// `app.version(env!("CARGO_PKG_VERSION"))`.
     pub fn version(&mut self, version: &str) -> &mut Self {
         self.command_line.version = Some(version.to_owned());
         self
     }
 
-    /// One of [librdkafka's settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md) for when
-    /// [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the environment and `--kafka` win over it.
-    /// Programs that have their own `main` give it to their [`KafkaConfig`].
+    /// Sets one of [librdkafka's
+    /// settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md). It
+    /// applies when [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the
+    /// environment and `--kafka` override it. Programs with their own `main` set it in their
+    /// [`KafkaConfig`].
     ///
     /// ```no_run
     /// let mut app = marlowe::App::new("page-views");
@@ -77,25 +94,29 @@ impl App {
         self
     }
 
-    /// How many partitions topics and tables have that do not say (default: 8, as in Faust; at least 1).
+    /// Sets the number of partitions of topics and tables that do not set their own (default: 8, as
+    /// in Faust; at least 1).
     pub fn partitions(&mut self, partitions: u32) -> &mut Self {
         self.program.default_partitions = partitions;
         self
     }
 
-    /// Sends outside of the transactions: what was sent can be read before the commit, and may be there twice after a crash.
+    /// Sends records outside of the transactions. Such a record can be read before the commit, and
+    /// may be there twice after a crash.
     ///
-    /// That includes changes sent to tables' inboxes and records on their way through a `group_by`. The rows that a
-    /// handler wrote in its own slice stay exact, because rows and positions are committed in one transaction all the same. So a
-    /// restored table never runs ahead of its input, and a worker that was taken for dead changes no row.
+    /// This includes changes that are sent to tables' inboxes, and records on their way through a
+    /// `group_by`. The rows that a handler writes in its own slice stay exact, because rows and
+    /// positions are still committed in one transaction. So a restored table never runs ahead of
+    /// its input, and a worker that was expelled changes no row.
     pub fn at_least_once(&mut self) -> &mut Self {
         self.program.guarantee = Guarantee::AtLeastOnce;
         self
     }
 
-    /// A topic with keys `K` and values `V` in JSON. It is created if it is not there.
+    /// Declares a topic with keys `K` and values `V` in JSON. The topic is created if it does not
+    /// exist.
     ///
-    /// `Option<K>` is the key of a topic where some records have none, and `()` of one where none has.
+    /// Use `Option<K>` if some records have no key, and `()` if no record has one.
     pub fn topic<K, V>(&mut self, name: &str) -> Topic<K, V>
     where
         K: TopicKey,
@@ -106,7 +127,8 @@ impl App {
         Topic(topic)
     }
 
-    /// A table with keys `K` and values `V` in JSON. Its rows are kept by the changelog topic `{app}-{name}-changelog`.
+    /// Declares a table with keys `K` and values `V` in JSON. Its rows are stored in the changelog
+    /// topic `{app}-{name}-changelog`.
     pub fn table<K, V>(&mut self, name: &str) -> Table<K, V>
     where
         K: Key,
@@ -115,7 +137,7 @@ impl App {
         Table(self.declare_table(name, TableKind::Table))
     }
 
-    /// A table of which every worker has a read-only copy.
+    /// Declares a table of which every worker has a read-only copy.
     pub fn global_table<K, V>(&mut self, name: &str) -> GlobalTable<K, V>
     where
         K: Key,
@@ -132,7 +154,7 @@ impl App {
         let table: &'static TableDeclaration<K, V> =
             Box::leak(Box::new(TableDeclaration::new(&self.program.app, name, kind, Json)));
         self.program.tables.push(table);
-        // Changes that are sent to the table are applied by an agent of its own.
+        // Each table has an agent that applies the changes sent to the table's inbox.
         let settings = AgentSettings {
             name: format!("{name}-inbox").into(),
             role: AgentRole::Inbox,
@@ -146,8 +168,8 @@ impl App {
         table
     }
 
-    /// An agent called `name` that reads `stream`: a topic, or one brought under another key with
-    /// [`group_by`](Topic::group_by).
+    /// Declares an agent called `name` that reads `stream`: a topic, or a topic that
+    /// [`group_by`](Topic::group_by) repartitions by another key.
     pub fn agent<K, V>(&mut self, name: &str, stream: impl IntoStream<K, V>) -> AgentBuilder<'_, K, V>
     where
         K: TopicKey,
@@ -156,8 +178,8 @@ impl App {
         AgentBuilder::new(&mut self.program, name, stream.into_stream())
     }
 
-    /// A timer that runs every `interval` in every shard, where it reads and writes the shard's tables as an agent
-    /// does.
+    /// Declares a timer that runs every `interval` in every shard. There it reads and writes the
+    /// shard's tables, as an agent does.
     ///
     /// ```
     /// use std::time::Duration;
@@ -179,23 +201,29 @@ impl App {
         PartitionTimerBuilder::new(&mut self.program, name, interval)
     }
 
-    /// A timer that runs every `interval` on every worker, or with [`on_leader`](TimerBuilder::on_leader) on one.
+    /// Declares a timer that runs every `interval` on every worker, or on one worker with
+    /// [`on_leader`](TimerBuilder::on_leader).
     pub fn timer(&mut self, name: &str, interval: Duration) -> TimerBuilder<'_> {
         TimerBuilder::new(&mut self.program, name, TimerKind::Every(interval), Schedule::Every(interval))
     }
 
-    /// A timer that runs at times of day: `times` as cron writes them, in the time zone `zone`.
+    /// Declares a timer that runs at times of day: `times` in the format of cron, in the time zone
+    /// `zone`.
     ///
-    /// It runs once for each time it names, by the [clock](crate::Config::clock):
+    /// It runs once for each time that it names, by the [clock](crate::Config::clock):
     ///
-    /// - A clock that is set back runs no time again; one that is set forward is noticed within a second.
-    /// - Of several times that passed unseen, because the clock was set, a run took long or the process stood still, the last has
-    ///   a run. Times at which no worker ran have none.
-    /// - Over summer time a fixed time that does not exist runs when the missing hour would have begun, and one that comes
-    ///   twice runs the first time; with `*` or steps in its minutes or hours, it goes on with real time.
-    /// - With [`on_leader`](TimerBuilder::on_leader) a time has at most one run, whoever leads, also after restarts: the run
-    ///   is noted with the group before it begins. A time that came while nobody led has its run when a worker that was there
-    ///   leads. Without it, each worker remembers its runs as long as it runs.
+    /// - If the clock is set back, no time runs again. If it is set forward, this is noticed within
+    ///   a second.
+    /// - Several times may pass unseen, because the clock was set, a run took long or the process
+    ///   stood still. Then only the last of them runs. Times at which no worker ran do not run.
+    /// - At a change to summer time, a fixed time that does not exist runs when the missing hour
+    ///   would have begun. At a change back, a fixed time that comes twice runs the first time. A
+    ///   crontab with `*` or steps in its minutes or hours follows real time.
+    /// - With [`on_leader`](TimerBuilder::on_leader), a time runs at most once, whichever worker
+    ///   leads, also after restarts. The reason is that the run is noted in the group before it
+    ///   begins. If a time comes while there is no leader, it runs when a worker that was running
+    ///   at that time becomes the leader. Without `on_leader`, each worker remembers its own runs
+    ///   until it stops.
     /// - A drain does not run it.
     ///
     /// ```
@@ -217,7 +245,7 @@ impl App {
         TimerBuilder::new(&mut self.program, name, kind, schedule)
     }
 
-    /// A task that runs once in the life of a worker, when the worker's shards are ready.
+    /// Declares a task that runs once in the life of a worker, when the worker's shards are ready.
     ///
     /// ```
     /// # let mut app = marlowe::App::new("shop");
@@ -231,16 +259,18 @@ impl App {
         TaskBuilder::new(&mut self.program, name)
     }
 
-    /// A task on the leader that feeds `topic` from outside, and after a restart or crash goes on where it was: each
-    /// record is sent exactly once. [`SourceWriter`](crate::SourceWriter)
-    /// has an example.
+    /// Declares a task on the leader that feeds `topic` from outside. After a restart or crash it
+    /// continues where it was: each record is sent exactly once.
+    /// [`SourceWriter`](crate::SourceWriter) has an example.
     pub fn source<K: TopicKey, V: 'static>(&mut self, name: &str, topic: Topic<K, V>) -> SourceBuilder<'_, K, V> {
         SourceBuilder::new(&mut self.program, name, topic)
     }
 
-    /// Adds routes to the web server of every worker, beside the built-in ones. May be called several times.
+    /// Adds routes to the web server of every worker, next to the built-in ones. May be called
+    /// several times.
     ///
-    /// The closure is called once per worker, with the [`WebState`] that opens what the routes use there:
+    /// The closure is called once per worker. It gets the [`WebState`], which opens what the routes
+    /// use on that worker:
     ///
     /// ```
     /// use marlowe::axum::{Router, extract::State, http::StatusCode, routing::get};
@@ -253,14 +283,17 @@ impl App {
     ///
     /// let mut app = App::new("page-views");
     /// let by_page = app.table::<String, u64>("views-by-page");
-    /// app.web(move |state| Router::new().route("/home", get(home)).with_state(state.open(by_page.view())));
+    /// app.web(move |state| {
+    ///     Router::new().route("/home", get(home)).with_state(state.open(by_page.view()))
+    /// });
     /// ```
     ///
-    /// A route asks who sent a request by an extractor, [`Caller`](crate::Caller). The routes run on a thread of their own.
+    /// A handler gets the sender of a request from the extractor [`Caller`](crate::Caller). The
+    /// routes run on a thread of their own.
     ///
-    /// Every worker serves besides, in JSON where nothing else is said:
+    /// Every worker also serves the following paths, in JSON unless the table says otherwise:
     ///
-    /// | path | what |
+    /// | path | answer or effect |
     /// |---|---|
     /// | `GET /` | a page about the worker and its tables, for people |
     /// | `GET /tables` | the tables, and which worker has which partition |
@@ -270,27 +303,37 @@ impl App {
     /// | `PUT`, `DELETE /tables/{table}/{key}` | replaces, removes the row |
     /// | `POST /topics/{topic}` | sends the record `{"key", "value"}` to one of the program's topics |
     /// | `GET /topology` | the dataflow graph; `?format=mermaid` or `dot` |
-    /// | `GET /healthz`, `GET /readyz` | whether the worker lives; whether all of its shards are open |
+    /// | `GET /healthz` | 200 if the worker is alive, else 503 |
+    /// | `GET /readyz` | 200 if all of the worker's shards are open and nothing is stuck, else 503 |
     /// | `GET /metrics` | numbers for Prometheus |
     ///
-    /// A row is read from whichever worker owns it, in this process or another. It is asked for with `?wait=` where its slice may be
-    /// just moving (in milliseconds, default 1000), `?inbox=` to wait until the state has the change of that offset,
-    /// and `?at=` until it is as far as that changelog position. A page takes `?prefix=`, `?from=` and `?limit=`
-    /// (default 100). A change takes `?wait=`, until it is committed.
+    /// A row is read from the worker that owns it, in this process or another. These query
+    /// parameters apply to a row:
     ///
-    /// A route can be answered by the worker that owns a key: [`WebState::owner_of`](crate::WebState::owner_of).
+    /// - `?wait=` is how long to wait if the row's slice is moving to another worker (in
+    ///   milliseconds, default 1000).
+    /// - `?inbox=` waits until the state includes the change with that offset in the inbox.
+    /// - `?at=` waits until the state has reached that position in the changelog.
     ///
-    /// A key in a path is as records carry it: text as it is, numbers in decimal digits, keys of several parts as a
-    /// JSON array, percent-encoded.
+    /// A page takes `?prefix=`, `?from=` and `?limit=` (default 100). A change takes `?wait=`: the
+    /// answer then waits until the change is committed.
     ///
-    /// A path that is served already (`/`, `/tables`, `/topics`, `/cluster` and what is below them, `/topology`, `/healthz`,
-    /// `/readyz`, `/metrics`, with [tokens](crate::Config::web_token) also `/login` and `/logout`, or one that was added before) is an error at the start.
+    /// A route can be answered by the worker that owns a key:
+    /// [`WebState::owner_of`](crate::WebState::owner_of).
+    ///
+    /// A key in a path has the form that it has in records: text as it is, numbers in decimal
+    /// digits, keys of several parts as a JSON array. It is percent-encoded.
+    ///
+    /// The program does not start if it adds a path that is served already. These are `/`,
+    /// `/tables`, `/topics`, `/cluster` and everything below them, `/topology`, `/healthz`,
+    /// `/readyz`, `/metrics`, `/login` and `/logout` if there are
+    /// [tokens](crate::Config::web_token), and all paths that were added before.
     pub fn web(&mut self, routes: impl Fn(WebState) -> axum::Router + Send + Sync + 'static) -> &mut Self {
         self.web.add(routes);
         self
     }
 
-    /// The program's dataflow graph.
+    /// Returns the program's dataflow graph.
     ///
     /// ```
     /// let mut app = marlowe::App::new("word-count");
@@ -309,10 +352,11 @@ impl App {
         Ok(crate::topology::Topology::resolve(self.program.graph(), &Default::default())?.describe())
     }
 
-    /// Starts the program in this process, for programs that have their own `main`. [`Running`] has an example.
+    /// Starts the program in this process, for programs that have their own `main`. [`Running`] has
+    /// an example.
     ///
     /// # Errors
-    /// When it cannot run as declared, or its broker or folder cannot be opened.
+    /// When the program cannot run as declared, or its broker or folder cannot be opened.
     pub async fn start(self, config: Config) -> Result<Running, RunError> {
         Running::start(Arc::new(self.program), self.web, &config).await
     }
@@ -320,7 +364,7 @@ impl App {
     /// Starts the program and runs it until it is interrupted (Ctrl-C or SIGTERM) or fails.
     ///
     /// # Errors
-    /// Why it failed.
+    /// When the program cannot start, or a worker fails.
     pub async fn run(self, config: Config) -> Result<(), RunError> {
         let running = self.start(config).await?;
         running.run_until(crate::interrupt::interrupted()).await

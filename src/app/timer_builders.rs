@@ -1,3 +1,6 @@
+//! The builders of everything that runs without an event: partition timers, timers, crontabs, tasks
+//! and sources.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +12,8 @@ use crate::timer::{PartitionTimer, Schedule, Source, SourceWriter, WorkerTimer};
 use crate::topic::Topic;
 use crate::topology::{Place, TimerKind};
 
-/// A timer of every shard that is being declared. Made by [`App::partition_timer`](crate::App::partition_timer).
+/// A builder of a timer that runs in every shard. Made by
+/// [`App::partition_timer`](crate::App::partition_timer).
 #[must_use = "a partition timer is declared by `.run(...)`"]
 pub struct PartitionTimerBuilder<'a, W = ()> {
     program: &'a mut Program,
@@ -23,16 +27,18 @@ impl<'a> PartitionTimerBuilder<'a> {
         Self { program, name: name.into(), interval, with: () }
     }
 
-    /// Declares what the handler uses, at least one table: the timer runs in the shards of its tables.
+    /// Declares what the handler uses. It must include a table, because the timer runs in the
+    /// shards of its tables.
     pub fn with<W: ShardWith>(self, with: W) -> PartitionTimerBuilder<'a, W> {
         PartitionTimerBuilder { program: self.program, name: self.name, interval: self.interval, with }
     }
 }
 
 impl<W: ShardWith> PartitionTimerBuilder<'_, W> {
-    /// What to do. It is a transaction as an event's handler is: it reads and writes the shard's slices alone, and what
-    /// it did applies when it returns `Ok`. An error leaves nothing behind and is logged; the timer fires again in its
-    /// time.
+    /// Declares the timer with its handler. Each run is a transaction, like an agent's event: it
+    /// reads and writes only the slices of its shard, and its effects apply when it returns `Ok`.
+    /// If it fails, nothing of it is left, the error is logged, and the timer fires again after its
+    /// interval.
     pub fn run<F>(self, handler: F)
     where
         F: AsyncFn(W::Opened) -> Result<(), HandlerError> + Send + Sync + 'static,
@@ -42,7 +48,7 @@ impl<W: ShardWith> PartitionTimerBuilder<'_, W> {
     }
 }
 
-/// A timer or crontab that is being declared. Made by [`App::timer`](crate::App::timer) and
+/// A builder of a timer or crontab. Made by [`App::timer`](crate::App::timer) and
 /// [`App::crontab`](crate::App::crontab).
 ///
 /// ```
@@ -72,7 +78,7 @@ impl<'a> TimerBuilder<'a> {
 }
 
 impl<'a, W: WorkerWith> TimerBuilder<'a, W> {
-    /// Declares what the handler uses: views, global tables, inboxes, topics, agents.
+    /// Declares what the handler uses: views, global tables, inboxes, topics or agents.
     pub fn with<W2: WorkerWith>(self, with: W2) -> TimerBuilder<'a, W2> {
         TimerBuilder {
             program: self.program,
@@ -84,13 +90,15 @@ impl<'a, W: WorkerWith> TimerBuilder<'a, W> {
         }
     }
 
-    /// Runs it on one worker of the cluster, the leader, instead of on each.
+    /// Runs it on the leader only. The leader is one worker of the cluster. The default is every
+    /// worker.
     pub fn on_leader(mut self) -> Self {
         self.place = Place::Leader;
         self
     }
 
-    /// What to do. Runs never overlap. An error is logged, and the timer fires again in its time.
+    /// Declares the timer with its handler. Runs never overlap. If a run fails, the error is
+    /// logged, and the timer fires again at its next time.
     pub fn run<F>(self, handler: F)
     where
         F: AsyncFn(W::Opened) -> Result<(), HandlerError> + Send + Sync + 'static,
@@ -101,7 +109,7 @@ impl<'a, W: WorkerWith> TimerBuilder<'a, W> {
     }
 }
 
-/// A task that is being declared. Made by [`App::task`](crate::App::task).
+/// A builder of a task. Made by [`App::task`](crate::App::task).
 #[must_use = "a task is declared by `.run(...)`"]
 pub struct TaskBuilder<'a, W = ()> {
     timer: TimerBuilder<'a, W>,
@@ -114,19 +122,23 @@ impl<'a> TaskBuilder<'a> {
 }
 
 impl<'a, W: WorkerWith> TaskBuilder<'a, W> {
-    /// Declares what the handler uses: views, global tables, inboxes, topics, agents.
+    /// Declares what the handler uses: views, global tables, inboxes, topics or agents.
     pub fn with<W2: WorkerWith>(self, with: W2) -> TaskBuilder<'a, W2> {
         TaskBuilder { timer: self.timer.with(with) }
     }
 
-    /// Runs it on one worker of the cluster, the leader, instead of on each. A worker that becomes the leader later
-    /// runs it too, also if it is done: what must happen once belongs in a [`source`](crate::App::source), which
-    /// remembers.
+    /// Runs it on the leader only. The leader is one worker of the cluster. The default is every
+    /// worker.
+    ///
+    /// A worker that becomes the leader later runs the task too, even if it was completed before.
+    /// Work that must happen once belongs in a [`source`](crate::App::source), which remembers its
+    /// position.
     pub fn on_leader(self) -> Self {
         Self { timer: self.timer.on_leader() }
     }
 
-    /// What to do, once, when the worker's shards are ready. An error stops the worker.
+    /// Declares the task with its handler. It runs once, when the worker's shards are ready. An
+    /// error stops the worker.
     pub fn run<F>(self, handler: F)
     where
         F: AsyncFn(W::Opened) -> Result<(), HandlerError> + Send + Sync + 'static,
@@ -135,7 +147,7 @@ impl<'a, W: WorkerWith> TaskBuilder<'a, W> {
     }
 }
 
-/// A source that is being declared. Made by [`App::source`](crate::App::source).
+/// A builder of a source. Made by [`App::source`](crate::App::source).
 #[must_use = "a source is declared by `.run(...)`"]
 pub struct SourceBuilder<'a, K: 'static, V: 'static> {
     program: &'a mut Program,
@@ -148,8 +160,8 @@ impl<'a, K: TopicKey, V: 'static> SourceBuilder<'a, K, V> {
         Self { program, name: name.into(), topic }
     }
 
-    /// What to do: send what lies after [`SourceWriter::position`], and return when there is no more. An error stops
-    /// the worker.
+    /// Declares the source with its handler. The handler sends everything after
+    /// [`SourceWriter::position`], and returns when there is no more. An error stops the worker.
     pub fn run<F>(self, handler: F)
     where
         F: AsyncFn(SourceWriter<K, V>) -> Result<(), HandlerError> + Send + Sync + 'static,

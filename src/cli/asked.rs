@@ -1,4 +1,5 @@
-//! Where a running worker is, and what is said to it.
+//! The running worker that a command asks: its address, the token for it, and the trusted
+//! certificates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,18 +7,18 @@ use std::sync::Arc;
 use crate::config::WebToken;
 use crate::tls::Tls;
 
-/// Where the web is, if anywhere.
+/// The address of the web server, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Web {
     At(SocketAddr),
     Off,
 }
 
-/// A running worker, as commands ask it.
+/// A running worker, as commands reach it.
 #[derive(Clone)]
 pub(crate) struct AskedAt {
     pub(crate) web: Web,
     pub(crate) token: Option<WebToken>,
-    /// The certificates that it may show; commands speak HTTPS where there are any.
+    /// The certificates that the worker may show. Commands speak HTTPS if there are any.
     pub(crate) tls: Option<Arc<Tls>>,
 }

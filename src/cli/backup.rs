@@ -11,7 +11,7 @@ use super::store::has_topics_here;
 use crate::config::Config;
 use crate::data_folder::{Backup, DataFolder};
 
-/// What was copied.
+/// The answer of the command: the copy that was made.
 #[derive(Serialize)]
 struct Done {
     app: Arc<str>,
@@ -21,7 +21,7 @@ struct Done {
     backup: Backup,
 }
 
-/// The command `backup`.
+/// Runs the command `backup`.
 pub(crate) fn back_up(app: &Arc<str>, to: &Path, config: &Config, console: &Console) -> Result<(), CliError> {
     let Some(path) = &config.data_dir else {
         return Err(CliError::Usage("without --data-dir nothing is kept, so there is nothing to back up".into()));

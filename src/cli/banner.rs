@@ -1,3 +1,5 @@
+//! The banner that a worker prints when it has started.
+
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -10,7 +12,7 @@ use crate::program::Guarantee;
 use crate::running::Running;
 use crate::tls::WebTls;
 
-/// What a worker says when it starts.
+/// The banner that a worker prints when it has started.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Banner {
     event: &'static str,

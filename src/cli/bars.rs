@@ -1,3 +1,5 @@
+//! The progress bars of a worker, for restoring and draining.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,16 +9,16 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::restore::RestoreProgress;
 use crate::worker::Progress;
 
-/// How often a restore is looked at.
+/// The time between two updates of the bar of a restore.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A bar on standard error, if that is a terminal, that is gone when it is dropped.
+/// A progress bar on standard error, if that is a terminal. Dropping the bar removes it.
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    /// A bar called `name` that counts `what`.
+    /// Creates a bar called `name` that counts `what`.
     pub(crate) fn new(bars: &MultiProgress, name: &'static str, what: &str) -> Self {
         let bar = bars.add(ProgressBar::no_length());
         let template = format!("{{msg:<10}} [{{bar:40}}] {{human_pos}} of {{human_len}} {what}, {{eta}} left");
@@ -27,13 +29,13 @@ impl Bar {
         Self { bar }
     }
 
-    /// How far it is.
+    /// Shows the progress.
     pub(crate) fn show(&self, progress: Progress) {
         self.bar.set_length(progress.total);
         self.bar.set_position(progress.done);
     }
 
-    /// Shows how far workers are with restoring. It does not end.
+    /// Shows the progress of the workers' restores. It never returns.
     pub(crate) async fn watch_restore(&self, workers: &[Arc<RestoreProgress>]) {
         loop {
             let sum = |count: fn(&RestoreProgress) -> &std::sync::atomic::AtomicU64| -> u64 {

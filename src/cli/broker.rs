@@ -1,12 +1,15 @@
+//! The options that choose the broker and set it up.
+
 use clap::Args;
 
 use super::error::CliError;
 use crate::config::BrokerChoice;
 
-/// Which broker, and how it is set up.
+/// The options that choose the broker and set it up.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BrokerOptions {
-    /// The broker: `embedded`, or a Kafka cluster as kafka://HOST:PORT,HOST:PORT
+    /// The broker: `embedded`, which needs no server, or a Kafka cluster as
+    /// kafka://HOST:PORT,HOST:PORT
     #[arg(
         long = "broker",
         global = true,
@@ -22,7 +25,8 @@ pub(crate) struct BrokerOptions {
 }
 
 impl BrokerOptions {
-    /// The broker that these options say. `from_code` are settings of Kafka that the program makes itself.
+    /// Returns the broker that these options choose. `from_code` are settings of the Kafka client
+    /// that the program sets itself.
     pub(crate) fn choice(&self, from_code: &[(String, String)]) -> Result<BrokerChoice, CliError> {
         let wrong = |reason: String| Err(CliError::Usage(format!("--broker: {reason}")));
         match self.url.as_str() {
@@ -38,7 +42,7 @@ impl BrokerOptions {
                 let _ = from_code;
                 wrong("this program was built without Kafka: build it with Marlowe's feature `kafka`".into())
             }
-            // It is not repeated where it may hold a password.
+            // The error does not repeat a URL that may contain a password.
             url if url.contains('@') => wrong("this is no broker: use `embedded` or kafka://HOST:PORT".into()),
             url => wrong(format!("`{url}` is no broker: use `embedded` or kafka://HOST:PORT")),
         }

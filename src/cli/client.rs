@@ -1,4 +1,4 @@
-//! A running worker, as commands ask it.
+//! The client with which commands ask a running worker over HTTP.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,68 +16,69 @@ use crate::error::RunError;
 use crate::host::RequestError;
 use crate::peer::HttpClient;
 
-/// How long a running worker may take to answer.
+/// The time that a running worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
-/// The largest answer that is read: a page of rows has up to 16 MiB, or one row.
+/// The size of the largest answer that is read, in bytes. A page of rows has up to 16 MiB, unless
+/// its first row alone is larger.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// Why a running worker did not answer as it should.
+/// A reason why a running worker did not answer as it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// Nobody answers.
+    /// Nothing answers at the address.
     #[error("no worker answers at {address}: start one, or say with --web where it is ({reason})")]
     NoAnswer {
-        /// Where.
+        /// The address that was asked.
         address: SocketAddr,
-        /// What was seen.
+        /// The failure of the request.
         reason: String,
     },
-    /// It cannot be asked.
+    /// The client cannot be created.
     #[error(transparent)]
     Client(#[from] Box<RunError>),
-    /// There is nobody to ask.
+    /// `--web off` says that there is no worker to ask.
     #[error("this asks a running worker, and `--web off` says that there is none: give its HOST:PORT")]
     Off,
-    /// Another program's worker answers.
+    /// The worker of another program answers.
     #[error("the worker at {address} runs app `{found}`, not `{wanted}`: say with --web where the right one is")]
     OtherApp {
-        /// Where.
+        /// The address that was asked.
         address: SocketAddr,
-        /// The app there.
+        /// The app that runs there.
         found: String,
-        /// This program's.
+        /// The app of this program.
         wanted: String,
     },
-    /// It is no worker that answers.
+    /// The server that answers is not a worker.
     #[error("what answers at {address} is no worker of Marlowe: say with --web where one is")]
     NoWorker {
-        /// Where.
+        /// The address that was asked.
         address: SocketAddr,
     },
-    /// It needs a token, or another one.
+    /// The worker needs a token, or another token.
     #[error(
         "the worker at {address} does not answer everyone: {reason}; here that is --web-token, MARLOWE_WEB_TOKEN or --web-tokens"
     )]
     Unauthorized {
-        /// Where.
+        /// The address that was asked.
         address: SocketAddr,
-        /// What it says.
+        /// The reason that the worker gives.
         reason: String,
     },
-    /// It refused.
+    /// The worker refused the request.
     #[error("the worker at {address} answers {status}: {reason}")]
     Refused {
-        /// Where.
+        /// The address that was asked.
         address: SocketAddr,
         /// The HTTP status.
         status: u16,
-        /// Why.
+        /// The reason that the worker gives.
         reason: String,
     },
 }
 
-/// A running worker of this program, over HTTP.
+/// A running worker of this program, which is asked over HTTP.
 pub(crate) struct RunningWorker {
     address: SocketAddr,
     scheme: &'static str,
@@ -86,7 +87,7 @@ pub(crate) struct RunningWorker {
 }
 
 impl RunningWorker {
-    /// Finds it, and makes sure that it runs app `app`.
+    /// Finds the worker, and checks that it runs app `app`.
     pub(crate) async fn find(at: &AskedAt, app: &str) -> Result<Self, ClientError> {
         let Web::At(address) = at.web else { return Err(ClientError::Off) };
         let client = HttpClient::new(at.tls.as_ref()).map_err(Box::new)?;
@@ -111,12 +112,12 @@ impl RunningWorker {
 
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Box<RawValue>, ClientError> {
         let request = Request::post(self.url(path)).header(header::CONTENT_TYPE, "application/json");
-        // What is asked serializes: it is made of text, numbers and JSON.
+        // This cannot fail, because the bodies consist of text, numbers and JSON.
         let body = serde_json::to_vec(body).unwrap_or_default();
         self.accept(self.ask(self.with_token(request), body.into()).await?)
     }
 
-    /// That what answers does not answer as a worker does.
+    /// Returns the error for a server that does not answer as a worker does.
     pub(crate) fn is_none(&self) -> ClientError {
         ClientError::NoWorker { address: self.address }
     }
@@ -145,7 +146,8 @@ impl RunningWorker {
         tokio::time::timeout(ANSWER_WITHIN, answered).await.map_err(late)?.map_err(gone)
     }
 
-    /// The answer as it came: numbers in it are not read and written again.
+    /// Returns the answer as it came. It is not parsed and written again, so its numbers stay as
+    /// they are.
     fn accept(&self, (status, body): (StatusCode, Bytes)) -> Result<Box<RawValue>, ClientError> {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| self.is_none());
@@ -159,7 +161,7 @@ impl RunningWorker {
     }
 }
 
-/// What a body says in JSON; other text stands for itself.
+/// Parses a body as JSON. A body that is not JSON becomes a JSON string.
 fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into())
 }

@@ -1,25 +1,29 @@
+//! The options of a worker that runs together with others.
+
 use clap::Args;
 
 use crate::cluster::ClusterToken;
 use crate::config::Config;
 
-/// Options of a worker that is one of several.
+/// The options of a worker that runs together with others.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ClusterOptions {
-    /// Where other workers find this one [default: where the web server listens]
+    /// The URL at which other workers find this one [default: where the web server listens]
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
-    /// A secret that the app's workers share: they answer each other only where it is said. Better in the environment than
-    /// here, where other users of the machine see it [default: none]
+    /// A secret that all workers of the app share; they answer each other only if a request is
+    /// signed with it. The environment variable is safer, because other users of the machine can
+    /// see the command line [default: none]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     cluster_token: Option<ClusterToken>,
-    /// How many workers stand by for each shard; the same for all workers of the app [default: 0]
+    /// The number of workers that keep a copy of each shard's tables, ready to take it over; the
+    /// same for all workers of the app [default: 0]
     #[arg(long, value_name = "N")]
     standby_replicas: Option<u16>,
 }
 
 impl ClusterOptions {
-    /// These, over those at the top.
+    /// Merges these options with `top`, those at the top level. If both set an option, these win.
     pub(crate) fn over(self, top: Self) -> Self {
         Self {
             advertise: self.advertise.or(top.advertise),

@@ -1,4 +1,4 @@
-//! Reads a program's command line: Marlowe's part, and the program's own.
+//! The parsing of a program's command line: Marlowe's part, and the program's own.
 
 use std::ffi::OsString;
 
@@ -20,7 +20,8 @@ impl CommandLine {
         };
         let definition = Arguments::definition().name(program_name()).version(version);
         let Some(own) = self.own else { return definition };
-        // The program's options may stand before and after a command, as Marlowe's own of every command.
+        // The program's options may stand before and after a command, like those that every command
+        // takes.
         let own = own(Command::new("own"));
         let options = own.get_arguments().map(|option| {
             let option = option.clone().global(true);
@@ -29,13 +30,13 @@ impl CommandLine {
         options.fold(definition, Command::arg)
     }
 
-    /// Reads the process's arguments. Ends the process when they ask for help, or cannot be read.
+    /// Reads the process's arguments. Ends the process when they ask for help or are wrong.
     pub(crate) fn read<T: FromArgMatches>(&self) -> T {
         let read = self.matches(std::env::args_os()).and_then(|matches| T::from_arg_matches(&matches));
         read.unwrap_or_else(|error| error.exit())
     }
 
-    /// The command `completion`.
+    /// Runs the command `completion`.
     pub(crate) fn complete(&self, shell: Shell, console: &Console) {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut self.definition(), program_name(), &mut script);
@@ -53,7 +54,8 @@ impl CommandLine {
             }
             error
         })?;
-        // A worker's options stand at the top for when there is no command; before another one they would do nothing.
+        // The options of `worker` exist at the top level for the case without a command. Before
+        // another command they would have no effect, so they are refused.
         let written = |option: &String| matches.value_source(option) == Some(ValueSource::CommandLine);
         match (matches.subcommand_name(), WorkerOptions::names().into_iter().find(written)) {
             (Some(command), Some(option)) if command != "worker" => {
@@ -66,7 +68,7 @@ impl CommandLine {
     }
 }
 
-/// What people call the program by.
+/// Returns the name by which the program was called.
 pub(crate) fn program_name() -> String {
     let called = std::env::args_os().next().map(std::path::PathBuf::from);
     let name = called.as_ref().and_then(|path| path.file_stem()?.to_str());
@@ -84,7 +86,7 @@ mod tests {
 
     #[derive(Debug, Args)]
     struct Own {
-        /// Rows a second
+        /// Rows per second
         #[arg(long)]
         rate: Option<u32>,
     }
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_programs_options_stand_before_or_after_the_command_or_without_one() -> Result<(), clap::Error> {
+    fn a_programs_options_stand_before_or_after_the_command() -> Result<(), clap::Error> {
         for words in ["--rate 5", "--rate 5 worker", "worker --rate 5 --drain", "--drain --rate 5 worker"] {
             assert_eq!(Own::from_arg_matches(&matches(words)?)?.rate, Some(5), "{words}");
         }
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_of_the_worker_alone_is_refused_before_another_command() {
+    fn a_worker_option_is_refused_before_another_command() {
         for option in ["--commit-interval 5", "--set-aside", "--drain", "--advertise http://h:1", "--web-open"] {
             let error = matches(&format!("{option} tables")).unwrap_err().to_string();
             let name = option.split(' ').next().unwrap_or_default();

@@ -1,33 +1,35 @@
+//! Standard output: the answers of commands, as coloured text or as JSON.
+
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
 use crate::plain::{plain_json, plain_lines, plain_painted};
 
-/// What a command's answer is written as.
+/// The form in which a command's answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// For people.
+    /// Text, for people.
     Text,
-    /// For programs.
+    /// JSON, for programs.
     Json,
 }
 
-/// Where answers go.
+/// The place where answers are written: standard output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
     pub(crate) form: Form,
     pub(crate) colours: Colours,
 }
 
-/// Whether text is coloured.
+/// The use of colours in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colours {
     On,
     Off,
 }
 
-/// How a piece of text is shown.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Heading,
@@ -36,7 +38,7 @@ pub(crate) enum Style {
 }
 
 impl Colours {
-    /// Colours are for terminals, and for people who did not say that they want none (<https://no-color.org>).
+    /// Uses colours on a terminal, unless the user turned them off (<https://no-color.org>).
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
@@ -49,7 +51,7 @@ impl Console {
         Self { form, colours: Colours::of(&std::io::stdout()) }
     }
 
-    /// The text in a style.
+    /// Returns the text in a style.
     pub(crate) fn paint(&self, style: Style, text: &str) -> String {
         let code = match (self.colours, style) {
             (Colours::Off, _) => return text.to_owned(),
@@ -60,17 +62,17 @@ impl Console {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// Answers in the form that was asked for.
+    /// Writes an answer in the form that was asked for.
     pub(crate) fn answer(&self, json: &impl Serialize, text: impl FnOnce() -> String) {
         match self.form {
             Form::Text => self.line(&text()),
-            // What is answered serializes: it is made of names, numbers and JSON.
+            // This cannot fail, because answers consist of names, numbers and JSON.
             Form::Json => self.line(&serde_json::to_string(json).unwrap_or_default()),
         }
     }
 
-    /// Writes a line, with no more control characters than line breaks, tabs and styles. Whoever reads it may have gone (`| head`):
-    /// that is no failure.
+    /// Writes a line. Its only control characters are line breaks, tabs and styles. It is not an
+    /// error if the reader is gone (`| head`).
     pub(crate) fn line(&self, line: &str) {
         let line = match (self.form, self.colours) {
             (Form::Json, _) => plain_json(line),

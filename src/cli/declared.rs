@@ -1,3 +1,5 @@
+//! The commands `agents`, `tables`, `topics` and `topology`, which list what a program consists of.
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -8,10 +10,10 @@ use super::grid::Grid;
 use crate::program::Program;
 use crate::topology::{AgentNode, AgentRole, Edges, Graph, TopicRole, Topology};
 
-/// What of the program is listed.
+/// The part of the program that is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// What it declared.
+    /// Only what the program declares.
     Own,
     /// Also what Marlowe adds.
     All,
@@ -23,7 +25,7 @@ impl From<bool> for Scope {
     }
 }
 
-/// The topic that an agent's records come from at first, before any `group_by`.
+/// Returns the topic from which an agent's records come originally, before any `group_by`.
 pub(crate) fn input(graph: &Graph, agent: &AgentNode) -> Arc<str> {
     let mut topic = agent.reads.clone();
     while let Some(feeder) =
@@ -42,16 +44,16 @@ fn list(names: &[Arc<str>]) -> String {
 struct AgentRow<'a> {
     name: &'a Arc<str>,
     role: AgentRole,
-    /// The program's topic.
+    /// The topic from which its records come originally.
     input: Arc<str>,
-    /// The topic it reads itself.
+    /// The topic that it reads itself.
     reads: &'a Arc<str>,
     concurrency: u32,
     #[serde(flatten)]
     edges: &'a Edges,
 }
 
-/// The command `agents`.
+/// Runs the command `agents`.
 pub(crate) fn agents(topology: &Topology, scope: Scope, console: &Console) {
     let graph = &topology.graph;
     let shown = graph.agents.iter().filter(|agent| scope == Scope::All || agent.role == AgentRole::Declared);
@@ -88,7 +90,7 @@ struct TableRow<'a> {
     inbox: &'a Option<Arc<str>>,
 }
 
-/// The command `tables`.
+/// Runs the command `tables`.
 pub(crate) fn tables(topology: &Topology, console: &Console) {
     let row = |table: &'_ crate::topology::TableNode| topology.partitions.get(&table.changelog).copied().unwrap_or(0);
     let rows: Vec<TableRow<'_>> = topology
@@ -121,13 +123,13 @@ struct TopicRow<'a> {
     name: &'a Arc<str>,
     role: TopicRole,
     partitions: u32,
-    /// How its values become bytes, where the program says.
+    /// The name of the codec of its values, if the program declares the topic.
     codec: Option<&'static str>,
     /// The agents that read it.
     read_by: Vec<Arc<str>>,
 }
 
-/// The command `topics`.
+/// Runs the command `topics`.
 pub(crate) fn topics(program: &Program, topology: &Topology, scope: Scope, console: &Console) {
     let graph = &topology.graph;
     let shown = graph.topics.iter().filter(|topic| scope == Scope::All || topic.role == TopicRole::Declared);
@@ -162,7 +164,7 @@ pub(crate) fn topics(program: &Program, topology: &Topology, scope: Scope, conso
     });
 }
 
-/// The command `topology`.
+/// Runs the command `topology`.
 pub(crate) fn topology(topology: &Topology, format: GraphFormat, console: &Console) {
     let description = topology.describe();
     let json = Console { form: Form::Json, ..*console };

@@ -1,3 +1,5 @@
+//! The errors of commands, and how they are reported.
+
 use std::error::Error;
 
 use super::client::ClientError;
@@ -7,44 +9,44 @@ use crate::plain::plain_lines;
 use crate::topic::NotTaken;
 use crate::topology::TopologyError;
 
-/// Why a command failed.
+/// A reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// What was asked for cannot be, as it was written.
+    /// The command line asks for something impossible.
     #[error("{0}")]
     Usage(String),
     /// The program has nothing of that name.
     #[error(transparent)]
     Unknown(#[from] Unknown),
-    /// The program cannot run, or stopped.
+    /// The program cannot run, or has stopped.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A key or value that its topic does not take.
+    /// The topic does not take this key or value.
     #[error(transparent)]
     NotTaken(#[from] NotTaken),
     /// The running worker could not be asked, or refused.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// There is neither a folder nor a worker to send to.
+    /// `send` has neither a folder nor a worker to send to.
     #[error("nowhere to send to: {source}; or give --data-dir, and `send` needs no worker")]
     Nowhere {
-        /// What was tried.
+        /// The failure of asking a worker.
         source: ClientError,
     },
-    /// Another process has the folder, and is no worker that could be asked.
+    /// Another process has the folder, and it is not a worker that could be asked instead.
     #[error("{in_use}; asked that process instead, but {source}")]
     InUse {
-        /// Who has the folder.
+        /// The failure of opening the folder.
         in_use: Box<RunError>,
-        /// What became of asking.
+        /// The failure of asking the other process.
         source: ClientError,
     },
-    /// The system refused.
+    /// The operating system refused.
     #[error("cannot {doing}: {source}")]
     System {
-        /// What was being done.
+        /// The action that was refused.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
@@ -61,7 +63,7 @@ impl CliError {
         move |source| CliError::System { doing, source }
     }
 
-    /// 2 when the command line was wrong, as clap has it; 1 when what it asked for failed.
+    /// Returns 2 if the command line was wrong, as clap does, and 1 if the command failed.
     pub(crate) fn exit_code(&self) -> i32 {
         match self {
             CliError::Usage(_) | CliError::Unknown(_) | CliError::NotTaken(_) => 2,
@@ -69,7 +71,8 @@ impl CliError {
         }
     }
 
-    /// The error and its causes. A cause that the error's own words include already is not told twice.
+    /// Returns the error and its causes. A cause is left out if the text before already contains
+    /// it.
     pub(crate) fn report(&self) -> String {
         let mut told = self.to_string();
         let mut report = format!("error: {told}");
@@ -83,7 +86,7 @@ impl CliError {
             }
             cause = error.source();
         }
-        // What others say is in it, as brokers and handlers.
+        // The report may contain text from elsewhere, such as brokers and handlers.
         plain_lines(&report).into_owned()
     }
 }

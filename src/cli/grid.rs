@@ -1,3 +1,5 @@
+//! Tables of text for the terminal.
+
 use super::console::{Console, Style};
 use crate::plain::plain;
 
@@ -13,7 +15,7 @@ impl Grid {
     }
 
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
-        // A cell is one line, whatever it holds.
+        // `plain` escapes line breaks, so a cell is always one line.
         self.rows.push(cells.into().iter().map(|cell| plain(cell).into_owned()).collect());
     }
 

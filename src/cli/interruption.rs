@@ -1,18 +1,20 @@
+//! The request to stop a worker: Ctrl-C or SIGTERM.
+
 use tokio::sync::watch;
 
 use crate::interrupt::interrupted;
 
-/// The exit code of a process that Ctrl-C ended, as shells have it.
+/// The exit code of a process that Ctrl-C ended, by the convention of shells.
 const ENDED_BY_INTERRUPT: i32 = 130;
 
-/// Whether the process was asked to stop, by Ctrl-C or SIGTERM.
+/// A request to stop the process, by Ctrl-C or SIGTERM.
 pub(crate) struct Interruption {
     came: watch::Receiver<bool>,
 }
 
 impl Interruption {
-    /// Listens from now on. The first time, whoever waits with [`came`](Self::came) is told; Ctrl-C after that ends the
-    /// process at once.
+    /// Starts to listen. The first request wakes everyone who waits with [`came`](Self::came). A
+    /// Ctrl-C after it ends the process at once.
     pub(crate) fn listen() -> Self {
         let (tell, came) = watch::channel(false);
         tokio::spawn(async move {
@@ -22,15 +24,15 @@ impl Interruption {
             if tokio::signal::ctrl_c().await.is_ok() {
                 std::process::exit(ENDED_BY_INTERRUPT);
             }
-            // What waits for it, waits on.
+            // This task must not end, because it holds the sender.
             std::future::pending::<()>().await;
         });
         Self { came }
     }
 
-    /// Waits for it.
+    /// Waits until the process is asked to stop.
     pub(crate) async fn came(&self) {
-        // The sender lives as long as the process.
+        // This cannot fail, because the sender lives as long as the process.
         let _ = self.came.clone().wait_for(|came| *came).await;
     }
 }

@@ -1,3 +1,5 @@
+//! The options of the Kafka client.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,17 +11,19 @@ use marlowe_kafka::{KafkaConfig, KafkaSetting};
 use super::error::CliError;
 use crate::config::BrokerChoice;
 
-/// How Kafka's client is set up.
+/// The options of the Kafka client.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct KafkaOptions {
-    /// One of librdkafka's settings, as compression.type=lz4; may be given more than once. It wins over the environment
-    /// (MARLOWE_KAFKA_COMPRESSION_TYPE), which wins over --kafka-config
+    /// A setting of the Kafka client librdkafka, such as compression.type=lz4; may be given more
+    /// than once. It overrides the environment (MARLOWE_KAFKA_COMPRESSION_TYPE), which overrides
+    /// --kafka-config
     #[arg(long = "kafka", global = true, value_name = "NAME=VALUE")]
     settings: Vec<Written>,
-    /// A file of librdkafka's settings, a line name=value for each
+    /// A file with settings of librdkafka, one name=value per line
     #[arg(long = "kafka-config", global = true, env = "MARLOWE_KAFKA_CONFIG", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How many copies a Kafka cluster keeps of the topics that are created [default: 3, or the number of brokers]
+    /// The number of copies that a Kafka cluster keeps of the topics that are created [default: 3,
+    /// or the number of brokers if there are fewer]
     #[arg(long, global = true, env = "MARLOWE_REPLICAS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     replicas: Option<u16>,
     /// How long to wait for a Kafka broker that cannot be reached, in seconds [default: 60]
@@ -27,7 +31,7 @@ pub(crate) struct KafkaOptions {
     broker_patience: Option<u64>,
 }
 
-/// A setting as it was written, which may be a secret: neither errors nor logs show it.
+/// A setting as it was written. It may be a secret, so neither errors nor logs show it.
 #[derive(Clone)]
 struct Written(String);
 
@@ -41,14 +45,15 @@ impl ValueParserFactory for Written {
     type Parser = clap::builder::MapValueParser<clap::builder::StringValueParser, fn(String) -> Written>;
 
     fn value_parser() -> Self::Parser {
-        // It takes anything: what is wrong with it is told by us, without the value.
+        // Any text is accepted here. `KafkaOptions::choice` reports errors in it, without showing
+        // the value.
         clap::builder::StringValueParser::new().map(Written)
     }
 }
 
 impl KafkaOptions {
-    /// The cluster at `url`, with the settings of the program, the file, the environment and the command line; the later
-    /// win.
+    /// Returns the cluster at `url`, with the settings of the program, the file, the environment
+    /// and the command line. Later ones override earlier ones.
     pub(super) fn choice(&self, url: &str, from_code: &[(String, String)]) -> Result<BrokerChoice, CliError> {
         let usage = |error: marlowe_kafka::KafkaConfigError| CliError::Usage(error.to_string());
         let mut config = KafkaConfig::from_url(url).map_err(|error| CliError::Usage(format!("--broker: {error}")))?;
@@ -73,7 +78,7 @@ impl KafkaOptions {
         Ok(BrokerChoice::Kafka(config))
     }
 
-    /// That no setting was written for a broker that has none.
+    /// Checks that no setting was written for a broker that has none.
     pub(super) fn must_be_unused(&self) -> Result<(), CliError> {
         if self.settings.is_empty() {
             return Ok(());

@@ -1,3 +1,5 @@
+//! The log of a program, which goes to standard error.
+
 use std::fmt;
 use std::io::{self, Write};
 
@@ -13,10 +15,10 @@ use super::console::Colours;
 use super::error::CliError;
 use crate::plain::plain;
 
-/// Begins to log to standard error, around the progress bars there.
+/// Starts to log to standard error, around the progress bars there.
 ///
-/// What is logged is what `--log` says, else `RUST_LOG`, else what Marlowe and the program inform of and other crates
-/// warn of.
+/// The filter is `--log`, or else `RUST_LOG`. Without both, it is `info` for Marlowe and the
+/// program, and `warn` for other crates.
 pub(crate) fn start(asked: Option<&str>, bars: &MultiProgress) -> Result<(), CliError> {
     let environment = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
     let filter = match (asked, environment) {
@@ -35,19 +37,21 @@ pub(crate) fn start(asked: Option<&str>, bars: &MultiProgress) -> Result<(), Cli
         .fmt_fields(debug_fn(field).delimited(" "))
         .with_ansi(Colours::of(&io::stderr()) == Colours::On)
         .with_writer(AroundBars(bars.clone()));
-    // A program that set up its own log keeps it.
+    // If the program has set up its own log, that stays.
     let _ = subscriber.try_init();
     Ok(())
 }
 
-/// Writes what a line says, which may hold text from elsewhere: on one line, with no control characters.
+/// Writes a field of a log line without control characters and on one line, because its value may
+/// be text from elsewhere.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let value = format!("{value:?}");
     let value = plain(&value);
     if field.name() == "message" { writer.write_str(&value) } else { write!(writer, "{}={value}", field.name()) }
 }
 
-/// `level` for Marlowe and for the program, which is named as its file is; warnings of the rest.
+/// Returns the filter that sets `level` for Marlowe and the program, and at most `warn` for the
+/// rest. The program's crate is assumed to be named as its file.
 fn own(level: LevelFilter) -> String {
     let rest = level.min(LevelFilter::WARN);
     let program = std::env::current_exe().ok();
@@ -55,7 +59,7 @@ fn own(level: LevelFilter) -> String {
     format!("{rest},marlowe={level},{program}={level}")
 }
 
-/// Standard error, with the progress bars out of the way while it is written to.
+/// Standard error. The progress bars are hidden while it is written to.
 #[derive(Clone)]
 struct AroundBars(MultiProgress);
 

@@ -1,4 +1,24 @@
 //! The command line of every program that calls [`App::main`].
+//!
+//! ```text
+//! App::main -> command_line  parses the arguments: Marlowe's options, and the program's own
+//!           -> Invocation    sets up the log and the runtime, and makes the Config
+//!           -> one command   worker, agents, tables, topics, table, send, topology, skip, ...
+//!           -> Console       writes the answer, as text or as JSON
+//!           -> exit code     0, 1, 2 or 130
+//! ```
+//!
+//! The commands are of three kinds:
+//!
+//! - `worker` runs the program (`worker.rs`).
+//! - `agents`, `tables`, `topics`, `topology`, `skip`, `backup` and `reset` work on the
+//!   declarations, the broker and the folder. `skip` and `reset` need the program to be stopped;
+//!   `stopped.rs` checks that.
+//! - `table` asks a running worker over HTTP (`client.rs`). `send` does so too if a worker has the
+//!   folder, or if there is none.
+//!
+//! Each file with options (`arguments.rs`, `broker.rs`, `cluster.rs`, `kafka.rs`, `tls.rs`,
+//! `web.rs`) holds their help text. Start reading at [`App::main`].
 
 mod arguments;
 mod asked;
@@ -38,14 +58,14 @@ use console::{Console, Form};
 use error::CliError;
 
 impl App {
-    /// Options of the program's own, beside those of [`main`](Self::main): they may stand before and after a command, and
-    /// `--help` shows them. `T` derives `clap::Args`. Ask once, before what they decide is declared.
-    ///
+    /// Adds the program's own options to those of [`main`](Self::main), and reads them. They may
+    /// stand before and after a command, and `--help` shows them. `T` derives `clap::Args`. Call
+    /// this once, before the declarations that depend on the options.
     /// ```no_run
     /// # let mut app = marlowe::App::new("flights");
     /// #[derive(clap::Args)]
     /// struct Options {
-    ///     /// Rows a second [default: as fast as it goes]
+    ///     /// Rows per second [default: as fast as possible]
     ///     #[arg(long)]
     ///     rate: Option<u32>,
     /// }
@@ -55,20 +75,22 @@ impl App {
     /// # app.main()
     /// ```
     ///
-    /// It reads the process's arguments, and ends the process where they ask for help or are wrong (exit code 2).
+    /// It reads the process's arguments. If they ask for help or are wrong (exit code 2), it ends
+    /// the process.
     ///
     /// # Panics
-    /// In debug builds, when an option is called as one of Marlowe's is.
+    /// In debug builds, when an option has the name of one of Marlowe's.
     pub fn options<T: clap::Args>(&mut self) -> T {
         self.command_line.add::<T>();
         self.command_line.read()
     }
 
-    /// The command line: reads the process's arguments, does what they say, and ends the process.
+    /// Runs the command line: reads the process's arguments, runs their command, and ends the
+    /// process.
     ///
-    /// Without a command the program runs as a worker. `program --help` tells all: `worker`, `agents`, `tables`, `topics`,
-    /// `table`, `send`, `topology`, `skip`, `backup`, `reset`, `completion`.
-    ///
+    /// Without a command the program runs as a worker. `program --help` describes all commands:
+    /// `worker`, `agents`, `tables`, `topics`, `table`, `send`, `topology`, `skip`, `backup`,
+    /// `reset`, `completion`.
     /// ```no_run
     /// let mut app = marlowe::App::new("page-views");
     /// let views = app.topic::<String, String>("views");
@@ -79,10 +101,17 @@ impl App {
     /// app.main()
     /// ```
     ///
-    /// It does not return, so it fits at the end of any `main`, and the exit code cannot get lost: 0 when all went well, also
-    /// after Ctrl-C and SIGTERM, on which a worker finishes the events in hand and commits; 1 when something failed, told
-    /// on standard error; 2 when the command line was wrong; 130 when a second Ctrl-C did not wait for the first.
-    /// It starts a runtime of its own: call it from a `main` that is not async. For others there is [`run`](Self::run).
+    /// It does not return, so it can be the last line of any `main`, and the exit code cannot get
+    /// lost. The exit codes are:
+    ///
+    /// - 0: everything went well. This includes Ctrl-C and SIGTERM, on which a worker finishes the
+    ///   events in flight and commits.
+    /// - 1: something failed. Standard error says what.
+    /// - 2: the command line was wrong.
+    /// - 130: a second Ctrl-C ended a process that was still stopping after the first.
+    ///
+    /// It starts its own runtime, so call it from a `main` that is not async. An async `main` can
+    /// call [`run`](Self::run).
     pub fn main(self) -> ! {
         let Self { program, web, command_line } = self;
         let arguments: Arguments = command_line.read();
@@ -99,7 +128,7 @@ impl App {
     }
 }
 
-/// A command, and what it is about.
+/// A parsed command line, and the program that it is for.
 struct Invocation {
     app: App,
     console: Console,
@@ -160,7 +189,7 @@ impl Invocation {
             }
             Ok(())
         });
-        // What is still blocked, a handler that never returns perhaps, does not keep the process.
+        // A blocked task, such as a handler that never returns, must not keep the process alive.
         runtime.shutdown_background();
         done
     }

@@ -1,9 +1,11 @@
+//! The error for a name that the program does not have, with a suggestion.
+
 use std::sync::Arc;
 
-/// How alike two names must be to be taken for a slip (1 is the same).
+/// The minimum similarity at which a known name is suggested for an unknown one (1 means equal).
 const ALIKE: f64 = 0.75;
 
-/// A name that the program does not have, and what it has instead.
+/// A name that the program does not have, and the names that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unknown {
     what: &'static str,
@@ -12,7 +14,7 @@ pub(crate) struct Unknown {
 }
 
 impl Unknown {
-    /// There is no `what` called `name` among `known`.
+    /// Creates the error: there is no `what` called `name`, only `known`.
     pub(crate) fn new(what: &'static str, name: &str, known: impl IntoIterator<Item = Arc<str>>) -> Self {
         Self { what, name: name.to_owned(), known: known.into_iter().collect() }
     }

@@ -1,3 +1,5 @@
+//! The command `reset`: deletes what a program keeps, so that it starts from the beginning.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,26 +20,26 @@ use crate::restore::TablesFolder;
 use crate::running::open_broker;
 use crate::topology::{TopicRole, Topology, list_topic};
 
-/// What a reset deletes, and what it leaves.
+/// The answer of the command: what it deletes, and what it keeps.
 #[derive(Debug, Serialize)]
 struct Plan {
     app: Arc<str>,
-    /// Whether it is done, or only said.
+    /// `true` if it was done, `false` if it is only announced.
     done: bool,
-    /// Topics that are deleted, with their records.
+    /// The topics that are deleted, with their records.
     topics: Vec<Arc<str>>,
-    /// Topics that are kept, and read from their start again.
+    /// The topics that are kept, and are read from their start again.
     read_again: Vec<Arc<str>>,
-    /// Folders of tables that are deleted.
+    /// The folders of tables that are deleted.
     folders: Vec<PathBuf>,
-    /// Topics that are kept, with their records.
+    /// The topics that are kept, with their records.
     kept: Vec<Arc<str>>,
-    /// The topic whose owner leads.
+    /// The topic whose owner is the leader.
     #[serde(skip)]
     leader_anchor: Arc<str>,
 }
 
-/// The command `reset`.
+/// Runs the command `reset`.
 pub(crate) async fn reset(
     program: &Program,
     asked: ResetArguments,
@@ -59,7 +61,7 @@ pub(crate) async fn reset(
         kept: Vec::new(),
         leader_anchor: "".into(),
     };
-    // The folders stay locked until they are gone, so no worker is at work in them.
+    // The folders are locked until they are deleted, so no worker can use them.
     let locks: Result<Vec<_>, RunError> = plan.folders.iter().map(|folder| TablesFolder::take(folder)).collect();
     let locks = locks?;
     let mut broker = None;
@@ -84,7 +86,7 @@ pub(crate) async fn reset(
 }
 
 impl Plan {
-    /// Finds which of the program's topics are there, and whose they are.
+    /// Finds which of the program's topics exist, and checks that they are this app's.
     async fn find_topics(
         &mut self,
         program: &Program,
@@ -93,14 +95,16 @@ impl Plan {
     ) -> Result<(), CliError> {
         let existing = partitions(broker).await?;
         let graph = program.graph();
-        // Without the existing counts: a program whose partitions do not fit any more is one that wants a reset.
+        // The existing partition counts are left out. If they do not fit the program any more, the
+        // program needs this reset.
         let topology = Topology::resolve(graph, &Default::default())?;
         check_owner(&topology, &**broker).await?;
         let (own, internal): (Vec<_>, Vec<_>) =
             topology.graph.topics.iter().partition(|topic| topic.role == TopicRole::Declared);
         let own: Vec<Arc<str>> = own.into_iter().map(|topic| topic.name.clone()).collect();
-        // First those that tell where agents are: as long as they are there, agents go on where they were with the tables that are
-        // there. They may be of groups that had other names in earlier editions of the program.
+        // The places logs come first. As long as they exist, agents continue where they were, with
+        // the tables that exist. A places log may belong to a group that had another name in an
+        // earlier version of the program.
         let names = topology.graph.tables.iter().map(|table| &table.name);
         let names = names.chain(topology.graph.topics.iter().map(|topic| &topic.name));
         let mut deleted: Vec<Arc<str>> = names.map(|name| topology.places_log_of(name)).collect();
@@ -109,7 +113,8 @@ impl Plan {
         self.leader_anchor = topology.leader_anchor();
         deleted.push(self.leader_anchor.clone());
         deleted.push(list_topic(&program.app));
-        // How far a source is belongs to what it has fed: it is kept as that is, or the same would be fed twice.
+        // The position of a source belongs to the topic that it feeds. It is kept if that topic is
+        // kept, because the source would otherwise feed the same records again.
         let positions = program.worker_timers.iter().filter_map(|timer| timer.position(&program.app));
         let sources = positions.map(|position| position.topic);
         if asked.all_topics {
@@ -130,12 +135,14 @@ impl Plan {
         if self.topics.contains(&self.leader_anchor) {
             check_stopped(broker, &self.app, &self.leader_anchor).await?;
         }
-        // Positions first: what is interrupted here is done again from the start, and nothing is passed over.
+        // Positions come first. If the reset is interrupted after that, the program processes its
+        // input again from the start, and skips nothing.
         for topic in &self.read_again {
             let failed = || RunError::broker(format!("setting the positions in `{topic}` to its start"));
             let description = broker.topic(topic).await.map_err(failed())?;
             let all: Vec<Partition> = Partition::all(description.map_or(0, |topic| topic.partitions)).collect();
-            // Tables that were taken over from a Faust app will be again, and go on from there.
+            // Tables that were taken over from a Faust app will be taken over again, so agents
+            // continue where that app was.
             let starts = beginnings(program.takes_over().as_deref(), &**broker, topic, &all).await?;
             let start = |(partition, offset): (Partition, Offset)| {
                 (TopicPartition { topic: topic.clone(), partition }, CommittedOffset::from(offset))
@@ -145,7 +152,7 @@ impl Plan {
         }
         for topic in &self.topics {
             let failed = RunError::broker(format!("deleting topic `{topic}`"));
-            // The group's positions in it go with it.
+            // This also deletes the group's positions in the topic.
             broker.delete_topic(topic).await.map_err(failed)?;
         }
         Ok(())

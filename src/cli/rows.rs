@@ -1,3 +1,5 @@
+//! The command `table`: shows rows of a table, which it gets from a running worker.
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -12,7 +14,7 @@ use crate::codec::encode;
 use crate::plain::plain;
 use crate::program::Program;
 
-/// The command `table`: asks a running worker for rows.
+/// Runs the command `table`: asks a running worker for rows.
 pub(crate) async fn show(
     program: &Program,
     asked: &TableArguments,
@@ -38,7 +40,7 @@ pub(crate) async fn show(
     console.answer(&answer, || {
         let mut grid = Grid::new(["key", "value", "partition"]);
         for Row { key, value, error, partition } in &rows {
-            // A row that does not decode says why in its value's place.
+            // A row that does not decode shows the error in place of its value.
             let value = match (error, value) {
                 (Some(error), _) => error.clone(),
                 (None, Some(value)) => text(value),
@@ -56,24 +58,24 @@ pub(crate) async fn show(
     Ok(())
 }
 
-/// A page of rows, as a worker answers it.
+/// A page of rows, in the form in which a worker answers.
 #[derive(Deserialize)]
 struct Page {
     rows: Vec<Row>,
     next: Option<String>,
 }
 
-/// A row, as a worker answers it.
+/// A row, in the form in which a worker answers.
 #[derive(Deserialize)]
 struct Row {
     key: Box<RawValue>,
     value: Option<Box<RawValue>>,
-    /// Why the row does not decode.
+    /// The reason why the row does not decode.
     error: Option<String>,
     partition: Option<u32>,
 }
 
-/// A value for people: text without its quotes.
+/// Returns a value as people read it: text without its quotes.
 fn text(value: &RawValue) -> String {
     serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
 }

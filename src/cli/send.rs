@@ -1,3 +1,5 @@
+//! The command `send`: sends a record to a topic of the program.
+
 use marlowe_broker::{NewRecord, SharedBroker, TopicPartition};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +21,7 @@ use crate::running::open_broker;
 use crate::topic::{AnyTopic, WrittenPlace, WrittenRecord};
 use crate::topology::AgentRole;
 
-/// Where a record went.
+/// The place that a record got.
 #[derive(Debug, Deserialize, Serialize)]
 struct Place {
     topic: String,
@@ -27,7 +29,8 @@ struct Place {
     offset: u64,
 }
 
-/// The command `send`. A folder that no worker has is written to; else a running worker sends.
+/// Runs the command `send`. It produces to the broker itself if it can. If another process has the
+/// folder, or topics are kept only in a worker's memory, it asks a running worker to send.
 pub(crate) async fn send(
     program: &Program,
     asked: &SendArguments,
@@ -69,7 +72,7 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// The topic that a name, or an agent's with `@`, stands for.
+/// Returns the topic called `to`, or for `@` and an agent's name, the topic that the agent reads.
 fn destination(program: &Program, to: &str) -> Result<&'static dyn AnyTopic, CliError> {
     let graph = program.graph();
     let known = || program.topics.iter().map(|topic| topic.name().clone());

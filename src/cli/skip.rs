@@ -20,29 +20,29 @@ use crate::running::open_broker;
 use crate::shard::{ShardId, ShardInputs};
 use crate::topology::{AgentNode, Topology};
 
-/// How much of a record's key is shown.
+/// The number of characters of a record's key that are shown.
 const KEY_SHOWN: usize = 100;
 
-/// What a skip does.
+/// The answer of the command: which event is skipped, and by which agents.
 #[derive(Debug, Serialize)]
 struct Plan {
     app: Arc<str>,
-    /// Whether it is done, or only said.
+    /// `true` if it was done, `false` if it is only announced.
     done: bool,
     topic: Arc<str>,
     partition: u32,
     offset: u64,
-    /// The event's key, as far as it is text.
+    /// The beginning of the event's key, as text.
     key: Option<String>,
-    /// How many bytes its value has.
+    /// The number of bytes of its value.
     value_bytes: Option<usize>,
-    /// The agents that pass over it.
+    /// The agents that skip it.
     skips: Vec<Arc<str>>,
-    /// Those that stay where they are.
+    /// The agents that stay where they are.
     elsewhere: Vec<Elsewhere>,
 }
 
-/// An agent whose next event is another.
+/// An agent whose next event is another one.
 #[derive(Clone, Debug, Serialize)]
 struct Elsewhere {
     agent: Arc<str>,
@@ -50,14 +50,14 @@ struct Elsewhere {
     next: Option<u64>,
 }
 
-/// A record, as far as it is told of.
+/// The parts of a record that are shown.
 struct Event {
     offset: Offset,
     key: Option<String>,
     value_bytes: Option<usize>,
 }
 
-/// The command `skip`.
+/// Runs the command `skip`.
 pub(crate) async fn skip(
     program: Arc<Program>,
     asked: SkipArguments,
@@ -133,7 +133,7 @@ pub(crate) async fn skip(
     Ok(())
 }
 
-/// The shard whose input a partition is.
+/// Returns the shard that has the partition as an input.
 fn shard_of(topology: &Topology, at: &TopicPartition) -> Result<ShardId, CliError> {
     let read = |topic: &Arc<str>| topology.graph.agents.iter().any(|agent| agent.reads == *topic);
     let group = topology.groups.iter().position(|group| group.topics.contains(&at.topic) && read(&at.topic));
@@ -156,7 +156,7 @@ fn shard_of(topology: &Topology, at: &TopicPartition) -> Result<ShardId, CliErro
     Ok(ShardId { group, partition: at.partition })
 }
 
-/// The first record in a partition from a place on.
+/// Returns the first record in a partition at `from` or after it.
 async fn next_event(broker: &SharedBroker, at: &TopicPartition, from: Offset) -> Result<Option<Event>, RunError> {
     let failed = || RunError::broker(format!("reading {at} at {from}"));
     let spec = marlowe_broker::OffsetSpec::Latest;
@@ -170,7 +170,7 @@ async fn next_event(broker: &SharedBroker, at: &TopicPartition, from: Offset) ->
     loop {
         for fetched in reader.poll().await.map_err(failed())? {
             let batch: &dyn RecordBatch = &*fetched.batch;
-            // A batch may begin before the place that was asked for.
+            // A batch may begin before the offset that was asked for.
             let records = (0..batch.len()).map(|index| batch.get(index));
             if let Some(record) = records.into_iter().find(|record| record.offset >= from) {
                 let shown = |key: &[u8]| String::from_utf8_lossy(key).chars().take(KEY_SHOWN).collect();
@@ -197,7 +197,8 @@ fn nobody_is_there(at: &TopicPartition, asked: &SkipArguments, agents: &[Elsewhe
     ))
 }
 
-/// Commits where the agents of a shard are, in its log first: of that and of the group's position the later counts.
+/// Commits the places of a shard's agents: first in the shard's places log, then as the position of
+/// the group. When a worker opens the shard, the later of the two counts.
 async fn commit(
     program: &Program,
     topology: &Topology,
@@ -211,7 +212,7 @@ async fn commit(
     let failed = || RunError::broker(format!("passing over an event of {at}"));
     let config = TopicConfig::new(log.clone(), group.partitions).with_few_keys();
     if broker.topic(&log).await.map_err(failed())?.is_none() {
-        // What the program has committed is of an edition of Marlowe that kept no such log.
+        // The program has last run with a version of Marlowe that had no places logs.
         broker.create_topic(config).await.map_err(failed())?;
     }
     let log = TopicPartition { topic: log, partition: id.partition };

@@ -6,12 +6,13 @@ use marlowe_broker::{BrokerError, Offset, Partition, SharedBroker, TopicPartitio
 
 use crate::error::RunError;
 
-/// Checks that no worker of an app is at work, by what is an administrator's to do only when the group has no members.
+/// Checks that no worker of an app is running. It makes a commit that the broker accepts only when
+/// the group has no members.
 ///
 /// # Errors
-/// When one is, or the broker cannot tell.
+/// When a worker is running, or the broker cannot tell.
 pub(crate) async fn check_stopped(broker: &SharedBroker, app: &str, leader_anchor: &Arc<str>) -> Result<(), RunError> {
-    // This position means nothing.
+    // The committed position itself has no meaning.
     let anchor = TopicPartition::new(leader_anchor.clone(), Partition::new(0));
     match broker.commit_offsets(app, None, &[(anchor, Offset::ZERO.into())]).await {
         Err(BrokerError::Fenced { .. } | BrokerError::GroupNotEmpty { .. }) => Err(RunError::Settings(format!(

@@ -1,3 +1,5 @@
+//! The broker and the folder, as commands find them: what exists there, and whether it is in use.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,17 +13,18 @@ use crate::program::Program;
 use crate::running::open_broker;
 use crate::topology::Topology;
 
-/// Whether the settings' broker keeps topics beyond this process.
+/// Returns whether the broker keeps topics beyond this process.
 pub(crate) fn has_topics(config: &Config) -> bool {
     !matches!(config.broker, BrokerChoice::Embedded) || config.data_dir.is_some()
 }
 
-/// Whether the program's topics are in its folder.
+/// Returns whether the program's topics are in its folder, because its broker is the embedded one.
 pub(crate) fn has_topics_here(config: &Config) -> bool {
     matches!(config.broker, BrokerChoice::Embedded)
 }
 
-/// Whether there is a broker to look into. To look into the embedded broker's folder must not create it.
+/// Returns whether there is a broker to look into. The folder of the embedded broker must exist,
+/// because looking into it must not create it.
 pub(crate) fn has_broker(config: &Config) -> bool {
     match config.broker {
         BrokerChoice::Embedded => config.data_dir.as_ref().is_some_and(|folder| DataFolder::has_broker(folder)),
@@ -29,18 +32,19 @@ pub(crate) fn has_broker(config: &Config) -> bool {
     }
 }
 
-/// Whether another process has the folder.
+/// Returns whether the error says that another process has the folder.
 pub(crate) fn is_in_use(error: &RunError) -> bool {
     matches!(error, RunError::Broker { source: BrokerError::FolderInUse { .. }, .. })
 }
 
-/// How many partitions the topics have that are there.
+/// Returns the numbers of partitions of the existing topics.
 pub(crate) async fn partitions(broker: &SharedBroker) -> Result<BTreeMap<Arc<str>, u32>, RunError> {
     let topics = broker.topics().await.map_err(RunError::broker("looking up the topics"))?;
     Ok(topics.into_iter().map(|topic| (topic.name, topic.partitions)).collect())
 }
 
-/// The program's graph: with the partitions that are there, if its folder can be looked into, else as declared.
+/// Returns the program's graph. Its numbers of partitions are the existing ones, or the declared
+/// ones if the folder is in use or has no broker yet.
 pub(crate) async fn topology(program: &Program, config: &Config) -> Result<Topology, CliError> {
     if let Some(error) = program.errors.first() {
         return Err(error.clone().into());

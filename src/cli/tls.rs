@@ -8,30 +8,32 @@ use super::error::CliError;
 use crate::error::RunError;
 use crate::tls::WebTls;
 
-/// Options of every command that begins connections, or takes them.
+/// The TLS options of every command that asks or runs a worker.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TlsOptions {
-    /// The web server's certificate, in PEM, followed by those that lead to an authority's: it speaks HTTPS. Commands trust it
-    /// [default: none, plain HTTP]
+    /// A file with the web server's certificate, in PEM, followed by the intermediate certificates.
+    /// The web server then speaks HTTPS, and commands trust the certificate [default: none; plain
+    /// HTTP]
     #[arg(long, global = true, env = "MARLOWE_WEB_TLS_CERT", value_name = "FILE")]
     web_tls_cert: Option<PathBuf>,
-    /// Its private key, in PEM
+    /// A file with the private key of --web-tls-cert, in PEM
     #[arg(long, global = true, env = "MARLOWE_WEB_TLS_KEY", value_name = "FILE")]
     web_tls_key: Option<PathBuf>,
-    /// Certificates, in PEM, which other workers may show, or by which theirs are signed
+    /// A file with more certificates to trust, in PEM: those of other workers, or of the
+    /// authorities that signed them
     #[arg(long, global = true, env = "MARLOWE_WEB_TLS_CA", value_name = "FILE")]
     web_tls_ca: Option<PathBuf>,
 }
 
 impl TlsOptions {
-    /// Returns what a command that asks a running worker trusts.
+    /// Returns the certificates that a command trusts when it asks a running worker.
     pub(crate) fn of_a_command(&self) -> Option<WebTls> {
         let mut trusted = [&self.web_tls_cert, &self.web_tls_ca].into_iter().flatten();
         let first = WebTls::trusting(trusted.next()?);
         Some(trusted.fold(first, WebTls::and_trust))
     }
 
-    /// Returns what a worker shows and trusts.
+    /// Returns the certificate that a worker shows, and those that it trusts.
     pub(crate) fn of_a_worker(&self) -> Result<Option<WebTls>, CliError> {
         let alone = |option: &str, other: &str| {
             Err(RunError::Settings(format!(

@@ -1,28 +1,33 @@
+//! The options of a worker's web server.
+
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::config::Config;
 
-/// Options of a worker's web server.
+/// The options of a worker's web server.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct WebOptions {
-    /// How many connections the web server has open at a time; further ones may ask for /healthz and /readyz only [default: 1024, but
-    /// at most half of the files that the process may open]
+    /// The most connections that the web server has open at a time; further ones may only ask for
+    /// /healthz and /readyz [default: 1024, but at most half of the files that the process may
+    /// open]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     web_connections: Option<u32>,
-    /// Takes no changes over the web, whoever sends them
+    /// Refuses all changes over the web, from any caller
     #[arg(long, value_parser = FalseyValueParser::new())]
     web_read_only: bool,
-    /// Listens without a --web-token also where other machines reach the web server: everyone there may ask and change
+    /// Allows the web server to listen where other machines can reach it without a --web-token;
+    /// then everyone there may read and change
     #[arg(long, value_parser = FalseyValueParser::new())]
     web_open: bool,
-    /// A name under which the web server is asked beside those of the loopback, as by a proxy. May be given more than once
+    /// Another host name that requests may use for a web server on the loopback, such as the name
+    /// of a proxy. May be given more than once
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     web_host: Vec<String>,
 }
 
 impl WebOptions {
-    /// These, over those at the top.
+    /// Merges these options with `top`, those at the top level. If both set an option, these win.
     pub(crate) fn over(self, top: Self) -> Self {
         Self {
             web_connections: self.web_connections.or(top.web_connections),

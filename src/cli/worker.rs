@@ -1,3 +1,5 @@
+//! The command `worker`: runs the program until it is interrupted, drained or fails.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +20,15 @@ use crate::running::Running;
 use crate::topology::AgentRole;
 use crate::web::WebRoutes;
 
-/// How long workers may take to stop after one failed.
+/// The time that workers have to stop after one of them failed.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Until when a worker runs, if nobody interrupts it.
+/// The end of a worker's run, if nobody interrupts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// For ever.
+    /// It runs forever.
     Stopped,
-    /// Until every input is processed to its end.
+    /// It runs until every input is processed to its end.
     Drained,
 }
 
@@ -41,7 +43,7 @@ pub(crate) struct WorkerRun {
     pub(crate) bars: MultiProgress,
 }
 
-/// Something that happened to a worker.
+/// An event in the life of a worker, which is printed.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Happened {
@@ -53,7 +55,7 @@ enum Happened {
 #[derive(Serialize)]
 struct Drained {
     seconds: f64,
-    /// How many events the program's agents handled, and each of them.
+    /// The number of events that the program's agents handled, in total and by agent.
     events: u64,
     agents: BTreeMap<Arc<str>, u64>,
 }
@@ -78,7 +80,8 @@ impl WorkerRun {
         let drained = match worked {
             Ok(drained) => drained,
             Err(error) => {
-                // It is the error that counts: what the others have in hand is committed if they can.
+                // The command fails with this error. The other workers commit what they have in
+                // flight, if they can.
                 let _ = tokio::time::timeout(STOP_WITHIN, running.stop()).await;
                 return Err(error.into());
             }

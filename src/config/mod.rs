@@ -1,4 +1,13 @@
-//! The settings with which a program is run.
+//! The settings with which a program runs: [`Config`], its defaults and its checks.
+//!
+//! 1. A program fills in a [`Config`], or [`App::main`](crate::App::main) does so from the command
+//!    line (`src/cli`).
+//! 2. The start of the program checks it before it opens anything: numbers and times, names and
+//!    tokens, and who could reach the web server.
+//! 3. Then the start opens the broker, the folder and the sockets that the settings name.
+//!
+//! Settings with rules of their own have a file of their own in this folder. Start reading at
+//! [`Config`].
 
 mod tombstone_retention;
 mod topic_settings;
@@ -23,17 +32,17 @@ use crate::host::{Host, System};
 use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
 use crate::tls::{Tls, WebTls};
 
-/// Kafka's name of [`Config::instance`], which may be among its settings.
+/// Kafka's name for [`Config::instance`]. It may be among the settings of the Kafka client.
 #[cfg(feature = "kafka")]
 pub(crate) const INSTANCE_SETTING: &str = "group.instance.id";
 
-/// How a program is run: where its broker and its data are, how many workers there are, and what bounds them.
+/// The settings of a program: its broker, the place of its data, its workers, and its limits.
 ///
 /// ```
 /// use marlowe::Config;
 ///
 /// let mut config = Config::default().data_dir("page-views-data").workers(2);
-/// config.commit_bytes = 4 << 20; // what has no method of its own is a field
+/// config.commit_bytes = 4 << 20; // a setting without a method is set as a field
 /// assert_eq!(config.workers, 2);
 /// ```
 #[derive(Clone)]
@@ -41,90 +50,104 @@ pub(crate) const INSTANCE_SETTING: &str = "group.instance.id";
 pub struct Config {
     /// The broker (default: the embedded one).
     pub broker: BrokerChoice,
-    /// The folder for the workers' tables, and for the embedded broker's topics (default: none, all is kept in memory).
-    /// With Kafka, tables that are not there, or are behind, are restored from the cluster.
+    /// The folder for the workers' tables, and for the embedded broker's topics (default: none;
+    /// everything is kept in memory). With Kafka, tables that are missing in the folder or are
+    /// behind are restored from the cluster.
     pub data_dir: Option<PathBuf>,
-    /// What becomes of a [`data_dir`](Self::data_dir) whose broker is lost or damaged (default: false, the program does not
-    /// start): all that is left is moved to a folder of its own below it, and the program begins without records and rows.
+    /// If `true`, the program also starts when the broker in [`data_dir`](Self::data_dir) is lost
+    /// or damaged (default: `false`; it does not start). Everything that is left of the folder's
+    /// content is then moved to a subfolder, and the program begins without records and rows.
     pub set_aside: bool,
-    /// How many workers run in this process (default: 1).
+    /// The number of workers in this process (default: 1).
     pub workers: usize,
-    /// How many lanes, which are threads that process shards, a worker has (default: the machine's cores, shared among
-    /// the workers).
+    /// The number of lanes of each worker (default: the machine's cores, divided among the
+    /// workers). A lane is a thread that processes shards.
     pub lanes: Option<usize>,
-    /// Where the web server listens (default: `127.0.0.1:6066`). Further workers of the process take the ports that
-    /// follow; port 0 takes a free one.
+    /// The address at which the web server listens (default: `127.0.0.1:6066`). Further workers of
+    /// the process take the ports that follow. Port 0 takes a free port.
     pub web: Option<SocketAddr>,
-    /// The tokens by which callers of the web server are known (default: none, and everyone may ask and change). With tokens, each
-    /// request needs one, but for `/healthz` and `/readyz`.
+    /// The tokens by which the web server knows its callers (default: none; everyone may read and
+    /// change). With tokens, each request needs one, except for `/healthz` and `/readyz`.
     pub web_tokens: Vec<WebToken>,
-    /// Whether the web server takes no changes, whoever sends them (default: false).
+    /// If `true`, the web server refuses all changes, from any caller (default: `false`).
     pub web_read_only: bool,
-    /// Whether the web server may listen where other machines reach it without [tokens](Self::web_tokens) (default: false, the
-    /// program does not start).
+    /// If `true`, the web server may listen without [tokens](Self::web_tokens) where other machines
+    /// can reach it (default: `false`; the program does not start).
     pub web_open: bool,
-    /// Names under which the web server is asked besides those of the loopback, where it listens on that (default: none; what is
-    /// [advertised](Self::advertise) counts, too). Requests that name another host are refused: a page of another site can have its
-    /// own name lead to the loopback.
+    /// More names that requests may use for a web server on the loopback (default: none). The names
+    /// of the loopback and the host that is [advertised](Self::advertise) are always allowed.
+    /// Requests that name another host are refused, because a page of another site can make its own
+    /// name point to the loopback.
     pub web_hosts: Vec<String>,
-    /// What bounds the web server: connections, and how long a client may take.
+    /// The limits of the web server: the number of connections, and the time that a client may
+    /// take.
     pub web_limits: WebLimits,
     /// The time between two commits (default: 100 ms).
     pub commit_interval: Duration,
-    /// A lane commits before its time when so many bytes wait for it (default: 16 MiB). If twice as many wait while a
-    /// commit is under way, its shards begin no new event until that is done.
+    /// The number of uncommitted bytes at which a lane commits early (default: 16 MiB). If twice as
+    /// many wait while a commit is in progress, the lane's shards begin no new event until the
+    /// commit is done.
     pub commit_bytes: usize,
-    /// A partition is read ahead by at most about so many bytes (default: 256 KiB, for what waits should still be in the
-    /// processor's cache when its turn comes; the Kafka client reads ahead besides).
+    /// The approximate limit of bytes that are read ahead of a partition (default: 256 KiB). It is
+    /// small because waiting records should still be in the processor's cache when their turn
+    /// comes. The Kafka client also reads ahead on its own.
     pub queue_bytes: usize,
-    /// The largest record that the program sends, in bytes: key, value and headers (default: 10 MiB on the embedded broker, and
-    /// on Kafka the client's `message.max.bytes`, 1 MB). A row of a table is a record of its changelog, so it bounds rows, too.
-    /// A Kafka topic takes larger records only if its `max.message.bytes` is raised as well: topics that Marlowe creates have
-    /// this.
+    /// The size of the largest record that the program sends, in bytes: key, value and headers
+    /// (default: 10 MiB on the embedded broker; on Kafka the client's `message.max.bytes`, 1 MB).
+    /// It also limits the rows of tables, because a row is a record of the table's changelog. A
+    /// Kafka topic takes larger records only if its `max.message.bytes` is raised as well. Topics
+    /// that Marlowe creates have this value.
     pub max_message_bytes: Option<usize>,
-    /// The time between two trims of the topics that Marlowe itself keeps and reads once (default: 30 s; 5 s with the
-    /// embedded broker): what all agents that read a table's inbox, or the topic of a `group_by`, have committed is deleted
-    /// there.
+    /// The time between two trims (default: 30 s; 5 s with the embedded broker). A trim deletes
+    /// records from the topics that Marlowe adds and reads once: the inboxes of tables, and the
+    /// topics of a `group_by`. It deletes what all agents that read the topic have committed.
     pub trim_interval: Option<Duration>,
-    /// How long events in hand may take to finish when the worker stops or a shard goes to another (default: 10 s).
+    /// The time that events in flight have to finish when the worker stops or a shard moves to
+    /// another worker (default: 10 s).
     pub close_within: Duration,
-    /// A worker that is silent for this long is taken for dead (default: 45 s).
+    /// The time after which a silent worker is expelled from the group (default: 45 s).
     pub session_timeout: Duration,
-    /// A handler that has been at work for this long is warned about, and again each time that has doubled (default: 10 s): an
-    /// event in hand, a run of a timer, or anything that blocks a thread. The gauge `marlowe_handler_seconds` tells the longest
-    /// of each thread.
+    /// The time after which a slow handler is warned about (default: 10 s). The warning is repeated
+    /// each time that the time has doubled. This covers an event in flight, a run of a timer, and
+    /// anything that blocks a thread. The gauge `marlowe_handler_seconds` shows the longest on each
+    /// thread.
     pub stuck_after: Duration,
-    /// A worker that has had something in hand for this long is not ready, and `/readyz` says what it is (default: 5 minutes;
-    /// `None` for never).
+    /// The time after which a worker with something still in flight is not ready (default: 5
+    /// minutes; `None` for never). `/readyz` then says what is stuck.
     pub unready_after: Option<Duration>,
-    /// The worker's name in its group, of its own among all that run (default: none, a new member each time). A worker that
-    /// comes back under its name within the session gets what it had, and nothing moves meanwhile: a restart costs no
+    /// The worker's name in its group (default: none; a new member each time). It must be unique
+    /// among all running workers. A worker that comes back under its name within the session
+    /// timeout gets its shards back, and nothing moves in the meantime. So a restart causes no
     /// rebalance. With several workers, each is called `NAME-number`.
     pub instance: Option<String>,
-    /// Where other workers find this one: `http://HOST:PORT` (default: where the web server listens). Further workers of the
-    /// process take the ports that follow; without a port they are found where they listen.
+    /// The URL at which other workers find this one: `http://HOST:PORT` (default: where the web
+    /// server listens). Further workers of the process take the ports that follow. Without a port,
+    /// workers are found at the ports where they listen.
     pub advertise: Option<String>,
-    /// A secret that all workers of the app share (default: none). Workers then sign what they ask each other, and answer only what
-    /// is signed so; the secret itself never travels. Their clocks may differ by 30 s.
+    /// A secret that all workers of the app share (default: none). With it, workers sign their
+    /// requests to each other, and answer only requests that are signed. The secret itself is never
+    /// sent. The workers' clocks may differ by up to 30 s.
     pub cluster_token: Option<ClusterToken>,
-    /// The certificates of the web server, and those of other workers that are trusted (default: none; the web server speaks plain
-    /// HTTP).
+    /// The certificate of the web server, and the certificates of other workers that it trusts
+    /// (default: none; the web server speaks plain HTTP).
     pub web_tls: Option<WebTls>,
-    /// How many workers stand by for each shard (default: 0). A standby follows the tables of a shard that another worker owns,
-    /// so that it can take the shard over at once, and answers [reads](crate::TableView::stale_within) that may be a little
-    /// stale. To be the same for all workers of the app.
+    /// The number of standbys of each shard (default: 0). A standby is a worker that follows the
+    /// tables of a shard of another worker. It can take the shard over at once, and it answers
+    /// [reads](crate::TableView::stale_within) that may be slightly stale. All workers of the app
+    /// must have the same setting.
     pub standby_replicas: usize,
-    /// For how long the changelogs that the program creates keep tombstones: Kafka's `delete.retention.ms` (default: a week). A
-    /// store of tables that was away for longer is rebuilt, because it cannot learn of all rows that were removed meanwhile.
+    /// The time for which the changelogs that the program creates keep tombstones: Kafka's
+    /// `delete.retention.ms` (default: one week). A store of tables that was away for longer is
+    /// rebuilt, because it may have missed the removal of rows.
     pub tombstone_retention: Duration,
-    /// Where the time comes from (default: the system).
+    /// The clock (default: the system's).
     pub clock: Arc<dyn Clock>,
-    /// Where chance comes from (default: the system).
+    /// The source of randomness (default: the system's).
     pub entropy: Arc<dyn Entropy>,
     pub(crate) host: Arc<dyn Host>,
 }
 
-/// Which broker a program runs on.
+/// The broker that a program runs on.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum BrokerChoice {
@@ -188,13 +211,13 @@ impl std::fmt::Debug for Config {
 }
 
 impl Config {
-    /// How many lanes each worker has.
+    /// Returns the number of lanes of each worker.
     pub(crate) fn lanes_per_worker(&self) -> usize {
         let cores = self.host.cores();
         self.lanes.unwrap_or((cores / self.workers.max(1)).max(1))
     }
 
-    /// The time between two trims.
+    /// Returns the time between two trims.
     pub(crate) fn trim_interval(&self) -> Duration {
         self.trim_interval.unwrap_or(match self.broker {
             BrokerChoice::Embedded => Duration::from_secs(5),
@@ -202,7 +225,7 @@ impl Config {
         })
     }
 
-    /// That numbers and times can be meant.
+    /// Checks that numbers and times are within their bounds.
     pub(crate) fn check_bounds(&self) -> Result<(), RunError> {
         let intervals = [
             ("commit_interval", self.commit_interval),
@@ -212,7 +235,7 @@ impl Config {
             ("web_limits.body", self.web_limits.body),
             ("web_limits.write", self.web_limits.write),
             ("web_limits.idle", self.web_limits.idle),
-            // To wait for nothing that is in hand can be meant.
+            // A `close_within` of zero is valid: then nothing in flight is waited for.
             ("close_within", self.close_within.max(SHORTEST)),
         ];
         let wrong = intervals
@@ -233,7 +256,7 @@ impl Config {
         wrong.map_or(Ok(()), |wrong| Err(RunError::Settings(wrong)))
     }
 
-    /// The name that lasts, if the process has one.
+    /// Returns the name that the process keeps over restarts, if it has one.
     pub(crate) fn instance_name(&self) -> Option<&str> {
         match &self.broker {
             #[cfg(feature = "kafka")]
@@ -244,7 +267,7 @@ impl Config {
         }
     }
 
-    /// That the name that lasts can be one.
+    /// Checks that this name is valid.
     pub(crate) fn check_instance(&self) -> Result<(), RunError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match self.instance_name() {
@@ -255,18 +278,18 @@ impl Config {
         }
     }
 
-    /// Returns what signs requests to other workers, where there is a secret.
+    /// Returns the signer of requests to other workers, if there is a secret.
     pub(crate) fn signer(&self) -> Option<Signer> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         self.cluster_token.clone().map(|token| Signer { token, clock, entropy })
     }
 
-    /// Reads the certificates, where there are to be any.
+    /// Reads the certificates, if there are any.
     pub(crate) fn tls(&self) -> Result<Option<Arc<Tls>>, RunError> {
         self.web_tls.as_ref().map(Tls::load).transpose()
     }
 
-    /// That the secret can be said.
+    /// Checks that the secret can be sent in a header.
     pub(crate) fn check_token(&self) -> Result<(), RunError> {
         match &self.cluster_token {
             Some(token) if !token.is_valid() => Err(RunError::Settings(
@@ -276,7 +299,8 @@ impl Config {
         }
     }
 
-    /// Checks that the tokens can be said, and that workers which need a secret of their own have one.
+    /// Checks that the tokens can be sent in a header, and that workers that need a secret of their
+    /// own have one.
     fn check_web_tokens(&self) -> Result<(), RunError> {
         let tokens = &self.web_tokens;
         if tokens.iter().any(|token| !token.is_valid()) {
@@ -295,7 +319,8 @@ impl Config {
         Ok(())
     }
 
-    /// Checks who may reach and ask the web server.
+    /// Checks that the web server's callers need a token, unless only this machine can reach it or
+    /// everyone may.
     pub(crate) fn check_web(&self) -> Result<(), RunError> {
         self.check_web_tokens()?;
         match self.web {
@@ -312,7 +337,7 @@ impl Config {
         }
     }
 
-    /// What worker `number` is called: by its instance, or else by a name of this run.
+    /// Returns the name of worker `number`: from its instance, or else a random name for this run.
     pub(crate) fn worker_name(&self, number: usize) -> String {
         match self.instance_name() {
             Some(instance) if self.workers == 1 => instance.to_owned(),
@@ -321,127 +346,132 @@ impl Config {
         }
     }
 
-    /// Runs on a Kafka cluster.
+    /// Runs on a Kafka cluster. The default is the embedded broker.
     #[cfg(feature = "kafka")]
     pub fn kafka(mut self, kafka: marlowe_kafka::KafkaConfig) -> Self {
         self.broker = BrokerChoice::Kafka(kafka);
         self
     }
 
-    /// Runs on a broker that the program opened itself.
+    /// Runs on a broker that the program opened itself. The default is the embedded broker.
     pub fn broker(mut self, broker: Arc<dyn Broker>) -> Self {
         self.broker = BrokerChoice::Custom(broker);
         self
     }
 
-    /// Keeps the embedded broker's topics and the workers' tables in a folder.
+    /// Keeps the embedded broker's topics and the workers' tables in `folder`; see
+    /// [`data_dir`](field@Self::data_dir).
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
     }
 
-    /// Runs so many workers in this process.
+    /// Runs `workers` workers in this process (default: 1).
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// Gives each worker so many lanes.
+    /// Gives each worker `lanes` lanes; see [`lanes`](field@Self::lanes).
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self
     }
 
-    /// Listens for the web there.
+    /// Listens for web requests at `address`; see [`web`](field@Self::web).
     pub fn web(mut self, address: SocketAddr) -> Self {
         self.web = Some(address);
         self
     }
 
-    /// Has no web server.
+    /// Runs without a web server.
     pub fn without_web(mut self) -> Self {
         self.web = None;
         self
     }
 
-    /// Lets callers ask the web server who say this token; see [`web_tokens`](Self::web_tokens).
+    /// Adds a token whose callers may use the web server; see [`web_tokens`](Self::web_tokens).
     pub fn web_token(mut self, token: impl Into<WebToken>) -> Self {
         self.web_tokens.push(token.into());
         self
     }
 
-    /// Takes no changes over the web; see [`web_read_only`](field@Self::web_read_only).
+    /// Refuses all changes over the web; see [`web_read_only`](field@Self::web_read_only).
     pub fn web_read_only(mut self) -> Self {
         self.web_read_only = true;
         self
     }
 
-    /// Listens without tokens where other machines reach it; see [`web_open`](field@Self::web_open).
+    /// Allows the web server to listen without tokens where other machines can reach it; see
+    /// [`web_open`](field@Self::web_open).
     pub fn web_open(mut self) -> Self {
         self.web_open = true;
         self
     }
 
-    /// Is asked under this name, too; see [`web_hosts`](Self::web_hosts).
+    /// Allows requests to use this name of the web server; see [`web_hosts`](Self::web_hosts).
     pub fn web_host(mut self, name: impl Into<String>) -> Self {
         self.web_hosts.push(name.into());
         self
     }
 
-    /// Has at most so many connections open at a time; see [`WebLimits::connections`].
+    /// Limits the open connections of each worker's web server to `connections`; see
+    /// [`WebLimits::connections`].
     pub fn web_connections(mut self, connections: usize) -> Self {
         self.web_limits.connections = Some(connections);
         self
     }
 
-    /// Commits so often.
+    /// Sets the time between two commits (default: 100 ms).
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
         self
     }
 
-    /// Returns the settings that topics are created with.
+    /// Returns the settings with which topics are created.
     pub(crate) fn topic_settings(&self) -> TopicSettings {
         TopicSettings { tombstone_retention: self.tombstone_retention, max_message_bytes: self.max_message_bytes }
     }
 
-    /// Sends records of at most this many bytes; see [`max_message_bytes`](Self::max_message_bytes).
+    /// Limits the records that the program sends to `bytes` bytes; see
+    /// [`max_message_bytes`](field@Self::max_message_bytes).
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = Some(bytes);
         self
     }
 
-    /// Takes a worker for dead that is silent for so long.
+    /// Expels a worker that is silent for `timeout` (default: 45 s).
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.session_timeout = timeout;
         self
     }
 
-    /// Is found by other workers there; see [`advertise`](Self::advertise).
+    /// Tells other workers to find this one at `url`; see [`advertise`](field@Self::advertise).
     pub fn advertise(mut self, url: impl Into<String>) -> Self {
         self.advertise = Some(url.into());
         self
     }
 
-    /// Has so many workers stand by for each shard; see [`standby_replicas`](Self::standby_replicas).
+    /// Keeps `replicas` standbys of each shard; see
+    /// [`standby_replicas`](field@Self::standby_replicas).
     pub fn standby_replicas(mut self, replicas: usize) -> Self {
         self.standby_replicas = replicas;
         self
     }
 
-    /// Speaks HTTPS; see [`web_tls`](Self::web_tls).
+    /// Uses HTTPS; see [`web_tls`](field@Self::web_tls).
     pub fn web_tls(mut self, tls: WebTls) -> Self {
         self.web_tls = Some(tls);
         self
     }
 
-    /// Shares a secret with the other workers; see [`cluster_token`](Self::cluster_token).
+    /// Shares a secret with the other workers; see [`cluster_token`](field@Self::cluster_token).
     pub fn cluster_token(mut self, token: impl Into<ClusterToken>) -> Self {
         self.cluster_token = Some(token.into());
         self
     }
 
-    /// Is known to its group by this name; see [`instance`](Self::instance).
+    /// Sets the worker's name in its group; see [`instance`](field@Self::instance).
     pub fn instance(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(name.into());
         self

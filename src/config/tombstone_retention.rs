@@ -1,35 +1,40 @@
-//! The age at which a local store is rebuilt, because tombstones that it lacks may be gone.
+//! The age at which a local store is rebuilt, because tombstones that it has not read may be gone.
 
 use std::time::Duration;
 
 use marlowe_broker::Timestamp;
 
-/// For how long a changelog keeps tombstones at least.
+/// The minimum time for which a changelog keeps tombstones.
 ///
-/// Compaction removes a tombstone, with the records before it, that long after it first met it. A store that lacks it then
-/// would keep the row for ever, and neither end of the log tells of it. So each store notes as of when it knows of all that
-/// was removed ([`SlicePosition::as_of`](marlowe_state::SlicePosition)): what it lacks was removed after that, and can be read
-/// until the time is up.
+/// Compaction removes a tombstone, together with the older records of its key, this long after it
+/// first met the tombstone. A store that has not read the tombstone by then would keep the row
+/// forever. The start and the end of the log do not reveal this. So each store notes the time at
+/// which it last knew of all removals ([`SlicePosition::as_of`](marlowe_state::SlicePosition)). Any
+/// tombstone that it lacks was written after that time, so it can be read until the retention is
+/// over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TombstoneRetention(pub(crate) Duration);
 
 impl TombstoneRetention {
-    /// What changelogs are created with, if nothing else is said.
+    /// The retention of changelogs that are created without a setting for it.
     pub(crate) const DEFAULT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-    /// The same for who reads the log right now, which takes its time. No setting keeps him reading it anew for ever.
+    /// Returns the retention to apply while the log is being read, because reading takes time. It
+    /// is at least 1 s, so that no setting makes the reader start again forever.
     pub(crate) fn while_reading(self) -> Self {
         Self(self.0.max(Duration::from_secs(1)))
     }
 
-    /// How far behind the note of a store's age may be.
+    /// Returns by how much the noted time of a store may be out of date.
     pub(crate) fn note_every(self) -> Duration {
         (self.0 / 20).clamp(Duration::from_millis(100), Duration::from_secs(60))
     }
 
-    /// Whether a tombstone may be gone by now that a store which is as of `as_of` lacks.
+    /// Returns whether a tombstone that a store lacks may be gone by now. The store knows of all
+    /// removals up to `as_of`.
     ///
-    /// A tenth of the time is left for clocks that are set. One that went back by more than that does not tell how long it was.
+    /// A tenth of the retention is reserved for clocks that are set. If the clock went back by more
+    /// than that, the answer is `true`, because the real age is unknown.
     pub(crate) fn is_over(self, as_of: Timestamp, now: Timestamp) -> bool {
         let margin = self.0 / 10;
         now > as_of + (self.0 - margin) || as_of > now + margin

@@ -1,12 +1,14 @@
-//! What bounds a worker's web server: how many connections there are at a time, and how long a client may take.
+//! The limits of a worker's web server: the number of connections, and the time that a client may
+//! take.
 
 use std::time::Duration;
 
-/// The most connections of a worker, where nothing else is said and the process may open enough files.
+/// The most connections of a worker if the program sets no limit and the process may open enough
+/// files.
 const CONNECTIONS: usize = 1024;
 
-/// The bounds of a worker's web server. They keep clients that are slow, gone or many from holding it up.
-///
+/// The limits of a worker's web server. They keep slow, absent or numerous clients from blocking
+/// it.
 /// ```
 /// use std::time::Duration;
 ///
@@ -18,19 +20,22 @@ const CONNECTIONS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebLimits {
-    /// How many connections a worker has open at a time (default: 1,024). There are never more than half of the files that the
-    /// process may open (`ulimit -n`), shared among its workers. Beyond them, a connection may ask for `/healthz` and `/readyz`
-    /// only; other requests are answered 503.
+    /// The number of connections that a worker has open at a time (default: 1,024). It is never
+    /// more than half of the files that the process may open (`ulimit -n`), divided among the
+    /// workers of the process. Beyond it, a connection may ask for `/healthz` and `/readyz` only;
+    /// other requests are answered 503.
     pub connections: Option<usize>,
-    /// How long the head of a request may take to arrive, from its first byte to the end of its headers (default: 10 s). Then the
-    /// connection is closed.
+    /// The time for the head of a request to arrive, from its first byte to the end of its headers
+    /// (default: 10 s). After it the connection is closed.
     pub headers: Duration,
-    /// How long a request's body may make no progress while it is read (default: 30 s). Then the request is answered 408 and the
-    /// connection closed.
+    /// The time for which a request's body may make no progress while it is read (default: 30 s).
+    /// After it the request is answered 408 and the connection is closed.
     pub body: Duration,
-    /// How long a client may take nothing of its answer (default: 30 s). Then the connection is closed.
+    /// The time for which a client may take nothing of its answer (default: 30 s). After it the
+    /// connection is closed.
     pub write: Duration,
-    /// How long a connection may have no request in hand (default: 60 s). Then it is closed.
+    /// The time for which a connection may have no request in flight (default: 60 s). After it the
+    /// connection is closed.
     pub idle: Duration,
 }
 
@@ -47,7 +52,7 @@ impl Default for WebLimits {
 }
 
 impl WebLimits {
-    /// Returns how many connections each of a process's `workers` may have open.
+    /// Returns how many connections each of the process's `workers` workers may have open.
     pub(crate) fn connections_of_each(&self, workers: usize) -> usize {
         let asked = self.connections.unwrap_or(CONNECTIONS);
         let Some(files) = files() else { return asked };

@@ -1,4 +1,4 @@
-//! Tokens that let callers ask a worker's web server, each with a role.
+//! The tokens of callers of a worker's web server, each with a role.
 
 use std::fmt;
 use std::path::Path;
@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use crate::error::RunError;
 
-/// What a caller of the web server may do.
+/// The role of a caller of the web server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Ask: requests with the methods GET, HEAD and OPTIONS.
+    /// The caller may read: requests with the methods GET, HEAD and OPTIONS.
     Read,
-    /// Also change: requests with all methods.
+    /// The caller may also change: requests with all methods.
     Write,
 }
 
-/// A secret that lets a caller ask the web server. It is shown nowhere, not even by `Debug`.
-///
+/// A secret that lets a caller use the web server. It is never shown, not even by `Debug`.
 /// ```
 /// use marlowe::{Config, WebToken};
 ///
@@ -33,12 +32,12 @@ pub struct WebToken {
 }
 
 impl WebToken {
-    /// A token whose callers may read.
+    /// Returns a token whose callers may read.
     pub fn read(secret: &str) -> Self {
         Self { role: Role::Read, name: None, secret: secret.into() }
     }
 
-    /// A token whose callers may read and change.
+    /// Returns a token whose callers may read and change.
     pub fn write(secret: &str) -> Self {
         Self { role: Role::Write, name: None, secret: secret.into() }
     }
@@ -49,11 +48,11 @@ impl WebToken {
         self
     }
 
-    /// Reads a file of tokens. Each line is `read TOKEN` or `write TOKEN`, and may end with a name; lines that begin with `#` are
-    /// comments.
+    /// Reads a file of tokens. Each line is `read TOKEN` or `write TOKEN`, optionally followed by a
+    /// name. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// When the file cannot be read, has a line that is none of these, or has no token.
+    /// When the file cannot be read, contains any other line, or contains no token.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Vec<Self>, RunError> {
         let path = path.as_ref();
         let wrong = |reason: String| {
@@ -73,7 +72,7 @@ impl WebToken {
                 ["write", secret] => Self::write(secret),
                 ["read", secret, name] => Self::read(secret).named(name),
                 ["write", secret, name] => Self::write(secret).named(name),
-                // The line is not shown: it may hold a token.
+                // The line is not shown, because it may contain a token.
                 _ => return Err(wrong(format!("line {} is not understood", number + 1))),
             };
             tokens.push(token);
@@ -85,18 +84,19 @@ impl WebToken {
         self.secret.as_bytes()
     }
 
-    /// As a client says it.
+    /// Returns the value of the `Authorization` header with which a client sends it.
     pub(crate) fn bearer(&self) -> String {
         format!("Bearer {}", self.secret)
     }
 
-    /// Whether it can stand in a header: visible ASCII, and not nothing.
+    /// Returns whether it can be sent in a header: it is visible ASCII, and not empty.
     pub(crate) fn is_valid(&self) -> bool {
         !self.secret.is_empty() && self.secret.chars().all(|c| c.is_ascii_graphic())
     }
 }
 
-/// `read:TOKEN` or `write:TOKEN`; a text without a role is a token whose callers may change.
+/// Parses `read:TOKEN` or `write:TOKEN`. A text without a role is a token whose callers may read
+/// and change.
 impl From<&str> for WebToken {
     fn from(text: &str) -> Self {
         match text.split_once(':') {

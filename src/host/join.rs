@@ -1,6 +1,6 @@
-//! The end of a thread, to be waited for.
+//! Waiting for the end of a thread, or of the task that replaces a thread in a simulation.
 
-/// A thread that was started, or a task that stands for one.
+/// The handle of a thread that was started, or of a task in its place.
 pub(crate) enum Join {
     Thread(std::thread::JoinHandle<()>),
     #[cfg_attr(not(feature = "sim"), allow(dead_code, reason = "only a simulation has tasks for threads"))]
@@ -8,7 +8,8 @@ pub(crate) enum Join {
 }
 
 impl Join {
-    /// Waits for the end of all of these, whose handles are gone.
+    /// Waits until all of these have ended. A thread ends when the last
+    /// [`Thread`](crate::threads::Thread) handle to it is dropped, so drop the handles first.
     pub(crate) async fn all(joins: Vec<Join>) {
         let mut threads = Vec::new();
         for join in joins {
@@ -23,7 +24,8 @@ impl Join {
         }
     }
 
-    /// Ends it now: waits for a thread whose handles are gone, and drops what a task runs.
+    /// Ends it now: waits for a thread, to which the last handle must be dropped before, and aborts
+    /// a task.
     pub(crate) fn now(self) {
         match self {
             Join::Thread(join) => drop(join.join()),

@@ -1,7 +1,13 @@
-//! What a process runs on: threads, a disk and a network, which are this machine's, or those of a simulation.
+//! The host of a process: the threads, the disk and the network that it runs on.
 //!
-//! A worker does all of this through a [`Host`]. [`System`] is this machine. The simulation has a host of its own for
-//! each of its processes, and nothing else in a worker knows of it.
+//! A worker starts threads, opens stores and reaches other workers only through a [`Host`]. There
+//! are two implementations:
+//!
+//! - [`System`] is this machine, with threads, LMDB stores and sockets.
+//! - The simulation (`src/sim`) has a host for each of its processes. There a thread is a task, a
+//!   disk can lose what was not synced, and the network can lose or delay requests.
+//!
+//! The rest of a worker does not know which one it runs on. Start reading at [`Host`].
 
 mod join;
 mod network;
@@ -20,17 +26,17 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use marlowe_state::{Store, StoreError, StoreLayout};
 
-/// What a process runs on.
+/// The threads, the disk and the network that a process runs on.
 pub(crate) trait Host: Send + Sync {
-    /// Starts a thread that does `work`, with a runtime and a `LocalSet` of its own.
+    /// Starts a thread that runs `work`, on its own runtime and `LocalSet`.
     fn spawn_thread(&self, name: &str, work: BoxFuture<'static, ()>) -> io::Result<Join>;
 
-    /// Opens the owner's store in a folder.
+    /// Opens the store of `owner` in the folder `path`.
     fn open_store(&self, path: &Path, layout: StoreLayout, owner: String) -> Result<Arc<dyn Store>, StoreError>;
 
-    /// Returns how many threads may be at work at a time.
+    /// Returns how many threads can run at the same time.
     fn cores(&self) -> usize;
 
-    /// Returns the network between workers, where it is not this machine's.
+    /// Returns the network between workers, or `None` for the sockets of this machine.
     fn network(&self) -> Option<Arc<dyn Network>>;
 }

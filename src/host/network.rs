@@ -1,4 +1,4 @@
-//! A network between workers that is not made of sockets.
+//! A network between workers that does not use sockets. The simulation has one.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use http_body_util::Full;
 
 use super::request_error::RequestError;
 
-/// Answers the requests to a worker's web server. An error says why there is no answer.
+/// A function that answers the requests to a worker's web server. An error says why there is no
+/// answer.
 pub(crate) type Serve = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, String>> + Send + Sync>;
 
-/// A network, as one process has it.
+/// A network, as one process sees it.
 pub(crate) trait Network: Send + Sync {
-    /// Returns where others find this process.
+    /// Returns the URL at which other processes find this one.
     fn url(&self) -> Arc<str>;
 
     /// Answers requests to this process with `serve`, until [`stop_serving`](Self::stop_serving).
@@ -22,6 +23,6 @@ pub(crate) trait Network: Send + Sync {
 
     fn stop_serving(&self);
 
-    /// Carries a request to the process that it names, and the answer back.
+    /// Sends a request to the process that its URL names, and returns the response.
     fn carry(&self, request: Request<Full<Bytes>>) -> BoxFuture<'_, Result<Response<Body>, RequestError>>;
 }

@@ -1,13 +1,13 @@
-//! Failures of requests to other workers.
+//! The failures of requests to other workers.
 
 use std::error::Error;
 
 /// A failure of a request to another worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RequestError {
-    /// It was not sent.
+    /// The request was not sent.
     Unsent(String),
-    /// It was sent, and nobody knows whether it was obeyed.
+    /// The request was sent, but it is not known whether it took effect.
     Unanswered(String),
 }
 
@@ -19,7 +19,8 @@ impl RequestError {
     }
 }
 
-/// Returns the messages of an error and of all its sources: the client's own message is only that it failed.
+/// Returns the messages of an error and of all its sources. The HTTP client's own message says only
+/// that the request failed.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

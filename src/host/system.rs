@@ -1,4 +1,4 @@
-//! This machine.
+//! The host that is this machine.
 
 use std::io;
 use std::path::Path;

@@ -1,15 +1,18 @@
-//! TLS where the program is built without it.
+//! The replacement of [`Tls`] in a program that is built without the feature `tls`.
 
 use std::sync::Arc;
 
 use super::files::WebTls;
 use crate::error::RunError;
 
-/// There is none.
+/// A type without values: there is no TLS.
 pub(crate) enum Tls {}
 
 impl Tls {
-    /// Refuses.
+    /// Refuses to use TLS.
+    ///
+    /// # Errors
+    /// Always.
     pub(crate) fn load(_: &WebTls) -> Result<Arc<Self>, RunError> {
         Err(RunError::Settings("this program speaks no TLS: it is built without Marlowe's feature `tls`".into()))
     }

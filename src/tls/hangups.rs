@@ -1,10 +1,11 @@
-//! SIGHUP, by which operators ask a process to read its files again.
+//! SIGHUP, the signal by which operators ask a process to read its files again.
 
-/// A stream of SIGHUPs. Once there is one, SIGHUP does not end the process any more.
+/// A stream of SIGHUPs. Once one was made, SIGHUP does not end the process any more.
 pub(crate) struct Hangups(#[cfg(unix)] tokio::signal::unix::Signal);
 
 impl Hangups {
-    /// Listens from now on, where there is such a signal.
+    /// Starts to listen. Returns `None` if the system has no such signal, or refuses to listen to
+    /// it.
     #[cfg(unix)]
     pub(crate) fn listen() -> Option<Self> {
         let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
@@ -21,7 +22,7 @@ impl Hangups {
         None
     }
 
-    /// Waits for the next one. Returns whether it came.
+    /// Waits for the next SIGHUP. Returns whether one came.
     #[cfg(unix)]
     pub(crate) async fn next(&mut self) -> bool {
         self.0.recv().await.is_some()

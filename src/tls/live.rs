@@ -24,7 +24,7 @@ pub(crate) struct Tls {
 }
 
 struct Live {
-    /// The settings of the server's connections, if there is a certificate to show.
+    /// The settings of the server's connections, if it has a certificate to show.
     server: Option<Arc<ServerConfig>>,
     trust: Arc<Trust>,
 }
@@ -33,7 +33,8 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// When one cannot be read, has no certificate or key, or the key is not the certificate's.
+    /// When a file cannot be read, has no certificate or key, or the key does not belong to the
+    /// certificate.
     pub(crate) fn load(files: &WebTls) -> Result<Arc<Self>, RunError> {
         let live = RwLock::new(Live::read(files).map_err(RunError::Settings)?);
         Ok(Arc::new(Self { files: files.clone(), live }))
@@ -44,17 +45,18 @@ impl Tls {
         self.files.server.is_some()
     }
 
-    /// Returns what shakes hands with a client, with the certificate that was read last.
+    /// Returns the acceptor of handshakes with clients, with the certificate that was read last.
     pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
         self.live.read().server.clone().map(TlsAcceptor::from)
     }
 
-    /// Returns the certificates that were read last as trusted.
+    /// Returns the trusted certificates that were read last.
     pub(super) fn trust(&self) -> Arc<Trust> {
         self.live.read().trust.clone()
     }
 
-    /// Returns the settings of connections to other servers. They trust whatever was read last at each handshake.
+    /// Returns the settings of connections to other servers. Each handshake uses the trusted
+    /// certificates that were read last.
     pub(crate) fn client(self: &Arc<Self>) -> Result<ClientConfig, RunError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(provider)
@@ -63,7 +65,7 @@ impl Tls {
         Ok(builder.dangerous().with_custom_certificate_verifier(self.clone()).with_no_client_auth())
     }
 
-    /// Reads the files again each time that SIGHUP comes.
+    /// Reads the files again on each SIGHUP.
     pub(crate) async fn reload_at(self: Arc<Self>, hangups: Option<Hangups>) {
         let Some(mut hangups) = hangups else { return };
         while hangups.next().await {
@@ -110,7 +112,7 @@ impl Live {
     }
 }
 
-/// Returns the library that does the cryptography.
+/// Returns the library that implements the cryptography.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
@@ -128,7 +130,7 @@ fn server(identity: &Identity, certificates: Vec<CertificateDer<'static>>) -> Re
     Ok(config)
 }
 
-/// Reads the certificates in a file: one at least.
+/// Reads the certificates in a file. There must be at least one.
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let cannot = |reason: String| format!("the certificates in {} cannot be read: {reason}", path.display());
     let certificates: Vec<_> =

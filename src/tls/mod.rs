@@ -1,7 +1,15 @@
-//! TLS for the web server and between workers: which certificate a worker shows, and which it trusts.
+//! TLS for the web server and between workers: the certificate that a worker shows, and the
+//! certificates that it trusts.
 //!
-//! Both are read from files at the start, and again on SIGHUP: connections that begin then use what was read. Where the program is
-//! built without the feature `tls`, there is none, and asking for it is an error at the start.
+//! 1. [`WebTls`] names the files, in the [`Config`](crate::Config) or on the command line.
+//! 2. [`Tls::load`] reads them when the program starts. The web server takes its acceptor from
+//!    there, and the client of other workers its settings.
+//! 3. On SIGHUP the files are read again. Connections that begin afterwards use the new
+//!    certificates.
+//!
+//! A certificate of another server is checked in `verifier.rs`, against the trusted ones in
+//! `trust.rs`. In a program that is built without the feature `tls`, [`Tls::load`] is an error at
+//! the start. Start reading at `files.rs`, then `live.rs`.
 
 #[cfg(not(feature = "tls"))]
 mod absent;

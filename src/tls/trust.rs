@@ -1,4 +1,4 @@
-//! The certificates that are trusted.
+//! The certificates of other servers that a process trusts.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,11 +6,12 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 
-/// The certificates that are trusted.
+/// The certificates of other servers that a process trusts.
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// Certificates of servers, whatever the servers are called: any server with such a certificate's key is the right one.
+    /// Certificates of servers. A server that shows one of them is trusted under any name, because
+    /// only the right server has its key.
     pub(super) certificates: HashSet<CertificateDer<'static>>,
-    /// Certificates that may sign those of servers, for the names in them.
+    /// A verifier with the certificates that may sign those of servers, for the names in them.
     pub(super) authorities: Option<Arc<WebPkiServerVerifier>>,
 }

@@ -1,4 +1,4 @@
-//! The check of the certificate that a server shows: whether it is the server that was meant.
+//! The check of a server's certificate: is it the server that the client wants to reach?
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};

@@ -1,9 +1,13 @@
-//! The accept loop of a worker's web server: how many connections there are at a time, and what becomes of those beyond.
+//! The accept loop of a worker's web server. It limits the open connections, and keeps room for
+//! health checks.
 //!
-//! Up to the cap each connection may ask for anything. Beyond it there is a small **reserve** of connections that may ask for
-//! `/healthz` and `/readyz` only, once, and within two seconds. If the reserve is full, the oldest one in it is closed for the next:
-//! so whoever looks after the worker gets an answer, however many clients hold connections. Where the process may not open another
-//! file, one that was kept spare is closed, and the connection that takes its place is one of the reserve.
+//! Up to the cap, a connection may ask for anything. Beyond it there is a small **reserve** of
+//! connections. A connection of the reserve may ask for `/healthz` and `/readyz` only, once, and
+//! within two seconds. If the reserve is full, its oldest connection is closed for the new one. So
+//! a health check gets an answer, however many clients hold connections.
+//!
+//! If the process may not open another file, a spare file is closed. The connection that takes its
+//! place belongs to the reserve.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,31 +27,31 @@ use crate::threads::Spawner;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
-/// How many connections beyond the cap may ask for the worker's health at a time.
+/// The number of connections beyond the cap that may ask for the worker's health at the same time.
 const RESERVE: usize = 64;
 
-/// How long a connection of the reserve has at least, before it makes room for another.
+/// The minimum lifetime of a connection of the reserve, before it makes room for another.
 const RESERVED_FOR_AT_LEAST: Duration = Duration::from_millis(25);
 
-/// How long a connection of the reserve has at most, for all of its request and until it is closed.
+/// The maximum lifetime of a connection of the reserve, including its request.
 const RESERVED_FOR_AT_MOST: Duration = Duration::from_secs(2);
 
-/// The time between two lines in the log about the same thing.
+/// The minimum time between two log lines about the same thing.
 const SAID_EVERY: Duration = Duration::from_secs(5);
 
-/// How long to wait where nothing can be accepted.
+/// The time to wait when nothing can be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts a worker's connections.
+/// The accept loop of a worker's web server.
 pub(super) struct Acceptor {
     pub(super) worker: Arc<str>,
     pub(super) listener: TcpListener,
     pub(super) router: Router,
     pub(super) limits: WebLimits,
-    /// How many connections may be open.
+    /// The number of connections that may be open.
     pub(super) cap: usize,
     pub(super) spawner: Spawner,
-    /// The certificates, where connections may begin with a handshake.
+    /// The certificates, if connections begin with a handshake.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<Tls>>,
 }
@@ -59,7 +63,7 @@ struct Reserved {
     close: oneshot::Sender<()>,
 }
 
-/// A line of the log that is not repeated all the time.
+/// A rate limit for one kind of log line.
 #[derive(Default)]
 struct Seldom(Option<Instant>);
 
@@ -75,7 +79,8 @@ impl Seldom {
 }
 
 impl Acceptor {
-    /// Serves until `stopped`; then lets the requests in hand finish, and closes every connection.
+    /// Serves until `stopped` completes. Then it lets the requests in flight finish, and closes
+    /// every connection.
     pub(super) async fn serve(self, stopped: impl Future<Output = ()>) {
         let stop = watch::Sender::new(false);
         tokio::select! {
@@ -83,7 +88,7 @@ impl Acceptor {
             () = stopped => {}
             () = self.accept(&stop) => {}
         }
-        // Nobody is to connect any more.
+        // This closes the listener, so that nobody can connect any more.
         drop(self);
         stop.send_replace(true);
         stop.closed().await;
@@ -119,7 +124,8 @@ impl Acceptor {
                              server take fewer connections (--web-connections)"
                         );
                     }
-                    // The next connection takes the place of the spare file, or of one of the reserve.
+                    // The next connection gets the file of the spare, or that of a connection of
+                    // the reserve.
                     if spare.take().is_none() && !make_room(&mut reserve).await {
                         tokio::time::sleep(PAUSE).await;
                         continue;
@@ -136,7 +142,8 @@ impl Acceptor {
         }
     }
 
-    /// Takes a connection into the reserve. If that is full, its oldest connection is closed.
+    /// Takes a connection into the reserve. If the reserve is full, its oldest connection is
+    /// closed.
     async fn reserve(&self, stream: TcpStream, reserve: &mut VecDeque<Reserved>, stop: &watch::Sender<bool>) {
         reserve.retain(|reserved| !reserved.close.is_closed());
         if reserve.len() >= RESERVE {
@@ -154,7 +161,8 @@ impl Acceptor {
     }
 
     fn begin(&self, stream: TcpStream, limits: WebLimits, allowed: Allowed, stop: &watch::Sender<bool>) {
-        // Answers are small, and are not to wait for each other. A connection that is gone says so when it is read.
+        // Answers are small, and must not wait for each other. If this fails, the connection is
+        // gone, and reading from it will say so.
         let _ = stream.set_nodelay(true);
         let connection = Connection { router: self.router.clone(), limits, allowed };
         let stopping = stop.subscribe();
@@ -168,23 +176,23 @@ impl Acceptor {
     }
 }
 
-/// Closes the connection that has been in the reserve for longest, if there is one.
+/// Closes the connection that has been in the reserve for longest. Returns whether there was one.
 async fn make_room(reserve: &mut VecDeque<Reserved>) -> bool {
     reserve.retain(|reserved| !reserved.close.is_closed());
     let Some(Reserved { since, close }) = reserve.pop_front() else { return false };
     tokio::time::sleep_until(since + RESERVED_FOR_AT_LEAST).await;
     drop(close);
-    // Its task closes it.
+    // Lets the connection's task close it.
     tokio::task::yield_now().await;
     true
 }
 
-/// Opens a file that can be closed where no other can be opened.
+/// Opens a file that can be closed when no other file can be opened.
 fn spare() -> Option<std::fs::File> {
     std::fs::File::open("/dev/null").ok()
 }
 
-/// Whether an error tells of the one connection that was to be accepted.
+/// Returns whether an error concerns only the one connection that was to be accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Decides which callers may ask a worker's web server for what.
+//! The callers of a worker's web server, and what they may do.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use subtle::ConstantTimeEq;
 use super::problem::Problem;
 use crate::config::{Config, Role, WebToken};
 
-/// Who sent a request, for the program's own routes: it is an extractor.
+/// The sender of a request, for the program's own routes. It is an extractor.
 ///
-/// Where the worker has tokens ([`Config::web_token`](crate::Config::web_token)), it is who the request's token, or the session of
-/// its browser, stands for. Without tokens everyone is a caller without a name.
-///
+/// If the worker has tokens ([`Config::web_token`](crate::Config::web_token)), the caller belongs
+/// to the token of the request or of its browser's session. Without tokens, everyone is a caller
+/// without a name that may read and change.
 /// ```
 /// use marlowe::axum::{Router, routing::get};
 /// use marlowe::{App, Caller, Role};
@@ -30,7 +30,7 @@ use crate::config::{Config, Role, WebToken};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caller {
-    /// What the caller may do.
+    /// The role of the caller: what it may do.
     pub role: Role,
     /// The name of the caller's token, if it has one.
     pub name: Option<Arc<str>>,
@@ -53,7 +53,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Who may ask a worker for what.
+/// The rules of a worker's web server: its tokens, and whether it is read-only.
 pub(crate) struct Access {
     tokens: Vec<WebToken>,
     read_only: bool,
@@ -64,7 +64,7 @@ impl Access {
         Self { tokens: config.web_tokens.clone(), read_only: config.web_read_only }
     }
 
-    /// Whether callers need a token.
+    /// Returns whether callers need a token.
     pub(crate) fn needs_token(&self) -> bool {
         !self.tokens.is_empty()
     }
@@ -73,12 +73,12 @@ impl Access {
         &self.tokens
     }
 
-    /// Returns the caller that everyone is where no token is needed.
+    /// Returns the caller that everyone is if no token is needed.
     pub(super) fn anyone(&self) -> Option<Caller> {
         (!self.needs_token()).then_some(Caller { role: Role::Write, name: None })
     }
 
-    /// Returns what a caller may do here.
+    /// Returns the caller with the role that it has on this worker, which may be read-only.
     pub(super) fn limited(&self, mut caller: Caller) -> Caller {
         if self.read_only {
             caller.role = Role::Read;
@@ -90,7 +90,7 @@ impl Access {
         self.read_only
     }
 
-    /// Returns the caller whose token the request says.
+    /// Returns the caller whose token is in the `Authorization` header of a request.
     pub(super) fn by_bearer(&self, headers: &HeaderMap) -> Option<Caller> {
         let said = headers.get(header::AUTHORIZATION)?.as_bytes();
         let (scheme, said) = said.split_at_checked(b"Bearer ".len())?;
@@ -100,9 +100,10 @@ impl Access {
         self.token(said).map(Caller::of)
     }
 
-    /// Returns the token that this is. How long that takes does not tell how much of one is right.
+    /// Returns the token that equals `said`. The time that this takes does not reveal how much of a
+    /// guess is right.
     pub(super) fn token(&self, said: &[u8]) -> Option<&WebToken> {
-        // Each is looked at, also after one that is it.
+        // All tokens are compared, even after a match.
         self.tokens
             .iter()
             .fold(None, |found, token| if bool::from(token.secret().ct_eq(said)) { Some(token) } else { found })

@@ -1,3 +1,5 @@
+//! The URLs at which workers tell other workers to find them.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -6,22 +8,23 @@ use axum::http::Uri;
 use crate::error::RunError;
 use crate::tls::Tls;
 
-/// The host and the port that is said.
+/// The host and the port of the advertised URLs.
 enum Place {
-    /// Where they listen.
+    /// The address at which each worker listens.
     Bound,
-    /// At this host; at this port the first one, and further ones at those that follow, or where they listen.
+    /// This host. The first worker is at `port`, and further ones are at the ports that follow.
+    /// Without `port`, each is at the port where it listens.
     At { host: String, port: Option<u16> },
 }
 
-/// Where the workers of a process say that others find them.
+/// The URLs at which other workers find those of this process.
 pub(crate) struct Advertised {
     scheme: &'static str,
     place: Place,
 }
 
 impl Advertised {
-    /// Reads `http://HOST[:PORT]`, or `https://HOST[:PORT]` where the workers speak TLS.
+    /// Parses `http://HOST[:PORT]`, or `https://HOST[:PORT]` if the workers speak TLS.
     pub(crate) fn parse(url: Option<&str>, tls: Option<&Tls>) -> Result<Self, RunError> {
         let serves = tls.is_some_and(Tls::serves);
         let Some(url) = url else {
@@ -60,7 +63,7 @@ impl Advertised {
         }
     }
 
-    /// The host that it names.
+    /// Returns the host that was set, if one was.
     pub(crate) fn host(&self) -> Option<&str> {
         match &self.place {
             Place::Bound => None,
@@ -68,7 +71,7 @@ impl Advertised {
         }
     }
 
-    /// The URL of worker `number`, which listens at `bound`.
+    /// Returns the URL of worker `number`, which listens at `bound`.
     pub(crate) fn url(&self, number: usize, bound: SocketAddr) -> Result<Arc<str>, RunError> {
         let scheme = self.scheme;
         let (host, port) = match &self.place {
@@ -90,7 +93,8 @@ impl Advertised {
     }
 }
 
-/// The address under which this machine finds a socket that listens on all of its addresses.
+/// Returns the address at which this machine reaches a socket. A socket on all addresses is reached
+/// on the loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -133,7 +137,8 @@ mod tests {
         Ok(())
     }
 
-    /// A proxy speaks HTTPS for a worker that has no certificate, and the others trust the proxy's.
+    /// Tests a proxy that speaks HTTPS for a worker without a certificate. Other workers trust the
+    /// certificate of the proxy.
     #[cfg(feature = "tls")]
     #[test]
     fn a_worker_behind_a_proxy_is_found_over_https() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,5 @@
-//! The program's own routes on a thread of their own: a handler that blocks holds up other routes of the program, and nothing that
-//! the worker serves itself.
+//! The thread of the program's own routes. A handler that blocks holds up other routes of the
+//! program there, but nothing that the worker serves itself.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -21,10 +21,10 @@ use tower_service::Service;
 use super::problem::Problem;
 use crate::threads::Thread;
 
-/// How many pieces of an answer wait at most for the client to take them.
+/// The number of pieces of an answer that may wait for the client to take them.
 const PIECES: usize = 2;
 
-/// A layer: requests are answered on another thread.
+/// A layer that answers requests on another thread.
 #[derive(Clone)]
 pub(super) struct Apart {
     thread: Thread,
@@ -44,7 +44,7 @@ impl<S> Layer<S> for Apart {
     }
 }
 
-/// The routes that are answered there.
+/// The routes that are answered on the other thread.
 #[derive(Clone)]
 pub(super) struct RoutesApart<S> {
     thread: Thread,
@@ -70,11 +70,13 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let inner = self.inner.clone();
-        // The one that was ready is called.
+        // The service that was polled as ready must be the one that is called. The clone replaces
+        // it.
         let mut inner = std::mem::replace(&mut self.inner, inner);
         let thread = self.thread.clone();
         Box::pin(async move {
-            // A client that goes takes its request back.
+            // If the client goes away, this future is dropped with `here`, and the request is
+            // cancelled.
             let (here, gone) = oneshot::channel::<Infallible>();
             let spawner = thread.spawner();
             let answered = thread.run(move || async move {
@@ -104,14 +106,14 @@ where
     }
 }
 
-/// The rest of an answer's body, which the program makes while it is sent.
+/// The rest of an answer's body. The program makes it while it is sent.
 struct Rest {
     body: Body,
     pieces: mpsc::Sender<Result<Frame<Bytes>, axum::Error>>,
 }
 
 impl Rest {
-    /// Makes it, until it is at its end or the client is gone.
+    /// Makes the rest, until the body ends or the client is gone.
     async fn send(mut self) {
         let pieces = self.pieces.clone();
         let making = async {
@@ -121,19 +123,20 @@ impl Rest {
                 }
             }
         };
-        // The program's code may panic here as well. The client sees an answer that broke off.
+        // The program's code may also panic here. The client then sees an answer that breaks off.
         let made = AssertUnwindSafe(select(pin!(making), pin!(pieces.closed()))).catch_unwind().await.map(|_| ());
         if let Err(panic) = made {
             let text = crate::panics::panic_text(&*panic);
             tracing::error!("the body of an answer broke off: {text}");
             let error = axum::Error::new(std::io::Error::other("the body broke off"));
-            // Nobody may wait for it any more.
+            // This fails if nobody waits for the body any more.
             let _ = pieces.send(Err(error)).await;
         }
     }
 }
 
-/// A body that goes to another thread: as it is, if it is there already; else piece by piece.
+/// Splits a body that goes to another thread. A body that is complete already goes as one piece.
+/// Otherwise the pieces follow, and the second value makes them.
 async fn begin(mut body: Body) -> (Body, Option<Rest>) {
     let size = body.size_hint();
     if body.is_end_stream() {

@@ -1,3 +1,5 @@
+//! The bodies of requests.
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
@@ -5,13 +7,13 @@ use axum::response::IntoResponse;
 
 use super::problem::Problem;
 
-/// The largest change that is taken.
+/// The size of the largest body that is accepted, in bytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
-/// A request's body, if it was taken.
+/// A request's body, if it could be read.
 pub(crate) type Body = Result<Bytes, BytesRejection>;
 
-/// The body of a request about `subject`.
+/// Returns the body of a request. Errors name `subject`, which the request is about.
 pub(crate) fn read(subject: &str, body: Body) -> Result<Bytes, Problem> {
     body.map_err(|rejection| match rejection.into_response().status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(

@@ -1,3 +1,5 @@
+//! The routes that change one row: `POST`, `PUT` and `DELETE /tables/{table}/{key}`.
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,7 +20,8 @@ use crate::outbound::Outgoing;
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Effect, Keyspace, Position};
 
-/// Where a change went, and if it was waited for, the state that has it.
+/// The place of a change in the inbox. If the request waited for the change, also the state that
+/// includes it.
 #[derive(Debug, Serialize)]
 pub(crate) struct ChangeAnswer {
     topic: Arc<str>,
@@ -28,8 +31,8 @@ pub(crate) struct ChangeAnswer {
     position: Option<Position>,
 }
 
-/// `POST /tables/{table}/{key}`: sends a change to the key's owner, who merges it into the row, or makes it the row where the
-/// table has no merge.
+/// Answers `POST /tables/{table}/{key}`: sends a change to the key's owner. The owner merges it
+/// into the row, or makes it the row if the table has no merge.
 pub(crate) async fn send(
     State(site): State<Arc<Site>>,
     uri: Uri,
@@ -39,7 +42,7 @@ pub(crate) async fn send(
     put(&site, &uri, query.as_deref(), body, Effect::Merge).await
 }
 
-/// `PUT /tables/{table}/{key}`: makes the body the row, also where the table has a merge.
+/// Answers `PUT /tables/{table}/{key}`: makes the body the row, even if the table has a merge.
 pub(crate) async fn replace(
     State(site): State<Arc<Site>>,
     uri: Uri,
@@ -55,7 +58,7 @@ async fn put(site: &Site, uri: &Uri, query: Option<&str>, body: Body, effect: Ef
     change.send(site, Some(value), effect).await
 }
 
-/// `DELETE /tables/{table}/{key}`: removes the row.
+/// Answers `DELETE /tables/{table}/{key}`: removes the row.
 pub(crate) async fn remove(
     State(site): State<Arc<Site>>,
     uri: Uri,
@@ -64,7 +67,7 @@ pub(crate) async fn remove(
     Change::parse(&site, &uri, query.as_deref())?.send(&site, None, Effect::Merge).await
 }
 
-/// A change to one row, as a request names it.
+/// A change of one row, as a request describes it.
 struct Change {
     table: &'static dyn AnyTable,
     key: RowKey,
@@ -89,7 +92,7 @@ impl Change {
         Ok(Self { table, key: RowKey::in_path(table, uri)?, wait })
     }
 
-    /// The bytes of the value that the body is.
+    /// Returns the stored form of the value in the body.
     fn value(&self, body: Body) -> Result<Vec<u8>, Problem> {
         let name = self.table.name();
         let body = body::read(&format!("table `{name}`"), body)?;
@@ -103,7 +106,7 @@ impl Change {
             .map_err(|error| Problem::bad_request(format!("table `{name}`: the body is {error}")))
     }
 
-    /// Sends it to the table's inbox.
+    /// Sends the change to the table's inbox, and waits for its effect if the request says so.
     async fn send(self, site: &Site, value: Option<Vec<u8>>, effect: Effect) -> Result<Response, Problem> {
         let inbox = &self.table.identity().inbox;
         let partition = self.key.home(self.table, site.scope.partitions(inbox));
@@ -123,7 +126,7 @@ impl Change {
         if let Some(wait) = self.wait {
             let wanted = Wanted { changelog: None, inbox: Some(answer.offset) };
             let deadline = tokio::time::Instant::now() + wait;
-            // The change is sent, whether or not it is seen in time.
+            // The change is sent, even if it does not take effect in time.
             let target = Target { table: self.table, partition, wanted, deadline, stale_within: None };
             if let Ok(state) = site.state(target).await {
                 answer.position = Some(state.position);

@@ -1,3 +1,5 @@
+//! The route by which other workers read rows of this process.
+
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,10 +15,12 @@ use crate::peer::{Question, ROW_BYTES, decode_question, encode_answer};
 use crate::query::{PeerRefusal, RouteError};
 use crate::table::Position;
 
-/// How many rows one answer holds, at most: what the largest page of a table needs.
+/// The most rows in one answer. The largest page of a table needs this many.
 const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
 
-/// Stands before what only other workers may ask: turns away whoever does not sign it, where there is a token.
+/// Guards the routes that only other workers may use. If the workers share a cluster token, the
+/// request must be signed with it. If they do not, the request is answered only if the web server
+/// needs no tokens.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match site.shared.routes.peers().token() {
         Some(_) if request.extensions().get::<Signed>().is_some() => next.run(request).await,
@@ -29,8 +33,9 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     }
 }
 
-/// `POST /cluster/v1/read`: another worker asks for rows of a partition that this process has. It is answered here or not at
-/// all, and never asked of a third one.
+/// Answers `POST /cluster/v1/read`: another worker asks for rows of a partition that this process
+/// has. If it does not have the partition, the request is refused and not passed on to a third
+/// worker.
 pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<Response, Problem> {
     let mut asked = decode_question(&body).map_err(|error| {
         Problem::bad_request(format!(

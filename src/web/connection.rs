@@ -1,13 +1,14 @@
-//! One connection of a worker's web server: how long its client may take for what.
+//! One connection of a worker's web server, with the limits on the time that its client may take.
 //!
 //! ```text
-//!            first byte of a request          end of its headers           end of its answer
-//!   idle ----------------------------> head ----------------------> busy --------------------> idle
-//!   (60 s)                            (10 s)                        (no limit of the connection's)
+//!           first byte of a request      end of its headers      end of its answer
+//!   idle -------------------------> head -----------------> busy -----------------> idle
+//!   (60 s)                          (10 s)                  (no limit here)
 //! ```
 //!
-//! hyper has one time-out for the two first, so both are looked at here. While a request is in hand, its body and the answer's bytes
-//! have limits of their own: a body that makes no progress ends with an error, and so does a socket that takes nothing.
+//! hyper has one timeout for the first two states, so both are checked here. While a request is
+//! in flight, other limits apply: a body that makes no progress ends with an error, and so does a
+//! socket that takes nothing of the answer.
 
 use std::future::poll_fn;
 use std::io;
@@ -39,24 +40,24 @@ use super::problem::Problem;
 use crate::config::WebLimits;
 use crate::panics::panic_text;
 
-/// How much of a request, or of an answer, is held in memory for one connection.
+/// The size of the buffer for a request, or for an answer, of one connection, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// What a connection may ask for.
+/// The requests that a connection may make.
 pub(super) enum Allowed {
-    /// Any path. It is one of those that are counted.
+    /// Requests for any path. The connection counts against the cap.
     Anything(Permit),
-    /// The worker's health, once: there are as many others as there may be.
+    /// One request for the worker's health, because the cap is reached.
     Health(Health),
 }
 
-/// How a connection is served that may ask for the worker's health only.
+/// The limits of a connection that may ask for the worker's health only.
 pub(super) struct Health {
-    /// It is closed when this comes.
+    /// Completes when the connection must be closed.
     pub(super) closed: oneshot::Receiver<()>,
-    /// It is closed then at the latest.
+    /// The time at which the connection is closed at the latest.
     pub(super) until: Instant,
-    /// How many other connections there may be.
+    /// The number of other connections that may be open.
     pub(super) cap: usize,
 }
 
@@ -67,7 +68,7 @@ pub(super) struct Connection {
     pub(super) allowed: Allowed,
 }
 
-/// What a connection waits for.
+/// The state of a connection: the thing that it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     /// The first byte of a request.
@@ -78,7 +79,8 @@ enum Awaited {
     Answer,
 }
 
-/// What a connection waits for, and since when: known to its socket, which sees bytes, and to its service, which sees requests.
+/// The state of a connection, and the time since when. The socket and the service share it: the
+/// socket sees bytes, and the service sees requests.
 #[derive(Clone)]
 struct Phase(Arc<Mutex<(Awaited, Instant)>>);
 
@@ -98,7 +100,7 @@ impl Phase {
         *self.0.lock() = (awaited, Instant::now());
     }
 
-    /// Returns when what it waits for is overdue.
+    /// Returns the time at which the state becomes overdue, if it has a limit.
     fn deadline(&self, limits: &WebLimits) -> Option<Instant> {
         let (awaited, since) = *self.0.lock();
         match awaited {
@@ -110,19 +112,21 @@ impl Phase {
 }
 
 impl Connection {
-    /// Serves until the client goes, takes too long, or `closed` comes; once `stopping`, until the request in hand is answered.
+    /// Serves until the client is gone or takes too long, or until `closed` completes. Once
+    /// `stopping` is set, it ends after the request in flight.
     pub(super) async fn serve(
         self,
         socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         stopping: watch::Receiver<bool>,
     ) {
-        // A panic in an answer's body, which is the program's, ends the connection and no more.
+        // A panic in an answer's body, which is code of the program, ends this connection only.
         if let Err(panic) = AssertUnwindSafe(self.carry(socket, stopping)).catch_unwind().await {
             tracing::error!("an answer of the web server broke off: {}", panic_text(&*panic));
         }
     }
 
-    /// Serves what a handshake makes of a connection. The handshake may take as long as a request's head.
+    /// Serves the connection that results from a TLS handshake. The handshake may take as long as a
+    /// request's head.
     #[cfg(feature = "tls")]
     pub(super) async fn serve_after<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         mut self,
@@ -144,7 +148,7 @@ impl Connection {
             biased;
             shaken = handshake => shaken,
             () = closed => return,
-            // A server that is gone stops as well.
+            // If the server is gone, it has stopped as well.
             _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
             () = tokio::time::sleep_until(until) => return,
         };
@@ -183,7 +187,7 @@ impl Connection {
             connection.as_mut().graceful_shutdown();
         }
         loop {
-            // A head that began after this look cannot be overdue before the next one.
+            // The limit of a head that begins after this look cannot expire before the next look.
             let next_look = Instant::now() + limits.headers;
             let look = phase.deadline(&limits).map_or(next_look, |deadline| deadline.min(next_look));
             let look = last.map_or(look, |last| last.min(look));
@@ -197,7 +201,7 @@ impl Connection {
                 }
                 () = closed.as_mut() => return,
                 changed = stopping.changed(), if !is_stopping => {
-                    // A server that is gone stops as well.
+                    // If the server is gone, it has stopped as well.
                     is_stopping = changed.is_err() || *stopping.borrow_and_update();
                     if is_stopping {
                         connection.as_mut().graceful_shutdown();
@@ -215,13 +219,13 @@ impl Connection {
     }
 }
 
-/// What a connection's requests are answered by.
+/// The service that answers the requests of a connection.
 struct Answers {
     router: Router,
     phase: Phase,
-    /// How long a body may make no progress.
+    /// The time for which a body may make no progress.
     body: Duration,
-    /// How many connections there may be, if this is one beyond.
+    /// The cap, if this connection is beyond it.
     over: Option<usize>,
 }
 
@@ -277,14 +281,14 @@ fn too_late(limit: Duration) -> Problem {
     )
 }
 
-/// A socket that tells when bytes come, and gives up where the client takes none.
+/// A socket that reports incoming bytes, and fails if the client does not take outgoing ones.
 struct ClientSocket<S> {
     socket: S,
     phase: Phase,
     limit: Duration,
     /// Runs while bytes wait that the client does not take.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Held as long as the socket is open, also by who takes the connection over.
+    /// Held while the socket is open, even after an upgrade of the connection.
     _permit: Option<Permit>,
 }
 
@@ -343,13 +347,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientSocket<S> {
     }
 }
 
-/// A request's body that ends with an error where it makes no progress while it is read.
+/// A request's body that ends with an error if it makes no progress while it is read.
 struct Progressing {
     body: Incoming,
     limit: Duration,
     /// Runs while a reader waits.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Set when it has ended so.
+    /// Set when the body has ended with this error.
     is_late: Arc<AtomicBool>,
 }
 
@@ -382,7 +386,7 @@ impl HttpBody for Progressing {
     }
 }
 
-/// An answer's body. When it is gone, the request is not in hand any more.
+/// An answer's body. When it is dropped, the request is not in flight any more.
 struct AnswerBody {
     body: Body,
     phase: Phase,

@@ -1,4 +1,5 @@
-//! What stands before every route: which requests are turned away, who sent the others, and what all answers say to browsers.
+//! The checks before every route: which requests are refused, who sent the others, and which
+//! headers tell browsers how to treat the answers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,31 +22,36 @@ use crate::config::Role;
 use crate::panics::panic_text;
 use crate::peer::READ_PATH;
 
-/// What requests are looked at by, before any route.
+/// The checks that requests pass before any route.
 pub(crate) struct Edge {
     pub(crate) hosts: Hosts,
     pub(crate) access: Access,
     pub(crate) sessions: Sessions,
-    /// Checks the signatures of the app's other workers, where they share a secret.
+    /// Checks the signatures of the app's other workers, if they share a secret.
     pub(crate) cluster: Option<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// How a caller said who it is.
+/// The way in which a caller identified itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// By a token in the request.
     Token,
     /// By the cookie of a session.
     Session,
-    /// Another worker says who it is.
+    /// By another worker that forwarded the request.
     Worker,
-    /// Not at all: no token is needed.
+    /// Not at all, because no token is needed.
     Nothing,
 }
 
-/// Stands before every route: turns away what must not be asked here, by whoever asks; turns a handler's panic into an answer, says
-/// so when a path leads nowhere, and reads the body before it answers.
+/// Runs before every route, in this order:
+///
+/// 1. Refuses requests that nobody may make here, or that this caller may not make.
+/// 2. Reads the body of a signed request, and checks its signature.
+/// 3. Runs the route. A panic of the handler, or a path without a route, becomes an error answer.
+/// 4. Adds security headers to the answer.
+/// 5. Reads the rest of the request's body, and then answers.
 pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let (mut request, unread) = Unread::of(request);
     let mut response = match edge.refusal(&mut request) {
@@ -54,7 +60,7 @@ pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next:
             Err(error) => not_signed(&error).into_response(),
         },
         Some(refusal) => {
-            // Its body is the one that nobody read.
+            // This hands the body, which nobody has read, back to `unread`.
             drop(request);
             refusal
         }
@@ -64,7 +70,8 @@ pub(crate) async fn guard(State(edge): State<Arc<Edge>>, request: Request, next:
 }
 
 impl Edge {
-    /// Notes in a request who sent it, or returns why it is refused.
+    /// Returns the answer to a request that is refused. Otherwise it notes in the request who sent
+    /// it.
     fn refusal(&self, request: &mut Request) -> Option<Response> {
         let look = |verifier: &Verifier| verifier.look(request.method(), request.uri(), request.headers());
         let is_workers = match self.cluster.as_ref().map_or(Ok(None), look) {
@@ -85,7 +92,8 @@ impl Edge {
             );
             return Some(Problem::new(StatusCode::FORBIDDEN, error).into_response());
         }
-        // Workers ask each other by a secret of their own.
+        // Workers authenticate to each other with a secret of their own. `cluster::guard` checks
+        // it.
         if path == READ_PATH {
             return None;
         }
@@ -100,7 +108,7 @@ impl Edge {
                 if !is_for_all && !method.is_safe() && caller.role < Role::Write {
                     return Some(self.may_not_change(&method, &path).into_response());
                 }
-                // Whoever answers needs to know the caller, and not its secret.
+                // A handler needs to know the caller, but not its secret.
                 match said {
                     Said::Token => drop(request.headers_mut().remove(header::AUTHORIZATION)),
                     Said::Session => self.sessions.forget(request.headers_mut()),
@@ -135,7 +143,8 @@ impl Edge {
         Problem::new(StatusCode::FORBIDDEN, error)
     }
 
-    /// The answer to a request without a token. A browser gets a page on which to say one.
+    /// Returns the answer to a request without a valid token. A browser gets a page on which to
+    /// enter one.
     fn who_is_that(&self, request: &Request) -> Response {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -153,7 +162,7 @@ impl Edge {
     }
 }
 
-/// Reads the body of a request that another worker signed.
+/// Reads the body of a request that another worker signed. The body must be the signed one.
 async fn with_signed_body(request: Request) -> Result<Request, NotSigned> {
     match request.extensions().get::<Signed>().copied() {
         Some(signed) => {
@@ -174,7 +183,7 @@ async fn answer(request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().is_some();
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Err(panic) => {
-            // A text that stands in the program tells of no row; one that was made may.
+            // A literal text of the program reveals no row, but a formatted text may.
             let text = panic.downcast_ref::<&'static str>().map(|text| format!(": {text}")).unwrap_or_default();
             let what = format!("{method} {}: the handler panicked{text}", uri.path());
             Problem::internal(what, panic_text(&*panic)).into_response()
@@ -187,7 +196,7 @@ async fn answer(request: Request, next: Next) -> Response {
     }
 }
 
-/// A built-in path that does not take the method.
+/// Returns the answer for a built-in path that does not support the method.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -197,8 +206,8 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
 
 const FRAMES: HeaderName = HeaderName::from_static("x-frame-options");
 
-/// Says to browsers that an answer is what its type says, and not to be shown within pages of others; a route of the program may say
-/// something else.
+/// Adds headers that tell browsers to believe an answer's type, and not to show the answer inside
+/// pages of other sites. A route of the program may set other values.
 fn secure(headers: &mut HeaderMap) {
     let has_policy = headers.contains_key(header::CONTENT_SECURITY_POLICY);
     let mut unless_said = |name: HeaderName, value: &'static str| {
@@ -212,7 +221,8 @@ fn secure(headers: &mut HeaderMap) {
     }
 }
 
-/// The same for what is built in, which loads nothing unless its page says so, and is not to be kept.
+/// Adds headers to the answer of a built-in route: a page loads nothing unless it says so, and
+/// browsers do not keep it.
 pub(crate) async fn secure_built_in(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -224,10 +234,10 @@ pub(crate) async fn secure_built_in(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a request comes from a page that this server served, or from no page at all. Any page in the user's browser can
-/// reach a server on the loopback.
+/// Returns whether a request comes from a page that this server served, or from no page at all.
+/// This matters because any page in the user's browser can reach a server on the loopback.
 pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
-    // A browser says so itself; pages cannot set this header.
+    // Browsers set this header themselves; pages cannot.
     if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site") {
         return false;
     }

@@ -1,4 +1,4 @@
-//! What the fuzzers run of requests.
+//! The web server's inputs, for the fuzzers.
 
 use std::sync::{Arc, LazyLock};
 
@@ -26,7 +26,8 @@ use crate::topology::TableKind;
 
 const PARTITIONS: u32 = 7;
 
-/// Reads a query, a path with a key, a request's headers, a record or a row's value.
+/// Reads the input as a query, a path with a key, the headers of a request, a record, a row's value
+/// or the target of a login. The first byte says which.
 pub fn http(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -45,7 +46,7 @@ pub fn http(input: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns inputs that are taken.
+/// Returns inputs that are accepted.
 pub fn http_seeds() -> Vec<Vec<u8>> {
     [
         &b"qprefix=te&from=tea&limit=10&partition=3&wait=500"[..],
@@ -82,7 +83,7 @@ static TABLES: LazyLock<Vec<Box<dyn AnyTable>>> = LazyLock::new(|| {
     ]
 });
 
-/// A page of rows.
+/// Reads the query of a page of rows.
 fn query(text: &str) -> Option<()> {
     let query = Query::parse(Some(text), &KNOWN).ok()?;
     let said: Vec<(&str, &[u8])> = KNOWN.iter().filter_map(|name| Some((*name, query.bytes(name)?))).collect();
@@ -101,7 +102,7 @@ fn query(text: &str) -> Option<()> {
     taken
 }
 
-/// A row's path.
+/// Reads a row's path.
 fn path(text: &str) -> Option<()> {
     let uri: Uri = format!("/tables/{text}").parse().ok()?;
     let name = table_name(&uri);
@@ -118,7 +119,7 @@ fn path(text: &str) -> Option<()> {
     taken
 }
 
-/// Lines of a request's head.
+/// Reads the lines of a request's head.
 fn headers(lines: &[u8]) -> Option<()> {
     let mut headers = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {
@@ -156,7 +157,7 @@ fn headers(lines: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Checks that a signature cannot be guessed, and that a real one is known.
+/// Checks that a signature cannot be guessed, and that a real one is accepted.
 fn signature(headers: &HeaderMap) {
     let (token, clock): (ClusterToken, Arc<dyn Clock>) = ("sesame".into(), Arc::new(SystemClock));
     let signer = Signer { token: token.clone(), clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
@@ -172,14 +173,14 @@ fn signature(headers: &HeaderMap) {
     assert!(matches!(known, Ok(Some(_))), "a signature is known again");
 }
 
-/// Where a login leads: a page of this server.
+/// Checks that a login leads to a page of this server.
 fn login(to: &str) -> Option<()> {
     let to = super::login_page::local(to);
     assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']), "{to:?}");
     Some(())
 }
 
-/// A record that is sent to a topic.
+/// Reads a record that is sent to a topic.
 fn record(body: &[u8]) -> Option<()> {
     let record: WrittenRecord = serde_json::from_slice(body).ok()?;
     let written = serde_json::to_string(&record).expect("what was read is written");
@@ -189,7 +190,7 @@ fn record(body: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// A row's new value.
+/// Reads the new value of a row.
 fn value(json: &str) -> Option<()> {
     let mut taken = None;
     for table in TABLES.iter() {
@@ -202,7 +203,7 @@ fn value(json: &str) -> Option<()> {
     taken
 }
 
-/// A row's value, which may have been written by anybody.
+/// Reads the stored value of a row, which anybody may have written.
 fn stored(bytes: &[u8]) -> Option<()> {
     let shown = TABLES.iter().filter(|table| ShownValue::of(&***table, bytes).is_ok()).count();
     (shown > 0).then_some(())

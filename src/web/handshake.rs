@@ -1,4 +1,4 @@
-//! The beginning of a connection over TLS.
+//! The TLS handshake at the beginning of a connection.
 
 use std::io;
 
@@ -8,10 +8,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// The first byte of a handshake.
+/// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 0x16;
 
-/// Shakes hands with a client. One that speaks plain HTTP is told so.
+/// Completes the handshake with a client. A client that speaks plain HTTP gets an answer that says
+/// so.
 pub(super) async fn begin(acceptor: TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {

@@ -1,3 +1,5 @@
+//! The routes `/healthz` and `/readyz`, for health checks.
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::problem::Problem;
 use super::site::{Condition, Site};
 
-/// `GET /healthz`: whether the worker lives.
+/// Answers `GET /healthz`: is the worker alive?
 pub(crate) async fn alive(State(site): State<Arc<Site>>) -> Result<Json<Condition>, Problem> {
     let condition = site.condition();
     if site.is_alive() {
@@ -18,7 +20,7 @@ pub(crate) async fn alive(State(site): State<Arc<Site>>) -> Result<Json<Conditio
     Err(Problem::not_now(error).with("state", condition.state))
 }
 
-/// `GET /readyz`: whether all of its shards are open, and nothing is stuck.
+/// Answers `GET /readyz`: are all of the worker's shards open, and is nothing stuck?
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Response {
     let condition = site.condition();
     if condition.state == "ready" && condition.stuck.is_none() {

@@ -1,3 +1,5 @@
+//! The headers of a request that one worker forwards to another, and of its answer.
+
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -9,20 +11,21 @@ use crate::cluster::SIGNED;
 use crate::codec::percent;
 use crate::config::Role;
 
-/// Says that a worker forwarded the request: the generation at which it believes that the asked worker took the shard, and for
-/// how many milliseconds it may wait.
+/// Marks a request as forwarded by a worker. The value has two parts: the generation at which the
+/// asked worker is said to have taken the shard, and the milliseconds for which it may wait.
 const HOP: HeaderName = HeaderName::from_static("marlowe-hop");
 
-/// Who sent a forwarded request, as the worker knows that forwarded it: its role, and its name if it has one.
+/// The sender of a forwarded request, as the forwarding worker knows it: the role, and the name if
+/// there is one.
 const CALLER: HeaderName = HeaderName::from_static("marlowe-caller");
 
-/// Says that a 421 is a worker's and not a handler's.
+/// Marks a 421 as the answer of a worker, and not of a handler.
 const MISDIRECTED: HeaderName = HeaderName::from_static("marlowe-misdirected");
 
-/// Headers that a worker says to another.
+/// The headers that workers add for each other.
 const OF_THE_HOP: [HeaderName; 3] = [HOP, CALLER, SIGNED];
 
-/// Headers that are about one connection only.
+/// The headers that concern one connection only.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -34,7 +37,7 @@ const OF_THE_CONNECTION: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// A request's way from one worker to another. There is no second one.
+/// The step of a request from one worker to another. A request makes at most one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hop {
     pub(crate) generation: u64,
@@ -42,8 +45,9 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// Returns the hop that a request has made, if any. Where workers share a token, only a [signed](crate::cluster::Signed) one
-    /// `is_believed`.
+    /// Returns the hop of a request, if it was forwarded. With `is_believed` false, a forwarded
+    /// request is refused: if workers share a token, the request must be
+    /// [signed](crate::cluster::Signed).
     pub(crate) fn of(headers: &HeaderMap, is_believed: bool) -> Result<Option<Self>, Problem> {
         let Some(hop) = headers.get(&HOP) else { return Ok(None) };
         if !is_believed {
@@ -63,15 +67,15 @@ impl Hop {
     /// Marks a request as forwarded.
     pub(crate) fn say(self, headers: &mut HeaderMap) {
         let hop = format!("{} {}", self.generation, self.wait.as_millis());
-        // Digits and a blank fit into a header.
+        // Digits and a space are valid in a header.
         if let Ok(hop) = HeaderValue::from_str(&hop) {
             headers.insert(HOP, hop);
         }
     }
 }
 
-/// Returns who sent a request, as the worker says that forwarded it. Only a [signed](crate::cluster::Signed) one is to be
-/// believed.
+/// Returns the sender of a request, as the forwarding worker tells it. It may be believed only if
+/// the request is [signed](crate::cluster::Signed).
 pub(crate) fn caller(headers: &HeaderMap) -> Option<Caller> {
     let said = headers.get(&CALLER)?.to_str().ok()?;
     let (role, name) = said.split_once(' ').map_or((said, None), |(role, name)| (role, Some(name)));
@@ -84,27 +88,27 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<Caller> {
     Some(Caller { role, name })
 }
 
-/// Says who sent a request that is forwarded.
+/// Adds the sender of a request that is forwarded.
 pub(crate) fn say_caller(headers: &mut HeaderMap, caller: &Caller) {
     let role = match caller.role {
         Role::Read => "read",
         Role::Write => "write",
     };
     let name = caller.name.as_deref().map(|name| format!(" {}", percent::encode(name.as_bytes()))).unwrap_or_default();
-    // What is percent-encoded fits into a header.
+    // Percent-encoded text is valid in a header.
     if let Ok(caller) = HeaderValue::from_str(&format!("{role}{name}")) {
         headers.insert(CALLER, caller);
     }
 }
 
-/// Takes the marks of the hop from a request that is answered here.
+/// Removes the headers that workers add from a request that is answered here.
 pub(crate) fn forget(headers: &mut HeaderMap) {
     for name in OF_THE_HOP {
         headers.remove(name);
     }
 }
 
-/// What of a message's headers goes on to the next connection.
+/// Returns the headers of a message that go on to the next connection.
 pub(crate) fn headers(headers: &HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -120,7 +124,8 @@ pub(crate) fn headers(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Headers that say what is asked for, and not who asks: a worker that shares no token forwards no others.
+/// The headers that describe what is asked for, and not who asks. Without a shared token, a worker
+/// forwards only these.
 const HARMLESS: [HeaderName; 17] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
@@ -141,8 +146,9 @@ const HARMLESS: [HeaderName; 17] = [
     HeaderName::from_static("sec-fetch-site"),
 ];
 
-/// Returns what of a request's headers goes on to a worker that nobody vouches for: whoever can write to the topic of workers could be
-/// it. Beside what is harmless these are the ones that the program `named`.
+/// Returns the headers of a request that go on to a worker when the workers share no token. Anybody
+/// who can write to the workers topic could be that worker. So these are only the harmless headers,
+/// and those that the program `named`.
 pub(crate) fn harmless(headers: &HeaderMap, named: &[HeaderName]) -> HeaderMap {
     let mut kept = self::headers(headers);
     let others: Vec<HeaderName> =
@@ -153,7 +159,7 @@ pub(crate) fn harmless(headers: &HeaderMap, named: &[HeaderName]) -> HeaderMap {
     kept
 }
 
-/// The answer of a worker that does not own the key.
+/// Returns the answer of a worker that does not own the key.
 pub(crate) fn misdirected(problem: Problem) -> Response {
     ([(MISDIRECTED, HeaderValue::from_static("1"))], problem).into_response()
 }
@@ -162,7 +168,7 @@ pub(crate) fn is_misdirected(response: &Response) -> bool {
     response.status() == StatusCode::MISDIRECTED_REQUEST && response.headers().contains_key(&MISDIRECTED)
 }
 
-/// An owner's answer, as it is handed back.
+/// Returns an owner's answer in the form in which it goes back to the client.
 pub(crate) fn answer(mut response: Response) -> Response {
     *response.headers_mut() = headers(response.headers());
     response

@@ -1,5 +1,7 @@
-//! The names under which a worker's web server is asked. A page of another site can have its own name lead to the loopback
-//! (DNS rebinding), and the browser then takes what is served there for that site's; only the `Host` header tells.
+//! The host names that requests may use for a worker's web server.
+//!
+//! A page of another site can make its own name point to the loopback (DNS rebinding). The browser
+//! then treats what is served there as part of that site. Only the `Host` header reveals this.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,14 +13,15 @@ use super::problem::Problem;
 
 /// The hosts that requests may name.
 pub(crate) enum Hosts {
-    /// Any: others reach the worker, by whatever name they have for it.
+    /// Any host. Others reach the worker, by names that it does not know.
     Any,
-    /// Those of the loopback, and these.
+    /// The names of the loopback, and these.
     Loopback(Vec<String>),
 }
 
 impl Hosts {
-    /// Returns those of a server that listens at `address`: `named` beside the loopback's, or any where others reach it.
+    /// Returns the hosts of a server that listens at `address`. On the loopback these are the names
+    /// of the loopback and `named`, and elsewhere all.
     pub(crate) fn of(address: SocketAddr, named: impl Iterator<Item = String>) -> Self {
         match address.ip().to_canonical().is_loopback() {
             true => Self::Loopback(named.map(|name| plain(&name)).collect()),
@@ -26,7 +29,8 @@ impl Hosts {
         }
     }
 
-    /// Checks the host that a request names. One of HTTP/1.0 may name none, and no browser sends such a one.
+    /// Checks the host that a request names. A request of HTTP/1.0 may name none, but browsers do
+    /// not send such requests.
     pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
         let Self::Loopback(named) = self else { return Ok(()) };
         let said = request.headers().get_all(header::HOST).iter().map(|host| host.as_bytes());
@@ -49,7 +53,7 @@ impl Hosts {
     }
 }
 
-/// A host's name without what does not tell it apart.
+/// Returns a host's name in lower case and without the final dot.
 fn plain(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
@@ -69,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_the_loopback_only_its_own_names_and_those_that_were_given_are_taken() {
+    fn on_the_loopback_only_known_names_are_taken() {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 6066));
         let hosts = Hosts::of(loopback, ["Worker.Example".to_owned()].into_iter());
         let takes = |hosts: &Hosts, host: &str| {

@@ -1,3 +1,5 @@
+//! The start page of a worker, for people.
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -13,10 +15,10 @@ use crate::topology::TableKind;
 
 const TEMPLATE: &str = include_str!("index.html");
 
-/// The way out, for who is here by a session.
+/// The logout button, for callers with a session.
 const LOG_OUT: &str = "<form method=\"post\" action=\"/logout\"><button>Log out</button></form>";
 
-/// `GET /`: what this worker is and has, for people.
+/// Answers `GET /`: a page about this worker and its tables.
 pub(crate) async fn show(State(site): State<Arc<Site>>, said: Option<Extension<Said>>) -> Response {
     let condition = site.condition();
     let mut tables = String::new();
@@ -60,7 +62,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>, said: Option<Extension<S
     ([(header::CONTENT_SECURITY_POLICY, Policy::of(TEMPLATE).header())], Html(page)).into_response()
 }
 
-/// A number with its thousands apart.
+/// Returns a number with commas between its thousands.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

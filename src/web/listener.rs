@@ -1,3 +1,5 @@
+//! The sockets of the web servers of a process.
+
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -8,26 +10,26 @@ use crate::error::RunError;
 use crate::host::Network;
 use crate::tls::Tls;
 
-/// The sockets that the workers of a process will serve on, one each. They are taken before anything is started, so that a
-/// port in use costs nothing.
+/// The sockets on which the workers of a process will serve, one for each. They are opened before
+/// anything is started. So a port in use is found before there is anything to undo.
 pub(crate) struct Listeners(std::vec::IntoIter<Listener>);
 
-/// What is served on.
+/// The socket or simulated network on which a worker serves.
 pub(crate) enum Socket {
     Tcp(TcpListener),
     Network(Arc<dyn Network>),
 }
 
-/// A socket that a worker will serve on.
+/// A socket on which a worker will serve.
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
     pub(crate) address: SocketAddr,
-    /// Where other workers find it.
+    /// The URL at which other workers find it.
     pub(crate) url: Arc<str>,
 }
 
 impl Listeners {
-    /// Takes a socket for each worker; none where there is to be no web server.
+    /// Opens a socket for each worker, or none if there is no web server.
     pub(crate) fn bind(config: &Config, tls: Option<&Tls>) -> Result<Self, RunError> {
         let mut listeners = Vec::new();
         let advertised = Advertised::parse(config.advertise.as_deref(), tls)?;
@@ -56,13 +58,13 @@ impl Listeners {
         Ok(Self(listeners.into_iter()))
     }
 
-    /// The next worker's.
+    /// Returns the socket of the next worker.
     pub(crate) fn next(&mut self) -> Option<Listener> {
         self.0.next()
     }
 }
 
-/// Where worker `number` listens, if the first one does at `first`.
+/// Returns the address at which worker `number` listens, if the first worker listens at `first`.
 fn address_of(first: SocketAddr, number: usize) -> Result<SocketAddr, RunError> {
     let mut address = first;
     if first.port() != 0 {

@@ -1,4 +1,5 @@
-//! The routes `/login` and `/logout`, by which a browser begins and ends a session, where tokens are needed.
+//! The routes `/login` and `/logout`, by which a browser begins and ends a session. They exist only
+//! if callers need tokens.
 
 use std::sync::Arc;
 
@@ -11,21 +12,21 @@ use serde::Deserialize;
 use super::login_page::{local, page};
 use super::site::Site;
 
-/// What the page's form says.
+/// The fields of the login form.
 #[derive(Deserialize)]
 pub(crate) struct Filled {
     token: String,
-    /// Where the browser was to go.
+    /// The path to which the browser goes after the login.
     #[serde(default)]
     to: String,
 }
 
-/// `GET /login`: the page.
+/// Answers `GET /login`: the login page.
 pub(crate) async fn show() -> Response {
     page(StatusCode::OK, "", "/")
 }
 
-/// `POST /login`: begins a session.
+/// Answers `POST /login`: begins a session.
 pub(crate) async fn begin(State(site): State<Arc<Site>>, Form(filled): Form<Filled>) -> Response {
     let edge = &site.edge;
     let session = edge
@@ -38,7 +39,7 @@ pub(crate) async fn begin(State(site): State<Arc<Site>>, Form(filled): Form<Fill
     }
 }
 
-/// `POST /logout`: ends the session.
+/// Answers `POST /logout`: ends the session.
 pub(crate) async fn end(State(site): State<Arc<Site>>) -> Response {
     match site.edge.sessions.end() {
         Some(cookie) => away("/", cookie),

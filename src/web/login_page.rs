@@ -1,4 +1,4 @@
-//! The page on which a browser says its token.
+//! The page on which a user enters a token.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -8,7 +8,8 @@ use super::session::{LOGIN, LOGOUT};
 
 const TEMPLATE: &str = include_str!("login.html");
 
-/// The page, and after it the way `to` a path.
+/// Returns the page, with the error `wrong` if it is not empty. After the login the browser goes to
+/// the path `to`.
 pub(super) fn page(status: StatusCode, wrong: &str, to: &str) -> Response {
     let page = TEMPLATE.replace("{{wrong}}", &escaped(wrong)).replace("{{to}}", &escaped(local(to)));
     let policy = Policy::of(TEMPLATE).header();
@@ -16,7 +17,8 @@ pub(super) fn page(status: StatusCode, wrong: &str, to: &str) -> Response {
     (status, [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, never)], Html(page)).into_response()
 }
 
-/// A path of this server; `/` for what could lead elsewhere.
+/// Returns `to` if it is a path of this server, and `/` otherwise. `/` also replaces the paths of
+/// login and logout.
 pub(super) fn local(to: &str) -> &str {
     let is_local = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
     if is_local && !to.starts_with(LOGIN) && !to.starts_with(LOGOUT) { to } else { "/" }

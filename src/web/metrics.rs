@@ -1,4 +1,4 @@
-//! The metrics page, for Prometheus.
+//! The route `/metrics`, for Prometheus.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use crate::shard::ShardId;
 use crate::table::AnyTable;
 use crate::topology::TableKind;
 
-/// How long the broker may take to tell positions and ends. What else there is to tell is in memory.
+/// The time that the broker may take to tell positions and ends. All other numbers are in memory.
 const LAG_WITHIN: Duration = Duration::from_secs(2);
 
-/// `GET /metrics`: what the worker counted, and what is looked up now.
+/// Answers `GET /metrics`: the numbers that the worker counted, and those that are looked up now.
 ///
-/// What is looked up is written here and not kept, so that a shard that went to another worker leaves no number behind.
+/// Numbers that are looked up are written to the page and not kept. So a shard that moved to
+/// another worker leaves no number behind.
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
     let mut page = Page { text: site.metrics.handle().render() };
     site.worker_metrics(&mut page);
@@ -38,7 +39,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text)
 }
 
-/// Metrics in Prometheus's text form.
+/// Metrics in Prometheus's text format.
 struct Page {
     text: String,
 }
@@ -120,7 +121,7 @@ impl Site {
         }
     }
 
-    /// How far the shards are behind that the worker stands by for.
+    /// Adds how far the worker's standbys are behind.
     fn standby_metrics(&self, page: &mut Page) {
         let Some(standbys) = &self.standbys else { return };
         let followed = standbys.followed().borrow().clone();
@@ -146,7 +147,7 @@ impl Site {
         }
     }
 
-    /// The rows and bytes of a table in this worker's shards.
+    /// Returns the rows and bytes of a table in this worker's shards.
     fn own_rows(&self, table: &dyn AnyTable) -> (u64, u64) {
         let slices = Partition::all(self.partitions(table))
             .filter_map(|partition| self.shared.routes.slices.slice(table.name(), partition))
@@ -156,7 +157,7 @@ impl Site {
         })
     }
 
-    /// How far the worker's shards are behind the ends of their inputs.
+    /// Adds how far the worker's shards are behind the ends of their inputs.
     async fn lag_metrics(&self, page: &mut Page) -> Result<(), BrokerError> {
         let shards = self.status.borrow().shards.clone();
         let topology = &self.shared.topology;
@@ -196,7 +197,7 @@ impl Site {
         let broker = &self.shared.broker;
         let partitions: Vec<TopicPartition> =
             mine.iter().map(|partition| TopicPartition::new(topic.clone(), *partition)).collect();
-        // The positions first: they would otherwise be beyond ends that were looked up before.
+        // Positions are looked up first. Otherwise they could be beyond the ends.
         let committed = broker.committed(&self.scope.app, &partitions).await?;
         let starts = broker.offsets(topic, mine, OffsetSpec::Earliest).await?;
         let ends = broker.offsets(topic, mine, OffsetSpec::Latest).await?;

@@ -1,3 +1,5 @@
+//! The forwarding of a request to the worker that owns a key.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +24,12 @@ use crate::query::{Elsewhere, Found, PeerRefusal, RouteError, Routes, Unavailabl
 use crate::scope::WorkerScope;
 use crate::table::{AsKey, Keyspace, Table};
 
-/// The way to the worker that owns a key of a table, for requests to the program's own routes. Made by
-/// [`WebState::owner_of`](crate::WebState::owner_of).
+/// A route to the workers that own a table's keys, for requests to the program's own routes. Made
+/// by [`WebState::owner_of`](crate::WebState::owner_of).
 ///
-/// It makes a layer that answers each request at the owner of the key in its path ([`by_path`](Self::by_path)) or query
-/// ([`by_query`](Self::by_query)), or takes one request there ([`forward`](Self::forward)).
+/// It can make a layer that answers each request at the owner of the key in the request's path
+/// ([`by_path`](Self::by_path)) or query ([`by_query`](Self::by_query)). It can also forward a
+/// single request ([`forward`](Self::forward)).
 pub struct OwnerOf<K> {
     routes: Arc<Routes>,
     worker: Arc<str>,
@@ -59,12 +62,12 @@ impl<K> fmt::Debug for OwnerOf<K> {
     }
 }
 
-/// Where a request is answered.
+/// The place where a request is answered.
 #[derive(Debug)]
 pub enum Forwarded {
-    /// In this process: the key is owned here.
+    /// In this process, because the key is owned here. The request is handed back for that.
     Here(Request),
-    /// Elsewhere; or nowhere, and the response says why.
+    /// Elsewhere: the owner's response. If there is no owner to ask, the response says why.
     Elsewhere(Response),
 }
 
@@ -88,37 +91,44 @@ impl<K: Key> OwnerOf<K> {
         }
     }
 
-    /// Waits so long for an owner, and for the beginning of its answer (default: 10 seconds). A worker that owns the key and is not
-    /// ready waits for at most a minute of it.
+    /// Waits at most `deadline` for an owner and for the beginning of its answer (default: 10 s). A
+    /// worker that owns the key but is not ready waits for at most one minute of that time.
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Forwards bodies of up to so many bytes (default: 2 MiB, as axum takes). A body is held until the owner has answered, since
-    /// it may have to be sent again, to the next owner.
+    /// Forwards bodies of at most `bytes` bytes (default: 2 MiB, as in axum). A body is held in
+    /// memory until the owner has answered, because it may have to be sent again, to the next
+    /// owner.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// Forwards these headers of requests also where the workers share no [cluster token](crate::Config::cluster_token) (default:
-    /// none).
+    /// Forwards the headers `names` of requests even if the workers share no [cluster
+    /// token](crate::Config::cluster_token) (default: none).
     ///
-    /// Without a token, anybody who can write to the topic of workers can claim to own a key. So a request is then forwarded with the
-    /// headers that describe it (`Accept`, `Content-Type`, `Range` and the like), and without cookies, `Authorization` and other headers.
+    /// Without a token, anybody who can write to the workers topic can claim to own a key. So a
+    /// request is then forwarded only with the headers that describe it (`Accept`, `Content-Type`,
+    /// `Range` and the like). Cookies, `Authorization` and all other headers are left out.
     pub fn headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.headers = names.into_iter().collect();
         self
     }
 
-    /// Takes a request to the worker that owns `key`, if that is in another process: method, path, query, headers and body as
-    /// they are; where the workers share no cluster token, only some [headers](Self::headers).
-    /// It is forwarded once: a worker that gets it and does not own the key says so, and the next owner is
-    /// looked for from here.
+    /// Forwards a request to the worker that owns `key`, if that worker is in another process. The
+    /// method, path, query, headers and body stay as they are. If the workers share no cluster
+    /// token, only some [headers](Self::headers) are forwarded.
     ///
-    /// The response is 503 with `Retry-After` when nobody has the key's partition open within the deadline, 502 or 504 when
-    /// the owner broke off or did not answer, and 413 when the body is over the limit.
+    /// A request is forwarded only once. If the worker that gets it does not own the key, it says
+    /// so, and this worker looks for the next owner.
+    ///
+    /// The response is:
+    ///
+    /// - 503 with `Retry-After`, if no worker has the key's partition open within the deadline,
+    /// - 502 if the owner broke off, or 504 if it did not answer,
+    /// - 413 if the body is larger than the limit.
     pub async fn forward(&self, key: impl AsKey<K>, request: Request) -> Forwarded {
         let mut topic_key = Vec::new();
         key.lend(|key| key.encode(&mut topic_key));
@@ -135,7 +145,8 @@ impl<K: Key> OwnerOf<K> {
         routed.map_or_else(Forwarded::Elsewhere, Forwarded::Here)
     }
 
-    /// A request that another worker forwarded: it is answered here or not at all.
+    /// Takes a request that another worker forwarded. It is answered here or refused, and never
+    /// forwarded again.
     async fn receive(&self, partition: Partition, hop: Hop, mut request: Request) -> Result<Request, Response> {
         let deadline = Instant::now() + hop.wait.min(WAIT_AT_MOST);
         match self.routes.here(&self.table, partition, hop.generation, deadline).await {
@@ -154,7 +165,8 @@ impl<K: Key> OwnerOf<K> {
         }
     }
 
-    /// The request itself if it is to be answered here.
+    /// Sends the request to the owner. `Ok` is the request itself, if it is to be answered here;
+    /// `Err` is the response.
     async fn take_to_owner(&self, partition: Partition, request: Request) -> Result<Request, Response> {
         let deadline = after(self.deadline);
         let mut search = self.routes.search(&self.table, partition, deadline);
@@ -184,7 +196,8 @@ impl<K: Key> OwnerOf<K> {
                     url: owner.url.clone(),
                     reason: format!("it was not reached: {reason}"),
                 },
-                // It may have been obeyed. What only asks can be asked again.
+                // The request may have taken effect. Only a request that changes nothing can be
+                // sent again.
                 Ok(Err(RequestError::Unanswered(reason))) if parts.method.is_safe() => {
                     Unavailable::Unreachable { worker: owner.worker.clone(), url: owner.url.clone(), reason }
                 }
@@ -200,7 +213,7 @@ impl<K: Key> OwnerOf<K> {
             };
             search.missed(absence);
             owner = match search.next().await.map_err(nobody)? {
-                // It has moved here meanwhile.
+                // The partition has moved here in the meantime.
                 Found::Here(_) => return Ok(Request::from_parts(parts, body.into())),
                 Found::Elsewhere(owner) => owner,
             };
@@ -228,7 +241,7 @@ impl<K: Key> OwnerOf<K> {
             None => hop::harmless(&parts.headers, &self.headers),
         };
         hop.say(request.headers_mut());
-        // The owner believes this worker.
+        // The owner believes this worker, because they share the token.
         if let Some(caller) = parts.extensions.get::<Caller>().filter(|_| peers.token().is_some()) {
             hop::say_caller(request.headers_mut(), caller);
         }

@@ -1,16 +1,17 @@
-//! What the built-in pages have in common: text in HTML, and what their browsers may load.
+//! The common parts of the built-in pages: text in HTML, and the policy for what a page may load.
 
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// What a page may load: its own scripts and styles, which are named by their hashes, and what is served here. Nothing else, so text
-/// that comes from a table could do nothing even if it were taken for a script.
+/// The content security policy of a page. The page may load its own scripts and styles, which are
+/// named by their hashes, and what this server serves. It may load nothing else. So text from a
+/// table could do no harm even if a browser took it for a script.
 pub(super) struct Policy(String);
 
 impl Policy {
-    /// Returns that of a page, whose scripts and styles stand in its text.
+    /// Returns the policy of a page. The page's scripts and styles are part of its text.
     pub(super) fn of(page: &str) -> Self {
         let (scripts, styles) = (hashes(page, "script"), hashes(page, "style"));
         let mut policy = String::from(
@@ -25,19 +26,19 @@ impl Policy {
     }
 
     pub(super) fn header(&self) -> HeaderValue {
-        // Hashes are letters and digits.
+        // Base64 is valid in a header.
         HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
 }
 
-/// The hashes of the elements `tag` in a page.
+/// Returns the hashes of the elements `tag` in a page.
 fn hashes(page: &str, tag: &str) -> String {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let elements = page.split(&open).skip(1).filter_map(|rest| rest.split_once(&close));
     elements.map(|(text, _)| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())))).collect()
 }
 
-/// Text as HTML shows it.
+/// Returns text in the form in which HTML shows it.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -49,7 +50,7 @@ mod tests {
     #[test]
     fn a_page_loads_its_own_scripts_and_styles_only() {
         let policy = Policy::of("<style>a</style><script>alert(1)</script>").0;
-        // As the specification's example has it for `alert('Hello, world.');`.
+        // The specification has this hash as an example, for `alert('Hello, world.');`.
         let known = Policy::of("<script>alert('Hello, world.');</script>").0;
         assert!(known.contains("script-src 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"), "{known}");
         assert!(policy.starts_with("default-src 'none'") && policy.contains("style-src 'sha256-"), "{policy}");

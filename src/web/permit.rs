@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// One of the connections that are open; they are counted by it.
+/// A counted connection. Dropping it ends the count.
 pub(super) struct Permit(Arc<AtomicUsize>);
 
 impl Permit {

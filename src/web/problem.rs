@@ -1,3 +1,5 @@
+//! The error answers of the web server.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
@@ -5,13 +7,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-/// An answer that says what is wrong: `{"error": "what, where, what to do"}`, with what is known besides.
+/// An error answer in JSON: `{"error": "what, where, what to do"}`, and further fields with
+/// details.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     error: String,
     details: Map<String, Value>,
-    /// The methods that would do.
+    /// The methods that the path supports, for the header `Allow`.
     allow: Option<&'static str>,
 }
 
@@ -28,13 +31,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, error)
     }
 
-    /// Something that will be otherwise soon.
+    /// Returns a problem that will soon be over (503).
     pub(crate) fn not_now(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 
-    /// Something that is wrong in the worker: `what` and where. Why goes to the log alone, as it may tell of rows: both are marked
-    /// with the same number.
+    /// Returns a problem inside the worker (500). `what` says what failed and where. `why` goes
+    /// only to the log, because it may reveal rows. Both get the same number.
     pub(crate) fn internal(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let (what, number) = (what.into(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -45,13 +48,13 @@ impl Problem {
         )
     }
 
-    /// Says which methods would do.
+    /// Adds the methods that the path supports.
     pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);
         self
     }
 
-    /// Adds a field beside the error.
+    /// Adds a field next to the error.
     pub(crate) fn with(mut self, name: &str, value: impl serde::Serialize) -> Self {
         self.details.insert(name.to_owned(), json!(value));
         self

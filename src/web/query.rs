@@ -1,3 +1,5 @@
+//! The query of a request: its fields, and those that several routes have in common.
+
 use std::time::Duration;
 
 use marlowe_broker::Partition;
@@ -7,19 +9,20 @@ use crate::codec::percent;
 use crate::table::AnyTable;
 use crate::topology::TableKind;
 
-/// How long a request waits for a slice that is not open, when it does not say.
+/// The time that a request waits for a slice that is not open, unless it says otherwise.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest that a request may wait.
+/// The longest time for which a request may wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// A request's query. Its values are bytes, as keys are.
+/// The query of a request. Its values are bytes, because keys are bytes.
 pub(crate) struct Query {
     fields: Vec<(String, Vec<u8>)>,
 }
 
 impl Query {
-    /// Reads a query that has only fields of `known`: one that is misspelt would otherwise pass for one that was obeyed.
+    /// Reads a query that may have only the fields in `known`. Otherwise a misspelt field would
+    /// seem to have had an effect.
     pub(crate) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let mut fields = Vec::new();
         for field in query.unwrap_or_default().split('&').filter(|field| !field.is_empty()) {
@@ -60,7 +63,7 @@ impl Query {
         }
     }
 
-    /// How long `?wait=` says to wait.
+    /// Returns the time for which `?wait=` says to wait.
     pub(crate) fn wait(&self) -> Result<Option<Duration>, Problem> {
         match self.number("wait")?.map(Duration::from_millis) {
             Some(wait) if wait > MAX_WAIT => {
@@ -70,7 +73,8 @@ impl Query {
         }
     }
 
-    /// How stale a standby may be that answers, if one may.
+    /// Returns how stale the answer of a standby may be. `None` means that a standby may not
+    /// answer.
     pub(crate) fn stale(&self, table: &dyn AnyTable) -> Result<Option<Duration>, Problem> {
         let stale = self.number("stale")?.map(Duration::from_millis);
         if stale.is_some() && table.identity().kind == TableKind::Global {
@@ -82,7 +86,7 @@ impl Query {
         Ok(stale)
     }
 
-    /// When to give up waiting.
+    /// Returns the time at which waiting ends.
     pub(crate) fn deadline(&self) -> Result<tokio::time::Instant, Problem> {
         Ok(tokio::time::Instant::now() + self.wait()?.unwrap_or(DEFAULT_WAIT))
     }

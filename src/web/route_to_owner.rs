@@ -1,3 +1,5 @@
+//! The layer that has each request answered by the worker that owns its key.
+
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -14,28 +16,28 @@ use super::owner::{Forwarded, OwnerOf};
 use super::problem::Problem;
 use crate::codec::{Key, percent};
 
-/// Where a request has its key.
+/// The place of the key in a request.
 #[derive(Clone, Debug)]
 pub(crate) enum KeyIn {
     Path(Arc<str>),
     Query(Arc<str>),
 }
 
-/// A layer: each request is answered by the worker that owns its key. Made by [`OwnerOf::by_path`] and
-/// [`OwnerOf::by_query`].
+/// A layer that has each request answered by the worker that owns its key. Made by
+/// [`OwnerOf::by_path`] and [`OwnerOf::by_query`].
 pub struct RouteToOwner<K> {
     owner: OwnerOf<K>,
     key: KeyIn,
 }
 
 impl<K: Key> OwnerOf<K> {
-    /// A layer for routes with the key as the parameter `name` of their path:
+    /// Returns a layer for routes that have the key in their path, as the parameter `name`:
     /// `.route("/pages/{page}", get(page)).route_layer(worker.owner_of(pages).by_path("page"))`.
     pub fn by_path(self, name: &str) -> RouteToOwner<K> {
         RouteToOwner::new(self, KeyIn::Path(name.into()))
     }
 
-    /// A layer for routes with the key as the field `name` of their query.
+    /// Returns a layer for routes that have the key in their query, as the field `name`.
     pub fn by_query(self, name: &str) -> RouteToOwner<K> {
         RouteToOwner::new(self, KeyIn::Query(name.into()))
     }
@@ -58,7 +60,7 @@ impl<K: Key> RouteToOwner<K> {
         Self { owner, key }
     }
 
-    /// Where the request goes by its key.
+    /// Forwards the request to the owner of its key.
     async fn route(&self, request: Request) -> Forwarded {
         let (mut parts, body) = request.into_parts();
         let text = match &self.key {
@@ -84,7 +86,7 @@ impl<K: Key> RouteToOwner<K> {
     }
 }
 
-/// The field of a query, decoded.
+/// Returns the decoded field `name` of a query.
 fn in_query(query: &str, name: &str) -> Option<Vec<u8>> {
     let plain = |text: &str| percent::decode(&text.replace('+', " "));
     query.split('&').find_map(|field| {
@@ -101,7 +103,7 @@ impl<K: Key, S> Layer<S> for RouteToOwner<K> {
     }
 }
 
-/// What [`RouteToOwner`] makes of a service.
+/// The service that [`RouteToOwner`] makes of another service.
 pub struct RoutedToOwner<K, S> {
     layer: RouteToOwner<K>,
     inner: S,
@@ -136,7 +138,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let (layer, inner) = (self.layer.clone(), self.inner.clone());
-        // The one that was ready is called.
+        // The service that was polled as ready must be the one that is called. The clone replaces
+        // it.
         let mut inner = std::mem::replace(&mut self.inner, inner);
         Box::pin(async move {
             match layer.route(request).await {

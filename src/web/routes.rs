@@ -1,3 +1,5 @@
+//! The router of a worker's web server: the built-in routes, and those that the program adds.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -22,20 +24,20 @@ use crate::threads::Thread;
 pub(crate) struct WebRoutes(Vec<Arc<dyn Fn(WebState) -> Router + Send + Sync>>);
 
 impl WebRoutes {
-    /// Adds what the closure makes for each worker.
+    /// Adds routes. The closure makes them for each worker.
     pub(crate) fn add(&mut self, routes: impl Fn(WebState) -> Router + Send + Sync + 'static) {
         self.0.push(Arc::new(routes));
     }
 }
 
-/// The paths that every worker serves, for messages.
+/// The paths that every worker serves, as an error names them.
 const BUILT_IN: &str = "/, /tables, /topics and /cluster and all below them, /topology, /healthz, /readyz and /metrics, and with web tokens /login and /logout";
 
-/// Where the program's own routes are answered.
+/// The thread on which the program's own routes are answered.
 pub(crate) enum RoutesOn {
-    /// Where the server is.
+    /// The thread of the server.
     SameThread,
-    /// On a thread of their own.
+    /// A thread of their own.
     Thread(Thread),
 }
 
@@ -48,12 +50,12 @@ impl RoutesOn {
     }
 }
 
-/// All that a worker serves: what is built in, and beside it what the program adds.
+/// Returns everything that a worker serves: the built-in routes, and those that the program adds.
 pub(crate) fn router(site: Arc<Site>, added: &WebRoutes, on: &RoutesOn) -> Result<Router, RunError> {
     let mut router = built_in(site.clone());
     for (number, routes) in added.0.iter().enumerate() {
         let state = WebState::new(site.scope.clone());
-        // axum tells of paths that collide by a panic.
+        // axum panics when paths collide.
         let merged = catch_unwind(AssertUnwindSafe(move || router.merge(on.over(routes(state)))));
         router = merged.map_err(|panic| RunError::Routes {
             number: number + 1,
@@ -78,9 +80,9 @@ fn built_in(site: Arc<Site>) -> Router {
         .route("/topology", get(topology::show))
         .route("/tables", get(tables::list))
         .route("/tables/{table}", get(rows::page))
-        // The empty key is a key as well.
+        // The empty key is also a key.
         .route("/tables/{table}/", row.clone())
-        // What follows the table's name is the key, with its slashes if it has any.
+        // Everything after the table's name is the key, including slashes.
         .route("/tables/{table}/{*key}", row)
         .route("/topics/{topic}", post(topics::send))
         .route(READ_PATH, post(cluster::read).layer(from_fn_with_state(site.clone(), cluster::guard)))

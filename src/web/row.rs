@@ -1,3 +1,5 @@
+//! The route that shows one row: `GET /tables/{table}/{key}`.
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -16,7 +18,7 @@ use crate::codec::CodecError;
 use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace};
 
-/// A row, and the state it was read from.
+/// A row, and the state from which it was read.
 #[derive(Debug, Serialize)]
 pub(crate) struct RowAnswer {
     key: Value,
@@ -26,7 +28,7 @@ pub(crate) struct RowAnswer {
     state: StateOf,
 }
 
-/// `GET /tables/{table}/{key}`: a row, as it was last committed.
+/// Answers `GET /tables/{table}/{key}`: a row, as it was last committed.
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     uri: Uri,
@@ -78,19 +80,19 @@ pub(crate) async fn show(
     Ok((StateOf::headers(state.stale), Json(answer)))
 }
 
-/// A value of the table's type, as it is shown.
+/// A value of the table's type, in JSON.
 pub(crate) struct ShownValue(pub(crate) Box<RawValue>);
 
 /// A value that is not of the table's type.
 pub(crate) struct BadValue {
-    /// Why it does not decode.
+    /// The reason why it does not decode.
     pub(crate) error: CodecError,
-    /// What is there, if it can be shown.
+    /// The stored value, if it can be shown.
     pub(crate) stored: Option<Box<RawValue>>,
 }
 
 impl ShownValue {
-    /// The value that `bytes` stand for in a table.
+    /// Decodes `bytes` as a value of the table.
     pub(crate) fn of(table: &dyn AnyTable, bytes: &[u8]) -> Result<Self, BadValue> {
         let shown = table.value_json(bytes);
         match (table.check_value(bytes), shown) {

@@ -1,3 +1,9 @@
+//! The route that shows a page of rows: `GET /tables/{table}`.
+//!
+//! Each partition has a cursor, which reads its rows ahead in key order. A heap merges the cursors.
+//! So a page has the rows of all partitions in key order, and it is sent in pieces while it is
+//! made.
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -27,7 +33,7 @@ use crate::peer::Wanted;
 use crate::table::{AnyTable, Keyspace, escaped};
 use crate::topology::TableKind;
 
-/// The fields of its query.
+/// The fields of the query of a page.
 pub(super) const KNOWN: [&str; 8] =
     ["prefix", "from", "from_stored", "from_partition", "limit", "partition", "stale", "wait"];
 
@@ -37,13 +43,14 @@ pub(crate) const MAX_LIMIT: u64 = 10_000;
 /// The most bytes of rows on a page, unless its first row alone has more.
 const MAX_BYTES: usize = 16 << 20;
 
-/// How many bytes of rows are read ahead for a page, of all partitions together.
+/// The number of bytes of rows that are read ahead for a page, for all partitions together.
 const AHEAD: usize = 4 << 20;
 
-/// The least of them of one partition.
+/// The least number of bytes that are read ahead for one partition.
 const AHEAD_AT_LEAST: usize = 64 << 10;
 
-/// How large the pieces are in which a page is made and sent. Between two, others have their turn.
+/// The size of the pieces in which a page is made and sent, in bytes. Between two pieces, other
+/// requests have their turn.
 const PIECE: usize = 64 << 10;
 
 /// The end of a page, after its `rows`.
@@ -51,28 +58,28 @@ const PIECE: usize = 64 << 10;
 struct EndOfPage<'a> {
     /// The first key of the next page, if it decodes.
     next: Option<String>,
-    /// The partition of that key's row, where partitions have rows of their own.
+    /// The partition of that key's row, if partitions have rows of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_partition: Option<u32>,
-    /// Where the next page is.
+    /// The path of the next page.
     next_page: Option<String>,
-    /// The state of each partition that the rows are from.
+    /// The state of each partition from which rows were read.
     positions: &'a [PositionOf],
 }
 
 #[derive(Debug, Serialize)]
 struct RowOfPage {
     key: Value,
-    /// Where it decodes.
+    /// The value, if the row decodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Box<RawValue>>,
-    /// Why the row does not decode.
+    /// The reason why the row does not decode.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// What its value is instead, if that can be shown.
+    /// The stored value of a row that does not decode, if it can be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<Box<RawValue>>,
-    /// Unknown in a copy of a global table, where the key does not decode.
+    /// The row's partition. It is unknown in a copy of a global table if the key does not decode.
     partition: Option<u32>,
 }
 
@@ -102,19 +109,21 @@ struct PositionOf {
     state: StateOf,
 }
 
-/// What a page is asked for.
+/// The rows that a request asks for.
 pub(super) struct Asked {
     range: KeyRange,
-    /// Rows of the range's first key in earlier partitions were on the page before.
+    /// The first partition that may have a row of the range's first key. The rows of that key in
+    /// earlier partitions were on the page before.
     from_partition: Option<Partition>,
     partitions: Vec<Partition>,
     limit: usize,
     stale_within: Option<std::time::Duration>,
-    /// Whether the worker's copy of a global table answers.
+    /// `true` if the worker's copy of a global table answers.
     is_copy: bool,
 }
 
-/// `GET /tables/{table}?prefix=&from=&limit=`: a page of rows, in key order, from all partitions. It is sent while it is made.
+/// Answers `GET /tables/{table}?prefix=&from=&limit=`: a page of rows from all partitions, in key
+/// order. It is sent while it is made.
 pub(crate) async fn page(
     State(site): State<Arc<Site>>,
     uri: Uri,
@@ -124,7 +133,7 @@ pub(crate) async fn page(
     let table = site.table(&table_name(&uri))?;
     let asked = Asked::read(&query, table, site.partitions(table))?;
     let deadline = query.deadline()?;
-    // What the way to the next page says as this one's did.
+    // The path of the next page has these fields as they are in this one.
     let same = ["prefix", "partition", "limit", "stale"]
         .into_iter()
         .filter_map(|name| Some(format!("&{name}={}", percent::encode(query.bytes(name)?))));
@@ -151,15 +160,15 @@ struct Page {
     /// The next row of each cursor that has one.
     heads: BinaryHeap<Reverse<Head>>,
     positions: Vec<PositionOf>,
-    /// How many rows and bytes it has so far.
+    /// The number of rows and bytes that it has so far.
     rows: usize,
     bytes: usize,
 }
 
-/// How a page is asked for.
+/// The path by which a page is asked for.
 struct PagePath {
     path: String,
-    /// The fields of its query that are also those of the next page.
+    /// The fields of its query that the next page has too.
     same: String,
 }
 
@@ -170,19 +179,19 @@ struct Head {
     cursor: usize,
 }
 
-/// How far the rows of one partition are read, or of a copy of all.
+/// A position in the rows of one partition, or in a copy of all partitions.
 struct Cursor {
     partition: Partition,
-    /// What is left to read.
+    /// The range that is left to read.
     range: KeyRange,
     rows: Rows,
-    /// Which of the rows is next.
+    /// The index of the next row in `rows`.
     next: usize,
-    /// Whether there are rows beyond those that are here.
+    /// `true` if there are rows after those in `rows`.
     more: bool,
 }
 
-/// A piece of a page, and the page if there is more of it.
+/// A piece of a page, and the page if it has more pieces.
 type Piece = (Bytes, Option<Page>);
 
 impl Page {
@@ -201,7 +210,7 @@ impl Page {
             let target =
                 Target { table, partition, wanted: Wanted::default(), deadline, stale_within: asked.stale_within };
             async move {
-                // A copy holds all partitions in one.
+                // A copy holds the rows of all partitions together.
                 if (is_copy && partition.get() > 0) || range.is_empty() {
                     return Ok((None, PositionOf { partition: partition.get(), state: site.state(target).await? }));
                 }
@@ -254,7 +263,7 @@ impl Page {
         Ok((json.into(), Some(self)))
     }
 
-    /// Moves a cursor to its next row, which may have to be read first.
+    /// Moves a cursor to its next row. The row may have to be read first.
     async fn go_on(&mut self, number: usize) -> Result<(), io::Error> {
         let left = self.asked.limit - self.rows + 1;
         let (ahead, stale_within) = (self.asked.ahead(), self.asked.stale_within);
@@ -267,7 +276,8 @@ impl Page {
             let (partition, deadline) = (cursor.partition, tokio::time::Instant::now() + DEFAULT_WAIT);
             let target = Target { table: self.table, partition, wanted: Wanted::default(), deadline, stale_within };
             let found = self.site.rows(target, cursor.range.clone(), left, ahead).await;
-            // What was sent cannot be taken back: the answer breaks off, and the client asks again.
+            // Rows that were sent cannot be taken back. So the answer breaks off, and the client
+            // asks again.
             let FoundRows { rows, more, .. } = found.map_err(|_| io::Error::other("a partition moved away"))?;
             (cursor.rows, cursor.next, cursor.more) = (rows, 0, more);
         }
@@ -275,7 +285,8 @@ impl Page {
         Ok(())
     }
 
-    /// The next row's partition: of a copy, its key's home if that is known.
+    /// Returns the partition of the next row. In a copy, it is the home of the key, if the key
+    /// decodes.
     fn partition_of(&self, head: &Head, topic_key: Option<&[u8]>) -> Option<Partition> {
         match self.asked.is_copy {
             true => topic_key.map(|key| self.table.home(key, self.partitions)),
@@ -283,13 +294,13 @@ impl Page {
         }
     }
 
-    /// A key as topics have it, if it decodes.
+    /// Returns a key in the form in which topics have it, if it decodes.
     fn topic_key(&self, head: &Head) -> Option<Vec<u8>> {
         let mut key = Vec::new();
         self.table.topic_key(&head.key, &mut key).ok().map(|()| key)
     }
 
-    /// The next row in JSON.
+    /// Returns the next row in JSON.
     fn row(&self, head: &Head) -> Result<Vec<u8>, io::Error> {
         let cursor = &self.cursors[head.cursor];
         let value = cursor.rows.get(cursor.next).and_then(|(_, value)| value).unwrap_or_default();
@@ -297,7 +308,7 @@ impl Page {
         Ok(serde_json::to_vec(&RowOfPage::new(self.table, &head.key, value, partition))?)
     }
 
-    /// The end of the page, after `json`.
+    /// Adds the end of the page to `json`.
     fn end(&self, mut json: Vec<u8>) -> Result<Bytes, io::Error> {
         let is_local = self.table.keyspace() == Keyspace::PartitionLocal;
         let next = self.heads.peek().map(|Reverse(head)| {
@@ -316,14 +327,14 @@ impl Page {
                 format!("{path}?{from}={}{from_partition}{same}", percent::encode(key))
             }),
             next_partition: next.as_ref().and_then(|(_, _, partition)| *partition).map(Partition::get),
-            // A key of bytes that are no text has its text in URLs only.
+            // A key that is not text is shown percent-encoded, as in URLs.
             next: next
                 .and_then(|(_, topic_key, _)| topic_key)
                 .map(|key| String::from_utf8(key).unwrap_or_else(|key| percent::encode(key.as_bytes()))),
             positions: &self.positions,
         };
         json.extend_from_slice(b"],");
-        // It goes on in the object that the rows are in.
+        // The end continues the object that has the rows, so its opening brace is left out.
         json.extend_from_slice(serde_json::to_vec(&end)?.get(1..).unwrap_or_default());
         Ok(json.into())
     }
@@ -345,7 +356,7 @@ impl Asked {
                 )));
             }
         };
-        // A key that does not decode has no other form than the store's.
+        // A key that does not decode exists only in its stored form.
         let from = match (query.bytes("from"), query.bytes("from_stored")) {
             (Some(from), _) => Some(RowKey::parse(table, from)?.ordered),
             (None, from) => from.map(<[u8]>::to_vec),
@@ -371,12 +382,12 @@ impl Asked {
         Ok(Self { range, from_partition, partitions, limit, stale_within, is_copy })
     }
 
-    /// How many bytes are read ahead of each partition.
+    /// Returns how many bytes are read ahead for each partition.
     fn ahead(&self) -> usize {
         (AHEAD / self.partitions.len().max(1)).max(AHEAD_AT_LEAST)
     }
 
-    /// What of the range to read in a partition.
+    /// Returns the part of the range to read in a partition.
     pub(super) fn range_in(&self, partition: Partition) -> KeyRange {
         let mut range = self.range.clone();
         if self.from_partition.is_some_and(|from| partition < from)

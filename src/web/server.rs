@@ -1,3 +1,5 @@
+//! The web server of a worker: its threads, its start and its stop.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +28,11 @@ use crate::threads::Thread;
 use crate::tls::Tls;
 use crate::worker::{Shared, Worker};
 
-/// How long requests in hand may take to finish when the worker stops.
+/// The time that requests in flight have to finish when the worker stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
-/// A worker's web server, on a thread of its own; the program's own routes are on another one.
+/// A worker's web server, which runs on a thread of its own. The program's own routes run on
+/// another thread.
 pub(crate) struct WebServer {
     pub(crate) address: SocketAddr,
     threads: ServerThreads,
@@ -37,7 +40,7 @@ pub(crate) struct WebServer {
     ended: oneshot::Receiver<()>,
 }
 
-/// The threads of a web server. They end with their last handles.
+/// The threads of a web server. Each ends when its last handle is dropped.
 struct ServerThreads {
     web: Thread,
     routes: Option<Thread>,
@@ -45,7 +48,7 @@ struct ServerThreads {
 }
 
 impl WebServer {
-    /// Serves on a socket that was taken before.
+    /// Starts to serve on a socket that was opened before.
     pub(crate) fn start(
         shared: &Shared,
         worker: &Worker,
@@ -78,7 +81,7 @@ impl WebServer {
             Socket::Network(network) => {
                 network.serve(served(web.clone(), router(site, routes, &RoutesOn::SameThread)?));
                 let ended = web.run(move || async move {
-                    // A server whose stop is gone stops as well.
+                    // If the other end of `stopped` is gone, the server stops as well.
                     let _ = stopped.await;
                     network.stop_serving();
                 });
@@ -105,26 +108,28 @@ impl WebServer {
                 #[cfg(feature = "tls")]
                 tls,
             };
-            // A server whose stop is gone stops as well.
+            // If the other end of `stopped` is gone, the server stops as well.
             acceptor.serve(async { drop(stopped.await) }).await;
         });
         let threads = ServerThreads { web, routes: Some(thread), joins: vec![join, routes_join] };
         Ok(Self { address, threads, stop, ended })
     }
 
-    /// Finishes the requests in hand and closes the socket.
+    /// Finishes the requests in flight and closes the socket.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         if tokio::time::timeout(FINISH_WITHIN, self.ended).await.is_err() {
             tracing::warn!("requests to {} did not finish within {FINISH_WITHIN:?}: dropped", self.address);
         }
         let ServerThreads { web, routes, joins } = self.threads;
-        // A thread's runtime ends with its last handle, and with it every connection.
+        // The runtime of a thread ends with its last handle, and every connection ends with the
+        // runtime.
         drop((web, routes));
         Join::all(joins).await;
     }
 
-    /// Ends at once, with every connection. Returns when its threads are gone, and so what they had open.
+    /// Ends at once, with every connection. Returns when the threads are gone, and with them
+    /// everything that they had open.
     pub(crate) fn crash(self) {
         let ServerThreads { web, routes, joins } = self.threads;
         drop((web, routes));
@@ -132,7 +137,8 @@ impl WebServer {
     }
 }
 
-/// Returns what answers requests that come without a socket: on the server's thread, each answer as a whole.
+/// Returns the function that answers requests without a socket. They are answered on the server's
+/// thread, each as a whole.
 fn served(thread: Thread, router: Router) -> Serve {
     Arc::new(move |request| {
         let mut router = router.clone();

@@ -1,6 +1,8 @@
-//! The sessions of browsers: a cookie that says when it ends, signed with the token that was said at the login.
+//! The sessions of browsers. A session is a cookie that says when it ends. It is signed with the
+//! token that was entered at the login.
 //!
-//! Nothing is kept about them. Each worker with the same token takes them, also after a restart, and none does once the token is gone.
+//! The server stores nothing about sessions. Every worker with the same token accepts them, also
+//! after a restart. No worker accepts them after the token is removed.
 
 use std::time::Duration;
 
@@ -15,15 +17,16 @@ use crate::config::WebToken;
 pub(super) const LOGIN: &str = "/login";
 pub(super) const LOGOUT: &str = "/logout";
 
-/// How long a session lasts.
+/// The duration of a session.
 const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Who makes sessions, and knows them again.
+/// The sessions of an app: it begins them and recognizes them.
 pub(crate) struct Sessions {
-    /// The cookie: browsers do not tell the ports of a machine apart, and apps have their own.
+    /// The name of the cookie. It contains the app's name, because browsers do not distinguish the
+    /// ports of a machine.
     cookie: String,
     app: String,
-    /// Whether the cookie goes over TLS only.
+    /// `true` if browsers may send the cookie over TLS only.
     secure: bool,
 }
 
@@ -32,14 +35,14 @@ impl Sessions {
         Self { cookie: format!("marlowe-{app}"), app: app.to_owned(), secure }
     }
 
-    /// Returns the cookie that begins a session of a token's callers, as a header's value.
+    /// Returns the cookie that begins a session for the callers of `token`, as a header's value.
     pub(super) fn begin(&self, token: &WebToken, now: Timestamp) -> Option<HeaderValue> {
         let until = now.millis() / 1000 + LASTS.as_secs() as i64;
         let signature = hex(&self.signature(token, until)?.finalize().into_bytes());
         self.header(&format!("{until}.{signature}"), LASTS)
     }
 
-    /// Returns the cookie that ends a session.
+    /// Returns the cookie that ends a session, as a header's value.
     pub(super) fn end(&self) -> Option<HeaderValue> {
         self.header("", Duration::ZERO)
     }
@@ -51,7 +54,7 @@ impl Sessions {
         HeaderValue::from_str(&text).ok()
     }
 
-    /// Returns whose session a request is of, if it is of one that has not ended.
+    /// Returns the caller whose session a request belongs to, unless the session has ended.
     pub(super) fn caller(&self, access: &Access, headers: &HeaderMap, now: Timestamp) -> Option<Caller> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut cookies =
@@ -64,7 +67,7 @@ impl Sessions {
         }
         let mut found = None;
         for token in access.tokens() {
-            // `verify_slice` takes as long for each.
+            // `verify_slice` takes the same time for every token.
             if self.signature(token, until).is_some_and(|own| own.verify_slice(&signature).is_ok()) {
                 found = Some(token);
             }
@@ -72,7 +75,7 @@ impl Sessions {
         found.map(Caller::of)
     }
 
-    /// Takes the session out of a request: whoever answers it needs no more than to know the caller.
+    /// Removes the session from a request. A handler needs to know only the caller.
     pub(super) fn forget(&self, headers: &mut HeaderMap) {
         let others: Vec<HeaderValue> = headers
             .get_all(header::COOKIE)
@@ -93,7 +96,7 @@ impl Sessions {
         }
     }
 
-    /// What a session's signature is made from.
+    /// Returns the computation of a session's signature, for a session that ends at `until`.
     fn signature(&self, token: &WebToken, until: i64) -> Option<Hmac<Sha256>> {
         let mut signature = Hmac::<Sha256>::new_from_slice(token.secret()).ok()?;
         signature.update(format!("marlowe session\0{}\0{until}", self.app).as_bytes());
@@ -138,7 +141,7 @@ mod tests {
         forgotten.append(header::COOKIE, HeaderValue::from_str(&cookie).unwrap());
         sessions.forget(&mut forgotten);
         assert_eq!(forgotten, headers("a=b; c=d"));
-        // Its end is signed.
+        // The end of a session is signed too.
         let (name, session) = cookie.split_once('=').unwrap();
         let (until, signature) = session.split_once('.').unwrap();
         let longer = format!("{name}={}.{signature}", until.parse::<i64>().unwrap() + 1);

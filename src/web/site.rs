@@ -1,3 +1,5 @@
+//! The state from which a worker's built-in routes answer.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,10 +21,10 @@ use crate::threads::Failures;
 use crate::watch;
 use crate::worker::{Shared, Worker, WorkerState, WorkerStatus};
 
-/// How long the broker may take to confirm what a request sends.
+/// The time that the broker may take to confirm a record of a request.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a worker's built-in routes answer from.
+/// The state from which a worker's built-in routes answer.
 pub(crate) struct Site {
     pub(crate) shared: Shared,
     pub(crate) scope: Arc<WorkerScope>,
@@ -31,26 +33,26 @@ pub(crate) struct Site {
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) progress: Arc<RestoreProgress>,
     pub(crate) metrics: Metrics,
-    /// Who may ask what.
+    /// The checks before every route.
     pub(crate) edge: Arc<Edge>,
-    /// What the worker stands by for, if it does.
+    /// The worker's standbys, if it keeps any.
     pub(crate) standbys: Option<Standbys>,
 }
 
-/// How a worker is, for those who ask.
+/// The condition of a worker, as the health routes show it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Condition {
     pub(crate) app: Arc<str>,
     pub(crate) worker: Arc<str>,
     pub(crate) state: &'static str,
-    /// How many of its shards are open.
+    /// The number of the worker's open shards.
     pub(crate) shards: usize,
-    /// How many are not open yet.
+    /// The number of shards that are not open yet.
     pub(crate) restoring: usize,
-    /// How many changelog records are left to read for those.
+    /// The number of changelog records that are left to read for those.
     pub(crate) remaining: u64,
     pub(crate) leader: bool,
-    /// What has been in hand for too long.
+    /// Something that has been in flight for too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stuck: Option<String>,
 }
@@ -70,7 +72,8 @@ impl Site {
         }
     }
 
-    /// Whether the worker's control still runs. It ends when the worker stops or fails.
+    /// Returns whether the worker's control thread still runs. It ends when the worker stops or
+    /// fails.
     pub(crate) fn is_alive(&self) -> bool {
         let mut status = self.status.clone();
         status.mark_unchanged();
@@ -80,7 +83,8 @@ impl Site {
     pub(crate) fn condition(&self) -> Condition {
         let alive = self.is_alive();
         let status = self.status.borrow();
-        // Control learns of what failed elsewhere a moment later, or never where it waits for a broker that is away.
+        // The control thread learns of failures elsewhere a moment later. While it waits for a
+        // broker that is away, it does not learn of them at all.
         let state = if self.failures.have_come() { WorkerState::Stopping } else { status.state };
         Condition {
             app: self.scope.app.clone(),
@@ -94,7 +98,7 @@ impl Site {
         }
     }
 
-    /// The table called `name`.
+    /// Returns the table called `name`.
     pub(crate) fn table(&self, name: &str) -> Result<&'static dyn AnyTable, Problem> {
         self.shared.program.table(name).ok_or_else(|| {
             let known: Vec<String> =
@@ -104,7 +108,7 @@ impl Site {
         })
     }
 
-    /// Sends a record to the broker, and waits until that has it.
+    /// Sends a record to the broker, and waits until the broker has it.
     pub(crate) async fn send(&self, record: Outgoing, what: &str) -> Result<Sent, Problem> {
         let Ok(sent) = timeout(SENT_WITHIN, self.scope.producer.send(record)).await else {
             let error = format!("{what} was not confirmed by the broker within {SENT_WITHIN:?}: it may be sent yet");
@@ -116,7 +120,7 @@ impl Site {
         })
     }
 
-    /// How many partitions a table has.
+    /// Returns the number of partitions of a table.
     pub(crate) fn partitions(&self, table: &dyn AnyTable) -> u32 {
         self.shared.routes.slices.partitions(table.name())
     }

@@ -1,3 +1,6 @@
+//! The reads of the built-in routes: they ask the owner of a partition, or the worker's copy of a
+//! global table.
+
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -13,30 +16,31 @@ use crate::query::{CommittedSlice, GlobalStore, Place, Reached, RouteError};
 use crate::table::{AnyTable, Position};
 use crate::topology::TableKind;
 
-/// What a request is about: a partition of a table, how far it is to be, and how long that may take.
+/// The subject of a read: a partition of a table, the position that it must have reached, and the
+/// deadline for that.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) table: &'a dyn AnyTable,
     pub(crate) partition: Partition,
     pub(crate) wanted: Wanted,
     pub(crate) deadline: Instant,
-    /// How stale a standby may be that answers.
+    /// The staleness up to which a standby may answer. With `None`, only the owner answers.
     pub(crate) stale_within: Option<Duration>,
 }
 
 /// Rows of one partition, from one snapshot.
 pub(crate) struct FoundRows {
     pub(crate) rows: Rows,
-    /// Whether the range holds more.
+    /// `true` if the range has more rows.
     pub(crate) more: bool,
     pub(crate) state: StateOf,
 }
 
-/// The state that an answer is from, as it is told.
+/// The state from which an answer was read, as the answer shows it.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct StateOf {
     pub(crate) position: Position,
-    /// How stale it may be, in milliseconds, when a standby answered.
+    /// The staleness of the answer in milliseconds, at most, if a standby answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stale: Option<u64>,
 }
@@ -48,7 +52,7 @@ impl From<AsOf> for StateOf {
 }
 
 impl StateOf {
-    /// The header that tells of a standby's answer.
+    /// Returns the header that marks the answer of a standby.
     pub(crate) fn headers(stale: Option<u64>) -> HeaderMap {
         let header = stale.map(|stale| (HeaderName::from_static("marlowe-stale"), HeaderValue::from(stale)));
         header.into_iter().collect()
@@ -56,7 +60,7 @@ impl StateOf {
 }
 
 impl Site {
-    /// The row of a key in the store's form.
+    /// Returns the row of `key`, which is in the store's form.
     pub(crate) async fn row(&self, target: Target<'_>, key: Vec<u8>) -> Result<(Option<Vec<u8>>, StateOf), Problem> {
         match self.ask(target, Question::Row(key)).await? {
             Answer { found: Found::Row(row), as_of } => Ok((row, as_of.into())),
@@ -64,7 +68,8 @@ impl Site {
         }
     }
 
-    /// The first rows of a range, whether there are more, and the state that they are from.
+    /// Returns the first rows of a range, whether there are more, and the state from which they
+    /// were read.
     pub(crate) async fn rows(
         &self,
         target: Target<'_>,
@@ -78,7 +83,7 @@ impl Site {
         }
     }
 
-    /// How far it is, once it is as far as wanted.
+    /// Returns the state of the partition, once it has reached the wanted position.
     pub(crate) async fn state(&self, target: Target<'_>) -> Result<StateOf, Problem> {
         Ok(self.ask(target, Question::Position).await?.as_of.into())
     }
@@ -96,7 +101,7 @@ impl Site {
                     TableKind::Table => self.ask_owner(target, &question).await,
                 }
             } => answer,
-            // What is not there by now will not come here any more, and nobody is to wait for it.
+            // The worker has stopped, so data that is missing now will not arrive any more.
             () = stopped => Err(Problem::not_now(format!(
                 "table `{}`, partition {}: worker `{}` has stopped; ask another worker, or try again once it runs",
                 target.table.name(),
@@ -107,7 +112,7 @@ impl Site {
         }
     }
 
-    /// Asks the worker that owns the partition, wherever it is.
+    /// Asks the worker that owns the partition, in this process or another.
     async fn ask_owner(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
         let Target { table, partition, wanted, deadline, stale_within } = target;
         let place = Place { table: table.name().clone(), partition, wanted, deadline, stale_within };
@@ -131,7 +136,8 @@ impl Site {
     async fn ask_copy(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
         let Target { table, partition, wanted, deadline, .. } = target;
         let mut status = self.status.clone();
-        // A worker joins once its copies have reached the end they had at the start.
+        // A worker joins the group when its copies have reached the ends that they had at the
+        // start.
         let joined = matches!(timeout_at(deadline, status.wait_for(|status| status.joined)).await, Ok(Ok(_)));
         if !joined || !self.is_alive() {
             return Err(self.copy_is_not_current(table));
@@ -167,7 +173,7 @@ fn behind(target: Target<'_>, position: Position) -> Problem {
     .with("position", position)
 }
 
-/// A store that cannot be read, or a row that does not decode.
+/// Returns the answer for a store that cannot be read, or a row that does not decode.
 pub(crate) fn failed(table: &dyn AnyTable, error: impl std::fmt::Display) -> Problem {
     Problem::internal(format!("table `{}`: a read failed", table.name()), error)
 }

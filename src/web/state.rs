@@ -1,3 +1,5 @@
+//! The worker, as the program's own routes see it.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -6,8 +8,8 @@ use crate::codec::Key;
 use crate::scope::{WorkerScope, WorkerWith};
 use crate::table::Table;
 
-/// The worker that a program's routes are served by. [`App::web`](crate::App::web) hands it to the closure that makes
-/// them.
+/// The worker that serves a program's routes. [`App::web`](crate::App::web) passes it to the
+/// closure that makes the routes.
 ///
 /// It opens what the routes use, once, before the server answers:
 ///
@@ -55,16 +57,20 @@ impl WebState {
         with.open_on_worker(&self.scope)
     }
 
-    /// The way to the worker that owns a key of `table`, for routes that are to be answered there: since they need the rows
-    /// as they are at the owner, or much of its slice, or keep something of their own beside it. (Faust: `table_route`.)
-    /// What only reads a row can do so from anywhere, through a [`view`](crate::Table::view).
+    /// Returns a route to the workers that own the keys of `table`, for routes that must be
+    /// answered there. Such a route needs the rows as they are at the owner, or much of the owner's
+    /// slice, or it keeps data of its own next to the slice. (Faust: `table_route`.) A route that
+    /// only reads a row can do so from any worker, through a [`view`](crate::Table::view).
     ///
     /// ```
     /// use marlowe::axum::{Router, extract::{Path, State}, routing::get};
     /// use marlowe::{App, TableView};
     ///
-    /// async fn page(State(pages): State<TableView<String, u64>>, Path(page): Path<String>) -> String {
-    ///     // In the process that owns the page's row: this reads it where it is.
+    /// async fn page(
+    ///     State(pages): State<TableView<String, u64>>,
+    ///     Path(page): Path<String>,
+    /// ) -> String {
+    ///     // This runs in the process that owns the page's row, so the read is local.
     ///     format!("{page}: {:?}", pages.get(page.clone()).await)
     /// }
     ///
@@ -84,12 +90,12 @@ impl WebState {
         OwnerOf::new(&self.scope, table)
     }
 
-    /// The worker's name among those of its app.
+    /// Returns the worker's name among the workers of its app.
     pub fn worker(&self) -> &str {
         &self.scope.worker
     }
 
-    /// The app's name.
+    /// Returns the app's name.
     pub fn app(&self) -> &str {
         &self.scope.app
     }

@@ -1,3 +1,5 @@
+//! The route that lists the tables: `GET /tables`.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,47 +16,48 @@ use crate::query::{Place, RouteError};
 use crate::table::{AnyTable, Keyspace};
 use crate::topology::TableKind;
 
-/// How long another worker may take to say how many rows it has.
+/// The time that another worker may take to count its rows.
 const COUNT_WITHIN: Duration = Duration::from_millis(500);
 
-/// A table, for people who look for theirs.
+/// A table, as the list shows it.
 #[derive(Debug, Serialize)]
 pub(crate) struct TableAnswer {
     pub(crate) name: Arc<str>,
     pub(crate) kind: TableKind,
     pub(crate) partitions: u32,
-    /// Whether each partition has rows of its own.
+    /// `true` if each partition has rows of its own.
     partition_local: bool,
-    /// How many committed rows it has; `null` when some partition is open nowhere.
+    /// The number of committed rows. It is `null` if some partition is open nowhere, or was not
+    /// counted in time.
     pub(crate) rows: Option<u64>,
     changelog: Arc<str>,
-    /// Where changes are sent, if they can be.
+    /// The topic to which changes are sent, if the table takes any.
     inbox: Option<Arc<str>>,
     #[serde(rename = "where")]
     places: Vec<PlaceOf>,
 }
 
-/// Which worker has a partition, in this process or another, if one has.
+/// A partition, and the worker that has it, in this process or another, if there is one.
 #[derive(Debug, Serialize)]
 struct PlaceOf {
     partition: u32,
     worker: Option<Arc<str>>,
-    /// Whether it is open there, or being restored.
+    /// `true` if it is open there, `false` if it is being restored.
     open: bool,
-    /// Where that worker is asked.
+    /// The URL of that worker.
     web: Option<Arc<str>>,
-    /// Who stands by for it.
+    /// The workers that keep a standby of it.
     standbys: Vec<StandbyOf>,
 }
 
-/// A worker that stands by for a partition.
+/// A worker that keeps a standby of a partition.
 #[derive(Debug, Serialize)]
 struct StandbyOf {
     worker: Arc<str>,
     web: Option<Arc<str>>,
 }
 
-/// `GET /tables`: the program's tables.
+/// Answers `GET /tables`: the program's tables.
 pub(crate) async fn list(State(site): State<Arc<Site>>) -> Json<Vec<TableAnswer>> {
     Json(site.tables().await)
 }
@@ -97,7 +100,8 @@ impl Site {
         }
     }
 
-    /// How many rows a partition has. Nothing is waited for but an answer.
+    /// Returns the number of rows of a partition. It waits only for the answer of the worker that
+    /// has it, and not for the partition to open.
     async fn count(&self, table: &Arc<str>, place: &PlaceOf) -> Result<u64, RouteError> {
         let wait = if place.open { COUNT_WITHIN } else { Duration::ZERO };
         let partition = Partition::new(place.partition);

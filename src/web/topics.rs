@@ -1,3 +1,5 @@
+//! The route that sends a record to a topic: `POST /topics/{topic}`.
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,7 +14,7 @@ use super::site::Site;
 use crate::codec::percent;
 use crate::topic::WrittenRecord;
 
-/// Where a record went.
+/// The place that a record got.
 #[derive(Debug, Serialize)]
 pub(crate) struct RecordAnswer {
     topic: Arc<str>,
@@ -20,8 +22,9 @@ pub(crate) struct RecordAnswer {
     offset: u64,
 }
 
-/// `POST /topics/{topic}`: sends the record `{"key": "text, or null", "value": ...}` to one of the program's own topics. Instead
-/// of a value, `"tombstone": true` says that there is none. `"timestamp"` (in milliseconds), `"partition"` and `"headers"` (an
+/// Answers `POST /topics/{topic}`: sends the record `{"key": "text, or null", "value": ...}` to one
+/// of the program's own topics. `"tombstone": true` instead of a value sends a record without a
+/// value. The fields `"timestamp"` (in milliseconds since 1970), `"partition"` and `"headers"` (an
 /// object of texts and nulls) are optional.
 pub(crate) async fn send(
     State(site): State<Arc<Site>>,

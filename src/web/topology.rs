@@ -1,3 +1,5 @@
+//! The route that shows the dataflow graph: `GET /topology`.
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,7 +10,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::site::Site;
 
-/// `GET /topology?format=json|mermaid|dot`: the program's dataflow graph.
+/// Answers `GET /topology?format=json|mermaid|dot`: the program's dataflow graph.
 pub(crate) async fn show(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = Query::parse(query.as_deref(), &["format"])?;
     let description = site.shared.topology.describe();

@@ -1,3 +1,5 @@
+//! The rest of a request's body that no handler read. It is read before the request is answered.
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,19 +13,20 @@ use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How long the rest of a body that nobody read may take to arrive.
+/// The time that the rest of an unread body may take to arrive.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
 
-/// The rest of a request's body, if whoever answered did not read it to its end.
+/// The rest of a request's body, if the handler did not read it to its end.
 ///
-/// A server that answers before it has read the body closes the connection afterwards: the client may lose the answer, or
-/// send its next request on a connection that is gone. So the rest is read before the answer is sent.
+/// A server that answers before it has read the body closes the connection afterwards. The client
+/// may then lose the answer, or send its next request on a connection that is gone. So the rest is
+/// read before the answer is sent.
 pub(crate) struct Unread(Option<oneshot::Receiver<Body>>);
 
 impl Unread {
-    /// Watches the request's body. Costs nothing if there is none.
+    /// Watches the body of a request. This costs nothing if there is none.
     pub(crate) fn of(request: Request) -> (Request, Self) {
-        // Such a client sends the body only when it is asked to.
+        // A client that sends `Expect` sends the body only when it is asked to.
         if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
             return (request, Self(None));
         }
@@ -31,7 +34,8 @@ impl Unread {
         (request.map(|body| Body::new(Watched { body, dropped: Some(dropped) })), Self(Some(rest)))
     }
 
-    /// Reads what is left. If it takes too long, the answer says that the connection ends with it.
+    /// Reads what is left. If that takes too long, the answer says that the connection ends with
+    /// it.
     pub(crate) async fn read_before(self, mut response: Response) -> Response {
         if let Some(rest) = self.0.and_then(|mut rest| rest.try_recv().ok())
             && timeout(ARRIVES_WITHIN, discard(rest)).await.is_err()
@@ -43,7 +47,7 @@ impl Unread {
 }
 
 async fn discard(mut body: Body) {
-    // A client that breaks off leaves nothing to read.
+    // If the client breaks off, there is nothing left to read.
     while let Some(Ok(_)) = body.frame().await {}
 }
 
@@ -80,7 +84,7 @@ impl HttpBody for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(dropped) = self.dropped.take().filter(|_| !self.body.is_end_stream()) {
-            // Nobody may wait for it any more.
+            // This fails if nobody waits for it any more.
             let _ = dropped.send(std::mem::take(&mut self.body));
         }
     }
