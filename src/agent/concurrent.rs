@@ -21,6 +21,7 @@
 //! before. The committed position and the committed state therefore always cover the same events.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -69,24 +70,72 @@ enum State {
 /// Handles up to `limit` events of different keys at a time, and applies them in the order of the
 /// input. The module's page describes the protocol.
 pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H, limit: usize) {
-    let runner = Rc::new(runner);
-    let handler = Rc::new(handler);
-    let mut begun: VecDeque<Begun> = VecDeque::new();
-    let mut running: FuturesUnordered<LocalBoxFuture<'static, (Hand, Result<bool, Failed>)>> = FuturesUnordered::new();
-    loop {
-        // Take events from the input while there is room for them.
-        while begun.len() < limit * WINDOW && !runner.link.closing.get() {
-            let Some(record) = runner.input.peek(begun.len()) else { break };
-            count(&runner.counters.events);
-            let hand = runner.link.turn.take_hand();
-            begun.push_back(Begun { record, hand, state: State::Waits, first: false, tries: 0, conflicts: 0 });
+    let window = Window {
+        runner: Rc::new(runner),
+        handler: Rc::new(handler),
+        limit,
+        begun: VecDeque::new(),
+        running: FuturesUnordered::new(),
+    };
+    // What stopped it is told to the shard.
+    let Err(Stopped) = window.run().await;
+}
+
+/// The events that were taken from the input and are not applied yet.
+struct Window<H> {
+    runner: Rc<Runner>,
+    handler: Rc<H>,
+    /// The most handlers that run at a time.
+    limit: usize,
+    /// In the order of the input.
+    begun: VecDeque<Begun>,
+    running: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
+}
+
+/// A handler that ended: the hand of its event, and the outcome.
+type Ended = (Hand, Result<bool, Failed>);
+
+/// An event failed for good, and the agent's policy is to stop. The shard knows.
+struct Stopped;
+
+impl<H: Handler + 'static> Window<H> {
+    async fn run(mut self) -> Result<Infallible, Stopped> {
+        loop {
+            self.take_events();
+            self.begin_handlers()?;
+            // Events that waited for the applied ones may begin now.
+            let applied = self.apply_finished().await?;
+            self.runner.in_hand.set(self.begun.len());
+            self.runner.input.front().set_begun(self.begun.len());
+            if applied == 0
+                && let Some(ended) = self.next_ended().await
+            {
+                self.settle(ended)?;
+            }
         }
-        for index in 0..begun.len() {
-            if running.len() >= limit {
+    }
+
+    /// Returns true if another event may be taken from the input.
+    fn has_room(&self) -> bool {
+        self.begun.len() < self.limit * WINDOW && !self.runner.link.closing.get()
+    }
+
+    fn take_events(&mut self) {
+        while self.has_room() {
+            let Some(record) = self.runner.input.peek(self.begun.len()) else { break };
+            count(&self.runner.counters.events);
+            let hand = self.runner.link.turn.take_hand();
+            self.begun.push_back(Begun { record, hand, state: State::Waits, first: false, tries: 0, conflicts: 0 });
+        }
+    }
+
+    fn begin_handlers(&mut self) -> Result<(), Stopped> {
+        for index in 0..self.begun.len() {
+            if self.running.len() >= self.limit {
                 break;
             }
-            let may_begin = match begun[index].state {
-                State::Waits => !key_is_taken(&begun, index),
+            let may_begin = match self.begun[index].state {
+                State::Waits => !key_is_taken(&self.begun, index),
                 State::WaitsToBeFirst => index == 0,
                 State::Runs | State::Done(_) => false,
             };
@@ -94,97 +143,101 @@ pub(crate) async fn concurrent<H: Handler + 'static>(runner: Runner, handler: H,
                 continue;
             }
             // If the agent is condemned, its first event is the one that must fail.
-            let condemned = if index == 0 { runner.condemned() } else { None };
+            let condemned = if index == 0 { self.runner.condemned() } else { None };
+            let event = &mut self.begun[index];
             if let Some(failed) = condemned {
-                let event = &mut begun[index];
-                if let Err(failure) = runner.give_up(&failed, 1, event.hand, &event.record) {
-                    runner.link.fail(failure);
-                    return;
-                }
-                event.state = State::Done(false);
+                give_up(&self.runner, &failed, 1, event)?;
                 continue;
             }
-            begun[index].state = State::Runs;
-            begun[index].first = index == 0;
-            running.push(start(&runner, &handler, &begun[index], None));
+            event.state = State::Runs;
+            event.first = index == 0;
+            self.running.push(start(&self.runner, &self.handler, event, None));
         }
-        // Apply finished events in order. Then events that waited for them may begin. This needs a
-        // free turn, because the holder of the turn must not see rows change.
-        let mut moved = false;
-        while let Some(first) = begun.front_mut()
+        Ok(())
+    }
+
+    /// Applies finished events in order, and returns how many were applied or must be handled again.
+    /// This needs a free turn, because the holder of the turn must not see rows change.
+    async fn apply_finished(&mut self) -> Result<usize, Stopped> {
+        let runner = self.runner.clone();
+        let mut looked_at = 0;
+        while let Some(first) = self.begun.front_mut()
             && let State::Done(kept) = first.state
+            && runner.strand.holder().is_none()
         {
-            if runner.strand.holder().is_some() {
-                break;
-            }
             if runner.link.commits_alone() {
                 // Under a quota the shard decides when an event may be applied, as it does for
                 // serial agents.
                 runner.turn().await;
             }
-            moved = true;
-            let hand = first.hand;
-            if !runner.is_current(hand) {
+            looked_at += 1;
+            if runner.is_current(first.hand) {
+                if kept {
+                    count(&runner.counters.handled);
+                }
+                finish(&runner, &mut self.begun);
+            } else {
                 count(&runner.counters.conflicts);
-                runner.link.discard(hand, &runner.participants);
+                runner.link.discard(first.hand, &runner.participants);
                 first.conflicts += 1;
                 if first.conflicts < CONFLICTS {
                     first.state = State::Waits;
-                } else if alone(&runner, &*handler, first).await.is_err() {
-                    return;
+                } else {
+                    alone(&runner, &*self.handler, first).await?;
                 }
-                runner.give_back_turn();
-                continue;
             }
-            if kept {
-                count(&runner.counters.handled);
-            }
-            finish(&runner, &mut begun);
             runner.give_back_turn();
         }
-        runner.in_hand.set(begun.len());
-        runner.input.front().set_begun(begun.len());
-        if moved {
-            continue;
-        }
-        // Wait until a handler ends, a record comes, or the turn is free. The shard polls on each
-        // of these.
-        let done = std::future::poll_fn(|context| match running.poll_next_unpin(context) {
-            Poll::Ready(Some(done)) => Poll::Ready(Some(done)),
+        Ok(looked_at)
+    }
+
+    /// Waits until a handler ends, and returns it; or `None` when a record comes or the turn is free.
+    /// The shard polls on each of these.
+    async fn next_ended(&mut self) -> Option<Ended> {
+        std::future::poll_fn(|context| match self.running.poll_next_unpin(context) {
+            Poll::Ready(Some(ended)) => Poll::Ready(Some(ended)),
             Poll::Ready(None) | Poll::Pending => {
-                let room = begun.len() < limit * WINDOW
-                    && !runner.link.closing.get()
-                    && runner.input.peek(begun.len()).is_some();
-                let ready = matches!(begun.front(), Some(Begun { state: State::Done(_), .. }));
-                if room || (ready && runner.strand.holder().is_none()) { Poll::Ready(None) } else { Poll::Pending }
+                let more = self.has_room() && self.runner.input.peek(self.begun.len()).is_some();
+                let ready = matches!(self.begun.front(), Some(Begun { state: State::Done(_), .. }));
+                if more || (ready && self.runner.strand.holder().is_none()) { Poll::Ready(None) } else { Poll::Pending }
             }
         })
-        .await;
-        let Some((hand, outcome)) = done else { continue };
-        let Some(event) = begun.iter_mut().find(|event| event.hand == hand) else { continue };
+        .await
+    }
+
+    /// Decides what follows from a handler's outcome.
+    fn settle(&mut self, (hand, outcome): Ended) -> Result<(), Stopped> {
+        let Some(event) = self.begun.iter_mut().find(|event| event.hand == hand) else { return Ok(()) };
         match outcome {
             Ok(kept) => event.state = State::Done(kept),
             Err(failed) if failed.is_conflict() => {
-                count(&runner.counters.conflicts);
+                count(&self.runner.counters.conflicts);
                 event.state = State::Waits;
             }
             Err(_) if !event.first => {
-                count(&runner.counters.conflicts);
+                count(&self.runner.counters.conflicts);
                 event.state = State::WaitsToBeFirst;
             }
             Err(failed) => {
                 event.tries += 1;
-                if let Some(wait) = runner.retry(&failed, event.tries) {
-                    running.push(start(&runner, &handler, event, Some(wait)));
-                } else if let Err(failure) = runner.give_up(&failed, event.tries, hand, &event.record) {
-                    runner.link.fail(failure);
-                    return;
-                } else {
-                    event.state = State::Done(false);
+                match self.runner.retry(&failed, event.tries) {
+                    Some(wait) => self.running.push(start(&self.runner, &self.handler, event, Some(wait))),
+                    None => give_up(&self.runner, &failed, event.tries, event)?,
                 }
             }
         }
+        Ok(())
     }
+}
+
+/// Lets an event fail for good, by the agent's policy.
+fn give_up(runner: &Runner, failed: &Failed, tries: u32, event: &mut Begun) -> Result<(), Stopped> {
+    if let Err(failure) = runner.give_up(failed, tries, event.hand, &event.record) {
+        runner.link.fail(failure);
+        return Err(Stopped);
+    }
+    event.state = State::Done(false);
+    Ok(())
 }
 
 /// Returns true if an event before `index` that is not applied has the same key. Records without a
@@ -196,7 +249,7 @@ fn key_is_taken(begun: &VecDeque<Begun>, index: usize) -> bool {
 
 /// Runs the first event while this agent holds the turn, so that nothing changes the rows that it
 /// uses.
-async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> Result<(), ()> {
+async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> Result<(), Stopped> {
     loop {
         runner.turn().await;
         let at = event.record.record();
@@ -209,17 +262,10 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
                 event.state = State::Done(kept);
                 return Ok(());
             }
-            Err(failed) => {
-                if let Some(wait) = runner.retry(&failed, event.tries) {
-                    tokio::time::sleep(wait).await;
-                } else if let Err(failure) = runner.give_up(&failed, event.tries, event.hand, &event.record) {
-                    runner.link.fail(failure);
-                    return Err(());
-                } else {
-                    event.state = State::Done(false);
-                    return Ok(());
-                }
-            }
+            Err(failed) => match runner.retry(&failed, event.tries) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return give_up(runner, &failed, event.tries, event),
+            },
         }
     }
 }
@@ -238,7 +284,7 @@ fn start<H: Handler + 'static>(
     handler: &Rc<H>,
     event: &Begun,
     wait: Option<std::time::Duration>,
-) -> LocalBoxFuture<'static, (Hand, Result<bool, Failed>)> {
+) -> LocalBoxFuture<'static, Ended> {
     let (runner, handler, record, hand) = (runner.clone(), handler.clone(), event.record.clone(), event.hand);
     let turn = runner.link.turn.clone();
     Box::pin(async move {

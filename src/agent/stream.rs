@@ -174,6 +174,23 @@ impl<K: TopicKey, V: 'static, F: FnMut(&V) -> bool> Filtered<K, V, F> {
 }
 
 impl<V: 'static> Shared<V> {
+    /// Runs the program's handler until it ends, or an event fails while it waits.
+    async fn watched(&self, handler: impl Future<Output = Result<(), HandlerError>>) -> Result<(), Failed> {
+        let mut handler = Box::pin(AssertUnwindSafe(handler).catch_unwind());
+        std::future::poll_fn(|context| {
+            let poll = handler.as_mut().poll(context);
+            match self.failed.take() {
+                Some(failed) => Poll::Ready(Err(failed)),
+                None => poll.map(|ended| match ended {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(Failed::of(error)),
+                    Err(panic) => Err(Failed::of(panic_text(&*panic).into())),
+                }),
+            }
+        })
+        .await
+    }
+
     async fn next<T>(&self, read: impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>) -> Option<T> {
         self.asked.set(true);
         loop {
@@ -389,21 +406,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
     loop {
         shared.asked.set(false);
         let events = Events { shared: shared.clone(), key: std::marker::PhantomData };
-        let outcome = {
-            let mut handler = Box::pin(AssertUnwindSafe(begin(events)).catch_unwind());
-            std::future::poll_fn(|context| {
-                let poll = handler.as_mut().poll(context);
-                match shared.failed.take() {
-                    Some(failed) => Poll::Ready(Err(failed)),
-                    None => poll.map(|ended| match ended {
-                        Ok(Ok(())) => Ok(()),
-                        Ok(Err(error)) => Err(Failed::of(error)),
-                        Err(panic) => Err(Failed::of(panic_text(&*panic).into())),
-                    }),
-                }
-            })
-            .await
-        };
+        let outcome = shared.watched(begin(events)).await;
         let Shared { runner, in_hand, .. } = &*shared;
         let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(runner.strand.hand) } else { None };
         let failed = match (outcome, refused) {

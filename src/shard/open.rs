@@ -20,6 +20,7 @@ use crate::agent::{AnyAgent, Opening};
 use crate::program::Program;
 use crate::query::Owner;
 use crate::scope::{ShardScope, WorkerScope};
+use crate::timer::AnyPartitionTimer;
 use crate::topology::Topology;
 use crate::turn::{Caution, Doer, LaneSignals, OutTopics, RecordQueue, ShardLink, Strand};
 use crate::watch;
@@ -71,69 +72,12 @@ impl ShardPlan {
             program.partition_timers.iter().filter(|timer| in_group(&timer.node().name, &group.timers)).collect();
         let of_agents = agents.iter().map(|agent| agent.node().edges.slices);
         let slices: Vec<_> = of_agents.chain(timers.iter().map(|timer| timer.node().edges.slices)).collect();
-        let mut in_strand = strands(&slices.iter().map(Vec::as_slice).collect::<Vec<_>>()).into_iter();
-        let mut strand_tasks: Vec<StrandTask> = Vec::new();
-        let mut next_strand = |tasks: &mut Vec<StrandTask>| {
-            let number = in_strand.next().unwrap_or(0);
-            if number == tasks.len() {
-                tasks.push(StrandTask::new(Rc::new(Strand::new(scope.turn.take_hand()))));
-            }
-            number
-        };
-
-        let mut shard_agents = Vec::new();
-        for agent in agents {
-            let node = agent.node();
-            let source = TopicPartition { topic: node.reads.clone(), partition: self.id.partition };
-            let input = Rc::new(RecordQueue::new(source, self.inputs.at(&node.reads, &node.name)));
-            let strand = next_strand(&mut strand_tasks);
-            let task = &mut strand_tasks[strand];
-            let (who, strand, number) = (task.agents(), task.strand().clone(), Doer(shard_agents.len()));
-            let (input_of_agent, link) = (input.clone(), link.clone());
-            let open = agent.open(Opening { scope: &scope, who, number, strand, input: input_of_agent, link });
-            shard_agents.push(ShardAgent { name: open.name.clone(), input, counters: open.counters });
-            task.add_agent(TaskAgent {
-                name: open.name,
-                input: open.input,
-                asks: open.asks,
-                in_hand: open.in_hand,
-                work: open.work,
-            });
-        }
-        let mut counters = Vec::new();
-        for timer in timers {
-            let open = timer.open(&scope);
-            let counter = Rc::new(TimerCounters {
-                name: open.name.clone(),
-                runs: Default::default(),
-                failures: Default::default(),
-            });
-            counters.push(counter.clone());
-            let number = Doer(shard_agents.len() + counters.len() - 1);
-            let mut timer = TaskTimer::new(open, number, counter);
-            if self.caution.timers.contains(&(counters.len() - 1)) {
-                timer.run_again();
-            }
-            let strand = next_strand(&mut strand_tasks);
-            strand_tasks[strand].add_timer(timer);
-        }
-        let tables = group
-            .tables
-            .iter()
-            .enumerate()
-            .filter_map(|(index, name)| {
-                let table = program.table(name)?;
-                let identity = table.identity();
-                let inbox = shard_agents.iter().find(|agent| agent.input.source.topic == identity.inbox);
-                Some(ShardTable {
-                    name: name.clone(),
-                    index: TableIndex(index as u16),
-                    slot: PositionSlot(index as u32),
-                    changelog: scope.out_topic(&identity.changelog),
-                    inbox: inbox.map(|agent| agent.input.clone()),
-                })
-            })
-            .collect();
+        let in_strand = strands(&slices.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let mut opened = OpenedStrands { in_strand: in_strand.into_iter(), tasks: Vec::new() };
+        let shard_agents = self.open_agents(&agents, &scope, &link, &mut opened);
+        let counters = self.open_timers(&timers, shard_agents.len(), &scope, &mut opened);
+        let strand_tasks = opened.tasks;
+        let tables = open_tables(program, &group.tables, &shard_agents, &scope);
         let slots = (0..group.tables.len() as u32).map(PositionSlot);
         let as_of = slots.map(|slot| self.store.position(slot).as_of).min();
         let participants = scope.participants();
@@ -161,4 +105,93 @@ impl ShardPlan {
         };
         (Rc::new(shard), task)
     }
+
+    /// Opens the agents, each in its strand.
+    fn open_agents(
+        &self,
+        agents: &[&&'static dyn AnyAgent],
+        scope: &ShardScope,
+        link: &Rc<ShardLink>,
+        opened: &mut OpenedStrands,
+    ) -> Vec<ShardAgent> {
+        let mut shard_agents = Vec::new();
+        for agent in agents {
+            let node = agent.node();
+            let source = TopicPartition { topic: node.reads.clone(), partition: self.id.partition };
+            let input = Rc::new(RecordQueue::new(source, self.inputs.at(&node.reads, &node.name)));
+            let task = opened.next(scope);
+            let (who, strand, number) = (task.agents(), task.strand().clone(), Doer(shard_agents.len()));
+            let (input_of_agent, link) = (input.clone(), link.clone());
+            let open = agent.open(Opening { scope, who, number, strand, input: input_of_agent, link });
+            shard_agents.push(ShardAgent { name: open.name.clone(), input, counters: open.counters });
+            task.add_agent(TaskAgent {
+                name: open.name,
+                input: open.input,
+                asks: open.asks,
+                in_hand: open.in_hand,
+                work: open.work,
+            });
+        }
+        shard_agents
+    }
+
+    /// Opens the partition timers, each in its strand. Their numbers follow those of the `agents`.
+    fn open_timers(
+        &self,
+        timers: &[&&'static dyn AnyPartitionTimer],
+        agents: usize,
+        scope: &ShardScope,
+        opened: &mut OpenedStrands,
+    ) -> Vec<Rc<TimerCounters>> {
+        let mut counters = Vec::new();
+        for (index, timer) in timers.iter().enumerate() {
+            let open = timer.open(scope);
+            let counter = Rc::new(TimerCounters {
+                name: open.name.clone(),
+                runs: Default::default(),
+                failures: Default::default(),
+            });
+            counters.push(counter.clone());
+            let mut timer = TaskTimer::new(open, Doer(agents + index), counter);
+            if self.caution.timers.contains(&index) {
+                timer.run_again();
+            }
+            opened.next(scope).add_timer(timer);
+        }
+        counters
+    }
+}
+
+/// The strands of a shard, while its agents and timers are opened.
+struct OpenedStrands {
+    /// The strand of each agent, and then of each timer. A new strand has the next number.
+    in_strand: std::vec::IntoIter<usize>,
+    tasks: Vec<StrandTask>,
+}
+
+impl OpenedStrands {
+    /// Returns the strand of the next agent or timer.
+    fn next(&mut self, scope: &ShardScope) -> &mut StrandTask {
+        let number = self.in_strand.next().unwrap_or(0);
+        if number == self.tasks.len() {
+            self.tasks.push(StrandTask::new(Rc::new(Strand::new(scope.turn.take_hand()))));
+        }
+        &mut self.tasks[number]
+    }
+}
+
+/// Returns the tables of a group, by their `names`, as the lane sees them.
+fn open_tables(program: &Program, names: &[Arc<str>], agents: &[ShardAgent], scope: &ShardScope) -> Vec<ShardTable> {
+    let table = |(index, name): (usize, &Arc<str>)| {
+        let identity = program.table(name)?.identity();
+        let inbox = agents.iter().find(|agent| agent.input.source.topic == identity.inbox);
+        Some(ShardTable {
+            name: name.clone(),
+            index: TableIndex(index as u16),
+            slot: PositionSlot(index as u32),
+            changelog: scope.out_topic(&identity.changelog),
+            inbox: inbox.map(|agent| agent.input.clone()),
+        })
+    };
+    names.iter().enumerate().filter_map(table).collect()
 }
