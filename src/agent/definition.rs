@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use marlowe_broker::RecordRef;
 
-use super::answers::{Answering, OpenAnswers};
+use super::asking::{Answering, OpenAnswers};
 use super::concurrent::concurrent;
 use super::event::Event;
 use super::failure::{FailurePolicy, Then};

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use marlowe_broker::{Cleanup, Timestamp, Unread};
 use parking_lot::RwLock;
 
-use super::answers::{Answering, OpenAnswers};
-use super::ask_client::AskClient;
+use super::asking::{Answering, AskClient, OpenAnswers};
 use super::sink::{OpenSink, Sink};
 use crate::codec::{Codec, TopicKey};
 use crate::outbound::{AskError, SendError, Sent};

@@ -42,9 +42,7 @@
 //! `serial.rs` is the shortest loop. `runner.rs` has one attempt and the failure policy. Then read
 //! `concurrent.rs` and `stream.rs`.
 
-mod answering;
-mod answers;
-mod ask_client;
+mod asking;
 mod concurrent;
 mod definition;
 mod event;
@@ -53,14 +51,12 @@ mod handle;
 mod handler;
 mod inbox;
 mod repartition;
-mod reply_to;
 mod runner;
 mod serial;
 mod sink;
 mod stream;
 
-pub use answering::AnsweringAgent;
-pub use ask_client::{AskClient, PendingReply, Replies};
+pub use asking::{AnsweringAgent, AskClient, PendingReply, Replies, ReplyTo, RequestClient, RequestSender};
 pub(crate) use definition::{
     AgentSettings, AnyAgent, EachAgent, KeyedStreamAgent, Opening, PassesEvent, StreamAgent, Values,
 };
@@ -71,5 +67,4 @@ pub use handle::{Agent, AgentClient, AgentSender};
 pub(crate) use handler::ValueReader;
 pub(crate) use inbox::InboxAgent;
 pub(crate) use repartition::RepartitionAgent;
-pub use reply_to::{ReplyTo, RequestClient, RequestSender};
 pub use stream::{Enumerate, Events, Filtered, Items, WholeEvents};

@@ -9,8 +9,7 @@ use futures_util::FutureExt;
 use marlowe_broker::{Clock, Header, NewRecord, RecordRef};
 use marlowe_state::Hand;
 
-use super::answers::LONGEST_REASON;
-use super::answers::OpenAnswers;
+use super::asking::{LONGEST_REASON, OpenAnswers};
 use super::failure::{FailurePolicy, Then};
 use super::handler::{Handler, Unhandled};
 use crate::HandlerError;

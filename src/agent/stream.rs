@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use marlowe_broker::Timestamp;
 
-use super::answers::Answering;
+use super::asking::Answering;
 use super::event::Event;
 use super::failure::Then;
 use super::handler::ValueReader;

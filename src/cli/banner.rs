@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::command_line::MARLOWE;
 use super::console::{Console, Style};
+use super::options::MARLOWE;
 use crate::config::{BrokerChoice, Config};
 use crate::plain::plain;
 use crate::program::Guarantee;

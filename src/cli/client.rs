@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::asked::{AskedAt, Web};
+use super::options::{AskedAt, Web};
 use crate::config::WebToken;
 use crate::error::RunError;
 use crate::host::RequestError;

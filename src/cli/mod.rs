@@ -20,42 +20,29 @@
 //! Each file with options (`arguments.rs`, `broker.rs`, `cluster.rs`, `kafka.rs`, `tls.rs`,
 //! `web.rs`) holds their help text. Start reading at [`App::main`].
 
-mod arguments;
-mod asked;
-mod backup;
 mod banner;
 mod bars;
-mod broker;
 mod client;
-mod cluster;
-mod command_line;
+mod commands;
 mod console;
-mod declared;
 mod error;
 mod grid;
 mod interruption;
-#[cfg(feature = "kafka")]
-mod kafka;
 mod log;
 mod named;
-mod reset;
-mod rows;
-mod send;
-mod skip;
+mod options;
 mod stopped;
 mod store;
-mod tls;
-mod web;
-mod worker;
 
 use std::sync::Arc;
 
 use indicatif::MultiProgress;
 
 use crate::app::App;
-use arguments::{Arguments, Command, WorkerOptions};
+use commands::{backup, declared, reset, rows, send, skip, worker};
 use console::{Console, Form};
 use error::CliError;
+use options::{Arguments, Command, WorkerOptions};
 
 impl App {
     /// Adds the program's own options to those of [`main`](Self::main), and reads them. They may

@@ -362,8 +362,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::TopicKey;
     use crate::codec::key_too_long::KeyTooLong;
+    use crate::codec::topic_key::TopicKey;
 
     fn ordered<K: Key>(key: &K) -> Vec<u8> {
         let mut bytes = Vec::new();

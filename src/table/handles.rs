@@ -13,7 +13,7 @@ use super::foreign_key::ForeignKey;
 use super::global_copy::{GlobalClient, GlobalCopy, GlobalReader};
 use super::inbox::{InboxSender, OpenInbox};
 use super::inbox_client::InboxClient;
-use super::slice::{OpenTable, TableSlice};
+use super::rows::{OpenTable, TableSlice};
 use super::view::TableView;
 use crate::codec::{Codec, Key, TopicKey};
 use crate::scope::{ClientWith, Opened, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};

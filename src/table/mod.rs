@@ -42,7 +42,6 @@
 //! in [`query`](crate::query).
 
 mod as_key;
-mod changelog_key;
 mod declaration;
 mod erased;
 mod foreign_key;
@@ -50,15 +49,12 @@ mod global_copy;
 mod handles;
 mod inbox;
 mod inbox_client;
-mod key_range;
 mod read;
-mod slice;
-mod undecodable;
+mod rows;
 mod view;
 mod view_error;
 
 pub use as_key::AsKey;
-pub(crate) use changelog_key::{ChangelogKey, Mark};
 pub(crate) use declaration::{InboxFailures, Keyspace, Merge, TableDeclaration};
 pub(crate) use erased::AnyTable;
 pub use foreign_key::ForeignKey;
@@ -68,9 +64,8 @@ pub use inbox::InboxSender;
 pub(crate) use inbox_client::Effect;
 pub use inbox_client::InboxClient;
 pub use read::{Position, Read};
-pub use slice::{SliceIter, TableSlice, UndecodableRows};
-pub use undecodable::UndecodableRow;
-pub(crate) use undecodable::escaped;
+pub(crate) use rows::{ChangelogKey, Mark, escaped};
+pub use rows::{SliceIter, TableSlice, UndecodableRow, UndecodableRows};
 pub use view::TableView;
 pub use view_error::ViewError;
 

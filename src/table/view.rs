@@ -11,9 +11,8 @@ use marlowe_state::KeyRange;
 
 use super::as_key::AsKey;
 use super::declaration::{Keyspace, TableIdentity, TableSettings};
-use super::key_range::ordered_range;
 use super::read::{Position, Read};
-use super::undecodable::{UndecodableRow, decode_row, pass_over};
+use super::rows::{UndecodableRow, decode_row, ordered_range, pass_over};
 use super::view_error::ViewError;
 use crate::codec::{Codec, CodecError, Key};
 use crate::limits::after;

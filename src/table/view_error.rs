@@ -6,7 +6,7 @@ use std::time::Duration;
 use marlowe_broker::Partition;
 use marlowe_state::StoreError;
 
-use super::undecodable::UndecodableRow;
+use super::rows::UndecodableRow;
 
 /// The error of a read that cannot be answered.
 #[derive(Clone, Debug, thiserror::Error)]

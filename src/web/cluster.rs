@@ -16,7 +16,7 @@ use crate::query::{PeerRefusal, RouteError};
 use crate::table::Position;
 
 /// The most rows in one answer. The largest page of a table needs this many.
-const MAX_ROWS: usize = super::rows::MAX_LIMIT as usize + 1;
+const MAX_ROWS: usize = super::tables::MAX_LIMIT as usize + 1;
 
 /// Guards the routes that only other workers may use. If the workers share a cluster token, the
 /// request must be signed with it. If they do not, the request is answered only if the web server

@@ -7,16 +7,12 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use marlowe_broker::{Clock, Partition, SystemClock, SystemEntropy, Timestamp};
 
-use super::access::Access;
-use super::address::{RowKey, table_name};
-use super::edge::is_own_page;
-use super::hop;
-use super::hop::Hop;
-use super::hosts::Hosts;
-use super::query::Query;
-use super::row::ShownValue;
-use super::rows::{Asked, KNOWN};
-use super::session::Sessions;
+use super::security::edge::is_own_page;
+use super::security::{Access, Hop, Hosts, Sessions, hop};
+use super::tables::Query;
+use super::tables::address::{RowKey, table_name};
+use super::tables::row::ShownValue;
+use super::tables::rows::{Asked, KNOWN};
 use crate::cluster::{ClusterToken, Signer, Verifier};
 use crate::codec::{Bytes, Json, Text, percent};
 use crate::config::{Config, WebToken};
@@ -175,7 +171,7 @@ fn signature(headers: &HeaderMap) {
 
 /// Checks that a login leads to a page of this server.
 fn login(to: &str) -> Option<()> {
-    let to = super::login_page::local(to);
+    let to = super::security::login_page::local(to);
     assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']), "{to:?}");
     Some(())
 }

@@ -7,8 +7,8 @@ use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::edge::Said;
 use super::page::{Policy, escaped};
+use super::security::Said;
 use super::site::Site;
 use crate::codec::percent;
 use crate::topology::TableKind;

@@ -11,10 +11,8 @@ use axum::response::{IntoResponse, Response};
 use marlowe_broker::{Partition, Partitioner};
 use tokio::time::{Instant, timeout_at};
 
-use super::access::Caller;
-use super::hop;
-use super::hop::Hop;
 use super::problem::Problem;
+use super::security::{Caller, Hop, hop};
 use crate::cluster::Signed;
 use crate::codec::Key;
 use crate::host::RequestError;

@@ -8,12 +8,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 
-use super::apart::Apart;
 use super::body::MAX_BODY;
-use super::session::{LOGIN, LOGOUT};
+use super::security::{LOGIN, LOGOUT, edge, login};
+use super::server::Apart;
 use super::site::Site;
 use super::state::WebState;
-use super::{change, cluster, edge, health, index, login, metrics, row, rows, tables, topics, topology};
+use super::tables::{change, list as tables, row, rows};
+use super::{cluster, health, index, metrics, topics, topology};
 use crate::error::RunError;
 use crate::panics::panic_message;
 use crate::peer::READ_PATH;

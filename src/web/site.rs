@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::edge::Edge;
 use super::problem::Problem;
+use super::security::Edge;
 use crate::lane::Watchdog;
 use crate::metrics::Metrics;
 use crate::outbound::{Outgoing, SendError, Sent};

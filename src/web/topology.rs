@@ -7,8 +7,8 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
-use super::query::Query;
 use super::site::Site;
+use super::tables::Query;
 
 /// Answers `GET /topology?format=json|mermaid|dot`: the program's dataflow graph.
 pub(crate) async fn show(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
