@@ -1,3 +1,6 @@
+//! One broker of a cluster: where it is, when it is ready, and what a test may do to it. The
+//! operating system's side of it is in `process`.
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +17,7 @@ use crate::process::Process;
 use crate::release::{Release, no_java};
 use crate::storage::last_lines;
 
-/// How long a broker may take to start or to stop, on a busy machine.
+/// The longest time that a broker may take to start or to stop, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A broker of a cluster. It keeps its address and its data when it is stopped or killed.
@@ -25,13 +28,13 @@ pub struct Broker {
     process: Mutex<Option<Process>>,
 }
 
-/// Where a broker is.
+/// The id, the ports and the folder of a broker.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) id: i32,
-    /// The ports of its three listeners: for clients, brokers and controllers.
+    /// The ports of its listeners for clients, for brokers and for controllers, in this order.
     pub(crate) ports: [u16; 3],
-    /// Its folder, with its properties, data and log.
+    /// The folder with its properties, data and log.
     pub(crate) folder: PathBuf,
 }
 
@@ -52,14 +55,18 @@ impl Site {
         (Ipv4Addr::LOCALHOST, self.ports[1]).into()
     }
 
-    /// The command that runs it.
+    /// Returns the command that runs the broker.
     pub(crate) fn command(&self, release: &Release, config: &ClusterConfig) -> Command {
         let mut command = release.java(config.heap_megabytes, config.compiles);
         command.arg("kafka.Kafka").arg(self.properties());
         command
     }
 
-    /// Whether it answers and knows at least these brokers as alive; if not, what is missing.
+    /// Checks that the broker answers clients, and that it knows at least the brokers `among` as
+    /// alive.
+    ///
+    /// # Errors
+    /// A text that says what is missing.
     pub(crate) fn ready(&self, among: &[i32]) -> Result<(), String> {
         probe::api_versions(self.address()).map_err(|error| format!("{}: {error}", self.address()))?;
         let metadata = probe::metadata(self.internal(), None);
@@ -71,13 +78,14 @@ impl Site {
         }
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of the broker's log.
     pub(crate) fn tail(&self) -> String {
         let bytes = fs::read(self.log()).unwrap_or_default();
         last_lines(&String::from_utf8_lossy(&bytes))
     }
 
-    /// It ended by itself. A shell that finds no program ends with 127.
+    /// Returns the error for a broker that ended by itself. A shell that does not find the program
+    /// ends with status 127, so that status means that there is no `java`.
     pub(crate) fn ended(&self, status: ExitStatus) -> Error {
         if status.code() == Some(127) {
             return no_java(std::io::ErrorKind::NotFound.into());
@@ -96,37 +104,40 @@ impl Broker {
         Broker { site, command, process: Mutex::new(None) }
     }
 
-    /// Its id, from 1 on, as clients see it in the cluster's metadata.
+    /// Returns the broker's id, as clients see it in the cluster's metadata. Ids start at 1.
     pub fn id(&self) -> i32 {
         self.site.id
     }
 
-    /// Where clients reach it.
+    /// Returns the address of the listener for clients.
     pub fn address(&self) -> SocketAddr {
         self.site.address()
     }
 
-    /// Its log.
+    /// Returns the path of the broker's log.
     pub fn log(&self) -> PathBuf {
         self.site.log()
     }
 
-    /// The folder of its topics and metadata.
+    /// Returns the folder with the broker's topics and metadata.
     pub fn data(&self) -> PathBuf {
         self.site.folder.join("data")
     }
 
-    /// Its process id, while it runs.
+    /// Returns the broker's process id, or `None` if the broker does not run.
     pub fn process_id(&self) -> Option<i32> {
         self.is_running().then(|| self.process().as_ref().map(Process::id)).flatten()
     }
 
-    /// Whether its process is there, be it paused.
+    /// Returns whether the broker's process exists. A paused process exists too.
     pub fn is_running(&self) -> bool {
         self.process().as_mut().is_some_and(|process| matches!(process.ended(), Ok(None)))
     }
 
-    /// Starts its process, unless it runs, and does not wait until it answers.
+    /// Starts the broker's process, unless it runs. Does not wait until the broker answers.
+    ///
+    /// # Errors
+    /// [`Error::Process`] when the process cannot be started.
     pub fn launch(&self) -> Result<(), Error> {
         let mut process = self.process();
         if !process.as_mut().is_some_and(|process| matches!(process.ended(), Ok(None))) {
@@ -135,14 +146,27 @@ impl Broker {
         Ok(())
     }
 
-    /// Starts it, unless it runs, and waits until it answers. It needs the majority of the cluster for that: when more
-    /// brokers are down, [`launch`](Broker::launch) them all, and [wait](crate::Cluster::wait) for the cluster.
+    /// Starts the broker, unless it runs, and waits until it answers.
+    ///
+    /// A broker answers only while the majority of the cluster runs. When several brokers are down,
+    /// [`launch`](Broker::launch) all of them, and [wait](crate::Cluster::wait) for the cluster.
+    ///
+    /// # Errors
+    /// [`Error::Process`] when the process cannot be started, [`Error::Ended`] when it ends by
+    /// itself, [`Error::Program`] when there is no `java`, and [`Error::NotReady`] when the broker
+    /// does not answer within two minutes.
     pub fn start(&self) -> Result<(), Error> {
         self.launch()?;
         self.wait(&[self.id()])
     }
 
-    /// Stops it cleanly (SIGTERM): it hands its partitions over before. Waits until it is gone.
+    /// Stops the broker cleanly (SIGTERM), and waits until its process has ended. The broker hands
+    /// its partitions over first.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when the broker does not run, [`Error::Process`] when its process
+    /// cannot be signalled or waited for, and [`Error::NotStopped`] when it does not end within two
+    /// minutes. It is killed in that case.
     pub fn stop(&self) -> Result<(), Error> {
         self.ask_to_stop()?;
         self.wait_for_end()
@@ -160,39 +184,55 @@ impl Broker {
         Err(Error::NotStopped { broker, waited, log: self.log(), tail: self.site.tail() })
     }
 
-    /// Waits for its end so long, and then kills it.
+    /// Waits at most `grace` for the broker to end, and then kills it.
     pub(crate) fn wait_or_kill(&self, grace: Duration) -> Result<(), Error> {
         self.ends_within(grace).map(drop)
     }
 
-    /// Whether it ends within that time; it is killed if not.
+    /// Waits at most `time` for the broker to end, and then kills it. Returns whether it ended in
+    /// time.
     fn ends_within(&self, time: Duration) -> Result<bool, Error> {
         let mut process = self.process();
         let Some(running) = process.as_mut() else { return Ok(true) };
         let ended = running.wait(time).map_err(|source| self.failed("wait for", source))?;
-        // Kills it, if need be.
+        // Dropping the process kills it, if it still runs.
         *process = None;
         Ok(ended.is_some())
     }
 
-    /// Kills it (SIGKILL), and waits until it is gone.
+    /// Kills the broker (SIGKILL), and waits until its process has ended.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when the broker does not run, and [`Error::Process`] when its process
+    /// cannot be signalled or waited for.
     pub fn kill(&self) -> Result<(), Error> {
         self.signal("kill", Signal::KILL)?;
         self.wait_for_end()
     }
 
-    /// Stops it where it is (SIGSTOP), and waits until it has stopped: its connections stay open, and nothing answers. For
-    /// others it is lost after `broker.session.timeout.ms`.
+    /// Stops the broker's process where it is (SIGSTOP), and waits until all its threads have
+    /// stopped.
+    ///
+    /// The broker's connections stay open, but nothing answers on them. The other brokers treat it
+    /// as lost after `broker.session.timeout.ms` (3 s by default).
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when the broker does not run, and [`Error::Process`] when its process
+    /// cannot be signalled.
     pub fn pause(&self) -> Result<(), Error> {
         self.on_running("pause", Process::pause)
     }
 
-    /// Lets a paused one go on (SIGCONT).
+    /// Continues a paused broker (SIGCONT).
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when the broker does not run, and [`Error::Process`] when its process
+    /// cannot be signalled.
     pub fn resume(&self) -> Result<(), Error> {
         self.signal("resume", Signal::CONT)
     }
 
-    /// Waits until it answers and knows these brokers.
+    /// Waits until the broker answers and knows the brokers `among`.
     pub(crate) fn wait(&self, among: &[i32]) -> Result<(), Error> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -211,7 +251,8 @@ impl Broker {
         }
     }
 
-    /// Whether it was launched, and since then neither stopped nor killed from here.
+    /// Returns whether the broker was launched, and was neither stopped nor killed by a call since
+    /// then.
     pub(crate) fn is_wanted(&self) -> bool {
         self.process().is_some()
     }

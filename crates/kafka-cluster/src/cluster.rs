@@ -1,3 +1,5 @@
+//! A running cluster, and the folders and `server.properties` of its brokers.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -15,19 +17,23 @@ use crate::release::Release;
 use crate::storage;
 use crate::version::Version;
 
-/// A running cluster. Dropped, it is killed, and its folder removed.
+/// A running cluster. Dropping it kills its brokers and removes its folder.
 #[derive(Debug)]
 pub struct Cluster {
     version: Version,
     brokers: Vec<Broker>,
     _ports: Ports,
-    /// Last, so that it is removed after the brokers have ended.
+    /// The last field, so that the folder is removed after the brokers have ended.
     _folder: Folder,
 }
 
 impl Cluster {
-    /// Starts a cluster with new storage, and waits until all brokers answer and know each other: topics can then be
-    /// created with a replica on each.
+    /// Starts a cluster with new storage, and waits until all brokers answer and know each other.
+    /// After that, topics can be created with a replica on each broker.
+    ///
+    /// # Errors
+    /// When Kafka cannot be installed, no ports are free, a file cannot be written, or a broker
+    /// does not start. Each has its own [`Error`].
     pub fn start(config: ClusterConfig) -> Result<Cluster, Error> {
         let release = Release::install(&config.version.clone().map_or_else(Version::chosen, Ok)?)?;
         let folder = Folder::new()?;
@@ -39,39 +45,49 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The version of Kafka that it runs.
+    /// Returns the version of Kafka that the brokers run.
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The brokers' addresses, for clients: `127.0.0.1:15001,127.0.0.1:15002`.
+    /// Returns the brokers' addresses for clients, separated by commas:
+    /// `127.0.0.1:15001,127.0.0.1:15002`.
     pub fn bootstrap(&self) -> String {
         bootstrap(self.brokers.iter().map(Broker::site))
     }
 
-    /// The brokers, in the order of their ids.
+    /// Returns the brokers, ordered by their ids.
     pub fn brokers(&self) -> &[Broker] {
         &self.brokers
     }
 
-    /// The broker with this id, from 1 on.
+    /// Returns the broker with this id. Ids start at 1.
     ///
     /// # Panics
-    ///
-    /// When there is none.
+    /// When the cluster has no broker with this id.
     pub fn broker(&self, id: i32) -> &Broker {
         let found = self.brokers.iter().find(|broker| broker.id() == id);
         found.unwrap_or_else(|| panic!("there is no broker {id}, but 1 to {}", self.brokers.len()))
     }
 
-    /// Starts all brokers that do not run, and [waits](Cluster::wait).
+    /// Starts all brokers that do not run, and [waits](Cluster::wait) for the cluster.
+    ///
+    /// # Errors
+    /// Those of [`Broker::launch`] and [`wait`](Cluster::wait).
     pub fn start_all(&self) -> Result<(), Error> {
         self.brokers.iter().try_for_each(Broker::launch)?;
         self.wait()
     }
 
-    /// Stops all brokers that run, at the same time and cleanly; of several, the last may have none left to hand over to, and
-    /// is killed when it has waited for one for a while.
+    /// Stops all running brokers cleanly and at the same time.
+    ///
+    /// A stopping broker hands its partitions over to another broker. When several brokers stop
+    /// together, the last one may find no broker to hand over to. So this waits at most 20 s for
+    /// each of several brokers, and then kills it. A broker that runs alone has two minutes.
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`] when a broker that runs alone does not end in time, and
+    /// [`Error::Process`] when a process cannot be signalled or waited for.
     pub fn stop_all(&self) -> Result<(), Error> {
         let running: Vec<&Broker> = self.brokers.iter().filter(|broker| broker.is_running()).collect();
         running.iter().try_for_each(|broker| broker.ask_to_stop())?;
@@ -81,30 +97,47 @@ impl Cluster {
         }
     }
 
-    /// Waits until all brokers that were started, and not stopped since, answer and know each other. One that has ended by
-    /// itself is an error.
+    /// Waits until all brokers that were started, and were not stopped since, answer and know each
+    /// other.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when a broker has ended by itself, [`Error::Program`] when there is no
+    /// `java`, [`Error::NotReady`] when a broker is not ready within two minutes, and
+    /// [`Error::Process`] when a process cannot be waited for.
     pub fn wait(&self) -> Result<(), Error> {
         let wanted: Vec<&Broker> = self.brokers.iter().filter(|broker| broker.is_wanted()).collect();
         let ids: Vec<i32> = wanted.iter().map(|broker| broker.id()).collect();
         wanted.iter().try_for_each(|broker| broker.wait(&ids))
     }
 
-    /// The broker that leads a partition, as the first running broker knows it.
+    /// Returns the id of the broker that leads a partition, or `None` while it has no leader. The
+    /// first running broker that answers is asked.
+    ///
+    /// # Errors
+    /// When no broker runs, or none of them answers.
     pub fn leader(&self, topic: &str, partition: i32) -> io::Result<Option<i32>> {
         self.ask(|site| Ok(probe::metadata(site.internal(), Some((topic, partition)))?.leader))
     }
 
-    /// The broker that coordinates a consumer group.
+    /// Returns the id of the broker that coordinates a consumer group, or `None` while there is
+    /// none.
+    ///
+    /// # Errors
+    /// As for [`leader`](Cluster::leader).
     pub fn group_coordinator(&self, group: &str) -> io::Result<Option<i32>> {
         self.ask(|site| probe::coordinator(site.internal(), Coordinates::Group, group))
     }
 
-    /// The broker that coordinates a transactional id.
+    /// Returns the id of the transaction coordinator of a transactional id, or `None` while there
+    /// is none.
+    ///
+    /// # Errors
+    /// As for [`leader`](Cluster::leader).
     pub fn transaction_coordinator(&self, transactional_id: &str) -> io::Result<Option<i32>> {
         self.ask(|site| probe::coordinator(site.internal(), Coordinates::Transaction, transactional_id))
     }
 
-    /// Asks the brokers in turn, until one answers.
+    /// Asks the running brokers in turn, until one answers.
     fn ask<T>(&self, question: impl Fn(&Site) -> io::Result<T>) -> io::Result<T> {
         let mut answer = Err(io::Error::other("no broker runs"));
         for broker in self.brokers.iter().filter(|broker| broker.is_running()) {
@@ -117,13 +150,13 @@ impl Cluster {
     }
 }
 
-/// The addresses of brokers, for clients.
+/// Returns the brokers' addresses for clients, separated by commas.
 pub(crate) fn bootstrap<'a>(sites: impl IntoIterator<Item = &'a Site>) -> String {
     let addresses: Vec<String> = sites.into_iter().map(|site| site.address().to_string()).collect();
     addresses.join(",")
 }
 
-/// Makes the folders of the brokers, with formatted storage and properties.
+/// Creates the folders of the brokers, with formatted storage and `server.properties`.
 pub(crate) fn lay_out(
     config: &ClusterConfig,
     release: &Release,
@@ -146,7 +179,7 @@ pub(crate) fn lay_out(
     Ok(sites)
 }
 
-/// The text of a broker's `server.properties`.
+/// Returns the text of a broker's `server.properties`.
 fn properties(config: &ClusterConfig, site: &Site, sites: &[Site], data: &Path) -> String {
     let [client, internal, controller] = site.ports;
     let voters: Vec<String> = sites.iter().map(|site| format!("{}@127.0.0.1:{}", site.id, site.ports[2])).collect();
@@ -187,7 +220,7 @@ fn properties(config: &ClusterConfig, site: &Site, sites: &[Site], data: &Path) 
     text
 }
 
-/// The users of the client listener, as Java's login configuration has them.
+/// Returns the users of the client listener in the format of Java's login configuration.
 fn plain_login(users: &[(String, String)]) -> String {
     let mut text = String::from("org.apache.kafka.common.security.plain.PlainLoginModule required");
     for (user, password) in users {
@@ -197,10 +230,11 @@ fn plain_login(users: &[(String, String)]) -> String {
     text + ";"
 }
 
-/// How long brokers that stop together may take to stop cleanly.
+/// The time that each of several brokers that stop together has to stop cleanly.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// What fits tests: small, and quick to notice what is gone.
+/// Settings that suit tests: the brokers are small, and soon notice when a broker or a member is
+/// lost.
 const DEFAULTS: &[(&str, &str)] = &[
     ("auto.create.topics.enable", "false"),
     ("background.threads", "2"),
@@ -214,7 +248,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("group.initial.rebalance.delay.ms", "0"),
     ("group.min.session.timeout.ms", "500"),
     ("log.cleaner.backoff.ms", "1000"),
-    // Allocated at the start.
+    // This buffer is allocated when the broker starts.
     ("log.cleaner.dedupe.buffer.size", "8388608"),
     ("metric.reporters", ""),
     ("num.io.threads", "2"),

@@ -1,8 +1,10 @@
+//! The configuration of a cluster: its size, version, broker properties, users and JVM.
+
 use std::collections::BTreeMap;
 
 use crate::version::Version;
 
-/// How many brokers a cluster has.
+/// The number of brokers of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     /// One broker; internal topics have one replica.
@@ -12,7 +14,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// The number of brokers.
+    /// Returns the number of brokers.
     pub fn brokers(self) -> usize {
         match self {
             Size::One => 1,
@@ -21,21 +23,22 @@ impl Size {
     }
 }
 
-/// What the JVM's compiler is after.
+/// The goal of the JVM's compiler: a short start, or fast code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compiles {
     Quickly,
     Well,
 }
 
-/// What a cluster is like.
+/// The configuration of a cluster.
 ///
-/// By default it is made for tests: short sessions are allowed (from half a second), groups do not wait for more members,
-/// transactions that time out are aborted at once, topics are not created by themselves.
+/// The defaults suit tests: sessions may be as short as half a second, groups do not wait for more
+/// members before the first rebalance, transactions are aborted within half a second of their
+/// time-out, and topics are not created automatically.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
     pub(crate) size: Size,
-    /// `None`: the one that the environment chooses.
+    /// The version, or `None` for the version that the environment chooses.
     pub(crate) version: Option<Version>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) users: Vec<(String, String)>,
@@ -44,7 +47,7 @@ pub struct ClusterConfig {
 }
 
 impl ClusterConfig {
-    /// A cluster of this size.
+    /// Creates the configuration of a cluster of this size, with the defaults.
     pub fn new(size: Size) -> ClusterConfig {
         ClusterConfig {
             size,
@@ -56,43 +59,43 @@ impl ClusterConfig {
         }
     }
 
-    /// One broker.
+    /// Creates the configuration of a cluster of one broker.
     pub fn one() -> ClusterConfig {
         ClusterConfig::new(Size::One)
     }
 
-    /// Three brokers.
+    /// Creates the configuration of a cluster of three brokers.
     pub fn three() -> ClusterConfig {
         ClusterConfig::new(Size::Three)
     }
 
-    /// Sets the version of Kafka, in place of [`Version::chosen`].
+    /// Sets the version of Kafka. The default is [`Version::chosen`].
     pub fn version(mut self, version: Version) -> ClusterConfig {
         self.version = Some(version);
         self
     }
 
-    /// Sets a property of `server.properties` on all brokers, in place of the default.
+    /// Sets a property of `server.properties` on all brokers. It replaces the property's default.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> ClusterConfig {
         self.properties.insert(name.into(), value.into());
         self
     }
 
-    /// Clients must log in with SASL PLAIN (`security.protocol=SASL_PLAINTEXT`), as this user or another one that was
-    /// added. Without any user, clients need not log in.
+    /// Adds a user of SASL PLAIN. Clients must then log in (`security.protocol=SASL_PLAINTEXT`) as
+    /// one of the users that were added. Without users, clients need not log in.
     pub fn sasl_plain(mut self, user: impl Into<String>, password: impl Into<String>) -> ClusterConfig {
         self.users.push((user.into(), password.into()));
         self
     }
 
-    /// For a cluster that has much to do, as in a benchmark, or that stays: the JVM compiles for speed, which costs time
-    /// at first, and the heap is 1 GiB.
+    /// Prepares the JVM for a cluster that runs for long or has much to do, as in a benchmark. The
+    /// JVM compiles for speed, which costs time at the start, and the heap is 1 GiB.
     pub fn long_running(mut self) -> ClusterConfig {
         self.compiles = Compiles::Well;
         self.heap_megabytes(1024)
     }
 
-    /// The heap of each broker, 256 MiB by default.
+    /// Sets the heap of each broker, in MiB. The default is 256.
     pub fn heap_megabytes(mut self, megabytes: u32) -> ClusterConfig {
         self.heap_megabytes = megabytes;
         self

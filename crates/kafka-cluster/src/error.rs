@@ -1,128 +1,131 @@
+//! The error of this crate. Each message says what happened, where, and what to do if that is
+//! known.
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::version::Version;
 
-/// Why a cluster could not be had.
+/// An error of installing Kafka, or of starting or controlling a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program that is needed cannot be started.
     #[error("cannot start `{program}` ({source}): install {what} (Debian: `apt-get install {package}`)")]
     Program {
-        /// Its name.
+        /// The program's name.
         program: &'static str,
-        /// What it is part of.
+        /// The product that contains the program.
         what: &'static str,
-        /// Debian's package of it.
+        /// Debian's package of that product.
         package: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Maven did not bring Kafka.
+    /// Maven could not resolve Kafka and its dependencies.
     #[error("Maven could not resolve Kafka {version} ({status}); it said:\n{output}")]
     Resolve {
         /// Kafka's version.
         version: Version,
-        /// How Maven ended.
+        /// Maven's exit status.
         status: std::process::ExitStatus,
-        /// What it said.
+        /// Maven's output.
         output: String,
     },
-    /// A text that names no version.
+    /// A text does not name a version of Kafka.
     #[error("`{text}` is no version of Kafka: name one as in `{}`", Version::NEWEST)]
     NoVersion {
         /// The text.
         text: String,
     },
-    /// Kafka's own tool did not format the storage.
+    /// Kafka's storage tool could not format the storage.
     #[error("Kafka's storage tool could not format {path} ({status}); it said:\n{output}")]
     Format {
-        /// The folder.
+        /// The folder of the storage.
         path: PathBuf,
-        /// How the tool ended.
+        /// The tool's exit status.
         status: std::process::ExitStatus,
-        /// What it said at last.
+        /// The last lines of the tool's output.
         output: String,
     },
     /// A file or folder cannot be used.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was tried.
+        /// The action that failed, such as `create`.
         action: &'static str,
-        /// With which file.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// No free ports were found.
+    /// Not enough free ports were found.
     #[error("found no {wanted} free ports on 127.0.0.1 in {tries} tries")]
     Ports {
-        /// How many were wanted.
+        /// The number of ports that were wanted.
         wanted: usize,
-        /// How often it was tried.
+        /// The number of ports that were tried.
         tries: u32,
     },
     /// A broker ended by itself.
     #[error("broker {broker} ended ({status}); the last lines of {log}:\n{tail}")]
     Ended {
-        /// The broker.
+        /// The broker's id.
         broker: i32,
-        /// How it ended.
+        /// The exit status of its process.
         status: String,
-        /// Its log.
+        /// The path of its log.
         log: PathBuf,
-        /// The last lines of that.
+        /// The last lines of its log.
         tail: String,
     },
-    /// A broker did not answer in time.
+    /// A broker was not ready in time.
     #[error("broker {broker} is not ready after {waited:?}: {reason}; the last lines of {log}:\n{tail}")]
     NotReady {
-        /// The broker.
+        /// The broker's id.
         broker: i32,
-        /// How long was waited for it.
+        /// The time that was waited.
         waited: Duration,
-        /// What was missing.
+        /// The condition that was not met.
         reason: String,
-        /// Its log.
+        /// The path of its log.
         log: PathBuf,
-        /// The last lines of that.
+        /// The last lines of its log.
         tail: String,
     },
-    /// A broker that does not run was told to do something.
+    /// An action needs a running broker, and the broker does not run.
     #[error("cannot {action} broker {broker}: it does not run")]
     NotRunning {
-        /// What was wanted.
+        /// The action, such as `stop`.
         action: &'static str,
-        /// The broker.
+        /// The broker's id.
         broker: i32,
     },
-    /// A broker's process cannot be reached.
+    /// A broker's process cannot be started, signalled or waited for.
     #[error("cannot {action} broker {broker}: {source}")]
     Process {
-        /// What was tried.
+        /// The action that failed, such as `start`.
         action: &'static str,
-        /// The broker.
+        /// The broker's id.
         broker: i32,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A broker did not stop when it was asked to, and was killed.
+    /// A broker did not stop in time after it was asked to, and was killed.
     #[error("broker {broker} did not stop within {waited:?} and was killed; the last lines of {log}:\n{tail}")]
     NotStopped {
-        /// The broker.
+        /// The broker's id.
         broker: i32,
-        /// How long was waited for it.
+        /// The time that was waited.
         waited: Duration,
-        /// Its log.
+        /// The path of its log.
         log: PathBuf,
-        /// The last lines of that.
+        /// The last lines of its log.
         tail: String,
     },
 }
 
 impl Error {
-    /// For `map_err`: what was tried, with which file.
+    /// Returns a function for `map_err` that adds the action and the file to an I/O error.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::File { action, path, source }

@@ -1,3 +1,5 @@
+//! The folder of a cluster, which does not outlive the cluster's process for long.
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -5,10 +7,11 @@ use crate::error::Error;
 use crate::release::root;
 use crate::storage::random;
 
-/// The folder of a cluster that ends with its process; removed at the end.
+/// The folder of a cluster that ends with its process. Dropping it removes the folder.
 ///
-/// A process that is killed leaves its folder. So a lock, which ends with the process, tells who is still there, and
-/// whoever makes the next folder removes those that nobody holds.
+/// A killed process leaves its folder behind. So each process holds a lock on a file beside its
+/// folder, and the operating system releases the lock when the process ends. Each process that
+/// creates a folder first removes the folders whose locks nobody holds.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -36,14 +39,15 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next one.
+        // If this fails, the next process that creates a folder removes it.
         if fs::remove_dir_all(&self.path).is_ok() {
             fs::remove_file(&self.lock_path).ok();
         }
     }
 }
 
-/// Removes the folders of processes that are no more. What fails is left to the next one.
+/// Removes the folders of processes that have ended. A folder that cannot be removed is left for
+/// the next call.
 fn remove_left(all: &Path) {
     let Ok(entries) = fs::read_dir(all) else { return };
     for lock_path in entries.flatten().map(|entry| entry.path()) {

@@ -1,23 +1,27 @@
+//! Ports on 127.0.0.1 for the listeners of brokers.
+
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use crate::error::Error;
 use crate::storage::random;
 
-/// Ports on 127.0.0.1 that stay ours, also while a broker that listens on one is down.
+/// Ports on 127.0.0.1 that stay reserved, also while the broker that listens on one is down.
 #[derive(Debug)]
 pub(crate) struct Ports {
     numbers: Vec<u16>,
-    /// A UDP socket on the same number keeps other clusters away: they look there too.
+    /// UDP sockets with the numbers of the ports. They keep other clusters away, because
+    /// [`Ports::take`] takes only numbers whose UDP port is free too.
     _reserved: Vec<UdpSocket>,
 }
 
 impl Ports {
-    /// Below the ports that systems give to connections by themselves (32768 and up): else a connection might be given
-    /// the port of a broker that is down, perhaps even one that is trying to reach that very broker.
+    /// The lowest port. All ports are below 32768, where the ports begin that systems choose for
+    /// outgoing connections. Otherwise a connection could be given the port of a broker that is
+    /// down. It could even be a connection that is trying to reach that very broker.
     const FROM: u16 = 15_000;
     const COUNT: u16 = 17_000;
 
-    /// Takes free ports.
+    /// Takes `wanted` free ports.
     pub(crate) fn take(wanted: usize) -> Result<Ports, Error> {
         const TRIES: u32 = 1_000;
         let mut ports = Ports { numbers: Vec::new(), _reserved: Vec::new() };

@@ -1,4 +1,5 @@
-//! The few requests that tell whether a broker answers, as Kafka's protocol has them in versions of long standing.
+//! The few requests of Kafka's protocol that tell whether a broker answers and what it knows. They
+//! use old versions, which Kafka has supported for a long time.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +11,8 @@ const API_VERSIONS: i16 = 18;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether the listener of clients answers. The versions are the one thing that is told before a login.
+/// Asks the listener for clients for its API versions. They are the one thing that a broker tells
+/// before a login.
 pub(crate) fn api_versions(address: SocketAddr) -> io::Result<()> {
     let mut answer = Answer(ask(address, API_VERSIONS, 0, &[])?);
     match answer.int16()? {
@@ -19,24 +21,24 @@ pub(crate) fn api_versions(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// What a broker knows of the cluster.
+/// The state of the cluster as one broker knows it.
 pub(crate) struct Metadata {
-    /// The ids of the brokers that are alive, in order.
+    /// The ids of the brokers that are alive, in ascending order.
     pub(crate) brokers: Vec<i32>,
-    /// The leader of the partition that was asked for.
+    /// The leader of the partition that was asked for, if it has one.
     pub(crate) leader: Option<i32>,
 }
 
-/// Asks a broker for the brokers that it knows, and for the leader of a partition.
+/// Asks a broker for the brokers that it knows, and for the leader of `partition` if one is given.
 pub(crate) fn metadata(address: SocketAddr, partition: Option<(&str, i32)>) -> io::Result<Metadata> {
     let mut body = Vec::new();
     body.extend(i32::from(partition.is_some() as i16).to_be_bytes());
     if let Some((topic, _)) = partition {
         put_string(&mut body, topic);
     }
-    body.push(0); // creates no topic
+    body.push(0); // do not create the topic
     let mut answer = Answer(ask(address, METADATA, 4, &body)?);
-    answer.int32()?; // throttled
+    answer.int32()?; // throttle time
     let mut brokers = Vec::new();
     for _ in 0..answer.int32()? {
         brokers.push(answer.int32()?);
@@ -45,15 +47,15 @@ pub(crate) fn metadata(address: SocketAddr, partition: Option<(&str, i32)>) -> i
         answer.string()?; // rack
     }
     brokers.sort_unstable();
-    answer.string()?; // cluster
-    answer.int32()?; // controller
+    answer.string()?; // cluster id
+    answer.int32()?; // controller id
     let mut leader = None;
     for _ in 0..answer.int32()? {
-        answer.int16()?; // error
+        answer.int16()?; // error code
         answer.string()?; // name
-        answer.take(1)?; // internal
+        answer.take(1)?; // is internal
         for _ in 0..answer.int32()? {
-            answer.int16()?; // error
+            answer.int16()?; // error code
             let (number, of) = (answer.int32()?, answer.int32()?);
             if partition.is_some_and(|(_, wanted)| wanted == number) && of >= 0 {
                 leader = Some(of);
@@ -68,32 +70,33 @@ pub(crate) fn metadata(address: SocketAddr, partition: Option<(&str, i32)>) -> i
     Ok(Metadata { brokers, leader })
 }
 
-/// What a coordinator is for.
+/// The kind of coordinator, with its number in the protocol.
 #[derive(Clone, Copy)]
 pub(crate) enum Coordinates {
     Group = 0,
     Transaction = 1,
 }
 
-/// Asks a broker which one coordinates a group or a transactional id. None while there is none.
+/// Asks a broker which broker coordinates a group or a transactional id. Returns `None` while none
+/// does.
 pub(crate) fn coordinator(address: SocketAddr, of: Coordinates, key: &str) -> io::Result<Option<i32>> {
     let mut body = Vec::new();
     put_string(&mut body, key);
     body.push(of as u8);
     let mut answer = Answer(ask(address, FIND_COORDINATOR, 1, &body)?);
-    answer.int32()?; // throttled
+    answer.int32()?; // throttle time
     let error = answer.int16()?;
     answer.string()?; // message
     let node = answer.int32()?;
     Ok((error == 0 && node >= 0).then_some(node))
 }
 
-/// Sends a request on a connection of its own, and reads the answer's body.
+/// Sends a request on a connection of its own, and returns the body of the answer.
 fn ask(address: SocketAddr, api: i16, version: i16, body: &[u8]) -> io::Result<Vec<u8>> {
     let mut request = vec![0; 4];
     request.extend(api.to_be_bytes());
     request.extend(version.to_be_bytes());
-    request.extend(1_i32.to_be_bytes()); // correlation
+    request.extend(1_i32.to_be_bytes()); // correlation id
     put_string(&mut request, "kafka-cluster");
     request.extend(body);
     let length = (request.len() - 4) as i32;
@@ -106,7 +109,7 @@ fn ask(address: SocketAddr, api: i16, version: i16, body: &[u8]) -> io::Result<V
     stream.read_exact(&mut length)?;
     let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).map_err(io::Error::other)?];
     stream.read_exact(&mut answer)?;
-    answer.drain(..answer.len().min(4)); // correlation
+    answer.drain(..answer.len().min(4)); // correlation id
     Ok(answer)
 }
 
@@ -135,7 +138,7 @@ impl Answer {
         Ok(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
-    /// Skips a string, or the length -1, which means none.
+    /// Skips a string. The length -1 means that there is none.
     fn string(&mut self) -> io::Result<()> {
         let length = self.int16()?;
         self.take(usize::try_from(length).unwrap_or(0))?;

@@ -1,3 +1,5 @@
+//! The process of a broker, and the shell that ends it together with this process.
+
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -7,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// The process of a broker, which ends when this one ends, however this one ends.
+/// The process of a broker. It ends when this process ends, also when this process is killed.
 ///
-/// Java runs under a small shell whose standard input is a pipe from this process. When the pipe closes, and a killed
-/// process closes its pipes too, the shell kills java.
+/// Java runs under a small shell whose standard input is a pipe from this process. When this
+/// process ends, even by SIGKILL, the operating system closes the pipe. The shell then kills java.
 #[derive(Debug)]
 pub(crate) struct Process {
     shell: Child,
     java: Pid,
 }
 
-/// Given the log and the command. It says java's process id, then waits for java and ends as that did.
+/// The shell's script. Its arguments are the log and the command. It prints java's process id,
+/// waits for java, and ends with java's exit status.
 const WATCHDOG: &str = r#"
 log=$1
 shift
@@ -35,11 +38,12 @@ exit "$status"
 "#;
 
 impl Process {
-    /// Starts a command; what it says goes to the end of `log`.
+    /// Starts `command`, and appends its output to `log`.
     pub(crate) fn start(command: &Command, log: &Path) -> io::Result<Process> {
         let mut shell = Command::new("sh");
         shell.args(["-c", WATCHDOG, "sh"]).arg(log).arg(command.get_program()).args(command.get_args());
-        // Its own process group, so that a Ctrl-C in the terminal reaches this process first and the pipe decides.
+        // The shell has its own process group. So Ctrl-C in the terminal ends this process first,
+        // and then the closed pipe ends java.
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut shell = shell.spawn()?;
         let mut line = String::new();
@@ -55,12 +59,12 @@ impl Process {
         self.java.as_raw_nonzero().get()
     }
 
-    /// How it ended, when it has.
+    /// Returns the exit status, if the process has ended.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.shell.try_wait()
     }
 
-    /// Waits for its end.
+    /// Waits at most `at_most` for the process to end. Returns its exit status, if it has ended.
     pub(crate) fn wait(&mut self, at_most: Duration) -> io::Result<Option<ExitStatus>> {
         let until = Instant::now() + at_most;
         loop {
@@ -79,8 +83,10 @@ impl Process {
         Ok(())
     }
 
-    /// Stops it where it is, and waits until all its threads have stopped: one of them takes the signal and tells the
-    /// others, and on a busy machine those go on meanwhile.
+    /// Stops the process where it is, and waits until all its threads have stopped.
+    ///
+    /// One of the threads takes the signal and tells the others. On a busy machine, those go on for
+    /// a while.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
         while self.ended()?.is_none() && !self.is_stopped()? {
@@ -89,11 +95,12 @@ impl Process {
         Ok(())
     }
 
-    /// Whether all its threads are stopped, as `/proc` tells.
+    /// Returns whether all threads of the process are stopped, according to `/proc`.
     fn is_stopped(&self) -> io::Result<bool> {
         for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
             let state = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
-            // `id (name) state …`, where the name may be anything. Of a thread that has ended there is nothing.
+            // The line is `id (name) state …`, and the name may contain anything. The file of a
+            // thread that has ended is missing.
             if state.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('T')) {
                 return Ok(false);
             }
@@ -101,7 +108,7 @@ impl Process {
         Ok(true)
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills the process, and waits until it has ended.
     pub(crate) fn kill(&mut self) -> io::Result<()> {
         self.signal(Signal::KILL)?;
         self.shell.wait()?;

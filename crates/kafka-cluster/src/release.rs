@@ -1,3 +1,5 @@
+//! An installed release of Kafka, and the JVM that runs it. Its installation is in `installation`.
+
 mod installation;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +26,8 @@ impl Release {
         &self.folder
     }
 
-    /// A JVM with Kafka on its class path.
+    /// Returns the command for a JVM with Kafka on its class path and a heap of `heap_megabytes`
+    /// MiB. The caller adds the main class.
     pub(crate) fn java(&self, heap_megabytes: u32, compiles: Compiles) -> Command {
         let mut command = Command::new("java");
         command.arg(format!("-Xmx{heap_megabytes}m"));
@@ -35,7 +38,7 @@ impl Release {
         command.args(["-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"]);
         command.args(["-Dorg.slf4j.simpleLogger.logFile=System.out", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
         command.arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS");
-        // Some hundred lines of settings, from every client and coordinator.
+        // Each client and coordinator would log some hundred lines of settings.
         command.arg("-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn");
         command.arg("-cp").arg(self.folder.join("libs").join("*"));
         command.stdin(Stdio::null());
@@ -43,12 +46,12 @@ impl Release {
     }
 }
 
-/// `java` could not be started.
+/// Returns the error for a `java` that cannot be started.
 pub(crate) fn no_java(source: std::io::Error) -> Error {
     Error::Program { program: "java", what: "a JDK, 17 or later", package: "openjdk-17-jdk-headless", source }
 }
 
-/// Where Kafka and the data of clusters are.
+/// Returns the folder of Kafka and of the clusters' data: `kafka` in Cargo's target folder.
 pub(crate) fn root() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let workspace = workspace.canonicalize().unwrap_or(workspace);

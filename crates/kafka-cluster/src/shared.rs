@@ -1,14 +1,22 @@
+//! A cluster that all tests of a process share.
+
 use std::sync::OnceLock;
 
 use crate::cluster::Cluster;
 use crate::config::{ClusterConfig, Size};
 use crate::error::Error;
 
-/// The addresses of a cluster that all tests of this process share. Use topics and groups of your own, and do it no harm:
-/// it may be shared with other test programs as well.
+/// Returns the bootstrap addresses of a cluster that all tests of this process share.
 ///
-/// It is the one that the environment names (`MARLOWE_TEST_KAFKA_1`, `MARLOWE_TEST_KAFKA_3`: one for each size), or one
-/// that is started at the first use and ends with the process.
+/// The environment may name the cluster, with one variable for each size: `MARLOWE_TEST_KAFKA_1`
+/// and `MARLOWE_TEST_KAFKA_3`. Otherwise the first call starts a cluster, which ends with the
+/// process.
+///
+/// Other test programs may use the same cluster. So use topics and groups of your own, and do not
+/// stop its brokers.
+///
+/// # Errors
+/// The error of starting the cluster. The cluster is not started again by later calls.
 pub fn shared(size: Size) -> Result<&'static str, &'static Error> {
     static ONE: Shared = Shared::new();
     static THREE: Shared = Shared::new();

@@ -1,3 +1,5 @@
+//! A cluster that outlives the process that started it, for `cargo xtask kafka`.
+
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -16,43 +18,47 @@ use crate::ports::Ports;
 use crate::release::{Release, no_java, root};
 use crate::version::Version;
 
-/// A cluster that stays until it is stopped, also when the process that started it ends: there is one of each size, in
-/// `target/kafka/standing-1` and `target/kafka/standing-3`, where a file tells of its processes.
+/// A cluster that stays until it is stopped, also when the process that started it ends.
+///
+/// There is at most one cluster of each size, in `target/kafka/standing-1` and
+/// `target/kafka/standing-3`. The file `state.json` there lists its brokers and their processes.
 #[derive(Debug)]
 pub struct Standing {
     folder: PathBuf,
     state: State,
-    /// Two commands do not change the same cluster at the same time.
+    /// The lock that keeps two commands from changing the same cluster at the same time.
     _lock: File,
 }
 
-/// What becomes of the data of a cluster that is stopped.
+/// The choice of what happens to the data of a cluster that is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
-    /// It stays, and the cluster goes on with it, and with its addresses, when it is started again.
+    /// The data stays. When the cluster is started again, it has the same data and the same
+    /// addresses.
     Keep,
-    /// The folder is removed.
+    /// The cluster's folder is removed.
     Remove,
 }
 
-/// How a broker of a standing cluster is.
+/// The status of one broker of a standing cluster.
 #[derive(Debug)]
 pub struct BrokerStatus {
-    /// Its id, from 1 on.
+    /// The broker's id. Ids start at 1.
     pub id: i32,
-    /// Where clients reach it.
+    /// The address of its listener for clients.
     pub address: SocketAddr,
-    /// Its process, while that runs.
+    /// Its process id, or `None` if it does not run.
     pub process_id: Option<i32>,
-    /// Whether it answers and knows all brokers; if not, what is missing.
+    /// `Ok` if the broker answers and knows all brokers. Otherwise a text that says what is
+    /// missing.
     pub ready: Result<(), String>,
-    /// Its log.
+    /// The path of its log.
     pub log: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
-    /// The version of Kafka that it was made with, and goes on with.
+    /// The version of Kafka that the cluster was created with, and that it keeps.
     #[serde(default)]
     version: Version,
     brokers: Vec<StandingBroker>,
@@ -62,17 +68,25 @@ struct State {
 struct StandingBroker {
     id: i32,
     ports: [u16; 3],
-    /// The process that was started last. Whether it is still that one, its command line tells.
+    /// The id of the process that was started last. The command line of the process with this id
+    /// tells whether it is still the broker.
     process_id: Option<i32>,
 }
 
 impl Standing {
-    /// The cluster of this size, if there is one, be it stopped with its data kept.
+    /// Returns the cluster of this size, if there is one. It may be stopped, with its data kept.
+    /// Waits while another command works on it.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the cluster's lock or state cannot be read.
     pub fn find(size: Size) -> Result<Option<Standing>, Error> {
         Standing::find_in(&root(), size)
     }
 
-    /// Makes a cluster, with new storage. Nothing runs yet.
+    /// Creates a cluster with new storage. Its brokers do not run yet.
+    ///
+    /// # Errors
+    /// When Kafka cannot be installed, no ports are free, or a file cannot be written.
     pub fn new(size: Size, version: &Version) -> Result<Standing, Error> {
         Standing::new_in(&root(), size, version)
     }
@@ -94,7 +108,7 @@ impl Standing {
     fn new_in(root: &Path, size: Size, version: &Version) -> Result<Standing, Error> {
         let release = Release::install(version)?;
         let (folder, lock) = Standing::lock(root, size)?;
-        // What was not made to its end, or not removed to its end.
+        // The folder of a cluster whose creation or removal did not complete.
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
         }
@@ -107,8 +121,13 @@ impl Standing {
         Ok(standing)
     }
 
-    /// Starts the brokers that do not run, and waits until all answer and know each other. When one cannot start, all are
-    /// killed.
+    /// Starts the brokers that do not run, and waits until all brokers answer and know each other.
+    /// When a broker cannot be started, the brokers that this call has started are killed.
+    ///
+    /// # Errors
+    /// When Kafka cannot be installed, [`Error::Program`] when there is no `java`, [`Error::Ended`]
+    /// when a broker ends by itself, [`Error::NotReady`] when a broker is not ready within two
+    /// minutes, and [`Error::File`] when a file cannot be written.
     pub fn start(&mut self) -> Result<(), Error> {
         let release = Release::install(&self.state.version)?;
         let mut started = Vec::new();
@@ -121,7 +140,12 @@ impl Standing {
         done
     }
 
-    /// Stops all brokers cleanly, at the same time, and waits until they are gone.
+    /// Stops all brokers cleanly and at the same time, and waits until they have ended.
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`] when a broker does not end within two minutes. It is killed in that
+    /// case. [`Error::Process`] when a process cannot be signalled, and [`Error::File`] when the
+    /// folder cannot be removed.
     pub fn stop(self, data: Data) -> Result<(), Error> {
         let running = self.running();
         for (site, process) in &running {
@@ -144,27 +168,27 @@ impl Standing {
         Ok(())
     }
 
-    /// The version of Kafka that it runs.
+    /// Returns the version of Kafka that the brokers run.
     pub fn version(&self) -> &Version {
         &self.state.version
     }
 
-    /// The brokers' addresses, for clients.
+    /// Returns the brokers' addresses for clients, separated by commas.
     pub fn bootstrap(&self) -> String {
         bootstrap(&self.sites())
     }
 
-    /// Whether all brokers run.
+    /// Returns whether all brokers run.
     pub fn is_running(&self) -> bool {
         self.running().len() == self.state.brokers.len()
     }
 
-    /// Where its data is.
+    /// Returns the folder of the cluster.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// How each broker is, now.
+    /// Returns the current status of each broker.
     pub fn status(&self) -> Vec<BrokerStatus> {
         let ids: Vec<i32> = self.state.brokers.iter().map(|broker| broker.id).collect();
         let running = self.running();
@@ -188,7 +212,7 @@ impl Standing {
             let log = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("write", &path))?;
             let copy = log.try_clone().map_err(Error::file("write", &path))?;
             let mut command = site.command(release, &ClusterConfig::new(Size::One).long_running());
-            // Its own process group: what ends this command in the terminal does not end the broker.
+            // The broker has its own process group, so that Ctrl-C in the terminal does not end it.
             command.stdin(Stdio::null()).stdout(log).stderr(copy).process_group(0);
             let child = command.spawn().map_err(no_java)?;
             if let Some(broker) = self.state.brokers.iter_mut().find(|broker| broker.id == site.id) {
@@ -256,7 +280,8 @@ fn process_id(process: Pid) -> i32 {
     process.as_raw_nonzero().get()
 }
 
-/// Whether the process is there and is this broker, and not another program that was given the same id.
+/// Returns whether `process` exists and is this broker. Its id may have been given to another
+/// program.
 fn is_running(site: &Site, process: Pid) -> bool {
     let command = fs::read(format!("/proc/{}/cmdline", process_id(process))).unwrap_or_default();
     let properties = site.properties();
@@ -277,7 +302,8 @@ mod tests {
     use super::*;
     use crate::folder::Folder;
 
-    /// A standing cluster does not end with its process; that of a test does.
+    /// A shell that kills the brokers when the test's process ends, because a standing cluster does
+    /// not end with its process.
     struct Watch(Child);
 
     impl Watch {
@@ -294,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_cluster_is_found_again_and_keeps_what_it_is_told_to_keep() -> Result<(), Error> {
+    fn a_standing_cluster_is_found_again_and_keeps_its_data() -> Result<(), Error> {
         let root = Folder::new()?;
         let find = || Standing::find_in(root.path(), Size::One);
         assert!(find()?.is_none());
@@ -335,7 +361,7 @@ mod tests {
         let mut standing = Standing::new_in(root.path(), Size::One, &Version::chosen()?)?;
         standing.state.brokers[0].process_id = i32::try_from(std::process::id()).ok();
         assert!(!standing.is_running());
-        // This program would not get beyond it.
+        // If `stop` took this test's process for the broker, it would end the test here.
         standing.stop(Data::Remove)
     }
 }

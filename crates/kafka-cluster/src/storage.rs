@@ -1,3 +1,6 @@
+//! The formatted storage of brokers, which is copied from a template. Also ids, random numbers and
+//! the last lines of a text.
+
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -6,11 +9,11 @@ use crate::config::Compiles;
 use crate::error::Error;
 use crate::release::{Release, no_java};
 
-/// Where the tool notes the storage's ids: each broker has its own.
+/// The file in which the tool writes the ids of a storage. Each broker has its own ids.
 const META: &str = "meta.properties";
 
-/// Lets Kafka's own tool format a storage, from which those of the brokers are copied: of what it writes, only the ids
-/// differ, and a JVM for each broker would cost most of a second.
+/// Has Kafka's own tool format a storage, from which the brokers' storages are copied. Storages
+/// differ only in their ids, and a JVM for each broker would cost most of a second.
 pub(crate) fn make_template(release: &Release) -> Result<(), Error> {
     let folder = release.folder().join("template");
     let properties = release.folder().join("template.properties");
@@ -35,7 +38,7 @@ pub(crate) fn make_template(release: &Release) -> Result<(), Error> {
     Ok(())
 }
 
-/// A formatted storage for a broker.
+/// Creates the formatted storage of a broker, with ids of its own.
 pub(crate) fn format(release: &Release, folder: &Path, cluster_id: &str, node_id: i32) -> Result<(), Error> {
     copy(&release.folder().join("template"), folder)?;
     let meta = folder.join(META);
@@ -43,8 +46,10 @@ pub(crate) fn format(release: &Release, folder: &Path, cluster_id: &str, node_id
     fs::write(&meta, text).map_err(Error::file("write", &meta))
 }
 
-/// Copies all that the tool wrote but the ids. Versions of it differ in where they write the first metadata: up to 4.3
-/// that is `bootstrap.checkpoint`, from 4.4 on the first snapshot of the log `__cluster_metadata-0`.
+/// Copies all files that the tool wrote, except the one with the ids.
+///
+/// Versions of the tool write the first metadata to different files. Up to 4.3, the file is
+/// `bootstrap.checkpoint`. From 4.4 on, it is the first snapshot of the log `__cluster_metadata-0`.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     fs::create_dir_all(to).map_err(Error::file("create", to))?;
     for entry in fs::read_dir(from).map_err(Error::file("read", from))? {
@@ -59,7 +64,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A new id as Kafka has them: 16 bytes in base 64, which are 22 characters. Letters only are such an id too.
+/// Returns a new id in Kafka's format: 16 bytes in base 64, which are 22 characters. This one has
+/// letters only.
 pub(crate) fn id() -> String {
     let letters = |mut random: u64| {
         (0..11).map(move |_| {
@@ -68,16 +74,17 @@ pub(crate) fn id() -> String {
             char::from(letter)
         })
     };
-    // 21 of any kind; the last has only two bits of its own, the others zero: A, Q, g or w.
+    // The first 21 characters may be any. The last one has only two bits of its own, and its other
+    // bits are zero: A, Q, g or w.
     letters(random()).chain(letters(random()).take(10)).chain(['w']).collect()
 }
 
-/// A number by chance; the standard library seeds its hashers with such.
+/// Returns a random number. The standard library seeds its hashers with random numbers.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// The end of a text, for error messages.
+/// Returns the last 30 lines of a text, for error messages.
 pub(crate) fn last_lines(text: &str) -> String {
     const LINES: usize = 30;
     let lines: Vec<&str> = text.lines().collect();

@@ -1,4 +1,4 @@
-//! The version of Apache Kafka that a cluster runs.
+//! The version of Apache Kafka that a cluster runs. How it is chosen is in `choice`.
 
 mod choice;
 
@@ -6,14 +6,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A version of Apache Kafka, such as `4.4.0`, or one of the words `oldest` and `newest`. The default is the newest one that
-/// Marlowe is tested with.
+/// A version of Apache Kafka. It is parsed from a number such as `4.4.0`, or from one of the words
+/// `oldest` and `newest`.
+///
+/// The default is the newest version that Marlowe is tested with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version(String);
 
 impl Version {
-    /// The environment variable that chooses the version of clusters whose configuration names none.
+    /// The environment variable with the version of clusters whose configuration names none.
     pub const VARIABLE: &str = "MARLOWE_TEST_KAFKA_VERSION";
 
     /// The newest version that Marlowe is tested with.

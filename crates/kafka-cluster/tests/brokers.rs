@@ -1,4 +1,4 @@
-//! What a test may do to brokers.
+//! Tests of what a test may do to brokers: stop, kill, pause and start them again.
 
 use std::io;
 use std::net::TcpStream;
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use kafka_cluster::{Cluster, ClusterConfig, Error, Version};
 
-/// Asks until there is an answer: the topic of the groups is created at the first question.
+/// Asks until there is an answer. The first question makes Kafka create the topic of the groups,
+/// which takes a while.
 #[allow(clippy::disallowed_methods, reason = "waits for real processes")]
 fn some<T>(mut ask: impl FnMut() -> io::Result<Option<T>>) -> T {
     let until = Instant::now() + Duration::from_secs(60);
@@ -20,7 +21,7 @@ fn some<T>(mut ask: impl FnMut() -> io::Result<Option<T>>) -> T {
 }
 
 #[test]
-fn a_broker_answers_again_at_its_address_after_it_was_stopped_killed_or_paused() -> Result<(), Error> {
+fn a_broker_answers_again_after_a_stop_a_kill_or_a_pause() -> Result<(), Error> {
     let cluster = Cluster::start(ClusterConfig::one())?;
     let broker = cluster.broker(1);
     assert_eq!(cluster.bootstrap(), broker.address().to_string());
@@ -53,7 +54,8 @@ fn a_broker_answers_again_at_its_address_after_it_was_stopped_killed_or_paused()
 fn of_three_brokers_two_go_on_and_all_come_back() -> Result<(), Error> {
     let cluster = Cluster::start(ClusterConfig::three())?;
     assert_eq!(cluster.brokers().len(), 3);
-    // The topic of the groups has a replica on each broker, so it is created only when all three are there.
+    // The topic of the groups has a replica on each broker, so it is created only while all three
+    // brokers run.
     let lost = some(|| cluster.group_coordinator("some"));
 
     cluster.broker(lost).kill()?;

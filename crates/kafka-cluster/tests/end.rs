@@ -1,4 +1,5 @@
-//! Brokers end with the process that started them, also when that is killed and nothing in it is dropped.
+//! A test that brokers end with the process that started them, also when it is killed and drops
+//! nothing.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kafka_cluster::{Broker, Cluster, ClusterConfig};
 
-/// Not a test, but the process that the test kills.
+/// Starts a cluster, and waits until the other test kills this process. It is no test itself.
 #[test]
 #[ignore = "the process that the other test kills"]
 #[allow(clippy::disallowed_methods, reason = "waits to be killed, in real time")]
@@ -21,7 +22,7 @@ fn holder() {
     std::thread::sleep(Duration::from_secs(60));
 }
 
-/// The folder of the cluster.
+/// Returns the folder of the cluster.
 fn folder(broker: &Broker) -> String {
     let folder = broker.data().ancestors().nth(2).map(Path::to_path_buf);
     folder.expect("cluster/broker/data").display().to_string()
@@ -54,7 +55,7 @@ fn a_killed_process_takes_its_brokers_along() {
         std::thread::sleep(Duration::from_millis(20));
     }
 
-    // And the next one to start removes what it left.
+    // The next cluster that starts removes the folder that the killed process left.
     assert!(Path::new(folder).exists());
     let next = Cluster::start(ClusterConfig::one()).unwrap_or_else(|error| panic!("{error}"));
     assert!(!Path::new(folder).exists());

@@ -1,11 +1,12 @@
-//! SASL PLAIN on the listener of clients.
+//! A test of SASL PLAIN on the listener for clients.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use kafka_cluster::{Cluster, ClusterConfig, Error};
 
-/// Sends a request of Kafka's protocol (no client id), and reads the answer behind its correlation id.
+/// Sends a request of Kafka's protocol without a client id. Returns the answer after the
+/// correlation id.
 fn ask(stream: &mut TcpStream, api: i16, version: i16, body: &[u8]) -> io::Result<Vec<u8>> {
     let mut request = [api.to_be_bytes(), version.to_be_bytes()].concat();
     request.extend(7_i32.to_be_bytes());
@@ -20,7 +21,7 @@ fn ask(stream: &mut TcpStream, api: i16, version: i16, body: &[u8]) -> io::Resul
     Ok(answer.split_off(4))
 }
 
-/// The error code of a login.
+/// Tries to log in, and returns the error code of the answer.
 fn log_in(cluster: &Cluster, user: &str, password: &str) -> io::Result<i16> {
     const HANDSHAKE: i16 = 17;
     const AUTHENTICATE: i16 = 36;
@@ -42,7 +43,7 @@ fn a_cluster_with_users_lets_only_them_in() -> Result<(), Error> {
     assert_eq!(code("bob", "b"), 0);
     assert_eq!(code("ada", "b"), AUTHENTICATION_FAILED);
 
-    // And without a login nothing is told.
+    // Without a login, the broker does not answer a request for metadata.
     const METADATA: i16 = 3;
     let mut stream = TcpStream::connect(cluster.broker(1).address()).expect("connects");
     assert!(ask(&mut stream, METADATA, 4, &[0, 0, 0, 0, 0]).is_err());

@@ -1,18 +1,23 @@
+//! The partitions that the members of a group have, and the search for partitions that no member
+//! has.
+
 use std::collections::BTreeSet;
 
-/// What the members of a group have, all of them together.
+/// The assignments of all members of a group, taken together.
 ///
-/// A member with an instance that restarts while the group takes something from it comes back to what it keeps, and nothing is
-/// shared out anew: the coordinator takes it for one that never was away. What it was to give up is nobody's then.
+/// A static member may restart during a rebalance that takes partitions from it. The coordinator
+/// treats it as a member that was never away, so there is no new rebalance. The member comes back
+/// to the partitions that it keeps. The partitions that it was about to give up then belong to
+/// nobody.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Assignment(BTreeSet<(String, i32)>);
 
 impl Assignment {
-    /// Reads what each member has, as the classic protocol writes it (`ConsumerProtocolAssignment`); `None` if it is something
-    /// else.
+    /// Reads each member's assignment in the format of the classic protocol
+    /// (`ConsumerProtocolAssignment`). Returns `None` if an assignment has another format.
     pub(crate) fn read<'a>(assignments: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut given = BTreeSet::new();
-        // A member that has joined and was given nothing yet has no bytes.
+        // The assignment of a member that has joined, but was given nothing yet, is empty.
         for mut rest in assignments.into_iter().filter(|assignment| !assignment.is_empty()) {
             let _version: [u8; 2] = take(&mut rest)?;
             for _ in 0..i32::from_be_bytes(take(&mut rest)?) {
@@ -28,7 +33,7 @@ impl Assignment {
         Some(Self(given))
     }
 
-    /// The first of a topic's partitions that nobody has.
+    /// Returns the first of a topic's partitions that no member has.
     pub(crate) fn missing(&self, topic: &str, partitions: u32) -> Option<i32> {
         (0..i32::try_from(partitions).ok()?).find(|partition| !self.0.contains(&(topic.to_owned(), *partition)))
     }
@@ -44,7 +49,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    /// Version 1, `a` with partitions 0 and 2, `bc` with 1, and no user data.
+    /// An assignment of version 1: `a` with partitions 0 and 2, `bc` with 1, and no user data.
     const SOME: &[u8] =
         b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x02\0\x02bc\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
 
@@ -59,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_is_not_read() {
-        // What comes last is user data, which nobody reads.
+        // The last four bytes are the length of the user data, which is not read.
         for length in 1..SOME.len() - 4 {
             assert_eq!(Assignment::read([&SOME[..length]]), None, "{length} bytes");
         }

@@ -1,14 +1,20 @@
+//! Threads for calls that block.
+
 use marlowe_broker::BrokerError;
 use tokio::sync::oneshot;
 
-/// Runs what blocks in a thread of its own, and waits for it without blocking. It goes on when the wait is given up.
+/// Runs `work`, which may block, in a thread of its own, and waits for it without blocking. The
+/// work goes on if the caller stops waiting.
+///
+/// # Errors
+/// [`BrokerError::Unknown`] when no thread can be started, or when it ends without a result.
 pub(crate) async fn in_background<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, BrokerError> {
     let (done, wait) = oneshot::channel();
     let started = std::thread::Builder::new().name(format!("kafka-{doing}")).spawn(move || {
-        // Who asked may have given up waiting.
+        // The receiver is gone if the caller has stopped waiting.
         let _ = done.send(work());
     });
     if let Err(error) = started {

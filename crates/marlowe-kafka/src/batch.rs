@@ -1,8 +1,10 @@
+//! A batch of records, as a reader returns it.
+
 use marlowe_broker::{Header, Offset, RecordBatch, RecordRef};
 
 use crate::native::Messages;
 
-/// Records of a partition, in librdkafka's memory.
+/// Records of one partition. They stay in librdkafka's memory.
 pub(crate) struct KafkaBatch {
     messages: Messages,
     next: Offset,
@@ -10,7 +12,7 @@ pub(crate) struct KafkaBatch {
 }
 
 impl KafkaBatch {
-    /// `messages`, all of them records, after which `next` is to be read.
+    /// Creates a batch of `messages`, which must all be records. `next` is the offset to read next.
     pub(crate) fn new(messages: Messages, next: Offset) -> Self {
         let size = messages.size();
         Self { messages, next, size }

@@ -1,3 +1,5 @@
+//! Marlowe's `Broker` on a Kafka cluster. Each operation is implemented in a module of its own.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,17 +17,19 @@ use crate::reader::KafkaReader;
 use crate::transactional::KafkaTransactionalProducer;
 use crate::writer::Writer;
 
-/// A Kafka cluster.
+/// A Kafka cluster, as a Marlowe [`Broker`].
 pub struct KafkaBroker {
     cluster: Arc<Cluster>,
 }
 
 impl KafkaBroker {
-    /// Reaches the cluster; waits for it up to the settings' [patience](KafkaConfig::patience), saying so.
+    /// Connects to the cluster. While no broker answers, waits for the configuration's
+    /// [patience](KafkaConfig::patience) (default: 60 s), and logs a warning every 5 s.
     ///
     /// # Errors
-    /// [`BrokerError::Unavailable`] when it cannot be reached in time, or refuses this client; and
-    /// [`BrokerError::InvalidState`] for settings that cannot be.
+    /// [`BrokerError::Unavailable`] when no broker answers in time, [`BrokerError::Refused`] when
+    /// the cluster refuses this client, and [`BrokerError::InvalidState`] when a setting is not
+    /// valid.
     pub async fn connect(config: KafkaConfig) -> Result<SharedBroker, BrokerError> {
         Ok(Arc::new(Self { cluster: Cluster::connect(config).await? }))
     }

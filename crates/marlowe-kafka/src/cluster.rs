@@ -1,3 +1,6 @@
+//! The state that all readers, producers and memberships of a cluster share, and its client for
+//! lookups.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -19,45 +22,46 @@ use crate::native::{Client, Code, Configuration, Failure, Kind, Observer};
 use crate::unfinished::UnfinishedTransactions;
 use crate::waiting::Waiting;
 
-/// How long one request waits for its answer before it is made again.
+/// The time that a request has for its answer before it is made again.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// What all that is opened of a cluster has in common.
+/// The state that everything that is opened on a cluster has in common.
 pub(crate) struct Cluster {
     pub(crate) config: KafkaConfig,
-    /// Asks for topics and offsets.
+    /// The client that looks up topics, offsets and groups.
     pub(crate) lookups: Arc<Client>,
     pub(crate) admin: OnceCell<AdminClient<DefaultClientContext>>,
     pub(crate) topics: KnownTopics,
-    /// The memberships of this process, so that what is committed in their name is committed as they are now.
+    /// The memberships of this process. With them, a commit in a member's name uses the member's
+    /// current identity.
     pub(crate) members: Members,
     pub(crate) unfinished: UnfinishedTransactions,
-    /// Clients that ask for groups' positions, by group.
+    /// The clients that look up and change positions of groups, by group.
     pub(crate) askers: Mutex<HashMap<String, Arc<Client>>>,
     brokers: AtomicUsize,
 }
 
-/// A value that is made when it is first needed; if that fails, it is tried again the next time.
+/// A value that is created when it is first needed. If that fails, the next call tries again.
 pub(crate) struct OnceCell<T>(OnceLock<T>);
 
 impl<T> OnceCell<T> {
     pub(crate) fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         if self.0.get().is_none() {
-            // Another may have been faster; then this one is dropped.
+            // Another thread may have been faster. Its value is used then, and this one is dropped.
             let _ = self.0.set(make()?);
         }
         Ok(self.0.get_or_init(|| unreachable!("it was set just now")))
     }
 }
 
-/// What is wrong with the whole client, as far as it was told.
+/// The error of the whole client that librdkafka has reported, if any.
 #[derive(Default)]
 struct Troubles(Mutex<Option<(Code, String)>>);
 
 impl Observer for Troubles {
     fn error(&self, code: Code, reason: &str) {
         let mut told = self.0.lock();
-        // A refusal explains what follows from it.
+        // A refusal explains the errors that follow from it, so it is kept.
         if told.as_ref().is_none_or(|(told, _)| !told.is_refused()) {
             *told = Some((code, reason.to_owned()));
         }
@@ -65,7 +69,8 @@ impl Observer for Troubles {
 }
 
 impl Cluster {
-    /// Reaches the cluster; waits for it, up to the patience, unless it refuses.
+    /// Connects to the cluster. Waits for it up to the patience, unless the cluster refuses this
+    /// client.
     pub(crate) async fn connect(config: KafkaConfig) -> Result<Arc<Self>, BrokerError> {
         config.check().map_err(|error| BrokerError::InvalidState(error.to_string()))?;
         let troubles = Arc::new(Troubles::default());
@@ -131,7 +136,8 @@ impl Cluster {
         Attempt { location: &self.config.brokers, doing }
     }
 
-    /// How many brokers it had when it was last looked at.
+    /// Returns the number of brokers. If the cluster does not answer, this is the last number that
+    /// was seen, and at least 1. Blocks.
     pub(crate) fn brokers(&self) -> usize {
         match self.lookups.metadata(None, REQUEST) {
             Ok(metadata) if !metadata.brokers.is_empty() => {
@@ -147,11 +153,12 @@ impl Cluster {
     }
 
     fn lookups_of(config: &KafkaConfig) -> Configuration {
-        // What is not committed yet counts as well: an end is where the log ends.
+        // Uncommitted records count too: the end of a partition is where its log ends.
         Configuration::new(config, &[]).set("isolation.level", "read_uncommitted")
     }
 
-    /// Asks until there is an answer, for as long as the patience lasts. Blocks.
+    /// Calls `ask` until it succeeds, it fails for good, or the patience is over. `ask` is given
+    /// the time-out of one request. Blocks.
     pub(crate) fn retried<T>(
         &self,
         doing: &'static str,
@@ -165,7 +172,7 @@ impl Cluster {
                 Err(failure) if failure.code.is_passing() && Instant::now() < deadline => {
                     tracing::debug!("{doing}: {}; trying again", failure.reason);
                     waiting.tell(&failure.reason);
-                    // Some fail at once, as where a coordinator is being found.
+                    // Some requests fail at once, for example while a coordinator is being found.
                     std::thread::park_timeout(Duration::from_millis(50));
                 }
                 Err(failure) => return Err(self.attempt(doing).failed(&failure)),

@@ -1,3 +1,11 @@
+//! The configuration of Kafka clients: the brokers, and librdkafka's settings from code, files and
+//! the environment.
+//!
+//! Values that are set later replace values that were set before. `connect` then calls `check`,
+//! which refuses reserved settings, settings that this build cannot honour, and settings that
+//! librdkafka refuses, in this order. Start reading at [`KafkaConfig`]. `brokers` reads URLs, and
+//! `setting` knows which settings are secret or reserved.
+
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fmt;
@@ -17,19 +25,21 @@ use features::missing_feature;
 pub use setting::KafkaSetting;
 use setting::{is_secret, refuse_reserved, shown};
 
-/// The longest wait for a broker.
+/// The longest patience that a configuration may have.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Variables of the environment that begin so are settings.
+/// The prefix of the environment variables that are settings.
 const VARIABLES: &str = "MARLOWE_KAFKA_";
 
-/// The one that is none: it names a file of settings.
+/// The one variable with that prefix that is no setting. It names a file of settings.
 const FILE_VARIABLE: &str = "MARLOWE_KAFKA_CONFIG";
 
-/// Where a Kafka cluster is, and how its client is set up.
+/// The address of a Kafka cluster, and the settings of its clients.
 ///
-/// Any setting of [librdkafka](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md) can be given by
-/// its name; it goes to every client that is opened. What is set later wins over what was set before:
+/// Any setting of
+/// [librdkafka](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md) can be set
+/// by its name. It applies to every client that is opened. A value that is set later replaces one
+/// that was set before:
 ///
 /// ```
 /// use marlowe_kafka::KafkaConfig;
@@ -44,67 +54,70 @@ const FILE_VARIABLE: &str = "MARLOWE_KAFKA_CONFIG";
 /// # }
 /// ```
 ///
-/// `group.instance.id` is taken for the process's instance, where none was given.
+/// `group.instance.id` is used as the instance of the process, if the process was given no other.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KafkaConfig {
-    /// The brokers to ask first: `host:port`, more than one with commas between (`bootstrap.servers`).
+    /// The brokers to contact first: `host:port`, separated by commas (`bootstrap.servers`).
     pub brokers: String,
-    /// librdkafka's settings, by name.
+    /// librdkafka's settings, by their names.
     pub settings: BTreeMap<String, String>,
-    /// How long to wait for a broker that cannot be reached at the start, and for a commit whose outcome is not known,
-    /// before giving up (default: 60 s).
+    /// The longest time to wait for brokers that cannot be reached, and for a commit whose outcome
+    /// is not known. Default: 60 s. At most a day. A commit waits at least 60 s.
     pub patience: Duration,
-    /// How many copies of a topic the cluster keeps, of topics that are created without saying so (default: 3, or the
-    /// number of brokers where it is less).
+    /// The number of replicas of topics that are created without a number of their own. Default: 3,
+    /// or the number of brokers if that is less.
     pub replicas: Option<u16>,
 }
 
 impl KafkaConfig {
-    /// The cluster at `brokers`, with the defaults.
+    /// Creates the configuration of the cluster at `brokers`, with the defaults.
     pub fn new(brokers: impl Into<String>) -> Self {
         Self { brokers: brokers.into(), settings: BTreeMap::new(), patience: Duration::from_secs(60), replicas: None }
     }
 
-    /// The cluster at `kafka://HOST:PORT,HOST:PORT`, with the defaults.
+    /// Creates the configuration of the cluster at `kafka://HOST:PORT,HOST:PORT`, with the
+    /// defaults.
     ///
     /// # Errors
-    /// [`KafkaConfigError::Url`].
+    /// [`KafkaConfigError::Url`] when `url` does not have that form.
     pub fn from_url(url: &str) -> Result<Self, KafkaConfigError> {
         brokers::brokers(url).map(Self::new)
     }
 
-    /// The same with one of librdkafka's settings. Its name and value are checked when the cluster is connected to, or
-    /// by [`check`](Self::check).
+    /// Sets one of librdkafka's settings. Its name and value are checked by [`check`](Self::check),
+    /// and when the cluster is connected to.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
     }
 
-    /// The same with such settings.
+    /// Sets several of librdkafka's settings.
     pub fn with(mut self, settings: impl IntoIterator<Item = KafkaSetting>) -> Self {
         let settings = settings.into_iter().map(|setting| (setting.name().to_owned(), setting.value().to_owned()));
         self.settings.extend(settings);
         self
     }
 
-    /// The same with another patience.
+    /// Sets the longest time to wait for brokers. Default: 60 s. At most a day.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The same with so many copies of each topic that is created.
+    /// Sets the number of replicas of topics that are created without a number of their own.
+    /// Default: 3, or the number of brokers if that is less.
     pub fn replicas(mut self, replicas: u16) -> Self {
         self.replicas = Some(replicas);
         self
     }
 
-    /// The same with the settings of a file: a line `name=value` for each, with or without the prefix `kafka.`; empty lines
-    /// and lines that begin with `#` are passed over.
+    /// Reads settings from a file. Each line is `name=value`, and the name may have the prefix
+    /// `kafka.`. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// When it cannot be read, or a line is no setting; the error names the line.
+    /// [`KafkaConfigError::Read`] when the file cannot be read, and [`KafkaConfigError::Line`] when
+    /// a line is no setting or repeats one. The error names the line.
     pub fn read_file(self, path: &Path) -> Result<Self, KafkaConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| KafkaConfigError::Read { path: path.to_owned(), source })?;
@@ -129,10 +142,11 @@ impl KafkaConfig {
         Ok(self.with(settings))
     }
 
-    /// The same with the settings in the environment: `MARLOWE_KAFKA_SASL_PASSWORD` is `sasl.password`.
+    /// Reads settings from the environment: `MARLOWE_KAFKA_SASL_PASSWORD` is `sasl.password`. The
+    /// variable `MARLOWE_KAFKA_CONFIG` is no setting.
     ///
     /// # Errors
-    /// When a variable is no setting.
+    /// [`KafkaConfigError::Variable`] when a variable is no setting. The error names the variable.
     pub fn read_environment(self) -> Result<Self, KafkaConfigError> {
         self.read_variables(std::env::vars_os())
     }
@@ -158,10 +172,12 @@ impl KafkaConfig {
         Ok(self.with(settings))
     }
 
-    /// That librdkafka takes the settings. [`KafkaBroker::connect`](crate::KafkaBroker::connect) begins with it.
+    /// Checks that librdkafka accepts the settings.
+    /// [`KafkaBroker::connect`](crate::KafkaBroker::connect) calls this first.
     ///
     /// # Errors
-    /// Which it does not take, and why.
+    /// The first setting that is not accepted, and why. Also [`KafkaConfigError::OutOfBounds`] when
+    /// the patience is more than a day, or when the number of replicas is 0 or more than 32767.
     pub fn check(&self) -> Result<(), KafkaConfigError> {
         if self.patience > LONGEST_PATIENCE {
             let reason = format!("{:?} is beyond any use: use at most a day", self.patience);
@@ -192,7 +208,7 @@ impl KafkaConfig {
         Ok(())
     }
 
-    /// A text with the secrets among the settings blotted out.
+    /// Returns `text` with `…` in place of the values of secret settings.
     pub fn redacted(&self, text: &str) -> String {
         let secrets = self.settings.iter().filter(|(name, value)| is_secret(name) && !value.is_empty());
         secrets.fold(text.to_owned(), |text, (_, secret)| text.replace(secret.as_str(), "…"))

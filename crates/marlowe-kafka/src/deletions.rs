@@ -1,4 +1,4 @@
-//! `DeleteRecords`: deletes the records of partitions before given offsets.
+//! Deleting the records of partitions before given offsets, with Kafka's `DeleteRecords`.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::tries::{Tries, options, passes};
 
 impl Cluster {
-    /// Deletes what lies before the offsets.
+    /// Deletes the records of each partition before its offset. Failures that pass are retried.
     pub(crate) async fn delete_records(
         self: &Arc<Self>,
         before: &[(TopicPartition, Offset)],

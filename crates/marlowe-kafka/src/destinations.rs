@@ -1,4 +1,4 @@
-//! The destinations of a producer's records.
+//! The partitions that a producer sends to, and their numbers.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use marlowe_broker::{BrokerError, Destination, TopicPartition};
 
 use crate::cluster::Cluster;
 
-/// The partitions that a producer's records go to, by short names.
+/// The partitions that a producer sends to. Each has a small number, its [`Destination`].
 #[derive(Clone, Default)]
 pub(crate) struct Destinations {
     partitions: Vec<TopicPartition>,

@@ -1,15 +1,17 @@
+//! The translation of librdkafka's failures into [`BrokerError`]s.
+
 use marlowe_broker::{BrokerError, TopicPartition};
 
 use crate::native::{Code, Failure};
 
-/// What was tried where, so that a failure can be told.
+/// An operation and the cluster that it is attempted on, for the error if it fails.
 pub(crate) struct Attempt<'a> {
     pub(crate) location: &'a str,
     pub(crate) doing: &'static str,
 }
 
 impl Attempt<'_> {
-    /// A failure, as Marlowe tells it.
+    /// Returns the error for a failure of the operation.
     pub(crate) fn failed(&self, failure: &Failure) -> BrokerError {
         let Failure { code, reason, .. } = failure;
         if code.is_fenced() {
@@ -22,7 +24,7 @@ impl Attempt<'_> {
         BrokerError::Unavailable { location, reason }
     }
 
-    /// A failure that may be about a partition that is not there.
+    /// Returns the error for a failure that may mean that the partition `at` does not exist.
     pub(crate) fn failed_at(&self, failure: &Failure, at: &TopicPartition) -> BrokerError {
         if failure.code.is_unknown_topic() {
             return BrokerError::UnknownTopic { topic: at.topic.clone() };
@@ -31,7 +33,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The failure that a code alone is.
+/// A failure of which only the code is known.
 impl From<Code> for Failure {
     fn from(code: Code) -> Self {
         Failure::of(code)

@@ -1,15 +1,22 @@
+//! The recent times at which a static member was fenced.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many times within a session a member takes its name back.
+/// The number of times within a session that a static member may take its name back.
 const TAKEN_BACK: usize = 2;
 
-/// When a member with a name that lasts was fenced under it, lately.
+/// The recent times at which a static member was fenced under its name.
 ///
-/// A joining that a coordinator forgets, because its broker ends before the group is settled, fences the member itself when it
-/// goes on with what it was told: it joins anew, then. Two workers that have one name fence each other again and again, each
-/// when it hears of it, which is at most a tenth of a session later: one of them has to end.
+/// A static member can be fenced although no other member has its name. This happens when a
+/// coordinator forgets that the member has joined, because the coordinator's broker ends before the
+/// group is stable. The member goes on with the identity that it was told, and is fenced. It must
+/// then join again.
+///
+/// Two workers with the same name fence each other again and again. Each of them notices it at most
+/// a tenth of a session later. So more than [`TAKEN_BACK`] times within a session mean that another
+/// worker has the name, and one of the two has to end.
 pub(crate) struct FencingHistory {
     session: Duration,
     lately: Vec<Instant>,
@@ -20,7 +27,7 @@ impl FencingHistory {
         Self { session, lately: Vec::new() }
     }
 
-    /// Counts one more, and says whether another must have the name.
+    /// Counts one more time, and returns whether another worker must have the name.
     pub(crate) fn are_too_many(&mut self) -> bool {
         let now = Instant::now();
         self.lately.retain(|at| now.duration_since(*at) < self.session);

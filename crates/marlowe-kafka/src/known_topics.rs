@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-/// The topics that were seen, and how many partitions each has.
+/// The topics that were seen, and the number of partitions of each.
 #[derive(Default)]
 pub(crate) struct KnownTopics(RwLock<HashMap<Arc<str>, u32>>);
 

@@ -1,3 +1,15 @@
+//! The members of groups that this process has: who each of them is now, and whether it has lost
+//! its partitions.
+//!
+//! # Missed rebalances
+//! A member without a static name that misses a rebalance is expelled. From then on, the
+//! coordinator refuses commits with its member id.
+//!
+//! A static member that misses a rebalance keeps its member id (KIP-345). The rebalance goes on
+//! without it, and may give its partitions to others, but the client does not hear of that. So
+//! [`Member`] watches the generations of its client. If one is missing between two of them, the
+//! member was passed over, and that counts as a loss.
+
 use std::sync::{Arc, Weak};
 
 use marlowe_broker::{GroupMetadata, MetadataSource};
@@ -5,7 +17,7 @@ use parking_lot::Mutex;
 
 use crate::native::{Client, Identity, Place};
 
-/// The members of groups that this process has.
+/// The group members of this process.
 #[derive(Default)]
 pub(crate) struct Members(Mutex<Vec<Weak<Member>>>);
 
@@ -16,7 +28,8 @@ impl Members {
         members.push(Arc::downgrade(member));
     }
 
-    /// Whether the group took the member that `metadata` is of for dead: what is not committed in its name never will be.
+    /// Returns whether the member that `metadata` names was expelled or passed over. What is not
+    /// committed in its name by then never will be.
     pub(crate) fn is_over(&self, metadata: &GroupMetadata) -> bool {
         let members = self.0.lock();
         members.iter().filter_map(Weak::upgrade).any(|member| {
@@ -24,7 +37,7 @@ impl Members {
         })
     }
 
-    /// The member that `metadata` is of, whatever its generation.
+    /// Returns the member that `metadata` names, whatever its generation.
     pub(crate) fn find(&self, metadata: &GroupMetadata) -> Option<Arc<Member>> {
         let members: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
         members.into_iter().find(|member| {
@@ -34,45 +47,49 @@ impl Members {
     }
 }
 
-/// One member of a group: who it is now.
+/// One member of a group, and its current identity.
 ///
-/// A generation may pass between the moment when a commit begins and when it reaches the group. What the member still
-/// owns is its own in the new generation too, for nothing is taken from it before it acknowledges; so the commit is made
-/// in the new one. A member that was taken for dead has another name afterwards, or is none: its commits are refused. One that
-/// was passed over has its name still; it knows by the generations, of which it never was in one.
+/// The group's generation may change between the start of a commit and its arrival at the
+/// coordinator. What the member still owns is its own in the new generation too, because nothing is
+/// taken from it before it acknowledges. So the commit is made in the new generation.
+///
+/// An expelled member gets another member id, or none, so its commits are refused. A member that
+/// was passed over keeps its member id. It learns of that from its generations, because one of them
+/// is missing.
 pub(crate) struct Member {
     group: Arc<str>,
-    /// What it subscribes to.
+    /// The topics that it subscribes to.
     topics: Vec<Arc<str>>,
     lateness: MissedRebalance,
     standing: Mutex<MemberState>,
 }
 
-/// What becomes of a member that does not join a new generation in time.
+/// The fate of a member that does not join a new generation in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MissedRebalance {
-    /// It is taken for dead, and is a member no more.
+    /// It is expelled, and is no longer a member.
     Ends,
-    /// It stays a member, for its name lasts (KIP-345), and others may be given what it has: the group knows only what it said
-    /// when it joined the last time.
+    /// It stays a member, because it is a static member (KIP-345), and the rebalance goes on
+    /// without it. The group knows only what the member said when it last joined, so its partitions
+    /// may be given to others.
     IsPassedOver,
 }
 
 #[derive(Default)]
 struct MemberState {
     client: Weak<Client>,
-    /// It was taken for dead, and has not joined again.
+    /// It was expelled or passed over, and has not joined again.
     is_lost: bool,
     last: Option<Identity>,
-    /// Its client has joined: it has the name of the last one.
+    /// Its current client has joined, so `last` is an identity of that client.
     has_joined: bool,
-    /// The name that was its own when it was taken for dead the last time.
+    /// The member id that it had when it was last expelled or passed over.
     over: Option<String>,
 }
 
 impl MemberState {
-    /// Takes note of who its client says that it is, unless that one has lost what this one had: it has another name, or was not
-    /// in each generation.
+    /// Records the identity that the client reports, and returns it. Returns `None` if the client
+    /// has lost what the member had: it has another member id, or was not in each generation.
     fn see(&mut self, identity: Identity, lateness: MissedRebalance) -> Option<Identity> {
         if self.has_joined
             && let Some(last) = &self.last
@@ -95,7 +112,7 @@ impl Member {
         Self { group, topics, lateness, standing: Mutex::default() }
     }
 
-    /// Says by which client it is a member, or will be.
+    /// Sets the client through which it is, or will be, a member.
     pub(crate) fn is(&self, client: &Arc<Client>) {
         let mut standing = self.standing.lock();
         (standing.client, standing.is_lost, standing.has_joined) = (Arc::downgrade(client), false, false);
@@ -105,11 +122,14 @@ impl Member {
         self.standing.lock().client.upgrade()
     }
 
-    /// Who it is, while it is a member.
+    /// Returns the current identity, or `None` while it is no member.
     ///
-    /// A client that hears too late that it was taken for dead, for it had something to give up just then, joins again by itself:
-    /// under another name, and with all that it believes to own. For this one that is a loss. So it is when the group went on
-    /// without it for a generation: in that one others could be given what it had, and it does not hear of that.
+    /// A client may learn too late that it was expelled, because it had partitions to give up at
+    /// that moment. It then joins again by itself, under another member id and with all partitions
+    /// that it believes to own. Here, this is a loss.
+    ///
+    /// It is also a loss if the group went on for a generation without the client. In that
+    /// generation its partitions could be given to others, and the client does not hear of it.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let identity = self.client()?.identity()?;
         if identity.generation < 0 || identity.member.is_empty() {
@@ -118,14 +138,15 @@ impl Member {
         self.standing.lock().see(identity, self.lateness)
     }
 
-    /// Whether what began in the name of `metadata` may be committed in its name as it is now.
+    /// Returns whether a commit that began in the name of `metadata` may be made with the current
+    /// identity.
     pub(crate) fn may_commit_as(&self, metadata: &GroupMetadata) -> bool {
         self.identity().is_some_and(|now| {
             *now.member == *metadata.member && i64::from(now.generation) >= metadata.generation as i64
         })
     }
 
-    /// Whether it was taken for dead or passed over, or is another member than it was.
+    /// Returns whether it was expelled or passed over, or has another member id than before.
     pub(crate) fn is_lost(&self) -> bool {
         self.identity().is_none() && self.standing.lock().is_lost
     }
@@ -136,8 +157,9 @@ impl Member {
         standing.over = standing.last.as_ref().map(|last| last.member.clone());
     }
 
-    /// A position that says nothing, in a topic that holds no records: committing it checks the member. It is in the last of
-    /// the member's topics, whose positions no notes are kept beside.
+    /// Returns a position without meaning, in a topic that holds no records. Committing it checks
+    /// the member. It is in the last of the member's topics, because no notes are kept with the
+    /// positions of that topic.
     pub(crate) fn nothing(&self) -> Vec<Place> {
         self.topics.last().map(|topic| Place::new(topic, 0, 0)).into_iter().collect()
     }
@@ -145,7 +167,7 @@ impl Member {
 
 impl MetadataSource for Member {
     fn current(&self) -> GroupMetadata {
-        // One that is no member any more is told as it was: the group refuses it.
+        // If it is no longer a member, this is its last identity, which the group refuses.
         let identity = self.identity().or_else(|| self.standing.lock().last.clone());
         match identity {
             Some(identity) => GroupMetadata {
@@ -166,7 +188,7 @@ mod tests {
         Identity { group: "group".into(), member: member.into(), generation, instance: None }
     }
 
-    /// The generations in which a member that was in the first knows itself to be one.
+    /// Returns the generations in which a member knows itself to be one, if it was in the first.
     fn seen(generations: &[i32], lateness: MissedRebalance) -> Vec<i32> {
         let mut standing = MemberState::default();
         let seen = generations.iter().filter_map(|generation| standing.see(identity("one", *generation), lateness));
@@ -174,10 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_passed_over_is_no_member_any_more_until_it_joins_anew() {
+    fn a_member_that_was_passed_over_is_none_until_it_joins_again() {
         assert_eq!(seen(&[7, 7, 8, 9, 9], MissedRebalance::IsPassedOver), [7, 7, 8, 9, 9]);
         assert_eq!(seen(&[7, 9, 10], MissedRebalance::IsPassedOver), [7]);
-        // Of one that the group takes for dead instead, it was not looked at often enough.
+        // If the group expels such members, a gap only means that the member was not looked at
+        // often enough.
         assert_eq!(seen(&[7, 9, 10], MissedRebalance::Ends), [7, 9, 10]);
     }
 

@@ -1,3 +1,6 @@
+//! The program's side of a membership of a group. The thread that polls its client is in
+//! `poll_thread`.
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, mpsc};
 
@@ -12,18 +15,21 @@ use crate::poll_liveness::{PollLiveness, PollLivenessGuard};
 use crate::poll_thread::{Command, PollThread};
 use crate::subscription::Subscription;
 
-/// A membership of a group: a client of its own, which a thread attends to while someone waits for its news.
+/// A membership of a group. It has a client of its own, which a thread polls while someone waits
+/// for news.
 pub(crate) struct KafkaMembership {
     member: Arc<Member>,
     commands: mpsc::Sender<Command>,
     news: tokio_mpsc::UnboundedReceiver<Result<GroupEvent, BrokerError>>,
     poll_liveness: Arc<PollLiveness>,
-    /// News that came while others were waiting to be told.
+    /// News that has arrived and was not returned yet.
     pending: VecDeque<Result<GroupEvent, BrokerError>>,
-    /// What the program was told that it owns, and what it was told to give up and has not acknowledged.
+    /// The partitions that the program was told that it owns.
     owned: BTreeSet<TopicPartition>,
+    /// The partitions that the program was told to give up, and has not acknowledged.
     revoked: BTreeSet<TopicPartition>,
-    /// A loss was told: when it is asked for more, the work is dropped.
+    /// A loss was returned. By asking for more news, the program says that it has dropped the lost
+    /// work.
     told_loss: bool,
 }
 
@@ -55,7 +61,8 @@ impl KafkaMembership {
         })
     }
 
-    /// Takes what came besides. A loss makes what came before it void: it is as if it had not been.
+    /// Collects the news that has arrived, and returns the first. A loss makes all earlier news
+    /// void, so earlier news is dropped.
     fn collect(&mut self) -> Option<Result<GroupEvent, BrokerError>> {
         while let Ok(news) = self.news.try_recv() {
             self.pending.push_back(news);
@@ -66,7 +73,7 @@ impl KafkaMembership {
         self.pending.pop_front()
     }
 
-    /// Notes what the program is told.
+    /// Updates `owned` and `revoked` with news that is about to be returned.
     fn telling(&mut self, news: Result<GroupEvent, BrokerError>) -> Result<GroupEvent, BrokerError> {
         match &news {
             Ok(GroupEvent::Assigned(partitions)) => self.owned.extend(partitions.iter().cloned()),
@@ -95,7 +102,7 @@ impl Membership for KafkaMembership {
     fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
         Box::pin(async move {
             if std::mem::take(&mut self.told_loss) {
-                // What was lost is dropped: the group may make a member of it again.
+                // The lost work is dropped, so the member may join the group again.
                 let _ = self.commands.send(Command::Dropped);
             }
             if self.pending.is_empty() {

@@ -1,3 +1,5 @@
+//! Lookups of offsets, and lookups and commits of the positions of groups.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +10,11 @@ use crate::background::in_background;
 use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Place, Places};
 
-/// How long a topic that was there may be unknown: brokers that come back learn of their topics.
+/// The time for which a topic that existed may be unknown, because brokers that come back learn of
+/// their topics late.
 const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 
-/// How many groups' askers are kept open.
+/// The number of groups whose clients for positions are kept open.
 const ASKERS: usize = 4;
 
 impl Cluster {
@@ -37,8 +40,8 @@ impl Cluster {
                     let places = places.places();
                     let error = places.iter().find_map(|place| place.error.map(Failure::of));
                     let Some(failure) = asked.err().or(error) else { return Ok(places) };
-                    // librdkafka goes on with what it knows of the topic, were it out of date, until it is told otherwise; so the
-                    // cluster is asked in any case.
+                    // librdkafka keeps using what it knows of the topic until it is told otherwise,
+                    // even if that is out of date. So the cluster is asked in any case.
                     let is_there = cluster.has(&topic, partitions);
                     match failure.code.is_unknown_topic() && (is_there || asked_first.elapsed() < UNKNOWN_FOR) {
                         true => Err(Failure { code: Code::NO_LEADER, ..failure }),
@@ -52,7 +55,7 @@ impl Cluster {
                 OffsetSpec::At(timestamp) => timestamp.millis().max(0),
             };
             let asked = ask(question, &partitions).and_then(|mut found| {
-                // No record is so late: its end.
+                // A partition without a record of that time or later is answered with its end.
                 if found.iter().any(|place| place.offset < 0) {
                     let ends = ask(Places::LATEST, &partitions)?;
                     for (place, end) in found.iter_mut().zip(ends) {
@@ -117,7 +120,7 @@ impl Cluster {
         .await?
     }
 
-    /// Commits in the name of a member of this process.
+    /// Commits positions in the name of a member of this process.
     fn commit_as(&self, metadata: &GroupMetadata, places: &[Place]) -> Result<(), BrokerError> {
         let over = || BrokerError::Fenced {
             who: format!("member `{}` of group `{}`", metadata.member, metadata.group),
@@ -126,8 +129,9 @@ impl Cluster {
         let member = self.members.find(metadata).ok_or_else(over)?;
         let places = if places.is_empty() { member.nothing() } else { places.to_vec() };
         self.retried("committing positions", |_| {
-            // Its generation may have moved on meanwhile; what it still owns is its own in the new one too. A commit that was
-            // asked for while the member joins again waits behind that, and is then refused, as it is of the old one.
+            // The generation may have changed since the commit began. What the member still owns is
+            // its own in the new one too. A commit that begins while the member joins again waits
+            // for that. It is then refused, because it names the old generation, and is made again.
             match (member.client(), member.identity()) {
                 (Some(client), Some(_)) if member.may_commit_as(metadata) => {
                     client.commit(&Places::of(&places)).map_err(|failure| match client.fatal() {
@@ -141,8 +145,9 @@ impl Cluster {
         })
     }
 
-    /// A client that asks for a group's positions, and changes them where the group has no members. It waits for open
-    /// transactions: a position that may still be taken back is none.
+    /// Returns the client that looks up a group's positions, and that changes them while the group
+    /// has no members. Lookups wait for open transactions, because a position that may still be
+    /// aborted does not count.
     fn asker(&self, group: &str) -> Result<Arc<Client>, BrokerError> {
         let mut askers = self.askers.lock();
         if let Some(asker) = askers.get(group) {
@@ -161,7 +166,8 @@ impl Cluster {
     }
 }
 
-/// Tells what a lookup of positions may wait for besides the brokers: the client does not say.
+/// Adds to a time-out what the lookup of positions may be waiting for, because librdkafka does not
+/// say it.
 fn explained(failure: Failure) -> Failure {
     if failure.code != Code::TIMED_OUT {
         return failure;
@@ -174,7 +180,7 @@ fn explained(failure: Failure) -> Failure {
     Failure { reason, ..failure }
 }
 
-/// Positions, as librdkafka takes them.
+/// Converts positions into librdkafka's form.
 pub(crate) fn places_of(offsets: &[(TopicPartition, CommittedOffset)]) -> Vec<Place> {
     let place = |(at, committed): &(TopicPartition, CommittedOffset)| Place {
         note: committed.metadata.clone(),

@@ -1,9 +1,11 @@
+//! The memory of a producer for the records that it has sent.
+
 use std::ops::Range;
 
 use marlowe_broker::{Destination, Header, NewRecord, Timestamp};
 
-/// Records that were sent and are not safe yet, in the order they came. They are kept until they are, for a transaction
-/// that fails may have to be made again.
+/// Records that were sent and are not safe yet, in the order in which they came. They are kept
+/// until they are safe, because a transaction that fails may have to be made again.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     bytes: Vec<u8>,
@@ -19,7 +21,7 @@ struct Record {
     headers: Range<usize>,
 }
 
-/// Where a header's name and value are.
+/// The ranges of a header's name and value in the bytes.
 type KeptHeader = (Range<usize>, Option<Range<usize>>);
 
 impl Outgoing {
@@ -35,7 +37,8 @@ impl Outgoing {
         self.records.push(record);
     }
 
-    /// A table's records have all the same headers in a commit: they are kept once.
+    /// Keeps the headers of a record, and returns their range. All records of a table in a commit
+    /// have the same headers, which are kept once.
     fn keep_headers(&mut self, headers: &[Header<'_>]) -> Range<usize> {
         if let Some(last) = self.records.last() {
             let known = &self.headers[last.headers.clone()];
@@ -75,7 +78,7 @@ impl Outgoing {
         self.headers.clear();
     }
 
-    /// Lends the record at `index`, with its destination.
+    /// Lends the record at `index` to `to`, with its destination.
     pub(crate) fn lend<T>(&self, index: usize, to: impl FnOnce(usize, &NewRecord<'_>) -> T) -> T {
         let Record { to: destination, timestamp, key, value, headers } = &self.records[index];
         let bytes = |range: &Range<usize>| &self.bytes[range.clone()];

@@ -1,9 +1,9 @@
-//! The attention that a program pays to its membership of a group.
+//! The poll liveness of a membership: whether its program still asks for news.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The attention that a program pays to a member: whether anyone waits for its news. A member whose
-/// program does not ask for them any more is to be taken for dead.
+/// The poll liveness of a member: whether anyone waits for its news. A member whose program no
+/// longer asks for news is to be expelled.
 #[derive(Default)]
 pub(crate) struct PollLiveness {
     waits: AtomicBool,
@@ -12,23 +12,23 @@ pub(crate) struct PollLiveness {
 }
 
 impl PollLiveness {
-    /// Returns whether someone waits, or has since the last time.
+    /// Returns whether someone waits, or has waited since the last call.
     pub(crate) fn is_paid(&self) -> bool {
         self.asked.swap(false, Ordering::Relaxed) || self.waits.load(Ordering::Relaxed)
     }
 
-    /// Says that nobody has waited for a while.
+    /// Notes that nobody has waited for a while.
     pub(crate) fn lapse(&self) {
         self.lapsed.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether it lapsed since the last time.
+    /// Returns whether it has lapsed since the last call.
     pub(crate) fn take_lapsed(&self) -> bool {
         self.lapsed.swap(false, Ordering::Relaxed)
     }
 }
 
-/// A guard of an [`PollLiveness`], which is paid until the guard is dropped.
+/// A guard of a [`PollLiveness`]. Until it is dropped, someone waits.
 pub(crate) struct PollLivenessGuard<'a>(&'a PollLiveness);
 
 impl<'a> PollLivenessGuard<'a> {

@@ -1,3 +1,17 @@
+//! The thread that polls a membership's client and keeps the protocol with its group.
+//!
+//! # Losses
+//! A loss ends when the program has dropped the lost work. Then a new client joins, because the old
+//! one may believe to own partitions that now belong to others. If the old client is still a
+//! member, it has to leave first. It is still a member when it came back under another member id or
+//! was passed over (see `members`).
+//!
+//! # Partitions of nobody
+//! A static member that restarts during a rebalance may have been about to give up partitions,
+//! which belong to nobody then (see `assignment`). So a session after such a member has joined, the
+//! thread looks at the group. If a partition belongs to nobody and the generation is still the
+//! same, the member leaves the group and joins again.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -13,30 +27,31 @@ use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
 use crate::poll_liveness::PollLiveness;
 use crate::subscription::{RebalanceInbox, Subscription};
 
-/// What a membership is asked to do.
+/// A request to the thread of a membership.
 pub(crate) enum Command {
-    /// These are committed and closed.
+    /// The work of these partitions is committed and closed.
     Acknowledge(Vec<TopicPartition>, oneshot::Sender<Result<(), BrokerError>>),
-    /// The work of what was lost is dropped.
+    /// The work of the lost partitions is dropped.
     Dropped,
-    /// Someone waits for its news again. Answered when what came meanwhile is told.
+    /// Someone waits for news again. The reply comes after the news that came meanwhile.
     Attend(oneshot::Sender<()>),
     Leave(oneshot::Sender<Result<(), BrokerError>>),
 }
 
-/// How long it waits for the client before it looks for commands.
+/// The time to wait for the client before commands are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How often it looks at once, when someone waits again.
+/// The number of polls in a row when someone waits again.
 const CATCH_UP: u32 = 5;
 
-/// How soon it looks at the group again when it could not.
+/// The time after which the group is looked at again, if that failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often it may find nobody waiting before it attends no more.
+/// The number of rounds without anyone waiting, after which the client is no longer polled.
 const PATIENCE: u32 = 10;
 
-/// Attends to a membership's client: hears what the group decides, and answers when the program has done its part.
+/// The thread of a membership's client. It hears what the group decides, and answers when the
+/// program has done its part.
 pub(crate) struct PollThread {
     cluster: Arc<Cluster>,
     subscription: Subscription,
@@ -45,24 +60,28 @@ pub(crate) struct PollThread {
     member: Arc<Member>,
     poll_liveness: Arc<PollLiveness>,
     news: tokio_mpsc::UnboundedSender<Result<GroupEvent, BrokerError>>,
-    /// What the group takes, all of it, and what of that is not acknowledged yet. The client can give partitions up once
-    /// in a rebalance only: with the last of them.
+    /// All partitions that the group takes in the current rebalance. They are given up together
+    /// when the last of them is acknowledged, because the client can give partitions up only once
+    /// in a rebalance.
     revoked: Vec<Place>,
+    /// The partitions among them that are not acknowledged yet.
     unacknowledged: BTreeSet<TopicPartition>,
-    /// Its loss was told, and its work may not be dropped yet.
+    /// A loss was told, and the program may not have dropped the work yet.
     is_lost: bool,
-    /// Its client is a member all the same, and claims what was lost: it came back under another name, or was passed over.
+    /// The client is still a member, and claims what was lost: it came back under another member
+    /// id, or was passed over.
     still_claims: bool,
-    /// Whether it was told anything since it joined.
+    /// True if the program was told anything since the client joined.
     told: bool,
-    /// When to look whether something is nobody's, and the generation in which that would be.
+    /// The time at which to look whether a partition belongs to nobody, and the generation that
+    /// must still be current then.
     look: Option<(Instant, i32)>,
-    /// It leaves the group, to join anew.
+    /// The client leaves the group, in order to join again.
     is_leaving: bool,
-    /// When it may join anew at the earliest.
+    /// The earliest time at which it may join again.
     absent_until: Option<Instant>,
     fencing_history: FencingHistory,
-    /// It was told that no broker answers.
+    /// The program was told that no broker answers.
     told_unreached: bool,
 }
 
@@ -98,7 +117,8 @@ impl PollThread {
         })
     }
 
-    /// Attends until the membership leaves, or is dropped; that is no way to leave.
+    /// Polls the client until the membership leaves or is dropped. A membership that is dropped
+    /// does not leave the group.
     pub(crate) fn attend(mut self, commands: &mpsc::Receiver<Command>) {
         let mut alone = 0;
         loop {
@@ -107,7 +127,8 @@ impl PollThread {
                 self.serve();
                 commands.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
             } else {
-                // Nobody waits for its news: librdkafka lets the session end when it is not asked for so long.
+                // Nobody waits for news, so the client is not polled. After the poll interval,
+                // librdkafka lets the session end.
                 self.poll_liveness.lapse();
                 commands.recv_timeout(LOOK_EVERY).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
             };
@@ -115,7 +136,7 @@ impl PollThread {
                 Ok(Command::Acknowledge(partitions, reply)) => drop(reply.send(self.acknowledge(&partitions))),
                 Ok(Command::Dropped) => self.begin_anew(),
                 Ok(Command::Attend(reply)) => {
-                    // What was decided while nobody listened may be over.
+                    // Decisions that were made while nobody listened may be out of date.
                     (0..CATCH_UP).for_each(|_| self.serve());
                     let _ = reply.send(());
                 }
@@ -139,7 +160,7 @@ impl PollThread {
         }
         for (rebalanced, places) in self.desk.take() {
             tracing::debug!("the group: {rebalanced:?} {:?}", partitions_of(&places).collect::<Vec<_>>());
-            // What a client decides after a loss is void.
+            // Decisions that reach a client after a loss are void.
             match self.is_lost {
                 false => self.decided(rebalanced, places),
                 true if self.still_claims => self.answer_for_nothing(rebalanced, &places),
@@ -147,14 +168,16 @@ impl PollThread {
             }
         }
         self.see_whether_all_is_given();
-        // While it waits for a revocation to be answered, the client does not tell that all is lost meanwhile.
+        // While the client waits for the answer to a revocation, it does not report that all
+        // partitions are lost.
         if !self.revoked.is_empty() && !self.client.is_member() {
             self.decided(Rebalanced::Lost, Vec::new());
         }
         self.see_whether_a_broker_answers();
     }
 
-    /// A worker that has nothing to do has this one alone to tell it that the brokers stay away.
+    /// Checks whether a broker answers, and tells the program when none has answered for the
+    /// patience. A worker that has nothing to do learns only from this that the brokers stay away.
     fn see_whether_a_broker_answers(&mut self) {
         let patience = self.cluster.config.patience;
         let is_overdue = self.client.unreached_since().is_some_and(|since| since.elapsed() >= patience);
@@ -165,14 +188,17 @@ impl PollThread {
         self.told_unreached = is_overdue;
     }
 
-    /// One that came back under its name may have been about to give something up, which is nobody's now: the group shares out
-    /// all there is when someone joins whom it does not know.
+    /// Checks whether each partition has an owner after this member came back under its static
+    /// name. If one has none, leaves the group, and joins again as a new member.
+    ///
+    /// The member may have been about to give partitions up, which belong to nobody now. The group
+    /// assigns all partitions again only when a member joins that it does not know.
     fn see_whether_all_is_given(&mut self) {
         if let Some((at, generation)) = self.look
             && Instant::now() >= at
         {
             self.look = None;
-            // In a newer generation all was shared out.
+            // All partitions were assigned in a newer generation.
             if self.client.identity().is_none_or(|now| now.generation != generation) {
                 return;
             }
@@ -184,7 +210,7 @@ impl PollThread {
                         place.topic,
                         place.partition
                     );
-                    // What it has is taken from it, as in any rebalance.
+                    // The member's partitions are revoked, as in any rebalance.
                     match self.client.unsubscribe() {
                         Ok(()) => self.is_leaving = true,
                         Err(failure) => self.tell(Err(self.failed(&failure))),
@@ -202,7 +228,7 @@ impl PollThread {
         }
     }
 
-    /// Lets a client go on of which nothing is wanted any more but that it leaves.
+    /// Answers a rebalance for a client that has nothing left to do but to leave the group.
     fn answer_for_nothing(&self, rebalanced: Rebalanced, places: &[Place]) {
         let places = Places::of(places);
         let answered = match rebalanced {
@@ -214,8 +240,9 @@ impl PollThread {
         }
     }
 
-    /// Has a client leave that still claims what was lost, for that is others'. One with a name that lasts does not say
-    /// that it leaves: the group is to see that it is gone, and share out what it claimed.
+    /// Makes a client leave that still claims lost partitions, because those belong to others. If
+    /// it is a static member, it stays away for a session. The group is to see that it is gone, and
+    /// to assign what it claimed to others.
     fn leave_to_join_anew(&mut self) {
         self.desk.leave(&self.client);
         for (rebalanced, places) in self.desk.take() {
@@ -224,12 +251,16 @@ impl PollThread {
         self.absent_until = self.subscription.instance().map(|_| Instant::now() + self.subscription.session());
         match self.client.unsubscribe() {
             Ok(()) => self.is_leaving = true,
-            // It is a member no more: another has its name, and what it claimed.
+            // The client is no longer a member: another member has its name, and what it claimed.
             Err(_) => self.join(),
         }
     }
 
-    /// After a loss nothing of the old client is worth keeping: what it believes to own may be others'.
+    /// Joins again after a loss, with a new client. The old client is useless, because what it
+    /// believes to own may belong to others.
+    ///
+    /// If a static member was fenced too often, another worker has its name. The program is told
+    /// that instead.
     fn begin_anew(&mut self) {
         if !self.is_lost {
             return;
@@ -263,7 +294,8 @@ impl PollThread {
     fn decided(&mut self, rebalanced: Rebalanced, places: Vec<Place>) {
         match rebalanced {
             Rebalanced::Assigned => {
-                // They hold nothing: where they are read from does not matter, and need not be asked for.
+                // These partitions hold no records, so it does not matter where they are read from.
+                // An explicit offset saves the lookup of one.
                 let from_end: Vec<_> =
                     places.iter().map(|place| Place { offset: Places::LATEST, ..place.clone() }).collect();
                 if let Err(failure) = self.client.take_up(&Places::of(&from_end)) {
@@ -275,7 +307,7 @@ impl PollThread {
                     let generation = self.client.identity().map_or(-1, |identity| identity.generation);
                     self.look = Some((Instant::now() + after, generation));
                 }
-                // A member that has nothing is told so once.
+                // A member that is assigned nothing is told so once.
                 if !places.is_empty() || !self.told {
                     self.tell(Ok(GroupEvent::Assigned(partitions_of(&places).collect())));
                 }
@@ -319,7 +351,7 @@ impl PollThread {
 
     fn leave(&mut self) -> Result<(), BrokerError> {
         self.desk.leave(&self.client);
-        // What it was asked to give up, and did not yet.
+        // The partitions that were revoked, and that the program has not acknowledged.
         let left = std::mem::take(&mut self.revoked);
         if !left.is_empty() {
             self.give_up(&left);
@@ -331,7 +363,7 @@ impl PollThread {
         if code == Code::FATAL {
             let failure = self.client.fatal().unwrap_or_else(|| Failure::of(code));
             if failure.code == Code::FENCED_INSTANCE {
-                // Its loss may have been told before.
+                // The loss may have been told already.
                 if !self.is_lost {
                     self.decided(Rebalanced::Lost, Vec::new());
                 }
@@ -363,7 +395,7 @@ impl PollThread {
     }
 
     fn tell_quietly(&self, news: Result<GroupEvent, BrokerError>) {
-        // Who is gone hears nothing.
+        // The receiver is gone if the membership was dropped.
         let _ = self.news.send(news);
     }
 }

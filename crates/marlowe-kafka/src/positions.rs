@@ -1,4 +1,4 @@
-//! The positions that a transaction commits.
+//! The positions of a group that a transaction commits, and the identity that commits them.
 
 use std::time::Duration;
 
@@ -8,18 +8,19 @@ use crate::cluster::Cluster;
 use crate::native::{Identity, Place};
 use crate::writer::Wanted;
 
-/// How often, and how many times, it is looked whether a member has learnt of its new generation.
+/// The interval at which a member is asked whether it has learned of its new generation.
 const LEARN_EVERY: Duration = Duration::from_millis(10);
+/// The number of times that it is asked.
 const LEARN_TRIES: u32 = 300;
 
-/// Positions of a group, and in whose name they are committed.
+/// Positions of a group, and the member in whose name they are committed.
 pub(crate) struct Positions {
     pub(crate) places: Vec<Place>,
     pub(crate) of: GroupMetadata,
 }
 
 impl Positions {
-    /// Returns the group, and places whose positions a commit changes.
+    /// Returns the group, and the places whose positions the commit changes.
     pub(crate) fn touched(&self, cluster: &Cluster) -> (String, Vec<Place>) {
         let places = match cluster.members.find(&self.of) {
             Some(known) if self.places.is_empty() => known.nothing(),
@@ -28,8 +29,8 @@ impl Positions {
         (self.of.group.to_string(), places)
     }
 
-    /// Returns whether the member is one still, in a newer generation than `before`. It learns of
-    /// that a moment after its group.
+    /// Returns whether the member is still one, in a newer generation than `before`. Blocks for at
+    /// most 3 s, because the member learns of the new generation a moment after its group.
     pub(crate) fn has_moved_on(&self, cluster: &Cluster, before: &Identity, wanted: &Wanted) -> bool {
         for _ in 0..LEARN_TRIES {
             let Some(known) = cluster.members.find(&self.of).filter(|known| known.may_commit_as(&self.of)) else {
@@ -46,15 +47,16 @@ impl Positions {
         false
     }
 
-    /// Returns the positions, and in whose name they are committed: the member's as it is now, if it
-    /// is this process's and still the one that began.
+    /// Returns the positions and the identity to commit them with. That is the member's current
+    /// identity, if the member belongs to this process and is still the one that the commit began
+    /// with.
     pub(crate) fn resolve(&self, cluster: &Cluster) -> Result<(Vec<Place>, Identity), BrokerError> {
         let GroupMetadata { group, member, generation } = &self.of;
         let over = || BrokerError::Fenced {
             who: format!("member `{member}` of group `{group}`"),
             reason: "it is no member any more".into(),
         };
-        // Kafka lets those who are nobody commit what they like.
+        // Kafka lets a client that is no member commit whatever it likes, so this is checked here.
         if member.is_empty() {
             return Err(over());
         }

@@ -1,3 +1,5 @@
+//! The producer without transactions.
+
 use std::sync::Arc;
 
 use marlowe_broker::{BoxFuture, BrokerError, Destination, NewRecord, Producer, RecordLimit, TopicPartition, Written};
@@ -10,21 +12,21 @@ use crate::outgoing::Outgoing;
 use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
-/// A producer without transactions; idempotent.
+/// An idempotent producer without transactions.
 ///
-/// Records are kept until they are flushed: what is sent costs a copy, and the rest is done by a thread that waits for the
-/// brokers.
+/// Records are kept until they are flushed. Sending a record costs only a copy. A thread hands the
+/// records to librdkafka, and waits for the brokers.
 pub(crate) struct KafkaProducer {
     cluster: Arc<Cluster>,
     destinations: Destinations,
     limit: RecordLimit,
     configuration: Configuration,
-    /// What the thread works with; away while it does.
+    /// The state that a flushing thread works with. `None` while the thread has it.
     work: Option<Work>,
 }
 
 struct Work {
-    /// Opened anew after it was spoilt.
+    /// `None` after a flush that made it unusable. The next flush opens another one.
     writer: Option<Writer>,
     outgoing: Outgoing,
 }
@@ -60,7 +62,7 @@ impl Work {
         if let Err((failure, tag)) = produced {
             return Err(undelivered(cluster, failure.code, &destinations[tag]));
         }
-        // Each record is delivered or given up in the time that `message.timeout.ms` says.
+        // Each record is delivered or given up within `message.timeout.ms`.
         let mut waiting = Waiting::for_brokers("a producer".into(), "writing");
         while let Err(failure) = writer.client.flush(STEP) {
             waiting.tell(&failure.reason);
@@ -110,7 +112,8 @@ impl Producer for KafkaProducer {
     }
 }
 
-/// A wait that was given up took the producer along.
+/// Returns the error for a call of a producer whose last flush or commit was not waited for. The
+/// thread kept the producer's state.
 pub(crate) fn given_up() -> BrokerError {
     BrokerError::InvalidState("the producer's last flush or commit was not waited for: open another producer".into())
 }

@@ -1,3 +1,6 @@
+//! The reader of partitions. It takes turns at the queues of its sources, and finds out why a
+//! source cannot be read on.
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,29 +12,31 @@ use crate::batch::KafkaBatch;
 use crate::cluster::Cluster;
 use crate::native::{Arrivals, Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Told, Topic};
 
-/// How many messages are taken of a source at a time: so few that they are still in the processor's cache when they are
-/// handled.
+/// The largest number of messages that are taken from a source at a time. They are so few that they
+/// are still in the processor's cache when they are handled.
 const OF_A_SOURCE: usize = 250;
 
-/// How often, and how many times, it is looked whether a topic that went is there all the same.
+/// The interval at which a topic that seems to be deleted is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The number of times that it is looked for.
 const LOOKS: u32 = 30;
 
-/// How many messages one poll hands out, about.
+/// The number of messages that one poll returns at most, approximately.
 const OF_A_POLL: usize = 16_000;
 
-/// Reads partitions, each through a queue of its own: librdkafka fetches ahead into it, and stops when it is full. A paused
-/// source is one whose queue is left alone.
+/// A reader of partitions. Each partition has a queue of its own. librdkafka fetches ahead into the
+/// queue, and stops when it is full. The queue of a paused source is left alone.
 pub(crate) struct KafkaReader {
     cluster: Arc<Cluster>,
     sources: Vec<Option<Feed>>,
     by_partition: HashMap<TopicPartition, Source>,
-    /// The sources that may have something, in their order.
+    /// The numbers of the sources that may have something, in the order of their turns.
     line: VecDeque<u32>,
     arrivals: Arc<Arrivals>,
-    /// What is found out of a source that cannot be read on; whoever polls may stop waiting for it, and come back to it.
+    /// The running inquiry about a source that cannot be read on. A caller of `poll` may stop
+    /// waiting for it, and the next call continues it.
     trouble: Option<(Source, BoxFuture<'static, Result<Again, BrokerError>>)>,
-    /// What librdkafka says while a source's messages are taken.
+    /// The error that librdkafka reports while a source's messages are taken.
     said: Arc<Said>,
     client: Arc<Client>,
 }
@@ -40,26 +45,27 @@ struct Feed {
     at: TopicPartition,
     position: i64,
     is_paused: bool,
-    /// Its turn came while it was paused.
+    /// True if its turn came while it was paused.
     passed_over: bool,
     queue: Queue,
     topic: Topic,
 }
 
-/// What is wrong with a source; the cluster has to be asked before it can be told.
+/// An error of a source. The cluster has to be asked before it can be explained.
 struct Trouble {
     at: TopicPartition,
     offset: Offset,
     code: Code,
 }
 
-/// It is there all the same, and read on from here.
+/// A source whose topic exists after all, and the offset from which it is read on.
 struct Again {
     at: TopicPartition,
     offset: Offset,
 }
 
-/// What is wrong with a source and comes beside its messages: its topic is not there any more.
+/// An error of a source that librdkafka does not report among its messages: its topic no longer
+/// exists.
 #[derive(Default)]
 struct Said(Mutex<Option<Code>>);
 
@@ -75,17 +81,21 @@ impl Observer for Said {
 impl KafkaReader {
     pub(crate) fn open(cluster: &Arc<Cluster>, isolation: Isolation) -> Result<Self, BrokerError> {
         const DEFAULTS: [(&str, &str); 6] = [
-            // A topic was there when it was assigned: that it went is told sooner than after half a minute.
+            // A topic existed when it was assigned. So its deletion is reported after 5 s, and not
+            // after half a minute.
             ("topic.metadata.propagation.max.ms", "5000"),
-            // A source that was full is fetched again as soon as there is room, not a second later.
+            // A source that was full is fetched again as soon as there is room, and not a second
+            // later.
             ("fetch.queue.backoff.ms", "2"),
             ("fetch.error.backoff.ms", "50"),
-            // librdkafka has one fetch under way at each broker. If all busy sources are full when it begins, it asks for the
-            // idle ones alone, and the broker sits on it: for less time than what is read ahead lasts.
+            // librdkafka has one fetch in flight at each broker. If all busy sources are full when
+            // it begins, the fetch asks only for the idle ones, and the broker holds it back. The
+            // time for which it does so is less than what is read ahead lasts.
             ("fetch.wait.max.ms", "30"),
             ("queued.min.messages", "100000"),
-            // What is read ahead of each partition, at most about. In memory it is three times as much, for small records; with
-            // 1024, which is as much as one fetch brings, a lane waits a quarter of its time.
+            // The approximate limit of what is read ahead of each partition. Small records take
+            // three times as much memory. With 1024, which is as much as one fetch brings, a lane
+            // would wait for a quarter of its time.
             ("queued.max.messages.kbytes", "4096"),
         ];
         let isolation = match isolation {
@@ -110,7 +120,8 @@ impl KafkaReader {
         })
     }
 
-    /// What is there of the sources that may have something, in turn; `None` when nothing is.
+    /// Takes what is there from the sources that may have something, in turn. Returns `None` if
+    /// nothing is there.
     fn take(&mut self) -> Option<Vec<Fetched>> {
         self.arrivals.take(&mut self.line);
         let (mut fetched, mut count) = (Vec::new(), 0);
@@ -152,8 +163,9 @@ impl KafkaReader {
 }
 
 impl Trouble {
-    /// Tells what is wrong, once it is known. A topic that its broker does not know may be there all the same: brokers that
-    /// start anew learn of their topics.
+    /// Asks the cluster what is wrong, and returns that as an error. A topic that its broker does
+    /// not know may still exist, because brokers that restart learn of their topics late. If it
+    /// exists, returns where to read on.
     async fn explain(self, cluster: Arc<Cluster>) -> Result<Again, BrokerError> {
         let Trouble { at, offset, code } = self;
         let here = std::slice::from_ref(&at.partition);
@@ -182,13 +194,15 @@ impl Trouble {
 }
 
 impl Feed {
-    /// Takes messages in, in order: the records as a batch, and what is wrong if something is.
+    /// Advances over messages, in order. Returns the records as a batch if the position moved, and
+    /// the first error if there is one.
     fn advance(&mut self, mut messages: Messages) -> (Option<KafkaBatch>, Option<Code>) {
         let (from, mut next, mut trouble) = (self.position, self.position, None);
         let mut passed_over = Vec::new();
         for index in 0..messages.len() {
             match messages.notice(index) {
-                // A leader that changes may make librdkafka fetch again what it has handed out.
+                // After a change of the leader, librdkafka may fetch again what it has already
+                // returned.
                 None if messages.offset(index) < next => passed_over.push(index),
                 None => next = messages.offset(index) + 1,
                 Some(Notice::End(offset)) => {
@@ -205,7 +219,7 @@ impl Feed {
             messages.retain(|index| passed_over.binary_search(&index).is_err());
         }
         self.position = next;
-        // The end again says nothing new.
+        // The same end once more is no news.
         let batch = (next > from).then(|| KafkaBatch::new(messages, Offset::new(next as u64)));
         (batch, trouble)
     }
@@ -246,7 +260,7 @@ impl Reader for KafkaReader {
             self.trouble.take_if(|(troubled, _)| *troubled == source);
             feed.topic.stop(feed.at.partition.get());
             feed.queue.discard();
-            // Its place in the line is not that of who has its number next.
+            // The source's turn must not go to the next source with its number.
             drop(feed);
             self.arrivals.take(&mut self.line);
             self.line.retain(|number| *number != source.0);
@@ -283,7 +297,7 @@ impl Reader for KafkaReader {
                     };
                 }
                 match self.take() {
-                    // Messages that were no records, and moved nothing.
+                    // These messages were no records, and moved no position.
                     Some(fetched) if fetched.is_empty() => {}
                     Some(fetched) => return Ok(fetched),
                     None => self.arrivals.come().await,

@@ -1,3 +1,5 @@
+//! The group that a member joins, the settings of its client, and the look at the whole group.
+
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -9,10 +11,10 @@ use crate::cluster::Cluster;
 use crate::members::MissedRebalance;
 use crate::native::{Client, Configuration, Failure, Kind, Observer, Place, Places, Rebalanced};
 
-/// How long the look at a group may take: meanwhile the member hears nothing.
+/// The time-out of a look at a group. The member hears nothing meanwhile.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
-/// Which group a member joins, for which topics, and how.
+/// The group that a member joins, its topics, and the settings of its client.
 pub(crate) struct Subscription {
     configuration: Configuration,
     group: Arc<str>,
@@ -23,7 +25,8 @@ pub(crate) struct Subscription {
 impl Subscription {
     const DEFAULTS: [(&str, &str); 2] = [
         ("partition.assignment.strategy", "cooperative-sticky"),
-        // The broker that is asked when the member joins may not have learnt of a topic yet: it is asked again soon.
+        // The broker that is asked when the member joins may not have learned of a topic yet, so it
+        // is asked again soon.
         ("topic.metadata.refresh.interval.ms", "5000"),
     ];
 
@@ -33,10 +36,10 @@ impl Subscription {
             .set("group.id", &*config.group)
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "latest")
-            // Nobody who asks for news for so long is there any more.
+            // A program that asks for no news during a whole session is gone.
             .set("max.poll.interval.ms", session.to_string());
         if configuration.value("group.protocol") == Some("consumer") {
-            // Sessions and assignors are the broker's to set then (KIP-848).
+            // With KIP-848, session time-outs and assignors are set by the broker.
             configuration = configuration.without("partition.assignment.strategy").without("session.timeout.ms");
         } else {
             configuration = configuration
@@ -50,17 +53,18 @@ impl Subscription {
         Self { configuration, group, topics, session }
     }
 
-    /// The member's name that lasts, if it has one.
+    /// Returns the member's static name, if it has one.
     pub(crate) fn instance(&self) -> Option<&str> {
         self.configuration.value("group.instance.id")
     }
 
-    /// How long the member may say nothing.
+    /// Returns the session time-out: the time for which the member may be silent.
     pub(crate) fn session(&self) -> Duration {
         self.session
     }
 
-    /// What becomes of the member when it is late. With KIP-848 the coordinator itself knows who has what.
+    /// Returns what happens to the member if it misses a rebalance. With KIP-848, the coordinator
+    /// itself knows which member has what, so a static member is not passed over.
     pub(crate) fn lateness(&self) -> MissedRebalance {
         match (self.configuration.value("group.protocol"), self.instance()) {
             (Some("consumer"), _) | (_, None) => MissedRebalance::Ends,
@@ -68,13 +72,16 @@ impl Subscription {
         }
     }
 
-    /// When to look whether a member that has joined came back to a group in which something is nobody's: one that joins under
-    /// a name that lasts may. The members share out among themselves for a session at most.
+    /// Returns the delay after joining at which to look for partitions that belong to nobody, or
+    /// `None` if there cannot be any. A member that joins under a static name may come back to such
+    /// a group. The delay is a session, because the members agree on their assignments within a
+    /// session.
     pub(crate) fn look_after(&self) -> Option<Duration> {
         (self.lateness() == MissedRebalance::IsPassedOver).then_some(self.session)
     }
 
-    /// What nobody in the group has, if there is something and the group is content with that. Blocks, for a moment.
+    /// Returns a partition that no member has, if there is one and the group is stable. Blocks for
+    /// a moment.
     pub(crate) fn missing(&self, cluster: &Cluster) -> Result<Option<Place>, Failure> {
         let group = cluster.lookups.group(&self.group, LOOK_WITHIN)?;
         let assignment = Assignment::read(group.assignments.iter().map(Vec::as_slice)).filter(|_| group.is_stable);
@@ -89,7 +96,8 @@ impl Subscription {
         Ok(None)
     }
 
-    /// Joins: a client, and the desk where it puts what the group decides.
+    /// Joins the group. Returns the client, and the inbox where the client puts what the group
+    /// decides.
     pub(crate) fn begin(&self, cluster: &Cluster) -> Result<(Arc<Client>, Arc<RebalanceInbox>), BrokerError> {
         let desk = Arc::new(RebalanceInbox::default());
         let client = Client::observed(Kind::Member, &self.configuration, desk.clone())?;
@@ -99,11 +107,11 @@ impl Subscription {
     }
 }
 
-/// Where the client puts what the group decides, until the attendant looks.
+/// The inbox where the client puts what the group decides, until the poll thread looks.
 #[derive(Default)]
 pub(crate) struct RebalanceInbox {
     decisions: Mutex<Vec<(Rebalanced, Vec<Place>)>>,
-    /// Set when the member leaves: what it has is given up at once.
+    /// Set when the member leaves. From then on, the member's partitions are given up at once.
     leaving: OnceLock<Weak<Client>>,
 }
 

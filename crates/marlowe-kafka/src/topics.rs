@@ -1,4 +1,4 @@
-//! Topics: created, deleted and looked up.
+//! Creating, deleting and looking up topics, and deleting groups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,23 @@ use crate::cluster::Cluster;
 use crate::native::{Code, TopicMetadata};
 use crate::tries::{Tries, options, passes};
 
-/// How soon to look again whether a topic is there as it should be.
+/// The interval at which a topic is looked up until it is as it should be.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long brokers that have not learnt of a change yet are waited for.
+/// The longest time to wait for brokers that have not learned of a change yet.
 const AGREE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The setting that says how long compaction keeps a tombstone, and what it is where nobody says anything.
+/// The setting for how long compaction keeps a tombstone.
 const TOMBSTONE_RETENTION: &str = "delete.retention.ms";
+/// Kafka's default of that setting.
 const KAFKAS_TOMBSTONE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Kafka's own topics begin so.
+/// The prefix of the names of Kafka's own topics.
 const INTERNAL: &str = "__";
 
 impl Cluster {
-    /// That a partition is there. Asks the cluster for what was not seen yet, and waits for its answer.
+    /// Checks that a partition exists. If it was not seen yet, asks the cluster, and blocks until
+    /// it answers.
     pub(crate) fn check_partition(&self, at: &TopicPartition) -> Result<(), BrokerError> {
         let partitions = match self.topics.partitions(&at.topic) {
             Some(partitions) if at.partition.get() < partitions => partitions,
@@ -43,7 +45,7 @@ impl Cluster {
         Err(BrokerError::UnknownPartition { topic: at.topic.clone(), partition: at.partition })
     }
 
-    /// That all of a topic's `partitions` are there.
+    /// Checks that all of a topic's `partitions` exist.
     pub(crate) async fn check_partitions(
         self: &Arc<Self>,
         topic: &str,
@@ -58,7 +60,7 @@ impl Cluster {
             .await?
     }
 
-    /// What the cluster says of a topic, if it has it. Blocks.
+    /// Returns the metadata of a topic, if the cluster has the topic. Blocks.
     pub(crate) fn look_up(&self, topic: &str) -> Result<Option<TopicMetadata>, BrokerError> {
         let metadata = self.retried("looking up a topic", |within| self.lookups.metadata(Some(topic), within))?;
         let found = metadata.topics.into_iter().find(|found| found.name == topic);
@@ -77,7 +79,8 @@ impl Cluster {
         }
     }
 
-    /// Whether these partitions are there, when someone says that they are not: a client that finds no leader does. Blocks.
+    /// Returns whether these partitions exist. It is used when a client says that they do not,
+    /// because a client that finds no leader says so too. Blocks.
     pub(crate) fn has(&self, topic: &str, partitions: &[Partition]) -> bool {
         let found = self.look_up(topic).ok().flatten();
         found.is_some_and(|found| partitions.iter().all(|partition| partition.get() < found.partitions))
@@ -103,7 +106,7 @@ impl Cluster {
             topic = topic.set("retention.ms", retention);
         }
         if let Cleanup::Delete { retention: None } = config.cleanup {
-            // Whatever the cluster's default is.
+            // This overrides the cluster's default, whatever that is.
             topic = topic.set("retention.bytes", "-1");
         }
         let segment_bytes = config.segment_bytes.map(|bytes| bytes.to_string());
@@ -130,7 +133,7 @@ impl Cluster {
         };
         match created {
             Ok(_) => {}
-            // A try before this one did it, and its answer was lost.
+            // An earlier try created the topic, and its answer was lost.
             Err(RDKafkaErrorCode::TopicAlreadyExists) if tries.have_failed() => {}
             Err(RDKafkaErrorCode::TopicAlreadyExists) => return Err(BrokerError::TopicExists { topic: config.name }),
             Err(RDKafkaErrorCode::InvalidReplicationFactor) => {
@@ -171,15 +174,16 @@ impl Cluster {
         self.all_brokers_agree_on(topic).await
     }
 
-    /// Waits until all brokers say the same of a topic that was created or deleted just now: they learn of it one after the
-    /// other, and the next question may go to any of them. A group's coordinator forgets the positions in a deleted topic
-    /// before it learns of the next one of that name.
+    /// Waits until all brokers agree on a topic that was just created or deleted. They learn of it
+    /// one after the other, and the next request may go to any of them. A group's coordinator
+    /// forgets the positions in a deleted topic before it learns of the next topic of that name.
     async fn all_brokers_agree_on(self: &Arc<Self>, topic: &str) -> Result<(), BrokerError> {
         let (cluster, topic) = (self.clone(), topic.to_owned());
         in_background("topics", move || {
             let until = Instant::now() + AGREE_WITHIN.min(cluster.config.patience);
             while !cluster.agree_on(&topic) {
-                // A broker that does not answer is no reason to go no further: what it does not know is asked for again.
+                // A broker that does not answer must not stop the program here. The topic is looked
+                // up again where a broker does not know it.
                 if Instant::now() >= until {
                     tracing::info!("not all brokers know yet what was done to topic `{topic}`");
                     break;
@@ -190,7 +194,7 @@ impl Cluster {
         .await
     }
 
-    /// Whether all brokers that are alive say the same of a topic. Blocks.
+    /// Returns whether all brokers that are alive agree on a topic. Blocks.
     fn agree_on(&self, topic: &str) -> bool {
         let brokers = match self.lookups.metadata(Some(topic), AGREE_WITHIN) {
             Ok(metadata) => metadata.brokers,
@@ -245,7 +249,7 @@ impl Cluster {
         self.describe(topics).await
     }
 
-    /// The ids of topics, which the cluster gives and no other topic has.
+    /// Returns the ids of topics. The cluster gives them, and no two topics have the same id.
     pub(crate) async fn topic_ids(self: &Arc<Self>, topics: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, BrokerError> {
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -259,7 +263,8 @@ impl Cluster {
         Ok(topics.iter().map(|topic| ids.get(&**topic).map(|id| id.as_str().into())).collect())
     }
 
-    /// Adds how long topics keep their records. What was deleted meanwhile is left out.
+    /// Adds to topics how long they keep their records. Topics that were deleted meanwhile are left
+    /// out.
     async fn describe(&self, topics: Vec<TopicMetadata>) -> Result<Vec<TopicDescription>, BrokerError> {
         if topics.is_empty() {
             return Ok(Vec::new());
@@ -329,7 +334,7 @@ impl Cluster {
     }
 }
 
-/// Kafka's rule for names.
+/// Checks a topic's name by Kafka's rule.
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
@@ -341,7 +346,7 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// `cleanup.policy` and `retention.ms`.
+/// Returns the values of `cleanup.policy` and `retention.ms`.
 fn settings_of(cleanup: Cleanup) -> (&'static str, Option<String>) {
     let millis = |retention: Duration| retention.as_millis().to_string();
     match cleanup {
@@ -351,8 +356,9 @@ fn settings_of(cleanup: Cleanup) -> (&'static str, Option<String>) {
     }
 }
 
-/// Segments are small, so that what is out of date is soon in a closed one; and what marks the ends of transactions in it
-/// goes a minute later.
+/// Returns the settings for a turnover. With a high one, segments are small, so that outdated
+/// records are soon in a closed segment. The markers of transactions in a closed segment are
+/// removed a minute later.
 fn turnover_settings(turnover: Turnover) -> &'static [(&'static str, &'static str)] {
     match turnover {
         Turnover::Ordinary => &[],

@@ -1,3 +1,28 @@
+//! The thread's side of a transactional producer: how a transaction is made, made again, committed
+//! and aborted.
+//!
+//! # Making a transaction again
+//! A transaction is begun only when it is flushed or committed. If it fails for a reason that
+//! passes, it is aborted and made again from the records that were kept. Such reasons are brokers
+//! that are away, a coordinator that moves, and a generation of the group that ended while the
+//! transaction was in flight.
+//!
+//! # Sequence numbers
+//! An idempotent producer numbers its records, and a broker drops a record whose number it has
+//! already seen. After an abort, librdkafka gives the next records the numbers of the records that
+//! it has purged. If a broker has those records, but could not answer, it would drop the next ones
+//! as duplicates. So a client that has aborted is not used again: the transaction is made again by
+//! a new client.
+//!
+//! # Fencing
+//! A new client of the same transactional id gets a newer epoch, which fences the older client. A
+//! producer that was fenced, or whose transaction could not be brought to an end, begins no further
+//! transaction.
+//!
+//! # Hanging transactions
+//! If it is not known whether a transaction was ended in all its partitions, it is kept in
+//! `unfinished`. The next producer of its id ends it.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,38 +37,38 @@ use crate::unfinished::Unfinished;
 use crate::waiting::Waiting;
 use crate::writer::{STEP, Wanted, Writer, undelivered};
 
-/// How long a coordinator may take to answer before it is asked again.
+/// The time that a coordinator has for its answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A transactional client and the transaction in hand, for the thread that does the work.
-///
-/// Its records are kept until the commit went through. A transaction that fails for a reason that passes (brokers away, a
-/// coordinator that moves, a generation that went by while it was on its way) is aborted and made again.
+/// A transactional client and its current transaction, for the thread that does the work. The
+/// records are kept until the commit has succeeded.
 pub(crate) struct Transaction {
     cluster: Arc<Cluster>,
     configuration: Configuration,
     writer: Writer,
-    /// The writer's client aborted records of which it is not known whether the brokers have them. It would number the next
-    /// ones as it numbered those, and a broker that has those takes the next ones for the same, and drops them.
+    /// The writer's client has aborted records, and it is not known whether the brokers have them.
+    /// So the client must not number any further records (see *Sequence numbers* above).
     is_spent: bool,
     id: String,
     pub(crate) outgoing: Outgoing,
     pub(crate) positions: Option<Positions>,
-    /// How many of the outgoing records the client has; `None` while it has no transaction open.
+    /// The number of outgoing records that the client has. `None` while it has no open transaction.
     given: Option<usize>,
-    /// Another took this one's place.
+    /// The reason why it begins no further transaction: another producer took its place, or its
+    /// last transaction was left open.
     fenced: Option<String>,
 }
 
-/// Why an attempt at a transaction failed.
+/// The reason why an attempt at a transaction failed, and what to do about it.
 enum Failed {
-    /// The same again, after an abort.
+    /// The transaction is aborted and made again.
     Again(Failure),
-    /// For good: this is told.
+    /// The transaction has failed for good, and this error is returned.
     Told(BrokerError),
-    /// There was no answer, and none is waited for any more.
+    /// No answer came, and none is waited for any more.
     Unanswered(String),
-    /// The transaction is left as it is: this is told. The next producer of its id sees to it.
+    /// The transaction is left as it is, and this error is returned. The next producer of its id
+    /// ends the transaction.
     Left(BrokerError),
 }
 
@@ -51,13 +76,14 @@ impl Transaction {
     pub(crate) fn configuration(cluster: &Cluster, id: &str) -> Configuration {
         let mut configuration = Writer::configuration(cluster).set("transactional.id", id);
         if configuration.value("transaction.timeout.ms").is_none() {
-            // As Kafka Streams has it: what a crashed worker left open keeps others waiting for so long at most.
+            // Kafka Streams has the same value. What a crashed worker left open keeps others
+            // waiting for at most this time.
             configuration = configuration.set("transaction.timeout.ms", "10000");
         }
         configuration
     }
 
-    /// Makes this the one producer of its id. Waits for the cluster as long as its patience lasts.
+    /// Makes this the only producer of its id. Waits for the cluster as long as the patience lasts.
     pub(crate) fn open(
         cluster: Arc<Cluster>,
         configuration: Configuration,
@@ -69,7 +95,8 @@ impl Transaction {
         Ok(Self { cluster, configuration, writer, is_spent: false, id, outgoing, positions, given: None, fenced: None })
     }
 
-    /// Opens a client, and ends what one before it with the same id may have left open.
+    /// Opens a client, and ends a transaction that an earlier client of the same id may have left
+    /// open.
     fn begin(
         cluster: &Cluster,
         configuration: &Configuration,
@@ -113,14 +140,14 @@ impl Transaction {
             }
             match opened {
                 Ok(()) => return Ok(writer),
-                // Its open may have met the end of a transaction of the same id.
+                // Opening it may have coincided with the end of a transaction of the same id.
                 Err(failure) if failure.code.is_passing() && wanted.is_wanted() && Instant::now() < deadline => {}
                 Err(failure) => return Err(cluster.attempt("opening a transactional producer").failed(&failure)),
             }
         }
     }
 
-    /// That it is not fenced.
+    /// Checks that the producer is not fenced.
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
         match &self.fenced {
             Some(reason) => Err(BrokerError::Fenced { who: self.who(), reason: reason.clone() }),
@@ -132,7 +159,7 @@ impl Transaction {
         format!("producer `{}`", self.id)
     }
 
-    /// Gives the brokers what was sent so far, uncommitted.
+    /// Gives the brokers the records that were sent so far, uncommitted.
     pub(crate) fn flush(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<Written, BrokerError> {
         self.check()?;
         self.give(destinations, wanted).map_err(|failed| self.told(failed))?;
@@ -144,7 +171,8 @@ impl Transaction {
         self.delivered(destinations).map_err(|failed| self.told(failed))
     }
 
-    /// Commits. Waits for the outcome as long as the patience lasts; after that it is not known.
+    /// Commits the transaction. Waits for the outcome as long as the patience lasts, and at least
+    /// 60 s. After that, the outcome is not known.
     pub(crate) fn commit(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<Written, BrokerError> {
         self.check()?;
         if self.outgoing.is_empty() && self.positions.is_none() && self.given.is_none() {
@@ -165,7 +193,8 @@ impl Transaction {
                 }
                 Err(Failed::Again(failure)) if wanted.is_wanted() && Instant::now() < deadline && !self.is_over() => {
                     let aborted = self.abort_client(wanted, deadline);
-                    // What became of each record is known only now: the client may give up a transaction before it tells.
+                    // The result of each record is known only now, because the client may give a
+                    // transaction up before it reports the results.
                     let delivered = self.delivered(destinations);
                     let is_refused = matches!(delivered, Err(Failed::Told(_)));
                     if aborted.is_err() || !(is_refused || failure.code.is_old_generation()) {
@@ -182,10 +211,12 @@ impl Transaction {
                     self.writer.forget();
                 }
                 Err(failed) => {
-                    // The coordinator is asked to commit when all is delivered. If it did not answer, the commit may count.
+                    // The client asks the coordinator to commit when all records are delivered. If
+                    // the coordinator did not answer, the commit may have succeeded.
                     let may_count = matches!(failed, Failed::Left(_)) && self.writer.has_delivered(self.outgoing.len());
                     let told = self.told(failed);
-                    // What was left open is the next one's hindrance. That it stays open is told by the next call.
+                    // A transaction that is left open hinders the next one. If it stays open, the
+                    // next call says so.
                     if self.fenced.is_none()
                         && let Err(error) = self.abort_client(wanted, deadline)
                     {
@@ -203,7 +234,8 @@ impl Transaction {
         }
     }
 
-    /// Whether what is to be committed never will be: its member was taken for dead.
+    /// Returns whether what is to be committed never will be, because its member was expelled or
+    /// passed over.
     fn is_over(&self) -> bool {
         self.positions.as_ref().is_some_and(|positions| self.cluster.members.is_over(&positions.of))
     }
@@ -220,8 +252,8 @@ impl Transaction {
         aborted
     }
 
-    /// Keeps what is under way for the next producer of the id to end: it is not known whether the markers that abort it are
-    /// written.
+    /// Keeps the current transaction for the next producer of the id to end. It is not known
+    /// whether the markers that abort it are written.
     fn doubt(&self, destinations: &[TopicPartition]) {
         let positions = self.positions.as_ref().map(|positions| positions.touched(&self.cluster));
         if let Some(unfinished) = Unfinished::of(&self.outgoing, destinations, positions) {
@@ -242,7 +274,8 @@ impl Transaction {
             let sent = self
                 .retried(wanted, deadline, waiting, |writer| writer.client.send_offsets(&places, &identity, ANSWER));
             if let Err(Failed::Again(Failure { remedy: Remedy::Replace, .. })) = &sent {
-                // The client does not come back. The next one ends the transaction that this one has open.
+                // The client does not return from the call. The next client ends the transaction
+                // that this one has open.
                 (self.given, self.is_spent) = (None, true);
             }
             if let Err(Failed::Again(failure)) = &sent
@@ -262,7 +295,8 @@ impl Transaction {
         self.delivered(destinations)
     }
 
-    /// What came of an attempt, as it is told: a record that its topic does not take is no reason to make the same again.
+    /// Replaces the reason of a failed attempt by the error of a record that its topic refuses, if
+    /// there is one. Making the same transaction again would not help then.
     fn explained(&self, failed: Failed, destinations: &[TopicPartition]) -> Failed {
         match failed {
             Failed::Again(failure) => match self.delivered(destinations) {
@@ -273,7 +307,8 @@ impl Transaction {
         }
     }
 
-    /// Hands the client what it does not have yet, in a transaction.
+    /// Hands the client the records that it does not have yet. Begins a transaction if none is
+    /// open.
     fn give(&mut self, destinations: &[TopicPartition], wanted: &Wanted) -> Result<(), Failed> {
         let from = match self.given {
             Some(given) => given,
@@ -311,7 +346,7 @@ impl Transaction {
         })
     }
 
-    /// Calls again while that is what librdkafka advises.
+    /// Calls `call` again while librdkafka advises to.
     fn retried(
         &self,
         wanted: &Wanted,
@@ -342,9 +377,11 @@ impl Transaction {
             Failed::Told(BrokerError::Fenced { who: self.who(), reason: self.cluster.config.redacted(reason) })
         };
         match failure.remedy {
-            // Whatever it is: nothing of it is visible, and another producer goes on from what is committed.
+            // Whatever the error is, nothing of the transaction is visible. Another producer
+            // continues from what is committed.
             Remedy::Fatal => fenced(&failure.reason),
-            // The member goes on in a newer generation, if it still is one: that is seen when its positions are sent anew.
+            // The member goes on in a newer generation, if it still is a member. That is checked
+            // when its positions are sent again.
             _ if failure.code.is_old_generation() => Failed::Again(failure),
             _ if failure.code.is_fenced() => fenced(&failure.reason),
             _ if failure.code.is_refused() => Failed::Told(self.cluster.attempt("committing").failed(&failure)),
@@ -370,7 +407,7 @@ impl Transaction {
         told
     }
 
-    /// Ends the client's transaction, if it has one open.
+    /// Aborts the client's transaction, if it has one open.
     fn abort_client(&mut self, wanted: &Wanted, deadline: Instant) -> Result<(), BrokerError> {
         if self.given.take().is_none() {
             return Ok(());

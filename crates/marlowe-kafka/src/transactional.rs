@@ -1,3 +1,5 @@
+//! The program's side of a transactional producer. Its thread's side is in `transaction`.
+
 use std::sync::Arc;
 
 use marlowe_broker::{
@@ -14,17 +16,17 @@ use crate::producer::given_up;
 use crate::transaction::Transaction;
 use crate::writer::{Wanted, Writer};
 
-/// A producer with transactions. What is sent is kept until the commit, which a thread carries out.
+/// A transactional producer. Records are kept until the commit, which a thread carries out.
 pub(crate) struct KafkaTransactionalProducer {
     cluster: Arc<Cluster>,
     destinations: Destinations,
     limit: RecordLimit,
     state: State,
-    /// What the thread works with; away while it does.
+    /// The state that a thread works with. `None` while the thread has it.
     work: Option<Transaction>,
 }
 
-/// Whether a transaction is open, as the program sees it.
+/// The state of the transaction, as the program sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
@@ -51,7 +53,7 @@ impl KafkaTransactionalProducer {
         if self.state == state { Ok(()) } else { Err(BrokerError::InvalidState(refusal.to_owned())) }
     }
 
-    /// Has a thread do the rest.
+    /// Runs `job` on the transaction in a thread, and waits for it.
     async fn work<T: Send + 'static>(
         &mut self,
         doing: &'static str,
@@ -118,8 +120,8 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         Box::pin(async move {
             self.expect(State::Open, NONE_OPEN)?;
             let committed = self.work("commit", Transaction::commit).await?;
-            // A commit that was refused leaves a transaction to be aborted, as with Kafka's own client; it may be begun anew
-            // as well.
+            // After a commit that was refused, the program may abort, as with Kafka's own client.
+            // It may also begin another transaction at once.
             self.state = State::Idle;
             committed
         })

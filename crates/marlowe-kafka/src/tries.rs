@@ -1,4 +1,4 @@
-//! Requests of an administrator, which are made again while what fails passes.
+//! Requests of the admin client, which are made again while they fail for reasons that pass.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::cluster::Cluster;
 use crate::native::{Code, Failure};
 use crate::waiting::Waiting;
 
-/// How long a request may take.
+/// The time-out of one request.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// How soon a request is made again.
+/// The backoff before a request is made again.
 const BACKOFF: Duration = Duration::from_millis(20);
 
-/// The tries of one request, for as long as the cluster's patience lasts.
+/// The tries of one request. They go on for as long as the cluster's patience lasts.
 pub(crate) struct Tries<'a> {
     cluster: &'a Cluster,
     doing: &'static str,
@@ -34,12 +34,13 @@ impl<'a> Tries<'a> {
         Self { cluster, doing, deadline: Instant::now() + cluster.config.patience, waiting, have_failed: false }
     }
 
-    /// Whether one has failed, so that a request may have been carried out whose answer was lost.
+    /// Returns whether a try has failed. Such a request may have been carried out, and only its
+    /// answer was lost.
     pub(crate) fn have_failed(&self) -> bool {
         self.have_failed
     }
 
-    /// Takes the answer about one topic or group. `None`: make the request again.
+    /// Returns the answer about one topic or group, or `None` if the request must be made again.
     pub(crate) async fn settled<T>(
         &mut self,
         answer: KafkaResult<Vec<Result<T, (String, RDKafkaErrorCode)>>>,
@@ -55,7 +56,10 @@ impl<'a> Tries<'a> {
         Ok(None)
     }
 
-    /// Waits a little before the request is made again, unless this failure is for good, or the patience is at its end.
+    /// Waits for the backoff before a request is made again.
+    ///
+    /// # Errors
+    /// When this failure is for good, or the patience is over.
     pub(crate) async fn again(&mut self, error: &KafkaError) -> Result<(), BrokerError> {
         if !code_of(error).is_some_and(passes) || Instant::now() >= self.deadline {
             return Err(self.failed(error));
@@ -66,7 +70,7 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// Tells of a failure that is for good.
+    /// Returns the error for a failure that is for good.
     pub(crate) fn failed(&self, error: &KafkaError) -> BrokerError {
         let code = code_of(error).map_or(Code::UNKNOWN, Code::from);
         let reason = self.cluster.config.redacted(&error.to_string());
@@ -74,12 +78,12 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// Whether the same request may succeed a little later.
+/// Returns whether the same request may succeed a little later.
 pub(crate) fn passes(code: RDKafkaErrorCode) -> bool {
     Code::from(code).is_passing()
 }
 
-/// Returns the code of an error. rdkafka itself tells none for the errors of an administrator.
+/// Returns the code of an error. rdkafka itself returns none for errors of its admin client.
 fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     match error {
         KafkaError::AdminOp(code) => Some(*code),
@@ -92,7 +96,7 @@ pub(crate) fn options() -> AdminOptions {
 }
 
 impl Cluster {
-    /// The client that makes an administrator's requests.
+    /// Returns the admin client, which is created when it is first needed.
     pub(crate) fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, BrokerError> {
         self.admin.get_or_try_init(|| {
             self.lookups_configuration()
@@ -109,7 +113,8 @@ mod tests {
 
     #[test]
     fn n5_a_request_that_fails_as_brokers_come_and_go_is_made_again() {
-        // Of the client, where it gave up a connection or found no broker, and of brokers that are starting.
+        // The first codes are of a client that gave up a connection or found no broker. The others
+        // are of brokers that are starting.
         let coming_and_going = [
             RDKafkaErrorCode::DestroyBroker,
             RDKafkaErrorCode::BrokerDestroy,

@@ -1,9 +1,19 @@
 //! Transactions whose end is in doubt, and how the next producer of their id ends them.
 //!
-//! A coordinator ends a transaction with a marker in each of its partitions. Kafka 4.4.0 skips partitions that have no
-//! leader at that moment, and takes the transaction for ended (KAFKA-20734). There it stays open: readers of committed
-//! records and lookups of positions wait without end, and the next commit of the same id would commit its records too. So
-//! the next producer of the id writes to the same partitions once more and aborts that. Its markers end both.
+//! # The problem
+//! A transaction coordinator ends a transaction by writing a marker into each of its partitions.
+//! Kafka 4.4.0 skips partitions that have no leader at that moment, and treats the transaction as
+//! ended (KAFKA-20734). In those partitions, the transaction hangs: it stays open. Readers with
+//! `read_committed` and lookups of positions wait without end. The next commit of the same id would
+//! commit its records too.
+//!
+//! # The remedy
+//! The next producer of the id writes to the same partitions once more, and aborts that
+//! transaction. Its markers end both transactions. `transaction` decides which transactions are in
+//! doubt, and `ending` ends them.
+//!
+//! What is in doubt is kept in memory only. If the process ends, nobody ends such a transaction.
+//! Lookups then say that a transaction is open, and `kafka-transactions.sh` can end it.
 
 mod ending;
 
@@ -22,13 +32,13 @@ pub(crate) struct UnfinishedTransactions(Mutex<HashMap<String, Unfinished>>);
 /// A transaction whose end is in doubt.
 pub(crate) struct Unfinished {
     destinations: Vec<TopicPartition>,
-    /// A record for each partition.
+    /// One record for each partition.
     records: Outgoing,
-    /// The group whose positions it had.
+    /// The group whose positions the transaction changes, and those positions.
     positions: Option<(String, Vec<Place>)>,
 }
 
-/// The first record for each partition that `is_wanted`.
+/// Returns the first record of `sent` for each partition that `is_wanted`.
 fn one_each(sent: &Outgoing, is_wanted: impl Fn(usize) -> bool) -> Outgoing {
     let mut records = Outgoing::default();
     let mut known = HashSet::new();
@@ -53,7 +63,8 @@ impl UnfinishedTransactions {
 }
 
 impl Unfinished {
-    /// Keeps what `sent` touched: partitions, and the positions of a group.
+    /// Keeps what the transaction of `sent` touched: partitions, and the positions of a group.
+    /// Returns `None` if it touched nothing.
     pub(crate) fn of(
         sent: &Outgoing,
         destinations: &[TopicPartition],

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long something may take before a warning says what it waits for, and how often the warning comes again.
+/// The time after which a warning says what a call waits for, and the time between such warnings.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 
-/// Something that waits for the brokers, and warns when that takes long.
+/// A call that waits for the brokers, and warns when that takes long.
 pub(crate) struct Waiting {
     who: String,
     doing: &'static str,
@@ -16,13 +16,13 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Begins now. `who` waits: "producer `a`".
+    /// Starts measuring the time. `who` is the one that waits, such as "producer `a`".
     pub(crate) fn for_brokers(who: String, doing: &'static str) -> Self {
         let began = Instant::now();
         Self { who, doing, began, next: began + TOLD_AFTER }
     }
 
-    /// Warns if it has waited long by now. `reason` is what the client or a broker said last.
+    /// Warns if the call has taken long by now. `reason` is what the client or a broker said last.
     pub(crate) fn tell(&mut self, reason: &str) {
         let now = Instant::now();
         if now >= self.next {

@@ -1,3 +1,5 @@
+//! A producing client, and the results of the records that it was given.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::native::{Client, Code, Configuration, Failure, Kind, Observer, Topic};
 use crate::outgoing::Outgoing;
 
-/// How long one wait of a writer is, before it looks whether anyone still wants it.
+/// The length of one wait of a writer, after which it looks whether its work is still wanted.
 pub(crate) const STEP: Duration = Duration::from_secs(1);
 
 /// A producing client, for the thread that does its work.
@@ -21,7 +23,7 @@ pub(crate) struct Writer {
     by_destination: Vec<Arc<Topic>>,
 }
 
-/// What became of records, by destination.
+/// The results of records, by destination.
 #[derive(Default)]
 struct Deliveries(Mutex<Delivered>);
 
@@ -29,7 +31,7 @@ struct Deliveries(Mutex<Delivered>);
 struct Delivered {
     /// The offset after the last record of each destination, or 0.
     ends: Vec<u64>,
-    /// How many went well.
+    /// The number of records that were delivered.
     count: usize,
     failed: Option<(usize, Code)>,
 }
@@ -39,9 +41,11 @@ impl Observer for Deliveries {
         let mut delivered = self.0.lock();
         match error {
             Some(code) => {
-                // Of a client that is in use only a partition's handle is destroyed: the partition is there no more.
+                // While a client is in use, only the handle of a partition can be destroyed. The
+                // partition no longer exists then.
                 let code = if code == Code::DESTROYED { Code::UNKNOWN_PARTITION } else { code };
-                // Of a transaction that is given up, the other records fail for it.
+                // When a transaction is given up because of one record, the other records fail too.
+                // The record that failed for good is the cause.
                 let is_cause = code.is_for_good() && !delivered.failed.is_some_and(|(_, first)| first.is_for_good());
                 if is_cause || delivered.failed.is_none() {
                     delivered.failed = Some((tag, code));
@@ -62,7 +66,7 @@ impl Observer for Deliveries {
 impl Writer {
     pub(crate) fn configuration(cluster: &Cluster) -> Configuration {
         const DEFAULTS: [(&str, &str); 4] = [
-            // A lane hands over all of a commit at once.
+            // A lane hands over all records of a commit at once.
             ("queue.buffering.max.messages", "10000000"),
             ("queue.buffering.max.kbytes", "2097151"),
             ("linger.ms", "5"),
@@ -77,17 +81,19 @@ impl Writer {
         Ok(Self { client, deliveries, topics: HashMap::new(), by_destination: Vec::new() })
     }
 
-    /// The largest record that a producer of this cluster's configuration takes.
+    /// Returns the largest record, in bytes, that a producer with this cluster's configuration
+    /// takes.
     pub(crate) fn record_limit(cluster: &Cluster) -> RecordLimit {
-        /// librdkafka's default, and what it counts for a record besides its bytes.
+        /// librdkafka's default of `message.max.bytes`.
         const DEFAULT: usize = 1_000_000;
+        /// The bytes that librdkafka counts for a record in addition to its own.
         const OVERHEAD: usize = 36;
         let set = cluster.config.settings.get("message.max.bytes").and_then(|limit| limit.parse().ok());
         let bytes = set.unwrap_or(DEFAULT).saturating_sub(OVERHEAD);
         RecordLimit { bytes, setting: "message.max.bytes (--max-message-bytes), and max.message.bytes of the topic" }
     }
 
-    /// Hands over the records of `outgoing` from `from` on.
+    /// Hands over the records of `outgoing`, beginning with the one at the index `from`.
     pub(crate) fn produce(
         &mut self,
         outgoing: &Outgoing,
@@ -115,7 +121,7 @@ impl Writer {
                     self.client.produce(topic, partition, record, to).map_err(|failure| (failure, to))
                 });
                 match produced {
-                    // There is more room when some of it has gone.
+                    // There is room again when some of the records are delivered.
                     Err((failure, _)) if failure.code == Code::QUEUE_FULL && wanted.is_wanted() => {
                         self.client.serve(Duration::from_millis(10));
                     }
@@ -127,7 +133,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Where records went since the last time, or the first that went nowhere.
+    /// Returns where records were written since the last call, or the first record that failed.
     pub(crate) fn written(&self) -> Result<Written, (Code, usize)> {
         let mut delivered = self.deliveries.0.lock();
         let Delivered { ends, failed, .. } = std::mem::take(&mut *delivered);
@@ -138,23 +144,25 @@ impl Writer {
         Ok(Written { ends: ends.filter(|(_, end)| *end > 0).map(|(to, end)| (to, Offset::new(end))).collect() })
     }
 
-    /// Whether as many records as that were delivered since the last time, and none failed.
+    /// Returns whether at least `count` records were delivered since the results were last taken or
+    /// forgotten, and none failed.
     pub(crate) fn has_delivered(&self, count: usize) -> bool {
         let delivered = self.deliveries.0.lock();
         delivered.failed.is_none() && delivered.count >= count
     }
 
-    /// Forgets what became of records so far.
+    /// Forgets the results so far.
     pub(crate) fn forget(&self) {
         *self.deliveries.0.lock() = Delivered::default();
     }
 }
 
-/// Whether the work of a thread is still wanted: nobody waits for what a crashed lane began.
+/// A flag that says whether the work of a thread is still wanted. Nobody waits for what a crashed
+/// lane has begun.
 #[derive(Clone)]
 pub(crate) struct Wanted(Arc<AtomicBool>);
 
-/// Says so when it is dropped.
+/// A guard of a [`Wanted`]. When it is dropped, the work is no longer wanted.
 pub(crate) struct Wants(Arc<AtomicBool>);
 
 impl Wanted {
@@ -174,10 +182,10 @@ impl Drop for Wants {
     }
 }
 
-/// What a record that could not be written is told as.
+/// Returns the error for a record that could not be written.
 pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) -> BrokerError {
     if code.is_too_large() {
-        // For the client it was not.
+        // The client accepted the record, so it is too large only for the topic.
         return BrokerError::TooLargeForTopic { topic: at.topic.clone() };
     }
     if code.is_refused_record() {
@@ -186,7 +194,7 @@ pub(crate) fn undelivered(cluster: &Cluster, code: Code, at: &TopicPartition) ->
     cluster.attempt("writing").failed_at(&code.into(), at)
 }
 
-/// Tells why the brokers refuse a record for good, and what to do where that is known.
+/// Returns why the brokers refuse a record for good, and what to do if that is known.
 fn refusal(code: Code) -> String {
     let advice = if code == Code::INVALID_TIMESTAMP {
         "; its timestamp is further from the broker's clock than the topic's message.timestamp.after.max.ms (Kafka's \
@@ -201,7 +209,8 @@ fn refusal(code: Code) -> String {
 mod tests {
     use super::*;
 
-    /// Records that wait in librdkafka's handle of a partition are given back with it when the topic is deleted.
+    /// Covers records that wait in librdkafka's handle of a partition. They are returned with the
+    /// handle when the topic is deleted.
     #[test]
     fn a_record_whose_partition_went_away_has_no_topic() {
         let deliveries = Deliveries::default();

@@ -1,4 +1,4 @@
-//! What every broker must do, on Apache Kafka: a cluster of one broker, and one of three.
+//! The tests that every broker must pass, on Kafka clusters of one broker and of three.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use kafka_cluster::{Size, shared};
 use marlowe_broker::conformance::Setting;
 use marlowe_kafka::{KafkaBroker, KafkaConfig};
 
-/// Long enough for a slow machine to keep its sessions, and short enough to wait for their end.
+/// The session time-out. It is long enough for a slow machine to keep its sessions, and short
+/// enough to wait until they expire.
 const SESSION: Duration = Duration::from_secs(4);
 
 async fn setting(size: Size) -> Setting {

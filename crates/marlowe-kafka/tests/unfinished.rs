@@ -1,4 +1,4 @@
-//! Transactions whose end is in doubt, and the next producer of their id.
+//! A test of a transaction whose end is in doubt, and of the next producer of its id.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ async fn broker() -> SharedBroker {
     KafkaBroker::connect(KafkaConfig::new(bootstrap.unwrap())).await.unwrap()
 }
 
-/// Waits until the partitions end there. A transaction's markers are written after its commit is answered.
+/// Waits until the partitions end at `ends`. A transaction's markers are written after its commit
+/// is answered.
 async fn ends_at(broker: &SharedBroker, topic: &str, ends: [u64; 3]) {
     let partitions: Vec<Partition> = Partition::all(3).collect();
     let mut found = Vec::new();
@@ -38,16 +39,17 @@ fn send(producer: &mut dyn TransactionalProducer, topic: &Arc<str>, partition: u
     }
 }
 
-/// The markers of the transaction in doubt may be missing. So there must be others, in all of its partitions and in no other.
+/// Expects other markers in all partitions of the transaction in doubt, and in no other partition,
+/// because its own markers may be missing.
 #[tokio::test]
-async fn a_transaction_in_doubt_is_ended_by_the_next_producer_of_its_id() {
+async fn a_transaction_in_doubt_is_ended_by_the_next_producer() {
     let (broker, other) = (broker().await, broker().await);
     let topic: Arc<str> = format!("unfinished-{}", std::process::id()).into();
     let id = format!("{topic}-id");
     broker.create_topic(TopicConfig::new(topic.clone(), 3)).await.unwrap();
     let mut first = broker.transactional_producer(&id).await.unwrap();
 
-    // What is committed leaves no doubt: a record and its marker.
+    // A transaction that was committed is not in doubt: it leaves a record and its marker.
     first.begin().unwrap();
     send(&mut *first, &topic, 2, 1);
     first.commit().await.unwrap();
@@ -59,7 +61,7 @@ async fn a_transaction_in_doubt_is_ended_by_the_next_producer_of_its_id() {
     send(&mut *first, &topic, 0, 2);
     send(&mut *first, &topic, 1, 1);
     first.flush().await.unwrap();
-    // Its coordinator aborts the transaction: two records and a marker, one and a marker.
+    // The coordinator aborts the transaction: two records and a marker, one record and a marker.
     drop(other.transactional_producer(&id).await.unwrap());
     first.commit().await.unwrap_err();
     drop(first);
@@ -68,7 +70,7 @@ async fn a_transaction_in_doubt_is_ended_by_the_next_producer_of_its_id() {
     let mut next = broker.transactional_producer(&id).await.unwrap();
     ends_at(&broker, &topic, [5, 4, 2]).await;
 
-    // Once is enough, and the next one works.
+    // It is ended once, and the next transaction works.
     next.begin().unwrap();
     send(&mut *next, &topic, 1, 1);
     next.commit().await.unwrap();

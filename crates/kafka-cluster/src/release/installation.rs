@@ -1,4 +1,5 @@
-//! The installation of a release: Maven brings it, and Kafka's own tool formats a storage for it.
+//! The installation of a release: Maven downloads Kafka, and Kafka's storage tool formats the
+//! template of the brokers' storages.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,11 +13,18 @@ use crate::version::Version;
 const POM: &str = include_str!("../../pom.xml");
 
 impl Release {
-    /// Installs the release of this version. The first call brings it through Maven; when several processes ask at the same
-    /// time, one does it, and the others wait.
+    /// Installs the release of this version, unless it is installed.
+    ///
+    /// The first call has Maven download it. When several processes call this at the same time, one
+    /// of them installs the release, and the others wait.
+    ///
+    /// # Errors
+    /// [`Error::Program`] when `mvn` or `java` cannot be started, [`Error::Resolve`] when Maven
+    /// fails, [`Error::Format`] when Kafka's storage tool fails, and [`Error::File`] when a file
+    /// cannot be written.
     pub fn install(version: &Version) -> Result<Release, Error> {
         let root = root();
-        // What the pom says is part of the name, so that a changed pom is resolved again.
+        // The name contains a hash of the pom, so that a changed pom is resolved again.
         let mut hasher = DefaultHasher::new();
         POM.hash(&mut hasher);
         let name = format!("{version}-{:08x}", hasher.finish() as u32);

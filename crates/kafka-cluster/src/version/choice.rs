@@ -1,4 +1,4 @@
-//! How a version is chosen: read from a text, or from the environment.
+//! The choice of a version: from a text, or from the environment.
 
 use std::str::FromStr;
 
@@ -6,10 +6,11 @@ use super::Version;
 use crate::error::Error;
 
 impl Version {
-    /// Returns the version that the environment names (`MARLOWE_TEST_KAFKA_VERSION`), or the newest.
+    /// Returns the version that the environment names in `MARLOWE_TEST_KAFKA_VERSION`, or the
+    /// newest if it names none.
     ///
     /// # Errors
-    /// [`Error::NoVersion`] when the environment names something else.
+    /// [`Error::NoVersion`] when the variable's value is no version.
     pub fn chosen() -> Result<Version, Error> {
         Version::named(std::env::var(Version::VARIABLE).ok().as_deref())
     }
@@ -31,7 +32,7 @@ impl FromStr for Version {
             "newest" => return Ok(Version::default()),
             _ => {}
         }
-        // It becomes part of a path and of Maven's arguments.
+        // The text becomes part of a path and of Maven's arguments, so it must consist of numbers.
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         match text.split('.').count() == 3 && text.split('.').all(is_number) {
             true => Ok(Version(text.into())),

@@ -1,16 +1,18 @@
+//! The brokers in a `kafka://` URL.
+
 use super::KafkaConfigError;
 
-/// How a cluster's place begins.
+/// The beginning of a cluster's URL.
 pub(super) const SCHEME: &str = "kafka://";
 
-/// The brokers of `kafka://HOST:PORT,HOST:PORT`, as librdkafka takes them.
+/// Returns the brokers of `kafka://HOST:PORT,HOST:PORT` in librdkafka's format.
 pub(super) fn brokers(url: &str) -> Result<String, KafkaConfigError> {
     let wrong = |reason: String| KafkaConfigError::Url { reason };
     let Some(list) = url.strip_prefix(SCHEME) else {
         return Err(wrong(format!("`{url}` is no Kafka cluster")));
     };
     if list.contains('@') {
-        // It is not repeated: places are shown and logged.
+        // The error does not repeat the URL, because errors are shown and logged.
         return Err(wrong(
             "a user or password does not belong into a cluster's place (there are the settings sasl.username and \
              sasl.password)"
@@ -28,7 +30,7 @@ pub(super) fn brokers(url: &str) -> Result<String, KafkaConfigError> {
 
 fn check(broker: &str) -> Result<(), String> {
     let (host, port) = match broker.strip_prefix('[') {
-        // An address of the sixth version of IP has colons of its own.
+        // An IPv6 address contains colons of its own.
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(|| format!("`{broker}` lacks its `]`"))?;
             (host, if port.is_empty() { None } else { Some(port.strip_prefix(':').unwrap_or(port)) })

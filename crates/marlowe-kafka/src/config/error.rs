@@ -1,82 +1,84 @@
+//! The errors of a configuration. Each message says what is wrong and what to write instead.
+
 use std::path::PathBuf;
 
-/// Settings that cannot be.
+/// An error in the configuration of Kafka clients.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KafkaConfigError {
-    /// The place of the brokers cannot be read.
+    /// The URL of the cluster cannot be read.
     #[error("{reason}: write kafka://HOST:PORT, more than one with commas between")]
     Url {
-        /// What is wrong with it.
+        /// The problem with the URL.
         reason: String,
     },
-    /// A setting without `=`.
+    /// A setting has no `=`.
     #[error("a setting is written NAME=VALUE, as compression.type=lz4")]
     NoValue,
-    /// A setting without a name.
+    /// A setting has no name.
     #[error("a setting needs a name: write NAME=VALUE, as compression.type=lz4")]
     NoName,
-    /// A setting that is Marlowe's to make.
+    /// A setting is reserved for Marlowe.
     #[error("`{name}` is not for a program to set, {mend}: remove it")]
     Reserved {
-        /// The setting.
+        /// The setting's name.
         name: String,
-        /// What decides instead.
+        /// A text that names what decides instead of the setting.
         mend: &'static str,
     },
-    /// librdkafka refuses the setting. Its value is not shown where it is a secret.
+    /// librdkafka refuses a setting. The value of a secret setting is not shown.
     #[error("setting `{name}` cannot be `{value}`: {reason}")]
     Setting {
-        /// The setting.
+        /// The setting's name.
         name: String,
-        /// What it was set to, or `…`.
+        /// The setting's value, or `…` for a secret.
         value: String,
-        /// What librdkafka says, and the mend where one is known.
+        /// librdkafka's reason, and how to fix the setting if that is known.
         reason: String,
     },
-    /// A number or a time that cannot be meant.
+    /// A number or a time is out of bounds.
     #[error("{what}: {reason}")]
     OutOfBounds {
-        /// Of what: `patience`, `replicas`.
+        /// The name of the number or time: `patience` or `replicas`.
         what: &'static str,
-        /// What is wrong with it, and what to use.
+        /// The problem with it, and what to use instead.
         reason: String,
     },
-    /// A file of settings that cannot be read.
+    /// A file of settings cannot be read.
     #[error("cannot read the Kafka settings in {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A line of a file of settings that is none.
+    /// A line of a file of settings is no setting.
     #[error("{}, line {line}: {source}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line's number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The problem with the line.
         source: Box<KafkaConfigError>,
     },
-    /// A setting that a file has twice.
+    /// A file sets the same setting twice.
     #[error("`{name}` was set on line {first} already: keep one of the two")]
     Twice {
-        /// The setting.
+        /// The setting's name.
         name: String,
-        /// The line of the first, from 1.
+        /// The number of the line that sets it first, from 1.
         first: usize,
     },
-    /// A variable of the environment that is no setting.
+    /// An environment variable is no setting.
     #[error("variable {variable}: {source}")]
     Variable {
-        /// The variable.
+        /// The variable's name.
         variable: String,
-        /// What is wrong with it.
+        /// The problem with the variable.
         source: Box<KafkaConfigError>,
     },
-    /// A variable of the environment that is no text.
+    /// The value of an environment variable is not UTF-8.
     #[error("its value is no text (UTF-8)")]
     NoText,
 }

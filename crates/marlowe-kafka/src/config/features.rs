@@ -1,3 +1,5 @@
+//! The settings that need a feature of Marlowe which this build may lack.
+
 use std::collections::BTreeMap;
 
 const SSL: &str = "TLS: build with Marlowe's feature `kafka-ssl`, or `kafka-ssl-vendored` where there is no OpenSSL";
@@ -6,7 +8,8 @@ const SCRAM: &str =
 const GSSAPI: &str = "Kerberos: build with Marlowe's feature `kafka-gssapi`, or set sasl.mechanism";
 const OIDC: &str = "OpenID Connect: build with Marlowe's feature `kafka-oidc`";
 
-/// What the setting `name` needs that this build does not have, and how to get it.
+/// Returns the part of librdkafka that the setting `name` needs and this build lacks, with the way
+/// to get it. Returns `None` if nothing is missing.
 pub(super) fn missing_feature(settings: &BTreeMap<String, String>, name: &str) -> Option<&'static str> {
     let value = |name: &str| settings.get(name).map(|value| value.to_ascii_lowercase());
     let mechanism = || value("sasl.mechanisms").or_else(|| value("sasl.mechanism"));
@@ -15,7 +18,7 @@ pub(super) fn missing_feature(settings: &BTreeMap<String, String>, name: &str) -
         name if name.starts_with("ssl.") && !ssl => Some(SSL),
         "security.protocol" => match value(name).as_deref() {
             Some("ssl" | "sasl_ssl") if !ssl => Some(SSL),
-            // It is librdkafka's default.
+            // Kerberos is librdkafka's default mechanism.
             Some("sasl_plaintext" | "sasl_ssl") if mechanism().is_none() && !gssapi => Some(GSSAPI),
             _ => None,
         },

@@ -1,10 +1,13 @@
+//! One of librdkafka's settings: how it is written, whether it is secret, and whether a program may
+//! set it.
+
 use std::fmt;
 use std::str::FromStr;
 
 use super::KafkaConfigError;
 
-/// One of librdkafka's settings, as it is written on a command line or in a file: `NAME=VALUE`, with or without the prefix
-/// `kafka.` before the name. Shown without its value where that is a secret.
+/// One of librdkafka's settings, as it is written on a command line or in a file: `NAME=VALUE`. The
+/// name may have the prefix `kafka.`. `Debug` shows `…` in place of a secret value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaSetting {
     name: String,
@@ -12,10 +15,11 @@ pub struct KafkaSetting {
 }
 
 impl KafkaSetting {
-    /// The setting `name`, set to `value`.
+    /// Creates the setting `name` with the value `value`. A prefix `kafka.` of the name is removed.
     ///
     /// # Errors
-    /// When the name is empty, or stands for something that is said elsewhere ([`KafkaConfigError::Reserved`]).
+    /// [`KafkaConfigError::NoName`] when the name is empty, and [`KafkaConfigError::Reserved`] when
+    /// something else decides what the setting is.
     pub fn new(name: &str, value: &str) -> Result<Self, KafkaConfigError> {
         let name = name.trim();
         let name = name.strip_prefix("kafka.").unwrap_or(name);
@@ -26,12 +30,12 @@ impl KafkaSetting {
         Ok(Self { name: name.to_owned(), value: value.to_owned() })
     }
 
-    /// Its name, without a prefix.
+    /// Returns the setting's name, without the prefix `kafka.`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its value.
+    /// Returns the setting's value.
     pub fn value(&self) -> &str {
         &self.value
     }
@@ -41,7 +45,7 @@ impl FromStr for KafkaSetting {
     type Err = KafkaConfigError;
 
     fn from_str(text: &str) -> Result<Self, KafkaConfigError> {
-        // What stands there may be a secret that somebody put in the wrong place: it is not repeated.
+        // The error does not repeat the text, because it may be a secret in the wrong place.
         let (name, value) = text.split_once('=').ok_or(KafkaConfigError::NoValue)?;
         Self::new(name, value.trim_start())
     }
@@ -53,19 +57,19 @@ impl fmt::Debug for KafkaSetting {
     }
 }
 
-/// The value, or what is shown in its place.
+/// Returns the value as it may be shown: `…` for a secret.
 pub(super) fn shown<'a>(name: &str, value: &'a str) -> &'a str {
     if is_secret(name) { "…" } else { value }
 }
 
-/// Whether the value of a setting is not to be shown.
+/// Returns whether the value of a setting must not be shown.
 pub(super) fn is_secret(name: &str) -> bool {
     const SECRETS: [&str; 7] = ["password", "secret", "key.pem", "oauthbearer.config", "jaas", "token", "assertion"];
     let name = name.to_ascii_lowercase();
     SECRETS.iter().any(|secret| name.contains(secret))
 }
 
-/// Refuses settings that are Marlowe's to make.
+/// Refuses settings that are reserved for Marlowe.
 pub(super) fn refuse_reserved(name: &str) -> Result<(), KafkaConfigError> {
     let mend = match name {
         "bootstrap.servers" | "metadata.broker.list" => "the brokers are those of kafka://HOST:PORT,HOST:PORT",

@@ -1,3 +1,5 @@
+//! Tests of the configuration: URLs, files, environment variables, secrets and checks.
+
 use super::*;
 
 fn variables<const N: usize>(variables: [(&str, &str); N]) -> Vec<(OsString, OsString)> {
@@ -8,7 +10,7 @@ fn config() -> KafkaConfig {
     KafkaConfig::new("127.0.0.1:9092")
 }
 
-/// A file with this text.
+/// Creates a temporary file with this text.
 fn file(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -111,7 +113,7 @@ fn secrets_are_never_shown() {
             assert!(!format!("{error} {error:?}").contains("sesame"), "{error}");
         }
     }
-    // Nor what was written in the wrong form, and may be one.
+    // A text in the wrong form may be a secret too.
     assert!(!"sesame".parse::<KafkaSetting>().unwrap_err().to_string().contains("sesame"));
 }
 
@@ -131,7 +133,7 @@ fn what_librdkafka_does_not_take_is_named() {
 
 #[cfg(not(feature = "ssl"))]
 #[test]
-fn what_this_build_does_not_have_is_named_with_the_feature_that_has_it() {
+fn a_setting_of_a_missing_feature_names_the_feature() {
     for (name, value, feature) in [
         ("security.protocol", "SASL_SSL", "kafka-ssl"),
         ("security.protocol", "SASL_PLAINTEXT", "kafka-gssapi"),

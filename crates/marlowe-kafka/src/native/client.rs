@@ -1,3 +1,5 @@
+//! A librdkafka client: how it is created, polled, asked for metadata and destroyed.
+
 use std::ffi::{CStr, CString, c_int};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -14,20 +16,20 @@ use super::known_brokers::KnownBrokers;
 use super::observer::{self, Observer, Opaque, Unobserved};
 use super::partitions::Places;
 
-/// What a client is for.
+/// The purpose of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Producer,
-    /// Reads partitions that it is told, and asks for offsets.
+    /// Reads partitions that it is given, and looks up offsets.
     Consumer,
-    /// Is a member of a group.
+    /// Is a member of a group, and fetches nothing.
     Member,
 }
 
 /// A client of the cluster, with its threads and connections.
 ///
-/// Dropping it ends it as a crash would: a member does not leave, a transaction stays open. That is done in a thread of
-/// its own, for it may take a while.
+/// Dropping it ends it as a crash would: a member does not leave its group, and a transaction stays
+/// open. Another thread destroys the client, because that may take a while.
 pub(crate) struct Client {
     ptr: NonNull<sys::rd_kafka_t>,
     opaque: NonNull<Opaque>,
@@ -39,32 +41,37 @@ unsafe impl Send for Client {}
 // SAFETY: as above.
 unsafe impl Sync for Client {}
 
-/// What the cluster says of a topic.
+/// The metadata of a topic, as the cluster reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicMetadata {
     pub(crate) name: String,
     pub(crate) partitions: u32,
-    /// Whether each partition has a leader.
+    /// True if each partition has a leader.
     pub(crate) is_led: bool,
     pub(crate) error: Option<Code>,
 }
 
-/// What the cluster says of itself.
+/// The metadata of the cluster, as it reports it.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterMetadata {
-    /// Their ids.
+    /// The brokers' ids.
     pub(crate) brokers: Vec<i32>,
     pub(crate) topics: Vec<TopicMetadata>,
 }
 
 impl Client {
+    /// Creates a client that has no observer.
+    ///
     /// # Errors
-    /// When a setting is refused.
+    /// [`BrokerError::InvalidState`] when a setting is refused.
     pub(crate) fn new(kind: Kind, configuration: &Configuration) -> Result<Arc<Self>, BrokerError> {
         Self::observed(kind, configuration, Arc::new(Unobserved))
     }
 
-    /// The same, with someone who is told what happens.
+    /// Creates a client that tells `observer` what happens in it.
+    ///
+    /// # Errors
+    /// [`BrokerError::InvalidState`] when a setting is refused.
     pub(crate) fn observed(
         kind: Kind,
         configuration: &Configuration,
@@ -73,7 +80,7 @@ impl Client {
         Self::of(kind, configuration, configuration.build()?, observer)
     }
 
-    /// Makes it of `native`, which was built of the configuration.
+    /// Creates a client from `native`, which was built from `configuration`.
     fn of(
         kind: Kind,
         configuration: &Configuration,
@@ -83,8 +90,8 @@ impl Client {
         let conf = native.ptr();
         let opaque = NonNull::from(Box::leak(Box::new(observer)));
         let brokers = KnownBrokers::new(configuration.value("bootstrap.servers").unwrap_or_default());
-        // SAFETY: the configuration is this function's until `rd_kafka_new` is called, and is not used after that. The opaque and the brokers live until
-        // the client is destroyed.
+        // SAFETY: this function owns the configuration until `rd_kafka_new` is called, and does not
+        // use it after that. The opaque and the brokers live until the client is destroyed.
         unsafe {
             brokers.watch(conf);
             sys::rd_kafka_conf_set_opaque(conf, opaque.as_ptr().cast());
@@ -103,8 +110,10 @@ impl Client {
             };
             let mut text = [0 as std::ffi::c_char; 512];
             let ptr = sys::rd_kafka_new(native_kind, conf, text.as_mut_ptr(), text.len());
-            // If there is a client, it is librdkafka's now. If not, librdkafka before 2.13 has freed the interceptors in it, and to
-            // destroy it would free them again (its issue 4142). So what is refused leaks its settings.
+            // If there is a client, librdkafka owns the configuration now. If there is none, the
+            // configuration must not be destroyed: librdkafka before 2.13 has already freed the
+            // interceptors in it, and would free them again (its issue 4142). So a configuration
+            // that is refused leaks.
             std::mem::forget(native);
             let Some(ptr) = NonNull::new(ptr) else {
                 drop(Box::from_raw(opaque.as_ptr()));
@@ -121,18 +130,20 @@ impl Client {
         self.ptr.as_ptr()
     }
 
-    /// Since when no broker has answered it, if none does.
+    /// Returns the time since which no broker has answered, or `None` while one does.
     pub(crate) fn unreached_since(&self) -> Option<Instant> {
         self.brokers.unreached_since()
     }
 
-    /// Serves what happened in a producer or plain consumer, for its observer.
+    /// Serves the events of a producer or a plain consumer to its observer. Waits for one at most
+    /// `within`.
     pub(crate) fn serve(&self, within: Duration) {
         // SAFETY: the client is alive.
         unsafe { sys::rd_kafka_poll(self.as_ptr(), millis(within)) };
     }
 
-    /// Serves what happened in a member, for its observer. An error is the whole member's.
+    /// Serves the events of a member to its observer. Waits for one at most `within`. An error
+    /// concerns the whole member.
     pub(crate) fn serve_member(&self, within: Duration) -> Result<(), Code> {
         // SAFETY: the client is alive; the message is destroyed once.
         unsafe {
@@ -146,10 +157,10 @@ impl Client {
         }
     }
 
-    /// Why the client is not usable any more, if it is not.
+    /// Returns the fatal error of the client, if it has one. Such a client is no longer usable.
     pub(crate) fn fatal(&self) -> Option<Failure> {
         let mut text = [0 as std::ffi::c_char; 512];
-        // SAFETY: the client is alive, and the text as long as said.
+        // SAFETY: the client is alive, and the text has the length that is passed.
         let (code, reason) = unsafe {
             let code = sys::rd_kafka_fatal_error(self.as_ptr(), text.as_mut_ptr(), text.len());
             (Code(code), CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned())
@@ -157,10 +168,11 @@ impl Client {
         (code != Code::NONE).then(|| Failure { reason, ..Failure::of(code) })
     }
 
-    /// Asks the cluster for a topic, or for all.
+    /// Asks the cluster for the metadata of a topic, or of all topics.
     pub(crate) fn metadata(&self, topic: Option<&str>, within: Duration) -> Result<ClusterMetadata, Failure> {
         let name = topic.and_then(|topic| CString::new(topic).ok());
-        // SAFETY: the client is alive. What it answers is read before it is destroyed; its arrays are as long as it says.
+        // SAFETY: the client is alive. Its answer is read before it is destroyed, and the arrays of
+        // the answer have the lengths that it says.
         unsafe {
             let handle = match &name {
                 Some(name) => sys::rd_kafka_topic_new(self.as_ptr(), name.as_ptr(), std::ptr::null_mut()),
@@ -197,7 +209,8 @@ impl Client {
         Code::check(unsafe { sys::rd_kafka_offsets_for_times(self.as_ptr(), places.as_ptr(), millis(within)) })
     }
 
-    /// Writes into `places` the committed positions of the group that the client was made for.
+    /// Writes into `places` the committed positions of the group that the client was configured
+    /// for.
     pub(crate) fn committed(&self, places: &Places, within: Duration) -> Result<(), Failure> {
         // SAFETY: client and list are alive.
         Code::check(unsafe { sys::rd_kafka_committed(self.as_ptr(), places.as_ptr(), millis(within)) })
@@ -206,7 +219,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        /// What is left to do, for another thread.
+        /// The parts of a client that another thread destroys.
         struct Rest(NonNull<sys::rd_kafka_t>, NonNull<Opaque>, *const KnownBrokers);
 
         // SAFETY: a client may be destroyed by any thread, and so may its observer.
@@ -214,13 +227,15 @@ impl Drop for Client {
 
         impl Rest {
             fn end(self) {
-                // SAFETY: nothing else has the client any more; the observer and the brokers are freed after the last call to
-                // them.
+                // SAFETY: nothing else uses the client any more. The observer and the brokers are
+                // freed after the last call to them.
                 unsafe {
                     let brokers = Arc::from_raw(self.2);
                     brokers.end();
-                    // Takes back what a producer has under way. An answer of a broker that comes while librdkafka frees a
-                    // transaction's error would free it twice: librdkafka frees it before it ends the threads that read answers.
+                    // Purge before destroy. While librdkafka destroys a client, it frees the error
+                    // of its transaction before it ends the threads that read the brokers' answers.
+                    // An answer that arrives in between would free the error a second time. So the
+                    // records that a producer has queued or in flight are taken back first.
                     sys::rd_kafka_purge(
                         self.0.as_ptr(),
                         (sys::RD_KAFKA_PURGE_F_QUEUE | sys::RD_KAFKA_PURGE_F_INFLIGHT) as c_int,
@@ -232,13 +247,15 @@ impl Drop for Client {
         }
 
         let rest = Rest(self.ptr, self.opaque, Arc::into_raw(self.brokers.clone()));
-        // Without a thread to be had the client leaks, which is the lesser evil.
+        // If no thread can be started, the client leaks. That is the lesser evil.
         let _ = std::thread::Builder::new().name("kafka-end".into()).spawn(move || rest.end());
     }
 }
 
+/// Returns the `count` elements from `start` on, or no elements if `start` is null.
+///
 /// # Safety
-/// `start` is null, or `count` elements are there for as long as `'a`.
+/// `start` is null, or points to `count` elements that live for as long as `'a`.
 pub(super) unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
     if start.is_null() || count <= 0 {
         return &[];
@@ -277,7 +294,7 @@ mod tests {
         }
     }
 
-    /// How long a client that ends is held up, after it has freed what belongs to its transaction.
+    /// The delay of a client that ends, after it has freed what belongs to its transaction.
     const HELD_UP: Duration = Duration::from_millis(200);
 
     unsafe extern "C" fn on_new(
@@ -298,7 +315,8 @@ mod tests {
         Raw::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
-    /// One broker says that it is fenced, and another one says so while it ends.
+    /// Lets one broker say that the producer is fenced, and another one say so while the client
+    /// ends.
     #[test]
     fn a_producer_that_is_fenced_while_it_ends_frees_nothing_twice() {
         const WITHIN: Duration = Duration::from_secs(30);
@@ -332,7 +350,7 @@ mod tests {
                 client.serve(Duration::from_millis(1));
             }
             drop((topic, client));
-            // Its end is in another thread.
+            // Another thread destroys the client.
             std::thread::park_timeout(HELD_UP * 2);
             cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
             cluster.broker_round_trip_time(2, Duration::ZERO).unwrap();

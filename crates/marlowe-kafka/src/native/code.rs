@@ -1,3 +1,5 @@
+//! Error codes, what each of them means for the caller, and failures of calls.
+
 use std::ffi::CStr;
 use std::fmt;
 
@@ -26,13 +28,14 @@ impl Code {
     pub(crate) const UNKNOWN: Code = Code(Raw::RD_KAFKA_RESP_ERR_UNKNOWN);
     pub(crate) const NO_OFFSET: Code = Code(Raw::RD_KAFKA_RESP_ERR__NO_OFFSET);
 
-    /// What librdkafka last said in this thread, for the calls of its older interface.
+    /// Returns librdkafka's last error in this thread, for the calls of its older interface.
     pub(super) fn last() -> Self {
         // SAFETY: no conditions; it reads a thread-local.
         Self(unsafe { sys::rd_kafka_last_error() })
     }
 
-    /// The code of a number; one that librdkafka does not have is an unknown error.
+    /// Returns the code with this number. A number that librdkafka does not have becomes an unknown
+    /// error.
     pub(super) fn numbered(number: i32) -> Self {
         Raw::try_from(number).map_or(Self::UNKNOWN, Self)
     }
@@ -42,7 +45,8 @@ impl Code {
         if code == Self::NONE { Ok(()) } else { Err(Failure::of(code)) }
     }
 
-    /// Another took this one's place: a newer producer of the same id, a newer generation of the group.
+    /// Returns whether another has taken this one's place: a newer producer with the same
+    /// transactional id, or a newer generation of the group.
     pub(crate) fn is_fenced(self) -> bool {
         matches!(
             self.0,
@@ -59,7 +63,8 @@ impl Code {
         )
     }
 
-    /// The member's generation is not the group's: there may be a newer one of the same member.
+    /// Returns whether the member's generation is not the group's. The same member may be in a
+    /// newer one.
     pub(crate) fn is_old_generation(self) -> bool {
         matches!(self.0, Raw::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION | Raw::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH)
     }
@@ -73,7 +78,7 @@ impl Code {
         )
     }
 
-    /// The broker will not take this record, however often it is sent.
+    /// Returns whether the broker refuses this record, however often it is sent.
     pub(crate) fn is_refused_record(self) -> bool {
         matches!(
             self.0,
@@ -84,7 +89,7 @@ impl Code {
         )
     }
 
-    /// A record that failed so fails again, however often it is sent.
+    /// Returns whether a record that failed with this code fails again, however often it is sent.
     pub(crate) fn is_for_good(self) -> bool {
         self.is_too_large() || self.is_refused_record() || self.is_unknown_topic() || self.is_refused()
     }
@@ -99,7 +104,8 @@ impl Code {
         )
     }
 
-    /// The cluster knows who is asking, or does not want to, and says no.
+    /// Returns whether the cluster refuses this client, because its login or its permissions are
+    /// wrong.
     pub(crate) fn is_refused(self) -> bool {
         matches!(
             self.0,
@@ -114,8 +120,9 @@ impl Code {
         )
     }
 
-    /// The same may succeed a little later: a rebalance, a coordinator or a leader that moves, a broker that is starting. So
-    /// it is with whatever is not known to be for good: a cluster in trouble says many things.
+    /// Returns whether the same call may succeed a little later: during a rebalance, while a
+    /// coordinator or a leader moves, or while a broker starts. Each code counts as passing unless
+    /// it is known to be for good, because a cluster in trouble reports many kinds of errors.
     pub(crate) fn is_passing(self) -> bool {
         !(self.is_refused()
             || self.is_unknown_topic()
@@ -153,7 +160,7 @@ impl Code {
     }
 }
 
-/// The code as the administrator's client tells it.
+/// The code of an error of rdkafka's admin client.
 impl From<RDKafkaErrorCode> for Code {
     fn from(code: RDKafkaErrorCode) -> Self {
         Self::numbered(code as i32)
@@ -162,7 +169,7 @@ impl From<RDKafkaErrorCode> for Code {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: it returns a static string for every code.
+        // SAFETY: `rd_kafka_err2str` returns a static string for every code.
         let text = unsafe { CStr::from_ptr(sys::rd_kafka_err2str(self.0)) };
         f.write_str(&text.to_string_lossy())
     }
@@ -174,7 +181,7 @@ impl fmt::Debug for Code {
     }
 }
 
-/// A call that failed: its code, what librdkafka says of it, and what may be done about it.
+/// A failed call: its code, librdkafka's reason, and what may be done about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -182,18 +189,18 @@ pub(crate) struct Failure {
     pub(crate) remedy: Remedy,
 }
 
-/// What librdkafka says may be done after a failure of a transactional call.
+/// The reaction to a failed transactional call that librdkafka advises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// Nothing in particular.
+    /// No particular reaction.
     None,
-    /// Call the same again.
+    /// Call the same function again.
     Retry,
-    /// Abort the transaction, and go on with another.
+    /// Abort the transaction, and begin another one.
     Abort,
-    /// Go on with another client: this one does not come back from the call.
+    /// Continue with another client, because this one does not return from the call.
     Replace,
-    /// Nothing: the client is not usable any more.
+    /// Nothing helps, because the client is no longer usable.
     Fatal,
 }
 
@@ -202,7 +209,7 @@ impl Failure {
         Self { code, reason: code.to_string(), remedy: Remedy::None }
     }
 
-    /// Takes an error object; a null pointer is none.
+    /// Takes an error object over. A null pointer means that there is no error.
     ///
     /// # Safety
     /// `error` is null or an error that librdkafka has just returned, and is not used afterwards.

@@ -1,18 +1,20 @@
+//! The settings that a client is created with.
+
 use marlowe_broker::BrokerError;
 use rdkafka::ClientConfig;
 use rdkafka::config::NativeClientConfig;
 
 use crate::KafkaConfig;
 
-/// What a client is made with: Marlowe's settings for its kind, the user's over them, and over those what its guarantees
-/// rest on.
+/// The settings of a client, in three layers. The user's settings replace Marlowe's defaults for
+/// the client's kind. The settings that Marlowe's guarantees depend on replace both.
 #[derive(Clone)]
 pub(crate) struct Configuration {
     client: ClientConfig,
     config: KafkaConfig,
 }
 
-/// What concerns groups, and so members alone.
+/// The settings that concern groups, and so only members.
 const OF_MEMBERS: [&str; 6] = [
     "group.instance.id",
     "group.protocol",
@@ -22,10 +24,14 @@ const OF_MEMBERS: [&str; 6] = [
     "session.timeout.ms",
 ];
 
-// A connection that broke is tried again soon, and not too often: whole clusters restart in seconds. What is known of topics
-// is asked for anew often: librdkafka may not learn otherwise that a partition whose leader was gone has one again
-// (https://github.com/confluentinc/librdkafka/issues/5430). Idle connections are closed soon: a request that waits for a
-// coordinator which is gone is looked at again when a connection comes or goes, and only then
+// Reconnects: a connection that broke is tried again soon, and not too often, because whole
+// clusters restart in seconds.
+//
+// Metadata is refreshed often. Otherwise librdkafka may not learn that a partition that had lost
+// its leader has one again (https://github.com/confluentinc/librdkafka/issues/5430).
+//
+// Idle connections are closed soon. A request that waits for a coordinator that is gone is looked
+// at again only when a connection opens or closes
 // (https://github.com/confluentinc/librdkafka/issues/5511).
 const COMMON: [(&str, &str); 7] = [
     ("client.id", "marlowe"),
@@ -38,12 +44,14 @@ const COMMON: [(&str, &str); 7] = [
 ];
 
 impl Configuration {
-    /// Of a client that has `defaults` where the user says nothing.
+    /// Creates the configuration of a client that is no member of a group. `defaults` apply where
+    /// the user sets nothing.
     pub(crate) fn new(config: &KafkaConfig, defaults: &[(&str, &str)]) -> Self {
         OF_MEMBERS.iter().fold(Self::of_member(config, defaults), |configuration, name| configuration.without(name))
     }
 
-    /// The same of a member of a group.
+    /// Creates the configuration of a member of a group. `defaults` apply where the user sets
+    /// nothing.
     pub(crate) fn of_member(config: &KafkaConfig, defaults: &[(&str, &str)]) -> Self {
         let mut client = ClientConfig::new();
         for (name, value) in COMMON.iter().chain(defaults) {
@@ -66,12 +74,12 @@ impl Configuration {
         self
     }
 
-    /// What a setting is, if it is set.
+    /// Returns the value of a setting, if it is set.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.client.get(name)
     }
 
-    /// The same for clients of the crate.
+    /// Returns the configuration for clients of the crate `rdkafka`.
     pub(crate) fn client_config(&self) -> &ClientConfig {
         &self.client
     }

@@ -1,3 +1,5 @@
+//! Membership of a group: joining and leaving it, its assignments, its commits and its state.
+
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
 
@@ -7,26 +9,26 @@ use super::client::{Client, slice};
 use super::code::Failure;
 use super::partitions::Places;
 
-/// Who a member of a group is.
+/// The identity of a member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) group: String,
     pub(crate) member: String,
-    /// Its generation, or -1 when it has none.
+    /// The member's generation, or -1 when it has none.
     pub(crate) generation: i32,
     pub(crate) instance: Option<String>,
 }
 
-/// How a group stands.
+/// The state of a group, as its coordinator reports it.
 #[derive(Debug, Default)]
 pub(crate) struct GroupState {
-    /// It is not about to share out anything.
+    /// True if no rebalance is going on or about to begin.
     pub(crate) is_stable: bool,
-    /// What each member has, as the group's protocol writes it.
+    /// The assignment of each member, in the format of the group's protocol.
     pub(crate) assignments: Vec<Vec<u8>>,
 }
 
-/// Who a member is, in librdkafka's memory.
+/// A member's identity, in librdkafka's memory.
 pub(super) struct NativeIdentity(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
 
 impl NativeIdentity {
@@ -35,7 +37,7 @@ impl NativeIdentity {
         let member = CString::new(identity.member.as_str()).ok()?;
         let instance = identity.instance.as_deref().map(CString::new).transpose().ok()?;
         let instance = instance.as_ref().map_or(std::ptr::null(), |instance| instance.as_ptr());
-        // SAFETY: all are strings, and are copied.
+        // SAFETY: all arguments are strings, and librdkafka copies them.
         let metadata = unsafe {
             sys::rd_kafka_consumer_group_metadata_new_with_genid(
                 group.as_ptr(),
@@ -60,7 +62,7 @@ impl Drop for NativeIdentity {
 }
 
 impl Client {
-    /// Joins the group that the client was made for.
+    /// Joins the group that the client was configured for.
     pub(crate) fn subscribe(&self, topics: &[&str]) -> Result<(), Failure> {
         let mut list = rdkafka::TopicPartitionList::with_capacity(topics.len());
         for topic in topics {
@@ -70,7 +72,8 @@ impl Client {
         super::Code::check(unsafe { sys::rd_kafka_subscribe(self.as_ptr(), list.ptr()) })
     }
 
-    /// Makes partitions its own. They are read from no place: nothing of them is fetched.
+    /// Adds partitions to the client's assignment, and pauses them, so that nothing is fetched from
+    /// them.
     pub(crate) fn take_up(&self, places: &Places) -> Result<(), Failure> {
         // SAFETY: client and list are alive; the list is copied.
         unsafe {
@@ -79,26 +82,27 @@ impl Client {
         }
     }
 
-    /// Gives partitions back.
+    /// Removes partitions from the client's assignment.
     pub(crate) fn give_up(&self, places: &Places) -> Result<(), Failure> {
         // SAFETY: client and list are alive; the list is copied.
         unsafe { Failure::take(sys::rd_kafka_incremental_unassign(self.as_ptr(), places.as_ptr())) }
     }
 
-    /// Whether it is a member of its group, as far as it knows.
+    /// Returns whether the client is a member of its group, as far as it knows.
     pub(crate) fn is_member(&self) -> bool {
         self.identity().is_some_and(|identity| identity.generation >= 0 && !identity.member.is_empty())
     }
 
-    /// Leaves the group and closes.
+    /// Leaves the group, and closes the consumer.
     pub(crate) fn close(&self) -> Result<(), Failure> {
         // SAFETY: the client is alive.
         super::Code::check(unsafe { sys::rd_kafka_consumer_close(self.as_ptr()) })
     }
 
-    /// Who this member is now.
+    /// Returns the member's current identity.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        // SAFETY: the client is alive; the metadata's strings live as long as it, and are copied before it is destroyed.
+        // SAFETY: the client is alive. The strings live as long as the metadata, and are copied
+        // before the metadata is destroyed.
         unsafe {
             let metadata = NativeIdentity(NonNull::new(sys::rd_kafka_consumer_group_metadata(self.as_ptr()))?);
             let text =
@@ -112,23 +116,26 @@ impl Client {
         }
     }
 
-    /// Commits positions in the name of the member that this client is, or of nobody when it is none.
+    /// Commits positions in the name of the member that this client is, or in no member's name if
+    /// it is none.
     pub(crate) fn commit(&self, places: &Places) -> Result<(), Failure> {
         // SAFETY: client and list are alive.
         super::Code::check(unsafe { sys::rd_kafka_commit(self.as_ptr(), places.as_ptr(), 0) })
     }
 
-    /// Leaves the group, also one with an instance, when what it has is given up: that is asked for.
+    /// Leaves the group as soon as the client's partitions are given up, which the observer is
+    /// asked to do. A static member leaves too.
     pub(crate) fn unsubscribe(&self) -> Result<(), Failure> {
         // SAFETY: the client is alive.
         super::Code::check(unsafe { sys::rd_kafka_unsubscribe(self.as_ptr()) })
     }
 
-    /// How a group stands, as far as its coordinator tells.
+    /// Asks a group's coordinator for the state of the group.
     pub(crate) fn group(&self, group: &str, within: std::time::Duration) -> Result<GroupState, Failure> {
         let Ok(group) = CString::new(group) else { return Ok(GroupState::default()) };
         let mut list = std::ptr::null();
-        // SAFETY: the client is alive; what it answers is read before it is destroyed, and its arrays are as long as it says.
+        // SAFETY: the client is alive. Its answer is read before it is destroyed, and the arrays of
+        // the answer have the lengths that it says.
         unsafe {
             let millis = super::client::millis(within);
             super::Code::check(sys::rd_kafka_list_groups(self.as_ptr(), group.as_ptr(), &mut list, millis))?;

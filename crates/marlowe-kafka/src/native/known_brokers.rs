@@ -1,4 +1,5 @@
-//! The brokers that a librdkafka client knows. A client that has lost all of them is given its first addresses again.
+//! The brokers that a librdkafka client knows. A client that has lost all of them is given its
+//! bootstrap addresses again.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -11,12 +12,13 @@ use rdkafka::bindings as sys;
 use sys::rd_kafka_resp_err_t as Raw;
 use tokio::time::Instant;
 
-/// The brokers that a client knows, counted by their threads, and those that it reaches. When the last thread ends, the
-/// client is told the addresses again that it began with.
+/// The brokers that a client knows, counted by their threads, and the brokers that it reaches. When
+/// the last of these threads ends, the client is given its bootstrap addresses again.
 ///
-/// Brokers that start, or come back after a pause, may answer for a moment that there are no brokers at all. librdkafka
-/// then ends what it knows of each broker, and does not always begin again from the addresses that it was given (its issue
-/// 5301): such a client reaches nobody any more, and does not say so.
+/// A broker that starts, or comes back after a pause, may answer for a moment that there are no
+/// brokers at all. librdkafka then ends what it knows of each broker. It does not always begin
+/// again from its bootstrap addresses (its issue 5301). Such a client reaches no broker any more,
+/// and does not report it.
 pub(super) struct KnownBrokers {
     addresses: CString,
     count: AtomicUsize,
@@ -27,21 +29,22 @@ pub(super) struct KnownBrokers {
 /// The brokers whose connections are ready for requests, by their threads.
 struct Reached {
     threads: HashSet<ThreadId>,
-    /// Since when it has been as it is, where there are none.
+    /// The time since which there have been none, if there are none.
     none_since: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     InUse,
-    /// The client is being destroyed, and may not be given brokers any more.
+    /// The client is being destroyed, and must not be given brokers any more.
     Ending,
 }
 
-/// What librdkafka calls the threads that are of no broker, or of one that is known by an address too.
+/// The beginnings of the names that librdkafka gives to threads that belong to no broker, or to a
+/// broker that it also knows by an address.
 const OTHERS: [&str; 3] = [":0/internal", "GroupCoordinator", "TxnCoordinator"];
 
-/// The name under which librdkafka knows the callbacks.
+/// The name of the interceptors.
 const NAME: &CStr = c"marlowe";
 
 impl KnownBrokers {
@@ -52,28 +55,29 @@ impl KnownBrokers {
         Arc::new(Self { addresses, count: AtomicUsize::new(0), phase, reached })
     }
 
-    /// Has the client that is made of `configuration` count its brokers.
+    /// Adds interceptors to `configuration`, so that the client that is created from it counts its
+    /// brokers.
     ///
     /// # Safety
-    /// The configuration is alive, and this lives until the client is destroyed.
+    /// The configuration is alive, and `self` lives until the client is destroyed.
     pub(super) unsafe fn watch(self: &Arc<Self>, configuration: *mut sys::rd_kafka_conf_t) {
         let opaque = Arc::as_ptr(self).cast_mut().cast();
         // SAFETY: by this function's condition.
         unsafe { sys::rd_kafka_conf_interceptor_add_on_new(configuration, NAME.as_ptr(), Some(on_new), opaque) };
     }
 
-    /// Says that the client is about to be destroyed.
+    /// Notes that the client is about to be destroyed.
     pub(super) fn end(&self) {
         *self.phase.lock() = Phase::Ending;
     }
 
-    /// Since when no broker has answered, if none does.
+    /// Returns the time since which no broker has answered, or `None` while one does.
     pub(super) fn unreached_since(&self) -> Option<Instant> {
         let reached = self.reached.lock();
         reached.threads.is_empty().then_some(reached.none_since)
     }
 
-    /// Notes the state of the connection that the thread has, which is a broker's.
+    /// Notes the state of the connection of the current thread, which is a broker's thread.
     fn has_state(&self, state: &CStr) {
         let mut reached = self.reached.lock();
         let thread = std::thread::current().id();
@@ -88,8 +92,11 @@ impl KnownBrokers {
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Counts a broker's thread that has ended. After the last one, gives the client its bootstrap
+    /// addresses again.
+    ///
     /// # Safety
-    /// The client is alive, and was not told to end before [`end`](Self::end) was called.
+    /// The client is alive, and its destruction does not begin before [`end`](Self::end) is called.
     unsafe fn ended(&self, client: *mut sys::rd_kafka_t) {
         if self.count.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
@@ -97,7 +104,8 @@ impl KnownBrokers {
         let phase = self.phase.lock();
         if *phase == Phase::InUse {
             tracing::info!(target: "marlowe_kafka", "the cluster named no broker: the first addresses are tried again");
-            // SAFETY: by this function's condition: the client does not begin to end while the lock is held.
+            // SAFETY: by this function's condition: the destruction of the client does not begin
+            // while the lock is held.
             unsafe { sys::rd_kafka_brokers_add(client, self.addresses.as_ptr()) };
         }
     }
@@ -139,8 +147,8 @@ unsafe extern "C" fn on_thread_exit(
     name: *const c_char,
     opaque: *mut c_void,
 ) -> Raw {
-    // SAFETY: librdkafka calls this with a string, with what `watch` gave, and with a client that waits for its threads
-    // before it is destroyed.
+    // SAFETY: librdkafka calls this with a string, with what `watch` gave, and with a client that
+    // waits for its threads before it is destroyed.
     unsafe {
         if is_of_broker(kind, name) {
             (*opaque.cast::<KnownBrokers>()).ended(client);
@@ -149,7 +157,9 @@ unsafe extern "C" fn on_thread_exit(
     Raw::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// librdkafka calls this in the broker's own thread, but once in another: when it adds the broker, which is not up then.
+/// Notes that a broker's connection has changed its state. librdkafka calls this in the broker's
+/// own thread, except once: when it adds the broker, it calls this in another thread, and the
+/// broker is not up then.
 unsafe extern "C" fn on_state_change(
     _: *mut sys::rd_kafka_t,
     _: i32,
@@ -161,7 +171,7 @@ unsafe extern "C" fn on_state_change(
 ) -> Raw {
     // SAFETY: librdkafka calls this with strings, and with what `watch` gave.
     unsafe {
-        // What has no name is inside of the client, and always up.
+        // A broker without a name is internal to the client, and always up.
         if !CStr::from_ptr(name).is_empty() {
             (*opaque.cast::<KnownBrokers>()).has_state(CStr::from_ptr(state));
         }
@@ -169,6 +179,8 @@ unsafe extern "C" fn on_state_change(
     Raw::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
+/// Returns whether the thread belongs to a broker that is counted.
+///
 /// # Safety
 /// `name` is a string.
 unsafe fn is_of_broker(kind: sys::rd_kafka_thread_type_t, name: *const c_char) -> bool {

@@ -1,3 +1,5 @@
+//! Messages of a partition, which stay in librdkafka's memory.
+
 use std::ffi::{CStr, c_void};
 use std::sync::Arc;
 
@@ -8,12 +10,13 @@ use rdkafka::bindings as sys;
 use super::client::Client;
 use super::code::Code;
 
-/// Messages of one partition, as librdkafka lends them.
+/// Messages of one partition, which librdkafka lends.
 pub(crate) struct Messages {
     messages: Vec<*mut sys::rd_kafka_message_t>,
-    /// librdkafka reads a message's headers when they are first asked for, which changes it.
+    /// The lock for reading headers. librdkafka parses a message's headers when they are first
+    /// read, which changes the message.
     reading_headers: Mutex<()>,
-    /// They are in its memory.
+    /// The client, whose memory holds the messages.
     _client: Arc<Client>,
 }
 
@@ -22,10 +25,10 @@ unsafe impl Send for Messages {}
 // SAFETY: as above.
 unsafe impl Sync for Messages {}
 
-/// What a message is, if it is no record.
+/// A message that is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// The end of the partition was reached: this is the next offset.
+    /// The end of the partition was reached. This is the next offset.
     End(i64),
     Error(Code),
 }
@@ -36,7 +39,7 @@ impl Messages {
     }
 
     fn message(&self, index: usize) -> &sys::rd_kafka_message_t {
-        // SAFETY: the pointers are to messages that are this one's until it is dropped.
+        // SAFETY: the pointers are to messages that `self` owns until it is dropped.
         unsafe { &*self.messages[index] }
     }
 
@@ -48,7 +51,7 @@ impl Messages {
         self.message(index).offset
     }
 
-    /// What the message is, if it is no record.
+    /// Returns the notice that the message is, or `None` if it is a record.
     pub(crate) fn notice(&self, index: usize) -> Option<Notice> {
         let message = self.message(index);
         match Code(message.err) {
@@ -58,21 +61,22 @@ impl Messages {
         }
     }
 
-    /// Drops the messages for which `keep` is false; it is told their places.
+    /// Drops the messages for which `keep` returns false. `keep` is given the index of each
+    /// message.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let mut index = 0;
         self.messages.retain(|message| {
             let kept = keep(index);
             index += 1;
             if !kept {
-                // SAFETY: it is this one's, and is not kept.
+                // SAFETY: `self` owns the message, and does not keep it.
                 unsafe { sys::rd_kafka_message_destroy(*message) };
             }
             kept
         });
     }
 
-    /// The bytes of keys and values together.
+    /// Returns the number of bytes of all keys and values.
     pub(crate) fn size(&self) -> usize {
         (0..self.len()).map(|index| self.message(index)).map(|message| message.len + message.key_len).sum()
     }
@@ -95,7 +99,8 @@ impl Messages {
         let message = self.message(index);
         let mut headers = Vec::new();
         let reading = self.reading_headers.lock();
-        // SAFETY: the message is alive and its headers live as long; reading them is under the lock.
+        // SAFETY: the message is alive, and its headers live as long. Reading them is under the
+        // lock.
         unsafe {
             let mut list = std::ptr::null_mut();
             if Code(sys::rd_kafka_message_headers(message, &mut list)) == Code::NONE {
@@ -104,7 +109,7 @@ impl Messages {
                     if Code(sys::rd_kafka_header_get_all(list, place, &mut name, &mut value, &mut size)) != Code::NONE {
                         break;
                     }
-                    // Kafka's header names are text.
+                    // Kafka's header names are UTF-8.
                     let Ok(name) = CStr::from_ptr(name).to_str() else { continue };
                     headers.push(Header { name, value: bytes(value, size) });
                 }
@@ -118,14 +123,16 @@ impl Messages {
 impl Drop for Messages {
     fn drop(&mut self) {
         for message in &self.messages {
-            // SAFETY: each is this one's, and destroyed once.
+            // SAFETY: `self` owns each message, and destroys it once.
             unsafe { sys::rd_kafka_message_destroy(*message) };
         }
     }
 }
 
+/// Returns the bytes from `start` on, or `None` if `start` is null.
+///
 /// # Safety
-/// `start` is null, or `length` bytes are there for as long as `'a`.
+/// `start` is null, or points to `length` bytes that live for as long as `'a`.
 unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
     // SAFETY: by this function's condition.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) })

@@ -1,7 +1,21 @@
-//! librdkafka, made safe: the one place with `unsafe` code.
+//! librdkafka behind safe types. This is the only module with `unsafe` code.
 //!
-//! What is here owns what it points to, is freed once, and keeps the client it came from alive. What it means is for the
-//! floors above.
+//! Each type here owns what it points to, frees it once, and keeps the client that it came from
+//! alive. How Marlowe reacts to what librdkafka reports is decided by the modules above this one.
+//!
+//! ```text
+//! configuration ── client ─┬─ topic ── queue ── messages     reading
+//!                          ├─ records, transactions          writing
+//!                          ├─ group, partitions              membership and positions
+//!                          └─ topic_ids                      lookups
+//! observer        the events of a client, which librdkafka's callbacks report
+//! known_brokers   the addresses that a client is given again when it knows no broker
+//! code            error codes, and what each of them means
+//! ```
+//!
+//! A client is created from a [`Configuration`], reports its events to an [`Observer`] while it is
+//! polled or flushed, and is destroyed in another thread when it is dropped. Start reading at
+//! `client`.
 
 mod client;
 mod code;

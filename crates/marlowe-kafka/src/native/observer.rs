@@ -1,3 +1,5 @@
+//! The events of a client, and the callbacks by which librdkafka reports them.
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Arc;
 
@@ -6,22 +8,25 @@ use rdkafka::bindings as sys;
 use super::code::Code;
 use super::partitions::{Place, Places};
 
-/// Who is told what happens in a client. It is told while the client is polled or flushed, in the thread that does that.
+/// A receiver of a client's events. It is called while the client is polled or flushed, in the
+/// thread that does so.
 pub(crate) trait Observer: Send + Sync + 'static {
-    /// Something is wrong with the whole client.
+    /// Receives an error that concerns the whole client.
     fn error(&self, _code: Code, _reason: &str) {}
 
-    /// A record went where it should, or did not; `tag` is what it was sent with.
+    /// Receives the result of a record, which was delivered or failed. `tag` is the tag that it was
+    /// sent with.
     fn delivered(&self, _tag: usize, _offset: i64, _error: Option<Code>) {}
 
-    /// The group gave or takes partitions. It must call [`Client::take_up`] or [`Client::give_up`] now or later.
+    /// Receives the partitions that the group assigns or takes. The observer must call
+    /// [`Client::take_up`] or [`Client::give_up`], now or later.
     ///
     /// [`Client::take_up`]: super::Client::take_up
     /// [`Client::give_up`]: super::Client::give_up
     fn rebalanced(&self, _rebalanced: Rebalanced, _partitions: Vec<Place>) {}
 }
 
-/// What a rebalance does with partitions.
+/// The effect of a rebalance on partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rebalanced {
     Assigned,
@@ -29,16 +34,19 @@ pub(crate) enum Rebalanced {
     Lost,
 }
 
-/// Nobody.
+/// An observer that ignores all events.
 pub(super) struct Unobserved;
 
 impl Observer for Unobserved {}
 
-/// What librdkafka hands to the callbacks.
+/// The value that librdkafka passes to the callbacks.
 pub(super) type Opaque = Arc<dyn Observer>;
 
+/// Returns the observer that `opaque` points to.
+///
 /// # Safety
-/// `opaque` is the pointer to an [`Opaque`] that the client was made with, and the client is alive.
+/// `opaque` is the pointer to an [`Opaque`] that the client was created with, and the client is
+/// alive.
 unsafe fn observer<'a>(opaque: *mut c_void) -> &'a Opaque {
     // SAFETY: by this function's condition.
     unsafe { &*opaque.cast::<Opaque>() }
@@ -76,7 +84,8 @@ pub(super) unsafe extern "C" fn on_rebalance(
     partitions: *mut sys::rd_kafka_topic_partition_list_t,
     opaque: *mut c_void,
 ) {
-    // SAFETY: librdkafka calls this with the client, its opaque and a list that is its own.
+    // SAFETY: librdkafka calls this with the client, the client's opaque and a list that librdkafka
+    // owns.
     unsafe {
         let places = Places::read(partitions);
         let rebalanced = match code {
@@ -97,7 +106,7 @@ pub(super) unsafe extern "C" fn on_log(
     // SAFETY: librdkafka calls this with strings.
     let (facility, text) =
         unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
-    // Settings of producers go to consumers as well, which say that they do not use them.
+    // Consumers are given the settings of producers too, and warn that they do not use them.
     let level = if facility == "CONFWARN" { 7 } else { level };
     let name = name_of(client);
     match level {

@@ -1,13 +1,15 @@
+//! Lists of partitions with offsets, as librdkafka takes and returns them.
+
 use std::ffi::CStr;
 
 use rdkafka::{Offset, TopicPartitionList, bindings as sys};
 
-/// A partition, and where in it.
+/// A partition, and a place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) topic: String,
     pub(crate) partition: u32,
-    /// An offset, or a question (a time, or one of librdkafka's logical offsets).
+    /// An offset, or a question: a time in milliseconds, or one of librdkafka's logical offsets.
     pub(crate) offset: i64,
     pub(crate) note: String,
     pub(crate) error: Option<super::Code>,
@@ -19,7 +21,7 @@ impl Place {
     }
 }
 
-/// A list of partitions, as librdkafka takes it.
+/// A list of partitions, in librdkafka's memory.
 pub(crate) struct Places(TopicPartitionList);
 
 impl Places {
@@ -30,7 +32,7 @@ impl Places {
         let mut list = TopicPartitionList::with_capacity(places.len());
         for place in places {
             let mut element = list.add_partition(&place.topic, place.partition as i32);
-            // Fails for offsets that have no raw form only.
+            // This fails only for offsets that have no raw form.
             let _ = element.set_offset(Offset::from_raw(place.offset));
             if !place.note.is_empty() {
                 element.set_metadata(&place.note);
@@ -43,14 +45,16 @@ impl Places {
         self.0.ptr()
     }
 
-    /// What librdkafka wrote into it.
+    /// Returns the places of the list, with what librdkafka has written into it.
     pub(crate) fn places(&self) -> Vec<Place> {
-        // SAFETY: the list is this one's.
+        // SAFETY: `self` owns the list.
         unsafe { Self::read(self.as_ptr()) }
     }
 
+    /// Reads the places of a list. A null pointer is an empty list.
+    ///
     /// # Safety
-    /// `list` is a list, and nothing changes it meanwhile.
+    /// `list` is null, or a list that nothing changes meanwhile.
     pub(super) unsafe fn read(list: *const sys::rd_kafka_topic_partition_list_t) -> Vec<Place> {
         if list.is_null() {
             return Vec::new();

@@ -1,3 +1,6 @@
+//! The queues into which librdkafka fetches the messages of partitions, and the news of which
+//! queues have messages.
+
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,29 +14,33 @@ use super::code::{Code, Failure};
 use super::messages::Messages;
 use super::topic::Topic;
 
-/// The queue that a partition's messages come into. It is the partition's own: librdkafka looks at its length again and
-/// again, which takes three times as long where it hands on to another.
+/// The queue that a partition's messages arrive in.
+///
+/// It is the partition's own queue, and is not forwarded to another. librdkafka looks at the length
+/// of the queue again and again, which takes three times as long for a forwarded queue.
 pub(crate) struct Queue {
     ptr: *mut sys::rd_kafka_queue_t,
     signal: Arc<Signal>,
     client: Arc<Client>,
 }
 
-/// Queues into which something came while they were empty, by their numbers.
+/// The numbers of the queues into which something came while they were empty.
 #[derive(Default)]
 pub(crate) struct Arrivals {
     numbers: Mutex<Vec<u32>>,
     wake: Notify,
 }
 
-/// Whether a queue is among the arrivals, or whoever took it from there has not found it empty yet.
+/// The flag that keeps a queue from being among the arrivals twice.
 struct Signal {
     number: u32,
+    /// True while the queue is among the arrivals, and then until the caller that took it from
+    /// there finds it empty.
     ready: AtomicBool,
     arrivals: Arc<Arrivals>,
 }
 
-/// Whether a queue is among the arrivals.
+/// The state of a queue: whether it is among the arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Already,
@@ -46,24 +53,24 @@ impl Arrivals {
         self.wake();
     }
 
-    /// Moves what has come to `numbers`.
+    /// Moves the numbers that have arrived into `numbers`.
     pub(crate) fn take(&self, numbers: &mut impl Extend<u32>) {
         numbers.extend(self.numbers.lock().drain(..));
     }
 
-    /// Waits until something comes.
+    /// Waits until something arrives, or [`wake`](Self::wake) is called.
     pub(crate) async fn come(&self) {
         self.wake.notified().await;
     }
 
-    /// Has who waits look.
+    /// Wakes the task that waits for arrivals, so that it looks.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 }
 
 impl Topic {
-    /// Has a partition read from `offset` on. Its queue has `number` among the `arrivals`.
+    /// Starts reading a partition at `offset`. Its queue has `number` among the `arrivals`.
     pub(crate) fn start(
         &self,
         partition: u32,
@@ -76,7 +83,7 @@ impl Topic {
         if refused { Err(Failure::of(Code::last())) } else { Ok(Queue::new(self, partition, number, arrivals)) }
     }
 
-    /// Ends that. Returns when nothing comes any more.
+    /// Stops reading the partition. Returns when no more messages arrive.
     pub(crate) fn stop(&self, partition: u32) {
         // SAFETY: the topic is alive.
         unsafe { sys::rd_kafka_consume_stop(self.as_ptr(), partition as i32) };
@@ -87,42 +94,50 @@ impl Topic {
 unsafe impl Send for Queue {}
 
 impl Queue {
-    /// The queue of a partition that is read. Its number is among the `arrivals` when something may be in it.
+    /// Opens the queue of a partition that is read. Its number is among the `arrivals` when
+    /// something may be in the queue.
     fn new(topic: &Topic, partition: u32, number: u32, arrivals: &Arc<Arrivals>) -> Self {
         let client = topic.client();
         let signal = Arc::new(Signal { number, ready: AtomicBool::new(true), arrivals: arrivals.clone() });
-        // SAFETY: client and topic are alive, and a consumer has a queue for each partition. The signal outlives the callback,
-        // which is taken off before the queue is let go of.
+        // SAFETY: client and topic are alive, and a consumer has a queue for each partition. The
+        // signal outlives the callback, which is removed before the queue is released.
         let ptr = unsafe {
             let name = sys::rd_kafka_topic_name(topic.as_ptr());
             let ptr = sys::rd_kafka_queue_get_partition(client.as_ptr(), name, partition as i32);
             sys::rd_kafka_queue_cb_event_enable(ptr, Some(on_event), Arc::as_ptr(&signal).cast_mut().cast());
             ptr
         };
-        // Something may have come before that.
+        // Something may have arrived before the callback was set.
         arrivals.add(number);
         Self { ptr, signal, client: client.clone() }
     }
 
-    /// Takes what is there, at most `most` messages, of a queue that was among the arrivals; `None` when nothing is. There may be
-    /// more, and whether that is told to the arrivals already is told besides.
+    /// Takes at most `most` messages that are there, from a queue that was among the arrivals.
+    /// Returns `None` when the queue is empty.
+    ///
+    /// There may be more messages. [`Told`] says whether the queue is already among the arrivals
+    /// again. If it is not, the caller has to come back to it.
     pub(crate) fn take(&self, most: usize) -> Option<(Messages, Told)> {
-        // Before it looks: what comes after that is told anew.
+        // The flag is cleared before the queue is read, so that what arrives after the read is
+        // reported again.
         self.signal.ready.store(false, Ordering::Release);
         let messages = self.consume(most)?;
-        // The event comes only for an empty queue.
+        // librdkafka reports only what arrives in an empty queue, so the flag stays set until the
+        // queue is found empty.
         let told = if self.signal.ready.swap(true, Ordering::AcqRel) { Told::Already } else { Told::NotYet };
         Some((messages, told))
     }
 
-    /// Lets go of what was fetched ahead of a partition that is not read any more: librdkafka does so when it comes to it.
+    /// Discards what was fetched ahead of a partition that is no longer read. librdkafka drops it
+    /// when it comes across it.
     pub(crate) fn discard(&self) {
         self.consume(1);
     }
 
     fn consume(&self, most: usize) -> Option<Messages> {
         let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(most);
-        // SAFETY: the queue is alive, and there is room for `most` pointers, of which so many are written as it says.
+        // SAFETY: the queue is alive. There is room for `most` pointers, and librdkafka returns how
+        // many of them it has written.
         unsafe {
             let count = sys::rd_kafka_consume_batch_queue(self.ptr, 0, messages.as_mut_ptr(), most);
             messages.set_len(count.max(0) as usize);
@@ -133,7 +148,8 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: no event comes after the callback is taken off, under the queue's lock; the queue is let go of once.
+        // SAFETY: no event arrives after the callback is removed, which happens under the queue's
+        // lock. The queue is released once.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.ptr, None, std::ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.ptr);
@@ -142,7 +158,7 @@ impl Drop for Queue {
 }
 
 unsafe extern "C" fn on_event(_: *mut sys::rd_kafka_t, signal: *mut c_void) {
-    // SAFETY: it is the signal of a queue that is alive.
+    // SAFETY: `signal` belongs to a queue that is alive.
     let signal = unsafe { &*signal.cast::<Signal>() };
     if !signal.ready.swap(true, Ordering::AcqRel) {
         signal.arrivals.add(signal.number);

@@ -1,4 +1,4 @@
-//! The records that a program hands to a producing client.
+//! Handing a program's records to a producer.
 
 use std::ffi::{c_int, c_void};
 
@@ -10,7 +10,8 @@ use super::code::{Code, Failure};
 use super::topic::Topic;
 
 impl Client {
-    /// Hands a record over; its bytes are copied. `tag` comes back with its delivery.
+    /// Hands a record over to librdkafka, which copies its bytes. `tag` is returned with the
+    /// record's delivery.
     pub(crate) fn produce(
         &self,
         topic: &Topic,
@@ -25,8 +26,9 @@ impl Client {
         };
         let (value, value_length) = bytes(record.value);
         let (key, key_length) = bytes(record.key);
-        // SAFETY: client and topic are alive, all bytes are lent for the call and copied, and the arguments are pairs of a
-        // kind and a value of that kind, ended by `END`. librdkafka takes the headers if it takes the record.
+        // SAFETY: client and topic are alive. All bytes are lent for the call, and librdkafka
+        // copies them. The arguments are pairs of a kind and a value of that kind, ended by `END`.
+        // librdkafka takes the headers over if it takes the record.
         unsafe {
             let headers = if record.headers.is_empty() {
                 std::ptr::null_mut()
@@ -40,7 +42,8 @@ impl Client {
                 headers
             };
             use sys::rd_kafka_vtype_t as Kind;
-            // librdkafka takes 0 for no timestamp, and puts the time there; a millisecond after 0 is nearer to it.
+            // librdkafka treats 0 as no timestamp, and uses the current time instead. One
+            // millisecond after 0 is closer.
             let timestamp = if record.timestamp.millis() == 0 { 1 } else { record.timestamp.millis() };
             let code = Code(sys::rd_kafka_producev(
                 self.as_ptr(),

@@ -1,3 +1,5 @@
+//! A client's handle of a topic.
+
 use std::ffi::CString;
 use std::sync::Arc;
 
@@ -6,7 +8,7 @@ use rdkafka::bindings as sys;
 use super::client::Client;
 use super::code::{Code, Failure};
 
-/// A topic, as a client has it.
+/// A client's handle of a topic.
 pub(crate) struct Topic {
     ptr: *mut sys::rd_kafka_topic_t,
     client: Arc<Client>,

@@ -1,3 +1,5 @@
+//! Lookups of the ids of topics, with Kafka's `DescribeTopics`.
+
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char};
 use std::time::Duration;
@@ -8,13 +10,13 @@ use super::client::{Client, millis};
 use super::code::{Code, Failure};
 
 impl Client {
-    /// The ids of those of the topics that are there, by name, as some broker knows them. No topic of a name has the id of one
-    /// before it.
+    /// Returns the ids of those topics that exist, by name, as some broker knows them. A topic
+    /// never has the id of an earlier topic of its name.
     pub(crate) fn topic_ids(&self, topics: &[&str], within: Duration) -> Result<HashMap<String, String>, Failure> {
         self.topic_ids_of(None, topics, within)
     }
 
-    /// The id of a topic, as this broker knows it.
+    /// Returns the id of a topic as this broker knows it, or `None` if it knows no such topic.
     pub(crate) fn topic_id_at(&self, broker: i32, topic: &str, within: Duration) -> Result<Option<String>, Failure> {
         Ok(self.topic_ids_of(Some(broker), &[topic], within)?.remove(topic))
     }
@@ -27,8 +29,8 @@ impl Client {
     ) -> Result<HashMap<String, String>, Failure> {
         let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
         let mut names: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
-        // SAFETY: the client is alive. The names are copied; the queue, the options and the event are destroyed once, and
-        // what the event holds is read before.
+        // SAFETY: the client is alive. librdkafka copies the names. The queue, the options and the
+        // event are destroyed once, and what the event holds is read before that.
         unsafe {
             let queue = sys::rd_kafka_queue_new(self.as_ptr());
             let options = sys::rd_kafka_AdminOptions_new(
@@ -41,7 +43,7 @@ impl Client {
             }
             let asked = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
             sys::rd_kafka_DescribeTopics(self.as_ptr(), asked, options, queue);
-            // It answers in the time that the options say, with an error if need be.
+            // librdkafka answers in the time of the options, with an error if necessary.
             let event = sys::rd_kafka_queue_poll(queue, millis(within + Duration::from_secs(1)));
             let read = read(event);
             if !event.is_null() {
@@ -55,7 +57,7 @@ impl Client {
     }
 }
 
-/// Reads the answer.
+/// Reads the ids from the answer.
 ///
 /// # Safety
 /// `event` is null, or an event that is alive.
@@ -63,8 +65,8 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<HashMap<String, Stri
     if event.is_null() {
         return Err(Failure::of(Code::TIMED_OUT));
     }
-    // SAFETY: the event is alive, by this function's condition; what it holds lives as long, and the array is as long as it
-    // says.
+    // SAFETY: the event is alive, by this function's condition. What it holds lives as long, and
+    // the array has the length that it says.
     unsafe {
         Code::check(sys::rd_kafka_event_error(event))?;
         let result = sys::rd_kafka_event_DescribeTopics_result(event);

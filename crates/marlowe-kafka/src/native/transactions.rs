@@ -1,3 +1,5 @@
+//! The transactional calls of a producer.
+
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -8,11 +10,11 @@ use super::code::{Code, Failure, Remedy};
 use super::group::{Identity, NativeIdentity};
 use super::partitions::{Place, Places};
 
-/// How much longer than its time-out a call may take before it is overdue.
+/// The time after its time-out at which a call is overdue.
 const OVERDUE: Duration = Duration::from_secs(5);
 
 impl Client {
-    /// Makes this the one producer of its transactional id.
+    /// Makes this the only producer of its transactional id. Earlier ones are fenced.
     pub(crate) fn init_transactions(&self, within: Duration) -> Result<(), Failure> {
         // SAFETY: the client is alive.
         unsafe { Failure::take(sys::rd_kafka_init_transactions(self.as_ptr(), millis(within))) }
@@ -25,11 +27,13 @@ impl Client {
 
     /// Adds positions to the transaction, in the name of a member.
     ///
-    /// librdkafka does not keep to the time-out while it knows no coordinator of the group (its issues 5456 and 5511): where
-    /// brokers stay away, the call never ends. So it is made in a thread of its own, which keeps the client for as long.
+    /// librdkafka ignores the time-out while it knows no coordinator of the group (its issues 5456
+    /// and 5511). If the brokers stay away, the call never returns. So it runs in a thread of its
+    /// own, which keeps the client alive until it returns.
     ///
     /// # Errors
-    /// With [`Remedy::Replace`] when the call is overdue.
+    /// When librdkafka refuses the positions. The failure has [`Remedy::Replace`] when the call is
+    /// overdue.
     pub(crate) fn send_offsets(
         self: &Arc<Self>,
         places: &[Place],
@@ -40,7 +44,7 @@ impl Client {
         let (done, wait) = mpsc::channel();
         let call = move || {
             let sent = client.send_offsets_now(&Places::of(&places), &member, within);
-            // Nobody may wait for it any more.
+            // The caller may have stopped waiting.
             let _ = done.send(sent);
         };
         if let Err(error) = std::thread::Builder::new().name("kafka-offsets".into()).spawn(call) {
@@ -55,7 +59,7 @@ impl Client {
 
     fn send_offsets_now(&self, places: &Places, who: &Identity, within: Duration) -> Result<(), Failure> {
         let Some(who) = NativeIdentity::of(who) else { return Err(Failure::of(Code::ILLEGAL_GENERATION)) };
-        // SAFETY: all are alive.
+        // SAFETY: the client, the list and the identity are alive.
         unsafe {
             Failure::take(sys::rd_kafka_send_offsets_to_transaction(
                 self.as_ptr(),
@@ -66,7 +70,7 @@ impl Client {
         }
     }
 
-    /// Flushes and commits. After a time-out the same may be called again.
+    /// Flushes and commits. After a time-out, the same function may be called again.
     pub(crate) fn commit_transaction(&self, within: Duration) -> Result<(), Failure> {
         // SAFETY: the client is alive.
         unsafe { Failure::take(sys::rd_kafka_commit_transaction(self.as_ptr(), millis(within))) }
@@ -77,7 +81,7 @@ impl Client {
         unsafe { Failure::take(sys::rd_kafka_abort_transaction(self.as_ptr(), millis(within))) }
     }
 
-    /// Waits until every record was delivered or was not, and its sender told.
+    /// Waits until each record is delivered or has failed, and the observer was told.
     pub(crate) fn flush(&self, within: Duration) -> Result<(), Failure> {
         // SAFETY: the client is alive.
         Code::check(unsafe { sys::rd_kafka_flush(self.as_ptr(), millis(within)) })
@@ -93,7 +97,7 @@ mod tests {
     use crate::KafkaConfig;
     use crate::native::{Configuration, Kind};
 
-    /// The test waits for librdkafka's threads, in real time.
+    /// Waits for librdkafka's threads, in real time.
     #[test]
     fn n5_positions_are_not_waited_for_without_end() {
         const WITHIN: Duration = Duration::from_secs(1);

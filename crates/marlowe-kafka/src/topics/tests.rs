@@ -5,14 +5,15 @@ use kafka_cluster::{Size, shared};
 use super::*;
 use crate::KafkaConfig;
 
-/// What each broker says of a topic at this moment: its id, if it is there.
+/// Returns the id of a topic as each broker knows it at this moment, or `None` where it does not
+/// exist.
 fn said(cluster: &Cluster, topic: &str) -> Vec<Option<String>> {
     let brokers = cluster.lookups.metadata(Some(topic), AGREE_WITHIN).unwrap().brokers;
     assert_eq!(brokers.len(), Size::Three.brokers());
     brokers.iter().map(|broker| cluster.lookups.topic_id_at(*broker, topic, AGREE_WITHIN).unwrap()).collect()
 }
 
-/// What each says is asked for at once: a broker that is behind by a millisecond shows.
+/// Asks all brokers at once, so that even a broker that is behind by a millisecond is noticed.
 #[tokio::test]
 async fn n5_all_brokers_know_a_topic_that_was_created_or_deleted() {
     let brokers = shared(Size::Three).unwrap_or_else(|error| panic!("{error}"));

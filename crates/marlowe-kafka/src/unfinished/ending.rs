@@ -1,5 +1,5 @@
-//! The ending of a transaction whose end is in doubt: the next producer of its id makes it once
-//! more, and aborts it.
+//! The end of a transaction that is in doubt: the next producer of its id makes it once more, and
+//! aborts it.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::native::{Failure, Identity, Remedy};
 use crate::writer::{STEP, Wanted, Writer};
 
 impl Unfinished {
-    /// Makes the transaction once more with `writer`, whose id it has, and aborts it. The writer is of no use after that.
+    /// Makes the transaction once more with `writer`, which has its id, and aborts it. The writer
+    /// must not be used after that.
     pub(crate) fn end(&mut self, writer: &mut Writer, answer: Duration, wanted: &Wanted) -> Result<(), Failure> {
         writer.client.begin_transaction()?;
         if let Err((failure, refused)) = writer.produce(&self.records, 0, &self.destinations, wanted) {
@@ -25,7 +26,8 @@ impl Unfinished {
             }
         }
         if let Err((code, refused)) = writer.written() {
-            // Once more without a record that the brokers refuse, or whose partition is there no more.
+            // The next try leaves out a record that the brokers refuse, or whose partition no
+            // longer exists.
             if code.is_for_good() {
                 self.records = one_each(&self.records, |to| to != refused);
             }
@@ -34,7 +36,8 @@ impl Unfinished {
         if let Some((group, places)) = &self.positions {
             let nobody = Identity { group: group.clone(), member: String::new(), generation: -1, instance: None };
             match writer.client.send_offsets(places, &nobody, answer) {
-                // The group's partition belongs to the transaction before the group is asked.
+                // The group's partition is added to the transaction before the group is asked. So
+                // it does not matter if the group refuses this identity.
                 Err(failure) if !failure.code.is_fenced() => return Err(failure),
                 _ => {}
             }

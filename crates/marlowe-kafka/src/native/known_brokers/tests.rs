@@ -1,4 +1,5 @@
-//! A client of a broker that says for a moment that there are no brokers, as one does that starts.
+//! Tests of a client whose broker answers for a moment that there are no brokers, as a starting
+//! broker does.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -12,18 +13,18 @@ use crate::native::{Client, Configuration, Kind};
 const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
 
-/// How the broker answers who asks for the cluster.
+/// The broker's answer to a client that asks for metadata.
 #[derive(Clone, Copy)]
 enum Answers {
-    /// That it is the cluster.
+    /// The broker itself is the cluster.
     Itself,
-    /// The same, and then it closes the connection.
+    /// The broker itself is the cluster. The broker then closes the connection.
     ItselfAndCloses,
-    /// That there are no brokers, and a topic that nobody leads.
+    /// There are no brokers, and the topic has no leader.
     Nobody,
 }
 
-/// What speaks Kafka's protocol as far as a client asks for the cluster.
+/// A server that speaks as much of Kafka's protocol as a client needs to ask for metadata.
 struct OneBroker {
     port: u16,
     answers: AtomicU8,
@@ -38,7 +39,7 @@ impl OneBroker {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let broker = served.clone();
-                // Ends with an error when the client goes.
+                // Ends with an error when the client closes the connection.
                 std::thread::spawn(move || broker.serve(stream).ok());
             }
         });
@@ -70,7 +71,7 @@ impl OneBroker {
         }
     }
 
-    /// Version 1, for one topic with one partition.
+    /// Returns an answer of version 1, with one topic that has one partition.
     fn metadata(&self, answers: u8) -> Vec<u8> {
         let is_there = answers != Answers::Nobody as u8;
         let mut body = Vec::new();
@@ -81,17 +82,17 @@ impl OneBroker {
             body.extend(i32::from(self.port).to_be_bytes());
             body.extend((-1_i16).to_be_bytes()); // rack
         }
-        body.extend((if is_there { 1_i32 } else { -1 }).to_be_bytes()); // controller
+        body.extend((if is_there { 1_i32 } else { -1 }).to_be_bytes()); // controller id
         body.extend(1_i32.to_be_bytes());
         body.extend(0_i16.to_be_bytes());
         body.extend(string("events"));
-        body.push(0); // internal
+        body.push(0); // is internal
         body.extend(1_i32.to_be_bytes());
         const LEADER_NOT_AVAILABLE: i16 = 5;
         body.extend((if is_there { 0 } else { LEADER_NOT_AVAILABLE }).to_be_bytes());
         body.extend(0_i32.to_be_bytes());
         body.extend((if is_there { 1_i32 } else { -1 }).to_be_bytes());
-        body.extend([0; 8]); // replicas, in sync
+        body.extend([0; 8]); // replicas, in-sync replicas
         body
     }
 }
@@ -100,18 +101,18 @@ fn string(text: &str) -> Vec<u8> {
     [&(text.len() as i16).to_be_bytes(), text.as_bytes()].concat()
 }
 
-/// Version 3: metadata in version 1 at most, and versions.
+/// Returns an answer of version 3: metadata in version 1 at most, and the versions themselves.
 fn versions() -> Vec<u8> {
     let mut body = vec![0, 0, 3];
     for (api, most) in [(METADATA, 1_i16), (API_VERSIONS, 3)] {
         body.extend([api.to_be_bytes(), 1_i16.to_be_bytes(), most.to_be_bytes()].concat());
         body.push(0);
     }
-    body.extend([0; 5]); // throttled, no tags
+    body.extend([0; 5]); // throttle time, no tags
     body
 }
 
-/// The cluster is asked as often as a busy machine may need.
+/// Asks for metadata until it has `brokers` brokers. Asks as often as a busy machine may need.
 fn asks_until(client: &Client, brokers: usize) {
     const EACH: Duration = Duration::from_millis(500);
     let mut last = None;
@@ -135,7 +136,8 @@ fn n5_a_client_that_was_told_of_no_broker_finds_them_again() {
         broker.answers(Answers::Itself);
         let client = Client::new(Kind::Consumer, &Configuration::new(&config, &[])).unwrap();
         asks_until(&client, 1);
-        // An answer that comes together with the end of the connection is what librdkafka may not get over.
+        // The answer arrives together with the end of the connection. librdkafka may not recover
+        // from that.
         broker.answers(Answers::ItselfAndCloses);
         for _ in 0..10 {
             asks_until(&client, 1);
