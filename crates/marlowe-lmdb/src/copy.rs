@@ -1,4 +1,4 @@
-//! Copies of an environment that another process may be writing to.
+//! Copies of an environment, for backups. Another process may be writing to the environment.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,25 +8,30 @@ use heed::{CompactionOption, EnvFlags, EnvOpenOptions};
 use crate::check::{Content, check};
 use crate::damage::{CheckError, Damage};
 
-/// How often a copy that is damaged is made. Who opens the environment forgets the readers before it, so a copy that is made at
-/// that moment may lose its snapshot.
+/// The number of attempts at a copy. A process that opens the environment removes the readers that
+/// were there before. So a copy that is under way at that moment may lose its snapshot, and is
+/// damaged then.
 const TRIES: u32 = 3;
 
-/// The smallest part of the address space that is lent for a file, in bytes. The file may grow while it is opened.
+/// The smallest size of the memory map, in bytes. The map is larger than the file because the file
+/// may grow while it is opened.
 const SMALLEST_MAP: usize = 1 << 30;
 
-/// Copies the environment in the folder `from` to the file `to`, which is made: one snapshot, checked, and on the disk.
+/// Copies the environment in the folder `from` to the new file `to`. The copy is one snapshot. When
+/// this returns, the copy is checked and on the disk.
 ///
-/// Another process may have it open and write to it. This process must not have it open.
+/// Another process may have the environment open and write to it. This process must not have it
+/// open.
 ///
 /// # Errors
-/// When it is damaged, or there is none, or the system refuses. Nothing is left at `to` then.
+/// If the environment is damaged or does not exist, or if the system refuses. Then nothing is left
+/// at `to`.
 pub fn copy(from: &Path, to: &Path) -> Result<Content, CheckError> {
     let mut tried = 1;
     loop {
         let copied = try_copy(from, to);
         if copied.is_err() {
-            // It may not be there.
+            // Fails if there is no file, which is fine.
             let _ = fs::remove_file(to);
         }
         match copied {
@@ -40,8 +45,9 @@ fn try_copy(from: &Path, to: &Path) -> Result<Content, CheckError> {
     let length = fs::metadata(from.join("data.mdb"))?.len();
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(usize::try_from(length).unwrap_or(usize::MAX).saturating_mul(2).max(SMALLEST_MAP));
-    // SAFETY: the file is mapped, and changed by others through LMDB alone. LMDB's locks are in force. A damaged file does no
-    // harm: of the map only the system reads, which gives an error where there is no file.
+    // SAFETY: the file is mapped, and others change it through LMDB alone. LMDB's locks are in
+    // force. A damaged file does no harm, because only the system reads from the map. Where the map
+    // has no file behind it, the system returns an error.
     #[allow(unsafe_code)]
     let env = unsafe { options.flags(EnvFlags::READ_ONLY).open(from) }.map_err(told)?;
     let file: File = env.copy_to_path(to, CompactionOption::Disabled).map_err(told)?;
@@ -74,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_has_what_was_there_and_a_damaged_one_is_told() {
+    fn a_copy_has_all_rows_and_a_damaged_one_is_refused() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let file = to.path().join("data.mdb");
         assert!(matches!(copy(from.path(), &file), Err(CheckError::Io(error)) if error.kind() == ErrorKind::NotFound));
@@ -99,7 +105,7 @@ mod tests {
         drop(txn);
         copied.prepare_for_closing().wait();
 
-        // Half of the file is gone.
+        // Cuts off half of the file.
         let data = from.path().join("data.mdb");
         let length = fs::metadata(&data).unwrap().len();
         File::options().write(true).open(&data).unwrap().set_len(length / 2).unwrap();

@@ -1,6 +1,8 @@
+//! The errors of this crate: damage that was found in a file.
+
 use std::io;
 
-/// A damage of a file, and its place.
+/// Damage of a file, and the place of the damage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Damage(pub(crate) String);
@@ -10,19 +12,19 @@ impl Damage {
         Self(what.into())
     }
 
-    /// Returns whether LMDB's error comes from damage that was found in a value.
+    /// Returns whether `error` comes from damage that was found when a value was read.
     pub fn is_in(error: &heed::Error) -> bool {
         matches!(error, heed::Error::Decoding(source) if source.is::<Self>())
     }
 }
 
-/// Why a file did not pass its check.
+/// The reason why a file did not pass its check.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// It is damaged.
+    /// The file is damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

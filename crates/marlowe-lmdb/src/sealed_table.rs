@@ -1,3 +1,5 @@
+//! A table of LMDB whose values have checksums.
+
 use std::io::{self, Write};
 use std::ops::RangeBounds;
 
@@ -6,12 +8,13 @@ use heed::{Database, DatabaseStat, Env, PutFlags, Result, RoTxn, RwTxn, WithoutT
 
 use crate::Damage;
 
-/// The bytes that a value's checksum takes.
+/// The length of a value's checksum, in bytes.
 pub(crate) const SEAL: usize = 4;
 
 /// A table whose values are stored with a CRC-32C of key and value.
 ///
-/// What is read is checked. Damage is an [`heed::Error::Decoding`], for which [`Damage::is_in`] is true.
+/// The checksum is checked when a value is read. A wrong one is a [`heed::Error::Decoding`], and
+/// [`Damage::is_in`] returns `true` for it.
 #[derive(Clone, Copy)]
 pub struct SealedTable(Database<Bytes, Bytes>);
 
@@ -19,42 +22,42 @@ pub struct SealedTable(Database<Bytes, Bytes>);
 type Row<'txn> = (&'txn [u8], &'txn [u8]);
 
 impl SealedTable {
-    /// Opens the table, which is made if need be.
+    /// Opens the table. Creates it if it does not exist.
     pub fn create(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>, name: &str) -> Result<Self> {
         env.create_database(txn, Some(name)).map(Self)
     }
 
-    /// Opens the table, if there is one. Its handle lives on only if the transaction is committed.
+    /// Opens the table, if it exists. The handle stays valid only if the transaction is committed.
     pub fn open(env: &Env<WithoutTls>, txn: &RoTxn<'_, WithoutTls>, name: &str) -> Result<Option<Self>> {
         Ok(env.open_database(txn, Some(name))?.map(Self))
     }
 
-    /// The value at `key`.
+    /// Returns the value at `key`.
     pub fn get<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<&'txn [u8]>> {
         self.0.get(txn, key)?.map(|sealed| unseal(key, sealed)).transpose()
     }
 
-    /// The last row.
+    /// Returns the row with the last key.
     pub fn last<'txn>(&self, txn: &'txn RoTxn<'_>) -> Result<Option<Row<'txn>>> {
         self.0.last(txn)?.map(unseal_row).transpose()
     }
 
-    /// The row at `key`, or the last one before it.
+    /// Returns the row at `key`, or else the last row before it.
     pub fn get_lower_than_or_equal_to<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<Row<'txn>>> {
         self.0.get_lower_than_or_equal_to(txn, key)?.map(unseal_row).transpose()
     }
 
-    /// The first row after `key`.
+    /// Returns the first row after `key`.
     pub fn get_greater_than<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<Row<'txn>>> {
         self.0.get_greater_than(txn, key)?.map(unseal_row).transpose()
     }
 
-    /// All rows, in the order of their keys.
+    /// Returns all rows, in the order of their keys.
     pub fn iter<'txn>(&self, txn: &'txn RoTxn<'_>) -> Result<impl Iterator<Item = Result<Row<'txn>>>> {
         Ok(self.0.iter(txn)?.map(|row| row.and_then(unseal_row)))
     }
 
-    /// The rows of a range, in the order of their keys.
+    /// Returns the rows of a range, in the order of their keys.
     pub fn range<'txn>(
         &self,
         txn: &'txn RoTxn<'_>,
@@ -64,17 +67,17 @@ impl SealedTable {
         Ok(self.0.range(txn, &bounds)?.map(|row| row.and_then(unseal_row)))
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self, txn: &RoTxn<'_>) -> Result<u64> {
         self.0.len(txn)
     }
 
-    /// Whether there are none.
+    /// Returns whether the table has no rows.
     pub fn is_empty(&self, txn: &RoTxn<'_>) -> Result<bool> {
         self.0.is_empty(txn)
     }
 
-    /// How many pages it has.
+    /// Returns the table's numbers of pages, and its depth.
     pub fn stat(&self, txn: &RoTxn<'_>) -> Result<DatabaseStat> {
         self.0.stat(txn)
     }
@@ -84,7 +87,7 @@ impl SealedTable {
         self.put_with(txn, key, value.len(), |to| to.write_all(value))
     }
 
-    /// Puts at `key` the `size` bytes that `write` writes.
+    /// Puts a value of `size` bytes at `key`, which `write` writes.
     pub fn put_with(
         &self,
         txn: &mut RwTxn<'_>,
@@ -95,7 +98,7 @@ impl SealedTable {
         self.0.put_reserved(txn, key, size + SEAL, |space| write_sealed(key, space, &mut write))
     }
 
-    /// Puts `value` at `key`, which must be after all that are there.
+    /// Puts `value` at `key`, which must be after all keys in the table.
     pub fn append(&self, txn: &mut RwTxn<'_>, key: &[u8], value: &[u8]) -> Result<()> {
         let size = value.len() + SEAL;
         let found = self.0.get_or_put_reserved_with_flags(txn, PutFlags::APPEND, key, size, |space| {
@@ -104,7 +107,7 @@ impl SealedTable {
         found.map(drop)
     }
 
-    /// Puts `value` at `key`, and returns how long the value was that was there before.
+    /// Puts `value` at `key`. Returns the length of the value that was there before.
     pub fn replace(&self, txn: &mut RwTxn<'_>, key: &[u8], value: &[u8]) -> Result<Option<usize>> {
         let found = self.0.get_or_put_reserved(txn, key, value.len() + SEAL, |space| {
             write_sealed(key, space, &mut |to| to.write_all(value))
@@ -114,7 +117,7 @@ impl SealedTable {
         Ok(Some(old))
     }
 
-    /// Removes the row at `key`, and returns how long its value was.
+    /// Removes the row at `key`. Returns the length of its value.
     pub fn take(&self, txn: &mut RwTxn<'_>, key: &[u8]) -> Result<Option<usize>> {
         let old = self.0.get(txn, key)?.map(|old| old.len().saturating_sub(SEAL));
         if old.is_some() {
@@ -140,7 +143,7 @@ impl SealedTable {
     }
 }
 
-/// Writes a value and then its checksum.
+/// Writes a value with `write`, and then its checksum.
 fn write_sealed(
     key: &[u8],
     to: &mut dyn Write,
@@ -152,7 +155,7 @@ fn write_sealed(
     to.write_all(&sum.to_le_bytes())
 }
 
-/// Adds up what is written.
+/// A writer that passes bytes on and computes their checksum.
 struct Summing<'a> {
     to: &'a mut dyn Write,
     sum: u32,
@@ -178,7 +181,7 @@ fn unseal<'txn>(key: &[u8], sealed: &'txn [u8]) -> Result<&'txn [u8]> {
     open(key, sealed).ok_or_else(|| heed::Error::Decoding(Box::new(damaged(key))))
 }
 
-/// The value, if its checksum is right.
+/// Returns the value in `sealed` if its checksum is right.
 pub(crate) fn open<'a>(key: &[u8], sealed: &'a [u8]) -> Option<&'a [u8]> {
     let (value, sum) = sealed.split_last_chunk::<SEAL>()?;
     let right = crc32c::crc32c_append(crc32c::crc32c(key), value);

@@ -1,8 +1,10 @@
-//! What a slice and the stores below it cost, in nanoseconds: `cargo run --release -p marlowe-state --example slice_cost`.
+//! A measurement of what a slice and the stores below it cost, in nanoseconds. Run it with
+//! `cargo run --release -p marlowe-state --example slice_cost`.
 //!
-//! An event is one `update` of a `u64` under a key of ten bytes, and `apply`; beside it the same on a bare hash map.
+//! An event is one `update` of a `u64` under a key of ten bytes, and one `apply`. For comparison,
+//! the same is measured on a bare hash map.
 
-// A measurement is the one thing that needs the real clock.
+// A measurement needs the real clock.
 #![allow(clippy::disallowed_methods)]
 
 use std::hint::black_box;
@@ -45,7 +47,8 @@ fn slice(store: Arc<dyn Store>, cache_rows: usize, isolation: SliceIsolation) ->
     Slice::new(config, Box::new(StringToU64), None)
 }
 
-/// The key numbered `number`, in an order that has nothing to do with the numbers. A new string, as an event's is.
+/// Returns the key with the number `number`. The order of the keys has nothing to do with their
+/// numbers. The string is new each time, as in an event.
 fn key(number: u64) -> String {
     let mut rest = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_000_007;
     let mut bytes = *b"k000000000";
@@ -62,7 +65,8 @@ fn timed(what: &str, each: u64, work: impl FnOnce()) {
     println!("{what:<56} {:8.1} ns", (cpu_time() - start) as f64 / each as f64);
 }
 
-/// Nanoseconds this thread has run, so that a busy machine disturbs less; where the system does not tell, wall time.
+/// Returns the nanoseconds that this thread has run, because a busy machine disturbs those less.
+/// Returns wall time if the system does not report them.
 fn cpu_time() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
@@ -108,7 +112,7 @@ fn events(keys: u64) {
             }
         });
         if keys < 100_000 {
-            // Too short to be told from nothing.
+            // A flush of so few rows is too short to be measured.
             continue;
         }
         let mut rows = Rows::new();
@@ -119,7 +123,8 @@ fn events(keys: u64) {
     }
 }
 
-/// A cache of the default size over a store of a million rows, each event a commit's worth apart.
+/// Measures reads that miss the cache, which has the default size. The store has a million rows,
+/// and each event reads another row.
 fn misses(name: &str, store: Arc<dyn Store>) {
     let slice = slice(Arc::clone(&store), SliceConfig::DEFAULT_CACHE_ROWS, SliceIsolation::Serial);
     let names: Vec<String> = (0..1_000_000).map(|n| key((n * 7_919) % 1_000_000)).collect();

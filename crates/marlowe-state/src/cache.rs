@@ -1,3 +1,5 @@
+//! The cache of a slice: rows in memory, found by key, and which of them make room for others.
+
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::{Index, IndexMut};
 
@@ -6,67 +8,72 @@ use hashbrown::HashTable;
 
 use crate::prefetch::prefetch;
 
-/// A row's place in the cache. It stays the row's own as long as somebody pins it or it is not clean.
+/// The place of a row in the cache. A row keeps its slot as long as it is pinned or not clean.
 pub(crate) type Slot = u32;
 
-/// The rows of a slice that are at hand: the finished state of each, whether or not it is in the store yet.
+/// The rows of a slice that are in memory. Each is in the state that finished events left, whether
+/// or not that state is in the store yet.
 ///
-/// Rows lie in a slab and are found through a hash table of slots, so that an event's overlay can name a row by its
-/// slot and never hashes a key twice. Which clean rows make room for others is decided by CLOCK.
+/// Rows are in a slab and are found through a hash table of slots. So an event's overlay can name a
+/// row by its slot, and never hashes a key twice. The CLOCK algorithm decides which clean rows make
+/// room for others: a pointer goes around the slab and evicts rows that were not used since it last
+/// passed.
 pub(crate) struct Cache<K, V> {
     index: HashTable<Place>,
     rows: Vec<CachedRow<K, V>>,
     vacant: Vec<Slot>,
     hasher: RandomState,
     bound: usize,
-    /// Where the clock's hand stands.
+    /// The index in `rows` of the row that the clock's pointer is at.
     clock: usize,
 }
 
 /// A row in the cache. A row that is known to be absent is cached too, with no value.
 ///
-/// Small rows lie in one line of the processor's cache each: a lookup goes to memory for it once.
+/// The alignment puts a small row into a single line of the processor's cache. So a lookup goes to
+/// memory for it only once.
 #[repr(align(64))]
 pub(crate) struct CachedRow<K, V> {
-    /// `None`: the slot is vacant.
+    /// `None` if the slot is vacant.
     pub(crate) key: Option<K>,
     pub(crate) value: Option<V>,
-    /// Counts the finished changes of the row.
+    /// The number of finished changes of the row.
     pub(crate) version: u32,
-    /// How many overlays name it.
+    /// The number of overlays that name the row.
     pub(crate) pins: u16,
     pub(crate) flags: Flags,
 }
 
-/// Where a row is, as the index says it. The hash of its key lies beside, so that neither a comparison that fails nor the
-/// index's growth has to go to the row.
+/// An entry of the index: where a row is. It has the hash of the row's key too. So neither a failed
+/// comparison nor the growth of the index needs to read the row.
 struct Place {
     hash: u32,
     slot: Slot,
 }
 
-/// The hash that the index sorts by, which wants its high bits too.
+/// Returns the hash by which the index sorts. The index needs good high bits too.
 #[inline]
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// What is known of a cached row, one bit each.
+/// The facts known of a cached row, one bit each.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Flags(u8);
 
 impl Flags {
-    /// Changed since it was last flushed.
+    /// The row changed since it was last flushed.
     pub(crate) const DIRTY: u8 = 1;
-    /// Flushed, and the flush is not committed yet.
+    /// The row was flushed, and the flush is not committed yet.
     pub(crate) const IN_FLIGHT: u8 = 2;
     /// The store has a row of that key.
     pub(crate) const STORED: u8 = 4;
-    /// The flush in flight has a row of that key: the store will have it.
+    /// The flush in flight has a row of that key, so the store will have it.
     pub(crate) const WILL_BE_STORED: u8 = 8;
-    /// Used since the clock's hand last passed.
+    /// The row was used since the clock's pointer last passed.
     pub(crate) const USED: u8 = 16;
-    /// The store has a row of that key whose value does not decode. The cached value is `None` then.
+    /// The store has a row of that key whose value does not decode. The cached value is `None`
+    /// then.
     pub(crate) const UNREADABLE: u8 = 32;
 
     pub(crate) fn has(self, bit: u8) -> bool {
@@ -86,16 +93,16 @@ impl Flags {
     }
 }
 
-/// What the store has at a key.
+/// The row that the store has at a key.
 pub(crate) enum Stored<V> {
     Absent,
     Present(V),
-    /// There is a row, and its value does not decode.
+    /// A row whose value does not decode.
     Unreadable,
 }
 
 impl<K, V> CachedRow<K, V> {
-    /// Whether the finished events have left a row here, readable or not.
+    /// Returns whether finished events have left a row here, readable or not.
     #[inline]
     pub(crate) fn is_present(&self) -> bool {
         self.value.is_some() || self.flags.has(Flags::UNREADABLE)
@@ -106,8 +113,9 @@ impl<K, V> CachedRow<K, V> {
     }
 }
 
-/// How far the clock's hand goes at most to make room for one row. Where nearly all rows are dirty it would otherwise go
-/// around in vain each time; a few more rows until the next commit are the lesser evil.
+/// The most steps that the clock's pointer takes to make room for one row. If nearly all rows are
+/// dirty, it would otherwise go around in vain each time. It is better to keep a few more rows
+/// until the next commit.
 const STEPS_PER_ROW: usize = 32;
 
 impl<K: Hash + Eq, V> Cache<K, V> {
@@ -133,8 +141,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self.index.find(spread(hash), same).map(|place| place.slot)
     }
 
-    /// The row at a key may be asked for soon: it begins to come into the processor's cache. `write` hashes the key, and says
-    /// whether it could.
+    /// Begins to load the row at a key into the processor's cache, because an event may ask for it
+    /// soon. `write` hashes the key, and returns whether it could.
     #[inline]
     pub(crate) fn expect(&self, write: impl FnOnce(&mut <RandomState as BuildHasher>::Hasher) -> bool) {
         let mut hasher = self.hasher.build_hasher();
@@ -147,9 +155,9 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         }
     }
 
-    /// Puts a row into the cache that is not there; clean rows make room for it.
+    /// Adds a row that is not in the cache yet. Clean rows make room for it.
     pub(crate) fn insert(&mut self, key: K, stored: Stored<V>) -> Slot {
-        // Two for one, so that a cache that has grown past its bound comes down to it again.
+        // Evicts up to two rows for one, so that a cache above its bound comes down to it again.
         if let Some(excess) = (self.index.len() + 1).checked_sub(self.bound).filter(|excess| *excess > 0) {
             self.evict(STEPS_PER_ROW, excess.min(2));
         }
@@ -185,10 +193,10 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self.hasher.hash_one(key) as u32
     }
 
-    /// Brings the cache down to its bound, as far as there are rows that may go.
+    /// Evicts rows until the cache is within its bound, as far as there are rows that may go.
     pub(crate) fn trim(&mut self) {
         let excess = self.index.len().saturating_sub(self.bound);
-        // The first round takes away the `USED` marks, the second finds what has none.
+        // The first round clears the `USED` flags, and the second evicts rows without it.
         self.evict(2 * self.rows.len(), excess);
     }
 

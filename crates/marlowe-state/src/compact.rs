@@ -1,16 +1,19 @@
+//! Short byte strings that need no allocation.
+
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 
-/// Bytes in 24 bytes: up to 22 of them lie inside, longer ones in an allocation of their own.
+/// A byte string that takes 24 bytes. Up to 22 bytes are stored inside it, more in an allocation.
 ///
-/// Most keys and counters are short. Inside the table they cost no allocation and no second trip to memory.
+/// Most keys and counters are short. Stored inside, they cost no allocation and no second access to
+/// memory.
 #[derive(Clone)]
 pub(crate) enum CompactBytes {
     Inside { len: u8, bytes: [u8; INSIDE] },
     Outside(Box<[u8]>),
 }
 
-/// What fits beside the length and the enum's tag.
+/// The number of bytes that fit next to the length and the enum's tag.
 const INSIDE: usize = 22;
 
 impl CompactBytes {
@@ -30,7 +33,7 @@ impl CompactBytes {
         }
     }
 
-    /// Takes on `new`, in the memory it has when that is of the right size.
+    /// Replaces the bytes by `new`. An allocation of the right size is used again.
     pub(crate) fn overwrite(&mut self, new: &[u8]) {
         match self {
             Self::Outside(bytes) if bytes.len() == new.len() => bytes.copy_from_slice(new),
@@ -59,7 +62,7 @@ impl Ord for CompactBytes {
     }
 }
 
-// Ordered as the slice is, so that ordered sets of it can be searched with one.
+// `CompactBytes` are ordered as slices are, so an ordered set of them can be searched with a slice.
 impl Borrow<[u8]> for CompactBytes {
     fn borrow(&self) -> &[u8] {
         self.as_slice()

@@ -1,47 +1,56 @@
+//! The settings of a slice, and the hands of the events that use it.
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{PositionSlot, Store, TableIndex};
 
-/// The event in hand on whose behalf something is done to a slice.
+/// A slot for the changes of one running event.
 ///
-/// A shard that takes its events one at a time uses `Hand(0)` alone; one that has up to *n* in hand numbers them from
-/// zero. A hand ends with [`apply`](crate::SliceState::apply) or [`discard`](crate::SliceState::discard), and its number
-/// may then be used for the next event.
+/// An event reads and writes slices under its hand. A slice keeps the changes under each hand
+/// apart, so no other event sees them. When the event ends, the shard's loop empties the hand:
+/// [`apply`](crate::SliceState::apply) makes the changes visible to all events, and
+/// [`discard`](crate::SliceState::discard) drops them. Then the next event may use the hand.
+///
+/// A hand is a number. A shard that runs one event at a time uses `Hand(0)` alone. A shard that
+/// runs up to *n* events at a time numbers their hands from zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Hand(pub u32);
 
-/// Refuses a key whose home is elsewhere. Asked only when a row enters the cache.
+/// A function that refuses keys whose home is elsewhere. A slice calls it only when a row enters
+/// the cache.
 pub type Guard<K> = Box<dyn Fn(&K) -> Result<(), Box<dyn Error + Send + Sync>>>;
 
-/// How many events a slice serves at a time, and so what it must remember of each.
+/// The number of events that a slice serves at a time: one or several. It decides what the slice
+/// must remember of each event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SliceIsolation {
-    /// One event at a time: nothing can change under it, and reads are not tracked.
+    /// One event at a time. No other event can change what it has read, so reads are not tracked.
     Serial,
-    /// Several events in hand: what each reads is tracked, so that [`is_current`](crate::SliceState::is_current) can say
-    /// whether another has changed it meanwhile.
+    /// Several events at a time, each with its own hand. The slice tracks what each event reads. So
+    /// [`is_current`](crate::SliceState::is_current) can tell whether another event has changed it
+    /// meanwhile.
     Optimistic,
 }
 
-/// What a [`Slice`](crate::Slice) is made of.
+/// The settings of a [`Slice`](crate::Slice).
 #[derive(Clone)]
 pub struct SliceConfig {
-    /// The committed store below it.
+    /// The store with the committed rows.
     pub store: Arc<dyn Store>,
     /// The table in that store.
     pub table: TableIndex,
-    /// The slice's position in that store.
+    /// The slot of the slice's position in that store.
     pub slot: PositionSlot,
-    /// How many rows the cache holds. Rows that are not committed yet stay, also beyond this bound.
+    /// The most rows that the cache holds. Rows that are not committed yet stay beyond this bound.
     pub cache_rows: usize,
-    /// How many events at a time.
+    /// The number of events at a time.
     pub isolation: SliceIsolation,
 }
 
 impl SliceConfig {
-    /// How many rows a cache holds if nothing else is said.
+    /// The default of [`cache_rows`](Self::cache_rows).
     pub const DEFAULT_CACHE_ROWS: usize = 100_000;
 }
 

@@ -1,45 +1,48 @@
+//! The errors of stores and slices, and the longest key.
+
 use std::path::{Path, PathBuf};
 
 use crate::{FormatError, PositionSlot, TableIndex};
 
-/// The longest key a store takes, in bytes of its ordered form: the same in memory and on disk.
+/// The longest key that a store takes, in bytes of its ordered form. It is the same in memory and
+/// on disk.
 ///
-/// LMDB, built with `longer-keys`, takes keys of 1,984 bytes with pages of 4 KiB, the smallest pages there are. A key of zeros
-/// only is stored with one zero more.
+/// With `longer-keys` and pages of 4 KiB, the smallest pages there are, LMDB takes keys of 1,984
+/// bytes. A key of zero bytes only is stored with one more zero byte.
 pub const MAX_KEY_BYTES: usize = 1_980;
 
-/// What a store refuses or fails at, and what to do about it.
+/// An error of a store: what the store refused or failed at, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// A key over the limit.
+    /// A key is longer than the limit.
     #[error(
         "a key of {len} bytes is over the store's limit of {limit}: use a shorter key, for instance a hash of the long \
          part, and keep the long part in the value"
     )]
     KeyTooLong {
-        /// Its length.
+        /// The key's length, in bytes.
         len: usize,
-        /// The longest allowed.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The layout has no such table.
     #[error("the store has no table {}: its layout has {tables}; add the table to the layout it is opened with", index.0)]
     UnknownTable {
-        /// What was asked for.
+        /// The table that was asked for.
         index: TableIndex,
-        /// How many there are.
+        /// The number of tables.
         tables: usize,
     },
     /// The layout has no such position.
     #[error("the store keeps no position {}: its layout has {slots}; raise `slots` in the layout it is opened with", slot.0)]
     UnknownSlot {
-        /// What was asked for.
+        /// The slot that was asked for.
         slot: PositionSlot,
-        /// How many there are.
+        /// The number of slots.
         slots: u32,
     },
-    /// Somebody has the folder open.
+    /// The folder is open already, in this process or another.
     #[error(
         "the store in {} is open already, in this process or another: stop the other worker, or give this one a data \
          folder of its own", path.display()
@@ -56,19 +59,19 @@ pub enum StoreError {
     NotTheOwner {
         /// The store's folder.
         path: PathBuf,
-        /// Whose it is.
+        /// The owner that the store names.
         found: String,
-        /// Whose it should be.
+        /// The owner that was expected.
         wanted: String,
     },
     /// The disk, or the database on it, failed.
     #[error("cannot {action} in {}: {reason}", path.display())]
     Storage {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// Where.
+        /// The store's folder.
         path: PathBuf,
-        /// Why it failed, and what to do.
+        /// The reason of the failure, and what to do.
         reason: String,
     },
 }
@@ -91,7 +94,7 @@ impl StoreError {
     }
 }
 
-/// What an operation on a slice fails at.
+/// An error of an operation on a slice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SliceError {
@@ -100,7 +103,7 @@ pub enum SliceError {
     Store {
         /// The table.
         table: String,
-        /// What failed.
+        /// The error of the store.
         source: StoreError,
     },
     /// A key or value could not be encoded or decoded.
@@ -108,7 +111,7 @@ pub enum SliceError {
     Format {
         /// The table.
         table: String,
-        /// What is wrong with it.
+        /// The reason.
         source: FormatError,
     },
     /// A row of the store does not decode. It can be overwritten and removed.
@@ -118,13 +121,13 @@ pub enum SliceError {
         table: String,
         /// The row's key, as the store has it.
         store_key: Box<[u8]>,
-        /// What is wrong with its key or its value.
+        /// The reason why its key or its value does not decode.
         source: FormatError,
     },
     /// The guard refused the key: its home is elsewhere.
     #[error(transparent)]
     Refused(Box<dyn std::error::Error + Send + Sync>),
-    /// The key's bytes are over the store's limit.
+    /// The key is longer than the store's limit.
     #[error(
         "table `{table}`: a key of {len} bytes is over the limit of {limit}: use a shorter key, for instance a hash of \
          the long part, and keep the long part in the value"
@@ -132,9 +135,9 @@ pub enum SliceError {
     KeyTooLong {
         /// The table.
         table: String,
-        /// The key's length.
+        /// The key's length in bytes.
         len: usize,
-        /// The longest allowed.
+        /// The limit, in bytes.
         limit: usize,
     },
 }

@@ -1,6 +1,7 @@
-//! What the project's fuzzers run: the readers of what a store keeps beside its rows, and both stores side by side.
+//! The functions that the project's fuzzers run. They read the notes that a store keeps with its
+//! rows, and compare both stores.
 //!
-//! It is public for `marlowe-fuzz` only.
+//! This module is public for `marlowe-fuzz` only.
 
 use std::ops::Bound;
 use std::sync::LazyLock;
@@ -16,11 +17,11 @@ use crate::{
     StoreLayout, TableIndex,
 };
 
-/// Reads what a store keeps beside its rows, whose kind the first byte says: its layout, a position, two keys, the state file.
-/// Returns `None` when it is refused.
+/// Reads one of the things that a store keeps with its rows. The first byte of `input` says which:
+/// a layout, a position, two keys, or a state file. Returns `None` if it is refused.
 ///
 /// # Panics
-/// When something is taken and not what it should be. That is a finding.
+/// If something is accepted and is not what it should be. That is a finding.
 pub fn store_notes(input: &[u8]) -> Option<()> {
     let (kind, bytes) = input.split_first()?;
     match kind {
@@ -49,7 +50,7 @@ pub fn store_notes(input: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Returns an input of each kind that is taken, as a store writes it.
+/// Returns an input of each kind that is accepted, as a store writes it.
 pub fn store_notes_seeds() -> Vec<Vec<u8>> {
     let layout = StoreLayout { tables: vec!["stock".into(), "größe".into()], slots: 2 };
     let position =
@@ -63,7 +64,7 @@ pub fn store_notes_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Returns bytes from which rows and ranges are drawn.
+/// Returns bytes from which rows and ranges can be drawn.
 pub fn stores_seeds() -> Vec<Vec<u8>> {
     vec![b"\x01\x01\x03tea\x01\x0297\x01\0 and the rest, of which more rows and ranges are made".to_vec()]
 }
@@ -71,7 +72,7 @@ pub fn stores_seeds() -> Vec<Vec<u8>> {
 type DrawnRows<'a> = Vec<(&'a [u8], Option<&'a [u8]>)>;
 type DrawnRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>, u8);
 
-/// A store on disk, which is emptied and used again.
+/// A store on disk. Each run empties it and uses it again.
 static ON_DISK: LazyLock<(tempfile::TempDir, LmdbStore)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("there is room for a store");
     let store = LmdbStore::open(folder.path(), layout(), LmdbOptions::default()).expect("a new store opens");
@@ -82,11 +83,11 @@ fn layout() -> StoreLayout {
     StoreLayout { tables: vec!["rows".into()], slots: 1 }
 }
 
-/// Writes rows to a store in memory and to one on disk, and asks both for rows and ranges. Returns `None` when no rows can be drawn
-/// from the bytes.
+/// Writes rows to a store in memory and to one on disk, and asks both for rows and ranges. Returns
+/// `None` if no rows can be drawn from `input`.
 ///
 /// # Panics
-/// When they answer differently. That is a finding.
+/// If the two stores answer differently. That is a finding.
 pub fn stores(input: &[u8]) -> Option<()> {
     let mut input = Unstructured::new(input);
     let drawn: Vec<DrawnRows<'_>> = input.arbitrary().ok()?;

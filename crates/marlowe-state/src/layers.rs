@@ -1,3 +1,6 @@
+//! The layers of a slice above its store: how an event reads through them, and how its changes are
+//! applied or discarded.
+
 use std::hash::Hash;
 
 use crate::cache::{Cache, CachedRow, Flags, Slot};
@@ -5,18 +8,19 @@ use crate::overlay::{Change, Overlay, OverlayRow};
 use crate::unflushed::Unflushed;
 use crate::{Hand, SliceIsolation};
 
-/// What a slice keeps over its store: an overlay per event in hand, over the cache of finished rows.
+/// The layers of a slice above its store: an overlay per hand, over the cache of finished rows.
 pub(crate) struct Layers<K, V> {
     pub(crate) cache: Cache<K, V>,
     overlays: Vec<Overlay<V>>,
     pub(crate) dirty: Unflushed,
     pub(crate) in_flight: Unflushed,
     isolation: SliceIsolation,
-    /// Counts the events that changed something.
+    /// The number of finished events that changed something.
     version: u64,
-    /// How many rows the store had when the first row was asked for. Nothing can have been changed before that.
+    /// The number of rows in the store when the first row was asked for. Nothing can have changed
+    /// before that.
     pub(crate) first_count: Option<u64>,
-    /// By how much finished events have made the slice longer since.
+    /// The number of rows that finished events have added since, less those they removed.
     growth: i64,
     pub(crate) hits: u64,
     pub(crate) misses: u64,
@@ -26,7 +30,7 @@ pub(crate) struct Layers<K, V> {
 pub(crate) enum Seen<'a, V> {
     Absent,
     Present(&'a V),
-    /// There is a row, and its value does not decode.
+    /// A row whose value does not decode.
     Unreadable,
 }
 
@@ -72,11 +76,12 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         &mut self.overlays[hand]
     }
 
-    /// The row in `slot` as the event sees it.
+    /// Returns the row in `slot` as the event sees it.
     #[inline]
     pub(crate) fn read(&mut self, hand: Hand, slot: Slot) -> Seen<'_, V> {
         match self.isolation {
-            // Nothing can change before the event ends, so that only what it has written itself need be looked up.
+            // Nothing can change before the event ends, so only the rows that the event itself has
+            // written must be looked up.
             SliceIsolation::Serial => {
                 self.cache[slot].flags.set(Flags::USED);
                 match (self.cache[slot].pins > 0).then(|| self.overlay(hand).find(slot)).flatten() {
@@ -91,7 +96,7 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         }
     }
 
-    /// Pins the row and notes that the event uses it. Returns its place in the overlay.
+    /// Pins the row and notes that the event uses it. Returns the row's place in the overlay.
     #[inline]
     pub(crate) fn touch(&mut self, hand: Hand, slot: Slot) -> usize {
         let row = &mut self.cache[slot];
@@ -104,7 +109,8 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         self.overlay(hand).touch(slot, version)
     }
 
-    /// A row that the event has touched: it is at `place` in the overlay.
+    /// Returns a row that the event has touched, as the event sees it. The row is at `place` in the
+    /// overlay.
     #[inline]
     pub(crate) fn touched(&self, hand: Hand, slot: Slot, place: usize) -> Seen<'_, V> {
         match &self.overlays[hand.0 as usize].rows()[place].change {
@@ -114,15 +120,16 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         }
     }
 
-    /// Changes the row in the event's overlay, and returns the value that the event saw there before: none also where there
-    /// was a row that does not decode.
+    /// Changes the row in the event's overlay. Returns the value that the event saw there before,
+    /// or `None` if there was no row, or a row that does not decode.
     #[inline]
     pub(crate) fn write(&mut self, hand: Hand, slot: Slot, value: Option<V>) -> Option<V> {
         let place = self.touch(hand, slot);
         self.write_at(hand, slot, place, value)
     }
 
-    /// As [`write`](Self::write), into a place that [`touch`](Self::touch) returned.
+    /// Changes the row as [`write`](Self::write) does, at a `place` that [`touch`](Self::touch)
+    /// returned.
     #[inline]
     pub(crate) fn write_at(&mut self, hand: Hand, slot: Slot, place: usize, value: Option<V>) -> Option<V> {
         let overlay = &mut self.overlays[hand.0 as usize];
@@ -131,7 +138,7 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         let present = value.is_some();
         let change = match value {
             Some(value) => Change::Put(value),
-            // Removing what is not there changes nothing.
+            // Removing a row that does not exist changes nothing.
             None if !finished.is_present() => Change::Read,
             None => Change::Remove,
         };
@@ -144,7 +151,7 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         before
     }
 
-    /// Whether what the event has used is still as it was then.
+    /// Returns whether everything that the event has used is still as it was then.
     pub(crate) fn is_current(&self, hand: Hand) -> bool {
         let Some(overlay) = self.overlays.get(hand.0 as usize) else { return true };
         overlay.scanned.is_none_or(|version| version == self.version)
@@ -185,12 +192,13 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         }
     }
 
-    /// How many rows finished events have left; `None` as long as nobody has asked the store.
+    /// Returns the number of rows that finished events have left, or `None` if the store was not
+    /// asked for its number of rows yet.
     fn finished_len(&self) -> Option<u64> {
         self.first_count.map(|count| count.saturating_add_signed(self.growth))
     }
 
-    /// How many rows the event sees.
+    /// Returns the number of rows that the event sees.
     pub(crate) fn len(&mut self, hand: Hand) -> u64 {
         let finished = self.finished_len().unwrap_or_default();
         let tracked = self.isolation == SliceIsolation::Optimistic;
@@ -209,7 +217,8 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         }
     }
 
-    /// The rows the event has changed: the slot, and what is there now.
+    /// Returns the rows that the event has changed. Each is a slot and the new value, or `None` if
+    /// the row is removed.
     pub(crate) fn changes(&self, hand: Hand) -> impl Iterator<Item = (Slot, Option<&V>)> {
         let rows = self.overlays.get(hand.0 as usize).map_or(&[][..], Overlay::rows);
         rows.iter().filter_map(|row| match &row.change {

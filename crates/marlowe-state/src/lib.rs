@@ -1,27 +1,48 @@
-//! The state of Marlowe's tables: what a shard keeps of each, and how an event changes it.
+//! The state of Marlowe's tables: the rows that a shard keeps of each table, and how events change
+//! them.
 //!
-//! A shard has a [`Slice`] of every table it uses. A slice is three layers:
+//! A shard has a [`Slice`] of every table that it uses. A slice has three layers:
 //!
 //! | layer | holds | changed by |
 //! |---|---|---|
-//! | overlay | what the event in hand has done | the event |
-//! | cache | what finished events have left, and rows read before | [`SliceState::apply`] |
-//! | [`Store`] | what is committed | [`Store::apply`], after the broker's transaction |
+//! | overlay, one per [`Hand`] | the changes of one running event | the event |
+//! | cache | the rows that finished events have left, and rows that were read before | [`SliceState::apply`] |
+//! | [`Store`] | the committed rows | [`Store::apply`], after the broker's transaction |
 //!
-//! So an event that fails leaves nothing, a crash leaves the store as of the last commit, and whoever reads the store
-//! sees committed state only. The store is a [`MemoryStore`] or, on disk, an [`LmdbStore`]. It keeps its
-//! [`SlicePosition`]s in the same batch as the rows, so that a restart knows which part of the changelog is missing.
+//! So an event that fails leaves no changes. A crash leaves the store as of the last commit. A
+//! reader of the store sees committed state only.
+//!
+//! The store is a [`MemoryStore`], or an [`LmdbStore`] on disk. It stores its [`SlicePosition`]s in
+//! the same batch as the rows. So a restart knows which part of the changelog is missing.
+//!
+//! # The order of things
+//!
+//! 1. A handler reads and writes rows through [`Slice`], under the hand of its event.
+//! 2. If the event succeeds, the shard calls [`SliceState::apply`], and the changes go into the
+//!    cache. Otherwise it calls [`SliceState::discard`], and they are dropped.
+//! 3. A commit calls [`SliceState::flush`], which hands out each changed row once, for the
+//!    changelog. Events go on meanwhile.
+//! 4. When the broker's transaction is committed, the rows and positions go into the store with
+//!    [`Store::apply`], and [`SliceState::flushed`] ends the commit.
+//!
+//! # Where to start reading
+//!
+//! `slice.rs` is what handlers use, and `slice_state.rs` what the shard's loop uses. Below them are
+//! `layers.rs` (overlays over the cache), `cache.rs` and `overlay.rs`. `store.rs` has the trait
+//! that `memory.rs` and `lmdb.rs` implement.
+//!
+//! # Example
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use marlowe_broker::Offset;
 //! use marlowe_state::{
-//!     FormatError, Hand, MemoryStore, PositionSlot, RowFormat, Rows, Slice, SliceConfig, SliceIsolation, SlicePosition,
-//!     SliceState, Store, StoreLayout, TableIndex,
+//!     FormatError, Hand, MemoryStore, PositionSlot, RowFormat, Rows, Slice, SliceConfig,
+//!     SliceIsolation, SlicePosition, SliceState, Store, StoreLayout, TableIndex,
 //! };
 //!
-//! /// How keys and values are written.
+//! /// The form of keys and values in bytes.
 //! struct Counts;
 //!
 //! impl RowFormat<String, u64> for Counts {
@@ -42,12 +63,14 @@
 //!         Ok(())
 //!     }
 //!     fn decode_value(&self, bytes: &[u8]) -> Result<u64, FormatError> {
-//!         bytes.try_into().map(u64::from_be_bytes).map_err(|_| FormatError("not a count".to_owned()))
+//!         let count = bytes.try_into().map(u64::from_be_bytes);
+//!         count.map_err(|_| FormatError("not a count".to_owned()))
 //!     }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreLayout { tables: vec!["views".to_owned()], slots: 1 }));
+//! let layout = StoreLayout { tables: vec!["views".to_owned()], slots: 1 };
+//! let store: Arc<dyn Store> = Arc::new(MemoryStore::new(layout));
 //! let (table, slot) = (TableIndex(0), PositionSlot(0));
 //! let config = SliceConfig {
 //!     store: Arc::clone(&store),
@@ -67,7 +90,8 @@
 //! assert_eq!(views.get(hand, &"/home".to_owned())?, Some(1));
 //! assert_eq!(store.count(table)?, 0);
 //!
-//! // A commit: each changed row once to the changelog, and, when the broker has it, to the store.
+//! // A commit. Each changed row goes to the changelog once. When the broker has it, it goes to the
+//! // store.
 //! let mut rows = Rows::new();
 //! views.flush(&mut |row| rows.push(row.store_key, row.value))?;
 //! let position = SlicePosition { changelog: Offset::new(1), ..SlicePosition::default() };

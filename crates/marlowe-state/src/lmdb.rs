@@ -1,3 +1,29 @@
+//! The committed store on disk: one LMDB environment in a folder of its own.
+//!
+//! # How a store is opened
+//!
+//! 1. `folder` takes the folder. A file lock keeps other processes out.
+//! 2. `state_file` reads the state file. It tells whether the data survived the last crash. If not,
+//!    the data is removed.
+//! 3. `marlowe_lmdb::check` reads the whole file. A damaged file is moved aside, and the store
+//!    begins empty.
+//! 4. `map` maps the file into memory, and `environment` guards every transaction on it.
+//! 5. `meta` reads the owner and the layout. Another owner is refused. Under another layout,
+//!    `migration` says which tables and positions are kept.
+//!
+//! # How a batch is applied
+//!
+//! 1. `environment` writes `dirty` to the state file before the first batch.
+//! 2. `batch` estimates the pages that the batch needs, and `space` makes sure that the disk has
+//!    them.
+//! 3. `batch` puts the rows, and `meta` the positions, in one transaction.
+//! 4. If the map is too small, `map` enlarges it, and the transaction is made again.
+//!
+//! Steps 1 and 2 are for [`SyncPolicy::BootId`] only. With [`SyncPolicy::EveryCommit`], each batch
+//! is synced instead. Closing the store syncs it and writes `clean` to the state file.
+//!
+//! Start reading with [`LmdbStore`], and then in `opening` and `environment`.
+
 use std::path::Path;
 
 use heed::RoTxn;
@@ -30,38 +56,42 @@ pub use self::space::{DiskSpace, SystemDiskSpace};
 
 /// A committed store on disk: one LMDB environment in a folder of its own.
 ///
-/// A restart finds the rows and positions of the last batch and reads only the rest of the changelog. After a crash of
-/// the machine that is so with [`SyncPolicy::EveryCommit`]; with [`SyncPolicy::BootId`], the default, the store is found
-/// empty, its positions zero, and is rebuilt.
+/// After a restart the store has the rows and positions of its last batch, so only the rest of the
+/// changelog must be read. After a crash of the machine, this holds only with
+/// [`SyncPolicy::EveryCommit`]. With [`SyncPolicy::BootId`], the default, the store is then empty,
+/// its positions are zero, and it is rebuilt.
 ///
-/// One store at a time has the folder open.
+/// Only one store at a time can have the folder open.
 ///
 /// # Another layout
 ///
-/// A table that the layout has gained is empty, its position zero; one that it has lost is dropped. That is so when both
-/// the old and the new layout keep one position per table, or when only positions were added at the end. Otherwise the
-/// whole store is emptied, for nobody can tell which position belongs to which rows.
+/// A store may be opened with another layout than before. A table that is new in the layout is
+/// empty and its position is zero. A table that the layout does not have any more is dropped. This
+/// works if both the old and the new layout keep one position per table, or if only positions were
+/// added at the end. Otherwise the whole store is emptied, because nothing tells which position
+/// belongs to which rows.
 pub struct LmdbStore {
     layout: StoreLayout,
     environment: Environment,
     meta: Meta,
     tables: Vec<SealedTable>,
-    /// As in the last batch.
+    /// The positions after the last batch.
     positions: RwLock<Vec<SlicePosition>>,
 }
 
 impl LmdbStore {
-    /// Opens the store in `folder`, which is made if need be.
+    /// Opens the store in `folder`. Creates the folder if it does not exist.
     pub fn open(folder: &Path, layout: StoreLayout, options: LmdbOptions) -> Result<Self, StoreError> {
         let Tables { environment, meta, tables, positions } = opening::open(folder, &layout, &options)?;
         Ok(Self { layout, environment, meta, tables, positions: RwLock::new(positions) })
     }
 
-    /// Copies the store in the folder `from` to the new folder `to`, as it was after one of its batches. Another process may have it open.
-    /// Returns whether there is a store that can be used.
+    /// Copies the store in the folder `from` to the new folder `to`, as it was after one of its
+    /// batches. Another process may have the store open. Returns `false`, and copies nothing, if
+    /// there is no store that can be used.
     ///
     /// # Errors
-    /// When it is damaged, or the disk refuses.
+    /// If the store is damaged, or the disk refuses.
     pub fn copy(from: &Path, to: &Path, options: &LmdbOptions) -> Result<bool, StoreError> {
         let failed = |error| StoreError::io("copy a store", from, &error);
         let state = State::read(from).map_err(failed)?;

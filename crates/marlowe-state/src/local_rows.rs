@@ -1,13 +1,16 @@
+//! The rows of a slice that differ from those in its store, for scans.
+
 use std::hash::Hash;
 
 use crate::cache::{Cache, Slot};
 use crate::layers::Layers;
 use crate::{Hand, KeyRange, RowFormat};
 
-/// A row that the store does not have as the event sees it: its store key, and the row or the word that it is gone.
+/// A row that differs between the store and the event's view: its store key, and the row as the
+/// event sees it. `None` means that the event sees no row.
 pub(crate) type LocalRow<K, V> = (Box<[u8]>, Option<(K, V)>);
 
-/// The rows of `range` that the store does not have as the event sees them, in key order.
+/// Returns the rows of `range` that differ between the store and the event's view, in key order.
 pub(crate) fn local_rows<K, V>(
     layers: &mut Layers<K, V>,
     hand: Hand,
@@ -31,7 +34,8 @@ where
             rows.push((bytes.into(), row(cache, slot, cache[slot].value.as_ref())));
         }
     }
-    // The sort is stable and the event's own rows come first: of rows that share a key the first is the one it sees.
+    // The event's own rows come first and the sort is stable. So the first of several rows with the
+    // same key is the one that the event sees.
     rows.sort_by(|(a, _), (b, _)| a.cmp(b));
     rows.dedup_by(|later, earlier| later.0 == earlier.0);
     rows

@@ -1,9 +1,11 @@
+//! The committed store in memory.
+
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::memory_table::MemoryTable;
 use crate::{KeyRange, PositionSlot, Rows, Scan, SlicePosition, Store, StoreError, StoreLayout, TableIndex};
 
-/// A committed store in memory. A restart begins with an empty one and reads the whole changelog.
+/// A committed store in memory. A restart begins with an empty store and reads the whole changelog.
 pub struct MemoryStore {
     layout: StoreLayout,
     state: RwLock<State>,
@@ -24,13 +26,13 @@ impl State {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new(layout: StoreLayout) -> Self {
         let state = RwLock::new(State::empty(&layout));
         Self { layout, state }
     }
 
-    /// The state for a scan of `table`: the first one puts the keys in order.
+    /// Locks the state for a scan of `table`. The first scan puts the table's keys in order.
     fn ordered(&self, table: usize) -> RwLockReadGuard<'_, State> {
         let state = self.state.read();
         if state.tables[table].is_ordered() {

@@ -1,3 +1,5 @@
+//! One table of the store in memory.
+
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
@@ -8,12 +10,12 @@ use hashbrown::hash_table::Entry;
 use crate::compact::CompactBytes;
 use crate::{KeyRange, Rows};
 
-/// One table in memory: a hash table, and its keys in order from the first scan on.
+/// A table in memory: a hash table of rows. From the first scan on, its keys are kept in order too.
 #[derive(Default)]
 pub(crate) struct MemoryTable {
     rows: HashTable<MemoryRow>,
     hasher: RandomState,
-    /// `None` until somebody scans: a table that is only looked up pays nothing for the order.
+    /// The keys in order. `None` until the first scan, so that a table without scans pays nothing.
     order: Option<BTreeSet<CompactBytes>>,
     bytes: u64,
 }
@@ -72,16 +74,17 @@ impl MemoryTable {
         self.order.is_some()
     }
 
-    /// Puts the keys in order, for scans; from now on they are kept so.
+    /// Puts the keys in order, for scans. From now on they are kept in order.
     pub(crate) fn put_in_order(&mut self) {
         if self.order.is_none() {
-            // Collecting sorts first and then builds the tree in one go.
+            // Collecting sorts the keys first, and then builds the tree in one go.
             self.order = Some(self.rows.iter().map(|row| row.key.clone()).collect());
         }
     }
 
-    /// Up to `limit` rows of `range`, and at most `bytes` of them, into `out`, which is empty; and whether there are more. The keys
-    /// must be in order.
+    /// Copies rows of `range` into `out`, which must be empty: at most `limit` rows and at most
+    /// `bytes` of keys and values. The first row may be larger than `bytes`. Returns whether the
+    /// range has more rows. The keys must be in order.
     pub(crate) fn scan(&self, range: &KeyRange, limit: usize, bytes: usize, out: &mut Rows) -> bool {
         let Some(order) = self.order.as_ref().filter(|_| !range.is_empty()) else { return false };
         for key in order.range::<[u8], _>(range.bounds()) {

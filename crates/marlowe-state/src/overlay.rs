@@ -1,20 +1,23 @@
+//! The overlay of one hand: what a running event has read and changed.
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::cache::Slot;
 
-/// What the event in one hand has read and changed, over the cache.
+/// The rows that the event of one hand has read and changed, over the cache.
 ///
-/// It names rows by their slots in the cache, which are pinned for as long. Its memory is kept from event to event.
+/// It names rows by their slots in the cache, and pins those slots. It keeps its memory from event
+/// to event.
 pub(crate) struct Overlay<V> {
     rows: Vec<OverlayRow<V>>,
-    /// Where each slot is in `rows`, kept only while there are more than [`LINEAR`].
+    /// The place of each slot in `rows`. Kept only while there are more than [`LINEAR`] rows.
     places: HashMap<Slot, u32, RandomState>,
-    /// By how much the event's changes make the slice longer.
+    /// The number of rows that the event has added, less those it removed.
     pub(crate) growth: i64,
     /// The slice's version when the event first scanned it.
     pub(crate) scanned: Option<u64>,
-    /// How many finished rows there were when the event first asked.
+    /// The number of finished rows when the event first asked for it.
     pub(crate) counted: Option<u64>,
 }
 
@@ -25,14 +28,14 @@ pub(crate) struct OverlayRow<V> {
     pub(crate) change: Change<V>,
 }
 
-/// What the event did with a row.
+/// The event's use of a row.
 pub(crate) enum Change<V> {
     Read,
     Put(V),
     Remove,
 }
 
-/// Up to how many rows are searched one by one: that is quicker than hashing.
+/// The most rows that are searched one by one. Up to this number it is quicker than hashing.
 const LINEAR: usize = 8;
 
 impl<V> Overlay<V> {
@@ -44,7 +47,7 @@ impl<V> Overlay<V> {
         &self.rows
     }
 
-    /// The place of the row in `slot`, if the event has touched it.
+    /// Returns the place of the row in `slot`, if the event has touched the row.
     #[inline]
     pub(crate) fn find(&self, slot: Slot) -> Option<usize> {
         if self.rows.len() <= LINEAR {
@@ -54,7 +57,7 @@ impl<V> Overlay<V> {
         }
     }
 
-    /// Notes that the event touches a row it has not touched before; returns its place.
+    /// Notes that the event touches a row that it has not touched before. Returns the row's place.
     #[inline]
     pub(crate) fn touch(&mut self, slot: Slot, version: u32) -> usize {
         let place = self.rows.len();
@@ -76,7 +79,7 @@ impl<V> Overlay<V> {
         &mut self.rows[place]
     }
 
-    /// Takes all rows out, and is as new.
+    /// Takes all rows out. The overlay is then empty, as a new one.
     #[inline]
     pub(crate) fn take(&mut self) -> impl Iterator<Item = OverlayRow<V>> {
         if self.rows.len() > LINEAR {
@@ -94,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_found_before_and_beyond_the_linear_bound_and_not_after_taking_them() {
+    fn rows_are_found_below_and_above_the_linear_bound() {
         let mut overlay = Overlay::<u64>::new();
         for round in 0..3 {
             for slot in 0..40 {

@@ -1,24 +1,26 @@
+//! A range of keys, for scans.
+
 use std::ops::Bound;
 
 /// A range of keys, in the order of their bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
-    /// Where it starts.
+    /// The start of the range.
     pub start: Bound<Vec<u8>>,
-    /// Where it ends.
+    /// The end of the range.
     pub end: Bound<Vec<u8>>,
 }
 
 impl KeyRange {
-    /// Every key.
+    /// Returns the range of all keys.
     pub fn all() -> Self {
         Self { start: Bound::Unbounded, end: Bound::Unbounded }
     }
 
-    /// The keys that begin with `prefix`.
+    /// Returns the range of the keys that begin with `prefix`.
     pub fn prefix(prefix: &[u8]) -> Self {
         let mut end = prefix.to_vec();
-        // The end is the next key of the same length or shorter; after ff..ff there is none.
+        // The end is the next key of the same length or shorter. After ff..ff there is none.
         while let Some(last) = end.pop() {
             if let Some(next) = last.checked_add(1) {
                 end.push(next);
@@ -28,7 +30,7 @@ impl KeyRange {
         Self { start: Bound::Included(prefix.to_vec()), end: Bound::Unbounded }
     }
 
-    /// Whether `key` lies in it.
+    /// Returns whether `key` is in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
         (match &self.start {
             Bound::Included(start) => key >= start.as_slice(),
@@ -41,12 +43,13 @@ impl KeyRange {
         })
     }
 
-    /// Its ends, borrowed.
+    /// Returns the start and the end, borrowed.
     pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         (self.start.as_ref().map(Vec::as_slice), self.end.as_ref().map(Vec::as_slice))
     }
 
-    /// Whether its ends leave no room for any key. The standard maps panic when asked for such a range.
+    /// Returns whether no key can be in the range. The standard library's maps panic if they are
+    /// asked for such a range.
     pub fn is_empty(&self) -> bool {
         match (&self.start, &self.end) {
             (_, Bound::Unbounded) | (Bound::Unbounded, Bound::Included(_)) => false,

@@ -1,7 +1,9 @@
-/// An estimate of how many bytes a row of a slice takes once it is encoded.
+//! An estimate of the size of a slice's rows.
+
+/// An estimate of the number of bytes that a row of a slice takes once it is encoded.
 ///
-/// It follows what the flushes see. Until the first flush, and while rows pile up, a row is encoded for the purpose now
-/// and then: whenever there are twice as many as at the last time.
+/// It follows the sizes that flushes see. Until the first flush, and while rows pile up, a row is
+/// encoded as a sample. This happens whenever there are twice as many rows as at the last sample.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct RowSize {
     average: usize,

@@ -1,16 +1,19 @@
+//! A batch of rows in one piece of memory.
+
 use std::fmt;
 
-/// Rows of bytes in one arena: a key, and a value or the word that there is none.
+/// A list of rows in one arena of bytes. A row is a key and a value, or a key without a value,
+/// which means that the row is removed.
 ///
-/// Pushing a row allocates nothing of its own, and [`clear`](Self::clear) keeps the memory, so a `Rows` that is filled
-/// again and again settles at the size of the largest batch.
+/// Pushing a row makes no allocation for that row alone. [`clear`](Self::clear) keeps the memory.
+/// So a `Rows` that is filled again and again settles at the size of its largest batch.
 #[derive(Clone, Default)]
 pub struct Rows {
     arena: Vec<u8>,
     spans: Vec<Span>,
 }
 
-/// Where a row lies in the arena: the key, and right after it the value.
+/// The place of a row in the arena: the key, and the value right after it.
 #[derive(Clone, Copy)]
 struct Span {
     start: usize,
@@ -18,29 +21,31 @@ struct Span {
     value: u32,
 }
 
-/// Beyond so many rows, which the processor's caches do not hold, a sort moves the rows themselves too.
+/// The number of rows above which a sort moves the rows themselves too, because the processor's
+/// caches do not hold that many.
 const REWRITTEN: usize = 50_000;
 
-/// The value length that says "no value". A real value of that length would not fit the arena's spans either.
+/// The length of a value that stands for "no value". [`Rows::push`] refuses a real value of this
+/// length.
 const ABSENT: u32 = u32::MAX;
 
 impl Rows {
-    /// No rows.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Forgets all rows and keeps the memory.
+    /// Removes all rows and keeps the memory.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.spans.clear();
     }
 
-    /// Adds a row at the end; `None` says that the key is removed.
+    /// Adds a row at the end. The value `None` means that the key is removed.
     ///
     /// # Panics
     ///
-    /// When the key or the value is of 4 GiB or more.
+    /// If the key or the value has 4 GiB or more.
     pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         assert!(
             key.len() < ABSENT as usize && value.is_none_or(|value| value.len() < ABSENT as usize),
@@ -55,49 +60,50 @@ impl Rows {
         self.spans.push(Span { start, key: key.len() as u32, value });
     }
 
-    /// How many rows there are; a key pushed twice counts twice.
+    /// Returns the number of rows. A key that was pushed twice counts twice.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The bytes of all keys and values.
+    /// Returns the number of bytes in all keys and values.
     pub fn bytes(&self) -> usize {
         self.arena.len()
     }
 
-    /// Whether a row is too much beside those that are here, for at most `limit` rows and `bytes`. A first row is never too large.
+    /// Returns whether one more row would exceed `limit` rows or `bytes` bytes. The first row is
+    /// accepted whatever its size.
     pub(crate) fn is_full(&self, limit: usize, bytes: usize, key: &[u8], value: Option<&[u8]>) -> bool {
         let size = key.len() + value.map_or(0, <[u8]>::len);
         self.len() >= limit || (!self.is_empty() && self.bytes().saturating_add(size) > bytes)
     }
 
-    /// The row at `index`.
+    /// Returns the row at `index`.
     pub fn get(&self, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
         self.spans.get(index).map(|span| self.row(span))
     }
 
-    /// The rows, in their order.
+    /// Returns the rows, in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> + DoubleEndedIterator {
         self.spans.iter().map(|span| self.row(span))
     }
 
-    /// Sorts the rows by key. Rows of one key stay in the order they were pushed in.
+    /// Sorts the rows by key. Rows with the same key stay in the order in which they were pushed.
     pub fn sort(&mut self) {
         let Self { arena, spans } = self;
         if spans.is_sorted_by(|a, b| key(arena, a) <= key(arena, b)) {
             return;
         }
-        // Keys of one table often begin alike. The first bytes after that decide most comparisons; beside the span they
-        // save two trips into the arena.
+        // The keys of a table often have a common prefix. The first bytes after it decide most
+        // comparisons. They are copied here, which saves two accesses to the arena.
         let alike = common_prefix(arena, spans);
         let mut order: Vec<(u64, usize)> =
             spans.iter().enumerate().map(|(place, span)| (head(&key(arena, span)[alike..]), place)).collect();
-        // The place settles ties, and so an unstable sort is a stable one.
+        // The place decides between equal keys, so this unstable sort acts as a stable one.
         order.sort_unstable_by(|(head_a, a), (head_b, b)| {
             head_a
                 .cmp(head_b)
@@ -110,8 +116,8 @@ impl Rows {
         }
     }
 
-    /// Brings the arena into the order of the rows. Who goes through many rows next finds each beside the one before,
-    /// instead of waiting for memory at each.
+    /// Brings the arena into the order of the rows. A caller that then goes through many rows finds
+    /// each next to the one before, and does not wait for memory at each.
     fn rewrite(&mut self) {
         let mut arena = Vec::with_capacity(self.arena.len());
         for span in &mut self.spans {
@@ -134,7 +140,7 @@ fn key<'a>(arena: &'a [u8], span: &Span) -> &'a [u8] {
     &arena[span.start..span.start + span.key as usize]
 }
 
-/// How many bytes all keys begin with.
+/// Returns the length of the longest prefix that all keys have in common.
 fn common_prefix(arena: &[u8], spans: &[Span]) -> usize {
     let Some((first, rest)) = spans.split_first() else { return 0 };
     let first = key(arena, first);
@@ -144,8 +150,8 @@ fn common_prefix(arena: &[u8], spans: &[Span]) -> usize {
     })
 }
 
-/// The first eight bytes as a number that orders as they do. Shorter keys are filled up with zeros: they may tie with a
-/// longer key, and then the whole keys are compared.
+/// Returns the first eight bytes as a number that has the same order. Shorter keys are filled up
+/// with zeros. So they may equal the head of a longer key, and then the whole keys are compared.
 fn head(key: &[u8]) -> u64 {
     match key.first_chunk::<8>() {
         Some(head) => u64::from_be_bytes(*head),
@@ -183,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_orders_keys_by_bytes_and_keeps_the_order_of_equal_ones() {
+    fn sorting_is_by_bytes_and_keeps_the_order_of_equal_keys() {
         let mut rows = Rows::new();
         for (key, value) in
             [("b", "1"), ("a\0", "2"), ("a", "3"), ("abcdefghij", "4"), ("b", "5"), ("abcdefgha", "6"), ("", "7")]

@@ -1,3 +1,5 @@
+//! The scan of a slice, which merges committed and uncommitted rows.
+
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::rc::Rc;
@@ -9,20 +11,21 @@ use crate::{KeyRange, Rows, SliceError};
 
 /// The rows of a range of a slice, in key order. See [`Slice::scan`](crate::Slice::scan).
 ///
-/// It owns what it needs and borrows nothing of the slice. A row that does not decode is an error in its place
-/// ([`SliceError::Undecodable`]), and the scan goes on after it; after any other error it has ended.
+/// The scan owns what it needs, and borrows nothing from the slice. For a row that does not decode
+/// it returns an error ([`SliceError::Undecodable`]) in the row's place, and goes on after it. Any
+/// other error ends the scan.
 pub struct SliceScan<K, V> {
     source: Rc<Source<K, V>>,
-    /// What is left to read from the store.
+    /// The part of the range that is left to read from the store.
     range: KeyRange,
     page: Rows,
-    /// The next row of the page.
+    /// The index of the next row of the page.
     next: usize,
     more: bool,
     local: Peekable<IntoIter<LocalRow<K, V>>>,
 }
 
-/// How many rows are read from the store at a time.
+/// The number of rows that are read from the store at a time.
 const PAGE: usize = 256;
 
 impl<K: 'static, V: 'static> SliceScan<K, V> {

@@ -1,3 +1,7 @@
+//! A slice as handlers use it: reading and changing rows on behalf of an event.
+//!
+//! What the shard's loop does with a slice is in `slice_state.rs`.
+
 use std::cell::{Cell, RefCell, RefMut};
 use std::hash::Hash;
 use std::rc::Rc;
@@ -10,15 +14,15 @@ use crate::row_size::RowSize;
 use crate::source::Source;
 use crate::{FormatError, Guard, Hand, KeyRange, RowFormat, SliceConfig, SliceError, SliceScan};
 
-/// One table's rows in one shard: each event's changes, over the cache of what finished events left, over the committed
-/// store.
+/// The rows of one table in one shard. A slice has three layers: the changes of each running event,
+/// over the cache of what finished events left, over the committed store.
 ///
-/// An event reads and writes on behalf of its [`Hand`]. What it writes is seen by nobody else until the shard's loop
-/// calls [`SliceState::apply`](crate::SliceState::apply). Values are handed out as clones and taken back whole, so no
-/// guard outlives a call, and a closure may use the slice it is called from.
+/// An event reads and writes under its [`Hand`]. No other event sees its writes until the shard's
+/// loop calls [`SliceState::apply`](crate::SliceState::apply). Values are handed out as clones and
+/// put back as a whole. So no guard outlives a call, and a closure may use the slice that calls it.
 ///
-/// The loop's side of it is [`SliceState`](crate::SliceState); those methods are for between the events, never for
-/// inside a closure given to the slice.
+/// The shard's loop uses the slice through [`SliceState`](crate::SliceState). Those methods may be
+/// called between events only, never inside of a closure that is given to the slice.
 pub struct Slice<K, V> {
     pub(crate) layers: RefCell<Layers<K, V>>,
     pub(crate) source: Rc<Source<K, V>>,
@@ -27,7 +31,7 @@ pub struct Slice<K, V> {
     pub(crate) row_size: Cell<RowSize>,
 }
 
-/// Buffers that are filled again and again.
+/// The buffers for encoded rows, which are used again and again.
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(crate) key: Vec<u8>,
@@ -44,7 +48,7 @@ impl Scratch {
 }
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
-    /// A slice over the committed rows of a store. `guard` may refuse keys.
+    /// Creates a slice over the committed rows of a store. `guard` may refuse keys.
     pub fn new(config: SliceConfig, format: Box<dyn RowFormat<K, V>>, guard: Option<Guard<K>>) -> Self {
         let SliceConfig { store, table, slot, cache_rows, isolation } = config;
         Self {
@@ -56,10 +60,10 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         }
     }
 
-    /// The value at `key`.
+    /// Returns the value at `key`.
     ///
     /// # Errors
-    /// [`SliceError::Undecodable`] when there is a row whose value does not decode.
+    /// [`SliceError::Undecodable`] if there is a row and its value does not decode.
     pub fn get(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
         match layers.read(hand, slot) {
@@ -72,38 +76,42 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         }
     }
 
-    /// Whether there is a row at `key`, be its value readable or not.
+    /// Returns whether there is a row at `key`. Its value need not decode.
     pub fn contains_key(&self, hand: Hand, key: &K) -> Result<bool, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
         Ok(layers.read(hand, slot).is_present())
     }
 
-    /// An event is next that may ask for the row at a key, which `write` hashes as [`Hash`](std::hash::Hash) does; or says that
-    /// it cannot.
+    /// Begins to load a row into the processor's cache, because the next event may ask for it.
+    /// `write` hashes the row's key as [`Hash`](std::hash::Hash) does, and returns whether it
+    /// could.
     #[inline]
     pub fn expect(&self, write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>) -> bool) {
         self.layers.borrow().cache.expect(write);
     }
 
-    /// Puts `value` at `key`, and returns what was there: `None` also for a row that does not decode.
+    /// Puts `value` at `key`. Returns the value that was there before, or `None` if there was no
+    /// row or one that does not decode.
     pub fn insert(&self, hand: Hand, key: K, value: V) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate_owned(key)?;
         Ok(layers.write(hand, slot, Some(value)))
     }
 
-    /// Removes the row at `key`, and returns what was there: `None` also for a row that does not decode.
+    /// Removes the row at `key`. Returns the value that was there before, or `None` if there was no
+    /// row or one that does not decode.
     pub fn remove(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
         Ok(layers.write(hand, slot, None))
     }
 
-    /// Changes the value at `key`; an absent one starts from the default.
+    /// Changes the value at `key` with `change`. An absent value starts from the default.
+    ///
+    /// `change` gets a clone of the value, which is put back when `change` returns. So `change` may
+    /// use the slice itself. If it panics, the row stays as it was. If it changes this same row
+    /// through the slice, that change is overwritten.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// The closure gets a clone, which is put back when it returns: it may use the slice itself, and if it panics the
-    /// row is as before. What it does to this same row through the slice is overwritten.
+    /// The errors of [`get`](Self::get).
     #[inline]
     pub fn update(&self, hand: Hand, key: K, change: impl FnOnce(&mut V)) -> Result<(), SliceError>
     where
@@ -116,12 +124,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         })
     }
 
-    /// Changes the row at `key`: `None` is an absent row, before and after.
+    /// Changes the row at `key` with `change`. `None` means an absent row, before and after.
+    ///
+    /// As with [`update`](Self::update), `change` works on a clone and may use the slice.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// As with [`update`](Self::update), the closure works on a clone and may use the slice.
+    /// The errors of [`get`](Self::get).
     #[inline]
     pub fn update_with(&self, hand: Hand, key: K, change: impl FnOnce(&mut Option<V>)) -> Result<(), SliceError> {
         self.replace(hand, key, |mut value| {
@@ -133,7 +141,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     #[inline]
     fn replace(&self, hand: Hand, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Result<(), SliceError> {
         let (mut layers, slot) = self.locate_owned(key)?;
-        // Touching pins the row: whatever the closure does to the slice, the slot stays this row's.
+        // Touching pins the row. So the slot stays this row's, whatever `change` does to the slice.
         let place = layers.touch(hand, slot);
         let value = match layers.touched(hand, slot, place) {
             Seen::Present(value) => Some(value.clone()),
@@ -141,7 +149,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
             Seen::Unreadable => {
                 let key = layers.cache[slot].key.clone();
                 drop(layers);
-                // A row that is pinned has a key.
+                // A pinned row always has a key.
                 return key.map_or(Ok(()), |key| Err(self.unreadable(&key)));
             }
         };
@@ -151,16 +159,18 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         Ok(())
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows that the event sees.
     pub fn len(&self, hand: Hand) -> Result<u64, SliceError> {
         self.count_first()?;
         Ok(self.layers.borrow_mut().len(hand))
     }
 
-    /// The rows of `range` in key order, as they are now: later changes do not disturb the scan.
+    /// Returns the rows of `range` in key order, as they are now. Later changes do not show in the
+    /// scan.
     ///
-    /// The rows that are not committed yet are copied at once; the others are read from the store a page at a time. A
-    /// scan belongs to its event: one that is kept beyond it may meet rows of later commits.
+    /// Rows that are not committed yet are copied at once. The others are read from the store a
+    /// page at a time. A scan belongs to its event. If it is kept longer, it may see rows of later
+    /// commits.
     pub fn scan(&self, hand: Hand, range: KeyRange) -> Result<SliceScan<K, V>, SliceError> {
         self.count_first()?;
         let mut layers = self.layers.borrow_mut();
@@ -169,7 +179,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         Ok(SliceScan::new(Rc::clone(&self.source), range, rows))
     }
 
-    /// The layers, and where in the cache the row at `key` is; it is read from the store if it is not there yet.
+    /// Returns the layers, and the slot of the row at `key` in the cache. A row that is not in the
+    /// cache yet is read from the store.
     #[inline]
     fn locate(&self, key: &K) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
         match self.cached(key) {
@@ -178,7 +189,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         }
     }
 
-    /// As [`locate`](Self::locate), for a key that need not be cloned to stay.
+    /// Does the same as [`locate`](Self::locate), with an owned key. So a row that enters the cache
+    /// needs no clone of its key.
     #[inline]
     fn locate_owned(&self, key: K) -> Result<(RefMut<'_, Layers<K, V>>, Slot), SliceError> {
         match self.cached(&key) {
@@ -204,13 +216,15 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         let stored = match self.with_scratch(|scratch| self.fetch(&key, scratch)) {
             Ok(Some(value)) => Stored::Present(value),
             Ok(None) => Stored::Absent,
-            // The row can be overwritten and removed, so the event goes on until it asks for the value.
+            // The row can be overwritten and removed. So the event fails only when it asks for the
+            // value.
             Err(SliceError::Undecodable { .. }) => Stored::Unreadable,
             Err(error) => return Err(error),
         };
         let mut layers = self.layers.borrow_mut();
         layers.misses += 1;
-        // The guard and the format are not ours: should they have used the slice, the row may have come in meanwhile.
+        // The guard and the format are foreign code. If they used the slice, the row may be in the
+        // cache by now.
         let slot = match layers.cache.find(&key) {
             Some(slot) => slot,
             None => layers.cache.insert(key, stored),
@@ -231,7 +245,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         format.decode_value(value).map(Some).map_err(|error| self.source.undecodable(bytes, error))
     }
 
-    /// Why the row at `key`, which is in the store and was not changed since, does not decode.
+    /// Returns the error of a row that does not decode. The row at `key` must be in the store, and
+    /// not changed since it was read.
     #[cold]
     fn unreadable(&self, key: &K) -> SliceError {
         match self.with_scratch(|scratch| self.fetch(key, scratch)) {
@@ -244,7 +259,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         }
     }
 
-    /// Asks the store for its number of rows, before the first change can be made.
+    /// Asks the store for its number of rows, once, before the first change can be made.
     fn count_first(&self) -> Result<(), SliceError> {
         if self.layers.borrow().first_count.is_none() {
             let count = self.source.store.count(self.source.table).map_err(|error| self.source.store_error(error))?;

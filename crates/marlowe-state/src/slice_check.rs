@@ -1,18 +1,20 @@
-//! Checks that the rows an event has changed can be encoded, before they are flushed.
+//! The check that the rows of an event can be encoded, before they are flushed.
 
 use std::hash::Hash;
 
 use crate::{FlushedRow, FormatError, Hand, Slice};
 
-/// A row that an event has changed, as a flush would hand it out, or why it cannot be encoded.
+/// A row that an event has changed, as a flush would hand it out, or the reason why it cannot be
+/// encoded.
 pub type CheckedRow<'a> = Result<FlushedRow<'a>, FormatError>;
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
-    /// Encodes what the event in `hand` has changed, as [`flush`](crate::SliceState::flush) will, and hands each row to `each` with
-    /// its key. Nothing changes.
+    /// Encodes the rows that the event of `hand` has changed, as
+    /// [`flush`](crate::SliceState::flush) does. Calls `each` with each row's key and the result.
+    /// The slice does not change.
     ///
     /// # Errors
-    /// The first one that `each` returns.
+    /// The first error that `each` returns.
     pub fn check<E>(&self, hand: Hand, mut each: impl FnMut(&K, CheckedRow<'_>) -> Result<(), E>) -> Result<(), E> {
         let layers = self.layers.borrow();
         let format = &self.source.format;

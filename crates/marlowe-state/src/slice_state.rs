@@ -1,3 +1,5 @@
+//! A slice as the shard's loop uses it: ending events, and committing.
+
 use std::hash::Hash;
 
 use crate::cache::{Flags, Slot};
@@ -8,59 +10,69 @@ use crate::{Hand, Slice, SliceError};
 /// A row on its way to the changelog and to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushedRow<'a> {
-    /// Its key in the store.
+    /// The key in the store.
     pub store_key: &'a [u8],
-    /// Its key in the changelog.
+    /// The key in the changelog.
     pub topic_key: &'a [u8],
-    /// Its value; `None`: the row is removed.
+    /// The value, or `None` if the row is removed.
     pub value: Option<&'a [u8]>,
 }
 
-/// How a slice's cache does.
+/// The statistics of a slice's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CacheStats {
-    /// Rows that were in the cache when they were asked for.
+    /// The number of times that a row was in the cache when it was asked for.
     pub hits: u64,
-    /// Rows that had to be read from the store.
+    /// The number of times that a row had to be read from the store.
     pub misses: u64,
-    /// Rows in the cache now, known absences included.
+    /// The number of rows in the cache now, including rows that are known to be absent.
     pub rows: usize,
-    /// How many times a row was met that does not decode.
+    /// The number of times that a row was read that does not decode.
     pub undecodable: u64,
 }
 
-/// A slice as the shard's loop sees it, whatever its keys and values are.
+/// The interface of a slice for the shard's loop. It does not depend on the types of keys and
+/// values.
 ///
-/// The order of things: events read and write through the slice; the loop ends each with [`apply`](Self::apply) or
-/// [`discard`](Self::discard); a commit is [`flush`](Self::flush), the broker's transaction, the store's batch, and
-/// [`flushed`](Self::flushed). One flush is in flight at most. When a commit fails the slice is dropped as a whole: the
+/// The order of calls is:
+///
+/// 1. Events read and write through the [`Slice`].
+/// 2. The loop ends each event with [`apply`](Self::apply) or [`discard`](Self::discard).
+/// 3. A commit calls [`flush`](Self::flush), commits the broker's transaction, applies a batch to
+///    the store, and calls [`flushed`](Self::flushed).
+///
+/// At most one flush is in flight. If a commit fails, the shard drops the whole slice, because the
 /// store has what was committed.
 pub trait SliceState {
-    /// Whether everything the event read or wrote is unchanged since it did. Always, if events are served serially.
+    /// Returns whether everything that the event of `hand` has read or written is unchanged since
+    /// then. Always `true` with [`SliceIsolation::Serial`](crate::SliceIsolation::Serial).
     fn is_current(&self, hand: Hand) -> bool;
 
-    /// The event has succeeded: its changes are now everyone's, and its hand is empty.
+    /// Ends an event that has succeeded. All events see its changes from now on, and its hand is
+    /// empty.
     fn apply(&self, hand: Hand);
 
-    /// The event has failed: nothing of it is left, and its hand is empty.
+    /// Ends an event that has failed. Its changes are dropped, and its hand is empty.
     fn discard(&self, hand: Hand);
 
-    /// How many rows have changed since they were last flushed.
+    /// Returns the number of rows that have changed since they were last flushed.
     fn uncommitted_rows(&self) -> usize;
 
-    /// About how many bytes those rows take.
+    /// Returns an estimate of the bytes that those rows take.
     fn uncommitted_bytes(&self) -> usize;
 
-    /// Hands out every changed row once, and returns how many. They are in flight until [`flushed`](Self::flushed);
-    /// events go on meanwhile and may change them again. After an error all of them are changed rows as before.
+    /// Calls `each` once with every changed row, and returns the number of rows. They are in flight
+    /// until [`flushed`](Self::flushed) is called. Events go on meanwhile and may change them
+    /// again. After an error all of them count as changed, as before.
     ///
-    /// A row that came and went since the last commit is not handed out: nobody has heard of it.
+    /// A row that was both added and removed since the last commit is not handed out, because
+    /// neither the store nor the changelog has it.
     fn flush(&self, each: &mut dyn FnMut(FlushedRow<'_>)) -> Result<u64, SliceError>;
 
-    /// The flush in flight is committed, and the store has its rows.
+    /// Ends the flush in flight, after it was committed and its rows were put into the store.
     fn flushed(&self);
 
-    /// How the cache does.
+    /// Returns the statistics of the cache.
     fn stats(&self) -> CacheStats;
 }
 
@@ -87,7 +99,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> SliceState for Slice<K,
         let slots = layers.dirty.slots();
         let mut size = self.row_size.get();
         if let Some(last) = slots.last().filter(|_| size.wants_sample(slots.len())) {
-            // A row that cannot be encoded is the flush's to report.
+            // If the row cannot be encoded, the flush will report it.
             let bytes = self.with_scratch(|scratch| {
                 self.encode(&layers, *last, scratch).map_or(0, |_| scratch.key.len() + scratch.value.len())
             });
@@ -143,7 +155,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> SliceState for Slice<K,
 }
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
-    /// Hands out the rows in `slots`; returns how many those were, and their bytes.
+    /// Calls `each` with the rows in `slots`. Returns the number of rows handed out, and of their
+    /// bytes.
     fn flush_rows(
         &self,
         slots: &[Slot],
@@ -166,7 +179,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
             scratch.topic_key.clear();
             scratch.value.clear();
             self.encode(&layers, *slot, scratch)?;
-            // `each` is not ours: it gets the bytes with no borrow held.
+            // `each` is foreign code, so no borrow is held while it runs.
             drop(layers);
             let store_key = scratch.key.as_slice();
             let topic_key = if self.source.format.same_key_bytes() { store_key } else { scratch.topic_key.as_slice() };

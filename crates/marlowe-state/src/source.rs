@@ -1,17 +1,17 @@
-//! The source of a slice's rows: its table in the store, and how rows of it are decoded.
+//! The source of a slice's rows: a table in the store, and the format of its rows.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::{FormatError, PositionSlot, RowFormat, SliceError, Store, StoreError, TableIndex};
 
-/// A table of a store, from which a slice reads the rows that it does not have at hand.
+/// A table of a store, from which a slice reads the rows that are not in its cache.
 pub(crate) struct Source<K, V> {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) table: TableIndex,
     pub(crate) slot: PositionSlot,
     pub(crate) format: Box<dyn RowFormat<K, V>>,
-    /// How many times a row was met that does not decode.
+    /// The number of times that a row was read that does not decode.
     pub(crate) undecodable: Cell<u64>,
 }
 
@@ -29,7 +29,7 @@ impl<K, V> Source<K, V> {
         SliceError::Format { table: self.table_name(), source }
     }
 
-    /// Counts a row of the store that does not decode, and returns the error of it.
+    /// Counts a row of the store that does not decode, and returns the error for it.
     pub(crate) fn undecodable(&self, store_key: &[u8], source: FormatError) -> SliceError {
         self.undecodable.set(self.undecodable.get() + 1);
         SliceError::Undecodable { table: self.table_name(), store_key: store_key.into(), source }

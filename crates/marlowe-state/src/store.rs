@@ -1,15 +1,18 @@
+//! The interface of the committed stores, and their layout.
+
 use crate::error::MAX_KEY_BYTES;
 use crate::{KeyRange, PositionSlot, Rows, SlicePosition, StoreError, TableIndex};
 
-/// What a store holds: its tables, and how many positions it keeps beside them.
+/// The layout of a store: its tables, and the number of positions that it keeps with them.
 ///
-/// When there are as many positions as tables, position *i* belongs to table *i*, and a store that outlives a process
-/// carries both over by the table's name when the layout changes. See [`LmdbStore`](crate::LmdbStore).
+/// If there are as many positions as tables, position *i* belongs to table *i*. When the layout
+/// changes, a store on disk then keeps both, and finds them by the table's name. See
+/// [`LmdbStore`](crate::LmdbStore).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreLayout {
-    /// The tables' names, each once.
+    /// The names of the tables, each once.
     pub tables: Vec<String>,
-    /// How many positions are kept.
+    /// The number of positions.
     pub slots: u32,
 }
 
@@ -29,7 +32,7 @@ impl StoreLayout {
         Err(StoreError::UnknownSlot { slot, slots: self.slots })
     }
 
-    /// Refuses a batch that cannot be applied whole, before any of it is.
+    /// Refuses a batch that cannot be applied as a whole, before any part of it is applied.
     pub(crate) fn check(
         &self,
         changes: &[(TableIndex, Rows)],
@@ -48,26 +51,28 @@ impl StoreLayout {
 /// Rows of one snapshot, in key order.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// The rows; each has a value.
+    /// The rows. Each has a value.
     pub rows: Rows,
-    /// How far the state had come that they are from.
+    /// The position of the snapshot.
     pub position: SlicePosition,
-    /// Whether the range holds more: scan on from after the last key.
+    /// `true` if the range has more rows. To read them, scan from after the last key.
     pub more: bool,
 }
 
-/// The committed state of a shard's tables: what the changelog says, up to a position.
+/// The committed state of a shard's tables. It is what their changelogs say, up to a position.
 ///
-/// The shard alone changes it, with [`apply`](Self::apply). Everyone may read at any time: a read sees a whole number
-/// of batches, never a part of one.
+/// Only the shard changes the store, with [`apply`](Self::apply). Any thread may read at any time.
+/// A read sees whole batches, never a part of one.
 pub trait Store: Send + Sync {
-    /// The tables and the number of positions.
+    /// Returns the tables and the number of positions.
     fn layout(&self) -> &StoreLayout;
 
-    /// Puts the value at `key` into `out`, which is cleared first. `false`: there is none.
+    /// Puts the value at `key` into `out`, which is cleared first. Returns `false` if there is no
+    /// row.
     fn get(&self, table: TableIndex, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StoreError>;
 
-    /// As [`get`](Self::get), with the position of the snapshot the answer is from.
+    /// Does the same as [`get`](Self::get). Also returns the position of the snapshot that was
+    /// read.
     fn get_at(
         &self,
         table: TableIndex,
@@ -76,12 +81,13 @@ pub trait Store: Send + Sync {
         out: &mut Vec<u8>,
     ) -> Result<(bool, SlicePosition), StoreError>;
 
-    /// Up to `limit` rows of `range`, in key order, from one snapshot.
+    /// Returns at most `limit` rows of `range`, in key order, from one snapshot.
     fn scan(&self, table: TableIndex, range: &KeyRange, limit: usize, slot: PositionSlot) -> Result<Scan, StoreError> {
         self.scan_within(table, range, limit, usize::MAX, slot)
     }
 
-    /// As [`scan`](Self::scan), of at most `bytes` of keys and values; of one row, where the first alone has more.
+    /// Does the same as [`scan`](Self::scan), but returns at most `bytes` of keys and values. If
+    /// the first row alone has more, it returns that row.
     fn scan_within(
         &self,
         table: TableIndex,
@@ -91,27 +97,27 @@ pub trait Store: Send + Sync {
         slot: PositionSlot,
     ) -> Result<Scan, StoreError>;
 
-    /// How many rows the table has.
+    /// Returns the number of rows in the table.
     fn count(&self, table: TableIndex) -> Result<u64, StoreError>;
 
-    /// The bytes of the table's keys and values.
+    /// Returns the number of bytes in the table's keys and values.
     fn bytes(&self, table: TableIndex) -> Result<u64, StoreError>;
 
-    /// How far the state has come; zero for a position the layout does not have.
+    /// Returns the position in `slot`, or zero if the layout has no such slot.
     fn position(&self, slot: PositionSlot) -> SlicePosition;
 
-    /// Applies one batch: all of it, or, with an error, none of it. The rows may be sorted on the way; of rows that
-    /// share a key the last counts.
+    /// Applies one batch as a whole. After an error nothing of it is applied. The rows in `changes`
+    /// may be sorted by this. Of rows with the same key, the last counts.
     fn apply(
         &self,
         changes: &mut [(TableIndex, Rows)],
         positions: &[(PositionSlot, SlicePosition)],
     ) -> Result<(), StoreError>;
 
-    /// Drops all rows and sets every position to zero: the state will be rebuilt.
+    /// Removes all rows and sets every position to zero, so that the state can be rebuilt.
     fn clear(&self) -> Result<(), StoreError>;
 
-    /// Makes the state safe against a crash of the machine and marks it clean. May be called again; a batch applied
-    /// afterwards opens the store anew.
+    /// Makes the state safe against a crash of the machine, and marks it as clean. May be called
+    /// more than once. If another batch is applied afterwards, the store is open again.
     fn close(&self) -> Result<(), StoreError>;
 }

@@ -1,16 +1,20 @@
+//! The changed rows of a slice that its store does not have yet.
+
 use std::collections::BTreeMap;
 
 use crate::KeyRange;
 use crate::cache::Slot;
 
-/// Rows the store does not have yet as they are in the cache: the dirty ones, or those of the flush in flight.
+/// A set of rows that differ between the cache and the store: either the dirty rows, or those of
+/// the flush in flight.
 ///
-/// They are put in key order only when a scan asks for it, and then only those that came since the last scan.
+/// They are put in key order only when a scan asks for it, and then only those that came since the
+/// last scan.
 #[derive(Default)]
 pub(crate) struct Unflushed {
     slots: Vec<Slot>,
     ordered: BTreeMap<Box<[u8]>, Slot>,
-    /// How many of `slots` are in `ordered`.
+    /// The number of `slots` that are in `ordered`.
     known: usize,
 }
 
@@ -23,7 +27,7 @@ impl Unflushed {
         &self.slots
     }
 
-    /// Takes in all rows of `other`, which is empty afterwards.
+    /// Moves all rows of `other` into this set.
     pub(crate) fn take_in(&mut self, other: &mut Self) {
         if self.slots.is_empty() {
             std::mem::swap(self, other);
@@ -39,7 +43,7 @@ impl Unflushed {
         self.known = 0;
     }
 
-    /// The rows in `range`. `key_of` tells a row's store key.
+    /// Returns the rows in `range`. `key_of` returns a row's store key.
     pub(crate) fn range(
         &mut self,
         range: &KeyRange,

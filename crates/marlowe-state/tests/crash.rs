@@ -1,4 +1,5 @@
-//! A process that is killed while it writes leaves a store that is whole: every row agrees with the position.
+//! A process that is killed while it writes leaves a whole store: every row agrees with the
+//! position.
 
 mod fixture;
 
@@ -10,12 +11,13 @@ use std::process::{Command, Stdio};
 use fixture::*;
 use marlowe_state::*;
 
-/// Tells this test, run again as a process of its own, which folder to write in.
+/// The environment variable with the folder to write in. The test sets it for a second process that
+/// runs this same test.
 const FOLDER: &str = "MARLOWE_STATE_CRASH_FOLDER";
 
 const KEYS: u64 = 2_000;
 
-/// The rows of a batch: some change, some go, some are long.
+/// Returns the rows of a batch. Some are changed, some removed, and some are long.
 fn batch(number: u64) -> impl Iterator<Item = (u64, Option<Vec<u8>>)> {
     (0..150_u64).map(move |row| {
         let key = number.wrapping_mul(7_919).wrapping_add(row * row * 31) % KEYS;
@@ -29,7 +31,7 @@ fn open(folder: &Path) -> LmdbStore {
     LmdbStore::open(folder, layout(&["a", "b"]), LmdbOptions::default()).unwrap()
 }
 
-/// Writes batch after batch, and tells each that is committed, until it is killed.
+/// Writes batch after batch until the process is killed. Reports each committed batch on stdout.
 fn write(folder: &Path) -> ! {
     let store = open(folder);
     let mut number = store.position(SLOT).changelog.get();
@@ -44,7 +46,7 @@ fn write(folder: &Path) -> ! {
     }
 }
 
-/// What the batches up to `last` leave.
+/// Returns the rows of both tables after the batches up to `last`.
 fn expected(last: u64) -> [BTreeMap<Vec<u8>, Vec<u8>>; 2] {
     let mut tables = [BTreeMap::new(), BTreeMap::new()];
     for number in 1..=last {
@@ -60,7 +62,7 @@ fn expected(last: u64) -> [BTreeMap<Vec<u8>, Vec<u8>>; 2] {
 }
 
 #[test]
-fn a_killed_process_leaves_a_store_that_agrees_with_its_position() {
+fn a_killed_process_leaves_a_store_that_fits_its_position() {
     if let Some(folder) = std::env::var_os(FOLDER) {
         write(Path::new(&folder));
     }
@@ -68,12 +70,13 @@ fn a_killed_process_leaves_a_store_that_agrees_with_its_position() {
     let mut last = 0;
     for round in 0..12_u64 {
         let mut writer = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_killed_process_leaves_a_store_that_agrees_with_its_position", "--nocapture"])
+            .args(["--exact", "a_killed_process_leaves_a_store_that_fits_its_position", "--nocapture"])
             .env(FOLDER, folder.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It is killed at some moment of a batch that comes after the one it told of last. The pipe stays open until then.
+        // The writer is killed at some moment in a batch after the last one that it reported. The
+        // pipe stays open until then.
         let mut told = 0;
         let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
         for line in lines.by_ref() {
@@ -85,7 +88,7 @@ fn a_killed_process_leaves_a_store_that_agrees_with_its_position() {
                 }
             }
         }
-        // A moment more, not the same in any two rounds.
+        // Waits a moment more. Its length differs in each round.
         (0..round * 40_000).for_each(|spin| drop(std::hint::black_box(spin.to_string())));
         writer.kill().unwrap();
         let end = writer.wait().unwrap();

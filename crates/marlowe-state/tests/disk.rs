@@ -1,4 +1,4 @@
-//! What the store on disk does beyond what every store does.
+//! Tests of the store on disk alone: crashes, damage, other layouts, and full disks.
 
 mod fixture;
 
@@ -32,7 +32,7 @@ fn is_filled(store: &Arc<dyn Store>) -> bool {
     filled
 }
 
-/// The state the file says, without the boot.
+/// Returns the state in the state file, without the boot id.
 fn state(folder: &Path) -> String {
     fs::read_to_string(folder.join("state")).unwrap().split_whitespace().next().unwrap().to_owned()
 }
@@ -48,7 +48,7 @@ fn a_closed_store_is_used_in_any_boot() {
     drop(store);
     for boot in [Some("one"), Some("two"), None] {
         assert!(is_filled(&open(folder.path(), layout(&["a"]), options(boot))));
-        // It was only read: still clean.
+        // The store was only read, so it is still clean.
         assert_eq!(state(folder.path()), "clean");
     }
 }
@@ -81,7 +81,7 @@ fn a_batch_after_closing_makes_it_dirty_again() {
 }
 
 #[test]
-fn a_store_left_dirty_in_this_boot_is_synced_by_a_close_without_a_batch() {
+fn a_close_without_a_batch_syncs_a_store_that_was_left_dirty() {
     let folder = tempfile::tempdir().unwrap();
     fill(&open(folder.path(), layout(&["a"]), options(Some("one"))));
     let store = open(folder.path(), layout(&["a"]), options(Some("one")));
@@ -96,7 +96,7 @@ fn a_store_synced_at_every_commit_is_used_in_any_boot() {
     let folder = tempfile::tempdir().unwrap();
     fill(&open(folder.path(), layout(&["a"]), synced(Some("one"))));
     assert!(is_filled(&open(folder.path(), layout(&["a"]), synced(Some("two")))));
-    // From one policy to the other and back.
+    // The policy changes from one to the other and back.
     let store = open(folder.path(), layout(&["a"]), options(Some("two")));
     assert!(is_filled(&store));
     store.clear().unwrap();
@@ -107,7 +107,7 @@ fn a_store_synced_at_every_commit_is_used_in_any_boot() {
 }
 
 #[test]
-fn a_folder_without_a_state_file_or_with_damaged_data_is_rebuilt() {
+fn a_folder_without_state_or_with_damaged_data_is_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), layout(&["a"]), options(Some("one")));
     fill(&store);
@@ -185,7 +185,7 @@ fn a_store_that_was_put_elsewhere_is_refused_and_left_as_it_is() {
     let told = refused.to_string();
     assert!(told.contains("is of shard 0, and shard 1 is opened there") && told.contains("moved"), "{told}");
     assert!(is_filled(&open(&two.path().join("moved"), layout(&["a"]), of("shard 0"))));
-    // Who does not say whose it is takes any.
+    // Without an owner in the options, any store is accepted.
     assert!(is_filled(&open(one.path(), layout(&["a"]), options(Some("boot")))));
 }
 
@@ -234,7 +234,7 @@ fn tables_come_and_go_with_their_positions() {
     assert_eq!(read(&store, 0), ("C".into(), position(3)));
     assert_eq!(store.position(PositionSlot(1)), SlicePosition::default());
     drop(store);
-    // What was dropped does not come back.
+    // The rows of a dropped table do not come back.
     let store = with(&["a", "c", "b"]);
     for place in [0, 2] {
         assert_eq!(read(&store, place), (String::new(), SlicePosition::default()));
@@ -270,7 +270,7 @@ fn the_map_grows_with_the_data() {
     let value = vec![7; 1_000];
     let over = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        // Reads go on meanwhile.
+        // Reads go on while the map grows.
         let (over, reader) = (&over, Arc::clone(&store));
         scope.spawn(move || {
             while over.load(Ordering::Relaxed) == 0 {
@@ -294,7 +294,7 @@ fn the_map_grows_with_the_data() {
     assert_eq!((store.count(TABLE).unwrap(), store.position(SLOT)), (10_000, position(20)));
 }
 
-/// A disk of so many free bytes, on which nothing can be set aside beyond them.
+/// A disk with a given number of free bytes. No more than those can be reserved.
 struct FullDisk(AtomicU64);
 
 impl DiskSpace for FullDisk {
@@ -327,7 +327,7 @@ fn a_batch_that_the_disk_has_no_room_for_is_refused_whole() {
     assert_eq!(store.count(TABLE).unwrap(), 4_002);
 }
 
-/// A disk that is never plentiful, and remembers what was last set aside.
+/// A disk that never has plenty of room. It remembers the start and end of the last reserved bytes.
 #[derive(Default)]
 struct ScarceDisk(Mutex<(u64, u64)>);
 
@@ -367,7 +367,7 @@ fn a_batch_takes_no_more_than_was_set_aside_for_it() {
                 0 => store.clear().unwrap(),
                 _ => store.apply(&mut changes, &[(SLOT, position(rows))]).unwrap(),
             }
-            // The next batch starts where this one has ended.
+            // The next batch starts where this one ended.
             let (start, end) = *disk.0.lock().unwrap();
             assert!(start <= set_aside, "{} bytes too few, values of {len} bytes", start - set_aside);
             set_aside = end;
@@ -375,11 +375,11 @@ fn a_batch_takes_no_more_than_was_set_aside_for_it() {
     }
 }
 
-/// A small disk of its own, while it lives.
+/// A small disk that is mounted as long as this value lives.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None`: this user may not mount one here.
+    /// Mounts a small disk. Returns `None` if this user may not mount one here.
     fn mount(options: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(folder.path()).output();
@@ -395,7 +395,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_disk_that_fills_up_is_an_error_and_not_the_end_of_the_process() {
+fn a_disk_that_fills_up_is_an_error_and_no_crash() {
     for (len, keys) in [(10, 1 << 40), (500, 1 << 40), (500, 20_000), (3_000, 3_000), (30_000, 200)] {
         let Some(disk) = SmallDisk::mount("size=16m") else {
             eprintln!("not run: mounting a small disk needs more rights than this user has here");
@@ -414,7 +414,8 @@ fn a_disk_that_fills_up_is_an_error_and_not_the_end_of_the_process() {
             store.apply(&mut [(TABLE, batch)], &[(SLOT, position(tag))])
         };
         let (mut done, mut refused) = (0, 0);
-        // Large batches until one is refused, then small ones until those are, too; some tables never fill the disk.
+        // Writes large batches until one is refused, and then small ones until those are refused
+        // too. Some tables never fill the disk.
         for rows in [(1 << 18) / len + 1, 20, 1] {
             for _ in 0..400 {
                 match batch(rows, done + 1) {
@@ -432,7 +433,7 @@ fn a_disk_that_fills_up_is_an_error_and_not_the_end_of_the_process() {
             done > 5 && (refused > 0 || keys < 1 << 40),
             "{done} batches of values of {len} bytes, {refused} refused"
         );
-        // What it has is whole.
+        // The rows in the store are whole.
         let scan = store.scan(TABLE, &KeyRange::all(), usize::MAX, SLOT).unwrap();
         assert_eq!(
             (scan.rows.len() as u64, scan.rows.bytes() as u64),

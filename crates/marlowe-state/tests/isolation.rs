@@ -1,4 +1,4 @@
-//! Several events in hand: who is in whose way, and who is not.
+//! Tests of several events at a time: which of them disturb each other, and which do not.
 
 mod fixture;
 
@@ -44,7 +44,7 @@ fn nobody_sees_what_is_in_another_hand() {
     assert_eq!(slice.scan(A, KeyRange::all()).unwrap().map(|row| row.unwrap().0).collect::<Vec<_>>(), [0, 1, 3, 4, 9]);
 }
 
-/// After `use_row`, a change of row 1 by another event must show.
+/// Checks that an event that ran `use_row` is outdated by another event's change of row 1.
 fn is_outdated_by_a_change(use_row: impl Fn(&Slice<u16, u64>)) {
     let (_bed, slice) = slice();
     use_row(&slice);
@@ -55,14 +55,14 @@ fn is_outdated_by_a_change(use_row: impl Fn(&Slice<u16, u64>)) {
     assert!(!slice.is_current(A));
     slice.discard(A);
     assert!(slice.is_current(A));
-    // Run again, it sees the other's change.
+    // When it runs again, it sees the other event's change.
     use_row(&slice);
     assert!(slice.is_current(A));
     slice.apply(A);
 }
 
 #[test]
-fn a_row_that_was_read_or_written_and_changed_by_another_is_outdated() {
+fn an_event_is_outdated_when_another_changes_a_row_it_used() {
     is_outdated_by_a_change(|slice| {
         slice.get(A, &1).unwrap();
     });
@@ -79,7 +79,8 @@ fn a_row_that_was_read_or_written_and_changed_by_another_is_outdated() {
     is_outdated_by_a_change(|slice| slice.update_with(A, 1, |_| ()).unwrap());
     is_outdated_by_a_change(|slice| drop(slice.scan(A, KeyRange::all()).unwrap()));
     is_outdated_by_a_change(|slice| {
-        // Also among so many that they are found by hash, and when it was seen once more later.
+        // The row is also noticed among so many that they are found by hash, and if the event reads
+        // it once more later.
         (0..50).for_each(|key| {
             slice.get(A, &key).unwrap();
         });
@@ -122,7 +123,7 @@ fn a_length_is_outdated_when_it_changes() {
     slice.insert(B, 9, 1).unwrap();
     slice.apply(B);
     assert!(!slice.is_current(A));
-    // Once outdated by what it has seen, a later look does not mend it.
+    // The event is outdated by what it saw first. A later look does not fix that.
     assert_eq!(slice.len(A).unwrap(), 6);
     assert!(!slice.is_current(A));
 }
@@ -135,7 +136,7 @@ fn a_failed_event_outdates_nobody() {
     slice.update(B, 1, |value| *value += 1).unwrap();
     slice.discard(B);
     assert!(slice.is_current(A));
-    // Nor does one that only read, or removed what was not there.
+    // The same holds for an event that only read, or removed a row that does not exist.
     slice.get(B, &1).unwrap();
     slice.remove(B, &77).unwrap();
     slice.apply(B);

@@ -1,5 +1,6 @@
-//! Random programs over a slice, against a model of maps: events begun, applied and discarded, flushes, commits, and
-//! failures after which only the committed store is left.
+//! Random programs over a slice, compared with a model of maps. A program begins, applies and
+//! discards events, flushes and commits. It also crashes, after which only the committed store is
+//! left.
 
 mod fixture;
 
@@ -20,12 +21,13 @@ enum Step {
     Insert(u32, u16, u64),
     Remove(u32, u16),
     Update(u32, u16, u64),
-    /// Even values are dropped, odd ones become one more, absent ones zero.
+    /// An update that removes an even value, adds one to an odd value, and sets an absent one to
+    /// zero.
     UpdateWith(u32, u16),
-    /// An update of one row from within an update of another, or of the same.
+    /// An update of one row from within an update of another row, or of the same row.
     Nested(u32, u16, u16),
     Scan(u32, u16, u16),
-    /// A scan that is read while the event goes on to write.
+    /// A scan during which the event also writes.
     ScanAndWrite(u32, u16),
     Len(u32),
     End(u32),
@@ -58,11 +60,11 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Map = BTreeMap<u16, u64>;
 
-/// What one event has done, as the model sees it.
+/// The reads and writes of one event, in the model.
 #[derive(Default)]
 struct Event {
     writes: BTreeMap<u16, Option<u64>>,
-    /// Each row it used, and how often that had been changed when it first did.
+    /// The rows that the event used, each with its number of changes when the event first used it.
     used: BTreeMap<u16, u64>,
     scanned: Option<u64>,
     counted: Option<usize>,
@@ -132,7 +134,7 @@ fn run(bed: &Bed, isolation: SliceIsolation, cache_rows: usize, program: Vec<Ste
     let mut model = Model::default();
     let mut flushed: Option<Rows> = None;
     for step in program {
-        // Served serially there is one event at a time.
+        // With serial isolation there is only one event at a time.
         let on = |hand: u32| if serial { 0 } else { hand };
         match step {
             Step::Get(hand, key) => {
@@ -201,7 +203,7 @@ fn run(bed: &Bed, isolation: SliceIsolation, cache_rows: usize, program: Vec<Ste
             }
             Step::Len(hand) => {
                 let len = slice.len(Hand(on(hand))).unwrap();
-                // An event that is outdated already will be run again, whatever it counts.
+                // An event that is outdated already will run again, whatever it counts.
                 if serial || model.is_current(on(hand)) {
                     assert_eq!(len, model.seen(on(hand)).len() as u64);
                 }
@@ -251,7 +253,8 @@ fn run(bed: &Bed, isolation: SliceIsolation, cache_rows: usize, program: Vec<Ste
         let waiting = slice.uncommitted_rows() + flushed.as_ref().map_or(0, Rows::len);
         let pinned = model.events.iter().map(|event| event.used.len()).sum::<usize>();
         if waiting == 0 && pinned == 0 {
-            // A few may be left over until the next commit, never more than there ever were.
+            // The cache may exceed its bound until the next commit, but it never has more rows than
+            // there are keys.
             assert!(slice.stats().rows <= usize::from(KEYS));
         }
     }

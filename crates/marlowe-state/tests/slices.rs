@@ -1,4 +1,4 @@
-//! What a slice does for the events and for the shard's loop, over both stores.
+//! Tests of a slice, as events and the shard's loop use it, over both stores.
 
 mod fixture;
 
@@ -21,7 +21,7 @@ both_stores! {
     a_flush_hands_out_every_changed_row_once,
     rows_changed_while_in_flight_are_flushed_again,
     a_row_that_came_and_went_is_not_flushed,
-    a_row_removed_while_it_is_in_flight_is_removed_from_the_store,
+    a_row_removed_while_in_flight_is_removed_from_the_store,
     a_failed_flush_leaves_the_rows_changed,
     hands_survive_a_flush,
     a_table_ten_times_its_cache,
@@ -90,7 +90,7 @@ fn a_closure_may_use_the_slice(make: Make<'_>) {
     slice.insert(HAND, 1, 1).unwrap();
     slice
         .update(HAND, 1, |value| {
-            // More rows than the cache holds come and go meanwhile.
+            // Meanwhile more rows come and go than the cache holds.
             for key in 10..40 {
                 slice.update(HAND, key, |other| *other += u64::from(key)).unwrap();
                 assert_eq!(slice.get(HAND, &(key + 100)).unwrap(), None);
@@ -144,7 +144,7 @@ fn an_event_may_write_ten_thousand_rows(make: Make<'_>) {
         }
         assert_eq!(slice.uncommitted_rows(), 10_000);
         assert_eq!(slice.stats().rows, 10_000);
-        // A small event afterwards.
+        // A small event comes afterwards.
         assert_eq!(slice.get(HAND, &5).unwrap(), Some(3));
         slice.apply(HAND);
         assert_eq!(commit(&bed.store, &slice), 10_000);
@@ -163,7 +163,7 @@ fn a_flush_hands_out_every_changed_row_once(make: Make<'_>) {
     let mut seen = Vec::new();
     let count = slice
         .flush(&mut |row| {
-            // The slice is not held while the row is handed out.
+            // The slice is not borrowed while the row is handed out.
             assert_eq!(slice.uncommitted_rows(), 0);
             seen.push((row.store_key.to_vec(), row.topic_key.to_vec(), row.value.map(<[u8]>::to_vec)));
         })
@@ -191,7 +191,7 @@ fn rows_changed_while_in_flight_are_flushed_again(make: Make<'_>) {
     assert_eq!(slice.uncommitted_rows(), 1);
     bed.store.apply(&mut [(TABLE, first)], &[]).unwrap();
     slice.flushed();
-    // The cache holds one row: the changed one stays, whatever else is asked for.
+    // The cache holds one row. The changed row stays in it, whatever other rows are asked for.
     for key in 10..100 {
         assert_eq!(slice.get(HAND, &key).unwrap(), None);
     }
@@ -227,7 +227,7 @@ fn a_row_that_came_and_went_is_not_flushed(make: Make<'_>) {
     assert_eq!(bed.store.count(TABLE).unwrap(), 0);
 }
 
-fn a_row_removed_while_it_is_in_flight_is_removed_from_the_store(make: Make<'_>) {
+fn a_row_removed_while_in_flight_is_removed_from_the_store(make: Make<'_>) {
     let bed = one(make);
     let slice = serial(&bed.store, 10);
     slice.insert(HAND, 1, 1).unwrap();
@@ -296,7 +296,7 @@ fn a_table_ten_times_its_cache(make: Make<'_>) {
             commit(&bed.store, &slice);
             assert!(slice.stats().rows <= CACHE);
         }
-        // At most what is not committed yet comes on top.
+        // The cache exceeds its bound by at most the rows that are not committed yet.
         assert!(slice.stats().rows <= CACHE + 100, "{:?}", slice.stats());
     }
     assert!(slice.stats().hits > 0 && slice.stats().misses > 10 * CACHE as u64);
@@ -312,7 +312,7 @@ fn only_what_is_stored_makes_room(make: Make<'_>) {
     for key in 0..1_000 {
         slice.insert(HAND, key, u64::from(key)).unwrap();
         slice.apply(HAND);
-        // Rows that are only read, and may go.
+        // Rows that are only read may be evicted.
         slice.get(HAND, &(key + 2_000)).unwrap();
         slice.apply(HAND);
     }
@@ -349,7 +349,7 @@ fn absences_are_cached(make: Make<'_>) {
 fn a_scan_sees_all_layers_in_order(make: Make<'_>) {
     let bed = one(make);
     let slice = serial(&bed.store, 10);
-    // More rows than two pages, in the store alone.
+    // Rows in the store alone, more than two pages of them.
     let mut expected = BTreeMap::new();
     for key in 0..700_u16 {
         slice.insert(HAND, key * 2, 0).unwrap();
@@ -357,13 +357,14 @@ fn a_scan_sees_all_layers_in_order(make: Make<'_>) {
     }
     slice.apply(HAND);
     commit(&bed.store, &slice);
-    // In flight.
+    // Rows in flight.
     for (key, value) in [(1, Some(1)), (2, Some(1)), (4, None), (1_398, Some(1)), (5_000, Some(1)), (510, Some(1))] {
         change(&slice, &mut expected, key, value);
     }
     slice.apply(HAND);
     let in_flight = flush(&slice);
-    // Finished, over rows in flight too; seen by a scan, so that the next finds some rows in order already.
+    // Finished rows, some of them over rows in flight. A scan sees them, so the next scan finds
+    // some rows in order already.
     for (key, value) in [(1, Some(2)), (3, Some(2)), (6, None), (510, None), (512, Some(2))] {
         change(&slice, &mut expected, key, value);
     }
@@ -372,7 +373,7 @@ fn a_scan_sees_all_layers_in_order(make: Make<'_>) {
     change(&slice, &mut expected, 8, None);
     change(&slice, &mut expected, 9, Some(2));
     slice.apply(HAND);
-    // The event's own.
+    // The event's own changes.
     for (key, value) in [(1, None), (6, Some(3)), (7, Some(3)), (3, Some(3)), (0, None)] {
         change(&slice, &mut expected, key, value);
     }
@@ -420,7 +421,7 @@ fn a_scan_is_as_of_its_creation(make: Make<'_>) {
         let (key, value) = row.unwrap();
         assert_eq!((key, value), (seen, 1));
         seen += 1;
-        // Changes to rows that are still to come, of every layer, and new ones.
+        // Changes rows of every layer that the scan has not reached yet, and adds new rows.
         slice.update(HAND, 601 - key, |value| *value += 100).unwrap();
         slice.insert(HAND, 1_000 + key, 1).unwrap();
         if key == 100 {
@@ -433,7 +434,7 @@ fn a_scan_is_as_of_its_creation(make: Make<'_>) {
     assert!(scan.next().is_none());
 }
 
-/// Three rows, of which the second does not decode.
+/// Returns a store with three rows, the second of which does not decode.
 fn with_a_bad_row(make: Make<'_>) -> Bed {
     let bed = one(make);
     let mut rows = Rows::new();

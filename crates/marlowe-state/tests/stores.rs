@@ -1,4 +1,4 @@
-//! What every committed store does, in memory or on disk.
+//! Tests of every committed store, in memory and on disk.
 
 mod fixture;
 
@@ -59,7 +59,7 @@ fn of_rows_with_one_key_the_last_counts(make: Make<'_>) {
     bed.store.apply(&mut [(TABLE, batch)], &[]).unwrap();
     assert_eq!(texts(&bed.store, TABLE, &KeyRange::all()), [("a".into(), "22".into()), ("c".into(), "3".into())]);
     assert_eq!(bed.store.bytes(TABLE).unwrap(), 5);
-    // A table may also come twice in a batch.
+    // A table may also be twice in a batch.
     let mut twice =
         [(TABLE, rows(&[("a", Some("4")), ("d", Some("4"))])), (TABLE, rows(&[("a", Some("5")), ("d", None)]))];
     bed.store.apply(&mut twice, &[]).unwrap();
@@ -84,7 +84,7 @@ fn rows_are_scanned_in_key_order(make: Make<'_>) {
     assert!(keys_of(&range(Bound::Included("z"), Bound::Included("a"))).is_empty());
     let scan = bed.store.scan(TABLE, &KeyRange::all(), 7, SLOT).unwrap();
     assert!(!scan.more && scan.position == position(2));
-    // Bytes bound it too, but for the first row.
+    // The number of bytes bounds a scan too, except for its first row.
     let all = bed.store.scan(TABLE, &KeyRange::all(), usize::MAX, SLOT).unwrap();
     let sizes: Vec<usize> = all.rows.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len)).collect();
     for (bytes, rows) in [(sizes[0] + sizes[1], 2), (sizes[0] + sizes[1] - 1, 1), (0, 1), (usize::MAX, all.rows.len())]
@@ -146,7 +146,8 @@ fn keys_have_a_longest_length(make: Make<'_>) {
     assert_eq!(bed.store.position(SLOT), SlicePosition::default());
 }
 
-/// Two of the longest keys fill a page of the store on disk, so its pages split and merge all the time.
+/// Adds and removes long keys. Two of the longest keys fill a page of the store on disk, so its
+/// pages split and merge all the time.
 fn long_keys_come_and_go(make: Make<'_>) {
     const MOST: usize = MAX_KEY_BYTES;
     let bed = make(layout(&["a"]));
@@ -159,7 +160,7 @@ fn long_keys_come_and_go(make: Make<'_>) {
     for _ in 0..60 {
         let mut batch = Rows::new();
         for _ in 0..1 + draw(40) {
-            // Keys of one family are alike but for the end, or the start, or their length.
+            // The keys of a family differ only in their end, their start, or their length.
             let number = draw(150);
             let (end, len) = (number.to_string(), [MOST, MOST - 1, MOST - 40, 1_400, 900, 30][draw(6)]);
             let key = match draw(3) {
@@ -301,7 +302,7 @@ fn readers_see_whole_batches(make: Make<'_>) {
     });
 }
 
-/// Random batches of short keys that often coincide, in one table of two.
+/// Applies random batches to one of two tables. Their keys are short, and often equal.
 fn random_batches_agree_with_a_map(make: Make<'_>) {
     let key = proptest::collection::vec(0..3_u8, 0..4);
     let value = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..30));
@@ -339,7 +340,8 @@ fn random_batches_agree_with_a_map(make: Make<'_>) {
 fn large_batches_before_between_and_after_what_is_there(make: Make<'_>) {
     let bed = make(layout(&["a"]));
     let mut expected = BTreeMap::new();
-    // Beyond the last key, before the first, over all of it, a larger batch than the table and smaller ones.
+    // The batches are beyond the last key, before the first key, and over all keys. One is larger
+    // than the table, and others are smaller.
     for (number, (start, step, count)) in
         [(50_000, 1, 3_000), (60_000, 1, 3_000), (0, 1, 100), (0, 5, 20_000), (10, 7, 500), (20, 3, 4_000)]
             .into_iter()

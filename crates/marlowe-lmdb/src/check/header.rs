@@ -1,3 +1,6 @@
+//! The header of an LMDB file: it says how large pages are, how many there are, and where the trees
+//! begin.
+
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -8,13 +11,13 @@ use crate::damage::{CheckError, Damage};
 const MAGIC: u32 = 0xBEEF_C0DE;
 const DATA_VERSION: u32 = 1;
 const META_PAGE: u16 = 0x08;
-/// The list of free pages has numbers as keys.
+/// The flag of a tree whose keys are numbers: the list of free pages.
 const INTEGER_KEYS: u16 = 0x08;
 
-/// The length of a page's header and of the file's header behind it.
+/// The length of a page's header and of the file's header after it, in bytes.
 const META_LENGTH: usize = PAGE_HEADER + 136;
 
-/// A file's header: the newer one of its first two pages.
+/// The header of a file: the newer of the headers in its first two pages.
 pub(crate) struct Header {
     pub(crate) page_size: usize,
     pub(crate) free: TreeHeader,
@@ -32,7 +35,7 @@ impl Header {
         if page_size != other_size {
             return Err(Damage::new("its two headers name different sizes of pages").into());
         }
-        // They are written in turn. A new file has none of the first transaction yet.
+        // LMDB writes the two headers in turn. In a new file both have transaction 0.
         let is_new = first.transaction == 0 && second.transaction == 0;
         let in_turn = first.transaction.abs_diff(second.transaction) == 1 && first.transaction.is_multiple_of(2);
         if !is_new && !in_turn {

@@ -1,7 +1,23 @@
-//! The check of a whole file, by LMDB's format (0.9: `mdb.c`, data version 1), without mapping it into memory.
+//! The check of a whole LMDB file, which does not map the file into memory.
 //!
-//! All that a snapshot reaches is read: every page, every key, every value. What it proves is that LMDB does not read outside of a
-//! page or of the file, that no page is used twice, that keys are in order and counts are right, and that values have their checksums.
+//! The check follows the format of LMDB 0.9 (`mdb.c`, data version 1). It reads everything that a
+//! snapshot reaches: every page, every key and every value. If a file passes,
+//!
+//! - LMDB does not read outside of a page or of the file,
+//! - no page is used twice,
+//! - keys are in order, and counts of pages and rows are right,
+//! - values have their checksums.
+//!
+//! # The steps
+//!
+//! 1. `header` reads the file's header.
+//! 2. `tree` walks the list of tables, which is a tree of pages.
+//! 3. `tree` walks each table, and the checksum of each value is checked.
+//! 4. `tree` walks the list of free pages.
+//! 5. `pages` checks that each page is either in use or free. It has noted each use so far, and
+//!    refuses a second use of a page.
+//!
+//! `page` and `node` parse single pages and the entries in them. Start reading at [`check`].
 
 mod header;
 mod node;
@@ -27,10 +43,12 @@ pub struct Content {
     pub tables: BTreeSet<String>,
 }
 
-/// Checks a file whose tables are all [`SealedTable`](crate::SealedTable)s, and which nobody has open.
+/// Checks a file whose tables are all [`SealedTable`](crate::SealedTable)s. Nobody may have the
+/// file open.
 ///
 /// # Errors
-/// When it is damaged, cut off, or no file of LMDB's; and when it cannot be read.
+/// [`CheckError::Damaged`] if the file is damaged, cut off, or not a file of LMDB.
+/// [`CheckError::Io`] if it cannot be read.
 pub fn check(path: &Path) -> Result<Content, CheckError> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -71,7 +89,8 @@ pub fn check(path: &Path) -> Result<Content, CheckError> {
     Ok(Content { tables: main.into_iter().map(|(name, _)| name).collect() })
 }
 
-/// The numbers of pages in an entry of the list of free pages: a count, then the numbers, the highest first.
+/// Returns the page numbers in an entry of the list of free pages, or `None` if the entry is
+/// malformed. An entry is a count and then that many numbers, the highest first.
 fn free_pages(entry: &[u8]) -> Option<Vec<u64>> {
     let (numbers, _) = entry.as_chunks::<8>();
     let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));

@@ -1,3 +1,5 @@
+//! The nodes of a page: keys with a child page in a branch, and keys with a value in a leaf.
+
 use super::tree_header::TreeHeader;
 
 const HEADER: usize = 8;
@@ -5,7 +7,7 @@ const HEADER: usize = 8;
 const BIG: u16 = 0x01;
 const TREE: u16 = 0x02;
 
-/// A node of a branch: where the keys from `key` on are.
+/// A node of a branch. The keys from `key` on are in the page `child`.
 pub(super) struct Branch<'a> {
     pub(super) key: &'a [u8],
     pub(super) child: u64,
@@ -21,12 +23,12 @@ pub(super) struct Leaf<'a> {
 
 pub(super) enum Value<'a> {
     Here(&'a [u8]),
-    /// On pages of its own.
+    /// A long value, which has pages of its own.
     Overflow {
         page: u64,
         length: usize,
     },
-    /// It is a tree of its own.
+    /// A tree, as the list of tables has one per table.
     Tree(TreeHeader),
 }
 
@@ -57,7 +59,7 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// The four numbers that a node begins with, and the rest of the page.
+/// Returns the four numbers that a node begins with, and the rest of the page.
 fn split(page: &[u8], place: usize) -> Option<([u16; 4], &[u8])> {
     let (header, rest) = page.get(place..)?.split_first_chunk::<HEADER>()?;
     Some((std::array::from_fn(|number| u16::from_le_bytes([header[2 * number], header[2 * number + 1]])), rest))

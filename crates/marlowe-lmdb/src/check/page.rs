@@ -1,3 +1,5 @@
+//! A page of a tree, and the header of the pages of a long value.
+
 use super::node::{Branch, Leaf};
 use crate::damage::Damage;
 
@@ -12,7 +14,7 @@ pub(super) struct Page {
     pub(super) number: u64,
     pub(super) kind: Kind,
     bytes: Vec<u8>,
-    /// Where its nodes begin, in the order of their keys.
+    /// The place of each node in `bytes`, in the order of the keys.
     places: Vec<usize>,
 }
 
@@ -47,7 +49,8 @@ impl Page {
             };
             nodes.push((*place, end.ok_or_else(damaged)?.next_multiple_of(2)));
         }
-        // Nodes fill the page's end, one beside the other. LMDB moves them when one goes, and takes for granted that they do.
+        // Nodes fill the end of the page without gaps. LMDB relies on that when it removes a node,
+        // because it moves the others then.
         nodes.sort_unstable();
         let filled = nodes.iter().try_fold(upper, |from, (place, end)| (*place == from).then_some(*end));
         if filled == Some(page.bytes.len()) { Ok(page) } else { Err(damaged()) }
@@ -57,22 +60,22 @@ impl Page {
         self.places.len()
     }
 
-    /// A node of a branch.
+    /// Returns the node at `index`. The page must be a branch.
     pub(super) fn branch(&self, index: usize) -> Option<Branch<'_>> {
         Branch::parse(&self.bytes, self.places[index])
     }
 
-    /// A node of a leaf.
+    /// Returns the node at `index`. The page must be a leaf.
     pub(super) fn leaf(&self, index: usize) -> Option<Leaf<'_>> {
         Leaf::parse(&self.bytes, self.places[index])
     }
 
-    /// How many pages a long value needs.
+    /// Returns the number of pages that a long value of `length` bytes needs.
     pub(super) fn overflow_pages(length: usize, page_size: usize) -> u64 {
         (PAGE_HEADER + length).div_ceil(page_size) as u64
     }
 
-    /// How many pages a long value has, by its first page.
+    /// Returns the number of pages that a long value has, as its first page says.
     pub(super) fn parse_overflow(number: u64, bytes: &[u8]) -> Result<u64, Damage> {
         if number_of(bytes) != number || flags_of(bytes) != OVERFLOW {
             return Err(Damage::new(format!("its page {number} should begin a long value, and does not")));
@@ -97,7 +100,7 @@ fn short(bytes: &[u8], at: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// A leaf with these nodes, each a place and a key of four bytes without a value.
+    /// Returns a leaf with a node at each of `places`. A node has a key of four bytes and no value.
     fn leaf(places: &[u16], upper: u16) -> Vec<u8> {
         let mut page = vec![0; 512];
         page[10..12].copy_from_slice(&LEAF.to_le_bytes());
@@ -115,7 +118,7 @@ mod tests {
     fn nodes_lie_beside_each_other() {
         assert!(Page::parse(0, leaf(&[500, 488], 488)).is_ok());
         assert!(Page::parse(0, leaf(&[488, 500], 488)).is_ok());
-        // As long as what is between upper and the end, but over each other.
+        // Their lengths add up to the space between `upper` and the end, but they overlap.
         assert!(Page::parse(0, leaf(&[488, 488], 488)).is_err());
         assert!(Page::parse(0, leaf(&[500, 500], 488)).is_err());
         assert!(Page::parse(0, leaf(&[500], 488)).is_err());

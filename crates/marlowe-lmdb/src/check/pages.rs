@@ -1,3 +1,5 @@
+//! The pages of a file: reading them, and noting that each has one use.
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,20 +8,20 @@ use super::header::Header;
 use super::page::Page;
 use crate::damage::{CheckError, Damage};
 
-/// The pages of a file, each of which has one use.
+/// The pages of a file, and which of them are in use so far.
 pub(super) struct Pages {
     file: File,
     pub(super) size: usize,
-    /// How many the file holds.
+    /// The number of whole pages in the file.
     held: u64,
     last: u64,
     claimed: Vec<u64>,
-    /// Pages at the end may be free without being in the file.
+    /// The pages in use beyond the end of the file. Free pages at the end need not be in the file.
     claimed_beyond: HashSet<u64>,
     count: u64,
 }
 
-/// The first two pages are the headers.
+/// The number of pages that are headers: the first two.
 const HEADERS: u64 = 2;
 
 impl Pages {
@@ -37,7 +39,7 @@ impl Pages {
         }
     }
 
-    /// Takes pages for one use, which must be their only one.
+    /// Notes a use of `count` pages from `first` on. Refuses pages that are in use already.
     pub(super) fn claim(&mut self, first: u64, count: u64) -> Result<(), Damage> {
         let end = first.checked_add(count).filter(|end| first >= HEADERS && *end - 1 <= self.last);
         let end = end.ok_or_else(|| Damage::new(format!("it refers to a page {first} that it does not have")))?;
@@ -59,7 +61,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Checks that each page is in use or free.
+    /// Checks that each page was claimed, as one in use or as a free one.
     pub(super) fn check_all_claimed(&self) -> Result<(), Damage> {
         match self.last.checked_add(1) == Some(self.count) {
             true => Ok(()),
@@ -67,14 +69,15 @@ impl Pages {
         }
     }
 
-    /// Takes a page of a tree and reads it.
+    /// Claims a page of a tree and reads it.
     pub(super) fn take(&mut self, number: u64) -> Result<Page, CheckError> {
         self.claim(number, 1)?;
         let bytes = self.read(number, self.size)?;
         Ok(Page::parse(number, bytes)?)
     }
 
-    /// Takes the pages of a long value, which is `length` bytes long, and reads it. Returns how many pages it has, too.
+    /// Claims the pages of a long value of `length` bytes and reads it. Returns the value and its
+    /// number of pages.
     pub(super) fn take_overflow(&mut self, number: u64, length: usize) -> Result<(Vec<u8>, u64), CheckError> {
         let least = Page::overflow_pages(length, self.size);
         self.check_held(number, least)?;

@@ -1,3 +1,5 @@
+//! Tests of the check, with files that LMDB wrote and files that were then damaged.
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -7,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::SealedTable;
 
-/// Numbers that are the same in each run.
+/// A generator of numbers that are the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -38,7 +40,8 @@ impl Base {
         unsafe { options.flags(flags).open(self.folder.path()).unwrap() }
     }
 
-    /// Rows of all lengths come and go in two tables, in many transactions.
+    /// Returns a file of two tables, in which rows of all lengths came and went in many
+    /// transactions.
     fn filled(flags: EnvFlags, rounds: u32) -> Self {
         let base = Self::new();
         let env = base.open(flags);
@@ -85,7 +88,7 @@ fn a_file_that_lmdb_wrote_is_sound() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_told() {
+fn a_file_that_is_no_database_is_refused() {
     let base = Base::new();
     for bytes in [vec![], vec![0; 100], vec![0; 1 << 16], vec![0xff; 1 << 16], b"{}".repeat(9000)] {
         fs::write(base.file(), bytes).unwrap();
@@ -95,9 +98,10 @@ fn a_file_that_is_no_database_is_told() {
     assert!(matches!(base.check(), Err(CheckError::Io(_))));
 }
 
-/// Each page that a value claims is noted: a number of pages that is made up must not fill the memory.
+/// Guards the memory: each page that a value claims is noted, so a made-up number of pages must not
+/// fill the memory.
 #[test]
-fn a_value_with_more_pages_than_the_file_is_told() {
+fn a_value_with_more_pages_than_the_file_is_refused() {
     let base = Base::filled(EnvFlags::empty(), 6);
     let mut bytes = fs::read(base.file()).unwrap();
     let page_size = 4096;
@@ -114,10 +118,10 @@ fn a_value_with_more_pages_than_the_file_is_told() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_is_told() {
+fn a_file_that_is_cut_off_is_refused() {
     let base = Base::filled(EnvFlags::empty(), 20);
     let bytes = fs::read(base.file()).unwrap();
-    // The pages at the end are free, or not.
+    // Some of the pages at the end are free, others are not.
     for length in (0..bytes.len() - (256 << 10)).step_by(4096 * 7 + 100) {
         fs::write(base.file(), &bytes[..length]).unwrap();
         let damage = base.check().unwrap_err();
@@ -125,9 +129,10 @@ fn a_file_that_is_cut_off_is_told() {
     }
 }
 
-/// What passes the check is read by LMDB as it was: the bit was in a place that nothing reaches.
+/// Checks that LMDB reads a file that passes as it was before: the flipped bit was in a place that
+/// nothing reaches.
 #[test]
-fn a_flipped_bit_is_told_or_does_no_harm() {
+fn a_flipped_bit_is_found_or_does_no_harm() {
     let base = Base::filled(EnvFlags::empty(), 6);
     let sound = fs::read(base.file()).unwrap();
     let rows = all_rows(&base);

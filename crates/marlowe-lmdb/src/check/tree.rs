@@ -1,3 +1,5 @@
+//! The walk through a tree of pages, which checks the order of keys and the counts.
+
 use std::cmp::Ordering;
 
 use super::node::Value;
@@ -6,35 +8,35 @@ use super::pages::Pages;
 use super::tree_header::TreeHeader;
 use crate::damage::{CheckError, Damage};
 
-/// Deeper than any tree that fits on a disk.
+/// A depth that no tree on a real disk reaches.
 const DEEPEST: u16 = 32;
 
-/// A tree of pages.
+/// A tree of pages that is to be walked.
 pub(super) struct Tree<'a> {
     pub(super) pages: &'a mut Pages,
     pub(super) header: &'a TreeHeader,
     pub(super) order: Order,
-    /// For messages.
+    /// The name of the tree in messages.
     pub(super) what: &'a str,
 }
 
-/// How keys are compared.
+/// The order of a tree's keys.
 #[derive(Clone, Copy)]
 pub(super) enum Order {
     Bytes,
-    /// They are numbers of eight bytes.
+    /// Keys are numbers of eight bytes.
     Numbers,
 }
 
-/// A row that is passed by.
+/// A row that the walk has reached.
 pub(super) struct Row<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
-    /// The tree that it is instead of a value.
+    /// The tree that the row has instead of a value.
     pub(super) tree: Option<TreeHeader>,
 }
 
-/// The counts and keys of a tree, as far as it was walked.
+/// The counts and keys of the part of a tree that was walked so far.
 #[derive(Default)]
 struct Seen {
     branches: u64,
@@ -42,14 +44,14 @@ struct Seen {
     overflows: u64,
     entries: u64,
     last_key: Option<Vec<u8>>,
-    /// The next key must not be before this one.
+    /// The lower bound of the next key.
     least: Option<Vec<u8>>,
 }
 
 type Visit<'v> = &'v mut dyn FnMut(Row<'_>) -> Result<(), Damage>;
 
 impl Tree<'_> {
-    /// Passes by all rows, in order.
+    /// Calls `visit` with each row, in the order of the keys.
     pub(super) fn walk(mut self, visit: Visit<'_>) -> Result<(), CheckError> {
         self.walk_all(visit).map_err(|error| match error {
             CheckError::Damaged(damage) => Damage::new(format!("{damage} ({})", self.what)).into(),
@@ -91,7 +93,7 @@ impl Tree<'_> {
     fn branch(&mut self, page: &Page, depth: u16, seen: &mut Seen, visit: Visit<'_>) -> Result<(), CheckError> {
         for index in 0..page.len() {
             let node = page.branch(index).ok_or_else(|| out_of_order(page))?;
-            // The first key of a branch is not looked at.
+            // LMDB does not look at the first key of a branch.
             if index > 0 {
                 self.check_after(page, seen, node.key)?;
                 seen.least = Some(node.key.to_vec());
@@ -136,7 +138,7 @@ impl Tree<'_> {
 }
 
 impl Order {
-    /// `None` where a key cannot be one of this order.
+    /// Compares two keys. Returns `None` if one of them cannot be a key of this order.
     fn compare(self, key: &[u8], other: &[u8]) -> Option<Ordering> {
         match self {
             Self::Bytes => Some(key.cmp(other)),

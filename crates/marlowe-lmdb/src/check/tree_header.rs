@@ -1,4 +1,4 @@
-//! The header of a tree, as it stands in the file's header and in the nodes of the list of tables.
+//! The header of a tree, as the file's header and the nodes of the list of tables contain it.
 
 /// The header of a tree.
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ pub(crate) struct TreeHeader {
     pub(crate) leaves: u64,
     pub(crate) overflows: u64,
     pub(crate) entries: u64,
-    /// `None` where there is nothing in it.
+    /// The page of the root. `None` if the tree is empty.
     pub(crate) root: Option<u64>,
 }
 

@@ -1,3 +1,5 @@
+//! An open LMDB environment, and the rules that every transaction on it keeps.
+
 use std::fs::File;
 
 use heed::{Env, MdbError, RoTxn, RwTxn, WithoutTls};
@@ -11,30 +13,36 @@ use super::state_file::State;
 use super::{LmdbOptions, SyncPolicy};
 use crate::StoreError;
 
-/// An open LMDB environment, and the rules every transaction on it keeps: the state file says `dirty` before anything
-/// changes, the disk has room before anything is written, and the map is moved only while nobody uses it.
+/// An open LMDB environment. Every transaction on it keeps these rules:
+///
+/// - The state file says `dirty` before anything changes.
+/// - The disk has room before anything is written.
+/// - The map is moved only while no transaction uses it.
 pub(super) struct Environment {
     env: Env<WithoutTls>,
-    /// Every transaction holds it shared; who holds it alone may move the map.
+    /// A lock that every transaction holds shared. Only an exclusive holder may move the map.
     map: RwLock<()>,
-    /// Whether the state file says that there may be something that is not on the disk. Whoever writes holds it.
+    /// `true` if the state file says that some data may not be on the disk. Every write holds the
+    /// lock.
     marked_dirty: Mutex<bool>,
-    /// `None`: every batch is synced and none is written through the map, so that a full disk is an ordinary error.
+    /// `None` if every batch is synced. Then no batch is written through the map, and a full disk
+    /// is an ordinary error.
     space: Option<SpaceGuard>,
     boot_id: Option<String>,
-    /// The last field: the folder is let go when the environment is closed.
+    /// Must be the last field, so that the folder is released only after the environment is closed.
     folder: Folder,
 }
 
-/// What became of opening a folder's data.
+/// The result of opening a folder's data.
 pub(super) enum Opened {
     Usable(Environment),
-    /// It is no database, or a damaged one.
+    /// The data is not a database, or it is damaged.
     Damaged(Folder),
 }
 
 impl Environment {
-    /// Opens the folder's data, which `state` says may be used.
+    /// Opens the folder's data. `state` is the content of the state file, or `None` if the folder
+    /// has no data that can be used.
     pub(super) fn open(
         folder: Folder,
         state: Option<&State>,
@@ -59,13 +67,14 @@ impl Environment {
             folder,
         };
         if options.sync == SyncPolicy::EveryCommit && state != Some(&State::Clean) {
-            // From now on every batch is on the disk when it is committed; what was there before must be, too.
+            // From now on every batch is on the disk when it is committed. The data from before
+            // must be on the disk too.
             environment.sync(&mut environment.marked_dirty.lock())?;
         }
         Ok(Opened::Usable(environment))
     }
 
-    /// Closes it, and keeps the folder.
+    /// Closes the environment and returns its folder.
     pub(super) fn into_folder(self) -> Folder {
         self.folder
     }
@@ -78,7 +87,7 @@ impl Environment {
         failed(action, &self.folder, error)
     }
 
-    /// Reads in one transaction.
+    /// Runs `work` in one read transaction.
     pub(super) fn read<R>(
         &self,
         action: &'static str,
@@ -89,8 +98,8 @@ impl Environment {
         result.map_err(|error| self.error(action, error))
     }
 
-    /// Writes with `work` in one transaction, for which `pages` tells how many new pages it may take. A map that is too
-    /// small is enlarged, and the work done again.
+    /// Runs `work` in one write transaction. `pages` returns the most new pages that the
+    /// transaction may take. If the map is too small, it is enlarged, and `work` runs again.
     pub(super) fn write(
         &self,
         action: &'static str,
@@ -129,12 +138,13 @@ impl Environment {
         let page = u64::from(self.env.stat().page_size);
         let info = self.env.info();
         let start = (info.last_page_number as u64 + 1) * page;
-        // Beyond the map nothing is written: it is enlarged first, and then this is asked again.
+        // Nothing is written beyond the end of the map. If the map must grow, this is called again
+        // afterwards.
         let end = start.saturating_add(pages.saturating_mul(page)).min(info.map_size as u64);
         if end > start { space.secure(start, end - start) } else { Ok(()) }
     }
 
-    /// Puts everything on the disk, and says so in the state file.
+    /// Syncs everything to the disk, and notes that in the state file.
     pub(super) fn close(&self) -> Result<(), StoreError> {
         let mut marked_dirty = self.marked_dirty.lock();
         if *marked_dirty { self.sync(&mut marked_dirty) } else { Ok(()) }

@@ -1,16 +1,18 @@
+//! Errors of LMDB: which of them mean damage, and what they are for users.
+
 use heed::MdbError;
 use marlowe_lmdb::Damage;
 
 use super::folder::Folder;
 use crate::StoreError;
 
-/// Whether the file is no database of this kind, or a broken one.
+/// Returns whether `error` means that the file is not such a database, or is a broken one.
 pub(super) fn is_damage(error: &heed::Error) -> bool {
     use MdbError::{Corrupted, Invalid, PageNotFound, VersionMismatch};
     matches!(error, heed::Error::Mdb(Corrupted | Invalid | PageNotFound | VersionMismatch)) || Damage::is_in(error)
 }
 
-/// The error for the user.
+/// Returns the error for the user, with advice.
 pub(super) fn failed(action: &'static str, folder: &Folder, error: heed::Error) -> StoreError {
     let advice = match error {
         heed::Error::Io(error) => return StoreError::io(action, folder.path(), &error),

@@ -1,3 +1,5 @@
+//! A store's folder: its lock, and its files.
+
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,12 +9,12 @@ use crate::StoreError;
 /// A store's folder, held by this process alone.
 pub(super) struct Folder {
     path: PathBuf,
-    /// The system lets the lock go when the process ends, also when it is killed.
+    /// The system releases the lock when the process ends, even if it is killed.
     lock: File,
 }
 
 impl Folder {
-    /// Makes the folder if need be, and takes it.
+    /// Takes the folder for this process. Creates it if it does not exist.
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::io("make the store's folder", path, &error);
         fs::create_dir_all(path).map_err(failed)?;
@@ -32,12 +34,14 @@ impl Folder {
         self.path.join("data.mdb")
     }
 
-    /// Removes LMDB's table of readers: whoever is in it is gone, for the folder is ours.
+    /// Removes LMDB's table of readers. All readers in it are gone, because this process alone has
+    /// the folder.
     pub(super) fn forget_readers(&self) -> Result<(), StoreError> {
         self.remove(&self.path.join("lock.mdb"))
     }
 
-    /// Moves damaged data aside, in the place of any that were moved before, and returns where they are.
+    /// Moves damaged data aside and returns its new path. It replaces data that was moved there
+    /// before.
     pub(super) fn set_aside(&self) -> Result<PathBuf, StoreError> {
         let aside = self.path.join("damaged.mdb");
         let failed = |error: io::Error| StoreError::io("move the damaged data aside", &self.path, &error);
@@ -64,8 +68,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Closing the file is not enough: a process that is being started at this moment has it too, for an instant. If
-        // unlocking fails the lock goes with the file all the same.
+        // Closing the file is not enough: a process that is being started at this moment has the
+        // file open too, for an instant. If unlocking fails, closing the file still releases the
+        // lock.
         let _ = self.lock.unlock();
     }
 }

@@ -1,10 +1,12 @@
-//! How keys are stored. LMDB has no empty key, so one has to be made of it, and the order has to stay.
+//! The stored form of keys. LMDB has no empty key, so the empty key needs another form, and the
+//! order of keys must stay.
 //!
-//! A key of zero bytes only (the empty key is one) is stored with one zero more. No two keys come to share their bytes
-//! by that, and the order stays: such a key sorts before everything it is not a prefix of, and before its own extensions,
-//! with one zero more as without. All other keys, nearly all there are, are stored as they are.
+//! A key that consists of zero bytes only is stored with one more zero byte. The empty key is such
+//! a key. No two keys share a stored form. The order stays too: such a key sorts before each key
+//! that it is not a prefix of, and before its own extensions. One more zero byte changes neither.
+//! All other keys, which are nearly all keys, are stored as they are.
 
-/// The key as it is stored; `buffer` is room for it if it is not stored as it is.
+/// Returns the stored form of `key`. If it differs from the key, it is built in `buffer`.
 pub(crate) fn to_stored<'a>(key: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     if !is_zeros(key) {
         return key;
@@ -14,7 +16,7 @@ pub(crate) fn to_stored<'a>(key: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] 
     buffer
 }
 
-/// The key that is stored as `stored`.
+/// Returns the key whose stored form is `stored`.
 pub(crate) fn from_stored(stored: &[u8]) -> &[u8] {
     if is_zeros(stored) { &stored[1..] } else { stored }
 }
@@ -29,7 +31,7 @@ mod tests {
 
     use super::*;
 
-    /// Keys with many zeros, and many prefixes of each other.
+    /// Draws keys with many zeros, many of which are prefixes of each other.
     fn key() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(prop_oneof![4 => Just(0_u8), 1 => 0..3_u8], 0..6)
     }

@@ -1,3 +1,5 @@
+//! The memory map of the database: opening it, and making it larger.
+
 use std::io;
 
 use heed::{Env, EnvFlags, EnvOpenOptions, WithoutTls};
@@ -7,13 +9,14 @@ use super::folder::Folder;
 use super::{LmdbOptions, SyncPolicy};
 use crate::StoreError;
 
-/// The map's size is a multiple of this, which is a multiple of every system's page size.
+/// The unit of the map's size, in bytes. It is a multiple of every system's page size.
 const STEP: usize = 64 << 10;
 
-/// No smaller map is tried than this: it would be of no use.
+/// The smallest map that is tried, in bytes. A smaller one would be of no use.
 const SMALLEST_MAP: usize = 16 << 20;
 
-/// Maps the folder's database into memory; `None`: what is there is no database, or a damaged one.
+/// Maps the folder's database into memory. Returns `None` if the file is not a database, or is
+/// damaged.
 pub(super) fn open(
     folder: &Folder,
     databases: u32,
@@ -24,7 +27,8 @@ pub(super) fn open(
         match open_sized(folder, databases, options, map_size) {
             Ok(env) => return Ok(Some(env)),
             Err(error) if is_damage(&error) => return Ok(None),
-            // The system may not give so many addresses (`ulimit -v`), or the disk not so large a file.
+            // The system may refuse that many addresses (`ulimit -v`), or the disk that large a
+            // file.
             Err(heed::Error::Io(error)) if is_too_large(&error) && map_size / 4 >= SMALLEST_MAP => {
                 map_size = (map_size / 4).next_multiple_of(STEP);
             }
@@ -46,24 +50,26 @@ fn open_sized(
     if options.sync == SyncPolicy::BootId {
         flags |= EnvFlags::WRITE_MAP | EnvFlags::NO_SYNC;
     }
-    // SAFETY: The map is sound as long as nobody else changes the file, and this process does so through LMDB alone. The
-    // folder is locked, so that no other process of ours has it; that nobody edits the file by hand is asked of the user,
-    // as with every database. NO_SYNC may leave a damaged file behind when the machine goes down: the state file says
-    // so, and such a file is removed before it is ever opened. LMDB's own locks are in force.
+    // SAFETY: The map is sound as long as no other process changes the file, and this process
+    // changes it through LMDB alone. The folder is locked, so no other process of ours has the
+    // file. Users must not edit the file by hand, as with every database. NO_SYNC may leave a
+    // damaged file behind when the machine goes down. The state file tells so, and such a file is
+    // removed before it is ever opened. LMDB's own locks are in force.
     unsafe {
         open.flags(flags);
         open.open(folder.path())
     }
 }
 
-/// Doubles the map.
+/// Doubles the size of the map.
 ///
-/// The caller holds the lock that says that no transaction is open, for reading or for writing.
+/// The caller must hold the map lock exclusively. This means that no transaction is open, neither
+/// for reading nor for writing.
 #[allow(unsafe_code)]
 pub(super) fn grow(env: &Env<WithoutTls>, folder: &Folder) -> Result<(), StoreError> {
     let size = env.info().map_size.saturating_mul(2);
-    // SAFETY: LMDB asks that no transaction is open in this process. All of them are opened under the store's map lock,
-    // shared, and this is called with the lock held alone.
+    // SAFETY: LMDB requires that no transaction is open in this process. Every transaction holds
+    // the store's map lock shared, and the caller holds it exclusively.
     unsafe { env.resize(size) }.map_err(|error| failed("enlarge the database's map", folder, error))
 }
 

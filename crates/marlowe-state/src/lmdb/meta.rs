@@ -1,4 +1,5 @@
-//! The store's own table: its format, its layout, its positions, and how many bytes each table has.
+//! The store's own table. It holds the store's format, owner, layout and positions, and the number
+//! of bytes in each table.
 
 use heed::{RoTxn, RwTxn};
 use marlowe_broker::{Offset, Timestamp};
@@ -6,10 +7,10 @@ use marlowe_lmdb::SealedTable;
 
 use crate::{SlicePosition, StoreLayout};
 
-/// The name of the store's own table. The tables' names begin with `t/`.
+/// The name of the store's own table. The names of the other tables begin with `t/`.
 pub(super) const META: &str = "meta";
 
-/// What the format below is called. A store of another one is rebuilt.
+/// The name of this format. A store of another format is rebuilt.
 const FORMAT: &[u8] = b"marlowe-state 4";
 
 const FORMAT_KEY: &[u8] = b"format";
@@ -21,7 +22,7 @@ const OWNER_KEY: &[u8] = b"owner";
 pub(super) struct Meta(pub(super) SealedTable);
 
 impl Meta {
-    /// The layout; `None`: of another format, or not to be understood.
+    /// Returns the layout, or `None` if the store has another format or the layout does not parse.
     pub(super) fn layout(&self, txn: &RoTxn<'_>) -> heed::Result<Option<StoreLayout>> {
         if self.0.get(txn, FORMAT_KEY)? != Some(FORMAT) {
             return Ok(None);
@@ -29,7 +30,7 @@ impl Meta {
         Ok(self.0.get(txn, LAYOUT_KEY)?.and_then(decode_layout))
     }
 
-    /// Whose the store is.
+    /// Returns the owner of the store.
     pub(super) fn owner(&self, txn: &RoTxn<'_>) -> heed::Result<Option<String>> {
         Ok(self.0.get(txn, OWNER_KEY)?.map(|owner| String::from_utf8_lossy(owner).into_owned()))
     }

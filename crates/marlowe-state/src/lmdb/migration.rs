@@ -1,13 +1,14 @@
-//! What becomes of a store that is opened with another layout than it was made with.
+//! The rule for a store that is opened with another layout: which tables and positions it keeps.
 
 use crate::StoreLayout;
 
-/// What of an old layout a new one takes over.
+/// The parts of an old layout that a new layout takes over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Migration {
-    /// Tables that both have are kept. New position *i* was old position `positions[i]`, or is zero.
+    /// Tables in both layouts are kept. New position *i* is old position `positions[i]`, or zero if
+    /// that is `None`.
     Keep { positions: Vec<Option<u32>> },
-    /// It cannot be told which position belongs to what: everything is rebuilt.
+    /// Everything is rebuilt, because nothing tells which position belongs to which table.
     Rebuild,
 }
 

@@ -1,4 +1,4 @@
-//! How a store is opened: what of the folder's data may be used, and what becomes of it under another layout.
+//! Opening a store: which of the folder's data may be used, and what is kept under another layout.
 
 use std::path::Path;
 
@@ -14,10 +14,11 @@ use super::migration::Migration;
 use super::state_file::State;
 use crate::{SlicePosition, StoreError, StoreLayout};
 
-/// How many tables of an old layout can be dropped. Beyond that the store is rebuilt.
+/// The most tables that a store may have to be opened with another layout. A store with more is
+/// rebuilt.
 const OLD_TABLES: usize = 256;
 
-/// An environment with its tables at hand, as the layout says.
+/// An open environment and its tables, in the order of the layout.
 pub(super) struct Tables {
     pub(super) environment: Environment,
     pub(super) meta: Meta,
@@ -36,7 +37,7 @@ pub(super) fn open(path: &Path, layout: &StoreLayout, options: &LmdbOptions) -> 
     let (environment, old) = match read(folder, state.as_ref(), layout, options)? {
         Found::Usable(environment, old) => (environment, old),
         Found::Useless(folder, why) => {
-            // The changelog has everything.
+            // No data is lost, because the changelog has everything.
             match why {
                 Why::OtherFormat => folder.wipe()?,
                 Why::Damaged(damage) => {
@@ -65,14 +66,14 @@ pub(super) fn open(path: &Path, layout: &StoreLayout, options: &LmdbOptions) -> 
     }
 }
 
-/// What is in a folder.
+/// The content of a folder.
 enum Found {
-    /// A store, and the layout it was made with; a new one has none yet.
+    /// A store, and the layout that it was made with. A new store has no layout yet.
     Usable(Environment, Option<StoreLayout>),
     Useless(Folder, Why),
 }
 
-/// Why a store is of no use.
+/// The reason why the data cannot be used.
 enum Why {
     OtherFormat,
     Damaged(String),
@@ -108,7 +109,7 @@ fn read(
         Err(error) => return Err(environment.error("read the store's layout", error)),
     };
     let Some((old, owner)) = about else {
-        // Not even a new one has been written to.
+        // A new store has no tables yet, because nothing was written to it.
         if content.tables.is_empty() {
             return Ok(Found::Usable(environment, None));
         }
@@ -132,12 +133,12 @@ fn read(
     }
 }
 
-/// What is in the folder's file, or what is wrong with it. LMDB would not notice.
+/// Checks the folder's file. Returns its content, or the damage, which LMDB would not notice.
 fn checked(folder: &Folder) -> Result<Result<Content, Damage>, StoreError> {
     match marlowe_lmdb::check(&folder.data()) {
         Ok(content) => Ok(Ok(content)),
         Err(CheckError::Damaged(damage)) => Ok(Err(damage)),
-        // There is none yet.
+        // There is no file yet.
         Err(CheckError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ok(Content::default())),
         Err(CheckError::Io(error)) => Err(StoreError::io("check the database", folder.path(), &error)),
     }
@@ -147,7 +148,8 @@ fn table_name(table: &str) -> String {
     format!("t/{table}")
 }
 
-/// The tables of a store that has them all. Nothing is written: a clean store stays so until its first batch.
+/// Opens the tables of a store that has all of them. Nothing is written, so a clean store stays
+/// clean until its first batch.
 fn at_hand(environment: Environment, layout: &StoreLayout) -> Result<Tables, StoreError> {
     let env = environment.env();
     let open = || {
@@ -156,7 +158,7 @@ fn at_hand(environment: Environment, layout: &StoreLayout) -> Result<Tables, Sto
         let meta = Meta(find(META)?);
         let tables = layout.tables.iter().map(|table| find(&table_name(table))).collect::<heed::Result<Vec<_>>>()?;
         let positions = (0..layout.slots).map(|slot| meta.position(&txn, slot)).collect::<heed::Result<Vec<_>>>()?;
-        // The handles live on only if the transaction they were opened in is committed.
+        // The handles stay valid only if the transaction that opened them is committed.
         txn.commit()?;
         Ok((meta, tables, positions))
     };
@@ -164,7 +166,7 @@ fn at_hand(environment: Environment, layout: &StoreLayout) -> Result<Tables, Sto
     Ok(Tables { environment, meta, tables, positions })
 }
 
-/// Makes the tables, of nothing or of those of an old layout.
+/// Makes the tables of the layout, in a new store or in one with an old layout.
 fn migrate(
     environment: Environment,
     old: Option<&StoreLayout>,
@@ -173,7 +175,7 @@ fn migrate(
 ) -> Result<Tables, StoreError> {
     let nothing = StoreLayout { tables: Vec::new(), slots: 0 };
     let old = old.unwrap_or(&nothing);
-    // The number of pages in use, for the list of those that dropped tables leave free.
+    // Dropped tables free at most all pages in use, and the list of free pages grows by them.
     let pages = environment.env().info().last_page_number as u64 / 64 + 2 * layout.tables.len() as u64 + 64;
     environment.write("make the store's tables", |_| Ok(pages), |txn| write(&environment, txn, old, layout, owner))?;
     at_hand(environment, layout)

@@ -1,35 +1,42 @@
+//! The options with which a store on disk is opened.
+
 use std::fmt;
 use std::sync::Arc;
 
 use super::space::{DiskSpace, SystemDiskSpace};
 use super::state_file::system_boot_id;
 
-/// When what a store holds becomes safe against a crash of the machine. Against a crash of the process it always is.
+/// The moment at which a store's data becomes safe against a crash of the machine. Against a crash
+/// of the process it is always safe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SyncPolicy {
-    /// At [`close`](crate::Store::close). A store that was not closed before the machine went down is emptied when it is
-    /// opened next, and rebuilt from the changelog; the machine's boot id tells.
+    /// At [`close`](crate::Store::close). If the machine goes down before the store is closed, the
+    /// store is emptied when it is next opened, and rebuilt from the changelog. The machine's boot
+    /// id tells that the machine went down.
     #[default]
     BootId,
-    /// At every batch: slower by several times, and nothing is ever rebuilt.
+    /// At every batch. This is several times slower, but the store is never rebuilt.
     EveryCommit,
 }
 
-/// How an [`LmdbStore`](crate::LmdbStore) is opened.
+/// The options of [`LmdbStore::open`](crate::LmdbStore::open).
 #[derive(Clone)]
 pub struct LmdbOptions {
-    /// When to sync.
+    /// The moment at which data is synced to the disk.
     pub sync: SyncPolicy,
-    /// How many bytes the file has at first, so that a small store is quickly copied. It takes no space on the disk until it is
-    /// used. Where it does not suffice, it is doubled; where the system refuses so much, less is taken. Default 16 MiB.
+    /// The length of the file at first, in bytes. The default is 16 MiB, so that a small store is
+    /// quickly copied. The file takes no space on the disk until it is used. If the length does not
+    /// suffice, it is doubled. If the system refuses that much, less is taken.
     pub map_size: usize,
-    /// How many reads may go on at a time.
+    /// The most reads at a time. The default is 1,024.
     pub max_readers: u32,
-    /// The id of the machine's current boot. `None`: not known, and then a store that was not closed is always emptied.
+    /// The id of the machine's current boot. The default is the system's. If it is `None`, the boot
+    /// is not known, and a store that was not closed is always emptied.
     pub boot_id: Option<String>,
-    /// Whose the store is, for people. A store that belongs to another is refused. `None`: it is not looked at.
+    /// The owner of the store, as a text for people. A store of another owner is refused. With
+    /// `None`, the owner is not checked.
     pub owner: Option<String>,
-    /// Tells how much space the disk has.
+    /// The source of the disk's free space.
     pub disk_space: Arc<dyn DiskSpace>,
 }
 

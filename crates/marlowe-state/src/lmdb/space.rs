@@ -1,3 +1,5 @@
+//! Disk space: making sure that the disk has room for a batch before the batch is written.
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -5,16 +7,18 @@ use std::sync::Arc;
 
 use crate::StoreError;
 
-/// How much room there is on a disk. An input, as time is, so that a full disk can be had without filling one.
+/// A source of the room that is left on a disk. It is an input, as time is, so that a test can have
+/// a full disk without filling one.
 pub trait DiskSpace: Send + Sync {
-    /// How many bytes this user may still write on the disk that `folder` is on.
+    /// Returns the number of bytes that this user may still write on the disk of `folder`.
     fn available(&self, folder: &Path) -> io::Result<u64>;
 
-    /// Sets the bytes from `start` on aside for `file`, so that writing there cannot find the disk full.
+    /// Reserves `len` bytes of `file` from `start` on, so that writing them cannot find the disk
+    /// full.
     fn reserve(&self, file: &File, start: u64, len: u64) -> io::Result<()>;
 }
 
-/// The disk as the system knows it.
+/// The disk as the system reports it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemDiskSpace;
 
@@ -48,18 +52,20 @@ impl DiskSpace for SystemDiskSpace {
     }
 }
 
-/// Stands before every batch that is written through the memory map.
+/// A guard that every batch passes before it is written through the memory map.
 ///
-/// There a write that finds the disk full is not an error but a signal (`SIGBUS`), and the end of the process. So the
-/// room for the batch is made sure of first. While the disk has plenty, asking for its free space is enough; when it runs
-/// low the bytes are set aside in the file, which holds also against others who fill the disk meanwhile.
+/// A write through the map that finds the disk full is not an error. It is a signal (`SIGBUS`),
+/// which ends the process. So the guard makes sure of the room for the batch first. While the disk
+/// has plenty of room, it only asks for the free space. When the disk runs low, it reserves the
+/// bytes in the file. Other programs that fill the disk meanwhile cannot take them.
 pub(super) struct SpaceGuard {
     folder: PathBuf,
     data: File,
     disk: Arc<dyn DiskSpace>,
 }
 
-/// What must be free beside twice the batch for the disk to have plenty: room for the other shards' batches.
+/// The bytes that must be free in addition to twice the batch, for the disk to have plenty of room.
+/// They are for the batches of other shards.
 const PLENTY: u64 = 1 << 30;
 
 impl SpaceGuard {
@@ -67,7 +73,7 @@ impl SpaceGuard {
         Self { folder: folder.to_owned(), data, disk }
     }
 
-    /// Makes sure of `len` bytes from `start` on.
+    /// Makes sure that the disk has room for `len` bytes of the file from `start` on.
     pub(super) fn secure(&self, start: u64, len: u64) -> Result<(), StoreError> {
         const ACTION: &str = "make sure of the disk space for a batch";
         let failed = |error: &io::Error| StoreError::io(ACTION, &self.folder, error);
@@ -77,7 +83,7 @@ impl SpaceGuard {
         }
         match self.disk.reserve(&self.data, start, len) {
             Ok(()) => Ok(()),
-            // Not every file system can; there the count of free bytes has to do.
+            // Not every file system can reserve bytes. There the number of free bytes must do.
             Err(error) if error.kind() == io::ErrorKind::Unsupported && available >= len => Ok(()),
             Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::StorageFull) => {
                 Err(StoreError::Storage {

@@ -1,3 +1,5 @@
+//! The state file of a store's folder. It tells whether the data may be used after a crash.
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -5,16 +7,17 @@ use std::path::Path;
 const NAME: &str = "state";
 const NEW: &str = "state.new";
 
-/// What the state file says of the data beside it.
+/// The content of the state file, which says how safe the data in its folder is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Everything is on the disk.
+    /// All data is on the disk.
     Clean,
-    /// Something was written in that boot that may not be on the disk.
+    /// Data was written in the boot with this id, and may not be on the disk.
     Dirty(String),
 }
 
-/// Stands for the boot id where there is none to be had. It equals no boot, not even itself.
+/// The boot id where the system has none. It is never equal to the id of a boot, not even to
+/// itself.
 const UNKNOWN_BOOT: &str = "unknown";
 
 impl State {
@@ -22,7 +25,8 @@ impl State {
         Self::Dirty(boot_id.unwrap_or(UNKNOWN_BOOT).to_owned())
     }
 
-    /// Whether the data may be used in this boot: a crash of the process leaves them whole, one of the machine does not.
+    /// Returns whether the data may be used in the boot `boot_id`. A crash of the process leaves
+    /// the data whole, but a crash of the machine does not.
     pub(super) fn is_trusted(&self, boot_id: Option<&str>) -> bool {
         match self {
             Self::Clean => true,
@@ -30,7 +34,7 @@ impl State {
         }
     }
 
-    /// What the folder's state file says; `None`: there is none, or it cannot be understood.
+    /// Reads the folder's state file. Returns `None` if there is none, or if it does not parse.
     pub(super) fn read(folder: &Path) -> io::Result<Option<Self>> {
         let bytes = match fs::read(folder.join(NAME)) {
             Ok(bytes) => bytes,
@@ -40,7 +44,7 @@ impl State {
         Ok(Self::parse(&bytes))
     }
 
-    /// What the content of a state file says, if it can be understood.
+    /// Parses the content of a state file.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         match String::from_utf8_lossy(bytes).trim() {
             "clean" => Some(Self::Clean),
@@ -48,7 +52,7 @@ impl State {
         }
     }
 
-    /// The content of its file.
+    /// Returns the content of the state file.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Clean => "clean\n".to_owned(),
@@ -56,7 +60,7 @@ impl State {
         }
     }
 
-    /// Replaces the folder's state file, and returns when it is on the disk.
+    /// Replaces the folder's state file. The new file is on the disk when this returns.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         let mut file = File::create(folder.join(NEW))?;
         file.write_all(self.text().as_bytes())?;
@@ -73,11 +77,11 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn sync_folder(_folder: &Path) -> io::Result<()> {
-    // A folder cannot be opened as a file there, and the rename is journaled.
+    // A folder cannot be opened as a file on these systems, and the rename is journaled.
     Ok(())
 }
 
-/// The id of the machine's current boot, where the system has one.
+/// Returns the id of the machine's current boot, if the system has one.
 pub(super) fn system_boot_id() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = id.trim();
