@@ -156,8 +156,9 @@ impl<H: Handler + 'static> Window<H> {
         Ok(())
     }
 
-    /// Applies finished events in order, and returns how many were applied or must be handled again.
-    /// This needs a free turn, because the holder of the turn must not see rows change.
+    /// Applies finished events in order. Returns the number of events that were applied, or must be
+    /// handled again. This needs a free turn, because the holder of the turn must not see rows
+    /// change.
     async fn apply_finished(&mut self) -> Result<usize, Stopped> {
         let runner = self.runner.clone();
         let mut looked_at = 0;
@@ -191,8 +192,8 @@ impl<H: Handler + 'static> Window<H> {
         Ok(looked_at)
     }
 
-    /// Waits until a handler ends, and returns it; or `None` when a record comes or the turn is free.
-    /// The shard polls on each of these.
+    /// Waits until a handler ends, and returns it. Returns `None` when a record comes or the turn
+    /// is free. The shard polls on each of these.
     async fn next_ended(&mut self) -> Option<Ended> {
         std::future::poll_fn(|context| match self.running.poll_next_unpin(context) {
             Poll::Ready(Some(ended)) => Poll::Ready(Some(ended)),

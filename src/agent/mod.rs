@@ -55,6 +55,7 @@ mod runner;
 mod serial;
 mod sink;
 mod stream;
+mod stream_adaptors;
 
 pub use asking::{AnsweringAgent, AskClient, PendingReply, Replies, ReplyTo, RequestClient, RequestSender};
 pub(crate) use definition::{
@@ -67,4 +68,5 @@ pub use handle::{Agent, AgentClient, AgentSender};
 pub(crate) use handler::ValueReader;
 pub(crate) use inbox::InboxAgent;
 pub(crate) use repartition::RepartitionAgent;
-pub use stream::{Enumerate, Events, Filtered, Items, WholeEvents};
+pub use stream::{Events, WholeEvents};
+pub use stream_adaptors::{Enumerate, Filtered, Items};

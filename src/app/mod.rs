@@ -81,7 +81,7 @@ impl App {
     /// settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md). It
     /// applies when [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the
     /// environment and `--kafka` override it. Programs with their own `main` set it in their
-    /// [`KafkaConfig`].
+    /// [`KafkaConfig`](crate::KafkaConfig).
     ///
     /// ```no_run
     /// let mut app = marlowe::App::new("page-views");

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe_broker::{Clock, Isolation, Offset, Partition, SharedBroker};
+use marlowe_broker::{Clock, Isolation, Offset, Partition, SharedBroker, Timestamp};
 use marlowe_state::{MemoryStore, PositionSlot, SlicePosition, Store, StoreError, StoreLayout, TableIndex};
 
 use tokio::sync::Semaphore;
@@ -233,26 +233,34 @@ impl Restorer {
             return Ok(Restored::Cancelled(Some(store)));
         }
         inputs.expired.iter().for_each(|expired| expired.pass_over(&self.metrics));
-        let positions: Vec<_> = group
-            .tables
-            .iter()
-            .enumerate()
-            .map(|(index, name)| {
-                let slot = PositionSlot(index as u32);
-                let inbox = self
-                    .program
-                    .table(name)
-                    .map_or(Offset::ZERO, |table| inputs.at(&table.identity().inbox, &format!("{name}-inbox")));
-                let position = store.position(slot);
-                (slot, SlicePosition { inbox, as_of: ready_as_of.unwrap_or(position.as_of), ..position })
-            })
-            .collect();
+        let positions = self.restored_positions(&group.tables, &*store, &inputs, ready_as_of);
         store.apply(&mut [], &positions).map_err(RunError::store("restoring a store"))?;
         tracing::debug!(
             group = %group.name, partition = %id.partition, opening = owner.opening, generation = owner.generation,
             "restored, and goes on at {:?}", inputs.starts.iter().map(|(topic, start)| (topic, &start.agents)).collect::<Vec<_>>()
         );
         Ok(Restored::Ready(Box::new(ShardPlan { id, owner, store, inputs, caution: Caution::default() }), had))
+    }
+
+    /// Returns the positions of a store that has all rows of its `tables`. `as_of` is the time at
+    /// which it was known to be current, if it had nothing to read.
+    fn restored_positions(
+        &self,
+        tables: &[Arc<str>],
+        store: &dyn Store,
+        inputs: &ShardInputs,
+        as_of: Option<Timestamp>,
+    ) -> Vec<(PositionSlot, SlicePosition)> {
+        let position = |(index, name): (usize, &Arc<str>)| {
+            let slot = PositionSlot(index as u32);
+            let inbox = self
+                .program
+                .table(name)
+                .map_or(Offset::ZERO, |table| inputs.at(&table.identity().inbox, &format!("{name}-inbox")));
+            let position = store.position(slot);
+            (slot, SlicePosition { inbox, as_of: as_of.unwrap_or(position.as_of), ..position })
+        };
+        tables.iter().enumerate().map(position).collect()
     }
 
     /// Reads what the store does not have yet.

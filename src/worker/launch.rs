@@ -10,53 +10,27 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::acquire::ShardAcquisition;
 use super::control::{Control, ControlCommand};
-use super::directory_publisher::{Deregister, DirectoryPublisher};
-use super::global::GlobalFollower;
+use super::directory_publisher::Deregister;
+use super::launch_settings::WorkerSettings;
+use super::parts::{
+    Copies, Published, group_names, keep_watch, open_scope, restorer, start_standbys, start_trimmer, take_folder,
+};
 use super::shared::Shared;
 use super::status::{WorkerState, WorkerStatus};
 use super::timers::{TasksLeft, TimerThread, start_timers};
-use super::trimmer::Trimmer;
+use super::worker_threads::WorkerThreads;
 use crate::error::RunError;
 use crate::host::Join;
-use crate::lane::{InFlight, Lane, LaneLimits, LaneSettings, Patience, TIMERS, Watchdog, thread_name};
+use crate::lane::{InFlight, Lane, LaneLimits, LaneSettings, TIMERS, Watchdog};
 use crate::metrics::Metrics;
-use crate::outbound::{Asker, ClientProducer};
-use crate::restore::{
-    InputLookup, Logs, RestorePermits, RestoreProgress, Restorer, StateStore, TablesFolder, count_expired,
-};
+use crate::restore::{InputLookup, RestoreProgress, TablesFolder};
 use crate::scope::WorkerScope;
-use crate::standby::{StandbyTask, Standbys};
+use crate::standby::Standbys;
 use crate::threads::{Failures, Spawner, Thread, Threads};
-use crate::topology::TableKind;
 use crate::watch;
 
 /// How long the broker may take to learn that a worker has left.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
-
-/// How many shards a worker restores at a time, of those with much to read and again of the others.
-/// Each has a reader and a chunk of records of its own.
-const RESTORES_AT_A_TIME: usize = 4;
-
-/// The settings of a worker.
-pub(crate) struct WorkerSettings {
-    /// The worker's name among the workers of its app.
-    pub(crate) name: Arc<str>,
-    /// The worker's static name in the group, if it has one.
-    pub(crate) instance: Option<Arc<str>>,
-    /// The URL at which other workers can ask this one, if there is one.
-    pub(crate) url: Option<Arc<str>>,
-    pub(crate) lanes: usize,
-    pub(crate) stores: StateStore,
-    /// The changelogs from which the tables in a folder are restored.
-    pub(crate) logs: Logs,
-    pub(crate) limits: LaneLimits,
-    pub(crate) patience: Patience,
-    /// How many workers are standbys for a shard.
-    pub(crate) standby_replicas: usize,
-    pub(crate) session_timeout: Duration,
-    /// The time between two trims of the inbox and repartition topics.
-    pub(crate) trim_interval: Duration,
-}
 
 /// A worker at work, as its process sees it.
 pub(crate) struct Worker {
@@ -92,110 +66,29 @@ impl Worker {
         let failures = shared.threads.failures.of_worker();
         let starts = Threads { failures: failures.clone(), ..shared.threads.clone() };
         let (name, session_timeout) = (settings.name.clone(), settings.session_timeout);
-        let folder = match &settings.stores {
-            StateStore::Memory => None,
-            StateStore::Folder { path, .. } => {
-                let folder = TablesFolder::take(path)?;
-                folder.forget_strangers(&shared.program, &shared.topology, &settings.logs)?;
-                Some(folder)
-            }
-        };
-        let mut threads = Vec::new();
-        let mut joins = Vec::new();
+        let folder = take_folder(shared, &settings)?;
         let metrics = Metrics::new();
         let watchdog = Watchdog::new(settings.patience, metrics.clone());
-        let mut thread = |what: &str| -> Result<Thread, RunError> {
-            let (thread, join) = starts.start(&format!("{name}-{what}"))?;
-            watchdog.watch(what, thread.beat());
-            threads.push(thread.clone());
-            joins.push(join);
-            Ok(thread)
-        };
-        let background = thread("background")?;
-        let cores = shared.threads.host.cores();
-        let restoring = (0..cores.min(RESTORES_AT_A_TIME)).map(|number| thread(&format!("restore-{number}")));
-        let restoring = restoring.collect::<Result<Vec<_>, _>>()?;
-        let control = thread("control")?;
-        let timer_thread = thread(TIMERS)?;
-
-        let producer = shared.broker.producer().map_err(RunError::broker("opening a producer"))?;
-        let (producer, sending) = ClientProducer::new(producer);
-        background.run(move || sending);
-        let asker = shared.program.answers().then(|| {
-            let replies = shared.program.replies_topic();
-            let partitions = shared.topology.partitions.get(&replies).copied().unwrap_or(1);
-            let (producer, broker) = (producer.clone(), shared.broker.clone());
-            let (asker, listening) =
-                Asker::new(replies, partitions, &*shared.entropy, producer, metrics.asks(), broker);
-            background.run(move || listening);
-            asker
-        });
+        let mut threads = WorkerThreads::new(name.clone(), starts.clone(), watchdog.clone());
+        let background = threads.start("background")?;
+        let restoring = threads.start_restoring(shared.threads.host.cores())?;
+        let control = threads.start("control")?;
+        let timer_thread = threads.start(TIMERS)?;
 
         let inputs = InputLookup::new(shared.program.clone(), shared.topology.clone(), shared.broker.clone());
-        let lookups = inputs.lookups.clone();
-        let mut globals = BTreeMap::new();
-        let mut caught_up = Vec::new();
-        for table in shared.program.tables.iter().filter(|table| table.identity().kind == TableKind::Global) {
-            let follower = GlobalFollower::open(*table, shared, lookups.clone(), &settings.stores).await?;
-            globals.insert(table.name().clone(), follower.copy());
-            let (ready, reached) = watch::channel(false);
-            caught_up.push(reached);
-            let failures = failures.clone();
-            background.run(move || async move {
-                if let Err(error) = follower.follow(ready).await {
-                    failures.tell(error);
-                }
-            });
-        }
-        let scope = Arc::new(WorkerScope {
-            app: shared.program.app.clone(),
-            worker: name.clone(),
-            clock: shared.clock.clone(),
-            entropy: shared.entropy.clone(),
-            routes: shared.routes.clone(),
-            globals,
-            topology: shared.topology.clone(),
-            producer,
-            asker,
-            record_limit: shared.broker.record_limit(),
-        });
+        let copies = Copies::follow(shared, &settings.stores, &inputs.lookups, &failures, &background).await?;
+        let scope = open_scope(shared, &name, copies.stores, &metrics, &background)?;
 
         let (status_sender, status) = watch::channel(WorkerStatus::default());
         let (leader, leads) = watch::channel(false);
         let (commands, waiting) = mpsc::unbounded_channel();
         let progress = Arc::new(RestoreProgress::default());
-        count_expired(&shared.topology, &metrics);
-        let kept = metrics.clone();
-        background.run(move || kept.keep());
-        let watching = watchdog.clone();
-        background.run(move || watching.run());
-        let restorer = Arc::new(Restorer {
-            program: shared.program.clone(),
-            topology: shared.topology.clone(),
-            broker: shared.broker.clone(),
-            inputs,
-            lookups,
-            stores: settings.stores.clone(),
-            clock: shared.clock.clone(),
-            progress: progress.clone(),
-            metrics: metrics.clone(),
-            turns: RestorePermits::new(RESTORES_AT_A_TIME),
-        });
-
-        let standbys = match settings.standby_replicas {
-            0 => None,
-            replicas => {
-                let (standbys, commands, report) = Standbys::new();
-                let (worker, restorer, routes) = (name.clone(), restorer.clone(), shared.routes.clone());
-                let keeper = StandbyTask { worker, replicas, restorer, routes, commands, report };
-                thread("standby")?.run(move || keeper.run());
-                Some(standbys)
-            }
-        };
-        let groups: Vec<Arc<str>> = shared.topology.groups.iter().map(|group| group.name.clone()).collect();
+        keep_watch(shared, &metrics, &watchdog, &background);
+        let restorer = restorer(shared, settings.stores.clone(), inputs, &progress, &metrics);
+        let standbys = start_standbys(shared, &settings, &restorer, &mut threads)?;
         let takings = ShardAcquisition {
             worker: name.clone(),
-            groups: groups.clone(),
+            groups: group_names(shared),
             restorer,
             threads: restoring,
             standbys: standbys.clone(),
@@ -204,60 +97,30 @@ impl Worker {
         };
 
         let in_flight: Vec<InFlight> = (0..settings.lanes).map(|_| InFlight::default()).collect();
-        let mut lane_threads = Vec::new();
-        for number in 0..settings.lanes {
-            lane_threads.push(thread(&thread_name(number))?);
-        }
-        let announced = background.clone();
         let head = Head {
             shared: shared.clone(),
             scope: scope.clone(),
             limits: settings.limits,
-            session_timeout: settings.session_timeout,
-            instance: settings.instance,
+            session_timeout,
+            instance: settings.instance.clone(),
             metrics: metrics.clone(),
-            lane_threads,
+            lane_threads: threads.start_lanes(settings.lanes)?,
             in_flight: in_flight.clone(),
             takings,
             leader,
             status: status_sender,
-            caught_up,
+            caught_up: copies.caught_up,
             spawner: control.spawner(),
             watchdog: watchdog.clone(),
         };
-        let (metadata_sender, metadata) = watch::channel(None);
-        let failed = failures.clone();
-        control.run(move || async move {
-            if let Err(error) = head.run(waiting, metadata_sender, failed.clone()).await {
-                failed.tell(error);
-            }
-        });
+        let metadata = head.start(&control, waiting, failures.clone());
 
-        let on = TimerThread { thread: timer_thread, failures: failures.clone(), runs: watchdog.timers.clone() };
+        let on = TimerThread { thread: timer_thread, failures, runs: watchdog.timers.clone() };
         let (tasks, timers) = start_timers(shared, &scope, on, leads, status.clone(), metadata.clone());
-        let announcer = DirectoryPublisher {
-            worker: name.clone(),
-            groups,
-            url: settings.url,
-            topic: shared.program.workers_topic(),
-            session_timeout,
-            directory: shared.routes.directory.clone(),
-            producer: scope.producer.clone(),
-            clock: shared.clock.clone(),
-            token: shared.routes.peers().token().cloned(),
-            status: status.clone(),
-            tasks: tasks.clone(),
-            standbys: standbys.as_ref().map(Standbys::followed),
-        };
-        let trimmer = Trimmer {
-            topology: shared.topology.clone(),
-            broker: shared.broker.clone(),
-            status: status.clone(),
-            interval: settings.trim_interval,
-        };
-        announced.run(move || trimmer.run());
-        let (farewell, announcing) = announcer.begin();
-        announced.run(move || announcing);
+        let published = Published { url: settings.url, session_timeout, groups: group_names(shared) };
+        let farewell = published.start(shared, &scope, &status, &tasks, standbys.as_ref(), &background);
+        start_trimmer(shared, settings.trim_interval, &status, &background);
+        let WorkerThreads { threads, joins, .. } = threads;
         Ok(Self {
             name,
             scope,
@@ -363,6 +226,22 @@ struct Head {
 }
 
 impl Head {
+    /// Runs the control on its thread. Returns the worker's membership, once there is one.
+    fn start(
+        self,
+        control: &Thread,
+        waiting: mpsc::UnboundedReceiver<ControlCommand>,
+        failures: Failures,
+    ) -> watch::Receiver<Option<Arc<dyn MetadataSource>>> {
+        let (metadata_sender, metadata) = watch::channel(None);
+        control.run(move || async move {
+            if let Err(error) = self.run(waiting, metadata_sender, failures.clone()).await {
+                failures.tell(error);
+            }
+        });
+        metadata
+    }
+
     async fn run(
         self,
         commands: mpsc::UnboundedReceiver<ControlCommand>,

@@ -50,13 +50,17 @@ mod drain;
 mod global;
 mod last_firing;
 mod launch;
+mod launch_settings;
+mod parts;
 mod shared;
 mod status;
 mod timers;
 mod trimmer;
+mod worker_threads;
 
 pub(crate) use cluster_view::ClusterView;
 pub(crate) use drain::{Drain, Progress};
-pub(crate) use launch::{Worker, WorkerSettings};
+pub(crate) use launch::Worker;
+pub(crate) use launch_settings::WorkerSettings;
 pub(crate) use shared::Shared;
 pub(crate) use status::{WorkerState, WorkerStatus};

@@ -1,4 +1,9 @@
-//! The options of the command line, and what they set.
+//! The options of the command line, and the settings that they make.
+//!
+//! [`Arguments`] is the whole command line as clap reads it: options of every command, options of
+//! `worker`, and the commands. The other files hold groups of options: the broker and Kafka's
+//! client, workers of other processes, the web server, TLS. `command_line` adds the program's own
+//! options. [`AskedAt`] says how a command reaches a running worker.
 
 mod arguments;
 mod asked;

@@ -25,6 +25,7 @@ use crate::cargo::root;
 use floors::Floors;
 use imports::Imports;
 use modules::Modules;
+use sizes::FolderLimits;
 
 /// Checks for circles of files, imports that go up, and what is too large.
 #[derive(Args)]
@@ -50,7 +51,10 @@ impl Structure {
                     faults.push(format!("    {} imports {name} of {}", modules.path(from), modules.path(to)));
                 }
             }
-            faults.extend(sizes::check(&modules).into_iter().map(|fault| format!("{}: {fault}", source.display())));
+            let limits = if source == Path::new("src") { FolderLimits::Apply } else { FolderLimits::None };
+            faults.extend(
+                sizes::check(&modules, limits).into_iter().map(|fault| format!("{}: {fault}", source.display())),
+            );
             if source == Path::new("src") {
                 let text = fs::read_to_string(root().join("ARCHITECTURE.md"));
                 let text = text.map_err(|error| format!("ARCHITECTURE.md: {error}"))?;

@@ -1,0 +1,97 @@
+//! Checks of settings, before anything is started.
+
+use super::Config;
+use crate::error::RunError;
+use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
+
+impl Config {
+    /// Checks that numbers and times are within their bounds.
+    pub(crate) fn check_bounds(&self) -> Result<(), RunError> {
+        let intervals = [
+            ("commit_interval", self.commit_interval),
+            ("session_timeout", self.session_timeout),
+            ("trim_interval", self.trim_interval()),
+            ("web_limits.headers", self.web_limits.headers),
+            ("web_limits.body", self.web_limits.body),
+            ("web_limits.write", self.web_limits.write),
+            ("web_limits.idle", self.web_limits.idle),
+            // A `close_within` of zero is valid: then nothing in flight is waited for.
+            ("close_within", self.close_within.max(SHORTEST)),
+        ];
+        let wrong = intervals
+            .iter()
+            .find_map(|(name, interval)| wrong_interval(*interval, DAY).map(|reason| format!("{name}: {reason}")));
+        let counts = [
+            ("workers", self.workers, MOST_THREADS),
+            ("lanes", self.lanes.unwrap_or(1), MOST_THREADS),
+            ("commit_bytes", self.commit_bytes, usize::MAX),
+            ("queue_bytes", self.queue_bytes, usize::MAX),
+            ("web_limits.connections", self.web_limits.connections.unwrap_or(1), usize::MAX),
+        ];
+        let wrong = wrong.or_else(|| {
+            let (name, count, most) = counts.iter().find(|(_, count, most)| *count == 0 || count > most)?;
+            let use_instead = if *most == usize::MAX { "at least 1".to_owned() } else { format!("1 to {most}") };
+            Some(format!("{name}: {count} cannot be: use {use_instead}"))
+        });
+        wrong.map_or(Ok(()), |wrong| Err(RunError::Settings(wrong)))
+    }
+
+    /// Checks that this name is valid.
+    pub(crate) fn check_instance(&self) -> Result<(), RunError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        match self.instance_name() {
+            Some(name) if name.is_empty() || name.len() > 200 || !name.chars().all(fits) => Err(RunError::Settings(
+                format!("instance `{name}` cannot be a name: use 1 to 200 letters, digits, `.`, `_` and `-`"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the secret can be sent in a header.
+    pub(crate) fn check_token(&self) -> Result<(), RunError> {
+        match &self.cluster_token {
+            Some(token) if !token.is_valid() => Err(RunError::Settings(
+                "the cluster token is no word: use letters, digits and signs of ASCII, and no blanks".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the tokens can be sent in a header, and that workers that need a secret of their
+    /// own have one.
+    fn check_web_tokens(&self) -> Result<(), RunError> {
+        let tokens = &self.web_tokens;
+        if tokens.iter().any(|token| !token.is_valid()) {
+            return Err(RunError::Settings(
+                "a web token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks".into(),
+            ));
+        }
+        let several = self.workers > 1 || self.standby_replicas > 0 || self.advertise.is_some();
+        if !tokens.is_empty() && self.web.is_some() && several && self.cluster_token.is_none() {
+            return Err(RunError::Settings(
+                "with web tokens, workers need a secret of their own to ask each other: give all of the app's workers the same \
+                 --cluster-token (or MARLOWE_CLUSTER_TOKEN)"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that the web server's callers need a token, unless only this machine can reach it or
+    /// everyone may.
+    pub(crate) fn check_web(&self) -> Result<(), RunError> {
+        self.check_web_tokens()?;
+        match self.web {
+            Some(address) if !address.ip().to_canonical().is_loopback() && self.web_tokens.is_empty() && !self.web_open => {
+                Err(RunError::Web {
+                    address: address.to_string(),
+                    reason: "other machines reach it there, and it would answer everyone: give callers a token (--web-token, or \
+                             MARLOWE_WEB_TOKEN), listen on the loopback (--web 127.0.0.1:6066), or say that everyone may ask and \
+                             change (--web-open)"
+                        .into(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
