@@ -233,7 +233,7 @@ impl Cluster {
 
     pub(crate) async fn topic(self: &Arc<Self>, topic: &str) -> Result<Option<TopicDescription>, BrokerError> {
         match self.found(topic).await? {
-            Some(found) => Ok(self.describe(vec![found]).await?.pop()),
+            Some(found) => self.describe(vec![found]).await?.pop().transpose(),
             None => Ok(None),
         }
     }
@@ -246,7 +246,9 @@ impl Cluster {
         .await??;
         let mut topics = metadata.topics;
         topics.retain(|topic| topic.error.is_none() && !topic.name.starts_with(INTERNAL));
-        self.describe(topics).await
+        // A user may list topics without being allowed to see the settings of all of them.
+        let described = self.describe(topics).await?;
+        Ok(described.into_iter().filter_map(Result::ok).collect())
     }
 
     /// Returns the ids of topics. The cluster gives them, and no two topics have the same id.
@@ -263,12 +265,16 @@ impl Cluster {
         Ok(topics.iter().map(|topic| ids.get(&**topic).map(|id| id.as_str().into())).collect())
     }
 
-    /// Adds to topics how long they keep their records. Topics that were deleted meanwhile are left
-    /// out.
-    async fn describe(&self, topics: Vec<TopicMetadata>) -> Result<Vec<TopicDescription>, BrokerError> {
+    /// Adds to topics how long they keep their records, in the order of their names. Topics that
+    /// were deleted meanwhile are left out. A topic whose settings may not be seen is an error.
+    async fn describe(
+        &self,
+        mut topics: Vec<TopicMetadata>,
+    ) -> Result<Vec<Result<TopicDescription, BrokerError>>, BrokerError> {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
+        topics.sort_by(|one, other| one.name.cmp(&other.name));
         let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
         let mut tries = Tries::of(self, "looking up topics' settings");
         let described = loop {
@@ -289,23 +295,25 @@ impl Cluster {
             let settings = match described {
                 Ok(settings) => settings,
                 Err(code) if Code::from(code).is_unknown_topic() => continue,
-                Err(code) => return Err(tries.failed(&KafkaError::AdminOp(code))),
+                Err(code) => {
+                    descriptions.push(Err(tries.failed(&KafkaError::AdminOp(code))));
+                    continue;
+                }
             };
             let setting = |name: &str| {
                 let entry = settings.entries.iter().find(|entry| entry.name == name)?;
                 entry.value.clone()
             };
             self.topics.saw(&topic.name, topic.partitions);
-            descriptions.push(TopicDescription {
+            descriptions.push(Ok(TopicDescription {
                 name: topic.name.into(),
                 partitions: topic.partitions,
                 cleanup: cleanup_of(setting("cleanup.policy").as_deref(), setting("retention.ms").as_deref()),
                 tombstone_retention: setting(TOMBSTONE_RETENTION)
                     .and_then(|retention| retention.parse().ok())
                     .map_or(KAFKAS_TOMBSTONE_RETENTION, Duration::from_millis),
-            });
+            }));
         }
-        descriptions.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(descriptions)
     }
 
