@@ -27,7 +27,7 @@ pub enum RunError {
     },
     /// Records of an input were removed before they were read.
     #[error(
-        "{} records of {partition}, the offsets from {from} up to {to}, were removed before this app has read them: {mend}",
+        "{} records of {partition}, the offsets from {from} up to {to}, were removed before this app has read them: {fix}",
         from.distance_to(*to)
     )]
     Expired {
@@ -38,7 +38,7 @@ pub enum RunError {
         /// The first offset that still exists.
         to: Offset,
         /// The action to take.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// A store failed.
     #[error("{doing}: {source}")]
@@ -89,7 +89,7 @@ pub enum RunError {
         reason: String,
     },
     /// A topic exists, but differs from what the program needs.
-    #[error("topic `{topic}` exists, but {found} where {wanted} is needed: {mend}")]
+    #[error("topic `{topic}` exists, but {found} where {wanted} is needed: {fix}")]
     Topic {
         /// The topic.
         topic: Arc<str>,
@@ -98,7 +98,7 @@ pub enum RunError {
         /// The property that it should have.
         wanted: String,
         /// The action to take.
-        mend: String,
+        fix: String,
     },
     /// A topic that Marlowe needs for the program belongs to another app.
     #[error(
@@ -197,8 +197,8 @@ impl RunError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "agent `{agent}` failed on {topic}[{partition}]@{offset} (tried {tries} time(s)): {reason}; nothing of it was applied and \
-     nothing is lost: the event comes first when the worker starts again. Mend the handler, or let the agent `.skip()` such events or \
-     send them to a `.dead_letter(topic)`; or pass over this one: stop all workers, and run the program with `skip {topic} {partition} {offset}`"
+     nothing is lost: the event comes first when the worker starts again. Fix the handler, or let the agent `.skip()` such events or \
+     send them to a `.dead_letter(topic)`; or skip this one: stop all workers, and run the program with `skip {topic} {partition} {offset}`"
 )]
 pub struct EventFailure {
     /// The agent.

@@ -40,7 +40,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("marlowe_events_retried_total", "Tries after the first, by agent"),
     ("marlowe_events_conflicting_total", "Events handled again since a row they used was changed, by agent"),
     ("marlowe_events_dead_lettered_total", "Events sent to a dead-letter topic, by agent"),
-    ("marlowe_events_skipped_total", "Events passed over after they failed, by agent"),
+    ("marlowe_events_skipped_total", "Events skipped after they failed, by agent"),
     ("marlowe_partition_timer_runs_total", "Firings of partition timers, by timer"),
     ("marlowe_partition_timer_failures_total", "Firings of partition timers that failed, by timer"),
     ("marlowe_table_cache_hits_total", "Rows that were in the cache when they were used, by table"),
@@ -48,7 +48,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("marlowe_rows_undecodable_total", "Times that a row was met which does not decode, by table"),
     ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
     ("marlowe_commits_dropped_total", "Commits that did not go through, whose work was begun anew, by lane"),
-    ("marlowe_records_expired_total", "Records that were removed before they were read and passed over, by topic"),
+    ("marlowe_records_expired_total", "Records that were removed before they were read, and skipped, by topic"),
     ("marlowe_replies_late_total", "Answers of agents that nobody waited for any more"),
     ("marlowe_asks_timed_out_total", "Requests to agents that were not answered in time"),
     (

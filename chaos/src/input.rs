@@ -71,7 +71,7 @@ impl Input {
                 }
                 Err(error) => {
                     report.tell(&format!("input: {error}"));
-                    report.count("input transactions begun anew");
+                    report.count("input transactions begun again");
                     match producer(&self.broker).await {
                         Ok(producer) => self.producer = producer,
                         Err(error) => report.tell(&format!("input: {error}")),

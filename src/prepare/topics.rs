@@ -183,16 +183,16 @@ fn warn_of_short_retention(wanted: &TopicConfig, found: &TopicDescription) {
 
 /// Checks that an existing topic is as it must be.
 fn check(need: Need, wanted: &TopicConfig, found: &TopicDescription) -> Result<(), RunError> {
-    let error = |is: String, needed: String, mend: &str| RunError::Topic {
+    let error = |is: String, needed: String, fix: &str| RunError::Topic {
         topic: wanted.name.clone(),
         found: is,
         wanted: needed,
-        mend: mend.into(),
+        fix: fix.into(),
     };
     if found.partitions != wanted.partitions {
-        let mend = "the number of a group's partitions cannot change while its state is kept; declare the old number, or \
+        let fix = "the number of a group's partitions cannot change while its state is kept; declare the old number, or \
                     run `reset`";
-        return Err(error(format!("it has {} partitions", found.partitions), wanted.partitions.to_string(), mend));
+        return Err(error(format!("it has {} partitions", found.partitions), wanted.partitions.to_string(), fix));
     }
     match (need, found.cleanup) {
         (Need::LastOfEachKey, Cleanup::Delete { .. } | Cleanup::CompactDelete { .. }) => Err(error(

@@ -121,7 +121,7 @@ impl UndecodableKeys {
         if let Some(first) = self.first.take() {
             let count = std::mem::take(&mut self.count);
             tracing::warn!(
-                "table `{table}`, partition {partition}: {count} records of its changelog have keys that do not decode, and are                  passed over, the first of them {first}; declare the table with the key type they were written with to read them"
+                "table `{table}`, partition {partition}: {count} records of its changelog have keys that do not decode, and are skipped, the first of them {first}; declare the table with the key type they were written with to read them"
             );
         }
     }
@@ -205,7 +205,7 @@ impl RestoreBuffer {
                 // the worker at each start.
                 let (topic, partition, offset) = (&log.table.identity().changelog, log.partition, record.offset);
                 tracing::error!(
-                    "{topic}[{partition}]@{offset}: a record that is no row of the table is passed over: {error}; another \
+                    "{topic}[{partition}]@{offset}: a record that is no row of the table is skipped: {error}; another \
                      producer wrote it there"
                 );
                 continue;

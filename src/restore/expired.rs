@@ -15,7 +15,7 @@ impl Expired {
     pub(crate) fn check(&self, topology: &Topology) -> Result<(), RunError> {
         let Self { source, from, to } = self;
         let topic = topology.graph.topics.iter().find(|topic| topic.name == source.topic);
-        let mend = match topic.map(|topic| (topic.role, topic.unread)) {
+        let fix = match topic.map(|topic| (topic.role, topic.unread)) {
             Some((TopicRole::Declared, Unread::Expire)) => return Ok(()),
             Some((TopicRole::Declared, Unread::Keep)) => {
                 "raise the topic's retention, so that it is longer than the app may be behind; to go on without these records \
@@ -27,7 +27,7 @@ impl Expired {
                  lack what the records would have changed"
             }
         };
-        Err(RunError::Expired { partition: source.clone(), from: *from, to: *to, mend })
+        Err(RunError::Expired { partition: source.clone(), from: *from, to: *to, fix })
     }
 
     /// Logs and counts the records that the program goes on without.
@@ -35,7 +35,7 @@ impl Expired {
         let Self { source, from, to } = self;
         let count = from.distance_to(*to);
         tracing::warn!(
-            "{source}: {count} records, from offset {from} on, were removed before they were read, and are passed over; the app \
+            "{source}: {count} records, from offset {from} on, were removed before they were read, and are skipped; the app \
              goes on at {to}"
         );
         metrics.expired(&source.topic).increment(count);

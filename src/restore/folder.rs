@@ -122,7 +122,10 @@ impl TablesFolder {
             let name = entry.file_name().to_string_lossy().into_owned();
             let group = name.trim_end_matches(|c: char| c.is_ascii_digit());
             if entry.file_type()?.is_dir() && (names.contains(&name) || names.contains(group)) {
-                tracing::info!("{} is of another log than there is now: it is restored anew", entry.path().display());
+                tracing::info!(
+                    "{} is of another log than there is now: it is restored from the start",
+                    entry.path().display()
+                );
                 std::fs::remove_dir_all(entry.path())?;
             }
         }

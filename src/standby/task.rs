@@ -110,8 +110,8 @@ impl Keeping {
         let mut changed = self.keeper.routes.directory.changed();
         loop {
             if let Err(error) = self.step(&mut changed).await {
-                tracing::warn!(worker = %self.keeper.worker, "a standby failed, all begin anew from what they have: {error}");
-                self.begin_anew().await;
+                tracing::warn!(worker = %self.keeper.worker, "a standby failed, all begin again from what they have: {error}");
+                self.begin_again().await;
             }
         }
     }
@@ -341,7 +341,7 @@ impl Keeping {
     }
 
     /// Starts again after an error, with a new reader. Each shard goes on from what its store has.
-    async fn begin_anew(&mut self) {
+    async fn begin_again(&mut self) {
         for (shard, follower) in std::mem::take(&mut self.followers) {
             for table in &self.keeper.restorer.topology.groups[shard.group].tables {
                 self.keeper.routes.slices.stand_by(table, shard.partition, None);

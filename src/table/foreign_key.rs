@@ -13,7 +13,7 @@ use crate::codec::Key;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "table `{table}`: key {key} belongs to partition {home} (by {partitioner}), but this event came on partition \
-     {partition}{}; {}", agreement(.agrees), mend(.table, .agrees)
+     {partition}{}; {}", agreement(.agrees), fix(.table, .agrees)
 )]
 pub struct ForeignKey {
     /// The table.
@@ -37,7 +37,7 @@ fn agreement(agrees: &Option<Partitioner>) -> String {
     }
 }
 
-fn mend(table: &str, agrees: &Option<Partitioner>) -> String {
+fn fix(table: &str, agrees: &Option<Partitioner>) -> String {
     let partitioner = match agrees {
         Some(partitioner) => format!(
             "declare `.partitioner(Partitioner::{partitioner:?})` on the table if its topic's producer partitions so, "

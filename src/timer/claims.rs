@@ -82,7 +82,7 @@ impl Claims {
             Some(claim) if claim.is_far_ahead(now) => {
                 tracing::warn!(
                     crontab,
-                    "its last run was for a time more than a day ahead, by a clock that was wrong: that is passed over"
+                    "its last run was for a time more than a day ahead, by a clock that was wrong: that run is ignored"
                 );
             }
             Some(claim) if claim.named >= seconds => return Ok(Claimed::Over),

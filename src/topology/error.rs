@@ -23,8 +23,8 @@ pub enum TopologyError {
     /// State is kept with another number of partitions than its topics have now.
     #[error(
         "the state of {} is kept in {was} partitions, and the number cannot change while it is kept, for keys would have \
-         other homes: {}, but {}; give them {was} again (Kafka takes no partitions away: make the topic anew), or run \
-         `reset`, and the state is built anew from the input",
+         other homes: {}, but {}; give them {was} again (Kafka takes no partitions away: create the topic again), or run \
+         `reset`, and the state is built again from the input",
         list(.users), list(.kept), list(.wanted)
     )]
     PartitionsChanged {
@@ -39,8 +39,8 @@ pub enum TopologyError {
     },
     /// A topic exists with another number of partitions than it is declared with.
     #[error(
-        "topic `{topic}` is declared with {declared} partitions and has {has}: declare {has}, or no number, or make the \
-         topic anew"
+        "topic `{topic}` is declared with {declared} partitions and has {has}: declare {has}, or no number, or create the \
+         topic again"
     )]
     OtherPartitions {
         /// The topic.
@@ -91,7 +91,7 @@ pub enum TopologyError {
         second: String,
     },
     /// A name is longer than the name of a topic can be.
-    #[error("{what} is called `{name}`, which has {length} characters, and a name has at most {limit}: {mend}")]
+    #[error("{what} is called `{name}`, which has {length} characters, and a name has at most {limit}: {fix}")]
     NameTooLong {
         /// The thing with this name: "the changelog of table `stock`".
         what: String,
@@ -102,7 +102,7 @@ pub enum TopologyError {
         /// The longest length allowed, in characters.
         limit: usize,
         /// The part to shorten, and by how many characters.
-        mend: String,
+        fix: String,
     },
     /// A name cannot be part of a topic's name.
     #[error(

@@ -140,6 +140,6 @@ fn fits(name: &Arc<str>, what: &str, shorten: &str) -> Result<(), TopologyError>
         name: name.clone(),
         length,
         limit: LONGEST_TOPIC_NAME,
-        mend: format!("shorten {shorten} by {}", length - LONGEST_TOPIC_NAME),
+        fix: format!("shorten {shorten} by {}", length - LONGEST_TOPIC_NAME),
     })
 }

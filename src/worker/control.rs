@@ -247,7 +247,7 @@ impl Control {
                 }
             }
             GroupEvent::Lost(partitions) => {
-                tracing::warn!(worker = %self.worker, "lost {partitions:?}: the group took this worker for dead; their uncommitted work is dropped");
+                tracing::warn!(worker = %self.worker, "lost {partitions:?}: the group expelled this worker; their uncommitted work is dropped");
                 if leads(&partitions) {
                     self.leader.send_replace(false);
                 }

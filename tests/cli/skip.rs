@@ -32,7 +32,7 @@ fn n2_5_an_event_that_stops_the_program_is_skipped() -> TestResult {
     // Without `--yes`, the command says what it would do and does nothing.
     let skip = ["skip", &topic, &partition, &offset, "--data-dir", data];
     let would = succeed(&skip).out;
-    for words in ["would be passed over", "count", "key fail", "--yes"] {
+    for words in ["would be skipped", "count", "key fail", "--yes"] {
         assert!(would.contains(words), "{words}: {would}");
     }
     run(&drain).fails(1, &["the word is `fail`"]);

@@ -134,7 +134,7 @@ impl PollThread {
             };
             match command {
                 Ok(Command::Acknowledge(partitions, reply)) => drop(reply.send(self.acknowledge(&partitions))),
-                Ok(Command::Dropped) => self.begin_anew(),
+                Ok(Command::Dropped) => self.begin_again(),
                 Ok(Command::Attend(reply)) => {
                     // Decisions that were made while nobody listened may be out of date.
                     (0..CATCH_UP).for_each(|_| self.serve());
@@ -206,7 +206,7 @@ impl PollThread {
                 Ok(None) => {}
                 Ok(Some(place)) => {
                     tracing::warn!(
-                        "nobody has {} [{}] since this member came back: it leaves the group, and joins anew",
+                        "nobody has {} [{}] since this member came back: it leaves the group, and joins again",
                         place.topic,
                         place.partition
                     );
@@ -243,7 +243,7 @@ impl PollThread {
     /// Makes a client leave that still claims lost partitions, because those belong to others. If
     /// it is a static member, it stays away for a session. The group is to see that it is gone, and
     /// to assign what it claimed to others.
-    fn leave_to_join_anew(&mut self) {
+    fn leave_to_join_again(&mut self) {
         self.desk.leave(&self.client);
         for (rebalanced, places) in self.desk.take() {
             self.answer_for_nothing(rebalanced, &places);
@@ -261,7 +261,7 @@ impl PollThread {
     ///
     /// If a static member was fenced too often, another worker has its name. The program is told
     /// that instead.
-    fn begin_anew(&mut self) {
+    fn begin_again(&mut self) {
         if !self.is_lost {
             return;
         }
@@ -272,7 +272,7 @@ impl PollThread {
             _ => {
                 self.is_lost = false;
                 match std::mem::take(&mut self.still_claims) {
-                    true => self.leave_to_join_anew(),
+                    true => self.leave_to_join_again(),
                     false => self.join(),
                 }
             }
@@ -332,7 +332,7 @@ impl PollThread {
         if let Some(partition) = partitions.iter().find(|partition| !self.unacknowledged.contains(partition)) {
             return Err(BrokerError::Fenced {
                 who: format!("the member that gives back {partition}"),
-                reason: "it is not its own any more: the group took it for dead".into(),
+                reason: "it is not its own any more: the group expelled it".into(),
             });
         }
         self.unacknowledged.retain(|partition| !partitions.contains(partition));

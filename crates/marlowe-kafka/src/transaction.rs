@@ -359,7 +359,7 @@ impl Transaction {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.remedy == Remedy::Retry => {
                     if self.is_over() {
-                        return Err(Failed::Unanswered(format!("{}; the member was taken for dead", failure.reason)));
+                        return Err(Failed::Unanswered(format!("{}; the member was expelled", failure.reason)));
                     }
                     if !wanted.is_wanted() || Instant::now() >= deadline {
                         let patience = self.cluster.config.patience;

@@ -34,12 +34,12 @@ pub(crate) enum TimetableError {
     #[error("{}, line 1: there is no column `{column}`; --input must name a file with the columns of flights-2013.csv.gz", path.display())]
     NoColumn { path: PathBuf, column: &'static str },
     #[error(
-        "{}, line {line}, column `{column}`: {text:?} cannot be read: {reason}; mend this row or remove it, and start again with \
+        "{}, line {line}, column `{column}`: {text:?} cannot be read: {reason}; fix this row or remove it, and start again with \
          the same data folder: the rows before it are in, and it goes on with this one", path.display()
     )]
     Field { path: PathBuf, line: u64, column: String, text: String, reason: String },
     #[error(
-        "{}, line {line}: {reason}; mend this row or remove it, and start again with the same data folder: the rows before it \
+        "{}, line {line}: {reason}; fix this row or remove it, and start again with the same data folder: the rows before it \
          are in, and it goes on with this one", path.display()
     )]
     Row { path: PathBuf, line: u64, reason: String },

@@ -237,7 +237,7 @@ impl Plan {
         let value = self.value_bytes.map_or("no value".to_owned(), |bytes| format!("a value of {bytes} bytes"));
         let key = self.key.as_ref().map_or("no key".to_owned(), |key| format!("key {}", plain(key)));
         text.push_str(&format!("\n  {key}, {value}\n"));
-        let heading = if self.done { "passed over by:" } else { "would be passed over by:" };
+        let heading = if self.done { "skipped by:" } else { "would be skipped by:" };
         text.push_str(&console.paint(Style::Heading, heading));
         self.skips.iter().for_each(|agent| text.push_str(&format!("\n  {agent}")));
         if !self.elsewhere.is_empty() {

@@ -80,7 +80,7 @@ pub(crate) fn pass_over<T>(rows: impl IntoIterator<Item = Result<T, UndecodableR
     let mut bad = Vec::new();
     let good = rows.into_iter().filter_map(|row| row.map_err(|row| bad.push(row)).ok()).collect();
     if let Some(first) = bad.first() {
-        tracing::warn!("a scan passed over {} rows that do not decode, the first of them: {first}", bad.len());
+        tracing::warn!("a scan skipped {} rows that do not decode, the first of them: {first}", bad.len());
     }
     good
 }

@@ -125,7 +125,7 @@ impl Membership for GroupMembership {
         let answer = match (known, self.card.end()) {
             (_, Some(End::Replaced(instance))) => Err(self.replaced(&instance)),
             (Some(()), None) => Ok(()),
-            _ => Err(fenced(&self.card.current(), "it was not heard of in time and was taken for dead")),
+            _ => Err(fenced(&self.card.current(), "its session expired, because it was not heard of in time")),
         };
         Box::pin(std::future::ready(answer))
     }

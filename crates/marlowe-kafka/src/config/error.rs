@@ -19,12 +19,12 @@ pub enum KafkaConfigError {
     #[error("a setting needs a name: write NAME=VALUE, as compression.type=lz4")]
     NoName,
     /// A setting is reserved for Marlowe.
-    #[error("`{name}` is not for a program to set, {mend}: remove it")]
+    #[error("`{name}` is not for a program to set, {fix}: remove it")]
     Reserved {
         /// The setting's name.
         name: String,
         /// A text that names what decides instead of the setting.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// librdkafka refuses a setting. The value of a secret setting is not shown.
     #[error("setting `{name}` cannot be `{value}`: {reason}")]

@@ -71,7 +71,7 @@ pub(super) fn is_secret(name: &str) -> bool {
 
 /// Refuses settings that are reserved for Marlowe.
 pub(super) fn refuse_reserved(name: &str) -> Result<(), KafkaConfigError> {
-    let mend = match name {
+    let fix = match name {
         "bootstrap.servers" | "metadata.broker.list" => "the brokers are those of kafka://HOST:PORT,HOST:PORT",
         "session.timeout.ms" => "it is the workers' --session-timeout",
         "group.id" => "the group is the app",
@@ -84,5 +84,5 @@ pub(super) fn refuse_reserved(name: &str) -> Result<(), KafkaConfigError> {
         }
         _ => return Ok(()),
     };
-    Err(KafkaConfigError::Reserved { name: name.to_owned(), mend })
+    Err(KafkaConfigError::Reserved { name: name.to_owned(), fix })
 }
