@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -37,15 +38,15 @@ impl Fuzz {
             return Err(format!("there is no target `{unknown}`; there are: {}", all.join(", ")));
         }
         let chosen = if self.targets.is_empty() { all } else { self.targets.clone() };
-        fuzzers.run_all(&chosen, self.minutes)?;
+        fuzzers.run_all(&chosen, Duration::from_secs(60 * u64::from(self.minutes)))?;
         if self.keep { chosen.iter().try_for_each(|name| fuzzers.keep(name)) } else { Ok(()) }
     }
 }
 
-/// Runs all targets, each for `minutes` minutes.
-pub(crate) fn minutes(minutes: u32) -> TaskResult {
+/// Runs all targets, each for `time`.
+pub(crate) fn all_for(time: Duration) -> TaskResult {
     let fuzzers = Fuzzers::build()?;
-    fuzzers.run_all(&fuzzers.targets()?, minutes)
+    fuzzers.run_all(&fuzzers.targets()?, time)
 }
 
 /// The program that holds all targets.
@@ -82,13 +83,13 @@ impl Fuzzers {
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
 
-    fn run_all(&self, targets: &[String], minutes: u32) -> TaskResult {
+    fn run_all(&self, targets: &[String], time: Duration) -> TaskResult {
         let waiting = Mutex::new(targets.iter().collect::<VecDeque<_>>());
         let failed = Mutex::new(Vec::new());
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let work = || {
             while let Some(name) = next() {
-                match self.run_one(name, minutes) {
+                match self.run_one(name, time) {
                     Ok(done) => println!("fuzz {name}: {done}"),
                     Err(reason) => {
                         eprintln!("fuzz {name}: {reason}");
@@ -104,7 +105,7 @@ impl Fuzzers {
     }
 
     /// Runs a target, and returns a summary of libFuzzer's last lines.
-    fn run_one(&self, name: &str, minutes: u32) -> TaskResult<String> {
+    fn run_one(&self, name: &str, time: Duration) -> TaskResult<String> {
         let failed = |error: std::io::Error| format!("cannot run it in {}: {error}", self.folder.display());
         let (found, log) = (self.folder.join("corpus").join(name), self.folder.join(format!("{name}.log")));
         // A fuzzer does not remove its files when it ends.
@@ -113,7 +114,7 @@ impl Fuzzers {
         fs::create_dir_all(&scratch).and_then(|()| fs::create_dir_all(&found)).map_err(failed)?;
         let mut command = Command::new(&self.program);
         command.arg(format!("--target={name}")).arg(format!("--seeds={}", found.display()));
-        command.arg(format!("-max_total_time={}", 60 * minutes));
+        command.arg(format!("-max_total_time={}", time.as_secs()));
         // An input that takes long is a finding too, because an input usually takes a millisecond.
         command.args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
         command.arg(format!("-artifact_prefix={}-", self.folder.join(name).display()));

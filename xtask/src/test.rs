@@ -1,6 +1,7 @@
 //! The command `cargo xtask test`.
 
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 use kafka_cluster::{Cluster, ClusterConfig, Version};
@@ -14,8 +15,8 @@ const SEEDS: u64 = 10_000;
 /// The number of data folders that are damaged among all tests.
 const DAMAGED: u64 = 200;
 
-/// The minutes that each fuzzer runs among all tests.
-const FUZZED: u32 = 1;
+/// The time that each fuzzer runs among all tests.
+const FUZZED: Duration = Duration::from_secs(30);
 
 /// The number of tests that run at once on each core. Most of them wait, either for Kafka or for
 /// some time to pass.
@@ -99,7 +100,7 @@ impl Test {
         match self.more.as_slice() {
             [] => {
                 crate::damage::mutations(DAMAGED)?;
-                crate::fuzz::minutes(FUZZED)?;
+                crate::fuzz::all_for(FUZZED)?;
                 crate::sim::seeds(SEEDS)
             }
             _ => Ok(()),
