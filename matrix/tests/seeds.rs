@@ -241,4 +241,22 @@ fn shapes_that_failed_once() {
         forgets_removals: true,
         ..calm
     });
+    // A worker stood still while its copy of a global table asked the broker for the ends of its
+    // changelog. When it went on, the copy was moved to an end behind tombstones that were gone.
+    // It showed a removed row until the next look.
+    run(&Shape {
+        seed: 14548,
+        workers: 5,
+        on_disk: true,
+        faults: FaultKind::All,
+        partitions: 4,
+        lanes: 1,
+        commit_interval: Duration::from_millis(100),
+        keys: 1,
+        events: 20,
+        regroups: false,
+        has_writers: true,
+        forgets_removals: true,
+        ..calm
+    });
 }

@@ -138,6 +138,10 @@ impl GlobalFollower {
                 }
                 read = replay.step() => read?,
             }
+            // The worker may have stood still in the middle, while the broker was asked.
+            if replay.tail.is_outlived() {
+                return Ok(());
+            }
             replay.tail.write()?;
             self.moved.send_replace(());
         }
