@@ -192,7 +192,11 @@ impl Keeping {
             }
         }
         for (shard, ends) in ends {
-            if let Some(follower) = self.followers.get_mut(&shard) {
+            // The worker may have stood still since it asked. Such a follower stays as stale as it
+            // is until it is rebuilt.
+            if let Some(follower) = self.followers.get_mut(&shard)
+                && !follower.tail.is_outlived()
+            {
                 follower.look_to(looked_at, clock, ends);
             }
         }
