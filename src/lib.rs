@@ -78,8 +78,8 @@
 //! | [agent that answers](Agent::answers) | [`AgentSender`] | [`AskClient`]: asks and waits |
 //! | [`agent.reply_to(topic)`](AnsweringAgent::reply_to) | [`RequestSender`] | [`RequestClient`] |
 //!
-//! What a handle of the middle column sends is part of the event's transaction. What a handle of
-//! the right column sends is sent by itself, and a view can [wait for it](TableView::wait_for).
+//! Handles of the middle column send in the event's transaction. Handles of the right column send
+//! at once, and a view can [wait for it](TableView::wait_for).
 //!
 //! - **Tables.** A row belongs to the partition that its key hashes to. A handler that uses a key
 //!   of another partition fails with [`ForeignKey`]. The error says what to do:

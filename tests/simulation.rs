@@ -157,7 +157,7 @@ fn after_a_standstill_a_timer_fires_once_and_keeps_its_rhythm() {
         (app, ticks, told)
     };
     let minute = Duration::from_secs(60);
-    // The session is so long that the worker is not expelled, however long it stands still.
+    // The long session keeps the worker from being expelled while it stands still.
     let cluster = Cluster::new(0, move || build().0).configure(move |config| config.session_timeout(600 * minute));
     cluster.run(async |sim: &Simulation| {
         let (_, ticks, told) = build();

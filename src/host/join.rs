@@ -1,35 +1,45 @@
-//! Waiting for the end of a thread, or of the task that replaces a thread in a simulation.
+//! Waiting for the end of a thread.
 
-/// The handle of a thread that was started, or of a task in its place.
-pub(crate) enum Join {
-    Thread(std::thread::JoinHandle<()>),
-    #[cfg_attr(not(feature = "sim"), allow(dead_code, reason = "only a simulation has tasks for threads"))]
-    Task(tokio::task::JoinHandle<()>),
+use futures_util::future::BoxFuture;
+
+/// A thread that was started, or what stands for one on another host. It ends when the last
+/// [`Thread`](crate::threads::Thread) handle to it is dropped, so drop the handles first.
+pub(crate) trait Started: Send {
+    /// Waits until it has ended.
+    fn wait(self: Box<Self>) -> BoxFuture<'static, ()>;
+
+    /// Ends it now, and blocks until it has ended.
+    fn end(self: Box<Self>);
 }
 
+/// The end of a thread, to be waited for.
+pub(crate) struct Join(Box<dyn Started>);
+
 impl Join {
-    /// Waits until all of these have ended. A thread ends when the last
-    /// [`Thread`](crate::threads::Thread) handle to it is dropped, so drop the handles first.
+    pub(crate) fn of(started: impl Started + 'static) -> Self {
+        Self(Box::new(started))
+    }
+
+    /// Waits until all of these have ended.
     pub(crate) async fn all(joins: Vec<Join>) {
-        let mut threads = Vec::new();
         for join in joins {
-            match join {
-                Join::Thread(join) => threads.push(join),
-                Join::Task(join) => drop(join.await),
-            }
-        }
-        if !threads.is_empty() {
-            let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|join| drop(join.join())));
-            let _ = joined.await;
+            join.0.wait().await;
         }
     }
 
-    /// Ends it now: waits for a thread, to which the last handle must be dropped before, and aborts
-    /// a task.
+    /// Ends it now.
     pub(crate) fn now(self) {
-        match self {
-            Join::Thread(join) => drop(join.join()),
-            Join::Task(join) => join.abort(),
-        }
+        self.0.end();
+    }
+}
+
+impl Started for std::thread::JoinHandle<()> {
+    fn wait(self: Box<Self>) -> BoxFuture<'static, ()> {
+        let joined = tokio::task::spawn_blocking(move || drop(self.join()));
+        Box::pin(async move { drop(joined.await) })
+    }
+
+    fn end(self: Box<Self>) {
+        drop(self.join());
     }
 }

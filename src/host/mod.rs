@@ -9,7 +9,7 @@
 //!
 //! The rest of a worker does not know which one it runs on. Start reading at [`Host`].
 
-mod join;
+pub(crate) mod join;
 mod network;
 mod request_error;
 mod system;

@@ -19,7 +19,7 @@ impl Host for System {
     fn spawn_thread(&self, name: &str, work: BoxFuture<'static, ()>) -> io::Result<Join> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let main = move || LocalSet::new().block_on(&runtime, work);
-        std::thread::Builder::new().name(name.to_owned()).spawn(main).map(Join::Thread)
+        std::thread::Builder::new().name(name.to_owned()).spawn(main).map(Join::of)
     }
 
     fn open_store(&self, path: &Path, layout: StoreLayout, owner: String) -> Result<Arc<dyn Store>, StoreError> {

@@ -11,7 +11,7 @@
 //! - The transactional id names the table and the partition. So of several processes one imports a
 //!   partition. A process that is fenced waits and looks again.
 //!
-//! Of each key the last record counts, as in a compacted log. Its key and value are converted from
+//! The last record of each key counts, as in a compacted log. Its key and value are converted from
 //! JSON, which Faust writes, into the table's own form.
 //!
 //! Agents then begin where the Faust app's group was, if their own app has no position

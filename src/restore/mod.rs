@@ -25,7 +25,7 @@
 //!    store that does not fit its changelog, or is too old for it, is emptied.
 //! 4. **Reading.** The restore waits for a permit and reads each changelog from the store's
 //!    position to the end. A shard with nothing to read skips this.
-//! 5. **The check.** If reading took so long that tombstones may be gone, the store is rebuilt.
+//! 5. **The check.** If tombstones may be gone by now, the store is rebuilt.
 //! 6. **The plan** goes to the worker's control, which has a lane open the shard.
 //!
 //! A restore can be cancelled because the shard left again. The store keeps what was read, so that

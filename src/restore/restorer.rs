@@ -13,7 +13,7 @@
 //! and rebuilt. Reading itself takes time. If it took longer than the log keeps tombstones, the
 //! store is rebuilt again, a few times at most.
 //!
-//! What was read stays in the store even when the restore is cancelled.
+//! The store keeps the rows that were read even when the restore is cancelled.
 
 use std::path::PathBuf;
 use std::sync::Arc;

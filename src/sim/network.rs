@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use super::chance::Chance;
 use super::disk::{Disk, DiskStore, DiskUse};
 use super::trace::Trace;
+use crate::host::join::Started;
 use crate::host::{Host, Join, RequestError, Serve};
 use crate::{host, watch};
 
@@ -275,6 +276,19 @@ impl Process {
     }
 }
 
+/// A task in the place of a thread.
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Started for Task {
+    fn wait(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { drop(self.0.await) })
+    }
+
+    fn end(self: Box<Self>) {
+        self.0.abort();
+    }
+}
+
 /// A process as the host of the code that runs in it.
 pub(crate) struct SimulatedHost(pub(crate) Arc<Process>);
 
@@ -283,7 +297,7 @@ impl Host for SimulatedHost {
     fn spawn_thread(&self, _: &str, work: BoxFuture<'static, ()>) -> io::Result<Join> {
         let local = LocalSet::new();
         let work = self.0.pausable(async move { local.run_until(work).await });
-        Ok(Join::Task(tokio::task::spawn_local(work)))
+        Ok(Join::of(Task(tokio::task::spawn_local(work))))
     }
 
     /// Opens a store on the disk of its machine.

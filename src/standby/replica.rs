@@ -58,8 +58,13 @@ impl Follower {
         self.tables.iter().map(slice).collect()
     }
 
-    /// Notes where the logs ended at a moment, which is given by both clocks.
+    /// Notes where the logs ended at a moment, which is given by both clocks. The worker may have
+    /// stood still since it asked. If tombstones may be gone by now, the follower stays as stale as
+    /// it is until it is rebuilt.
     pub(crate) fn look_to(&mut self, looked_at: Instant, clock: Timestamp, ends: Vec<(Source, Offset)>) {
+        if self.tail.is_outlived() {
+            return;
+        }
         ends.iter().for_each(|(source, end)| self.tail.look_to(*source, *end, clock));
         let lag = |(source, end): &(Source, Offset)| self.tail.position(*source).distance_to(*end);
         self.lag.store(ends.iter().map(lag).sum(), Ordering::Relaxed);
@@ -87,5 +92,56 @@ impl Follower {
             self.freshness.is_as_of(*looked_at);
             self.goal = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+    use std::time::Duration;
+
+    use marlowe_broker::Partition;
+    use marlowe_state::{MemoryStore, StoreLayout};
+
+    use super::*;
+    use crate::codec::Json;
+    use crate::config::TombstoneRetention;
+    use crate::table::TableDeclaration;
+    use crate::topology::TableKind;
+
+    /// A clock that shows what it is set to.
+    struct SetClock(AtomicI64);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[tokio::test]
+    async fn n4_1_a_standby_that_stood_still_is_not_called_current() {
+        let clock = Arc::new(SetClock(AtomicI64::new(1_000_000)));
+        let layout = StoreLayout { tables: vec!["table".to_owned()], slots: 1 };
+        let mut follower = Follower::new(Arc::new(MemoryStore::new(layout)), clock.clone());
+        let table = TableDeclaration::<String, u64>::new("app", "table", TableKind::Table, Json);
+        let range = ChangelogRange {
+            table: Box::leak(Box::new(table)),
+            index: TableIndex(0),
+            slot: PositionSlot(0),
+            partition: Partition::new(0),
+            from: Offset::ZERO,
+            end: Offset::ZERO,
+            looked_at: clock.now(),
+            as_of: clock.now(),
+            retention: TombstoneRetention(Duration::from_secs(4)),
+        };
+        follower.add(Source(0), TopicPartition::new("changelog", Partition::new(0)), range);
+        let (asked_at, told_at) = (Instant::now(), clock.now());
+        clock.0.fetch_add(10_000, Ordering::Relaxed);
+        follower.look_to(asked_at, told_at, vec![(Source(0), Offset::ZERO)]);
+        assert_eq!(follower.freshness.staleness(), None, "it may lack tombstones that are gone");
+        clock.0.fetch_sub(10_000, Ordering::Relaxed);
+        follower.look_to(asked_at, told_at, vec![(Source(0), Offset::ZERO)]);
+        assert!(follower.freshness.staleness().is_some());
     }
 }

@@ -192,11 +192,7 @@ impl Keeping {
             }
         }
         for (shard, ends) in ends {
-            // The worker may have stood still since it asked. Such a follower stays as stale as it
-            // is until it is rebuilt.
-            if let Some(follower) = self.followers.get_mut(&shard)
-                && !follower.tail.is_outlived()
-            {
+            if let Some(follower) = self.followers.get_mut(&shard) {
                 follower.look_to(looked_at, clock, ends);
             }
         }

@@ -110,8 +110,8 @@ impl GlobalFollower {
         }
         replay.tail.write()?;
         self.moved.send_replace(());
-        // If reading took so long that tombstones may be gone, the copy is read once more before
-        // its first use.
+        // Reading may have taken longer than tombstones are kept. Then the copy is read once more
+        // before its first use.
         if replay.tail.is_outlived() && !std::mem::replace(&mut self.has_read_twice, true) {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use marlowe_broker::{
 use crate::audit::records;
 use crate::scene::{Scene, cluster, eventually, pause, to, within};
 
-/// The number of partitions. There are so many that each order of the three brokers is that of some
+/// The number of partitions. With this many, each order of the three brokers is the order of some
 /// partition's replicas.
 const PARTITIONS: u32 = 36;
 

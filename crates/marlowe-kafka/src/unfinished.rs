@@ -12,8 +12,8 @@
 //! transaction. Its markers end both transactions. `transaction` decides which transactions are in
 //! doubt, and `ending` ends them.
 //!
-//! What is in doubt is kept in memory only. If the process ends, nobody ends such a transaction.
-//! Lookups then say that a transaction is open, and `kafka-transactions.sh` can end it.
+//! Doubtful transactions are kept in memory only. If the process ends, nobody ends them. Lookups
+//! then say that a transaction is open, and `kafka-transactions.sh` can end it.
 
 mod ending;
 

@@ -1,6 +1,6 @@
 //! A slice as handlers use it: reading and changing rows on behalf of an event.
 //!
-//! What the shard's loop does with a slice is in `slice_state.rs`.
+//! `slice_state.rs` has the part that the shard's loop uses.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::hash::Hash;

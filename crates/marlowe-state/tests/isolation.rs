@@ -79,8 +79,8 @@ fn an_event_is_outdated_when_another_changes_a_row_it_used() {
     is_outdated_by_a_change(|slice| slice.update_with(A, 1, |_| ()).unwrap());
     is_outdated_by_a_change(|slice| drop(slice.scan(A, KeyRange::all()).unwrap()));
     is_outdated_by_a_change(|slice| {
-        // The row is also noticed among so many that they are found by hash, and if the event reads
-        // it once more later.
+        // The row is also noticed among many rows, which are found by hash, and if the event reads
+        // it again later.
         (0..50).for_each(|key| {
             slice.get(A, &key).unwrap();
         });
