@@ -11,9 +11,10 @@
 //! The answer comes when the changes of the agent are committed. Two requests for one account are
 //! handled one after the other.
 
+use marlowe::App;
+use marlowe::agent::AskClient;
 use marlowe::axum::extract::{Path, State};
 use marlowe::axum::{Json, Router, http::StatusCode, routing::post};
-use marlowe::{App, AskClient};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use marlowe::{App, Timestamp};
+use marlowe::App;
+use marlowe::broker::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(clap::Args)]

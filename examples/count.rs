@@ -13,7 +13,8 @@
 
 use std::time::Duration;
 
-use marlowe::{App, ProducerRecord};
+use marlowe::App;
+use marlowe::topic::ProducerRecord;
 
 const POEM: [&str; 4] = [
     "was this the face that launched a thousand ships",

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use marlowe::axum::extract::{Path, State};
 use marlowe::axum::{Json, Router, http::StatusCode, routing::post};
-use marlowe::{App, HandlerError, InboxClient, TableView};
+use marlowe::table::{InboxClient, TableView};
+use marlowe::{App, HandlerError};
 
 fn main() {
     let mut app = App::new("inbox-merge");

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use marlowe::App;
 use marlowe::axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use marlowe::{App, GlobalClient, TableView};
+use marlowe::table::{GlobalClient, TableView};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -77,7 +78,7 @@ struct Top {
 type Tables = (TableView<String, Page>, GlobalClient<String, u64>);
 
 async fn top(State((pages, users)): State<Tables>) -> Result<Json<Top>, (StatusCode, String)> {
-    let moving = |error: marlowe::ViewError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    let moving = |error: marlowe::table::ViewError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     let mut pages = pages.iter().await.map_err(moving)?;
     pages.sort_by_key(|(_, page)| std::cmp::Reverse(page.views));
     Ok(Json(Top { pages, users: users.iter().map_err(moving)? }))

@@ -13,8 +13,10 @@
 
 use std::time::Duration;
 
+use marlowe::App;
 use marlowe::axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use marlowe::{App, ProducerRecord, TableView};
+use marlowe::table::TableView;
+use marlowe::topic::ProducerRecord;
 
 fn main() {
     let mut app = App::new("shared-table");

@@ -25,11 +25,13 @@ use crate::worker::ClusterView;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use marlowe::{App, Client, Config, EmbeddedBroker};
+/// use marlowe::{App, Config};
+/// use marlowe::client::Client;
+/// use marlowe::embedded::EmbeddedBroker;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// fn shop() -> (App, marlowe::AnsweringAgent<String, f64, f64>) {
+/// fn shop() -> (App, marlowe::agent::AnsweringAgent<String, f64, f64>) {
 ///     let mut app = App::new("shop");
 ///     let questions = app.topic::<String, f64>("questions");
 ///     let price = app

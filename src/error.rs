@@ -1,4 +1,5 @@
 //! The errors with which a program does not start, or stops: [`RunError`] and [`EventFailure`].
+//! Also the error of a handler.
 
 use std::sync::Arc;
 
@@ -214,3 +215,6 @@ pub struct EventFailure {
     /// The reason why the last attempt failed.
     pub reason: String,
 }
+
+/// The error of a failed handler. It can be any error, and `?` converts most.
+pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;

@@ -59,7 +59,7 @@
 //!
 //! **A handler is a transaction.** It reads as if it ran alone, also across its `.await`s. When it
 //! returns `Ok`, its writes and sends are applied together. When it fails, nothing of it is left.
-//! This also holds with [`concurrency`](AgentBuilder::concurrency).
+//! This also holds with [`concurrency`](app::AgentBuilder::concurrency).
 //!
 //! # Handles
 //!
@@ -76,10 +76,10 @@
 //! | [`Topic`] | [`TopicSender`] | [`TopicClient`] |
 //! | [`Agent`] | [`AgentSender`] | [`AgentClient`] |
 //! | [agent that answers](Agent::answers) | [`AgentSender`] | [`AskClient`]: asks and waits |
-//! | [`agent.reply_to(topic)`](AnsweringAgent::reply_to) | [`RequestSender`] | [`RequestClient`] |
+//! | [`agent.reply_to(topic)`](agent::AnsweringAgent::reply_to) | [`RequestSender`] | [`RequestClient`] |
 //!
 //! Handles of the middle column send in the event's transaction. Handles of the right column send
-//! at once, and a view can [wait for it](TableView::wait_for).
+//! at once, and a view can [wait for it](table::TableView::wait_for).
 //!
 //! - **Tables.** A row belongs to the partition that its key hashes to. A handler that uses a key
 //!   of another partition fails with [`ForeignKey`]. The error says what to do:
@@ -94,7 +94,8 @@
 //!   writer, so counts are exact. (Kafka Streams: `GlobalKTable`. Faust: `GlobalTable`.)
 //! - **Asking.** A handler's return value is its reply. Outside of shards, an agent that
 //!   [answers](Agent::answers) is asked with a deadline. An agent that asks has the reply [sent to
-//!   a topic](AnsweringAgent::reply_to). Another program asks, sends and reads with a [`Client`].
+//!   a topic](agent::AnsweringAgent::reply_to). Another program asks, sends and reads with a
+//!   [`Client`].
 //! - **Timers.** A [`partition_timer`](App::partition_timer) runs in every shard of its tables and
 //!   may write to them. A [`timer`](App::timer) or [`crontab`](App::crontab) runs on every worker,
 //!   or on the leader. It reads and sends. A [`task`](App::task) runs once. A
@@ -103,33 +104,61 @@
 //! # When something fails
 //!
 //! If a handler returns an error or panics, the event is tried again: three times by default, with
-//! growing waits ([`retries`](AgentBuilder::retries), [`backoff`](AgentBuilder::backoff)). Bytes
-//! that do not decode are not tried again.
+//! growing waits ([`retries`](app::AgentBuilder::retries),
+//! [`backoff`](app::AgentBuilder::backoff)). Bytes that do not decode are not tried again.
 //!
 //! Then the worker stops with a report, and the event comes first when the worker starts again.
-//! Instead, an agent can be declared to [`skip`](AgentBuilder::skip) such events, or to send them
-//! to a [`dead_letter`](AgentBuilder::dead_letter) topic. If a timer fails, the error is logged,
-//! and the timer fires again at its next time. If a task or source fails, the worker stops.
+//! Instead, an agent can be declared to [`skip`](app::AgentBuilder::skip) such events, or to send
+//! them to a [`dead_letter`](app::AgentBuilder::dead_letter) topic. If a timer fails, the error is
+//! logged, and the timer fires again at its next time. If a task or source fails, the worker stops.
 //!
 //! # What is guaranteed
 //!
-//! Input positions, table changes and sent records are committed together, [exactly
-//! once](Guarantee), unless the app is declared [`at_least_once`](App::at_least_once). After a
-//! crash everything is as of the last commit, and the events after it are handled again. So effects
-//! of a handler outside of Marlowe, such as an HTTP call, may happen more than once.
+//! Input positions, table changes and sent records are committed together, exactly once, unless the
+//! app is declared [`at_least_once`](App::at_least_once). After a crash everything is as of the
+//! last commit, and the events after it are handled again. So effects of a handler outside of
+//! Marlowe, such as an HTTP call, may happen more than once.
 //!
 //! Time and chance are inputs of a program: the [`Clock`] and the [`Entropy`] in its [`Config`].
+//!
+//! # Where things are
+//!
+//! The names that every program needs are here. Each module has the rest of its subject:
+//!
+//! - Declaring a program: [`app`], [`topic`], [`table`], [`agent`], [`timer`], [`web`], [`codec`].
+//! - Running it: [`config`], [`kafka`], [`embedded`], [`broker`], [`clock`], [`error`].
+//! - From outside of it: [`client`]. The graph of what it declares: [`topology`].
+//! - Tests in simulation: `sim` (feature `sim`).
+//!
+//! [`AgentClient`]: agent::AgentClient
+//! [`AgentSender`]: agent::AgentSender
+//! [`AskClient`]: agent::AskClient
+//! [`Client`]: client::Client
+//! [`Clock`]: clock::Clock
+//! [`Entropy`]: clock::Entropy
+//! [`ForeignKey`]: table::ForeignKey
+//! [`GlobalClient`]: table::GlobalClient
+//! [`GlobalCopy`]: table::GlobalCopy
+//! [`InboxClient`]: table::InboxClient
+//! [`InboxSender`]: table::InboxSender
+//! [`Position`]: table::Position
+//! [`RequestClient`]: agent::RequestClient
+//! [`RequestSender`]: agent::RequestSender
+//! [`TableSlice`]: table::TableSlice
+//! [`TableView`]: table::TableView
+//! [`TopicClient`]: topic::TopicClient
+//! [`TopicSender`]: topic::TopicSender
 #![forbid(unsafe_code)]
 
-mod agent;
-mod app;
+pub mod agent;
+pub mod app;
 mod cli;
-mod client;
+pub mod client;
 mod cluster;
 pub mod codec;
-mod config;
+pub mod config;
 mod data_folder;
-mod error;
+pub mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -148,62 +177,53 @@ mod program;
 mod query;
 mod restore;
 mod running;
-mod scope;
+pub mod scope;
 mod shard;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod standby;
-mod table;
+pub mod table;
 mod threads;
-mod timer;
+pub mod timer;
 mod tls;
-mod topic;
-mod topology;
+pub mod topic;
+pub mod topology;
 mod turn;
 mod watch;
-mod web;
+pub mod web;
 mod worker;
 
-pub use agent::{
-    Agent, AgentClient, AgentSender, AnsweringAgent, AskClient, Enumerate, Event, Events, Filtered, Items,
-    PendingReply, Replies, ReplyTo, RequestClient, RequestSender, WholeEvents,
-};
-pub use app::AgentBuilder;
+/// The broker that a program runs on, and what names a record on it.
+pub mod broker {
+    pub use marlowe_broker::{Broker, BrokerError, Offset, Partition, Partitioner, Timestamp};
+}
+
+/// Time and chance, which are inputs of a program.
+pub mod clock {
+    pub use marlowe_broker::{Clock, Entropy, SeededEntropy};
+}
+
+/// The embedded broker, in memory or in a folder.
+pub mod embedded {
+    pub use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
+}
+
+/// Apache Kafka as the broker (feature `kafka`, on by default).
+#[cfg(feature = "kafka")]
+pub mod kafka {
+    pub use marlowe_kafka::{KafkaBroker, KafkaConfig, KafkaConfigError, KafkaSetting};
+}
+
+pub use agent::{Agent, Event};
 pub use app::App;
-pub use app::{PartitionTimerBuilder, SourceBuilder, TaskBuilder, TimerBuilder};
 pub use axum;
-pub use client::Client;
-pub use cluster::ClusterToken;
-pub use codec::KeyTooLong;
 #[cfg(feature = "compact_str")]
 pub use compact_str;
-pub use config::{BrokerChoice, Config, Role, WebLimits, WebToken};
-pub use error::EventFailure;
-pub use error::RunError;
-pub use marlowe_broker::{
-    Broker, BrokerError, Clock, Entropy, Offset, Partition, Partitioner, SeededEntropy, Timestamp,
-};
-pub use marlowe_embedded::{EmbeddedBroker, EmbeddedConfig};
-#[cfg(feature = "kafka")]
-pub use marlowe_kafka::{KafkaBroker, KafkaConfig, KafkaConfigError, KafkaSetting};
-pub use marlowe_state::MAX_KEY_BYTES;
-pub use outbound::{AskError, SendError, Sent};
-pub use program::Guarantee;
+pub use config::Config;
+pub use error::{HandlerError, RunError};
 pub use running::Running;
-pub use scope::{ClientWith, ShardWith, WorkerWith};
-pub use table::{
-    AsKey, ForeignKey, GlobalClient, GlobalCopy, GlobalReader, GlobalTable, Inbox, InboxClient, InboxSender, Position,
-    Read, SliceIter, Table, TableSlice, TableView, UndecodableRow, UndecodableRows, View, ViewError,
-};
-pub use timer::{SourceError, SourceWriter};
-pub use tls::WebTls;
-pub use topic::{IntoStream, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
-pub use topology::TableKind;
-pub use topology::{TopologyDescription, TopologyError};
-pub use web::{Caller, Forwarded, OwnerOf, RouteToOwner, RoutedToOwner, WebState};
-
-/// The error of a failed handler. It can be any error, and `?` converts most.
-pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
+pub use table::{GlobalTable, Table};
+pub use topic::Topic;
 
 // The examples of the README, as tests.
 #[cfg(doctest)]

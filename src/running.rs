@@ -213,7 +213,7 @@ impl Running {
 
     /// Waits until the tasks and sources are done and every input is processed to its end. Then
     /// each timer fires once more, but no crontab. All events of a batch that a stream
-    /// [takes](crate::Events::take) must be acknowledged.
+    /// [takes](crate::agent::Events::take) must be acknowledged.
     ///
     /// # Errors
     /// If a worker fails before.

@@ -21,7 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Config, Entropy, Partition, SeededEntropy, Timestamp};
+use marlowe::broker::{Partition, Timestamp};
+use marlowe::clock::{Entropy, SeededEntropy};
+use marlowe::{App, Config};
 use marlowe_broker::{Cleanup, NewRecord, SystemEntropy, TopicConfig, TopicPartition};
 use process::Process;
 use scene::{Scene, TestResult, drain, eventually, start, stop, within};
@@ -142,7 +144,7 @@ async fn writes_of_timers_the_web_and_batches_go_to_the_owner() -> TestResult {
         Ok(())
     });
     let mut running = start(app, scene.config().workers(2).web(([127, 0, 0, 1], 0).into())).await?;
-    let home = marlowe::Partitioner::Murmur2.partition(b"in-a-batch", 8).get();
+    let home = marlowe::broker::Partitioner::Murmur2.partition(b"in-a-batch", 8).get();
     scene.produce("numbers", home, Some(b"in-a-batch"), Some(b"1")).await;
     for (index, address) in running.web_addresses().into_iter().enumerate() {
         for number in 0..20 {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use marlowe::sim::{Cluster, Faults, Simulation, Trace};
-use marlowe::{App, RunError, Table, Topic, TopologyError};
+use marlowe::topology::TopologyError;
+use marlowe::{App, RunError, Table, Topic};
 
 fn lists() -> (App, Topic<String, u64>, Table<String, Vec<u64>>) {
     let mut app = App::new("lists");

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use marlowe::{App, Config, EmbeddedBroker, EmbeddedConfig};
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
+use marlowe::{App, Config};
 use marlowe_broker::{
     Clock, NewRecord, Partition, Partitioner, SharedBroker, SystemClock, TopicConfig, TopicPartition,
 };

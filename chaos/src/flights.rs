@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use marlowe::{EmbeddedBroker, EmbeddedConfig};
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::Broker;
 use tokio::time::{Instant, sleep};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kafka_cluster::{Cluster, ClusterConfig};
-use marlowe::{KafkaBroker, KafkaConfig};
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::{BrokerError, SharedBroker, TopicConfig};
 use tokio::task::spawn_blocking;
 

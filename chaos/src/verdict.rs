@@ -158,7 +158,8 @@ fn is_repeated(table: &str, expected: &Value, found: &Value) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use marlowe::{App, Config, EmbeddedBroker, EmbeddedConfig};
+    use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
+    use marlowe::{App, Config};
     use marlowe_broker::{NewRecord, Partition, Timestamp, TopicPartition};
 
     use super::*;

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use marlowe::Table;
+use marlowe::agent::{AnsweringAgent, AskClient, AskError};
 use marlowe::sim::{Chance, Simulation};
-use marlowe::{AnsweringAgent, AskClient, AskError, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::notes::Notes;

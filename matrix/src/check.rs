@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use marlowe::Position;
 use marlowe::sim::Simulation;
+use marlowe::table::Position;
 
 use crate::calls::{self, Answer};
 use crate::notes::Notes;
@@ -238,9 +238,9 @@ impl Truth {
 
 /// Waits until all copies are as far as the furthest one. A worker's drain waits for the worker's
 /// own copy, but the drain of another worker may end later, after it has processed another change.
-async fn catch_up(sim: &Simulation, copies: &[marlowe::GlobalClient<String, List>]) {
+async fn catch_up(sim: &Simulation, copies: &[marlowe::table::GlobalClient<String, List>]) {
     let partitions = copies.first().map_or(0, |copy| copy.partitions());
-    for partition in (0..partitions).map(marlowe::Partition::new) {
+    for partition in (0..partitions).map(marlowe::broker::Partition::new) {
         let at = || copies.iter().map(move |copy| copy.position(partition).changelog);
         let furthest = at().max();
         let is_behind = || at().any(|at| Some(at) < furthest);

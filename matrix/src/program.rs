@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use marlowe::broker::{Partitioner, Timestamp};
 use marlowe::codec::{Codec, CodecError, Json};
-use marlowe::{App, GlobalTable, Partitioner, ProducerRecord, Table, TableSlice, Timestamp, Topic};
+use marlowe::table::TableSlice;
+use marlowe::topic::ProducerRecord;
+use marlowe::{App, GlobalTable, Table, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::{Answer, Ask, Calls, call};
@@ -100,9 +103,9 @@ pub(crate) struct Declared {
 /// The handles that the first agent uses.
 type Used = (
     TableSlice<String, List>,
-    marlowe::InboxSender<String, List>,
-    marlowe::InboxSender<String, List>,
-    marlowe::TopicSender<String, u64>,
+    marlowe::table::InboxSender<String, List>,
+    marlowe::table::InboxSender<String, List>,
+    marlowe::topic::TopicSender<String, u64>,
 );
 
 pub(crate) const APP: &str = "matrix";

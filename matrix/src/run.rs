@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use marlowe::RunError;
 use marlowe::axum::http::{Request, StatusCode};
 use marlowe::sim::{Chance, Cluster, Simulation, Trace};
-use marlowe::{Position, Read, RunError, TopologyError};
+use marlowe::table::{Position, Read};
+use marlowe::topology::TopologyError;
 use serde_json::Value;
 use tokio::time::Instant;
 

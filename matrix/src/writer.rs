@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use marlowe::Table;
 use marlowe::axum::body::Bytes;
 use marlowe::axum::http::{Request, Response, StatusCode};
 use marlowe::sim::{Chance, NoAnswer, Simulation};
-use marlowe::{GlobalClient, SendError, Sent, Table, TableView};
+use marlowe::table::{GlobalClient, TableView};
+use marlowe::topic::{SendError, Sent};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 

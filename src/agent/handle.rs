@@ -142,7 +142,7 @@ impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
     /// Sends each reply to `topic`, in the event's transaction. The reply is the value that the
     /// handler returns. It keeps the event's key, headers and timestamp.
     ///
-    /// An agent may have several sinks. The agent of a [`stream`](crate::AgentBuilder::stream)
+    /// An agent may have several sinks. The agent of a [`stream`](crate::app::AgentBuilder::stream)
     /// returns no replies, so a sink of it is refused at the start. It can send to any topic that
     /// it was declared `with`.
     pub fn sink<K2: TopicKey>(self, topic: Topic<K2, R>) -> Self {
@@ -166,7 +166,7 @@ impl<K, V, R> WaitsForAnswers for AskClient<K, V, R> {}
 ///
 /// It cannot ask. What an event sends is sent with the event's commit, so the handler would wait
 /// for an answer to a request that nobody has received. The answer is an event of its own, which
-/// another agent handles: see [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
+/// another agent handles: see [`AnsweringAgent::reply_to`](crate::agent::AnsweringAgent::reply_to).
 pub struct AgentSender<K, V>(pub(crate) TopicSender<K, V>);
 
 impl<K, V> Clone for AgentSender<K, V> {

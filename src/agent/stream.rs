@@ -21,8 +21,8 @@ use crate::error::EventFailure;
 use crate::panics::panic_text;
 use crate::turn::{Cursor, count};
 
-/// The events of one partition, as the handler of a [`stream`](crate::AgentBuilder::stream) agent
-/// gets them.
+/// The events of one partition, as the handler of a [`stream`](crate::app::AgentBuilder::stream)
+/// agent gets them.
 ///
 /// An event is acknowledged when the handler asks for the next one. Then everything that was done
 /// for the event is applied together. If the handler returns an error instead, nothing of the event
@@ -73,9 +73,10 @@ impl<K: TopicKey, V: 'static> Events<K, V> {
     /// It does not wait for more records than a partition is [read
     /// ahead](crate::Config::queue_bytes): a full buffer is a full batch. A batch that fails is
     /// tried again as a whole, as often as the agent retries. If the agent
-    /// [skips](crate::AgentBuilder::skip) failed events or sends them to a [dead-letter
-    /// topic](crate::AgentBuilder::dead_letter), the events of the batch are then handed out one by
-    /// one, each as a batch of one. Only events that fail alone are skipped or dead-lettered.
+    /// [skips](crate::app::AgentBuilder::skip) failed events or sends them to a [dead-letter
+    /// topic](crate::app::AgentBuilder::dead_letter), the events of the batch are then handed out
+    /// one by one, each as a batch of one. Only events that fail alone are skipped or
+    /// dead-lettered.
     ///
     /// # Panics
     /// If `max` is 0.

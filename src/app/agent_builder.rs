@@ -119,8 +119,9 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// The end is taken at the moment when a worker first opens the agent in a partition. It is
     /// committed before the agent handles anything. So later records are handled, even if no worker
     /// runs when they arrive. An agent that repartitions the stream for a
-    /// [`group_by`](crate::Stream::group_by) begins in the same way, unless another agent that
-    /// shares it is [`from_start`](Self::from_start). That method also says when an agent is new.
+    /// [`group_by`](crate::topic::Stream::group_by) begins in the same way, unless another agent
+    /// that shares it is [`from_start`](Self::from_start). That method also says when an agent is
+    /// new.
     ///
     /// ```
     /// # let mut app = marlowe::App::new("shop");
@@ -152,7 +153,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     }
 
     /// Skips events that failed every time, instead of stopping the worker. A caller that
-    /// [asked](crate::AskClient) is told of the failure.
+    /// [asked](crate::agent::AskClient) is told of the failure.
     pub fn skip(mut self) -> Self {
         self.policy.then = Then::Skip;
         self
@@ -161,8 +162,8 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// Sends events that failed every time to `topic`, instead of stopping the worker. The dead
     /// letter has the original key, value and headers, and also the headers `marlowe-error`,
     /// `marlowe-agent`, `marlowe-topic`, `marlowe-partition` and `marlowe-offset`. The partitioner
-    /// of `topic` chooses its partition by the key. A caller that [asked](crate::AskClient) is told
-    /// of the failure.
+    /// of `topic` chooses its partition by the key. A caller that [asked](crate::agent::AskClient)
+    /// is told of the failure.
     ///
     /// Dead letters must not lead back to the agent's own input, neither directly nor through the
     /// dead letters of other agents. Otherwise an event could circulate forever. Such a program is

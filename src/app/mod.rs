@@ -16,6 +16,7 @@ mod agent_builder;
 mod command_line;
 mod timer_builders;
 
+pub use crate::program::Guarantee;
 pub use agent_builder::AgentBuilder;
 pub(crate) use command_line::CommandLine;
 pub use timer_builders::{PartitionTimerBuilder, SourceBuilder, TaskBuilder, TimerBuilder};
@@ -30,7 +31,7 @@ use crate::agent::{AgentSettings, FailurePolicy, InboxAgent};
 use crate::codec::{Json, Key, TopicKey};
 use crate::config::Config;
 use crate::error::RunError;
-use crate::program::{Guarantee, Program};
+use crate::program::Program;
 use crate::running::Running;
 use crate::scope::{Use, Uses};
 use crate::table::{GlobalTable, Table, TableDeclaration};
@@ -81,7 +82,7 @@ impl App {
     /// settings](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md). It
     /// applies when [`main`](Self::main) runs the program on Kafka. `--kafka-config`, the
     /// environment and `--kafka` override it. Programs with their own `main` set it in their
-    /// [`KafkaConfig`](crate::KafkaConfig).
+    /// [`KafkaConfig`](crate::kafka::KafkaConfig).
     ///
     /// ```no_run
     /// let mut app = marlowe::App::new("page-views");
@@ -261,7 +262,7 @@ impl App {
 
     /// Declares a task on the leader that feeds `topic` from outside. After a restart or crash it
     /// continues where it was: each record is sent exactly once.
-    /// [`SourceWriter`](crate::SourceWriter) has an example.
+    /// [`SourceWriter`](crate::timer::SourceWriter) has an example.
     pub fn source<K: TopicKey, V: 'static>(&mut self, name: &str, topic: Topic<K, V>) -> SourceBuilder<'_, K, V> {
         SourceBuilder::new(&mut self.program, name, topic)
     }
@@ -274,7 +275,8 @@ impl App {
     ///
     /// ```
     /// use marlowe::axum::{Router, extract::State, http::StatusCode, routing::get};
-    /// use marlowe::{App, TableView};
+    /// use marlowe::App;
+    /// use marlowe::table::TableView;
     ///
     /// async fn home(State(pages): State<TableView<String, u64>>) -> Result<String, StatusCode> {
     ///     let views = pages.get("/home").await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
@@ -288,8 +290,8 @@ impl App {
     /// });
     /// ```
     ///
-    /// A handler gets the sender of a request from the extractor [`Caller`](crate::Caller). The
-    /// routes run on a thread of their own.
+    /// A handler gets the sender of a request from the extractor [`Caller`](crate::web::Caller).
+    /// The routes run on a thread of their own.
     ///
     /// Every worker also serves the following paths, in JSON unless the table says otherwise:
     ///
@@ -319,7 +321,7 @@ impl App {
     /// answer then waits until the change is committed.
     ///
     /// A route can be answered by the worker that owns a key:
-    /// [`WebState::owner_of`](crate::WebState::owner_of).
+    /// [`WebState::owner_of`](crate::web::WebState::owner_of).
     ///
     /// A key in a path has the form that it has in records: text as it is, numbers in decimal
     /// digits, keys of several parts as a JSON array. It is percent-encoded.
@@ -340,7 +342,7 @@ impl App {
     /// let words = app.topic::<(), String>("words");
     /// app.agent("print", words).each(async |(), word| Ok(println!("{word}")));
     /// assert!(app.topology()?.to_mermaid().contains("words"));
-    /// # Ok::<(), marlowe::TopologyError>(())
+    /// # Ok::<(), marlowe::topology::TopologyError>(())
     /// ```
     ///
     /// # Errors

@@ -9,7 +9,8 @@ use sha2::Sha256;
 /// A secret that the workers of an app share. Nothing shows it, not even `Debug`.
 ///
 /// ```
-/// use marlowe::{ClusterToken, Config};
+/// use marlowe::Config;
+/// use marlowe::config::ClusterToken;
 ///
 /// let token = ClusterToken::from("sesame");
 /// assert!(!format!("{token:?}").contains("sesame"));

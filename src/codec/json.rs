@@ -16,8 +16,8 @@ use super::{Codec, CodecError, short_type_name, strict};
 /// - a value that is nested deeper than 127 levels, because it could not be read
 ///
 /// `None` is written as `null`, so the record has the value `null`. A record without a value (a
-/// tombstone) is also read as `None`. [`send_tombstone`](crate::TopicSender::send_tombstone) sends
-/// one.
+/// tombstone) is also read as `None`. [`send_tombstone`](crate::topic::TopicSender::send_tombstone)
+/// sends one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::key::Key;
 
 /// The error that a key is too long for a row of a table. The limit is
-/// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
+/// [`MAX_KEY_BYTES`](crate::codec::MAX_KEY_BYTES).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "table `{table}`: a key of {len} bytes is over the limit of {limit} bytes (it begins {key}): use a shorter key, for instance \

@@ -11,9 +11,9 @@
 //! A record without a value is a *tombstone*. It is not the same as a record whose value is empty
 //! or `null`. [`is_missing`](Codec::is_missing) and [`decode_missing`](Codec::decode_missing)
 //! define its meaning for a codec.
-//!
-//! Start reading with [`Codec`], then [`Key`]. The private module `strict` keeps [`Json`] from
-//! writing values that it could not read back.
+
+// Start reading with `Codec`, then `Key`. The private module `strict` keeps `Json` from
+// writing values that it could not read back.
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -28,6 +28,7 @@ mod topic_key;
 pub use json::Json;
 pub use key::Key;
 pub use key_too_long::KeyTooLong;
+pub use marlowe_state::MAX_KEY_BYTES;
 pub(crate) use percent::encode;
 pub use plain::{Bytes, Text};
 pub use topic_key::TopicKey;

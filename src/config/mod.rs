@@ -15,6 +15,8 @@ mod topic_settings;
 mod web_limits;
 mod web_token;
 
+pub use crate::cluster::ClusterToken;
+pub use crate::tls::WebTls;
 pub(crate) use tombstone_retention::TombstoneRetention;
 pub(crate) use topic_settings::TopicSettings;
 pub use web_limits::WebLimits;
@@ -27,10 +29,10 @@ use std::time::Duration;
 
 use marlowe_broker::{Broker, Clock, Entropy, SystemClock, SystemEntropy};
 
-use crate::cluster::{ClusterToken, Signer};
+use crate::cluster::Signer;
 use crate::error::RunError;
 use crate::host::{Host, System};
-use crate::tls::{Tls, WebTls};
+use crate::tls::Tls;
 
 /// Kafka's name for [`Config::instance`]. It may be among the settings of the Kafka client.
 #[cfg(feature = "kafka")]
@@ -133,8 +135,8 @@ pub struct Config {
     pub web_tls: Option<WebTls>,
     /// The number of standbys of each shard (default: 0). A standby is a worker that follows the
     /// tables of a shard of another worker. It can take the shard over at once, and it answers
-    /// [reads](crate::TableView::stale_within) that may be slightly stale. All workers of the app
-    /// must have the same setting.
+    /// [reads](crate::table::TableView::stale_within) that may be slightly stale. All workers of
+    /// the app must have the same setting.
     pub standby_replicas: usize,
     /// The time for which the changelogs that the program creates keep tombstones: Kafka's
     /// `delete.retention.ms` (default: one week). A store of tables that was away for longer is

@@ -17,7 +17,8 @@ pub enum Role {
 
 /// A secret that lets a caller use the web server. It is never shown, not even by `Debug`.
 /// ```
-/// use marlowe::{Config, WebToken};
+/// use marlowe::Config;
+/// use marlowe::config::WebToken;
 ///
 /// let config = Config::default()
 ///     .web_token(WebToken::write("open-sesame").named("ada"))
@@ -42,7 +43,7 @@ impl WebToken {
         Self { role: Role::Write, name: None, secret: secret.into() }
     }
 
-    /// Names its callers; see [`Caller::name`](crate::Caller::name).
+    /// Names its callers; see [`Caller::name`](crate::web::Caller::name).
     pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.into());
         self

@@ -8,7 +8,7 @@ use marlowe_broker::{Offset, Partition};
 /// The place of a record that was sent and that the broker has stored durably.
 ///
 /// A view can wait until its state includes the record:
-/// [`TableView::wait_for`](crate::TableView::wait_for).
+/// [`TableView::wait_for`](crate::table::TableView::wait_for).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The topic.

@@ -9,19 +9,19 @@
 //!                  \-- WorkerWith::open_on_worker(WorkerScope) -> in timers, tasks, web handlers
 //!                  (ClientWith marks the handles that a `Client` can open on its own)
 //! ```
-//!
-//! A [`ShardScope`] is one shard that is being opened. Its objects take part in the events'
-//! transactions, and live on one thread. A [`WorkerScope`] has the parts that the whole worker
-//! shares: its producer, its routes to all slices, its copies of global tables. (Kafka Streams: a
-//! `ProcessorContext`; there is one kind only.)
-//!
-//! The traits decide at compile time which handle can be used where. A [`Table`](crate::Table) is
-//! not [`WorkerWith`], because its slice belongs to a shard.
-//!
-//! Before anything is opened, `declare` collects what each agent and timer uses as [`Uses`]. These
-//! are the edges of the dataflow graph in [`topology`](crate::topology).
-//!
-//! Start reading in `with`, then `shard` and `worker`.
+
+// A `ShardScope` is one shard that is being opened. Its objects take part in the events'
+// transactions, and live on one thread. A `WorkerScope` has the parts that the whole worker
+// shares: its producer, its routes to all slices, its copies of global tables. (Kafka Streams: a
+// `ProcessorContext`; there is one kind only.)
+//
+// The traits decide at compile time which handle can be used where. A `Table` is
+// not `WorkerWith`, because its slice belongs to a shard.
+//
+// Before anything is opened, `declare` collects what each agent and timer uses as `Uses`. These
+// are the edges of the dataflow graph in `topology`.
+//
+// Start reading in `with`, then `shard` and `worker`.
 
 mod shard;
 mod with;

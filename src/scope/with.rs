@@ -47,8 +47,8 @@ pub trait WorkerWith: Copy + Send + Sync + 'static {
     fn open_on_worker(&self, worker: &WorkerScope) -> Self::Opened;
 }
 
-/// A handle that a [`Client`](crate::Client) can open: a view, inbox, topic or agent, or a tuple of
-/// handles.
+/// A handle that a [`Client`](crate::client::Client) can open: a view, inbox, topic or agent, or a
+/// tuple of handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used by a client",
     label = "a client has no such thing",

@@ -66,9 +66,9 @@
 //!    one, or at random with [`disturb`](Simulation::disturb).
 //! 3. [`settle`](Simulation::settle) ends all faults and waits until everything is processed. Then
 //!    the test checks the results.
-//!
-//! Start reading with `cluster.rs` and `simulation.rs`. Each kind of fault is in a file of its own:
-//! `network.rs` and `link.rs`, `disk.rs`, `gate.rs` (pauses) and `clock.rs`.
+
+// Start reading with `cluster.rs` and `simulation.rs`. Each kind of fault is in a file of its own:
+// `network.rs` and `link.rs`, `disk.rs`, `gate.rs` (pauses) and `clock.rs`.
 
 mod chance;
 mod clock;

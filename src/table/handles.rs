@@ -59,11 +59,11 @@ use crate::topic::Topic;
 /// and [`inbox_dead_letter`](Self::inbox_dead_letter) change that. (Neither Kafka Streams nor Faust
 /// has inboxes: there, changes to other partitions go through a repartition topic.)
 ///
-/// A key may have up to [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) (1,980) bytes in its [ordered
-/// form](crate::codec::Key). For text and bytes this is the length of the key itself. A longer key
-/// is refused when it is written. Outside events the error is
-/// [`SendError::KeyTooLong`](crate::SendError::KeyTooLong), and over HTTP the status is 400. Inside
-/// an event it makes the event fail.
+/// A key may have up to [`MAX_KEY_BYTES`](crate::codec::MAX_KEY_BYTES) (1,980) bytes in its
+/// [ordered form](crate::codec::Key). For text and bytes this is the length of the key itself. A
+/// longer key is refused when it is written. Outside events the error is
+/// [`SendError::KeyTooLong`](crate::topic::SendError::KeyTooLong), and over HTTP the status is 400.
+/// Inside an event it makes the event fail.
 #[doc(alias = "KTable")]
 pub struct Table<K: 'static, V: 'static>(pub(crate) &'static TableDeclaration<K, V>);
 
@@ -153,8 +153,8 @@ macro_rules! table_settings {
 
             /// Sets how keys find their home partition (default: Kafka's murmur2). It must be the
             /// partitioner of every producer to the topics whose agents write the table. A
-            /// `group_by` uses murmur2 unless [its own partitioner](crate::Stream::partitioner) is
-            /// set.
+            /// `group_by` uses murmur2 unless [its own
+            /// partitioner](crate::topic::Stream::partitioner) is set.
             pub fn partitioner(self, partitioner: Partitioner) -> Self {
                 self.0.settings.write().partitioner = partitioner;
                 self
@@ -178,7 +178,7 @@ macro_rules! table_settings {
 
             /// Sends changes in the table's inbox that cannot be applied to `topic`. The record has
             /// the original bytes, and the reason in its headers, as with
-            /// [`dead_letter`](crate::AgentBuilder::dead_letter).
+            /// [`dead_letter`](crate::app::AgentBuilder::dead_letter).
             pub fn inbox_dead_letter<K2: TopicKey, V2: 'static>(self, topic: Topic<K2, V2>) -> Self {
                 let (name, partitioner) = (topic.0.name.clone(), topic.0.settings().partitioner);
                 self.0.settings.write().inbox_failures = InboxFailures::DeadLetter(name, partitioner);

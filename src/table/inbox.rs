@@ -24,7 +24,7 @@ use crate::turn::{Flush, OutTopic, Participant, Turn};
 ///
 /// With a [`merge`](crate::Table::merge), the changes that one shard sends to one key between two
 /// commits travel as one record. Without a merge, only the last of them is sent. A key longer than
-/// [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail.
+/// [`MAX_KEY_BYTES`](crate::codec::MAX_KEY_BYTES) makes the event fail.
 pub struct InboxSender<K, V> {
     open: Rc<OpenInbox<K, V>>,
 }

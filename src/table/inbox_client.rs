@@ -77,10 +77,10 @@ impl<K: Key, V: 'static> InboxClient<K, V> {
 
     /// Sends a change. If the table has a [`merge`](crate::Table::merge), the change is merged into
     /// the row. Otherwise it becomes the row. Returns when the broker has the record, with the
-    /// position that a view can [wait for](crate::TableView::wait_for).
+    /// position that a view can [wait for](crate::table::TableView::wait_for).
     ///
     /// # Errors
-    /// If the key is longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES), the value does not
+    /// If the key is longer than [`MAX_KEY_BYTES`](crate::codec::MAX_KEY_BYTES), the value does not
     /// encode, the broker does not take the record, or the worker or client has stopped.
     pub async fn send(&self, key: impl AsKey<K>, change: V) -> Result<Sent, SendError> {
         let value = self.encode(&change)?;

@@ -36,10 +36,10 @@
 //! | view | interactive query | table route |
 //! | global table | `GlobalKTable` | `GlobalTable` |
 //! | changelog | changelog topic | changelog topic |
-//!
-//! Start reading in `handles` (what a program declares), then `slice` (reads and writes in a
-//! shard). The layers below a slice are in the crate `marlowe-state`. How a view finds a slice is
-//! in [`query`](crate::query).
+
+// Start reading in `handles` (what a program declares), then `slice` (reads and writes in a
+// shard). The layers below a slice are in the crate `marlowe-state`. How a view finds a slice is
+// in `query`.
 
 mod as_key;
 mod declaration;

@@ -18,7 +18,7 @@ pub struct Read<V> {
     /// have the same or a later position, unless a standby answers them.
     pub position: Position,
     /// The longest time by which the answer may be stale, if a
-    /// [standby](crate::TableView::stale_within) gave it; `None` if the owner gave it.
+    /// [standby](crate::table::TableView::stale_within) gave it; `None` if the owner gave it.
     pub stale: Option<Duration>,
 }
 

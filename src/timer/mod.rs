@@ -10,23 +10,23 @@
 //!
 //! A partition timer is the punctuator of Kafka Streams. Faust has `timer`, `crontab` and `task`,
 //! also with `on_leader`.
-//!
-//! A partition timer is polled by its shard (`shard::StrandTask`), and its run is a transaction
-//! like an event. The others implement [`AnyWorkerTimer`], and a worker runs each of them as a
-//! future of its own.
-//!
-//! # A crontab on the leader
-//!
-//! 1. `Agenda` waits until a time has come that the crontab names. It handles clocks that are set
-//!    or stand still.
-//! 2. If the worker leads, it claims the run for this time with the group (`Claims`). So a time has
-//!    one run, even if the leader changes.
-//! 3. The handler runs, and `TimerRuns` notes the run for the watchdog.
-//!
-//! # Where to start reading
-//!
-//! Read `schedule.rs` and `worker_timer.rs`, then `agenda.rs` and `claims.rs` for crontabs, and
-//! `source.rs` for sources.
+
+// A partition timer is polled by its shard (`shard::StrandTask`), and its run is a transaction
+// like an event. The others implement `AnyWorkerTimer`, and a worker runs each of them as a
+// future of its own.
+//
+// # A crontab on the leader
+//
+// 1. `Agenda` waits until a time has come that the crontab names. It handles clocks that are set
+//    or stand still.
+// 2. If the worker leads, it claims the run for this time with the group (`Claims`). So a time has
+//    one run, even if the leader changes.
+// 3. The handler runs, and `TimerRuns` notes the run for the watchdog.
+//
+// # Where to start reading
+//
+// Read `schedule.rs` and `worker_timer.rs`, then `agenda.rs` and `claims.rs` for crontabs, and
+// `source.rs` for sources.
 
 mod agenda;
 mod claims;

@@ -45,7 +45,7 @@ pub(crate) struct Source<K: 'static, V: 'static, F> {
 /// the end of the source.
 ///
 /// ```
-/// use marlowe::Timestamp;
+/// use marlowe::broker::Timestamp;
 ///
 /// # let mut app = marlowe::App::new("poems");
 /// let lines = app.topic::<(), String>("lines");

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 /// TLS needs the feature `tls`, which is on by default.
 ///
 /// ```
-/// use marlowe::{Config, WebTls};
+/// use marlowe::Config;
+/// use marlowe::config::WebTls;
 ///
 /// let tls = WebTls::new("/etc/page-views/worker.pem", "/etc/page-views/worker.key")
 ///     .and_trust("/etc/page-views/ca.pem");
@@ -48,8 +49,8 @@ impl WebTls {
     }
 
     /// Creates the setting without a certificate to show, only with certificates to trust. Use it
-    /// for a [`Client`](crate::Client) that asks workers, and for workers behind a proxy that
-    /// speaks HTTPS for them.
+    /// for a [`Client`](crate::client::Client) that asks workers, and for workers behind a proxy
+    /// that speaks HTTPS for them.
     pub fn trusting(certificates: impl AsRef<Path>) -> Self {
         Self { server: None, trusted: vec![certificates.as_ref().to_owned()] }
     }

@@ -9,7 +9,7 @@
 //!   in the event's transaction. If the topic cannot take a record, the event fails.
 //! - **Writing elsewhere.** The handle opens to a [`TopicClient`]. Each send is on its own, and
 //!   returns when the broker has the record.
-//! - **Writing by hand.** [`WrittenRecord`] is a record as people write it on the command line or
+//! - **Writing by hand.** `WrittenRecord` is a record as people write it on the command line or
 //!   over the web.
 //!
 //! `group_by` gives records a new key, through a topic of its own:
@@ -21,8 +21,8 @@
 //! ```
 //!
 //! (Kafka Streams: `selectKey` and a repartition topic. Faust: `group_by`.)
-//!
-//! Start reading in `handle`, then `stream` (for reading) and `sender` (for writing).
+
+// Start reading in `handle`, then `stream` (for reading) and `sender` (for writing).
 
 mod declaration;
 mod handle;
@@ -31,6 +31,7 @@ mod sender;
 mod stream;
 mod written;
 
+pub use crate::outbound::{SendError, Sent};
 pub(crate) use declaration::{AnyTopic, TopicDeclaration, TopicSettings};
 pub use handle::Topic;
 pub use record::ProducerRecord;

@@ -6,12 +6,13 @@ use marlowe_broker::{Header, Partition, Timestamp};
 
 /// A record to send, with everything that a record can have. These methods send it:
 ///
-/// - in an event: [`TopicSender::send_record`](crate::TopicSender::send_record)
-/// - outside events: [`TopicClient::send_record`](crate::TopicClient::send_record)
-/// - in a source: [`SourceWriter::send_record`](crate::SourceWriter::send_record)
+/// - in an event: [`TopicSender::send_record`](crate::topic::TopicSender::send_record)
+/// - outside events: [`TopicClient::send_record`](crate::topic::TopicClient::send_record)
+/// - in a source: [`SourceWriter::send_record`](crate::timer::SourceWriter::send_record)
 ///
 /// ```
-/// use marlowe::{Partition, ProducerRecord, Timestamp};
+/// use marlowe::broker::{Partition, Timestamp};
+/// use marlowe::topic::ProducerRecord;
 ///
 /// let mut app = marlowe::App::new("shop");
 /// let orders = app.topic::<String, u32>("orders");

@@ -110,8 +110,8 @@ impl<K: TopicKey, V: 'static> Stream<K, V> {
     /// repartition topic.)
     ///
     /// If an agent that reads the stream uses a table, the table's rows have these keys. Then a key
-    /// longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES) makes the event fail, and the policy of
-    /// that agent decides what follows. Otherwise a key may have any length.
+    /// longer than [`MAX_KEY_BYTES`](crate::codec::MAX_KEY_BYTES) makes the event fail, and the
+    /// policy of that agent decides what follows. Otherwise a key may have any length.
     pub fn group_by<K2: TopicKey>(self, key: impl Fn(&V) -> K2 + Send + Sync + 'static) -> Stream<K2, V> {
         let (codec, filters) = (self.codec.clone(), self.filters);
         let rekey: Rekey = Arc::new(move |value, out| {

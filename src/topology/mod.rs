@@ -14,28 +14,28 @@
 //! - The *log of places* of a group has every agent's place in every input. It has one partition
 //!   for each shard. (Kafka: the group's committed offsets. The log has one place for each agent,
 //!   and cannot fall behind the state.)
-//!
-//! How a program becomes a topology:
-//!
-//! ```text
-//!  declarations of the app
-//!     v
-//!  Graph                      plain data: topics, tables, agents, timers, edges
-//!     v  Topology::resolve    checks of names, bounds, inboxes, sinks, dead letters
-//!     |                       union of topics and tables that share state  ->  groups
-//!     |                       one number of partitions for each group
-//!     v                       check that no two topics have one name
-//!  Topology                   the graph, its groups, the partitions of each topic
-//!     v  describe
-//!  TopologyDescription        JSON, Mermaid, DOT
-//! ```
-//!
-//! Nothing here talks to a broker. The numbers of partitions that topics already have are passed
-//! in. A program that cannot run as declared gets a [`TopologyError`], before anything is created
-//! or started.
-//!
-//! Start reading in `graph`, then `resolve`. The names of internal topics are in `names`, and the
-//! agreement on partitions is in `counts`.
+
+// How a program becomes a topology:
+//
+// ```text
+//  declarations of the app
+//     v
+//  Graph                      plain data: topics, tables, agents, timers, edges
+//     v  Topology::resolve    checks of names, bounds, inboxes, sinks, dead letters
+//     |                       union of topics and tables that share state  ->  groups
+//     |                       one number of partitions for each group
+//     v                       check that no two topics have one name
+//  Topology                   the graph, its groups, the partitions of each topic
+//     v  describe
+//  TopologyDescription        JSON, Mermaid, DOT
+// ```
+//
+// Nothing here talks to a broker. The numbers of partitions that topics already have are passed
+// in. A program that cannot run as declared gets a `TopologyError`, before anything is created
+// or started.
+//
+// Start reading in `graph`, then `resolve`. The names of internal topics are in `names`, and the
+// agreement on partitions is in `counts`.
 
 mod bounds;
 mod counts;

@@ -23,7 +23,7 @@ use crate::scope::WorkerScope;
 use crate::table::{AsKey, Keyspace, Table};
 
 /// A route to the workers that own a table's keys, for requests to the program's own routes. Made
-/// by [`WebState::owner_of`](crate::WebState::owner_of).
+/// by [`WebState::owner_of`](crate::web::WebState::owner_of).
 ///
 /// It can make a layer that answers each request at the owner of the key in the request's path
 /// ([`by_path`](Self::by_path)) or query ([`by_query`](Self::by_query)). It can also forward a

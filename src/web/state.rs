@@ -15,7 +15,8 @@ use crate::table::Table;
 ///
 /// ```
 /// use marlowe::axum::{Json, Router, extract::State, routing::get};
-/// use marlowe::{App, GlobalClient, TableView};
+/// use marlowe::App;
+/// use marlowe::table::{GlobalClient, TableView};
 ///
 /// let mut app = App::new("page-views");
 /// let by_page = app.table::<String, u64>("views-by-page");
@@ -64,7 +65,8 @@ impl WebState {
     ///
     /// ```
     /// use marlowe::axum::{Router, extract::{Path, State}, routing::get};
-    /// use marlowe::{App, TableView};
+    /// use marlowe::App;
+    /// use marlowe::table::TableView;
     ///
     /// async fn page(
     ///     State(pages): State<TableView<String, u64>>,

@@ -1,6 +1,7 @@
 //! Tests of the command `reset`.
 
-use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Offset, Partitioner, Timestamp};
+use marlowe::broker::{Broker, Offset, Partitioner, Timestamp};
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::{Cleanup, NewRecord, TopicConfig, TopicPartition};
 use serde_json::json;
 
@@ -118,7 +119,7 @@ async fn n2_8_a_reset_deletes_no_topic_of_another_app() -> TestResult {
         broker.create_topic(TopicConfig::new(topic, 1).cleanup(Cleanup::Compact)).await?;
     }
     let mut producer = broker.producer()?;
-    let to = producer.destination(&TopicPartition::new("cli-topics", marlowe::Partition::new(0)))?;
+    let to = producer.destination(&TopicPartition::new("cli-topics", marlowe::broker::Partition::new(0)))?;
     let owned = json!({ "topics": [changelog] }).to_string();
     let (key, value) = (Some("topics".as_bytes()), Some(owned.as_bytes()));
     producer.send(to, NewRecord { timestamp: Timestamp::default(), key, value, headers: &[] })?;

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 
-use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Offset, Partition};
+use marlowe::broker::{Broker, Offset, Partition};
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::{Header, Isolation, TopicPartition};
 use serde_json::json;
 

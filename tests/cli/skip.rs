@@ -1,6 +1,7 @@
 //! Tests of the command `skip`.
 
-use marlowe::{Broker, EmbeddedBroker, EmbeddedConfig, Timestamp};
+use marlowe::broker::{Broker, Timestamp};
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::{NewRecord, TopicPartition};
 use serde_json::json;
 
@@ -87,7 +88,7 @@ async fn n2_5_a_change_that_a_table_cannot_take_is_skipped() -> TestResult {
     succeed(&drain);
     let broker = EmbeddedBroker::open(&folder.path().join("broker"), EmbeddedConfig::default())?;
     let mut producer = broker.producer()?;
-    let to = producer.destination(&TopicPartition::new("cli-demo-counts-inbox", marlowe::Partition::new(0)))?;
+    let to = producer.destination(&TopicPartition::new("cli-demo-counts-inbox", marlowe::broker::Partition::new(0)))?;
     let (key, value) = (Some("\"x\"".as_bytes()), Some("no number".as_bytes()));
     producer.send(to, NewRecord { timestamp: Timestamp::default(), key, value, headers: &[] })?;
     producer.flush().await?;

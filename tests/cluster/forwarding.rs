@@ -7,7 +7,9 @@ use marlowe::axum::http::{HeaderMap, HeaderName, StatusCode};
 use marlowe::axum::response::{IntoResponse, Response};
 use marlowe::axum::routing::{any, get};
 use marlowe::axum::{Json, Router};
-use marlowe::{App, Forwarded, Running, TableView, WebState};
+use marlowe::table::TableView;
+use marlowe::web::{Forwarded, WebState};
+use marlowe::{App, Running};
 use serde_json::{Value, json};
 
 use crate::client::Client;

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use marlowe::{App, GlobalClient, GlobalTable, Partition, Running, Topic};
+use marlowe::broker::Partition;
+use marlowe::table::GlobalClient;
+use marlowe::{App, GlobalTable, Running, Topic};
 
 use crate::held::Held;
 use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};

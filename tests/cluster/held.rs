@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use marlowe::{Broker, BrokerError, Offset, Partition};
+use marlowe::broker::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
     BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupEvent, GroupMetadata, Isolation, Membership, MetadataSource,
     OffsetSpec, Producer, Reader, Reads, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{Partition, Position, TableView};
+use marlowe::broker::Partition;
+use marlowe::table::{Position, TableView};
 
 use crate::client::Client;
 use crate::program::{program, settle};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use marlowe::{Partition, ViewError};
+use marlowe::broker::Partition;
+use marlowe::table::ViewError;
 
 use crate::program::{crash_an_owner, program};
 use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
@@ -59,7 +60,7 @@ async fn a_view_can_wait_for_what_another_process_has_sent() -> TestResult {
     let view = processes[0].open(program.pages.view()).within(Duration::from_millis(50));
     for partition in 0..6 {
         let mut sent = processes[1].open(program.pages.inbox()).send("any", 1).await?;
-        (sent.partition, sent.offset) = (Partition::new(partition), marlowe::Offset::new(1000));
+        (sent.partition, sent.offset) = (Partition::new(partition), marlowe::broker::Offset::new(1000));
         let error = within(view.wait_for(&sent)).await.unwrap_err();
         assert!(matches!(error, ViewError::Behind { .. }), "{error}");
     }

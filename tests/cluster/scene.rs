@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{Broker, Config, Offset, Partition, Running, Sent, Timestamp};
+use marlowe::broker::{Broker, Offset, Partition, Timestamp};
+use marlowe::topic::Sent;
+use marlowe::{Config, Running};
 use marlowe_broker::{Isolation, NewRecord, OffsetSpec, TopicPartition};
 
 use crate::client::Client;

@@ -5,7 +5,8 @@ use marlowe::axum::Router;
 use marlowe::axum::extract::Path;
 use marlowe::axum::http::HeaderMap;
 use marlowe::axum::routing::get;
-use marlowe::{Caller, WebToken};
+use marlowe::config::WebToken;
+use marlowe::web::Caller;
 
 use crate::program::program;
 use crate::scene::{Cluster, TestResult, client, eventually, start, stop};

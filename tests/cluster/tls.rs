@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use marlowe::Running;
 use marlowe::axum::{Router, extract::Path, routing::get};
-use marlowe::{Client, Running, ViewError, WebTls};
+use marlowe::client::Client;
+use marlowe::config::WebTls;
+use marlowe::table::ViewError;
 
 use crate::certificates::Authority;
 use crate::https::{ask, connect};

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use marlowe::{Running, Timestamp, ViewError};
+use marlowe::Running;
+use marlowe::broker::Timestamp;
+use marlowe::table::ViewError;
 use marlowe_broker::{Header, NewRecord, Partition, TopicPartition};
 
 use crate::program::{PARTITIONS, program, settle};

@@ -70,7 +70,7 @@ async fn two_workers_on_kafka_count_the_same() -> TestResult {
     let (csv, text) = (folder.path().join("flights.csv"), shipped(ROWS)?);
     std::fs::write(&csv, &text)?;
     let brokers = kafka_cluster::shared(kafka_cluster::Size::One).map_err(ToString::to_string)?;
-    let config = Config::default().kafka(marlowe::KafkaConfig::new(brokers)).workers(2).without_web();
+    let config = Config::default().kafka(marlowe::kafka::KafkaConfig::new(brokers)).workers(2).without_web();
     let (running, tables) = counted(Feed::from(csv), config).await?;
     let expected = Counted::of(&text);
     for worker in 0..2 {

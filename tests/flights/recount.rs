@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use marlowe::{Partition, Partitioner, Running};
+use marlowe::Running;
+use marlowe::broker::{Partition, Partitioner};
 
 use crate::program::{Airport, Carrier, Tables};
 

@@ -2,7 +2,8 @@
 //! also through a repartition; the k-th output of a key must be the result of its first k inputs;
 //! and all transactions must be finished.
 
-use marlowe::{App, Entropy, SeededEntropy};
+use marlowe::App;
+use marlowe::clock::{Entropy, SeededEntropy};
 use marlowe_broker::SystemEntropy;
 
 use crate::crew::{Crew, End};

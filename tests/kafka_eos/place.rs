@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use kafka_cluster::{Size, shared};
-use marlowe::{Config, KafkaBroker, KafkaConfig};
+use marlowe::Config;
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::{Entropy, OffsetSpec, Partition, SharedBroker, SystemEntropy, TopicConfig};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use marlowe::{App, Entropy, SeededEntropy};
+use marlowe::App;
+use marlowe::clock::{Entropy, SeededEntropy};
 use marlowe_broker::SystemEntropy;
 
 use crate::crew::{Crew, End};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kafka_cluster::{Cluster, ClusterConfig};
-use marlowe::KafkaConfig;
+use marlowe::kafka::KafkaConfig;
 use marlowe_broker::{
     BrokerError, Clock, CommittedOffset, GroupMetadata, NewRecord, Offset, Partition, SystemClock, TopicConfig,
     TopicPartition, TransactionalProducer,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_cluster::{Cluster, ClusterConfig};
-use marlowe::{KafkaConfig, Running};
+use marlowe::Running;
+use marlowe::kafka::KafkaConfig;
 
 use crate::feeder::Feeder;
 use crate::program::Program;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use kafka_cluster::ClusterConfig;
-use marlowe::{BrokerError, KafkaBroker, KafkaConfig};
+use marlowe::broker::BrokerError;
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 
 use crate::feeder::Feeder;
 use crate::run::Run;

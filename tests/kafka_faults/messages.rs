@@ -165,7 +165,9 @@ async fn n2_1_a_timestamp_out_of_bounds_fails_its_event() {
     let now = scene.config().clock.now();
     for number in 1..=40 {
         let ahead = if number % 20 == 7 { 24 * 60 * 60 * 1000 } else { 0 };
-        to.send_at(&"k".to_owned(), &number, marlowe::Timestamp::from_millis(now.millis() + ahead)).await.unwrap();
+        to.send_at(&"k".to_owned(), &number, marlowe::broker::Timestamp::from_millis(now.millis() + ahead))
+            .await
+            .unwrap();
     }
     within(worker.drain()).await.unwrap();
     let view = worker.open(sums.view());

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use marlowe::{KafkaBroker, KafkaConfig};
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::{GroupConfig, GroupEvent, Membership, TopicConfig};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use marlowe::{Config, KafkaConfig};
+use marlowe::Config;
+use marlowe::kafka::KafkaConfig;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use marlowe::{KafkaConfig, Running};
+use marlowe::Running;
+use marlowe::kafka::KafkaConfig;
 use rustix::process::Signal;
 
 use crate::audit::count;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kafka_cluster::{Cluster, ClusterConfig, Size};
-use marlowe::{Config, KafkaBroker, KafkaConfig, RunError, Running};
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
+use marlowe::{Config, RunError, Running};
 use marlowe_broker::SharedBroker;
 
 use crate::program::Program;

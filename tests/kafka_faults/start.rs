@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kafka_cluster::ClusterConfig;
-use marlowe::KafkaConfig;
+use marlowe::kafka::KafkaConfig;
 
 use crate::feeder::Feeder;
 use crate::run::Run;

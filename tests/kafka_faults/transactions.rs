@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use marlowe::KafkaConfig;
+use marlowe::kafka::KafkaConfig;
 use rustix::process::Signal;
 
 use crate::audit::{count, records};

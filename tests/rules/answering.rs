@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, AskError, Client};
+use marlowe::App;
+use marlowe::agent::AskError;
+use marlowe::client::Client;
 use marlowe_broker::Cleanup;
 use tokio::sync::watch;
 

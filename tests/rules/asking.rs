@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use marlowe::agent::{AnsweringAgent, AskClient, AskError};
 use marlowe::axum::{Json, Router, extract::Path, extract::State, routing::get};
-use marlowe::{AnsweringAgent, App, AskClient, AskError, Client, Partitioner, Running, Table};
+use marlowe::broker::Partitioner;
+use marlowe::client::Client;
+use marlowe::{App, Running, Table};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Entropy, SeededEntropy, Table, Topic};
+use marlowe::clock::{Entropy, SeededEntropy};
+use marlowe::{App, Table, Topic};
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause_by_chance, start, stop};
 use crate::stage::CRASHES;

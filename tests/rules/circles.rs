@@ -1,6 +1,7 @@
 //! Dead letters must not lead back to the topic that they came from.
 
-use marlowe::{App, Topic, TopologyError};
+use marlowe::topology::TopologyError;
+use marlowe::{App, Topic};
 
 use crate::scene::{Scene, TestResult, stop};
 

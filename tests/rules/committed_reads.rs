@@ -131,7 +131,7 @@ async fn a_wait_that_cannot_end_says_so_at_its_deadline() -> TestResult {
     let view = running.open(settings.view()).within(Duration::from_millis(50));
     let mut sent = running.open(settings.inbox()).send("key", 1).await?;
     view.clone().within(crate::scene::LONGEST).wait_for(&sent).await?;
-    sent.offset = marlowe::Offset::new(1000);
+    sent.offset = marlowe::broker::Offset::new(1000);
     let error = within(view.wait_for(&sent)).await.unwrap_err().to_string();
     assert!(error.contains("table `settings`") && error.contains("@1000") && error.contains("50ms"), "{error}");
     stop(running).await?;

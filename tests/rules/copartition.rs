@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use marlowe::{App, RunError, TopologyError};
+use marlowe::topology::TopologyError;
+use marlowe::{App, RunError};
 
 use crate::scene::{Scene, TestResult, stop};
 

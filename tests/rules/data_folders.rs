@@ -146,7 +146,7 @@ async fn what_is_left_is_set_aside_on_request() -> TestResult {
     };
     assert_eq!(rows("app", aside()).await?, 10, "nothing is lost, so nothing is set aside");
     // Nothing is set aside either if the folder is only used with another broker.
-    let memory = marlowe::EmbeddedBroker::in_memory(marlowe::EmbeddedConfig::default());
+    let memory = marlowe::embedded::EmbeddedBroker::in_memory(marlowe::embedded::EmbeddedConfig::default());
     let other = program("app").0.start(aside().broker(std::sync::Arc::new(memory))).await;
     assert!(matches!(other.err(), Some(RunError::DataFolder { .. })));
     assert!(!folder.path().join("set-aside-1").exists());

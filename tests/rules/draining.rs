@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Table, Timestamp};
+use marlowe::broker::Timestamp;
+use marlowe::{App, Table};
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Entropy, GlobalTable, Running, SeededEntropy, Table, Topic};
+use marlowe::clock::{Entropy, SeededEntropy};
+use marlowe::{App, GlobalTable, Running, Table, Topic};
 use parking_lot::Mutex;
 
 use crate::scene::{Scene, TestResult, drain, pause_by_chance, start, stop, within};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Partition, Table, Topic};
+use marlowe::broker::Partition;
+use marlowe::{App, Table, Topic};
 use parking_lot::Mutex;
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Partitioner, TopologyError, ViewError};
+use marlowe::App;
+use marlowe::broker::Partitioner;
+use marlowe::table::ViewError;
+use marlowe::topology::TopologyError;
 
 use crate::scene::{Scene, TestResult, drain, eventually, start, stop};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Config, Partition, RunError, Running};
+use marlowe::broker::Partition;
+use marlowe::{App, Config, RunError, Running};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -45,7 +46,7 @@ fn named(scene: &Scene, instance: &str) -> Config {
 async fn one_each(scene: &Scene) {
     for partition in 0..PARTITIONS {
         let key = crate::scene::key_where("key", |key| {
-            marlowe::Partitioner::Murmur2.partition(key, PARTITIONS) == Partition::new(partition)
+            marlowe::broker::Partitioner::Murmur2.partition(key, PARTITIONS) == Partition::new(partition)
         });
         scene.produce("numbers", partition, Some(key.as_bytes()), Some(b"1")).await;
     }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use marlowe::codec::Text;
-use marlowe::{App, Config, GlobalTable, KeyTooLong, MAX_KEY_BYTES, RunError, Running, SendError, Table, Topic};
+use marlowe::codec::{KeyTooLong, MAX_KEY_BYTES};
+use marlowe::topic::SendError;
+use marlowe::{App, Config, GlobalTable, RunError, Running, Table, Topic};
 use marlowe_broker::{Cleanup, TopicConfig};
 
 use crate::client::Client;

@@ -1,7 +1,8 @@
 //! Names of topics: no two topics have the same name, whichever app they belong to, and no name is
 //! too long for a topic.
 
-use marlowe::{App, RunError, TopologyError};
+use marlowe::topology::TopologyError;
+use marlowe::{App, RunError};
 
 use crate::scene::{Scene, TestResult, drain, start, stop};
 

@@ -1,6 +1,7 @@
 //! Rule 1: a table key is used only in its home partition.
 
-use marlowe::{App, Partition, Partitioner, RunError};
+use marlowe::broker::{Partition, Partitioner};
+use marlowe::{App, RunError};
 
 use crate::scene::{Scene, TestResult, drain, key_where, start, stop, within};
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use marlowe::{App, Config, Guarantee, Offset, Partition, Table, Topic};
+use marlowe::app::Guarantee;
+use marlowe::broker::{Offset, Partition};
+use marlowe::{App, Config, Table, Topic};
 use marlowe_broker::{CommittedOffset, TopicConfig, TopicPartition};
 
 use crate::scene::{Scene, TestResult, drain, start, stop, within};
@@ -79,7 +81,7 @@ async fn process(
     }
     drain(&mut running).await?;
     let rows = async |table: Table<String, u64>| {
-        Ok::<Rows, marlowe::ViewError>(running.open(table.view()).iter().await?.into_iter().collect())
+        Ok::<Rows, marlowe::table::ViewError>(running.open(table.view()).iter().await?.into_iter().collect())
     };
     let rows = [rows(declared.sums).await?, rows(declared.tens).await?, rows(declared.others).await?];
     stop(running).await?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Config, ProducerRecord, RunError, Timestamp};
+use marlowe::broker::Timestamp;
+use marlowe::topic::ProducerRecord;
+use marlowe::{App, Config, RunError};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::scene::{GUARANTEES, Scene, Seen, TestResult, drain, start, stop, within};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use marlowe::{App, Partition, Partitioner, Table, Timestamp, Topic};
+use marlowe::broker::{Partition, Partitioner, Timestamp};
+use marlowe::{App, Table, Topic};
 use marlowe_broker::{NewRecord, TopicPartition};
 
 use crate::scene::{GUARANTEES, Scene, TestResult, drain, eventually, key_where, start, stop};

@@ -54,10 +54,10 @@ async fn n2_7_records_that_a_client_sends_first_stay_too() -> TestResult {
     let mut app = App::new("replaying");
     let numbers = app.topic::<String, u64>("numbers").partitions(1).retention(DAY);
     app.agent("pass", numbers).each(async |(), _| Ok(()));
-    let client = marlowe::Client::connect(&app, scene.config()).await?;
+    let client = marlowe::client::Client::connect(&app, scene.config()).await?;
     let sender = client.open(numbers);
     for number in 0..50 {
-        sender.send_at(&"k".to_owned(), &number, marlowe::Timestamp::from_millis(1000)).await?;
+        sender.send_at(&"k".to_owned(), &number, marlowe::broker::Timestamp::from_millis(1000)).await?;
     }
     assert_eq!(earliest(&scene).await, 0);
     Ok(())

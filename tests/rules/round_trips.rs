@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use marlowe::{App, Running, SendError, Table, Topic};
+use marlowe::topic::SendError;
+use marlowe::{App, Running, Table, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;

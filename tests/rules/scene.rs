@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Broker, Config, Entropy, Partition, RunError, Running, Timestamp};
+use marlowe::broker::{Broker, Partition, Timestamp};
+use marlowe::clock::Entropy;
+use marlowe::{App, Config, RunError, Running};
 use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, Producer, RecordBatch, TopicPartition};
 
 pub(crate) use crate::stage::LONGEST;

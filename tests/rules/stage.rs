@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{BrokerChoice, Config, EmbeddedBroker, EmbeddedConfig};
+use marlowe::Config;
+use marlowe::config::BrokerChoice;
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::SharedBroker;
 
 /// The most time that anything may take. Nothing needs a tenth of it. It keeps tests from hanging.

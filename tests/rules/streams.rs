@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, RunError, TopologyError};
+use marlowe::topology::TopologyError;
+use marlowe::{App, RunError};
 use parking_lot::Mutex;
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop, within};

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, GlobalTable, Offset, Partition, Partitioner, RunError, Table, Topic};
+use marlowe::broker::{Offset, Partition, Partitioner};
+use marlowe::{App, GlobalTable, RunError, Table, Topic};
 use marlowe_broker::{Cleanup, CommittedOffset, TopicConfig, TopicPartition};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ struct Faust<'a> {
 
 impl Faust<'_> {
     /// Declares a table, as `app.Table(name)` does.
-    async fn table(&self, name: &str) -> Result<(), marlowe::BrokerError> {
+    async fn table(&self, name: &str) -> Result<(), marlowe::broker::BrokerError> {
         let changelog = TopicConfig::new(self.changelog(name), PARTITIONS).cleanup(Cleanup::Compact);
         self.scene.broker.create_topic(changelog).await
     }
@@ -40,7 +41,7 @@ impl Faust<'_> {
     }
 
     /// Commits the positions of an app that has processed `events` of each partition of a topic.
-    async fn committed(&self, topic: &str, events: &[u64]) -> Result<(), marlowe::BrokerError> {
+    async fn committed(&self, topic: &str, events: &[u64]) -> Result<(), marlowe::broker::BrokerError> {
         let at = |(partition, offset): (Partition, &u64)| {
             (TopicPartition::new(topic, partition), CommittedOffset::from(Offset::new(*offset)))
         };
@@ -83,7 +84,7 @@ fn users() -> Vec<String> {
 
 /// Creates the state of a Faust app that counted one click of each user, and stopped before it saw
 /// the second.
-async fn faust_that_counted_one_each(scene: &Scene) -> Result<Faust<'_>, marlowe::BrokerError> {
+async fn faust_that_counted_one_each(scene: &Scene) -> Result<Faust<'_>, marlowe::broker::BrokerError> {
     let faust = Faust { scene, id: "faustapp" };
     scene.broker.create_topic(TopicConfig::new("clicks", PARTITIONS)).await?;
     for table in ["counts", "profiles", "rates"] {
@@ -114,7 +115,7 @@ async fn faust_that_counted_one_each(scene: &Scene) -> Result<Faust<'_>, marlowe
     Ok(faust)
 }
 
-async fn counts(running: &marlowe::Running, places: &Places) -> Result<Vec<(String, u64)>, marlowe::ViewError> {
+async fn counts(running: &marlowe::Running, places: &Places) -> Result<Vec<(String, u64)>, marlowe::table::ViewError> {
     running.open(places.counts.view()).iter().await
 }
 

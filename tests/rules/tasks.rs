@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Offset, Partition, RunError, Timestamp};
+use marlowe::broker::{Offset, Partition, Timestamp};
+use marlowe::{App, RunError};
 use marlowe_broker::TopicPartition;
 
 use crate::scene::{Scene, Seen, TestResult, drain, eventually, pause, start, stop, within};

@@ -24,7 +24,7 @@ fn busy() -> (App, Topic<String, u64>) {
     });
     app.source("feed", numbers).run(async |numbers| {
         for number in numbers.position()..3 {
-            numbers.send(&format!("key-{number}"), &1, marlowe::Timestamp::from_millis(1), number + 1).await?;
+            numbers.send(&format!("key-{number}"), &1, marlowe::broker::Timestamp::from_millis(1), number + 1).await?;
         }
         Ok(())
     });
@@ -59,7 +59,7 @@ async fn n3_1_a_panic_on_any_thread_ends_the_worker() {
         let scene = Scene::new().await;
         let trip = Trip::on(thread);
         let mut config = on_the_web(scene.config()).standby_replicas(1).workers(2);
-        config.broker = marlowe::BrokerChoice::Custom(TrippingBroker::over(&scene.broker, &trip));
+        config.broker = marlowe::config::BrokerChoice::Custom(TrippingBroker::over(&scene.broker, &trip));
         trip.arm();
         let (app, _) = busy();
         match within(app.start(config)).await {
@@ -75,7 +75,7 @@ async fn n3_1_a_panic_while_it_works_ends_run_until_with_the_error() -> TestResu
         let scene = Scene::new().await;
         let trip = Trip::on(thread);
         let mut config = scene.config();
-        config.broker = marlowe::BrokerChoice::Custom(TrippingBroker::over(&scene.broker, &trip));
+        config.broker = marlowe::config::BrokerChoice::Custom(TrippingBroker::over(&scene.broker, &trip));
         let (app, numbers) = busy();
         let mut running = start(app, config).await?;
         drain(&mut running).await?;
@@ -194,8 +194,8 @@ async fn n3_1_a_client_whose_thread_panicked_fails_each_request() -> TestResult 
     let (app, numbers) = busy();
     let trip = Trip::on("client-");
     let mut config = scene.config();
-    config.broker = marlowe::BrokerChoice::Custom(TrippingBroker::over(&scene.broker, &trip));
-    let client = marlowe::Client::connect(&app, config).await?;
+    config.broker = marlowe::config::BrokerChoice::Custom(TrippingBroker::over(&scene.broker, &trip));
+    let client = marlowe::client::Client::connect(&app, config).await?;
     let numbers = client.open(numbers);
     numbers.send(&"key".to_owned(), &1).await?;
     trip.arm();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use marlowe::{App, Clock, Timestamp};
+use marlowe::App;
+use marlowe::broker::Timestamp;
+use marlowe::clock::Clock;
 
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 

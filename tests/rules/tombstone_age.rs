@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Clock, Config, Table, Timestamp};
+use marlowe::broker::Timestamp;
+use marlowe::clock::Clock;
+use marlowe::{App, Config, Table};
 use marlowe_broker::{Cleanup, SystemClock, TopicConfig};
 
 use crate::client::Client as Browser;

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use marlowe::App;
+use marlowe::broker::{BrokerError, Partition, Partitioner, Timestamp};
 use marlowe::codec::{Bytes, Text};
-use marlowe::{App, BrokerError, Partition, Partitioner, ProducerRecord, SendError, Timestamp};
+use marlowe::topic::{ProducerRecord, SendError};
 use marlowe_broker::{Cleanup, TopicConfig};
 use parking_lot::Mutex;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use marlowe::{Broker, BrokerError, Offset, Partition};
+use marlowe::broker::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
     BoxFuture, CommittedOffset, Destination, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, NewRecord,
     OffsetSpec, Producer, Reader, RecordLimit, Source, TopicConfig, TopicDescription, TopicPartition,

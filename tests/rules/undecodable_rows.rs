@@ -3,7 +3,8 @@
 
 use std::net::SocketAddr;
 
-use marlowe::{App, GlobalTable, Running, Table, Topic, UndecodableRow, ViewError};
+use marlowe::table::{UndecodableRow, ViewError};
+use marlowe::{App, GlobalTable, Running, Table, Topic};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client as Browser;

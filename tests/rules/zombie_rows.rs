@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use marlowe::{App, Clock, Config, EmbeddedBroker, EmbeddedConfig, GlobalTable, Running, Table, Timestamp};
+use marlowe::broker::Timestamp;
+use marlowe::clock::Clock;
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
+use marlowe::{App, Config, GlobalTable, Running, Table};
 
 use crate::scene::{GUARANTEES, TestResult, drain, eventually, start, stop};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_cluster::{Size, shared};
-use marlowe::{Config, KafkaBroker, KafkaConfig};
+use marlowe::Config;
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::SharedBroker;
 
 use crate::room::Room;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use marlowe::axum::http::HeaderMap;
 use marlowe::axum::{Router, routing::get};
-use marlowe::{Caller, Config, Running, WebToken};
+use marlowe::config::WebToken;
+use marlowe::web::Caller;
+use marlowe::{Config, Running};
 
 use crate::client::{Answer, Client};
 use crate::program::{Program, TestResult, free, program};

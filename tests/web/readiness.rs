@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{Config, EmbeddedBroker, EmbeddedConfig};
+use marlowe::Config;
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 
 use crate::client::Client;
 use crate::held::Held;

@@ -4,9 +4,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use marlowe::Config;
 use marlowe::axum::extract::{RawQuery, State};
 use marlowe::axum::{Router, routing::get};
-use marlowe::{Config, GlobalClient, TableView};
+use marlowe::table::{GlobalClient, TableView};
 use serde_json::json;
 
 use crate::client::Client;

@@ -3,7 +3,8 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use marlowe::{Config, Running, WebTls, WebToken};
+use marlowe::config::{WebTls, WebToken};
+use marlowe::{Config, Running};
 use rustls::version::{TLS12, TLS13};
 
 use crate::certificates::{Authority, Issued};

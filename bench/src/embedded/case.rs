@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use marlowe::{App, Config, EmbeddedBroker, EmbeddedConfig};
+use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
+use marlowe::{App, Config};
 use marlowe_broker::SharedBroker;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use marlowe::{Config, KafkaBroker, KafkaConfig};
+use marlowe::Config;
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::{
     Fetched, Isolation, NewRecord, Offset, Partition, Partitioner, SharedBroker, Timestamp, TopicConfig, TopicPartition,
 };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::{App, Config, KafkaBroker, KafkaConfig};
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
+use marlowe::{App, Config};
 use marlowe_broker::{
     Entropy, Isolation, NewRecord, Offset, Partition, Partitioner, SharedBroker, SystemEntropy, Timestamp, TopicConfig,
     TopicPartition,

@@ -12,7 +12,7 @@ mod visit;
 mod worker;
 
 use clap::{Args, Subcommand, ValueEnum};
-use marlowe::{KafkaBroker, KafkaConfig};
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use serde::Serialize;
 
 use crate::watch::Watch;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use marlowe::{App, Config, KafkaBroker, KafkaConfig, Table};
+use marlowe::kafka::{KafkaBroker, KafkaConfig};
+use marlowe::{App, Config, Table};
 use marlowe_broker::{Cleanup, NewRecord, OffsetSpec, Partition, Partitioner, Timestamp, TopicConfig, TopicPartition};
 use serde::Serialize;
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use marlowe::{App, Config, KafkaConfig};
+use marlowe::kafka::KafkaConfig;
+use marlowe::{App, Config};
 use marlowe_broker::{Entropy, SystemEntropy};
 
 use super::visit::Visit;

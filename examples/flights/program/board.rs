@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use marlowe::{GlobalReader, TableView, ViewError};
+use marlowe::table::{GlobalReader, TableView, ViewError};
 
 use super::{Airport, Carrier, names};
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use marlowe::{HandlerError, SourceWriter};
+use marlowe::HandlerError;
+use marlowe::timer::SourceWriter;
 use tokio::time::Instant;
 
 use super::flight::Flight;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use marlowe::axum::extract::State;
 use marlowe::axum::http::{StatusCode, header};
 use marlowe::axum::response::{Html, IntoResponse, Response};
-use marlowe::{GlobalClient, TableView};
+use marlowe::table::{GlobalClient, TableView};
 
 use super::board::{Board, Totals, grouped, mean};
 use super::{Airport, Carrier, names};

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use marlowe::Timestamp;
+use marlowe::broker::Timestamp;
 
 use super::flight::Flight;
 

@@ -18,8 +18,9 @@ use crate::topic::Topic;
 /// An agent that can be asked for an answer. Made by [`Agent::answers`].
 ///
 /// Outside of shards it becomes an [`AskClient`], which asks and waits for the answer. That is so
-/// in timers, tasks and web handlers, and in other programs through a [`Client`](crate::Client). In
-/// an agent or partition timer it becomes an [`AgentSender`], which sends events and cannot wait.
+/// in timers, tasks and web handlers, and in other programs through a
+/// [`Client`](crate::client::Client). In an agent or partition timer it becomes an [`AgentSender`],
+/// which sends events and cannot wait.
 ///
 /// ```
 /// use marlowe::{App, Config};
@@ -62,10 +63,10 @@ use crate::topic::Topic;
 ///   once, and its effects stay. The same holds for an ask whose deadline passed. So ask again only
 ///   if the work may be done twice. Otherwise number the requests, and let the agent keep the
 ///   numbers that it has seen in a table.
-/// - **If a request cannot be handled** and the agent [skips](crate::AgentBuilder::skip) it or
-///   sends it to its [dead-letter topic](crate::AgentBuilder::dead_letter), the caller gets
-///   [`AskError::Failed`](crate::AskError::Failed) with the reason at once. If the request stops
-///   the worker, there is no answer, and the ask ends at its deadline.
+/// - **If a request cannot be handled** and the agent [skips](crate::app::AgentBuilder::skip) it or
+///   sends it to its [dead-letter topic](crate::app::AgentBuilder::dead_letter), the caller gets
+///   [`AskError::Failed`](crate::agent::AskError::Failed) with the reason at once. If the request
+///   stops the worker, there is no answer, and the ask ends at its deadline.
 /// - With [`at_least_once`](crate::App::at_least_once) a request may be handled and answered twice
 ///   after a crash of the answering worker. The first answer counts.
 ///
@@ -193,8 +194,8 @@ impl<K: TopicKey, V: 'static, R: Send + 'static> ClientWith for AnsweringAgent<K
 impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
     /// Lets callers ask the agent: the value that its handler returns for a request goes to the
     /// caller. An agent without this declaration answers nobody, and does not look at headers. The
-    /// agent of a [`stream`](crate::AgentBuilder::stream) answers `()` when it has acknowledged the
-    /// request.
+    /// agent of a [`stream`](crate::app::AgentBuilder::stream) answers `()` when it has
+    /// acknowledged the request.
     ///
     /// [`AnsweringAgent`] describes who can ask, and what is guaranteed.
     pub fn answers(self) -> AnsweringAgent<K, V, R>

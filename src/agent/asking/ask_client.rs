@@ -18,8 +18,8 @@ use crate::topic::{ProducerRecord, TopicClient};
 /// The most requests of a `map` or `join` that wait for their answers at the same time.
 const AT_A_TIME: usize = 1024;
 
-/// A client that asks an agent from outside of shards. An [`AnsweringAgent`](crate::AnsweringAgent)
-/// becomes one there.
+/// A client that asks an agent from outside of shards. An
+/// [`AnsweringAgent`](crate::agent::AnsweringAgent) becomes one there.
 ///
 /// Each ask has a deadline, which is 10 seconds after the request is sent unless
 /// [`within`](Self::within) sets another one. The deadline ends the wait and not the request, which

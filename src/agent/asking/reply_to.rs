@@ -12,7 +12,7 @@ use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, Wo
 use crate::topic::{TopicClient, TopicSender};
 
 /// An agent whose answers go to a topic. Made by
-/// [`AnsweringAgent::reply_to`](crate::AnsweringAgent::reply_to).
+/// [`AnsweringAgent::reply_to`](crate::agent::AnsweringAgent::reply_to).
 ///
 /// In a shard it becomes a [`RequestSender`], outside of shards a [`RequestClient`].
 pub struct ReplyTo<K: 'static, V: 'static, R: 'static, K2> {

@@ -84,7 +84,7 @@ pub(crate) fn agents(topology: &Topology, scope: Scope, console: &Console) {
 #[derive(Serialize)]
 struct TableRow<'a> {
     name: &'a Arc<str>,
-    kind: crate::TableKind,
+    kind: crate::topology::TableKind,
     partitions: u32,
     changelog: &'a Arc<str>,
     inbox: &'a Option<Arc<str>>,
@@ -109,8 +109,8 @@ pub(crate) fn tables(topology: &Topology, console: &Console) {
         let mut grid = Grid::new(["name", "kind", "partitions", "changelog"]);
         for row in &rows {
             let kind = match row.kind {
-                crate::TableKind::Table => "table",
-                crate::TableKind::Global => "global",
+                crate::topology::TableKind::Table => "table",
+                crate::topology::TableKind::Global => "global",
             };
             grid.row([row.name.to_string(), kind.into(), row.partitions.to_string(), row.changelog.to_string()]);
         }

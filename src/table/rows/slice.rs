@@ -24,12 +24,12 @@ use crate::turn::{Flush, OutTopic, Participant, Turn};
 ///
 /// It works like a map. A handler reads its own writes. Other handlers of the shard see them after
 /// the handler has returned `Ok`. Readers outside see them after the commit. A key whose home is
-/// another partition makes the event fail with [`ForeignKey`](crate::ForeignKey), whatever the
-/// handler returns.
+/// another partition makes the event fail with [`ForeignKey`](crate::table::ForeignKey), whatever
+/// the handler returns.
 ///
 /// A row may not decode, because the table's type changed or its bytes are damaged. It still is a
 /// row: it counts, and `insert` and `remove` work on it. `get` and `update` make the event fail
-/// with [`UndecodableRow`](crate::UndecodableRow). Scans [skip it](Self::iter).
+/// with [`UndecodableRow`](crate::table::UndecodableRow). Scans [skip it](Self::iter).
 ///
 /// No borrow outlives a call, so a slice can be used across `.await`s and inside the closure of
 /// [`update`](Self::update).
@@ -132,7 +132,8 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
     /// first:
     ///
     /// ```
-    /// # use marlowe::{HandlerError, TableSlice};
+    /// # use marlowe::HandlerError;
+    /// # use marlowe::table::TableSlice;
     /// fn total(stock: &TableSlice<String, u64>) -> Result<u64, HandlerError> {
     ///     if let Some(row) = stock.undecodable().next() {
     ///         return Err(row.into());

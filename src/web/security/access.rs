@@ -17,7 +17,9 @@ use crate::web::problem::Problem;
 /// without a name that may read and change.
 /// ```
 /// use marlowe::axum::{Router, routing::get};
-/// use marlowe::{App, Caller, Role};
+/// use marlowe::App;
+/// use marlowe::config::Role;
+/// use marlowe::web::Caller;
 ///
 /// async fn who(caller: Caller) -> String {
 ///     let may = if caller.role == Role::Write { "change" } else { "read" };

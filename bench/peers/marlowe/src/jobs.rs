@@ -7,7 +7,8 @@ use marlowe::axum::extract::{Path, State};
 use marlowe::axum::http::StatusCode;
 use marlowe::axum::routing::get;
 use marlowe::compact_str::CompactString;
-use marlowe::{App, Table, TableView, Topic};
+use marlowe::table::TableView;
+use marlowe::{App, Table, Topic};
 
 use crate::arguments::{Arguments, Guarantee, Job};
 use crate::event::Event;

@@ -7,7 +7,8 @@ mod jobs;
 
 use arguments::{Arguments, Store};
 use clap::Parser;
-use marlowe::{App, Config, KafkaConfig};
+use marlowe::kafka::KafkaConfig;
+use marlowe::{App, Config};
 use tokio::signal::unix::{SignalKind, signal};
 
 type PeerResult<T> = Result<T, Box<dyn std::error::Error>>;
