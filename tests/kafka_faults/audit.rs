@@ -107,9 +107,11 @@ impl Scene {
             Ok(drained) => drained.unwrap_or_else(|error| panic!("{error}")),
             Err(_) => panic!("the events were not done within {LONGEST:?}: {}", state(address).await),
         }
-        let fed_there = numbers(&self.broker, &program.events()).await;
-        assert_eq!(amiss(fed, &fed_there), None, "what was fed");
-        assert_eq!(amiss(fed, &numbers(&self.broker, &program.outputs()).await), None, "what was passed on");
+        // All differences are told, because they tell more about a fault than the first one alone.
+        let mut wrong = Vec::new();
+        for (what, topic) in [("what was fed", program.events()), ("what was passed on", program.outputs())] {
+            wrong.extend(amiss(fed, &numbers(&self.broker, &topic).await).map(|amiss| format!("{what}: {amiss}")));
+        }
 
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for event in records(&self.broker, &program.events()).await {
@@ -125,7 +127,17 @@ impl Scene {
         for (what, mut table) in [("its log", logged), ("its owners", rows)] {
             let besides = (0..program.rows).filter(|number| table.remove(&Program::row(*number)) == Some(*number));
             assert_eq!(besides.count() as u64, program.rows, "rows besides, as {what} has them");
-            assert_eq!(table, counts, "the table, as {what} has it");
+            let differs = counts.iter().filter(|(key, count)| table.get(*key) != Some(count));
+            wrong.extend(
+                differs.map(|(key, count)| format!("{key}, as {what} has it: {:?} and not {count}", table.get(key))),
+            );
+            wrong.extend(
+                table
+                    .keys()
+                    .filter(|key| !counts.contains_key(*key))
+                    .map(|key| format!("{key}, as {what} has it: a row")),
+            );
         }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
