@@ -15,8 +15,8 @@ use crate::cargo::{cargo, root, run, target};
 /// Runs the fuzzers of all code that reads bytes from outside, as many at a time as there are
 /// cores.
 ///
-/// They begin with the kept corpus, `fuzz/corpus`, and with inputs that Marlowe itself writes.
-/// Inputs that they find are kept in `target/fuzz`, and the next run begins with them too.
+/// They begin with the kept corpus, `testing/fuzz/corpus`, and with inputs that Marlowe itself
+/// writes. Inputs that they find are kept in `target/fuzz`, and the next run begins with them too.
 #[derive(Args)]
 pub(crate) struct Fuzz {
     /// The minutes that each target runs.
@@ -63,7 +63,7 @@ impl Fuzzers {
         let folder = target().join("fuzz");
         let mut build = cargo();
         build.args(["build", "--quiet", "--package", "marlowe-fuzz"]);
-        build.env("RUSTC_WORKSPACE_WRAPPER", root().join("fuzz").join("rustc.sh"));
+        build.env("RUSTC_WORKSPACE_WRAPPER", root().join("testing/fuzz").join("rustc.sh"));
         build.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
         run(&mut build)?;
         // A build without the counters goes to the same place, so this one is copied. An older copy
@@ -151,7 +151,7 @@ impl Fuzzers {
 
 /// Returns the folder of a target's kept corpus.
 fn kept(name: &str) -> PathBuf {
-    root().join("fuzz").join("corpus").join(name)
+    root().join("testing/fuzz").join("corpus").join(name)
 }
 
 /// Returns the coverage in a status line of libFuzzer: `cov: 705 ft: 1581`.

@@ -12,7 +12,7 @@ use crate::TaskResult;
 use crate::cargo::{cargo, run, target};
 
 /// Breaks each rule on purpose, one at a time in a copy of the sources, and counts the seeds of the
-/// simulation that it takes to find it. The list of mutants is `matrix/mutants.json`.
+/// simulation that it takes to find it. The list of mutants is `testing/matrix/mutants.json`.
 #[derive(Args)]
 pub(crate) struct Mutants {
     /// The number of seeds that a mutant may survive before it counts as not caught.
@@ -39,9 +39,9 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 impl Mutants {
     pub(crate) fn run(&self) -> TaskResult {
-        let list = read(Path::new("matrix/mutants.json"))?;
+        let list = read(Path::new("testing/matrix/mutants.json"))?;
         let mutants: Vec<Mutant> =
-            serde_json::from_str(&list).map_err(|error| format!("matrix/mutants.json: {error}"))?;
+            serde_json::from_str(&list).map_err(|error| format!("testing/matrix/mutants.json: {error}"))?;
         let copy = target().join("mutants");
         copy_sources(&copy)?;
         let (mut survivors, mut stale) = (Vec::new(), Vec::new());
@@ -77,7 +77,7 @@ impl Mutants {
         }
         if !stale.is_empty() {
             let names = stale.join("; ");
-            failed.push(format!("{} mutant(s) to bring up to date in matrix/mutants.json: {names}", stale.len()));
+            failed.push(format!("{} mutant(s) to bring up to date in testing/matrix/mutants.json: {names}", stale.len()));
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join(". ")) }
     }
