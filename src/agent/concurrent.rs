@@ -2,7 +2,7 @@
 //!
 //! # The protocol
 //!
-//! Up to `limit` handlers run at a time. Each works in a hand of its own: its writes go to an
+//! Up to `limit` handlers run at a time. Each works in a slot of its own: its writes go to an
 //! overlay that only it sees, and the tables note the versions of the rows that it used. Two events
 //! of one key never run at the same time.
 //!
@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 use super::handler::Handler;
 use super::runner::{Failed, Runner};
@@ -45,7 +45,7 @@ const CONFLICTS: u32 = 3;
 /// An event that was taken from the input and is not applied yet.
 struct Begun {
     record: Cursor,
-    hand: Hand,
+    txn: TxnSlot,
     state: State,
     /// True if all events before it were applied when its handler began. Only then has the handler
     /// seen the state that it would have seen alone, so only then does a failure count.
@@ -92,8 +92,8 @@ struct Window<H> {
     running: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
 }
 
-/// A handler that ended: the hand of its event, and the outcome.
-type Ended = (Hand, Result<bool, Failed>);
+/// A handler that ended: the slot of its event, and the outcome.
+type Ended = (TxnSlot, Result<bool, Failed>);
 
 /// An event failed for good, and the agent's policy is to stop. The shard knows.
 struct Stopped;
@@ -124,8 +124,8 @@ impl<H: Handler + 'static> Window<H> {
         while self.has_room() {
             let Some(record) = self.runner.input.peek(self.begun.len()) else { break };
             count(&self.runner.counters.events);
-            let hand = self.runner.link.turn.take_hand();
-            self.begun.push_back(Begun { record, hand, state: State::Waits, first: false, tries: 0, conflicts: 0 });
+            let txn = self.runner.link.turn.take_slot();
+            self.begun.push_back(Begun { record, txn, state: State::Waits, first: false, tries: 0, conflicts: 0 });
         }
     }
 
@@ -172,14 +172,14 @@ impl<H: Handler + 'static> Window<H> {
                 runner.turn().await;
             }
             looked_at += 1;
-            if runner.is_current(first.hand) {
+            if runner.is_current(first.txn) {
                 if kept {
                     count(&runner.counters.handled);
                 }
                 finish(&runner, &mut self.begun);
             } else {
                 count(&runner.counters.conflicts);
-                runner.link.discard(first.hand, &runner.participants);
+                runner.link.discard(first.txn, &runner.participants);
                 first.conflicts += 1;
                 if first.conflicts < CONFLICTS {
                     first.state = State::Waits;
@@ -207,8 +207,8 @@ impl<H: Handler + 'static> Window<H> {
     }
 
     /// Decides what follows from a handler's outcome.
-    fn settle(&mut self, (hand, outcome): Ended) -> Result<(), Stopped> {
-        let Some(event) = self.begun.iter_mut().find(|event| event.hand == hand) else { return Ok(()) };
+    fn settle(&mut self, (txn, outcome): Ended) -> Result<(), Stopped> {
+        let Some(event) = self.begun.iter_mut().find(|event| event.txn == txn) else { return Ok(()) };
         match outcome {
             Ok(kept) => event.state = State::Done(kept),
             Err(failed) if failed.is_conflict() => {
@@ -233,7 +233,7 @@ impl<H: Handler + 'static> Window<H> {
 
 /// Lets an event fail for good, by the agent's policy.
 fn give_up(runner: &Runner, failed: &Failed, tries: u32, event: &mut Begun) -> Result<(), Stopped> {
-    if let Err(failure) = runner.give_up(failed, tries, event.hand, &event.record) {
+    if let Err(failure) = runner.give_up(failed, tries, event.txn, &event.record) {
         runner.link.fail(failure);
         return Err(Stopped);
     }
@@ -254,8 +254,8 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
     loop {
         runner.turn().await;
         let at = event.record.record();
-        let attempt = runner.attempt(handler, event.hand, &at, &event.record);
-        let outcome = InHand { turn: runner.link.turn.clone(), hand: event.hand, future: Box::pin(attempt) }.await;
+        let attempt = runner.attempt(handler, event.txn, &at, &event.record);
+        let outcome = InHand { turn: runner.link.turn.clone(), txn: event.txn, future: Box::pin(attempt) }.await;
         runner.strand.release();
         event.tries += 1;
         match outcome {
@@ -274,8 +274,8 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
 /// Applies the first event, and finishes its record.
 fn finish(runner: &Runner, begun: &mut VecDeque<Begun>) {
     if let Some(event) = begun.pop_front() {
-        runner.link.apply(event.hand, runner.number, &runner.participants);
-        runner.link.turn.return_hand(event.hand);
+        runner.link.apply(event.txn, runner.number, &runner.participants);
+        runner.link.turn.return_slot(event.txn);
         runner.input.finish(event.record.record().offset);
     }
 }
@@ -286,21 +286,21 @@ fn start<H: Handler + 'static>(
     event: &Begun,
     wait: Option<std::time::Duration>,
 ) -> LocalBoxFuture<'static, Ended> {
-    let (runner, handler, record, hand) = (runner.clone(), handler.clone(), event.record.clone(), event.hand);
+    let (runner, handler, record, txn) = (runner.clone(), handler.clone(), event.record.clone(), event.txn);
     let turn = runner.link.turn.clone();
     Box::pin(async move {
         if let Some(wait) = wait {
             tokio::time::sleep(wait).await;
         }
-        let attempt = async move { runner.attempt(&*handler, hand, &record.record(), &record).await };
-        (hand, InHand { turn, hand, future: Box::pin(attempt) }.await)
+        let attempt = async move { runner.attempt(&*handler, txn, &record.record(), &record).await };
+        (txn, InHand { turn, txn, future: Box::pin(attempt) }.await)
     })
 }
 
-/// A handler's future that is polled with its event's hand as the current one.
+/// A handler's future that is polled with its event's slot as the current one.
 struct InHand<'a, T> {
     turn: Rc<Turn>,
-    hand: Hand,
+    txn: TxnSlot,
     future: LocalBoxFuture<'a, T>,
 }
 
@@ -308,7 +308,7 @@ impl<T> Future for InHand<'_, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let Self { turn, hand, future } = &mut *self;
-        turn.within(*hand, || future.as_mut().poll(context))
+        let Self { turn, txn, future } = &mut *self;
+        turn.within(*txn, || future.as_mut().poll(context))
     }
 }

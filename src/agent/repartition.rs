@@ -54,7 +54,7 @@ impl Handler for RepartitionHandler {
         let turn = &self.link.turn;
         let headers = record.batch.headers(record.index);
         let new = NewRecord { timestamp: at.timestamp, key, value: at.value, headers: &headers };
-        self.out.send(turn, turn.hand(|| "a group_by".into()), new);
+        self.out.send(turn, turn.txn(|| "a group_by".into()), new);
         Ok(Some(()))
     }
 }

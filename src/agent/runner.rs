@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use marlowe_broker::{Clock, Header, NewRecord, RecordRef};
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 use super::asking::{LONGEST_REASON, OpenAnswers};
 use super::failure::{FailurePolicy, Then};
@@ -75,13 +75,13 @@ impl Runner {
     pub(crate) async fn attempt<H: Handler>(
         &self,
         handler: &H,
-        hand: Hand,
+        txn: TxnSlot,
         at: &RecordRef<'_>,
         record: &Cursor,
     ) -> Result<bool, Failed> {
-        self.link.turn.begin(hand, at.timestamp);
+        self.link.turn.begin(txn, at.timestamp);
         let outcome = AssertUnwindSafe(handler.handle(at, record)).catch_unwind().await;
-        self.conclude(handler, hand, record, outcome)
+        self.conclude(handler, txn, record, outcome)
     }
 
     /// Ends an attempt: sends the reply, checks the event's changes, and discards them if anything
@@ -89,25 +89,25 @@ impl Runner {
     pub(crate) fn conclude<H: Handler>(
         &self,
         handler: &H,
-        hand: Hand,
+        txn: TxnSlot,
         record: &Cursor,
         outcome: Tried<H::Reply>,
     ) -> Result<bool, Failed> {
         let outcome = match outcome {
             Ok(Ok(None)) => {
-                self.refuse(hand, record, "it does not pass the filters of what the agent reads");
+                self.refuse(txn, record, "it does not pass the filters of what the agent reads");
                 Ok(Ok(false))
             }
             Ok(Ok(Some(reply))) => self.reply(handler, record, reply),
             Ok(Err(error)) => Ok(Err(error)),
             Err(panic) => Err(panic),
         };
-        match (outcome, self.link.turn.take_failure(hand)) {
-            (Ok(Ok(kept)), None) => match self.link.check(hand, &self.participants) {
+        match (outcome, self.link.turn.take_failure(txn)) {
+            (Ok(Ok(kept)), None) => match self.link.check(txn, &self.participants) {
                 Ok(()) => Ok(kept),
-                Err(error) => Err(self.failed(hand, Ok(Ok(kept)), Some(error))),
+                Err(error) => Err(self.failed(txn, Ok(Ok(kept)), Some(error))),
             },
-            (outcome, refused) => Err(self.failed(hand, outcome, refused)),
+            (outcome, refused) => Err(self.failed(txn, outcome, refused)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Runner {
     #[cold]
     fn failed(
         &self,
-        hand: Hand,
+        txn: TxnSlot,
         outcome: std::thread::Result<Result<bool, Unhandled>>,
         refused: Option<HandlerError>,
     ) -> Failed {
@@ -153,14 +153,14 @@ impl Runner {
         };
         // An event that read some rows from before another event's change and some from after it
         // did not fail by its own fault.
-        let current = self.is_current(hand);
-        self.link.discard(hand, &self.participants);
+        let current = self.is_current(txn);
+        self.link.discard(txn, &self.participants);
         Failed { error, retry: if current { retry } else { Retry::Conflict }, told: Told::Everything }
     }
 
     /// Returns true if the rows that the event used have not changed since.
-    pub(crate) fn is_current(&self, hand: Hand) -> bool {
-        self.participants.iter().all(|participant| participant.is_current(hand))
+    pub(crate) fn is_current(&self, txn: TxnSlot) -> bool {
+        self.participants.iter().all(|participant| participant.is_current(txn))
     }
 
     /// Counts a failure, and returns how long to wait before the event is tried again. `None` if it
@@ -177,7 +177,13 @@ impl Runner {
     }
 
     /// Applies the policy to an event whose attempts are used up. With `Ok` the event is finished.
-    pub(crate) fn give_up(&self, failed: &Failed, tries: u32, hand: Hand, record: &Cursor) -> Result<(), EventFailure> {
+    pub(crate) fn give_up(
+        &self,
+        failed: &Failed,
+        tries: u32,
+        txn: TxnSlot,
+        record: &Cursor,
+    ) -> Result<(), EventFailure> {
         let at = record.record();
         let source = &self.input.source;
         match &self.policy.then {
@@ -197,7 +203,7 @@ impl Runner {
             }
             Then::DeadLetter(topic, _) => {
                 count(&self.counters.dead_lettered);
-                match self.send_dead_letter(failed, hand, record) {
+                match self.send_dead_letter(failed, txn, record) {
                     Ok(()) => tracing::warn!(
                         agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event sent to `{topic}`"
                     ),
@@ -209,15 +215,15 @@ impl Runner {
             }
         }
         if failed.told == Told::Everything {
-            self.refuse(hand, record, &failed.error.to_string());
+            self.refuse(txn, record, &failed.error.to_string());
         }
         Ok(())
     }
 
     /// Tells the caller that there will be no answer, if the event is a request.
-    fn refuse(&self, hand: Hand, record: &Cursor, reason: &str) {
+    fn refuse(&self, txn: TxnSlot, record: &Cursor, reason: &str) {
         if let Some(answers) = &self.answers {
-            answers.refuse(hand, record, reason);
+            answers.refuse(txn, record, reason);
         }
     }
 
@@ -227,7 +233,7 @@ impl Runner {
     ///
     /// # Errors
     /// If not even its topic, partition and offset can be sent.
-    fn send_dead_letter(&self, failed: &Failed, hand: Hand, record: &Cursor) -> Result<(), String> {
+    fn send_dead_letter(&self, failed: &Failed, txn: TxnSlot, record: &Cursor) -> Result<(), String> {
         let Some(out) = &self.dead_letter else { return Ok(()) };
         let at = record.record();
         let source = &self.input.source;
@@ -246,7 +252,7 @@ impl Runner {
         headers.retain(|header| !is_about_a_request(header));
         headers.extend(ours);
         let turn = &self.link.turn;
-        turn.begin(hand, at.timestamp);
+        turn.begin(txn, at.timestamp);
         let whole = NewRecord { timestamp: at.timestamp, key: at.key, value: at.value, headers: &headers };
         let without_headers = NewRecord { headers: &ours, ..whole };
         // The letter has the current time, because the broker may be refusing the event's own
@@ -260,7 +266,7 @@ impl Runner {
         };
         for letter in letters {
             if out.fits(letter) {
-                turn.send(hand, out.topic, out.partition(letter.key, turn), *letter);
+                turn.send(txn, out.topic, out.partition(letter.key, turn), *letter);
                 return Ok(());
             }
         }

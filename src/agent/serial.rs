@@ -13,7 +13,7 @@ use crate::turn::{Cursor, count};
 /// them.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
     let Runner { link, strand, input, counters, participants, .. } = &runner;
-    let hand = strand.hand;
+    let txn = strand.txn;
     let replies = handler.replies();
     loop {
         let holder = runner.turn().await;
@@ -43,7 +43,7 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                 let concluded = match runner.condemned() {
                     Some(failed) => Err(failed),
                     None => {
-                        link.turn.begin(hand, at.timestamp);
+                        link.turn.begin(txn, at.timestamp);
                         let outcome = AssertUnwindSafe(handler.handle(&at, &record)).catch_unwind().await;
                         // Fast path: most events succeed and send nothing, so the outcome is
                         // checked in place and not moved.
@@ -51,7 +51,7 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                             && !link.turn.is_marked()
                             && !link.is_cautious()
                             && !replies;
-                        if plain { Ok(true) } else { runner.conclude(&handler, hand, &record, outcome) }
+                        if plain { Ok(true) } else { runner.conclude(&handler, txn, &record, outcome) }
                     }
                 };
                 match concluded {
@@ -65,7 +65,7 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                         }
                     }
                 }
-                link.apply(hand, runner.number, participants);
+                link.apply(txn, runner.number, participants);
                 input.finish(at.offset);
                 record.index += 1;
             }
@@ -92,7 +92,7 @@ async fn again<H: Handler>(
         tokio::time::sleep(wait).await;
         runner.turn().await;
         tries += 1;
-        match runner.attempt(handler, runner.strand.hand, &record.record(), record).await {
+        match runner.attempt(handler, runner.strand.txn, &record.record(), record).await {
             Ok(kept) => {
                 if kept {
                     count(&runner.counters.handled);
@@ -102,5 +102,5 @@ async fn again<H: Handler>(
             Err(again) => failed = again,
         }
     }
-    runner.give_up(&failed, tries, runner.strand.hand, record)
+    runner.give_up(&failed, tries, runner.strand.txn, record)
 }

@@ -59,14 +59,14 @@ impl<R: 'static> OpenSink<R> {
         key: Option<&[u8]>,
         reply: &R,
     ) -> Result<(), CodecError> {
-        let hand = turn.hand(|| "a sink".into());
+        let txn = turn.txn(|| "a sink".into());
         let mut buffer = self.buffer.borrow_mut();
         let value = encode_value(&*self.codec, reply, &mut buffer)?;
         let mut headers = event.batch.headers(event.index);
         // The record that is sent on is not a request, so it loses the headers of one.
         headers.retain(|header| !is_about_a_request(header));
         let timestamp = event.record().timestamp;
-        self.out.send(turn, hand, NewRecord { timestamp, key, value, headers: &headers });
+        self.out.send(turn, txn, NewRecord { timestamp, key, value, headers: &headers });
         Ok(())
     }
 }

@@ -209,7 +209,7 @@ impl<V: 'static> Shared<V> {
                 && record.record().timestamp <= until
             {
                 self.turn.set(Some((left - 1, until)));
-                self.runner.link.turn.begin(self.runner.strand.hand, record.record().timestamp);
+                self.runner.link.turn.begin(self.runner.strand.txn, record.record().timestamp);
                 return record;
             }
             self.release();
@@ -254,7 +254,7 @@ impl<V: 'static> Shared<V> {
     /// Applies the agent's policy to a record that another attempt cannot help.
     async fn give_up(&self, record: &Cursor, failed: Failed) {
         count(&self.runner.counters.failed);
-        match self.runner.give_up(&failed, 1, self.runner.strand.hand, record) {
+        match self.runner.give_up(&failed, 1, self.runner.strand.txn, record) {
             Ok(()) => self.finish_first(record),
             Err(failure) => self.stop(failure).await,
         }
@@ -271,8 +271,8 @@ impl<V: 'static> Shared<V> {
                 .filter_map(|ahead| self.runner.input.peek(ahead))
                 .for_each(|event| self.answer(&event));
         }
-        let (link, hand) = (&self.runner.link, self.runner.strand.hand);
-        let refused = link.turn.take_failure(hand).map_or_else(|| link.check(hand, &self.runner.participants), Err);
+        let (link, txn) = (&self.runner.link, self.runner.strand.txn);
+        let refused = link.turn.take_failure(txn).map_or_else(|| link.check(txn, &self.runner.participants), Err);
         if let Err(error) = refused {
             self.failed.replace(Some(Failed::of(error)));
             // [`stream`] sees the failure and begins the handler again.
@@ -280,7 +280,7 @@ impl<V: 'static> Shared<V> {
         }
         let counters = &self.runner.counters;
         counters.handled.set(counters.handled.get() + self.in_hand.get() as u64);
-        link.apply(hand, self.runner.number, &self.runner.participants);
+        link.apply(txn, self.runner.number, &self.runner.participants);
         link.count_batch(self.in_hand.get());
         for _ in 0..self.in_hand.replace(0) {
             if let Some(record) = self.runner.input.peek(0) {
@@ -294,15 +294,15 @@ impl<V: 'static> Shared<V> {
         if let Some(answering) = &self.answering
             && let Err(error) = answering.send(record, &())
         {
-            self.runner.link.turn.fail(self.runner.strand.hand, error.into());
+            self.runner.link.turn.fail(self.runner.strand.txn, error.into());
         }
     }
 
-    /// Finishes the input's first record. Its hand holds nothing but perhaps an answer or a dead
+    /// Finishes the input's first record. Its slot holds nothing but perhaps an answer or a dead
     /// letter.
     fn finish_first(&self, record: &Cursor) {
-        let hand = self.runner.strand.hand;
-        self.runner.link.apply(hand, self.runner.number, &self.runner.participants);
+        let txn = self.runner.strand.txn;
+        self.runner.link.apply(txn, self.runner.number, &self.runner.participants);
         self.finish(record);
     }
 
@@ -347,7 +347,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
         let events = Events { shared: shared.clone(), key: std::marker::PhantomData };
         let outcome = shared.watched(begin(events)).await;
         let Shared { runner, in_hand, .. } = &*shared;
-        let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(runner.strand.hand) } else { None };
+        let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(runner.strand.txn) } else { None };
         let failed = match (outcome, refused) {
             (_, Some(error)) => Failed::of(error),
             (Err(failed), None) => failed,
@@ -358,7 +358,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             }
             (Ok(()), None) => Failed::of("the stream's handler returned without asking for an event".into()),
         };
-        runner.link.discard(runner.strand.hand, &runner.participants);
+        runner.link.discard(runner.strand.txn, &runner.participants);
         let first = runner.input.position();
         tries = if tries.0 == first { (first, tries.1 + 1) } else { (first, 1) };
         if let Some(wait) = runner.retry(&failed, tries.1) {
@@ -389,7 +389,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
         }
         for _ in 0..in_hand.replace(0) {
             let Some(record) = runner.input.peek(0) else { break };
-            if let Err(failure) = runner.give_up(&failed, tries.1, runner.strand.hand, &record) {
+            if let Err(failure) = runner.give_up(&failed, tries.1, runner.strand.txn, &record) {
                 shared.stop(failure).await;
             }
             shared.finish_first(&record);

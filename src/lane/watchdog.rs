@@ -52,7 +52,7 @@ struct Watched {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     /// A shard, its strand and the agent or timer in it, the last two by number.
-    Hand(ShardId, usize, usize),
+    Handler(ShardId, usize, usize),
     Timer(Arc<str>),
     /// A thread that is in the middle of something.
     Thread(Arc<str>),
@@ -184,7 +184,7 @@ impl ShardInHand {
     fn hands<'a>(&'a self, id: ShardId, thread: &'a Arc<str>) -> impl Iterator<Item = Found<'a>> {
         self.strands.iter().enumerate().flat_map(move |(number, strand)| {
             strand.held().into_iter().map(move |held| Found {
-                place: Place::Hand(id, number, held.who),
+                place: Place::Handler(id, number, held.who),
                 thread: thread.clone(),
                 state: (held.turn, held.progress),
                 strand: Some(strand),
@@ -200,7 +200,7 @@ impl Found<'_> {
 
     fn tell(&self, time: Duration, blocks: bool) -> String {
         let by = match &self.place {
-            Place::Hand(id, _, who) => self.strand.and_then(|strand| strand.describe(*who)).map(|by| (*id, by)),
+            Place::Handler(id, _, who) => self.strand.and_then(|strand| strand.describe(*who)).map(|by| (*id, by)),
             Place::Timer(_) | Place::Thread(_) => None,
         };
         let what = match (&self.place, by) {
@@ -215,7 +215,7 @@ impl Found<'_> {
                 format!("partition timer `{name}` has not returned in partition {}", id.partition)
             }
             (Place::Timer(name), None) => format!("timer `{name}` has not returned"),
-            (Place::Thread(_) | Place::Hand(..), None) => "something has not returned".to_owned(),
+            (Place::Thread(_) | Place::Handler(..), None) => "something has not returned".to_owned(),
         };
         let (time, thread) = (time.as_secs_f64(), &self.thread);
         if blocks {

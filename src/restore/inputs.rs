@@ -182,7 +182,7 @@ impl InputLookup {
         };
         tracing::warn!(
             "{at}: the group is {is}, but what is committed includes the records up to {least}, as `{log}` tells: going on \
-             from there. (Kafka's coordinator may hand out old positions after its brokers were killed.) To process records \
+             from there. (Kafka's coordinator may txn out old positions after its brokers were killed.) To process records \
              again on purpose, stop the program and run `reset`"
         );
     }

@@ -18,7 +18,7 @@
 //!
 //! 1. `inputs` says where the agents go on, and `open` opens tables, agents and timers there.
 //! 2. `strands` sorts agents and timers into strands, by the tables that they use. (`turn` defines
-//!    strand, turn and hand.)
+//!    strand, turn and transaction slot.)
 //! 3. `task` lets each strand go on in turn, and `strand_task` decides which agent or timer has the
 //!    strand's turn.
 //! 4. The lane commits. `committed_places` says which positions changed since the last commit.

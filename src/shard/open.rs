@@ -174,7 +174,7 @@ impl OpenedStrands {
     fn next(&mut self, scope: &ShardScope) -> &mut StrandTask {
         let number = self.in_strand.next().unwrap_or(0);
         if number == self.tasks.len() {
-            self.tasks.push(StrandTask::new(Rc::new(Strand::new(scope.turn.take_hand()))));
+            self.tasks.push(StrandTask::new(Rc::new(Strand::new(scope.turn.take_slot()))));
         }
         &mut self.tasks[number]
     }

@@ -290,9 +290,9 @@ impl StrandTask {
     }
 
     fn poll_holder(&mut self, holder: Holder, link: &ShardLink, clock: &dyn Clock, context: &mut Context<'_>) {
-        let (turn, hand) = (&link.turn, self.strand.hand);
+        let (turn, txn) = (&link.turn, self.strand.txn);
         if let Some(agent) = self.agents.get_mut(holder.who) {
-            if turn.within(hand, || agent.work.as_mut().poll(context)).is_ready() {
+            if turn.within(txn, || agent.work.as_mut().poll(context)).is_ready() {
                 self.strand.release();
             }
             return;
@@ -307,24 +307,24 @@ impl StrandTask {
             return;
         }
         let run = timer.running.get_or_insert_with(|| {
-            turn.begin(hand, clock.now());
+            turn.begin(txn, clock.now());
             let fire = AssertUnwindSafe((timer.timer.fire)()).catch_unwind();
             let work = Box::pin(async move { fire.await.unwrap_or_else(|panic| Err(panic_text(&*panic).into())) });
             Run { since: Instant::now(), work }
         });
-        let Poll::Ready(ended) = turn.within(hand, || run.work.as_mut().poll(context)) else { return };
+        let Poll::Ready(ended) = turn.within(txn, || run.work.as_mut().poll(context)) else { return };
         let now = Instant::now();
         self.agents_first = AgentsFirst::For(now - run.since);
         timer.finish_run(now);
         let participants = &timer.timer.participants;
-        let checked = ended.and_then(|()| link.check(hand, participants));
-        match turn.take_failure(hand).map_or(checked, Err) {
+        let checked = ended.and_then(|()| link.check(txn, participants));
+        match turn.take_failure(txn).map_or(checked, Err) {
             Ok(()) => {
-                link.apply(hand, timer.number, participants);
+                link.apply(txn, timer.number, participants);
                 link.note_work(timer.number);
             }
             Err(error) => {
-                link.discard(hand, participants);
+                link.discard(txn, participants);
                 timer.fail(turn.partition(), &error.to_string());
             }
         }

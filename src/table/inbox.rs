@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use marlowe_broker::{Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
-use marlowe_state::{Hand, MAX_KEY_BYTES};
+use marlowe_state::{MAX_KEY_BYTES, TxnSlot};
 
 use super::as_key::AsKey;
 use super::declaration::Merge;
@@ -94,7 +94,7 @@ pub(crate) struct OpenInbox<K, V> {
 
 struct Waiting<K, V> {
     /// Changes of events in flight.
-    in_hand: Vec<(Hand, K, Change<V>)>,
+    in_hand: Vec<(TxnSlot, K, Change<V>)>,
     /// Changes of finished events, one for each key.
     finished: HashMap<K, (Change<V>, Timestamp), foldhash::fast::FixedState>,
     /// The reason why changes could not be combined. A commit that holds them fails.
@@ -162,46 +162,46 @@ impl<K: Key, V: 'static> OpenInbox<K, V> {
     }
 
     fn push(&self, key: K, change: Change<V>) {
-        let hand = self.turn.hand(|| format!("the inbox of table `{}`", self.name));
+        let txn = self.turn.txn(|| format!("the inbox of table `{}`", self.name));
         let Waiting { in_hand, room, .. } = &mut *self.state.borrow_mut();
         match KeyTooLong::check(&self.name, &key, MAX_KEY_BYTES, room) {
-            Ok(()) => in_hand.push((hand, key, change)),
-            Err(error) => self.turn.fail(hand, error.into()),
+            Ok(()) => in_hand.push((txn, key, change)),
+            Err(error) => self.turn.fail(txn, error.into()),
         }
     }
 }
 
 impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
-    fn is_current(&self, _: Hand) -> bool {
+    fn is_current(&self, _: TxnSlot) -> bool {
         true
     }
 
     /// Sends each change of the event as its own record. Changes are not combined here, so a merge
     /// that fails does so in the owner's event.
-    fn check(&self, hand: Hand) -> Result<(), HandlerError> {
-        let timestamp = self.turn.timestamp(hand);
+    fn check(&self, txn: TxnSlot) -> Result<(), HandlerError> {
+        let timestamp = self.turn.timestamp(txn);
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
-        let changes: Vec<_> = self.state.borrow_mut().in_hand.extract_if(.., |(of, _, _)| *of == hand).collect();
+        let changes: Vec<_> = self.state.borrow_mut().in_hand.extract_if(.., |(of, _, _)| *of == txn).collect();
         for (_, key, change) in changes {
             self.encode(&key, &change, timestamp, (&mut key_bytes, &mut value_bytes), |partition, record| {
                 let inbox: Arc<str> = self.name.clone();
                 self.limit.check(&inbox, &record).map_err(|error| self.unwritable(&key, error))?;
-                self.turn.send(hand, self.topic, partition, record);
+                self.turn.send(txn, self.topic, partition, record);
                 Ok(())
             })?;
         }
         Ok(())
     }
 
-    fn apply(&self, hand: Hand) {
+    fn apply(&self, txn: TxnSlot) {
         let mut state = self.state.borrow_mut();
         let Waiting { in_hand, finished, broken, .. } = &mut *state;
         if in_hand.is_empty() {
             return;
         }
-        let timestamp = self.turn.timestamp(hand);
+        let timestamp = self.turn.timestamp(txn);
         let merge = self.merge.as_ref();
-        for (_, key, change) in in_hand.extract_if(.., |(of, _, _)| *of == hand) {
+        for (_, key, change) in in_hand.extract_if(.., |(of, _, _)| *of == txn) {
             match finished.entry(key) {
                 Entry::Occupied(mut row) => {
                     let (earlier, at) = row.get_mut();
@@ -221,8 +221,8 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
         }
     }
 
-    fn discard(&self, hand: Hand) {
-        self.state.borrow_mut().in_hand.retain(|(of, _, _)| *of != hand);
+    fn discard(&self, txn: TxnSlot) {
+        self.state.borrow_mut().in_hand.retain(|(of, _, _)| *of != txn);
     }
 
     fn uncommitted_bytes(&self) -> usize {

@@ -134,9 +134,9 @@ mod tests {
 
     use super::*;
 
-    struct Hand(AtomicI64);
+    struct SetClock(AtomicI64);
 
-    impl Clock for Hand {
+    impl Clock for SetClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(self.0.load(Ordering::Relaxed))
         }
@@ -148,7 +148,7 @@ mod tests {
 
     /// Returns the times that have a run if the clock shows `looks` one after the other.
     fn runs(times: &str, zone: &str, looks: &[&str]) -> Vec<String> {
-        let clock = Hand(AtomicI64::new(at(looks[0]).millis()));
+        let clock = SetClock(AtomicI64::new(at(looks[0]).millis()));
         let mut agenda = Agenda::begin(Crontab::parse(times, zone).unwrap(), &clock);
         let run = looks[1..].iter().filter_map(|look| agenda.due(at(look)));
         run.map(|named| jiff::Timestamp::from_millisecond(named.millis()).unwrap().to_string()).collect()
@@ -204,7 +204,7 @@ mod tests {
     async fn n3_5_a_clock_that_runs_slow_or_fast_is_followed() {
         for speed in [0.5, 2.0] {
             let begin = at("2026-03-01T12:59:50Z").millis();
-            let clock = std::sync::Arc::new(Hand(AtomicI64::new(begin)));
+            let clock = std::sync::Arc::new(SetClock(AtomicI64::new(begin)));
             let moved = clock.clone();
             let started = Instant::now();
             tokio::spawn(async move {
@@ -226,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn n3_5_a_clock_that_is_set_forward_is_noticed_soon() {
-        let clock = std::sync::Arc::new(Hand(AtomicI64::new(at("2026-03-01T12:00:10Z").millis())));
+        let clock = std::sync::Arc::new(SetClock(AtomicI64::new(at("2026-03-01T12:00:10Z").millis())));
         let mut agenda = Agenda::begin(Crontab::parse("0 4 * * *", "UTC").unwrap(), &*clock);
         let set = clock.clone();
         tokio::spawn(async move {

@@ -274,7 +274,7 @@ where
         if start > noted {
             tracing::warn!(
                 "source `{}`: the group's position is {noted}, but what was fed includes all up to {start}: going on from there. \
-                 (Kafka's coordinator may hand out old positions after its brokers were killed.) To feed it again on purpose, stop \
+                 (Kafka's coordinator may txn out old positions after its brokers were killed.) To feed it again on purpose, stop \
                  the program and run `reset --all-topics`",
                 self.name
             );

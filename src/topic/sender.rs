@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use marlowe_broker::{BrokerError, Clock, Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 use super::declaration::TopicSettings;
 use super::record::ProducerRecord;
@@ -70,8 +70,8 @@ impl OutTopicSettings {
     }
 
     /// Sends a record of the event in flight. If the topic cannot take the record, the event fails.
-    pub(crate) fn send(&self, turn: &Turn, hand: Hand, record: NewRecord<'_>) {
-        self.send_to(turn, hand, self.partition(record.key, turn), record);
+    pub(crate) fn send(&self, turn: &Turn, txn: TxnSlot, record: NewRecord<'_>) {
+        self.send_to(turn, txn, self.partition(record.key, turn), record);
     }
 
     /// Returns `true` if the record is within the broker's size limit.
@@ -81,11 +81,11 @@ impl OutTopicSettings {
 
     /// Sends a record to `partition`, whatever its key is. If the topic cannot take it, the event
     /// fails.
-    pub(crate) fn send_to(&self, turn: &Turn, hand: Hand, partition: Partition, record: NewRecord<'_>) {
+    pub(crate) fn send_to(&self, turn: &Turn, txn: TxnSlot, partition: Partition, record: NewRecord<'_>) {
         let checked = check_place(&self.name, self.partitions, self.compacted, partition, record.key);
         match checked.and_then(|()| self.limit.check(&self.name, &record)) {
-            Ok(()) => turn.send(hand, self.topic, partition, record),
-            Err(error) => turn.fail(hand, error.into()),
+            Ok(()) => turn.send(txn, self.topic, partition, record),
+            Err(error) => turn.fail(txn, error.into()),
         }
     }
 }
@@ -149,17 +149,17 @@ impl<K: TopicKey, V: 'static> TopicSender<K, V> {
     /// does not exist, or the topic is compacted and the record has no key.
     pub fn send_record(&self, record: ProducerRecord<'_, K, V>) {
         let OpenTopic { name, out, codec, turn, buffers } = &*self.open;
-        let hand = turn.hand(|| format!("topic `{name}`"));
+        let txn = turn.txn(|| format!("topic `{name}`"));
         let (mut key_bytes, mut value_bytes) = buffers.take();
         key_bytes.clear();
         let key = record.key.encode_key(&mut key_bytes).then_some(key_bytes.as_slice());
         match record.encode_value(&**codec, &mut value_bytes) {
             Ok(value) => {
-                let timestamp = record.timestamp.unwrap_or_else(|| turn.timestamp(hand));
+                let timestamp = record.timestamp.unwrap_or_else(|| turn.timestamp(txn));
                 let new = NewRecord { timestamp, key, value, headers: &record.headers };
-                out.send_to(turn, hand, record.partition.unwrap_or_else(|| out.partition(key, turn)), new);
+                out.send_to(turn, txn, record.partition.unwrap_or_else(|| out.partition(key, turn)), new);
             }
-            Err(error) => turn.fail(hand, format!("topic `{name}`: {error}").into()),
+            Err(error) => turn.fail(txn, format!("topic `{name}`: {error}").into()),
         }
         buffers.replace((key_bytes, value_bytes));
     }

@@ -1,6 +1,6 @@
-//! Turns and hands: the code between a lane and its agents. It says which agent or timer of a shard
-//! may work, on behalf of which event its handler reads, writes and sends, and what of that goes
-//! into the next commit.
+//! Turns and transactions: the code between a lane and its agents. It says which agent or timer of
+//! a shard may work, on behalf of which event its handler reads, writes and sends, and what of that
+//! goes into the next commit.
 //!
 //! # Words
 //!
@@ -9,9 +9,9 @@
 //! - The *turn* is the right to work on a strand's tables. At most one agent or timer of the strand
 //!   has it. An agent that handles events concurrently needs it only to apply them. Kafka Streams
 //!   has no word for it, because there a task processes one record at a time.
-//! - A *hand* is the number of an event that is being handled, the *event in hand*. Tables, inboxes
-//!   and topics keep what a handler does under the hand of its event, apart from everything else.
-//!   The current event of Faust (`current_event()`) is the nearest word. A hand serves the next
+//! - A *transaction slot* is the number of an event that is being handled. Tables, inboxes
+//!   and topics keep what a handler does under the slot of its event, apart from everything else.
+//!   The current event of Faust (`current_event()`) is the nearest word. A slot serves the next
 //!   event after its event was applied or discarded.
 //! - A *participant* is a slice of a table, or the changes for other owners, as it takes part in
 //!   events and commits.
@@ -23,9 +23,9 @@
 //!                                 │
 //!  shard::StrandTask grants the turn (Strand) to an agent or timer
 //!                                 │
-//!                 Turn::begin(hand)
-//!                                 │  handler: reads and writes the hand's overlay (Participant),
-//!                                 │           sends into the hand's outbox (Turn::send)
+//!                 Turn::begin(txn)
+//!                                 │  handler: reads and writes the slot's overlay (Participant),
+//!                                 │           sends into the slot's outbox (Turn::send)
 //!                  ┌──────────────┴──────────────┐
 //!           ShardLink::apply              ShardLink::discard
 //!    overlays go into the caches,         overlay and outbox
@@ -72,7 +72,7 @@ pub(crate) use strand::{Holder, Strand, TurnShown};
 use std::cell::{Cell, RefCell};
 
 use marlowe_broker::{NewRecord, Partition, Timestamp};
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 use crate::HandlerError;
 
@@ -80,14 +80,14 @@ use crate::HandlerError;
 /// fail. The event's [`Strand`] says which agent or timer handles it, and when.
 pub(crate) struct Turn {
     partition: Partition,
-    /// The hand whose handler is being polled. A table that is used while this is `None` is used
-    /// outside its handler.
-    current: Cell<Option<Hand>>,
-    hands: RefCell<Vec<HandState>>,
-    /// True if some hand has sent something or failed. Most events do neither, and then nothing
+    /// The slot of the event whose handler is being polled. A table that is used while this is
+    /// `None` is used outside its handler.
+    current: Cell<Option<TxnSlot>>,
+    slots: RefCell<Vec<HandState>>,
+    /// True if some event has sent something or failed. Most events do neither, and then nothing
     /// needs to be looked up.
     marked: Cell<bool>,
-    free: RefCell<Vec<Hand>>,
+    free: RefCell<Vec<TxnSlot>>,
     round_robin: Cell<u32>,
 }
 
@@ -103,7 +103,7 @@ impl Turn {
         Self {
             partition,
             current: Cell::new(None),
-            hands: RefCell::default(),
+            slots: RefCell::default(),
             marked: Cell::new(false),
             free: RefCell::new(Vec::new()),
             round_robin: Cell::new(partition.get()),
@@ -115,74 +115,75 @@ impl Turn {
         self.partition
     }
 
-    /// Takes a free hand, for a strand or for an event that is handled concurrently with others.
-    pub(crate) fn take_hand(&self) -> Hand {
+    /// Takes a free slot, for a strand or for an event that is handled concurrently with others.
+    pub(crate) fn take_slot(&self) -> TxnSlot {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
-            let mut hands = self.hands.borrow_mut();
-            hands.push(HandState::default());
-            Hand(hands.len() as u32 - 1)
+            let mut slots = self.slots.borrow_mut();
+            slots.push(HandState::default());
+            TxnSlot(slots.len() as u32 - 1)
         })
     }
 
-    pub(crate) fn return_hand(&self, hand: Hand) {
-        self.free.borrow_mut().push(hand);
+    pub(crate) fn return_slot(&self, txn: TxnSlot) {
+        self.free.borrow_mut().push(txn);
     }
 
-    /// Runs `poll` as code of the handler of `hand`.
-    pub(crate) fn within<R>(&self, hand: Hand, poll: impl FnOnce() -> R) -> R {
-        let before = self.current.replace(Some(hand));
+    /// Runs `poll` as code of the handler of `txn`.
+    pub(crate) fn within<R>(&self, txn: TxnSlot, poll: impl FnOnce() -> R) -> R {
+        let before = self.current.replace(Some(txn));
         let result = poll();
         self.current.set(before);
         result
     }
 
-    /// Begins an event. The event before it in this hand was applied or discarded.
+    /// Begins an event. The event before it in this slot was applied or discarded.
     #[inline]
-    pub(crate) fn begin(&self, hand: Hand, timestamp: Timestamp) {
-        self.hands.borrow_mut()[hand.0 as usize].timestamp = timestamp;
+    pub(crate) fn begin(&self, txn: TxnSlot, timestamp: Timestamp) {
+        self.slots.borrow_mut()[txn.0 as usize].timestamp = timestamp;
     }
 
-    /// Returns the hand whose handler is running. `what` names the handle that is being used.
+    /// Returns the slot of the event whose handler is running. `what` names the handle that is
+    /// being used.
     ///
     /// # Panics
     /// If no handler is running, which means that the handle was taken out of its handler.
     #[inline]
-    pub(crate) fn hand(&self, what: impl FnOnce() -> String) -> Hand {
+    pub(crate) fn txn(&self, what: impl FnOnce() -> String) -> TxnSlot {
         match self.current.get() {
-            Some(hand) => hand,
+            Some(txn) => txn,
             None => used_outside(&what()),
         }
     }
 
     /// Returns the timestamp of the event in hand. The records that it sends inherit it.
-    pub(crate) fn timestamp(&self, hand: Hand) -> Timestamp {
-        self.hands.borrow()[hand.0 as usize].timestamp
+    pub(crate) fn timestamp(&self, txn: TxnSlot) -> Timestamp {
+        self.slots.borrow()[txn.0 as usize].timestamp
     }
 
     /// Makes the event in hand fail when its handler ends, whatever the handler returns. The first
     /// error is kept.
-    pub(crate) fn fail(&self, hand: Hand, error: HandlerError) {
-        self.hands.borrow_mut()[hand.0 as usize].failure.get_or_insert(error);
+    pub(crate) fn fail(&self, txn: TxnSlot, error: HandlerError) {
+        self.slots.borrow_mut()[txn.0 as usize].failure.get_or_insert(error);
         self.marked.set(true);
     }
 
-    /// Returns true if some hand has sent something or failed.
+    /// Returns true if some event has sent something or failed.
     #[inline]
     pub(crate) fn is_marked(&self) -> bool {
         self.marked.get()
     }
 
     #[inline]
-    pub(crate) fn take_failure(&self, hand: Hand) -> Option<HandlerError> {
+    pub(crate) fn take_failure(&self, txn: TxnSlot) -> Option<HandlerError> {
         if !self.marked.get() {
             return None;
         }
-        self.hands.borrow_mut()[hand.0 as usize].failure.take()
+        self.slots.borrow_mut()[txn.0 as usize].failure.take()
     }
 
     /// Keeps a record, which is sent when the event in hand succeeds.
-    pub(crate) fn send(&self, hand: Hand, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
-        self.hands.borrow_mut()[hand.0 as usize].outbox.push(topic, partition, record);
+    pub(crate) fn send(&self, txn: TxnSlot, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
+        self.slots.borrow_mut()[txn.0 as usize].outbox.push(topic, partition, record);
         self.marked.set(true);
     }
 
@@ -195,17 +196,17 @@ impl Turn {
 
     /// Appends what the event sent to `to`, because the event succeeded.
     #[inline]
-    pub(crate) fn apply(&self, hand: Hand, to: &RefCell<Outbox>) {
+    pub(crate) fn apply(&self, txn: TxnSlot, to: &RefCell<Outbox>) {
         if self.marked.get() {
-            to.borrow_mut().append(&mut self.hands.borrow_mut()[hand.0 as usize].outbox);
+            to.borrow_mut().append(&mut self.slots.borrow_mut()[txn.0 as usize].outbox);
             self.look_again();
         }
     }
 
     /// Drops what the event sent, and the error it failed with.
-    pub(crate) fn discard(&self, hand: Hand) {
+    pub(crate) fn discard(&self, txn: TxnSlot) {
         if self.marked.get() {
-            let state = &mut self.hands.borrow_mut()[hand.0 as usize];
+            let state = &mut self.slots.borrow_mut()[txn.0 as usize];
             state.outbox.clear();
             state.failure = None;
         }
@@ -213,7 +214,7 @@ impl Turn {
     }
 
     fn look_again(&self) {
-        let marked = self.hands.borrow().iter().any(|hand| hand.failure.is_some() || !hand.outbox.is_empty());
+        let marked = self.slots.borrow().iter().any(|txn| txn.failure.is_some() || !txn.outbox.is_empty());
         self.marked.set(marked);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use marlowe_state::{CacheStats, Hand};
+use marlowe_state::{CacheStats, TxnSlot};
 
 use super::flush::Flush;
 use crate::HandlerError;
@@ -13,23 +13,23 @@ pub(crate) trait Participant {
     /// Announces that the next event has this key, so its row may be asked for soon.
     fn expect(&self, _key: &[u8]) {}
 
-    /// Returns true if the rows that `hand` used have not changed since.
-    fn is_current(&self, hand: Hand) -> bool;
+    /// Returns true if the rows that the event of `txn` used have not changed since.
+    fn is_current(&self, txn: TxnSlot) -> bool;
 
     /// Encodes what the event has changed, as a commit will. Called if the shard checks its events:
     /// see [`Caution`](super::caution::Caution).
     ///
     /// # Errors
     /// If it cannot be written. The error names the table or topic, the key and the reason.
-    fn check(&self, _hand: Hand) -> Result<(), HandlerError> {
+    fn check(&self, _hand: TxnSlot) -> Result<(), HandlerError> {
         Ok(())
     }
 
     /// Applies the changes of the event, because it succeeded.
-    fn apply(&self, hand: Hand);
+    fn apply(&self, txn: TxnSlot);
 
     /// Drops the changes of the event, because it failed.
-    fn discard(&self, hand: Hand);
+    fn discard(&self, txn: TxnSlot);
 
     /// Returns the approximate number of bytes that wait for a commit.
     fn uncommitted_bytes(&self) -> usize;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use marlowe_broker::Offset;
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 use super::Turn;
 use super::caution::{Caution, Condemned, Doer, Fault, InCommit};
@@ -69,13 +69,13 @@ impl ShardLink {
         }
     }
 
-    /// Applies everything that the event of `hand` did, because it succeeded. It is work of `who`.
+    /// Applies everything that the event of `txn` did, because it succeeded. It is work of `who`.
     #[inline]
-    pub(crate) fn apply(&self, hand: Hand, who: Doer, participants: &[Rc<dyn Participant>]) {
+    pub(crate) fn apply(&self, txn: TxnSlot, who: Doer, participants: &[Rc<dyn Participant>]) {
         for participant in participants {
-            participant.apply(hand);
+            participant.apply(txn);
         }
-        self.turn.apply(hand, &self.outbox);
+        self.turn.apply(txn, &self.outbox);
         self.finished.set(self.finished.get() + 1);
         if self.quota.get().is_some() {
             self.note_work(who);
@@ -106,12 +106,12 @@ impl ShardLink {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn check(&self, hand: Hand, participants: &[Rc<dyn Participant>]) -> Result<(), HandlerError> {
+    pub(crate) fn check(&self, txn: TxnSlot, participants: &[Rc<dyn Participant>]) -> Result<(), HandlerError> {
         if !self.is_cautious() || self.caution.borrow().checks.is_none() {
             return Ok(());
         }
         // Encoding is user code, which may panic.
-        let check = || participants.iter().try_for_each(|participant| participant.check(hand));
+        let check = || participants.iter().try_for_each(|participant| participant.check(txn));
         let checked = std::panic::catch_unwind(AssertUnwindSafe(check));
         let checked = checked.unwrap_or_else(|panic| Err(panic_text(&*panic).into()));
         if checked.is_err() {
@@ -197,12 +197,12 @@ impl ShardLink {
         self.caution.borrow().after(fault, InCommit { units, workers }, until)
     }
 
-    /// Drops everything that the event of `hand` did, because it failed.
-    pub(crate) fn discard(&self, hand: Hand, participants: &[Rc<dyn Participant>]) {
+    /// Drops everything that the event of `txn` did, because it failed.
+    pub(crate) fn discard(&self, txn: TxnSlot, participants: &[Rc<dyn Participant>]) {
         for participant in participants {
-            participant.discard(hand);
+            participant.discard(txn);
         }
-        self.turn.discard(hand);
+        self.turn.discard(txn);
     }
 
     /// Stops the worker because of `failure`. The first failure is kept.

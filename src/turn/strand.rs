@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use marlowe_broker::Timestamp;
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 /// A set of agents and timers of a shard that share tables, directly or through others of the set.
 /// They take turns, so each event reads and writes as if it ran alone. An event of another strand
@@ -17,8 +17,8 @@ use marlowe_state::Hand;
 /// to its end. An agent that handles events concurrently takes the turn only to apply them.
 #[doc(alias = "sub-topology")]
 pub(crate) struct Strand {
-    /// The hand of the events that are handled one at a time.
-    pub(crate) hand: Hand,
+    /// The slot of the events that are handled one at a time.
+    pub(crate) txn: TxnSlot,
     holder: Cell<Option<Holder>>,
     /// The number of turns that were granted.
     turns: Cell<u64>,
@@ -45,9 +45,9 @@ pub(crate) struct Holder {
 }
 
 impl Strand {
-    /// Returns a strand whose turn is free. No other strand may use `hand`.
-    pub(crate) fn new(hand: Hand) -> Self {
-        Self { hand, holder: Cell::new(None), turns: Cell::new(0), shown: Arc::default() }
+    /// Returns a strand whose turn is free. No other strand may use `txn`.
+    pub(crate) fn new(txn: TxnSlot) -> Self {
+        Self { txn, holder: Cell::new(None), turns: Cell::new(0), shown: Arc::default() }
     }
 
     pub(crate) fn holder(&self) -> Option<Holder> {

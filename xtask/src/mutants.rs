@@ -77,7 +77,8 @@ impl Mutants {
         }
         if !stale.is_empty() {
             let names = stale.join("; ");
-            failed.push(format!("{} mutant(s) to bring up to date in testing/matrix/mutants.json: {names}", stale.len()));
+            failed
+                .push(format!("{} mutant(s) to bring up to date in testing/matrix/mutants.json: {names}", stale.len()));
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join(". ")) }
     }

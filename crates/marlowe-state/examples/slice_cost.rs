@@ -102,13 +102,13 @@ fn events(keys: u64) {
         let store = Arc::new(MemoryStore::new(layout()));
         let slice = slice(store, keys as usize * 2, isolation);
         for number in 0..keys {
-            slice.update(Hand(0), key(number), |n| *n = 0).unwrap();
-            slice.apply(Hand(0));
+            slice.update(TxnSlot::SERIAL, key(number), |n| *n = 0).unwrap();
+            slice.apply(TxnSlot::SERIAL);
         }
         timed(&format!("{keys} keys: and {name} slice, update and apply"), EVENTS, || {
             for _ in 0..EVENTS {
-                slice.update(Hand(0), draw(), |n| *n += 1).unwrap();
-                slice.apply(Hand(0));
+                slice.update(TxnSlot::SERIAL, draw(), |n| *n += 1).unwrap();
+                slice.apply(TxnSlot::SERIAL);
             }
         });
         if keys < 100_000 {
@@ -130,8 +130,8 @@ fn misses(name: &str, store: Arc<dyn Store>) {
     let names: Vec<String> = (0..1_000_000).map(|n| key((n * 7_919) % 1_000_000)).collect();
     timed(&format!("{name}: get of a row not in the cache"), 1_000_000, || {
         for name in &names {
-            black_box(slice.get(Hand(0), name).unwrap());
-            slice.apply(Hand(0));
+            black_box(slice.get(TxnSlot::SERIAL, name).unwrap());
+            slice.apply(TxnSlot::SERIAL);
         }
     });
 }

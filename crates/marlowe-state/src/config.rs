@@ -1,4 +1,4 @@
-//! The settings of a slice, and the hands of the events that use it.
+//! The settings of a slice, and the slots of the events that use it.
 
 use std::error::Error;
 use std::fmt;
@@ -6,17 +6,22 @@ use std::sync::Arc;
 
 use crate::{PositionSlot, Store, TableIndex};
 
-/// A slot for the changes of one running event.
+/// The slot of one running event: the transaction in which its changes are kept.
 ///
-/// An event reads and writes slices under its hand. A slice keeps the changes under each hand
-/// apart, so no other event sees them. When the event ends, the shard's loop empties the hand:
+/// An event reads and writes slices under its slot. A slice keeps the changes under each slot
+/// apart, so no other event sees them. When the event ends, the shard's loop empties the slot:
 /// [`apply`](crate::SliceState::apply) makes the changes visible to all events, and
-/// [`discard`](crate::SliceState::discard) drops them. Then the next event may use the hand.
+/// [`discard`](crate::SliceState::discard) drops them. Then the next event may use the slot.
 ///
-/// A hand is a number. A shard that runs one event at a time uses `Hand(0)` alone. A shard that
-/// runs up to *n* events at a time numbers their hands from zero.
+/// A slot is a number. A shard that runs one event at a time uses [`TxnSlot::SERIAL`] alone. A
+/// shard that runs up to *n* events at a time numbers their slots from zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Hand(pub u32);
+pub struct TxnSlot(pub u32);
+
+impl TxnSlot {
+    /// The only slot of a shard that runs one event at a time.
+    pub const SERIAL: TxnSlot = TxnSlot(0);
+}
 
 /// A function that refuses keys whose home is elsewhere. A slice calls it only when a row enters
 /// the cache.
@@ -28,7 +33,7 @@ pub type Guard<K> = Box<dyn Fn(&K) -> Result<(), Box<dyn Error + Send + Sync>>>;
 pub enum SliceIsolation {
     /// One event at a time. No other event can change what it has read, so reads are not tracked.
     Serial,
-    /// Several events at a time, each with its own hand. The slice tracks what each event reads. So
+    /// Several events at a time, each with its own slot. The slice tracks what each event reads. So
     /// [`is_current`](crate::SliceState::is_current) can tell whether another event has changed it
     /// meanwhile.
     Optimistic,

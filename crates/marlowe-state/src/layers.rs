@@ -6,9 +6,9 @@ use std::hash::Hash;
 use crate::cache::{Cache, CachedRow, Flags, Slot};
 use crate::overlay::{Change, Overlay, OverlayRow};
 use crate::unflushed::Unflushed;
-use crate::{Hand, SliceIsolation};
+use crate::{SliceIsolation, TxnSlot};
 
-/// The layers of a slice above its store: an overlay per hand, over the cache of finished rows.
+/// The layers of a slice above its store: an overlay per slot, over the cache of finished rows.
 pub(crate) struct Layers<K, V> {
     pub(crate) cache: Cache<K, V>,
     overlays: Vec<Overlay<V>>,
@@ -68,52 +68,52 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
     }
 
     #[inline]
-    fn overlay(&mut self, hand: Hand) -> &mut Overlay<V> {
-        let hand = hand.0 as usize;
-        if hand >= self.overlays.len() {
-            self.overlays.resize_with(hand + 1, Overlay::new);
+    fn overlay(&mut self, txn: TxnSlot) -> &mut Overlay<V> {
+        let txn = txn.0 as usize;
+        if txn >= self.overlays.len() {
+            self.overlays.resize_with(txn + 1, Overlay::new);
         }
-        &mut self.overlays[hand]
+        &mut self.overlays[txn]
     }
 
     /// Returns the row in `slot` as the event sees it.
     #[inline]
-    pub(crate) fn read(&mut self, hand: Hand, slot: Slot) -> Seen<'_, V> {
+    pub(crate) fn read(&mut self, txn: TxnSlot, slot: Slot) -> Seen<'_, V> {
         match self.isolation {
             // Nothing can change before the event ends, so only the rows that the event itself has
             // written must be looked up.
             SliceIsolation::Serial => {
                 self.cache[slot].flags.set(Flags::USED);
-                match (self.cache[slot].pins > 0).then(|| self.overlay(hand).find(slot)).flatten() {
-                    Some(place) => self.touched(hand, slot, place),
+                match (self.cache[slot].pins > 0).then(|| self.overlay(txn).find(slot)).flatten() {
+                    Some(place) => self.touched(txn, slot, place),
                     None => self.cache[slot].seen(),
                 }
             }
             SliceIsolation::Optimistic => {
-                let place = self.touch(hand, slot);
-                self.touched(hand, slot, place)
+                let place = self.touch(txn, slot);
+                self.touched(txn, slot, place)
             }
         }
     }
 
     /// Pins the row and notes that the event uses it. Returns the row's place in the overlay.
     #[inline]
-    pub(crate) fn touch(&mut self, hand: Hand, slot: Slot) -> usize {
+    pub(crate) fn touch(&mut self, txn: TxnSlot, slot: Slot) -> usize {
         let row = &mut self.cache[slot];
         row.flags.set(Flags::USED);
         let (version, pinned) = (row.version, row.pins > 0);
-        if pinned && let Some(place) = self.overlay(hand).find(slot) {
+        if pinned && let Some(place) = self.overlay(txn).find(slot) {
             return place;
         }
         self.cache[slot].pins += 1;
-        self.overlay(hand).touch(slot, version)
+        self.overlay(txn).touch(slot, version)
     }
 
     /// Returns a row that the event has touched, as the event sees it. The row is at `place` in the
     /// overlay.
     #[inline]
-    pub(crate) fn touched(&self, hand: Hand, slot: Slot, place: usize) -> Seen<'_, V> {
-        match &self.overlays[hand.0 as usize].rows()[place].change {
+    pub(crate) fn touched(&self, txn: TxnSlot, slot: Slot, place: usize) -> Seen<'_, V> {
+        match &self.overlays[txn.0 as usize].rows()[place].change {
             Change::Read => self.cache[slot].seen(),
             Change::Put(value) => Seen::Present(value),
             Change::Remove => Seen::Absent,
@@ -123,16 +123,16 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
     /// Changes the row in the event's overlay. Returns the value that the event saw there before,
     /// or `None` if there was no row, or a row that does not decode.
     #[inline]
-    pub(crate) fn write(&mut self, hand: Hand, slot: Slot, value: Option<V>) -> Option<V> {
-        let place = self.touch(hand, slot);
-        self.write_at(hand, slot, place, value)
+    pub(crate) fn write(&mut self, txn: TxnSlot, slot: Slot, value: Option<V>) -> Option<V> {
+        let place = self.touch(txn, slot);
+        self.write_at(txn, slot, place, value)
     }
 
     /// Changes the row as [`write`](Self::write) does, at a `place` that [`touch`](Self::touch)
     /// returned.
     #[inline]
-    pub(crate) fn write_at(&mut self, hand: Hand, slot: Slot, place: usize, value: Option<V>) -> Option<V> {
-        let overlay = &mut self.overlays[hand.0 as usize];
+    pub(crate) fn write_at(&mut self, txn: TxnSlot, slot: Slot, place: usize, value: Option<V>) -> Option<V> {
+        let overlay = &mut self.overlays[txn.0 as usize];
         let row = overlay.row_mut(place);
         let finished = &self.cache[slot];
         let present = value.is_some();
@@ -152,17 +152,17 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
     }
 
     /// Returns whether everything that the event has used is still as it was then.
-    pub(crate) fn is_current(&self, hand: Hand) -> bool {
-        let Some(overlay) = self.overlays.get(hand.0 as usize) else { return true };
+    pub(crate) fn is_current(&self, txn: TxnSlot) -> bool {
+        let Some(overlay) = self.overlays.get(txn.0 as usize) else { return true };
         overlay.scanned.is_none_or(|version| version == self.version)
             && overlay.counted.is_none_or(|count| Some(count) == self.finished_len())
             && overlay.rows().iter().all(|row| row.version == self.cache[row.slot].version)
     }
 
     #[inline]
-    pub(crate) fn apply(&mut self, hand: Hand) {
+    pub(crate) fn apply(&mut self, txn: TxnSlot) {
         let Self { cache, overlays, dirty, version, growth, .. } = self;
-        let Some(overlay) = overlays.get_mut(hand.0 as usize) else { return };
+        let Some(overlay) = overlays.get_mut(txn.0 as usize) else { return };
         let mut changed = false;
         for OverlayRow { slot, change, .. } in overlay.take() {
             let row = &mut cache[slot];
@@ -185,8 +185,8 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
         *version += u64::from(changed);
     }
 
-    pub(crate) fn discard(&mut self, hand: Hand) {
-        let Some(overlay) = self.overlays.get_mut(hand.0 as usize) else { return };
+    pub(crate) fn discard(&mut self, txn: TxnSlot) {
+        let Some(overlay) = self.overlays.get_mut(txn.0 as usize) else { return };
         for row in overlay.take() {
             self.cache[row.slot].pins -= 1;
         }
@@ -199,10 +199,10 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
     }
 
     /// Returns the number of rows that the event sees.
-    pub(crate) fn len(&mut self, hand: Hand) -> u64 {
+    pub(crate) fn len(&mut self, txn: TxnSlot) -> u64 {
         let finished = self.finished_len().unwrap_or_default();
         let tracked = self.isolation == SliceIsolation::Optimistic;
-        let overlay = self.overlay(hand);
+        let overlay = self.overlay(txn);
         if tracked {
             overlay.counted.get_or_insert(finished);
         }
@@ -210,17 +210,17 @@ impl<K: Hash + Eq, V: Clone> Layers<K, V> {
     }
 
     /// Notes that the event depends on every row.
-    pub(crate) fn note_scan(&mut self, hand: Hand) {
+    pub(crate) fn note_scan(&mut self, txn: TxnSlot) {
         if self.isolation == SliceIsolation::Optimistic {
             let version = self.version;
-            self.overlay(hand).scanned.get_or_insert(version);
+            self.overlay(txn).scanned.get_or_insert(version);
         }
     }
 
     /// Returns the rows that the event has changed. Each is a slot and the new value, or `None` if
     /// the row is removed.
-    pub(crate) fn changes(&self, hand: Hand) -> impl Iterator<Item = (Slot, Option<&V>)> {
-        let rows = self.overlays.get(hand.0 as usize).map_or(&[][..], Overlay::rows);
+    pub(crate) fn changes(&self, txn: TxnSlot) -> impl Iterator<Item = (Slot, Option<&V>)> {
+        let rows = self.overlays.get(txn.0 as usize).map_or(&[][..], Overlay::rows);
         rows.iter().filter_map(|row| match &row.change {
             Change::Read => None,
             Change::Put(value) => Some((row.slot, Some(value))),

@@ -5,7 +5,7 @@
 //!
 //! | layer | holds | changed by |
 //! |---|---|---|
-//! | overlay, one per [`Hand`] | the changes of one running event | the event |
+//! | overlay, one per [`TxnSlot`] | the changes of one running event | the event |
 //! | cache | the rows that finished events have left, and rows that were read before | [`SliceState::apply`] |
 //! | [`Store`] | the committed rows | [`Store::apply`], after the broker's transaction |
 //!
@@ -17,7 +17,7 @@
 //!
 //! # The order of things
 //!
-//! 1. A handler reads and writes rows through [`Slice`], under the hand of its event.
+//! 1. A handler reads and writes rows through [`Slice`], under the slot of its event.
 //! 2. If the event succeeds, the shard calls [`SliceState::apply`], and the changes go into the
 //!    cache. Otherwise it calls [`SliceState::discard`], and they are dropped.
 //! 3. A commit calls [`SliceState::flush`], which hands out each changed row once, for the
@@ -38,8 +38,8 @@
 //!
 //! use marlowe_broker::Offset;
 //! use marlowe_state::{
-//!     FormatError, Hand, MemoryStore, PositionSlot, RowFormat, Rows, Slice, SliceConfig,
-//!     SliceIsolation, SlicePosition, SliceState, Store, StoreLayout, TableIndex,
+//!     FormatError, MemoryStore, PositionSlot, RowFormat, Rows, Slice, SliceConfig,
+//!     SliceIsolation, SlicePosition, SliceState, Store, StoreLayout, TableIndex, TxnSlot,
 //! };
 //!
 //! /// The form of keys and values in bytes.
@@ -82,12 +82,12 @@
 //! let views = Slice::new(config, Box::new(Counts), None);
 //!
 //! // Two events. The second fails.
-//! let hand = Hand(0);
-//! views.update(hand, "/home".to_owned(), |count| *count += 1)?;
-//! views.apply(hand);
-//! views.update(hand, "/home".to_owned(), |count| *count += 100)?;
-//! views.discard(hand);
-//! assert_eq!(views.get(hand, &"/home".to_owned())?, Some(1));
+//! let txn = TxnSlot::SERIAL;
+//! views.update(txn, "/home".to_owned(), |count| *count += 1)?;
+//! views.apply(txn);
+//! views.update(txn, "/home".to_owned(), |count| *count += 100)?;
+//! views.discard(txn);
+//! assert_eq!(views.get(txn, &"/home".to_owned())?, Some(1));
 //! assert_eq!(store.count(table)?, 0);
 //!
 //! // A commit. Each changed row goes to the changelog once. When the broker has it, it goes to the
@@ -131,7 +131,7 @@ mod source;
 mod store;
 mod unflushed;
 
-pub use config::{Guard, Hand, SliceConfig, SliceIsolation};
+pub use config::{Guard, SliceConfig, SliceIsolation, TxnSlot};
 pub use error::{MAX_KEY_BYTES, SliceError, StoreError};
 pub use format::{FormatError, RowFormat};
 pub use lmdb::{DiskSpace, LmdbOptions, LmdbStore, SyncPolicy, SystemDiskSpace};

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use crate::cache::{Cache, Slot};
 use crate::layers::Layers;
-use crate::{Hand, KeyRange, RowFormat};
+use crate::{KeyRange, RowFormat, TxnSlot};
 
 /// A row that differs between the store and the event's view: its store key, and the row as the
 /// event sees it. `None` means that the event sees no row.
@@ -13,7 +13,7 @@ pub(crate) type LocalRow<K, V> = (Box<[u8]>, Option<(K, V)>);
 /// Returns the rows of `range` that differ between the store and the event's view, in key order.
 pub(crate) fn local_rows<K, V>(
     layers: &mut Layers<K, V>,
-    hand: Hand,
+    txn: TxnSlot,
     range: &KeyRange,
     format: &dyn RowFormat<K, V>,
 ) -> Vec<LocalRow<K, V>>
@@ -22,7 +22,7 @@ where
     V: Clone + 'static,
 {
     let mut rows: Vec<LocalRow<K, V>> = Vec::new();
-    for (slot, value) in layers.changes(hand) {
+    for (slot, value) in layers.changes(txn) {
         let bytes = key_bytes(&layers.cache, slot, format);
         if range.contains(&bytes) {
             rows.push((bytes, row(&layers.cache, slot, value)));

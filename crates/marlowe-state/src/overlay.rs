@@ -1,11 +1,11 @@
-//! The overlay of one hand: what a running event has read and changed.
+//! The overlay of one slot: what a running event has read and changed.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::cache::Slot;
 
-/// The rows that the event of one hand has read and changed, over the cache.
+/// The rows that the event of one slot has read and changed, over the cache.
 ///
 /// It names rows by their slots in the cache, and pins those slots. It keeps its memory from event
 /// to event.

@@ -12,14 +12,15 @@ use crate::layers::{Layers, Seen};
 use crate::local_rows::local_rows;
 use crate::row_size::RowSize;
 use crate::source::Source;
-use crate::{FormatError, Guard, Hand, KeyRange, RowFormat, SliceConfig, SliceError, SliceScan};
+use crate::{FormatError, Guard, KeyRange, RowFormat, SliceConfig, SliceError, SliceScan, TxnSlot};
 
 /// The rows of one table in one shard. A slice has three layers: the changes of each running event,
 /// over the cache of what finished events left, over the committed store.
 ///
-/// An event reads and writes under its [`Hand`]. No other event sees its writes until the shard's
-/// loop calls [`SliceState::apply`](crate::SliceState::apply). Values are handed out as clones and
-/// put back as a whole. So no guard outlives a call, and a closure may use the slice that calls it.
+/// An event reads and writes under its [`TxnSlot`]. No other event sees its writes until the
+/// shard's loop calls [`SliceState::apply`](crate::SliceState::apply). Values are handed out as
+/// clones and put back as a whole. So no guard outlives a call, and a closure may use the slice
+/// that calls it.
 ///
 /// The shard's loop uses the slice through [`SliceState`](crate::SliceState). Those methods may be
 /// called between events only, never inside of a closure that is given to the slice.
@@ -64,9 +65,9 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     ///
     /// # Errors
     /// [`SliceError::Undecodable`] if there is a row and its value does not decode.
-    pub fn get(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
+    pub fn get(&self, txn: TxnSlot, key: &K) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
-        match layers.read(hand, slot) {
+        match layers.read(txn, slot) {
             Seen::Present(value) => Ok(Some(value.clone())),
             Seen::Absent => Ok(None),
             Seen::Unreadable => {
@@ -77,9 +78,9 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     }
 
     /// Returns whether there is a row at `key`. Its value need not decode.
-    pub fn contains_key(&self, hand: Hand, key: &K) -> Result<bool, SliceError> {
+    pub fn contains_key(&self, txn: TxnSlot, key: &K) -> Result<bool, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
-        Ok(layers.read(hand, slot).is_present())
+        Ok(layers.read(txn, slot).is_present())
     }
 
     /// Begins to load a row into the processor's cache, because the next event may ask for it.
@@ -92,16 +93,16 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
 
     /// Puts `value` at `key`. Returns the value that was there before, or `None` if there was no
     /// row or one that does not decode.
-    pub fn insert(&self, hand: Hand, key: K, value: V) -> Result<Option<V>, SliceError> {
+    pub fn insert(&self, txn: TxnSlot, key: K, value: V) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate_owned(key)?;
-        Ok(layers.write(hand, slot, Some(value)))
+        Ok(layers.write(txn, slot, Some(value)))
     }
 
     /// Removes the row at `key`. Returns the value that was there before, or `None` if there was no
     /// row or one that does not decode.
-    pub fn remove(&self, hand: Hand, key: &K) -> Result<Option<V>, SliceError> {
+    pub fn remove(&self, txn: TxnSlot, key: &K) -> Result<Option<V>, SliceError> {
         let (mut layers, slot) = self.locate(key)?;
-        Ok(layers.write(hand, slot, None))
+        Ok(layers.write(txn, slot, None))
     }
 
     /// Changes the value at `key` with `change`. An absent value starts from the default.
@@ -113,11 +114,11 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     /// # Errors
     /// The errors of [`get`](Self::get).
     #[inline]
-    pub fn update(&self, hand: Hand, key: K, change: impl FnOnce(&mut V)) -> Result<(), SliceError>
+    pub fn update(&self, txn: TxnSlot, key: K, change: impl FnOnce(&mut V)) -> Result<(), SliceError>
     where
         V: Default,
     {
-        self.replace(hand, key, |value| {
+        self.replace(txn, key, |value| {
             let mut value = value.unwrap_or_default();
             change(&mut value);
             Some(value)
@@ -131,19 +132,19 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     /// # Errors
     /// The errors of [`get`](Self::get).
     #[inline]
-    pub fn update_with(&self, hand: Hand, key: K, change: impl FnOnce(&mut Option<V>)) -> Result<(), SliceError> {
-        self.replace(hand, key, |mut value| {
+    pub fn update_with(&self, txn: TxnSlot, key: K, change: impl FnOnce(&mut Option<V>)) -> Result<(), SliceError> {
+        self.replace(txn, key, |mut value| {
             change(&mut value);
             value
         })
     }
 
     #[inline]
-    fn replace(&self, hand: Hand, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Result<(), SliceError> {
+    fn replace(&self, txn: TxnSlot, key: K, change: impl FnOnce(Option<V>) -> Option<V>) -> Result<(), SliceError> {
         let (mut layers, slot) = self.locate_owned(key)?;
         // Touching pins the row. So the slot stays this row's, whatever `change` does to the slice.
-        let place = layers.touch(hand, slot);
-        let value = match layers.touched(hand, slot, place) {
+        let place = layers.touch(txn, slot);
+        let value = match layers.touched(txn, slot, place) {
             Seen::Present(value) => Some(value.clone()),
             Seen::Absent => None,
             Seen::Unreadable => {
@@ -155,14 +156,14 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
         };
         drop(layers);
         let value = change(value);
-        self.layers.borrow_mut().write_at(hand, slot, place, value);
+        self.layers.borrow_mut().write_at(txn, slot, place, value);
         Ok(())
     }
 
     /// Returns the number of rows that the event sees.
-    pub fn len(&self, hand: Hand) -> Result<u64, SliceError> {
+    pub fn len(&self, txn: TxnSlot) -> Result<u64, SliceError> {
         self.count_first()?;
-        Ok(self.layers.borrow_mut().len(hand))
+        Ok(self.layers.borrow_mut().len(txn))
     }
 
     /// Returns the rows of `range` in key order, as they are now. Later changes do not show in the
@@ -171,11 +172,11 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
     /// Rows that are not committed yet are copied at once. The others are read from the store a
     /// page at a time. A scan belongs to its event. If it is kept longer, it may see rows of later
     /// commits.
-    pub fn scan(&self, hand: Hand, range: KeyRange) -> Result<SliceScan<K, V>, SliceError> {
+    pub fn scan(&self, txn: TxnSlot, range: KeyRange) -> Result<SliceScan<K, V>, SliceError> {
         self.count_first()?;
         let mut layers = self.layers.borrow_mut();
-        layers.note_scan(hand);
-        let rows = local_rows(&mut layers, hand, &range, &*self.source.format);
+        layers.note_scan(txn);
+        let rows = local_rows(&mut layers, txn, &range, &*self.source.format);
         Ok(SliceScan::new(Rc::clone(&self.source), range, rows))
     }
 

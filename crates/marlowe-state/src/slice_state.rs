@@ -5,7 +5,7 @@ use std::hash::Hash;
 use crate::cache::{Flags, Slot};
 use crate::layers::Layers;
 use crate::slice::Scratch;
-use crate::{Hand, Slice, SliceError};
+use crate::{Slice, SliceError, TxnSlot};
 
 /// A row on its way to the changelog and to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +44,16 @@ pub struct CacheStats {
 /// At most one flush is in flight. If a commit fails, the shard drops the whole slice, because the
 /// store has what was committed.
 pub trait SliceState {
-    /// Returns whether everything that the event of `hand` has read or written is unchanged since
+    /// Returns whether everything that the event of `txn` has read or written is unchanged since
     /// then. Always `true` with [`SliceIsolation::Serial`](crate::SliceIsolation::Serial).
-    fn is_current(&self, hand: Hand) -> bool;
+    fn is_current(&self, txn: TxnSlot) -> bool;
 
-    /// Ends an event that has succeeded. All events see its changes from now on, and its hand is
+    /// Ends an event that has succeeded. All events see its changes from now on, and its slot is
     /// empty.
-    fn apply(&self, hand: Hand);
+    fn apply(&self, txn: TxnSlot);
 
-    /// Ends an event that has failed. Its changes are dropped, and its hand is empty.
-    fn discard(&self, hand: Hand);
+    /// Ends an event that has failed. Its changes are dropped, and its slot is empty.
+    fn discard(&self, txn: TxnSlot);
 
     /// Returns the number of rows that have changed since they were last flushed.
     fn uncommitted_rows(&self) -> usize;
@@ -77,17 +77,17 @@ pub trait SliceState {
 }
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> SliceState for Slice<K, V> {
-    fn is_current(&self, hand: Hand) -> bool {
-        self.layers.borrow().is_current(hand)
+    fn is_current(&self, txn: TxnSlot) -> bool {
+        self.layers.borrow().is_current(txn)
     }
 
     #[inline]
-    fn apply(&self, hand: Hand) {
-        self.layers.borrow_mut().apply(hand);
+    fn apply(&self, txn: TxnSlot) {
+        self.layers.borrow_mut().apply(txn);
     }
 
-    fn discard(&self, hand: Hand) {
-        self.layers.borrow_mut().discard(hand);
+    fn discard(&self, txn: TxnSlot) {
+        self.layers.borrow_mut().discard(txn);
     }
 
     fn uncommitted_rows(&self) -> usize {

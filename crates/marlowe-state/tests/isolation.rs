@@ -5,8 +5,8 @@ mod fixture;
 use fixture::*;
 use marlowe_state::*;
 
-const A: Hand = Hand(0);
-const B: Hand = Hand(1);
+const A: TxnSlot = TxnSlot::SERIAL;
+const B: TxnSlot = TxnSlot(1);
 
 fn slice() -> (Bed, Slice<u16, u64>) {
     let bed = memory(layout(&["counts"]));
@@ -92,8 +92,8 @@ fn an_event_is_outdated_when_another_changes_a_row_it_used() {
 #[test]
 fn two_increments_in_hand_do_not_lose_one() {
     let (_bed, slice) = slice();
-    for hand in [A, B] {
-        slice.update(hand, 1, |value| *value += 1).unwrap();
+    for txn in [A, B] {
+        slice.update(txn, 1, |value| *value += 1).unwrap();
     }
     slice.apply(A);
     assert!(!slice.is_current(B));

@@ -38,20 +38,20 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (hand, key, value) = (0..HANDS, 0..KEYS, 0..9_u64);
+    let (txn, key, value) = (0..HANDS, 0..KEYS, 0..9_u64);
     prop_oneof![
-        4 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::Get(hand, key)),
-        1 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::Contains(hand, key)),
-        4 => (hand.clone(), key.clone(), value.clone()).prop_map(|(hand, key, value)| Step::Insert(hand, key, value)),
-        4 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::Remove(hand, key)),
-        6 => (hand.clone(), key.clone(), value).prop_map(|(hand, key, value)| Step::Update(hand, key, value)),
-        3 => (hand.clone(), key.clone()).prop_map(|(hand, key)| Step::UpdateWith(hand, key)),
-        1 => (hand.clone(), key.clone(), key.clone()).prop_map(|(hand, a, b)| Step::Nested(hand, a, b)),
-        2 => (hand.clone(), key.clone(), key.clone()).prop_map(|(hand, from, to)| Step::Scan(hand, from, to)),
-        1 => (hand.clone(), key).prop_map(|(hand, key)| Step::ScanAndWrite(hand, key)),
-        1 => hand.clone().prop_map(Step::Len),
-        7 => hand.clone().prop_map(Step::End),
-        2 => hand.prop_map(Step::Discard),
+        4 => (txn.clone(), key.clone()).prop_map(|(txn, key)| Step::Get(txn, key)),
+        1 => (txn.clone(), key.clone()).prop_map(|(txn, key)| Step::Contains(txn, key)),
+        4 => (txn.clone(), key.clone(), value.clone()).prop_map(|(txn, key, value)| Step::Insert(txn, key, value)),
+        4 => (txn.clone(), key.clone()).prop_map(|(txn, key)| Step::Remove(txn, key)),
+        6 => (txn.clone(), key.clone(), value).prop_map(|(txn, key, value)| Step::Update(txn, key, value)),
+        3 => (txn.clone(), key.clone()).prop_map(|(txn, key)| Step::UpdateWith(txn, key)),
+        1 => (txn.clone(), key.clone(), key.clone()).prop_map(|(txn, a, b)| Step::Nested(txn, a, b)),
+        2 => (txn.clone(), key.clone(), key.clone()).prop_map(|(txn, from, to)| Step::Scan(txn, from, to)),
+        1 => (txn.clone(), key).prop_map(|(txn, key)| Step::ScanAndWrite(txn, key)),
+        1 => txn.clone().prop_map(Step::Len),
+        7 => txn.clone().prop_map(Step::End),
+        2 => txn.prop_map(Step::Discard),
         2 => Just(Step::Flush),
         3 => Just(Step::Commit),
         1 => Just(Step::Crash),
@@ -82,9 +82,9 @@ struct Model {
 }
 
 impl Model {
-    fn seen(&self, hand: u32) -> Map {
+    fn seen(&self, txn: u32) -> Map {
         let mut map = self.finished.clone();
-        for (key, value) in &self.events[hand as usize].writes {
+        for (key, value) in &self.events[txn as usize].writes {
             match value {
                 Some(value) => map.insert(*key, *value),
                 None => map.remove(key),
@@ -93,15 +93,15 @@ impl Model {
         map
     }
 
-    fn get(&mut self, hand: u32, key: u16) -> Option<u64> {
+    fn get(&mut self, txn: u32, key: u16) -> Option<u64> {
         let changes = self.changes.get(&key).copied().unwrap_or_default();
-        self.events[hand as usize].used.entry(key).or_insert(changes);
-        self.seen(hand).get(&key).copied()
+        self.events[txn as usize].used.entry(key).or_insert(changes);
+        self.seen(txn).get(&key).copied()
     }
 
-    fn put(&mut self, hand: u32, key: u16, value: Option<u64>) -> Option<u64> {
-        let before = self.get(hand, key);
-        let writes = &mut self.events[hand as usize].writes;
+    fn put(&mut self, txn: u32, key: u16, value: Option<u64>) -> Option<u64> {
+        let before = self.get(txn, key);
+        let writes = &mut self.events[txn as usize].writes;
         if value.is_none() && !self.finished.contains_key(&key) {
             writes.remove(&key);
         } else {
@@ -110,16 +110,16 @@ impl Model {
         before
     }
 
-    fn is_current(&self, hand: u32) -> bool {
-        let event = &self.events[hand as usize];
+    fn is_current(&self, txn: u32) -> bool {
+        let event = &self.events[txn as usize];
         event.used.iter().all(|(key, changes)| self.changes.get(key).copied().unwrap_or_default() == *changes)
             && event.scanned.is_none_or(|version| version == self.changed_events)
             && event.counted.is_none_or(|count| count == self.finished.len())
     }
 
-    fn apply(&mut self, hand: u32) {
-        self.finished = self.seen(hand);
-        let event = std::mem::take(&mut self.events[hand as usize]);
+    fn apply(&mut self, txn: u32) {
+        self.finished = self.seen(txn);
+        let event = std::mem::take(&mut self.events[txn as usize]);
         self.changed_events += u64::from(!event.writes.is_empty());
         for key in event.writes.keys() {
             *self.changes.entry(*key).or_default() += 1;
@@ -135,95 +135,95 @@ fn run(bed: &Bed, isolation: SliceIsolation, cache_rows: usize, program: Vec<Ste
     let mut flushed: Option<Rows> = None;
     for step in program {
         // With serial isolation there is only one event at a time.
-        let on = |hand: u32| if serial { 0 } else { hand };
+        let on = |txn: u32| if serial { 0 } else { txn };
         match step {
-            Step::Get(hand, key) => {
-                assert_eq!(slice.get(Hand(on(hand)), &key).unwrap(), model.get(on(hand), key));
+            Step::Get(txn, key) => {
+                assert_eq!(slice.get(TxnSlot(on(txn)), &key).unwrap(), model.get(on(txn), key));
             }
-            Step::Contains(hand, key) => {
-                assert_eq!(slice.contains_key(Hand(on(hand)), &key).unwrap(), model.get(on(hand), key).is_some());
+            Step::Contains(txn, key) => {
+                assert_eq!(slice.contains_key(TxnSlot(on(txn)), &key).unwrap(), model.get(on(txn), key).is_some());
             }
-            Step::Insert(hand, key, value) => {
-                let before = slice.insert(Hand(on(hand)), key, value).unwrap();
-                assert_eq!(before, model.put(on(hand), key, Some(value)));
+            Step::Insert(txn, key, value) => {
+                let before = slice.insert(TxnSlot(on(txn)), key, value).unwrap();
+                assert_eq!(before, model.put(on(txn), key, Some(value)));
             }
-            Step::Remove(hand, key) => {
-                assert_eq!(slice.remove(Hand(on(hand)), &key).unwrap(), model.put(on(hand), key, None));
+            Step::Remove(txn, key) => {
+                assert_eq!(slice.remove(TxnSlot(on(txn)), &key).unwrap(), model.put(on(txn), key, None));
             }
-            Step::Update(hand, key, value) => {
-                slice.update(Hand(on(hand)), key, |old| *old = *old * 3 + value).unwrap();
-                let old = model.get(on(hand), key).unwrap_or_default();
-                model.put(on(hand), key, Some(old.wrapping_mul(3) + value));
+            Step::Update(txn, key, value) => {
+                slice.update(TxnSlot(on(txn)), key, |old| *old = *old * 3 + value).unwrap();
+                let old = model.get(on(txn), key).unwrap_or_default();
+                model.put(on(txn), key, Some(old.wrapping_mul(3) + value));
             }
-            Step::UpdateWith(hand, key) => {
+            Step::UpdateWith(txn, key) => {
                 let next = |old: Option<u64>| match old {
                     Some(old) if old % 2 == 0 => None,
                     old => Some(old.map_or(0, |old| old + 1)),
                 };
-                slice.update_with(Hand(on(hand)), key, |value| *value = next(*value)).unwrap();
-                let old = model.get(on(hand), key);
-                model.put(on(hand), key, next(old));
+                slice.update_with(TxnSlot(on(txn)), key, |value| *value = next(*value)).unwrap();
+                let old = model.get(on(txn), key);
+                model.put(on(txn), key, next(old));
             }
-            Step::Nested(hand, outer, inner) => {
-                let hand = on(hand);
+            Step::Nested(txn, outer, inner) => {
+                let txn = on(txn);
                 let write = |old: &mut u64| {
                     *old += 1;
-                    slice.update(Hand(hand), inner, |value| *value += 10).unwrap();
+                    slice.update(TxnSlot(txn), inner, |value| *value += 10).unwrap();
                 };
-                slice.update(Hand(hand), outer, write).unwrap();
-                let old = model.get(hand, outer).unwrap_or_default();
-                let inside = model.get(hand, inner).unwrap_or_default();
-                model.put(hand, inner, Some(inside + 10));
-                model.put(hand, outer, Some(old + 1));
+                slice.update(TxnSlot(txn), outer, write).unwrap();
+                let old = model.get(txn, outer).unwrap_or_default();
+                let inside = model.get(txn, inner).unwrap_or_default();
+                model.put(txn, inner, Some(inside + 10));
+                model.put(txn, outer, Some(old + 1));
             }
-            Step::Scan(hand, from, to) => {
+            Step::Scan(txn, from, to) => {
                 let bound = |key: u16| Bound::Included(key.to_be_bytes().to_vec());
                 let range = KeyRange { start: bound(from), end: bound(to) };
-                let rows: Vec<_> = slice.scan(Hand(on(hand)), range).unwrap().map(Result::unwrap).collect();
-                let seen = model.seen(on(hand)).into_iter().filter(|(key, _)| (from..=to).contains(key));
+                let rows: Vec<_> = slice.scan(TxnSlot(on(txn)), range).unwrap().map(Result::unwrap).collect();
+                let seen = model.seen(on(txn)).into_iter().filter(|(key, _)| (from..=to).contains(key));
                 assert_eq!(rows, seen.collect::<Vec<_>>());
-                model.events[on(hand) as usize].scanned.get_or_insert(model.changed_events);
+                model.events[on(txn) as usize].scanned.get_or_insert(model.changed_events);
             }
-            Step::ScanAndWrite(hand, key) => {
-                let hand = on(hand);
-                let seen: Vec<_> = model.seen(hand).into_iter().collect();
-                model.events[hand as usize].scanned.get_or_insert(model.changed_events);
+            Step::ScanAndWrite(txn, key) => {
+                let txn = on(txn);
+                let seen: Vec<_> = model.seen(txn).into_iter().collect();
+                model.events[txn as usize].scanned.get_or_insert(model.changed_events);
                 let mut rows = Vec::new();
-                for row in slice.scan(Hand(hand), KeyRange::all()).unwrap() {
+                for row in slice.scan(TxnSlot(txn), KeyRange::all()).unwrap() {
                     rows.push(row.unwrap());
                     let next = (key + rows.len() as u16) % KEYS;
                     let value = (!next.is_multiple_of(3)).then_some(rows.len() as u64);
                     let before = match value {
-                        Some(value) => slice.insert(Hand(hand), next, value).unwrap(),
-                        None => slice.remove(Hand(hand), &next).unwrap(),
+                        Some(value) => slice.insert(TxnSlot(txn), next, value).unwrap(),
+                        None => slice.remove(TxnSlot(txn), &next).unwrap(),
                     };
-                    assert_eq!(before, model.put(hand, next, value));
+                    assert_eq!(before, model.put(txn, next, value));
                 }
                 assert_eq!(rows, seen);
             }
-            Step::Len(hand) => {
-                let len = slice.len(Hand(on(hand))).unwrap();
+            Step::Len(txn) => {
+                let len = slice.len(TxnSlot(on(txn))).unwrap();
                 // An event that is outdated already will run again, whatever it counts.
-                if serial || model.is_current(on(hand)) {
-                    assert_eq!(len, model.seen(on(hand)).len() as u64);
+                if serial || model.is_current(on(txn)) {
+                    assert_eq!(len, model.seen(on(txn)).len() as u64);
                 }
-                model.events[on(hand) as usize].counted.get_or_insert(model.finished.len());
+                model.events[on(txn) as usize].counted.get_or_insert(model.finished.len());
             }
-            Step::End(hand) => {
-                let hand = on(hand);
-                let current = slice.is_current(Hand(hand));
-                assert_eq!(current, serial || model.is_current(hand));
+            Step::End(txn) => {
+                let txn = on(txn);
+                let current = slice.is_current(TxnSlot(txn));
+                assert_eq!(current, serial || model.is_current(txn));
                 if current {
-                    slice.apply(Hand(hand));
-                    model.apply(hand);
+                    slice.apply(TxnSlot(txn));
+                    model.apply(txn);
                 } else {
-                    slice.discard(Hand(hand));
-                    model.events[hand as usize] = Event::default();
+                    slice.discard(TxnSlot(txn));
+                    model.events[txn as usize] = Event::default();
                 }
             }
-            Step::Discard(hand) => {
-                slice.discard(Hand(on(hand)));
-                model.events[on(hand) as usize] = Event::default();
+            Step::Discard(txn) => {
+                slice.discard(TxnSlot(on(txn)));
+                model.events[on(txn) as usize] = Event::default();
             }
             Step::Flush | Step::Commit if flushed.is_none() => {
                 let rows = flush(&slice);

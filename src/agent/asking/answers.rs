@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{Clock, Header, NewRecord, Partition, Partitioner};
-use marlowe_state::Hand;
+use marlowe_state::TxnSlot;
 
 use crate::agent::sink::OpenSink;
 use crate::codec::{Codec, CodecError, encode_value};
@@ -52,17 +52,17 @@ impl OpenAnswers {
     }
 
     /// Tells the caller, if the record is a request, that there will be no answer.
-    pub(crate) fn refuse(&self, hand: Hand, record: &Cursor, reason: &str) {
+    pub(crate) fn refuse(&self, txn: TxnSlot, record: &Cursor, reason: &str) {
         let Some(request) = self.request(record) else { return };
-        self.turn.begin(hand, record.record().timestamp);
+        self.turn.begin(txn, record.record().timestamp);
         let reason: String = reason.chars().take(LONGEST_REASON).collect();
-        self.reply(hand, &request, Err(&reason));
+        self.reply(txn, &request, Err(&reason));
     }
 
-    /// Sends an answer. A value that is larger than a record may be fails the event of `hand`. A
+    /// Sends an answer. A value that is larger than a record may be fails the event of `txn`. A
     /// refusal that is too large is dropped with a warning instead, because its event has failed
-    /// already and the hand may serve the next event by then.
-    fn reply(&self, hand: Hand, request: &Request<'_>, answer: Result<Option<&[u8]>, &str>) {
+    /// already and the slot may serve the next event by then.
+    fn reply(&self, txn: TxnSlot, request: &Request<'_>, answer: Result<Option<&[u8]>, &str>) {
         let Some(partition) = self.place(request.reply_to) else { return };
         let Some(correlation) = find(&request.headers, CORRELATION) else { return };
         let headers = [
@@ -74,7 +74,7 @@ impl OpenAnswers {
         let timestamp = self.clock.now();
         let reply = NewRecord { timestamp, key: None, value: answer.ok().flatten(), headers };
         if answer.is_ok() || self.out.fits(&reply) {
-            self.out.send_to(&self.turn, hand, partition, reply);
+            self.out.send_to(&self.turn, txn, partition, reply);
         } else {
             tracing::warn!(agent = %self.agent, "whoever asked is not told that there is no answer: the request's correlation is too long");
         }
@@ -108,7 +108,7 @@ impl<R: 'static> Answering<R> {
         }
         let mut buffer = self.buffer.borrow_mut();
         let value = encode_value(&*self.codec, reply, &mut buffer)?;
-        self.open.reply(turn.hand(|| "a reply".into()), &request, Ok(value));
+        self.open.reply(turn.txn(|| "a reply".into()), &request, Ok(value));
         Ok(())
     }
 }

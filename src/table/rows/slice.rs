@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{Header, NewRecord, Offset, RecordLimit, Timestamp};
-use marlowe_state::{CacheStats, FormatError, Hand, KeyRange, SliceError, SliceState, TableIndex};
+use marlowe_state::{CacheStats, FormatError, KeyRange, SliceError, SliceState, TableIndex, TxnSlot};
 
 use super::changelog_key::{ChangelogKey, Mark};
 use super::key_range::ordered_range;
@@ -76,25 +76,25 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
     /// Returns the row of `key`, if there is one.
     #[inline]
     pub fn get(&self, key: impl AsKey<K>) -> Option<V> {
-        self.open.attempt(|slice, hand| key.lend(|key| slice.get(hand, key))).flatten()
+        self.open.attempt(|slice, txn| key.lend(|key| slice.get(txn, key))).flatten()
     }
 
     /// Returns `true` if `key` has a row, even one that does not decode.
     pub fn contains_key(&self, key: impl AsKey<K>) -> bool {
-        self.open.attempt(|slice, hand| key.lend(|key| slice.contains_key(hand, key))).unwrap_or(false)
+        self.open.attempt(|slice, txn| key.lend(|key| slice.contains_key(txn, key))).unwrap_or(false)
     }
 
     /// Makes `value` the row of `key`, and returns the previous row. The result is `None` if there
     /// was no row, or if it does not decode.
     #[inline]
     pub fn insert(&self, key: impl AsKey<K>, value: V) -> Option<V> {
-        self.open.attempt(|slice, hand| slice.insert(hand, key.into_key(), value)).flatten()
+        self.open.attempt(|slice, txn| slice.insert(txn, key.into_key(), value)).flatten()
     }
 
     /// Removes the row of `key`, and returns it. The result is `None` if there was no row, or if it
     /// does not decode.
     pub fn remove(&self, key: impl AsKey<K>) -> Option<V> {
-        self.open.attempt(|slice, hand| key.lend(|key| slice.remove(hand, key))).flatten()
+        self.open.attempt(|slice, txn| key.lend(|key| slice.remove(txn, key))).flatten()
     }
 
     /// Changes the row of `key` in place. An absent row starts as `V::default()`, as in a Faust
@@ -104,19 +104,19 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
     where
         V: Default,
     {
-        self.open.attempt(|slice, hand| slice.update(hand, key.into_key(), change));
+        self.open.attempt(|slice, txn| slice.update(txn, key.into_key(), change));
     }
 
     /// Changes the row of `key`, whether or not it exists. The closure gets `None` if there is no
     /// row, and leaves `None` to remove the row.
     pub fn update_with(&self, key: impl AsKey<K>, change: impl FnOnce(&mut Option<V>)) {
-        self.open.attempt(|slice, hand| slice.update_with(hand, key.into_key(), change));
+        self.open.attempt(|slice, txn| slice.update_with(txn, key.into_key(), change));
     }
 
     /// Returns the number of rows in the slice. This is the part of one partition, not the whole
     /// table.
     pub fn len(&self) -> u64 {
-        self.open.attempt(|slice, hand| slice.len(hand)).unwrap_or(0)
+        self.open.attempt(|slice, txn| slice.len(txn)).unwrap_or(0)
     }
 
     /// Returns `true` if the slice has no rows.
@@ -158,7 +158,7 @@ impl<K: Key, V: Clone + 'static> TableSlice<K, V> {
     }
 
     fn scan(&self, range: KeyRange) -> SliceIter<K, V> {
-        let scan = self.open.attempt(|slice, hand| slice.scan(hand, range));
+        let scan = self.open.attempt(|slice, txn| slice.scan(txn, range));
         SliceIter { open: self.open.clone(), scan, has_warned: false }
     }
 }
@@ -184,7 +184,7 @@ impl<K: Key, V: Clone + 'static> SliceIter<K, V> {
     fn next_row(&mut self) -> Option<Result<(K, V), UndecodableRow>> {
         match self.scan.as_mut()?.next()? {
             Err(SliceError::Undecodable { store_key, source, .. }) => {
-                self.open.hand();
+                self.open.txn();
                 Some(Err(self.open.undecodable(&store_key, &source)))
             }
             row => self.open.attempt(|_, _| row).map(Ok),
@@ -230,28 +230,28 @@ impl<K: Key, V: Clone + 'static> OpenTable<K, V> {
     /// Calls `act` for the event in flight. An error makes the event fail and is not returned,
     /// because a map's methods return no errors.
     #[inline]
-    fn attempt<R>(&self, act: impl FnOnce(&marlowe_state::Slice<K, V>, Hand) -> Result<R, SliceError>) -> Option<R> {
-        let hand = self.hand();
-        match act(&self.slice, hand) {
+    fn attempt<R>(&self, act: impl FnOnce(&marlowe_state::Slice<K, V>, TxnSlot) -> Result<R, SliceError>) -> Option<R> {
+        let txn = self.txn();
+        match act(&self.slice, txn) {
             Ok(result) => Some(result),
             Err(SliceError::Refused(foreign)) => {
-                self.turn.fail(hand, foreign);
+                self.turn.fail(txn, foreign);
                 None
             }
             Err(SliceError::Undecodable { store_key, source, .. }) => {
-                self.turn.fail(hand, self.undecodable(&store_key, &source).into());
+                self.turn.fail(txn, self.undecodable(&store_key, &source).into());
                 None
             }
             Err(error) => {
-                self.turn.fail(hand, error.into());
+                self.turn.fail(txn, error.into());
                 None
             }
         }
     }
 
     #[inline]
-    fn hand(&self) -> Hand {
-        self.turn.hand(|| format!("table `{}`", self.name))
+    fn txn(&self) -> TxnSlot {
+        self.turn.txn(|| format!("table `{}`", self.name))
     }
 
     #[cold]
@@ -265,12 +265,12 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         self.slice.expect(|state| K::hash_topic_form(key, state));
     }
 
-    fn is_current(&self, hand: Hand) -> bool {
-        self.slice.is_current(hand)
+    fn is_current(&self, txn: TxnSlot) -> bool {
+        self.slice.is_current(txn)
     }
 
-    fn check(&self, hand: Hand) -> Result<(), HandlerError> {
-        self.slice.check(hand, |key, row| {
+    fn check(&self, txn: TxnSlot) -> Result<(), HandlerError> {
+        self.slice.check(txn, |key, row| {
             let reason = match row {
                 Ok(row) => {
                     let record = NewRecord {
@@ -295,12 +295,12 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
         })
     }
 
-    fn apply(&self, hand: Hand) {
-        self.slice.apply(hand);
+    fn apply(&self, txn: TxnSlot) {
+        self.slice.apply(txn);
     }
 
-    fn discard(&self, hand: Hand) {
-        self.slice.discard(hand);
+    fn discard(&self, txn: TxnSlot) {
+        self.slice.discard(txn);
     }
 
     fn uncommitted_bytes(&self) -> usize {

@@ -70,13 +70,15 @@ impl Structure {
     }
 }
 
-/// Returns the `src` folders of `marlowe` and of the crates below it.
+/// Returns the `src` folders of `marlowe`, of the crates below it, and of the crates that test it.
 fn sources() -> TaskResult<Vec<PathBuf>> {
     let mut sources = vec![PathBuf::from("src")];
-    let crates = fs::read_dir(root().join("crates")).map_err(|error| format!("crates: {error}"))?;
-    let mut crates: Vec<_> = crates.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-    crates.sort();
-    sources.extend(crates.into_iter().map(|name| Path::new("crates").join(name).join("src")));
+    for folder in ["crates", "testing"] {
+        let entries = fs::read_dir(root().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
+        let mut crates: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+        crates.sort();
+        sources.extend(crates.into_iter().map(|name| Path::new(folder).join(name).join("src")));
+    }
     Ok(sources)
 }
 
