@@ -83,7 +83,7 @@ pub(crate) struct Turn {
     /// The slot of the event whose handler is being polled. A table that is used while this is
     /// `None` is used outside its handler.
     current: Cell<Option<TxnSlot>>,
-    slots: RefCell<Vec<HandState>>,
+    slots: RefCell<Vec<SlotState>>,
     /// True if some event has sent something or failed. Most events do neither, and then nothing
     /// needs to be looked up.
     marked: Cell<bool>,
@@ -92,7 +92,7 @@ pub(crate) struct Turn {
 }
 
 #[derive(Default)]
-struct HandState {
+struct SlotState {
     timestamp: Timestamp,
     failure: Option<HandlerError>,
     outbox: Outbox,
@@ -119,7 +119,7 @@ impl Turn {
     pub(crate) fn take_slot(&self) -> TxnSlot {
         self.free.borrow_mut().pop().unwrap_or_else(|| {
             let mut slots = self.slots.borrow_mut();
-            slots.push(HandState::default());
+            slots.push(SlotState::default());
             TxnSlot(slots.len() as u32 - 1)
         })
     }
