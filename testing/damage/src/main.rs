@@ -2,6 +2,7 @@
 //! never occur: wrong rows, and a process that ends without an error message.
 
 mod base;
+mod child;
 mod mutation;
 mod outcome;
 mod program;
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
 /// Damages the folders, and returns whether all outcomes were good.
 fn run(mutations: u64, seed: u64, verbose: bool) -> Result<bool, Box<dyn std::error::Error>> {
     let (base, other) = (Base::filled(0)?, Base::filled(1)?);
-    let truth = program::rows_of(base.path()).map_err(|outcome| format!("the sound folder: {outcome:?}"))?;
+    let truth = child::rows_of(base.path()).map_err(|outcome| format!("the sound folder: {outcome:?}"))?;
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut is_good = true;
     for number in 0..mutations {
@@ -67,7 +68,7 @@ fn run(mutations: u64, seed: u64, verbose: bool) -> Result<bool, Box<dyn std::er
         let folder = base.copy()?;
         let mutation = Mutation::draw(folder.path(), other.path(), &below)?;
         mutation.apply(folder.path(), other.path())?;
-        let outcome = Outcome::of(folder.path(), &truth);
+        let outcome = child::outcome_in(folder.path(), &truth);
         *counts.entry(outcome.name()).or_default() += 1;
         if verbose || outcome.is_bad() {
             println!("{number:>5}  {mutation}: {outcome}");

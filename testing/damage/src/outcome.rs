@@ -1,9 +1,6 @@
 //! The outcomes of running a program in a damaged folder.
 
 use std::fmt;
-use std::path::Path;
-
-use crate::program;
 
 /// The reaction of a program to a damaged folder.
 #[derive(Debug)]
@@ -21,15 +18,6 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     pub(crate) const NAMES: [&str; 5] = ["no effect", "healed", "clear error", "wrong rows", "crash"];
-
-    pub(crate) fn of(folder: &Path, truth: &str) -> Self {
-        match program::rows_of(folder) {
-            Ok(found) if found != *truth => Self::WrongRows(found),
-            Ok(_) if has_damaged(folder) => Self::Healed,
-            Ok(_) => Self::NoEffect,
-            Err(outcome) => outcome,
-        }
-    }
 
     pub(crate) fn name(&self) -> &'static str {
         Self::NAMES[match self {
@@ -54,10 +42,4 @@ impl fmt::Display for Outcome {
             Self::NoEffect | Self::Healed => Ok(()),
         }
     }
-}
-
-/// Returns whether a damaged store was moved aside anywhere in the folder.
-fn has_damaged(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| entry.file_name() == "damaged.mdb" || has_damaged(&entry.path()))
 }

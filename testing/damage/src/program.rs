@@ -1,19 +1,12 @@
 //! The program that fills folders and reads them.
 
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
 
 use marlowe::{App, Config, GlobalTable, Table, Topic};
-use tokio::time::Instant;
-
-use crate::outcome::Outcome;
-
-/// The time within which the program must end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The exit code of a program that said why it refuses to run.
-const REFUSED: u8 = 7;
+pub(crate) const REFUSED: u8 = 7;
 
 const PARTITIONS: u32 = 3;
 
@@ -86,30 +79,4 @@ async fn rows(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
     let totals: Vec<_> = (0..7).map(|number| reader.get(&*format!("total-{number}"))).collect();
     running.stop().await?;
     Ok(serde_json::json!({ "sums": sums, "totals": totals }).to_string())
-}
-
-/// Returns the rows of the folder, read by a process of its own.
-pub(crate) fn rows_of(folder: &Path) -> Result<String, Outcome> {
-    let crash = |what: String| Outcome::Crash(what);
-    let program = std::env::current_exe().map_err(|error| crash(error.to_string()))?;
-    let mut command = Command::new(program);
-    command.arg("look").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| crash(error.to_string()))?;
-    let begun = Instant::now();
-    // The output is smaller than the buffer of a pipe, so it need not be read before the end.
-    while child.try_wait().map_err(|error| crash(error.to_string()))?.is_none() {
-        if begun.elapsed() > PATIENCE {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(crash(format!("it did not end within {PATIENCE:?}")));
-        }
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
-    let output = child.wait_with_output().map_err(|error| crash(error.to_string()))?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    match output.status.code() {
-        Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Some(code) if code == i32::from(REFUSED) => Err(Outcome::ClearError(said)),
-        _ => Err(crash(format!("{}: {said}", output.status))),
-    }
 }

@@ -1,35 +1,19 @@
-//! Requests to an agent that answers: sending them, and checking the answers.
+//! The agent that answers: its declaration, sending requests to it, and checking the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use marlowe::Table;
 use marlowe::agent::{AnsweringAgent, AskClient, AskError};
 use marlowe::sim::{Chance, Simulation};
-use serde::{Deserialize, Serialize};
+use marlowe::{App, Table, Topic};
 
+use crate::input::{ALWAYS, Input};
 use crate::notes::Notes;
-use crate::program::{ALWAYS, List};
+use crate::request::{Answer, Ask, AskOutcome, Asked};
+use crate::rows::List;
 use crate::shape::Shape;
-
-/// A request to the agent that answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Ask {
-    /// The id: `q` and a number if a caller waits for the answer, `e` and the event's id if an
-    /// event sent it.
-    pub(crate) id: String,
-    /// The number of attempts that fail.
-    pub(crate) fails: u32,
-}
-
-/// The answer of the agent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Answer {
-    /// The id of the request.
-    pub(crate) id: String,
-    /// The number of requests that the row has had, including this one.
-    pub(crate) place: usize,
-}
+use crate::tries::Tries;
 
 /// The agent that answers, and its table.
 #[derive(Clone, Copy)]
@@ -38,22 +22,41 @@ pub(crate) struct Calls {
     pub(crate) accounts: Table<String, List>,
 }
 
-/// A request, and its outcome as the caller knows it.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    key: String,
-    fails: u32,
-    outcome: Outcome,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It was answered with its place in the row.
-    Answered(usize),
-    /// It failed, and was skipped.
-    Failed,
-    /// It is unknown, because the answer came too late or never.
-    InDoubt,
+impl Calls {
+    /// Declares an agent that answers, another one that has answers sent to a topic, and a timer
+    /// that asks.
+    pub(crate) fn declare(app: &mut App, shape: &Shape, inputs: Topic<String, Input>, notes: &Arc<Notes>) -> Self {
+        let requests = app.topic::<String, Ask>("requests");
+        let answers = app.topic::<String, Answer>("answers");
+        let accounts = app.table::<String, List>("accounts").cache_rows(shape.cache_rows);
+        let tries = Tries::default();
+        let teller = app.agent("teller", requests).retries(3).backoff(Duration::from_millis(5)).skip();
+        let teller = teller.with(accounts).each_event(async move |accounts, request| {
+            let Ask { id, fails: times } = request.value;
+            let mut list = accounts.get(&request.key).unwrap_or_default();
+            list.push(id.clone());
+            let place = list.len();
+            accounts.insert(request.key, list);
+            match tries.fails(&id, times) {
+                true => Err("it is to fail".into()),
+                false => Ok(Answer { id, place }),
+            }
+        });
+        let teller = teller.answers();
+        app.agent("caller", inputs).with(teller.reply_to(answers)).each_event(async |teller, event| {
+            let key = format!("c{}", event.value.id % 4);
+            teller.send(&key, &Ask { id: format!("e{}", event.value.id), fails: 0 }, &key);
+            Ok(())
+        });
+        let (notes, of_timer) = (notes.clone(), shape.clone());
+        app.timer("asks", Duration::from_millis(700)).with(teller).run(async move |teller| {
+            if !notes.is_over() {
+                call(teller, &notes, &of_timer).await;
+            }
+            Ok(())
+        });
+        Self { teller, accounts }
+    }
 }
 
 /// Sends one or several requests in one of the possible ways, and notes the outcomes.
@@ -78,13 +81,13 @@ pub(crate) async fn call(client: AskClient<String, Ask, Answer>, notes: &Notes, 
     let note = |(key, ask): &(String, Ask), outcome| {
         notes.has_asked(&ask.id, Asked { key: key.clone(), fails: ask.fails, outcome });
     };
-    asks.iter().for_each(|ask| note(ask, Outcome::InDoubt));
+    asks.iter().for_each(|ask| note(ask, AskOutcome::InDoubt));
     let known = |asked: &(String, Ask), answer: Result<Answer, AskError>| match answer {
         Ok(Answer { id, place }) => {
             assert_eq!(id, asked.1.id, "the answer to another request");
-            note(asked, Outcome::Answered(place));
+            note(asked, AskOutcome::Answered(place));
         }
-        Err(AskError::Failed { .. }) => note(asked, Outcome::Failed),
+        Err(AskError::Failed { .. }) => note(asked, AskOutcome::Failed),
         Err(AskError::Codec { source, .. }) => panic!("an answer is not one: {source}"),
         Err(_) => {}
     };
@@ -139,12 +142,12 @@ pub(crate) fn check(
         let times = row.iter().filter(|found| *found == id).count();
         assert!(times <= 1, "request {id} was handled {times} times: {row:?}");
         match outcome {
-            Outcome::Answered(place) => {
+            AskOutcome::Answered(place) => {
                 assert_eq!(row.get(place - 1), Some(id), "request {id} was answered with place {place} of {row:?}");
                 assert!(*fails < ALWAYS, "request {id} fails always, and was answered");
             }
-            Outcome::Failed => assert_eq!((times, *fails), (0, ALWAYS), "request {id} was passed over"),
-            Outcome::InDoubt => assert!(times == 0 || *fails < ALWAYS, "request {id} failed, and left something"),
+            AskOutcome::Failed => assert_eq!((times, *fails), (0, ALWAYS), "request {id} was passed over"),
+            AskOutcome::InDoubt => assert!(times == 0 || *fails < ALWAYS, "request {id} failed, and left something"),
         }
     }
     let of_events: Vec<&String> = accounts.values().flatten().filter(|id| !asked.contains_key(*id)).collect();

@@ -119,6 +119,13 @@ impl Drawn {
     }
 }
 
+impl Shape {
+    /// Returns the shape of a seed.
+    pub fn of(seed: u64) -> Self {
+        Drawn::of(seed).shape()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,11 +4,21 @@
 
 mod calls;
 mod check;
+mod declared;
 mod draw;
+mod first_agent;
+mod input;
 mod notes;
+mod once;
+mod picky;
 mod program;
+mod request;
+mod rows;
 mod run;
+mod seen;
 mod shape;
+mod tries;
+mod truth;
 mod writer;
 
 pub use draw::Drawn;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::calls::Asked;
+use crate::request::Asked;
 
 /// The notes that all processes of a run share: what was sent, asked and fired, written by those
 /// who did it.

@@ -13,10 +13,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::calls::keep_asking;
-use crate::check::{Seen, Truth};
+use crate::check::check_run;
+use crate::declared::Declared;
+use crate::input::{ALWAYS, Input};
 use crate::notes::Notes;
-use crate::program::{ALWAYS, Declared, Input, List, declare, declare_with_other_counts};
+use crate::program::{declare, declare_with_other_counts};
+use crate::rows::List;
+use crate::seen::Seen;
 use crate::shape::Shape;
+use crate::truth::Truth;
 use crate::writer::Writer;
 
 /// The result of a run.
@@ -94,7 +99,7 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
         notes.no_more();
         sim.settle().await;
         let truth = Truth::collect(sim, shape, &declared, fed).await;
-        truth.check(shape, &notes, &written, &seen);
+        check_run(shape, &truth, &notes, &written, &seen);
         check_bounds(sim, shape).await;
         check_counts(sim, shape, &notes).await;
         Ran { trace: sim.trace().clone(), simulated: sim.elapsed() }
@@ -175,17 +180,17 @@ async fn feed(sim: &Simulation, shape: &Shape, declared: &Declared) -> Vec<(Stri
 }
 
 /// A reader that reads views all the time.
-struct Reading<'a> {
+struct ViewReader<'a> {
     sim: &'a Simulation,
     shape: &'a Shape,
     declared: Declared,
 }
 
-fn read_on<'a>(sim: &'a Simulation, shape: &'a Shape, declared: &Declared) -> Reading<'a> {
-    Reading { sim, shape, declared: *declared }
+fn read_on<'a>(sim: &'a Simulation, shape: &'a Shape, declared: &Declared) -> ViewReader<'a> {
+    ViewReader { sim, shape, declared: *declared }
 }
 
-impl Reading<'_> {
+impl ViewReader<'_> {
     async fn run(self, seen: &mut Seen) -> std::convert::Infallible {
         if !self.shape.has_readers {
             std::future::pending::<()>().await;

@@ -5,8 +5,6 @@ use std::time::Duration;
 use marlowe::sim::Faults;
 use serde::{Deserialize, Serialize};
 
-use crate::draw::Drawn;
-
 /// The part of the matrix that a seed tries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -104,12 +102,5 @@ impl FaultKind {
             Self::Network => Faults::NETWORK,
             Self::All => Faults::ALL,
         }
-    }
-}
-
-impl Shape {
-    /// Returns the shape of a seed.
-    pub fn of(seed: u64) -> Self {
-        Drawn::of(seed).shape()
     }
 }

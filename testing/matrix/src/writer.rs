@@ -11,7 +11,8 @@ use marlowe::topic::{SendError, Sent};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use crate::program::{Declared, List};
+use crate::declared::Declared;
+use crate::rows::List;
 use crate::shape::Shape;
 
 /// A writer of rows that nobody else changes. It changes each step by step, and reads it after each
