@@ -7,13 +7,13 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::host::Join;
-use crate::outbound::{AskCounters, Asker, ClientProducer};
+use crate::outbound::AskCounters;
 use crate::peer::PeerSecurity;
 use crate::prepare::prepare_topics;
 use crate::running::open_broker;
 use crate::scope::{ClientWith, WorkerScope};
 use crate::threads::{Failures, Thread, Threads};
-use crate::worker::ClusterView;
+use crate::worker::{ClusterView, open_outbound};
 
 /// A program that is not a worker of an app. It sends to the app's topics and inboxes, casts to its
 /// agents and asks them, and reads its tables through views.
@@ -95,21 +95,11 @@ impl Client {
         let met = ClusterView::connect(name.clone(), program, &topology, broker.clone(), clock, security, &threads);
         let (routes, cluster_view) = met.await?;
         let (thread, join) = threads.start(&name)?;
-        let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;
-        let (producer, sending) = ClientProducer::new(producer);
-        thread.run(move || sending);
-        let asker = program.answers().then(|| {
-            let replies = program.replies_topic();
-            let partitions = topology.partitions.get(&replies).copied().unwrap_or(1);
-            let counters = AskCounters {
-                late: metrics::counter!("marlowe_replies_late_total"),
-                timed_out: metrics::counter!("marlowe_asks_timed_out_total"),
-            };
-            let (asker, listening) =
-                Asker::new(replies, partitions, &*config.entropy, producer.clone(), counters, broker.clone());
-            thread.run(move || listening);
-            asker
-        });
+        let counters = || AskCounters {
+            late: metrics::counter!("marlowe_replies_late_total"),
+            timed_out: metrics::counter!("marlowe_asks_timed_out_total"),
+        };
+        let (producer, asker) = open_outbound(program, &topology, &broker, &*config.entropy, counters, &thread)?;
         let scope = WorkerScope {
             app: program.app.clone(),
             worker: name,

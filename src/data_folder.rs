@@ -23,12 +23,12 @@ pub(crate) struct DataFolder {
     path: PathBuf,
     app: Arc<str>,
     /// The identity that was found. A new folder has none.
-    identity: Option<Identity>,
+    identity: Option<FolderIdentity>,
 }
 
 /// The identity of a folder, as it is in `folder.json`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-struct Identity {
+struct FolderIdentity {
     /// The version of the folder's layout.
     format: u32,
     app: Arc<str>,
@@ -66,10 +66,11 @@ impl DataFolder {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(folder),
             Err(error) => return Err(failed("read", &file)(error)),
         };
-        let identity: Identity = serde_json::from_slice(&text).map_err(|error| {
+        let identity: FolderIdentity = serde_json::from_slice(&text).map_err(|error| {
             folder.refused(
                 format!("has a damaged {IDENTITY} ({error})"),
-                "put the file back from a copy; or remove it: what is in the folder says whose it is, too",
+                "put the file back from a backup; or remove it: the other files in the folder also say which app it \
+                 belongs to",
             )
         })?;
         if identity.format != FORMAT {
@@ -77,7 +78,7 @@ impl DataFolder {
             return Err(folder.refused(found, "use the version that wrote it, or a newer one"));
         }
         if identity.app != *app {
-            let found = format!("is of app `{}`, and this is app `{app}`", identity.app);
+            let found = format!("belongs to app `{}`, and this is app `{app}`", identity.app);
             return Err(folder.refused(found, "give this app a --data-dir of its own"));
         }
         Ok(Self { identity: Some(identity), ..folder })
@@ -97,7 +98,7 @@ impl DataFolder {
     pub(crate) fn open_broker(&self, config: EmbeddedConfig) -> Result<EmbeddedBroker, RunError> {
         let path = self.path.join(BROKER);
         let expected_id = match &self.identity {
-            Some(Identity { topics: Topics::Elsewhere, .. }) => {
+            Some(FolderIdentity { topics: Topics::Elsewhere, .. }) => {
                 let found = "holds tables whose topics are on another broker".to_owned();
                 return Err(self.refused(found, "give the embedded broker a --data-dir of its own"));
             }
@@ -118,7 +119,7 @@ impl DataFolder {
         })?;
         if self.identity.is_none() {
             let id = broker.id().unwrap_or_default().into();
-            self.write(&Identity { format: FORMAT, app: self.app.clone(), id, topics: Topics::Here })?;
+            self.write(&FolderIdentity { format: FORMAT, app: self.app.clone(), id, topics: Topics::Here })?;
         }
         Ok(broker)
     }
@@ -129,8 +130,8 @@ impl DataFolder {
     /// When the folder has a broker of its own.
     pub(crate) fn check_elsewhere(&self) -> Result<(), RunError> {
         match &self.identity {
-            Some(Identity { topics: Topics::Here, .. }) => {
-                let found = "is the embedded broker's".to_owned();
+            Some(FolderIdentity { topics: Topics::Here, .. }) => {
+                let found = "belongs to the embedded broker".to_owned();
                 Err(self.refused(found, "give the tables of another broker's topics a --data-dir of their own"))
             }
             _ => Ok(()),
@@ -147,7 +148,7 @@ impl DataFolder {
             Some(identity) => identity,
             None => {
                 let id = format!("{:016x}", new_id()).into();
-                let identity = Identity { format: FORMAT, app: self.app.clone(), id, topics: Topics::Elsewhere };
+                let identity = FolderIdentity { format: FORMAT, app: self.app.clone(), id, topics: Topics::Elsewhere };
                 self.write(&identity)?;
                 identity
             }
@@ -190,7 +191,7 @@ impl DataFolder {
     pub(crate) fn back_up(&self, to: &Path) -> Result<Backup, RunError> {
         if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
             let doing = format!("back up {} to {}", self.path.display(), to.display());
-            let reason = "there is something already: name a folder that is not there yet, or an empty one".to_owned();
+            let reason = "it is not an empty folder: name a new folder, or an empty one".to_owned();
             return Err(RunError::System { doing, reason });
         }
         let mut name = to.file_name().unwrap_or_default().to_owned();
@@ -235,7 +236,7 @@ impl DataFolder {
         TablesFolder::all_in(&self.path).map_err(failed("look into", &self.path))
     }
 
-    fn write(&self, identity: &Identity) -> Result<(), RunError> {
+    fn write(&self, identity: &FolderIdentity) -> Result<(), RunError> {
         std::fs::create_dir_all(&self.path).map_err(failed("make", &self.path))?;
         let file = self.path.join(IDENTITY);
         let text =

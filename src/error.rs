@@ -28,7 +28,7 @@ pub enum RunError {
     },
     /// Records of an input were removed before they were read.
     #[error(
-        "{} records of {partition}, the offsets from {from} up to {to}, were removed before this app has read them: {fix}",
+        "{} records of {partition}, the offsets from {from} up to {to}, were removed before this app read them: {fix}",
         from.distance_to(*to)
     )]
     Expired {
@@ -62,8 +62,9 @@ pub enum RunError {
     },
     /// The embedded broker of a data folder is lost or damaged. Nothing in the folder was changed.
     #[error(
-        "the data folder {folder} {found}: put the broker's folder back, from a copy if need be; or begin without records and \
-         rows with --set-aside, which moves all that is left to a folder of its own; or choose another --data-dir"
+        "the data folder {folder} {found}: put the broker's folder back, or restore it from a backup; or start \
+         without records and rows with --set-aside, which moves what is left to a subfolder; or choose another \
+         --data-dir"
     )]
     LostBroker {
         /// The folder.
@@ -103,8 +104,9 @@ pub enum RunError {
     },
     /// A topic that Marlowe needs for the program belongs to another app.
     #[error(
-        "topic `{topic}` is an internal topic of app `{owner}`, and app `{app}` would have one of the same name, as {what}: \
-         rename what it is named after, or the app; or if app `{owner}` is not needed any more, run its `reset`"
+        "topic `{topic}` is an internal topic of app `{owner}`, and app `{app}` would have one of the same name, as \
+         {what}: rename the part of this app that it is named after, or this app; or, if app `{owner}` is not needed \
+         any more, run its `reset`"
     )]
     TopicOwned {
         /// The topic.
@@ -137,8 +139,8 @@ pub enum RunError {
     /// A thread panicked. This is a defect of Marlowe, or of code of the program that runs outside
     /// of any event (a `Drop`, a `Clock`, a broker of its own).
     #[error(
-        "thread `{thread}` panicked{place}: {reason}; the worker stops, and what was not committed is done again at the next \
-         start. If the place is not in code of yours, report it as a defect of Marlowe"
+        "thread `{thread}` panicked{place}: {reason}; the worker stops, and what was not committed is done again at \
+         the next start. If the place is not in your code, report it as a bug of Marlowe"
     )]
     Panicked {
         /// The name of the thread.
@@ -158,8 +160,9 @@ pub enum RunError {
     },
     /// Routes that the program added conflict with the built-in ones or with each other.
     #[error(
-        "the routes of the program's web closure number {number} do not fit: {reason}; choose other paths (every worker serves \
-         {built_in} itself, and a path can be added once)"
+        "the routes of the program's web closure number {number} cannot be added: {reason}; correct this closure (the \
+         calls of `App::web` are counted from 1). If the reason names a path: a path can be added only once, and \
+         every worker already serves {built_in}"
     )]
     Routes {
         /// The number of the call of [`App::web`](crate::App::web), from 1.

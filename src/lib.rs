@@ -152,6 +152,7 @@
 
 pub mod agent;
 pub mod app;
+mod backoff;
 mod cli;
 pub mod client;
 mod cluster;
@@ -183,6 +184,8 @@ mod shard;
 pub mod sim;
 mod standby;
 pub mod table;
+#[cfg(test)]
+mod test_clock;
 mod threads;
 pub mod timer;
 mod tls;

@@ -1,4 +1,5 @@
-//! The limits of the numbers and times in programs and settings. A value beyond them is a mistake.
+//! The limits of the numbers, times and names in programs and settings. A value beyond them is a
+//! mistake.
 
 use std::time::Duration;
 
@@ -26,15 +27,22 @@ pub(crate) const MOST_THREADS: usize = 1024;
 /// The longest name of a topic that Kafka takes.
 pub(crate) const LONGEST_TOPIC_NAME: usize = 249;
 
+/// Returns `true` if a name is not empty and has only characters that Kafka takes in names: letters
+/// and digits of ASCII, `.`, `_` and `-`.
+pub(crate) fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.chars().all(fits)
+}
+
 /// Returns what is wrong with an interval and what to use instead, or `None` if the interval is
 /// valid.
 pub(crate) fn wrong_interval(interval: Duration, longest: Duration) -> Option<String> {
     let days = longest.as_secs() / DAY.as_secs();
     let most = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
     if interval < SHORTEST {
-        Some(format!("{interval:?} is no interval: use 1 ms to {most}"))
+        Some(format!("{interval:?} is too short: use 1 ms to {most}"))
     } else if interval > longest {
-        Some(format!("{interval:?} is beyond any use: use 1 ms to {most}"))
+        Some(format!("{interval:?} is too long: use 1 ms to {most}"))
     } else {
         None
     }
@@ -55,6 +63,12 @@ mod tests {
     async fn n3_4_no_wait_is_too_long_to_be_added_to_now() {
         assert!(after(Duration::MAX) > Instant::now() + DAY);
         assert!(after(Duration::from_secs(u64::MAX)) > Instant::now() + DAY);
+    }
+
+    #[test]
+    fn a_name_has_only_characters_of_kafka() {
+        assert!(["a", "Shop-2.eu_west", "..", "0"].into_iter().all(is_name));
+        assert!(!["", "a b", "a/b", "é", "a\n"].into_iter().any(is_name));
     }
 
     #[test]

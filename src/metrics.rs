@@ -36,24 +36,25 @@ const DESCRIPTION: Metadata<'static> = Metadata::new("marlowe", Level::INFO, Som
 const COUNTERS: &[(&str, &str)] = &[
     ("marlowe_events_total", "Events taken in, by agent"),
     ("marlowe_events_handled_total", "Events handled with success, by agent"),
-    ("marlowe_events_failed_total", "Tries that failed, by agent"),
-    ("marlowe_events_retried_total", "Tries after the first, by agent"),
-    ("marlowe_events_conflicting_total", "Events handled again since a row they used was changed, by agent"),
+    ("marlowe_events_failed_total", "Attempts that failed, by agent"),
+    ("marlowe_events_retried_total", "Attempts after the first, by agent"),
+    ("marlowe_events_conflicting_total", "Events handled again because a row that they used was changed, by agent"),
     ("marlowe_events_dead_lettered_total", "Events sent to a dead-letter topic, by agent"),
     ("marlowe_events_skipped_total", "Events skipped after they failed, by agent"),
     ("marlowe_partition_timer_runs_total", "Firings of partition timers, by timer"),
     ("marlowe_partition_timer_failures_total", "Firings of partition timers that failed, by timer"),
     ("marlowe_table_cache_hits_total", "Rows that were in the cache when they were used, by table"),
     ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
-    ("marlowe_rows_undecodable_total", "Times that a row was met which does not decode, by table"),
+    ("marlowe_rows_undecodable_total", "Reads of a row that does not decode, by table"),
     ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
-    ("marlowe_commits_dropped_total", "Commits that did not go through, whose work was begun anew, by lane"),
+    ("marlowe_commits_dropped_total", "Commits that failed, whose work was done again, by lane"),
     ("marlowe_records_expired_total", "Records that were removed before they were read, and skipped, by topic"),
-    ("marlowe_replies_late_total", "Answers of agents that nobody waited for any more"),
+    ("marlowe_replies_late_total", "Answers of agents that came after the asker had stopped waiting"),
     ("marlowe_asks_timed_out_total", "Requests to agents that were not answered in time"),
     (
         "marlowe_shards_taken_total",
-        "Shards taken, by what was here of them, and whether their last owner died or gave them up (or there was none)",
+        "Shards taken, by the state that was here before, and by whether the last owner crashed, gave them up, or did \
+         not exist",
     ),
 ];
 
@@ -70,12 +71,12 @@ impl Metrics {
         recorder.describe_gauge(
             HANDLER_SECONDS.into(),
             Some(metrics::Unit::Seconds),
-            "For how long the handler has been at work that has been longest, by thread".into(),
+            "Running time of the handler that has run longest, by thread".into(),
         );
         recorder.describe_gauge(
             "marlowe_table_cached_rows".into(),
             None,
-            "Rows at hand in the worker's shards, known absences included, by table".into(),
+            "Rows in the caches of the worker's shards, including keys known to have no row, by table".into(),
         );
         recorder.describe_histogram(
             "marlowe_commit_seconds".into(),

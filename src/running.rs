@@ -110,7 +110,10 @@ async fn open_broker_or_set_aside(app: &Arc<str>, config: &Config) -> Result<Sha
     match (open_broker(app, config).await, &config.data_dir) {
         (Err(lost @ RunError::LostBroker { .. }), Some(path)) if config.set_aside => {
             let aside = DataFolder::look(path, app)?.set_aside()?;
-            tracing::warn!("{lost}. It is set aside in {}, and this is a new beginning", aside.display());
+            tracing::warn!(
+                "{lost}. What was left is moved to {}, and the program starts without records and rows",
+                aside.display()
+            );
             open_broker(app, config).await
         }
         (opened, _) => opened,

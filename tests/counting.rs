@@ -1,10 +1,11 @@
 //! The first program: agents that share a table, and a global count.
 
+mod common;
+
 use std::time::Duration;
 
+use common::{TestResult, worker};
 use marlowe::{App, Config};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::test]
 async fn two_agents_share_a_table_and_all_count_globally() -> TestResult {
@@ -27,14 +28,13 @@ async fn two_agents_share_a_table_and_all_count_globally() -> TestResult {
         assert_eq!(rows, sums.len());
         Ok(())
     });
-    let mut running = app.start(Config::default().without_web().workers(2)).await?;
-    running.ready().await?;
+    let mut running = worker::start(app, Config::default().without_web().workers(2)).await?;
     let (to_first, to_second) = (running.open(first), running.open(second));
     for number in 0..1000u64 {
         to_first.send(&number.to_string(), &number).await?;
         to_second.send(&number.to_string(), &number).await?;
     }
-    running.drain().await?;
+    worker::drain(&mut running).await?;
     let rows = running.open(sums.view()).iter().await?;
     assert_eq!(rows.len(), 100);
     for (key, sum) in rows {
@@ -44,6 +44,6 @@ async fn two_agents_share_a_table_and_all_count_globally() -> TestResult {
     for worker in 0..2 {
         assert_eq!(running.open_on(worker, total).get("all"), Some(2000));
     }
-    running.stop().await?;
+    worker::stop(running).await?;
     Ok(())
 }

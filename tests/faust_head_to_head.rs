@@ -1,16 +1,13 @@
 //! Behaviours that were measured in Faust, each with a test of what Marlowe does instead. Tests of
 //! windows come with windows.
 
-#[allow(dead_code)]
-#[path = "process/mod.rs"]
-mod process;
+mod common;
 #[allow(dead_code)]
 #[path = "rules/scene.rs"]
 mod scene;
 #[allow(dead_code)]
 #[path = "rules/stage.rs"]
 mod stage;
-mod waits;
 #[allow(dead_code)]
 #[path = "rules/watched.rs"]
 mod watched;
@@ -21,12 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use common::address::any_port;
+use common::client::Client;
+use common::process::Process;
 use marlowe::broker::{Partition, Timestamp};
 use marlowe::clock::{Entropy, SeededEntropy};
 use marlowe::{App, Config};
 use marlowe_broker::{Cleanup, NewRecord, SystemEntropy, TopicConfig, TopicPartition};
-use process::Process;
-use scene::{Scene, TestResult, drain, eventually, start, stop, within};
+use rustix::process::Signal;
+use scene::{LONGEST, Scene, TestResult, drain, eventually, start, stop, within};
 use watched::WatchedBroker;
 
 /// Differs from Faust, which ended with 100 on one worker and 100 on the other.
@@ -143,16 +143,13 @@ async fn writes_of_timers_the_web_and_batches_go_to_the_owner() -> TestResult {
         }
         Ok(())
     });
-    let mut running = start(app, scene.config().workers(2).web(([127, 0, 0, 1], 0).into())).await?;
+    let mut running = start(app, scene.config().workers(2).web(any_port())).await?;
     let home = marlowe::broker::Partitioner::Murmur2.partition(b"in-a-batch", 8).get();
     scene.produce("numbers", home, Some(b"in-a-batch"), Some(b"1")).await;
-    for (index, address) in running.web_addresses().into_iter().enumerate() {
+    for (index, client) in running.web_addresses().into_iter().map(Client::new).enumerate() {
         for number in 0..20 {
-            let url = format!("http://{address}/tables/rows/by-web-{index}-{number}");
-            let status = tokio::task::spawn_blocking(move || {
-                ureq::post(&url).header("content-type", "application/json").send("5").map(|answer| answer.status())
-            });
-            assert!(within(status).await??.is_success());
+            let row = format!("/tables/rows/by-web-{index}-{number}");
+            client.ask_meanwhile("POST", &row, "5").await.expect(202);
         }
     }
     drain(&mut running).await?;
@@ -179,26 +176,19 @@ async fn an_http_read_of_a_string_key_is_right_from_any_worker() -> TestResult {
         counts.update(event.key, |count| *count += event.value);
         Ok(())
     });
-    let mut running = start(app, scene.config().workers(3).web(([127, 0, 0, 1], 0).into())).await?;
+    let mut running = start(app, scene.config().workers(3).web(any_port())).await?;
     for number in 0..60 {
         running.open(words).send(&format!("user_{number}"), &number).await?;
     }
     drain(&mut running).await?;
     let addresses = running.web_addresses();
     assert_eq!(addresses.len(), 3);
-    let read = tokio::task::spawn_blocking(move || -> Result<(), String> {
-        for address in addresses {
-            for number in 0..60u64 {
-                let url = format!("http://{address}/tables/counts/user_{number}");
-                let mut answer = ureq::get(&url).call().map_err(|error| format!("{url}: {error}"))?;
-                let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
-                let row: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-                assert_eq!((&row["key"], &row["value"]), (&format!("user_{number}").into(), &number.into()), "{url}");
-            }
+    for client in addresses.into_iter().map(Client::new) {
+        for number in 0..60u64 {
+            let row = client.ask_meanwhile("GET", &format!("/tables/counts/user_{number}"), "").await.expect(200);
+            assert_eq!((&row["key"], &row["value"]), (&format!("user_{number}").into(), &number.into()), "{row}");
         }
-        Ok(())
-    });
-    within(read).await??;
+    }
     stop(running).await?;
     Ok(())
 }
@@ -315,22 +305,22 @@ async fn kill_9_under_exactly_once_counting_is_exact() -> TestResult {
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "the_process_that_counts"]).env(CHILD, folder.path());
-        Process::start(&mut command, folder.path())
+        Process::start(&mut command)
     };
     let mut killed = 0;
     for _ in 0..10 {
         let mut process = child()?;
-        if process.ended(Duration::from_millis(50 + chance.next() % 450)).await?.is_some() {
+        if process.ended(Duration::from_millis(50 + chance.next() % 450)).await.is_some() {
             break;
         }
-        process.signal("KILL")?;
-        process.ended(scene::LONGEST).await?;
+        process.signal(Signal::KILL);
+        process.end().await;
         killed += 1;
     }
     assert!(killed > 0, "it was done before the first kill");
     let mut process = child()?;
-    let ended = process.ended(4 * scene::LONGEST).await?;
-    assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}{}", process.out()?, process.err()?);
+    let ended = process.ended(LONGEST).await;
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}", process.said());
     let result: (Vec<(u64, u64)>, Option<u64>) = serde_json::from_slice(&std::fs::read(folder.path().join("result"))?)?;
     assert_eq!(result.1, Some(COUNTED));
     assert_eq!(result.0, (0..100).map(|key| (key, COUNTED / 100)).collect::<Vec<_>>());

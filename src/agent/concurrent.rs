@@ -32,7 +32,7 @@ use futures_util::stream::FuturesUnordered;
 use marlowe_state::TxnSlot;
 
 use super::handler::Handler;
-use super::runner::{Failed, Runner};
+use super::runner::{Failed, Passed, Runner};
 use crate::turn::{Cursor, Turn, count};
 
 /// The number of events that may be begun for each one that may run. Finished events wait in this
@@ -46,7 +46,7 @@ const CONFLICTS: u32 = 3;
 struct Begun {
     record: Cursor,
     txn: TxnSlot,
-    state: State,
+    state: EventState,
     /// True if all events before it were applied when its handler began. Only then has the handler
     /// seen the state that it would have seen alone, so only then does a failure count.
     first: bool,
@@ -55,16 +55,15 @@ struct Begun {
 }
 
 #[derive(Debug)]
-enum State {
+enum EventState {
     /// Begins when there is room and no earlier event has its key.
     Waits,
     /// Begins again when it is the first. It failed on a state that the events before it may still
     /// change.
     WaitsToBeFirst,
     Runs,
-    /// Ready to be applied. `true` if its handler succeeded, `false` if the filters dropped it or
-    /// it was given up.
-    Done(bool),
+    /// Ready to be applied.
+    Done(Passed),
 }
 
 /// Handles up to `limit` events of different keys at a time, and applies them in the order of the
@@ -89,11 +88,11 @@ struct Window<H> {
     limit: usize,
     /// In the order of the input.
     begun: VecDeque<Begun>,
-    running: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
+    running: FuturesUnordered<LocalBoxFuture<'static, EndedHandler>>,
 }
 
 /// A handler that ended: the slot of its event, and the outcome.
-type Ended = (TxnSlot, Result<bool, Failed>);
+type EndedHandler = (TxnSlot, Result<Passed, Failed>);
 
 /// An event failed for good, and the agent's policy is to stop. The shard knows.
 struct Stopped;
@@ -105,8 +104,8 @@ impl<H: Handler + 'static> Window<H> {
             self.begin_handlers()?;
             // Events that waited for the applied ones may begin now.
             let applied = self.apply_finished().await?;
-            self.runner.in_hand.set(self.begun.len());
-            self.runner.input.front().set_begun(self.begun.len());
+            self.runner.agent.in_hand.set(self.begun.len());
+            self.runner.agent.input.front().set_begun(self.begun.len());
             if applied == 0
                 && let Some(ended) = self.next_ended().await
             {
@@ -122,10 +121,10 @@ impl<H: Handler + 'static> Window<H> {
 
     fn take_events(&mut self) {
         while self.has_room() {
-            let Some(record) = self.runner.input.peek(self.begun.len()) else { break };
-            count(&self.runner.counters.events);
+            let Some(record) = self.runner.agent.input.peek(self.begun.len()) else { break };
+            count(&self.runner.agent.counters.events);
             let txn = self.runner.link.turn.take_slot();
-            self.begun.push_back(Begun { record, txn, state: State::Waits, first: false, tries: 0, conflicts: 0 });
+            self.begun.push_back(Begun { record, txn, state: EventState::Waits, first: false, tries: 0, conflicts: 0 });
         }
     }
 
@@ -135,9 +134,9 @@ impl<H: Handler + 'static> Window<H> {
                 break;
             }
             let may_begin = match self.begun[index].state {
-                State::Waits => !key_is_taken(&self.begun, index),
-                State::WaitsToBeFirst => index == 0,
-                State::Runs | State::Done(_) => false,
+                EventState::Waits => !key_is_taken(&self.begun, index),
+                EventState::WaitsToBeFirst => index == 0,
+                EventState::Runs | EventState::Done(_) => false,
             };
             if !may_begin {
                 continue;
@@ -149,7 +148,7 @@ impl<H: Handler + 'static> Window<H> {
                 give_up(&self.runner, &failed, 1, event)?;
                 continue;
             }
-            event.state = State::Runs;
+            event.state = EventState::Runs;
             event.first = index == 0;
             self.running.push(start(&self.runner, &self.handler, event, None));
         }
@@ -163,7 +162,7 @@ impl<H: Handler + 'static> Window<H> {
         let runner = self.runner.clone();
         let mut looked_at = 0;
         while let Some(first) = self.begun.front_mut()
-            && let State::Done(kept) = first.state
+            && let EventState::Done(passed) = first.state
             && runner.strand.holder().is_none()
         {
             if runner.link.commits_alone() {
@@ -173,16 +172,16 @@ impl<H: Handler + 'static> Window<H> {
             }
             looked_at += 1;
             if runner.is_current(first.txn) {
-                if kept {
-                    count(&runner.counters.handled);
+                if passed == Passed::Handled {
+                    count(&runner.agent.counters.handled);
                 }
                 finish(&runner, &mut self.begun);
             } else {
-                count(&runner.counters.conflicts);
+                count(&runner.agent.counters.conflicts);
                 runner.link.discard(first.txn, &runner.participants);
                 first.conflicts += 1;
                 if first.conflicts < CONFLICTS {
-                    first.state = State::Waits;
+                    first.state = EventState::Waits;
                 } else {
                     alone(&runner, &*self.handler, first).await?;
                 }
@@ -194,12 +193,12 @@ impl<H: Handler + 'static> Window<H> {
 
     /// Waits until a handler ends, and returns it. Returns `None` when a record comes or the turn
     /// is free. The shard polls on each of these.
-    async fn next_ended(&mut self) -> Option<Ended> {
+    async fn next_ended(&mut self) -> Option<EndedHandler> {
         std::future::poll_fn(|context| match self.running.poll_next_unpin(context) {
             Poll::Ready(Some(ended)) => Poll::Ready(Some(ended)),
             Poll::Ready(None) | Poll::Pending => {
-                let more = self.has_room() && self.runner.input.peek(self.begun.len()).is_some();
-                let ready = matches!(self.begun.front(), Some(Begun { state: State::Done(_), .. }));
+                let more = self.has_room() && self.runner.agent.input.peek(self.begun.len()).is_some();
+                let ready = matches!(self.begun.front(), Some(Begun { state: EventState::Done(_), .. }));
                 if more || (ready && self.runner.strand.holder().is_none()) { Poll::Ready(None) } else { Poll::Pending }
             }
         })
@@ -207,17 +206,17 @@ impl<H: Handler + 'static> Window<H> {
     }
 
     /// Decides what follows from a handler's outcome.
-    fn settle(&mut self, (txn, outcome): Ended) -> Result<(), Stopped> {
+    fn settle(&mut self, (txn, outcome): EndedHandler) -> Result<(), Stopped> {
         let Some(event) = self.begun.iter_mut().find(|event| event.txn == txn) else { return Ok(()) };
         match outcome {
-            Ok(kept) => event.state = State::Done(kept),
+            Ok(passed) => event.state = EventState::Done(passed),
             Err(failed) if failed.is_conflict() => {
-                count(&self.runner.counters.conflicts);
-                event.state = State::Waits;
+                count(&self.runner.agent.counters.conflicts);
+                event.state = EventState::Waits;
             }
             Err(_) if !event.first => {
-                count(&self.runner.counters.conflicts);
-                event.state = State::WaitsToBeFirst;
+                count(&self.runner.agent.counters.conflicts);
+                event.state = EventState::WaitsToBeFirst;
             }
             Err(failed) => {
                 event.tries += 1;
@@ -237,7 +236,7 @@ fn give_up(runner: &Runner, failed: &Failed, tries: u32, event: &mut Begun) -> R
         runner.link.fail(failure);
         return Err(Stopped);
     }
-    event.state = State::Done(false);
+    event.state = EventState::Done(Passed::Dropped);
     Ok(())
 }
 
@@ -259,8 +258,8 @@ async fn alone<H: Handler>(runner: &Runner, handler: &H, event: &mut Begun) -> R
         runner.strand.release();
         event.tries += 1;
         match outcome {
-            Ok(kept) => {
-                event.state = State::Done(kept);
+            Ok(passed) => {
+                event.state = EventState::Done(passed);
                 return Ok(());
             }
             Err(failed) => match runner.retry(&failed, event.tries) {
@@ -276,7 +275,7 @@ fn finish(runner: &Runner, begun: &mut VecDeque<Begun>) {
     if let Some(event) = begun.pop_front() {
         runner.link.apply(event.txn, runner.number, &runner.participants);
         runner.link.turn.return_slot(event.txn);
-        runner.input.finish(event.record.record().offset);
+        runner.agent.input.finish(event.record.record().offset);
     }
 }
 
@@ -285,7 +284,7 @@ fn start<H: Handler + 'static>(
     handler: &Rc<H>,
     event: &Begun,
     wait: Option<std::time::Duration>,
-) -> LocalBoxFuture<'static, Ended> {
+) -> LocalBoxFuture<'static, EndedHandler> {
     let (runner, handler, record, txn) = (runner.clone(), handler.clone(), event.record.clone(), event.txn);
     let turn = runner.link.turn.clone();
     Box::pin(async move {

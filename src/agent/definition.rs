@@ -1,6 +1,6 @@
 //! The declaration of an agent, with and without its types, and its opening in a shard.
 
-use std::cell::Cell;
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use super::event::Event;
 use super::failure::{FailurePolicy, Then};
 use super::handle::AgentShared;
 use super::handler::{Handler, Unhandled, ValueReader};
+use super::open::{OpenAgent, RunningAgent};
 use super::runner::Runner;
 use super::serial::serial;
 use super::sink::OpenSink;
 use super::stream::{Events, stream};
 use crate::HandlerError;
-use crate::codec::TopicKey;
+use crate::codec::{CodecError, TopicKey};
 use crate::scope::{ShardScope, ShardWith, Uses};
 use crate::topic::open_out_topic;
 use crate::topology::{AgentNode, AgentRole, Beginning};
-use crate::turn::{Counters, Cursor, Doer, RecordQueue, ShardLink, Strand};
+use crate::turn::{Cursor, Doer, RecordQueue, ShardLink, Strand};
 
 /// An agent without its types: the interface that the topology and the shards need.
 pub(crate) trait AnyAgent: Send + Sync {
     fn node(&self) -> AgentNode;
 
-    /// Opens the agent in a shard. The returned future is the agent's work. It ends only after it
-    /// has told the link of a failure.
-    fn open(&'static self, opening: Opening<'_>) -> OpenAgent;
+    /// Opens the agent in a shard.
+    fn open(&'static self, opening: Opening<'_>) -> RunningAgent;
 }
 
 /// The shard in which an agent is opened.
@@ -43,16 +43,6 @@ pub(crate) struct Opening<'a> {
     pub(crate) input: Rc<RecordQueue>,
     pub(crate) link: Rc<ShardLink>,
     pub(crate) strand: Rc<Strand>,
-}
-
-/// An agent that is open in a shard.
-pub(crate) struct OpenAgent {
-    pub(crate) name: Arc<str>,
-    pub(crate) input: Rc<RecordQueue>,
-    pub(crate) counters: Rc<Counters>,
-    pub(crate) asks: Rc<Cell<bool>>,
-    pub(crate) in_hand: Rc<Cell<usize>>,
-    pub(crate) work: LocalBoxFuture<'static, ()>,
 }
 
 /// The settings that all kinds of agents have.
@@ -97,53 +87,82 @@ impl AgentSettings {
         opening: Opening<'_>,
         answers: Option<Rc<OpenAnswers>>,
         work: impl FnOnce(Runner) -> LocalBoxFuture<'static, ()>,
-    ) -> OpenAgent {
+    ) -> RunningAgent {
         let Opening { scope, who, number, input, link, strand } = opening;
-        let counters = Rc::new(Counters::default());
-        let asks = Rc::new(Cell::new(false));
-        let in_hand = Rc::new(Cell::new(0));
+        let agent = Rc::new(OpenAgent::new(self.name.clone(), input));
         let dead_letter = match &self.policy.then {
             Then::DeadLetter(topic, partitioner) => Some(open_out_topic(topic, *partitioner, scope)),
             Then::Stop | Then::Skip => None,
         };
         let runner = Runner {
-            name: self.name.clone(),
+            agent: agent.clone(),
             who,
             number,
-            input: input.clone(),
             link,
             strand,
             participants: scope.take_used(),
-            counters: counters.clone(),
             policy: self.policy.clone(),
             dead_letter,
             clock: scope.worker.clock.clone(),
             answers,
-            asks: asks.clone(),
-            in_hand: in_hand.clone(),
         };
-        OpenAgent { name: self.name.clone(), input, counters, asks, in_hand, work: work(runner) }
+        RunningAgent { agent, work: work(runner) }
     }
 }
 
-/// An agent whose handler gets one event at a time. `M` says whether it gets the value ([`Values`])
-/// or the whole event ([`PassesEvent`]).
-pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, M> {
+/// The part of a record that an agent's handler takes: its value, or the whole event.
+pub(crate) trait Take<K, V>: Send + Sync + 'static {
+    type Taken;
+
+    /// Reads what the handler takes. Returns `None` if the record does not pass the filters.
+    fn take(
+        reader: &ValueReader<V>,
+        at: &RecordRef<'_>,
+        record: &Cursor,
+        input: &RecordQueue,
+    ) -> Result<Option<Self::Taken>, CodecError>;
+}
+
+/// The handler takes values.
+pub(crate) struct TakesValues;
+
+impl<K, V: 'static> Take<K, V> for TakesValues {
+    type Taken = V;
+
+    #[inline]
+    fn take(reader: &ValueReader<V>, at: &RecordRef<'_>, _: &Cursor, _: &RecordQueue) -> Result<Option<V>, CodecError> {
+        reader.read(at)
+    }
+}
+
+/// The handler takes whole events.
+pub(crate) struct TakesEvents;
+
+impl<K: TopicKey, V: 'static> Take<K, V> for TakesEvents {
+    type Taken = Event<K, V>;
+
+    #[inline]
+    fn take(
+        reader: &ValueReader<V>,
+        _: &RecordRef<'_>,
+        record: &Cursor,
+        input: &RecordQueue,
+    ) -> Result<Option<Event<K, V>>, CodecError> {
+        reader.read_event(record, &input.source)
+    }
+}
+
+/// An agent whose handler gets one event at a time, as `T` takes it.
+pub(crate) struct EachAgent<K: 'static, V: 'static, R: 'static, W, F, T> {
     pub(crate) settings: AgentSettings,
     pub(crate) shared: &'static AgentShared<K, V, R>,
     pub(crate) reader: ValueReader<V>,
     pub(crate) with: W,
     pub(crate) handler: F,
-    pub(crate) mode: std::marker::PhantomData<M>,
+    pub(crate) takes: PhantomData<T>,
 }
 
-/// A mode in which the handler gets values.
-pub(crate) struct Values;
-
-/// A mode in which the handler gets whole events.
-pub(crate) struct PassesEvent;
-
-struct EachHandler<V: 'static, R, O, F: 'static, M> {
+struct EachHandler<K, V: 'static, R, O, F: 'static, T> {
     handler: &'static F,
     opened: O,
     reader: ValueReader<V>,
@@ -151,15 +170,30 @@ struct EachHandler<V: 'static, R, O, F: 'static, M> {
     answering: Option<Answering<R>>,
     link: Rc<ShardLink>,
     input: Rc<RecordQueue>,
-    mode: std::marker::PhantomData<M>,
+    takes: PhantomData<(fn() -> K, T)>,
 }
 
-impl<V, R: 'static, O, F, M> EachHandler<V, R, O, F, M> {
-    fn has_use_for_replies(&self) -> bool {
+impl<K, V, R, O, F, T> Handler for EachHandler<K, V, R, O, F, T>
+where
+    V: 'static,
+    R: 'static,
+    O: Clone,
+    T: Take<K, V>,
+    F: AsyncFn(O, T::Taken) -> Result<R, HandlerError>,
+{
+    type Reply = R;
+
+    #[inline]
+    async fn handle(&self, at: &RecordRef<'_>, record: &Cursor) -> Result<Option<R>, Unhandled> {
+        let Some(taken) = T::take(&self.reader, at, record, &self.input)? else { return Ok(None) };
+        Ok(Some((self.handler)(self.opened.clone(), taken).await?))
+    }
+
+    fn replies(&self) -> bool {
         !self.sinks.is_empty() || self.answering.is_some()
     }
 
-    fn send_reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
+    fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
         for sink in &self.sinks {
             sink.send(&self.link.turn, record, &reply)?;
         }
@@ -170,64 +204,14 @@ impl<V, R: 'static, O, F, M> EachHandler<V, R, O, F, M> {
     }
 }
 
-/// A mode with the key type. The key type matters only to whole events.
-struct KeyedMode<K, M>(std::marker::PhantomData<(fn() -> K, M)>);
-
-impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, Values>>
-where
-    R: 'static,
-    O: Clone,
-    F: AsyncFn(O, V) -> Result<R, HandlerError>,
-{
-    type Reply = R;
-
-    #[inline]
-    async fn handle(&self, at: &RecordRef<'_>, _: &Cursor) -> Result<Option<R>, Unhandled> {
-        let Some(value) = self.reader.read(at)? else { return Ok(None) };
-        Ok(Some((self.handler)(self.opened.clone(), value).await?))
-    }
-
-    fn replies(&self) -> bool {
-        self.has_use_for_replies()
-    }
-
-    fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
-        self.send_reply(record, reply)
-    }
-}
-
-impl<K, V, R, O, F> Handler for EachHandler<V, R, O, F, KeyedMode<K, PassesEvent>>
-where
-    R: 'static,
-    K: TopicKey,
-    O: Clone,
-    F: AsyncFn(O, Event<K, V>) -> Result<R, HandlerError>,
-{
-    type Reply = R;
-
-    async fn handle(&self, _: &RecordRef<'_>, record: &Cursor) -> Result<Option<R>, Unhandled> {
-        let Some(event) = self.reader.read_event(record, &self.input.source)? else { return Ok(None) };
-        Ok(Some((self.handler)(self.opened.clone(), event).await?))
-    }
-
-    fn replies(&self) -> bool {
-        self.has_use_for_replies()
-    }
-
-    fn reply(&self, record: &Cursor, reply: R) -> Result<(), HandlerError> {
-        self.send_reply(record, reply)
-    }
-}
-
-impl<K, V, R, W, F, M> AnyAgent for EachAgent<K, V, R, W, F, M>
+impl<K, V, R, W, F, T> AnyAgent for EachAgent<K, V, R, W, F, T>
 where
     K: TopicKey,
     V: 'static,
     R: 'static,
     W: ShardWith,
-    F: Send + Sync + 'static,
-    M: Send + Sync + 'static,
-    EachHandler<V, R, W::Opened, F, KeyedMode<K, M>>: Handler,
+    T: Take<K, V>,
+    F: AsyncFn(W::Opened, T::Taken) -> Result<R, HandlerError> + Send + Sync + 'static,
 {
     fn node(&self) -> AgentNode {
         AgentNode {
@@ -236,7 +220,7 @@ where
         }
     }
 
-    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
+    fn open(&'static self, opening: Opening<'_>) -> RunningAgent {
         let handler = EachHandler {
             handler: &self.handler,
             opened: self.with.open_in_shard(opening.scope),
@@ -245,7 +229,7 @@ where
             answering: self.shared.open_answering(opening.scope),
             link: opening.link.clone(),
             input: opening.input.clone(),
-            mode: std::marker::PhantomData::<KeyedMode<K, M>>,
+            takes: PhantomData::<(fn() -> K, T)>,
         };
         let answers = handler.answering.as_ref().map(|answering| answering.open.clone());
         self.settings.open(opening, answers, |runner| match self.settings.concurrency {
@@ -256,20 +240,15 @@ where
 }
 
 /// An agent whose handler gets the stream itself.
-pub(crate) struct StreamAgent<V: 'static, W, F> {
+pub(crate) struct StreamAgent<K: 'static, V: 'static, W, F> {
     pub(crate) settings: AgentSettings,
+    pub(crate) shared: &'static AgentShared<K, V, ()>,
     pub(crate) reader: ValueReader<V>,
     pub(crate) with: W,
     pub(crate) handler: F,
 }
 
-/// A stream agent with the type of its keys and its declared handle.
-pub(crate) struct KeyedStreamAgent<K: 'static, V: 'static, W, F>(
-    pub(crate) StreamAgent<V, W, F>,
-    pub(crate) &'static AgentShared<K, V, ()>,
-);
-
-impl<K, V, W, F> AnyAgent for KeyedStreamAgent<K, V, W, F>
+impl<K, V, W, F> AnyAgent for StreamAgent<K, V, W, F>
 where
     K: TopicKey,
     V: 'static,
@@ -278,21 +257,20 @@ where
 {
     fn node(&self) -> AgentNode {
         AgentNode {
-            answers: self.1.answers(),
-            unfed_sink: self.1.sink_topics().into_iter().next(),
-            ..self.0.settings.node(self.1.target_topics())
+            answers: self.shared.answers(),
+            unfed_sink: self.shared.sink_topics().into_iter().next(),
+            ..self.settings.node(self.shared.target_topics())
         }
     }
 
-    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
-        let agent = &self.0;
-        let opened = agent.with.open_in_shard(opening.scope);
-        let reader = agent.reader.clone();
-        let answering = self.1.open_answering(opening.scope);
+    fn open(&'static self, opening: Opening<'_>) -> RunningAgent {
+        let opened = self.with.open_in_shard(opening.scope);
+        let reader = self.reader.clone();
+        let answering = self.shared.open_answering(opening.scope);
         let answers = answering.as_ref().map(|answering| answering.open.clone());
-        agent.settings.open(opening, answers, |runner| {
+        self.settings.open(opening, answers, |runner| {
             Box::pin(async move {
-                stream(runner, reader, answering, |events| (agent.handler)(opened.clone(), events)).await;
+                stream(runner, reader, answering, |events| (self.handler)(opened.clone(), events)).await;
             })
         })
     }

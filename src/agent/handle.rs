@@ -15,7 +15,7 @@ use super::sink::{OpenSink, Sink};
 use crate::codec::{Codec, TopicKey};
 use crate::outbound::{AskError, SendError, Sent};
 use crate::scope::{ClientWith, ShardScope, ShardWith, Use, Uses, WorkerScope, WorkerWith};
-use crate::topic::{ProducerRecord, Stream, Topic, TopicClient, TopicSender, TopicSettings};
+use crate::topic::{DeclaredTopicSettings, ProducerRecord, Stream, Topic, TopicClient, TopicSender};
 
 /// An agent: a handler of the events of a stream. Made by [`App::agent`](crate::App::agent).
 ///
@@ -29,7 +29,7 @@ pub(crate) struct AgentShared<K, V, R> {
     pub(crate) topic: Arc<str>,
     /// The topic of replies to callers that wait for them.
     replies: Arc<str>,
-    settings: TopicSettings<V>,
+    settings: DeclaredTopicSettings<V>,
     sinks: RwLock<Vec<Sink<R>>>,
     /// The codec of answers, if the agent answers.
     answers: RwLock<Option<Arc<dyn Codec<R>>>>,
@@ -44,7 +44,7 @@ impl<K, V, R> AgentShared<K, V, R> {
             name,
             topic,
             replies,
-            settings: TopicSettings {
+            settings: DeclaredTopicSettings {
                 codec: stream.codec.clone(),
                 partitioner: stream.partitioner,
                 partitions: None,
@@ -154,9 +154,9 @@ impl<K: TopicKey, V: 'static, R: 'static> Agent<K, V, R> {
 /// Handles that can ask an agent and wait for the answer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot ask an agent and wait for its answer",
-    label = "nobody answers here",
-    note = "inside an event: what it sends is sent with its commit, so no answer can come before; declare `.with(agent.reply_to(topic))`, and let an agent attend to the answers",
-    note = "outside of shards: an agent answers that was declared with `.answers()`"
+    label = "no answer can be awaited here",
+    note = "inside an event, requests are sent when the event commits, so no answer can come before that; declare `.with(agent.reply_to(topic))`, and handle the answers in an agent",
+    note = "outside of shards, an agent can be asked if it was declared with `.answers()`"
 )]
 pub trait WaitsForAnswers {}
 

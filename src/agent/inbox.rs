@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use marlowe_broker::RecordRef;
 
-use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
+use super::definition::{AgentSettings, AnyAgent, Opening};
 use super::failure::Then;
 use super::handler::{Handler, Unhandled};
+use super::open::RunningAgent;
 use super::serial::serial;
 use crate::codec::{Codec, CodecError, Key};
 use crate::scope::ShardWith;
@@ -73,7 +74,7 @@ impl<K: Key, V: Clone + 'static> AnyAgent for InboxAgent<K, V> {
         self.settings().node(Vec::new())
     }
 
-    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
+    fn open(&'static self, opening: Opening<'_>) -> RunningAgent {
         let table = self.table.settings();
         let handler = InboxHandler {
             slice: Table(self.table).open_in_shard(opening.scope),

@@ -50,6 +50,7 @@ mod failure;
 mod handle;
 mod handler;
 mod inbox;
+mod open;
 mod repartition;
 mod runner;
 mod serial;
@@ -59,15 +60,14 @@ mod stream_adaptors;
 
 pub use crate::outbound::AskError;
 pub use asking::{AnsweringAgent, AskClient, PendingReply, Replies, ReplyTo, RequestClient, RequestSender};
-pub(crate) use definition::{
-    AgentSettings, AnyAgent, EachAgent, KeyedStreamAgent, Opening, PassesEvent, StreamAgent, Values,
-};
+pub(crate) use definition::{AgentSettings, AnyAgent, EachAgent, Opening, StreamAgent, TakesEvents, TakesValues};
 pub use event::Event;
 pub(crate) use failure::{FailurePolicy, Then};
 pub(crate) use handle::AgentShared;
 pub use handle::{Agent, AgentClient, AgentSender};
 pub(crate) use handler::ValueReader;
 pub(crate) use inbox::InboxAgent;
+pub(crate) use open::{OpenAgent, RunningAgent};
 pub(crate) use repartition::RepartitionAgent;
 pub use stream::{Events, WholeEvents};
 pub use stream_adaptors::{Enumerate, Filtered, Items};

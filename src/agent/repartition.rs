@@ -7,8 +7,9 @@ use std::sync::Arc;
 use marlowe_broker::{NewRecord, Partitioner, RecordRef};
 use marlowe_state::MAX_KEY_BYTES;
 
-use super::definition::{AgentSettings, AnyAgent, OpenAgent, Opening};
+use super::definition::{AgentSettings, AnyAgent, Opening};
 use super::handler::{Handler, Unhandled};
+use super::open::RunningAgent;
 use super::serial::serial;
 use crate::codec::{CodecError, KeyTooLong};
 use crate::topic::{NewKey, OutTopicSettings, Rekey, Route, open_out_topic};
@@ -64,7 +65,7 @@ impl AnyAgent for RepartitionAgent {
         self.settings.node(vec![self.to.clone()])
     }
 
-    fn open(&'static self, opening: Opening<'_>) -> OpenAgent {
+    fn open(&'static self, opening: Opening<'_>) -> RunningAgent {
         let handler = RepartitionHandler {
             out: open_out_topic(&self.to, self.partitioner, opening.scope),
             rekey: self.rekey.clone(),

@@ -1,6 +1,5 @@
 //! One attempt at an event, and the failure policy. All three loops of agents use them.
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,37 +11,40 @@ use marlowe_state::TxnSlot;
 use super::asking::{LONGEST_REASON, OpenAnswers};
 use super::failure::{FailurePolicy, Then};
 use super::handler::{Handler, Unhandled};
+use super::open::OpenAgent;
 use crate::HandlerError;
 use crate::error::EventFailure;
 use crate::outbound::is_about_a_request;
 use crate::panics::panic_text;
 use crate::topic::OutTopicSettings;
-use crate::turn::{
-    Condemned, Counters, Cursor, Doer, Holder, Participant, RecordQueue, ShardLink, Strand, Told, count,
-};
+use crate::turn::{Condemned, Cursor, Doer, Holder, Participant, ShardLink, Strand, Told, count};
 
-/// An agent that is open in a shard, without its typed handler.
+/// An open agent at work, without its typed handler: it makes attempts at events and applies the
+/// failure policy.
 pub(crate) struct Runner {
-    pub(crate) name: Arc<str>,
+    pub(crate) agent: Rc<OpenAgent>,
     /// The agent's number among the agents and timers of its strand.
     pub(crate) who: usize,
     /// The agent's number among all agents and timers of the shard.
     pub(crate) number: Doer,
-    pub(crate) input: Rc<RecordQueue>,
     pub(crate) link: Rc<ShardLink>,
     /// The strand that the agent takes turns in.
     pub(crate) strand: Rc<Strand>,
     pub(crate) participants: Vec<Rc<dyn Participant>>,
-    pub(crate) counters: Rc<Counters>,
     pub(crate) policy: FailurePolicy,
     pub(crate) dead_letter: Option<OutTopicSettings>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The answering of requests, if the agent answers any.
     pub(crate) answers: Option<Rc<OpenAnswers>>,
-    /// True while the agent would take the turn if there were an event for it.
-    pub(crate) asks: Rc<Cell<bool>>,
-    /// The number of events that the agent has in hand without holding the turn.
-    pub(crate) in_hand: Rc<Cell<usize>>,
+}
+
+/// The outcome of an attempt that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Its handler succeeded.
+    Handled,
+    /// It does not pass the filters of what the agent reads, or it was given up.
+    Dropped,
 }
 
 /// The result of handling a record: a panic, an error, a reply, or `None` if the record does not
@@ -70,7 +72,7 @@ impl Runner {
     }
 
     /// Makes one attempt at an event. On success its changes wait to be applied. On failure nothing
-    /// of it is left. `Ok(false)` means that the event did not pass the filters.
+    /// of it is left.
     #[inline]
     pub(crate) async fn attempt<H: Handler>(
         &self,
@@ -78,7 +80,7 @@ impl Runner {
         txn: TxnSlot,
         at: &RecordRef<'_>,
         record: &Cursor,
-    ) -> Result<bool, Failed> {
+    ) -> Result<Passed, Failed> {
         self.link.turn.begin(txn, at.timestamp);
         let outcome = AssertUnwindSafe(handler.handle(at, record)).catch_unwind().await;
         self.conclude(handler, txn, record, outcome)
@@ -92,20 +94,20 @@ impl Runner {
         txn: TxnSlot,
         record: &Cursor,
         outcome: Tried<H::Reply>,
-    ) -> Result<bool, Failed> {
+    ) -> Result<Passed, Failed> {
         let outcome = match outcome {
             Ok(Ok(None)) => {
-                self.refuse(txn, record, "it does not pass the filters of what the agent reads");
-                Ok(Ok(false))
+                self.refuse(txn, record, "a filter of the agent's stream drops it");
+                Ok(Ok(Passed::Dropped))
             }
             Ok(Ok(Some(reply))) => self.reply(handler, record, reply),
             Ok(Err(error)) => Ok(Err(error)),
             Err(panic) => Err(panic),
         };
         match (outcome, self.link.turn.take_failure(txn)) {
-            (Ok(Ok(kept)), None) => match self.link.check(txn, &self.participants) {
-                Ok(()) => Ok(kept),
-                Err(error) => Err(self.failed(txn, Ok(Ok(kept)), Some(error))),
+            (Ok(Ok(passed)), None) => match self.link.check(txn, &self.participants) {
+                Ok(()) => Ok(passed),
+                Err(error) => Err(self.failed(txn, Ok(Ok(passed)), Some(error))),
             },
             (outcome, refused) => Err(self.failed(txn, outcome, refused)),
         }
@@ -125,13 +127,13 @@ impl Runner {
         handler: &H,
         record: &Cursor,
         reply: H::Reply,
-    ) -> std::thread::Result<Result<bool, Unhandled>> {
+    ) -> std::thread::Result<Result<Passed, Unhandled>> {
         if !handler.replies() {
-            return Ok(Ok(true));
+            return Ok(Ok(Passed::Handled));
         }
         // Encoding a reply is user code, which may panic.
         std::panic::catch_unwind(AssertUnwindSafe(|| {
-            handler.reply(record, reply).map(|()| true).map_err(Unhandled::Failed)
+            handler.reply(record, reply).map(|()| Passed::Handled).map_err(Unhandled::Failed)
         }))
     }
 
@@ -139,7 +141,7 @@ impl Runner {
     fn failed(
         &self,
         txn: TxnSlot,
-        outcome: std::thread::Result<Result<bool, Unhandled>>,
+        outcome: std::thread::Result<Result<Passed, Unhandled>>,
         refused: Option<HandlerError>,
     ) -> Failed {
         let (error, retry) = match (outcome, refused) {
@@ -166,13 +168,13 @@ impl Runner {
     /// Counts a failure, and returns how long to wait before the event is tried again. `None` if it
     /// is not tried again.
     pub(crate) fn retry(&self, failed: &Failed, tries: u32) -> Option<std::time::Duration> {
-        count(&self.counters.failed);
+        count(&self.agent.counters.failed);
         if failed.retry == Retry::Useless || tries > self.policy.retries {
             return None;
         }
-        count(&self.counters.retried);
+        count(&self.agent.counters.retried);
         let wait = self.policy.wait(tries);
-        tracing::warn!(agent = %self.name, error = %failed.error, "event failed; trying again in {wait:?}");
+        tracing::warn!(agent = %self.agent.name, error = %failed.error, "event failed; trying again in {wait:?}");
         Some(wait)
     }
 
@@ -185,11 +187,11 @@ impl Runner {
         record: &Cursor,
     ) -> Result<(), EventFailure> {
         let at = record.record();
-        let source = &self.input.source;
+        let source = &self.agent.input.source;
         match &self.policy.then {
             Then::Stop => {
                 return Err(EventFailure {
-                    agent: self.name.clone(),
+                    agent: self.agent.name.clone(),
                     topic: source.topic.clone(),
                     partition: source.partition,
                     offset: at.offset,
@@ -198,18 +200,19 @@ impl Runner {
                 });
             }
             Then::Skip => {
-                count(&self.counters.skipped);
-                tracing::warn!(agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event skipped");
+                count(&self.agent.counters.skipped);
+                tracing::warn!(agent = %self.agent.name, %source, offset = %at.offset, error = %failed.error, "event skipped");
             }
             Then::DeadLetter(topic, _) => {
-                count(&self.counters.dead_lettered);
+                count(&self.agent.counters.dead_lettered);
                 match self.send_dead_letter(failed, txn, record) {
                     Ok(()) => tracing::warn!(
-                        agent = %self.name, %source, offset = %at.offset, error = %failed.error, "event sent to `{topic}`"
+                        agent = %self.agent.name, %source, offset = %at.offset, error = %failed.error, "event sent to `{topic}`"
                     ),
                     Err(reason) => tracing::error!(
-                        agent = %self.name, %source, offset = %at.offset, error = %failed.error,
-                        "event skipped, because not even its place can be sent to `{topic}`: {reason}"
+                        agent = %self.agent.name, %source, offset = %at.offset, error = %failed.error,
+                        "event skipped, because no dead letter can be sent to `{topic}`, not even one with only the \
+                         event's topic, partition and offset: {reason}"
                     ),
                 }
             }
@@ -236,12 +239,12 @@ impl Runner {
     fn send_dead_letter(&self, failed: &Failed, txn: TxnSlot, record: &Cursor) -> Result<(), String> {
         let Some(out) = &self.dead_letter else { return Ok(()) };
         let at = record.record();
-        let source = &self.input.source;
+        let source = &self.agent.input.source;
         let reason: String = failed.error.to_string().chars().take(LONGEST_REASON).collect();
         let (partition, offset) = (source.partition.to_string(), at.offset.to_string());
         let ours = [
             ("marlowe-error", reason.as_str()),
-            ("marlowe-agent", &self.name),
+            ("marlowe-agent", &self.agent.name),
             ("marlowe-topic", &source.topic),
             ("marlowe-partition", &partition),
             ("marlowe-offset", &offset),
@@ -270,7 +273,7 @@ impl Runner {
                 return Ok(());
             }
         }
-        Err("it is larger than a record may be".into())
+        Err("the dead letter is larger than a record may be".into())
     }
 }
 
@@ -280,14 +283,14 @@ struct Asking<'a>(Option<&'a Runner>);
 
 impl<'a> Asking<'a> {
     fn begin(runner: &'a Runner) -> Self {
-        runner.asks.set(true);
+        runner.agent.asks.set(true);
         Self(Some(runner))
     }
 
     /// Ends the request, because the turn was granted and taken.
     fn end(mut self) {
         if let Some(runner) = self.0.take() {
-            runner.asks.set(false);
+            runner.agent.asks.set(false);
         }
     }
 }
@@ -295,7 +298,7 @@ impl<'a> Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if let Some(runner) = self.0 {
-            runner.asks.set(false);
+            runner.agent.asks.set(false);
             if runner.strand.holder().is_some_and(|holder| holder.who == runner.who) {
                 runner.strand.release();
             }

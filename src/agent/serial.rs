@@ -5,14 +5,16 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 
 use super::handler::Handler;
-use super::runner::{Failed, Runner};
+use super::open::OpenAgent;
+use super::runner::{Failed, Passed, Runner};
 use crate::error::EventFailure;
 use crate::turn::{Cursor, count};
 
 /// Handles an input's events one at a time and in order. The agent holds the turn while it handles
 /// them.
 pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
-    let Runner { link, strand, input, counters, participants, .. } = &runner;
+    let Runner { agent, link, strand, participants, .. } = &runner;
+    let OpenAgent { input, counters, .. } = &**agent;
     let txn = strand.txn;
     let replies = handler.replies();
     loop {
@@ -51,12 +53,12 @@ pub(crate) async fn serial<H: Handler>(runner: Runner, handler: H) {
                             && !link.turn.is_marked()
                             && !link.is_cautious()
                             && !replies;
-                        if plain { Ok(true) } else { runner.conclude(&handler, txn, &record, outcome) }
+                        if plain { Ok(Passed::Handled) } else { runner.conclude(&handler, txn, &record, outcome) }
                     }
                 };
                 match concluded {
-                    Ok(true) => count(&counters.handled),
-                    Ok(false) => {}
+                    Ok(Passed::Handled) => count(&counters.handled),
+                    Ok(Passed::Dropped) => {}
                     Err(failed) => {
                         if let Err(failure) = again(&runner, &handler, failed, &record).await {
                             strand.release();
@@ -93,9 +95,9 @@ async fn again<H: Handler>(
         runner.turn().await;
         tries += 1;
         match runner.attempt(handler, runner.strand.txn, &record.record(), record).await {
-            Ok(kept) => {
-                if kept {
-                    count(&runner.counters.handled);
+            Ok(passed) => {
+                if passed == Passed::Handled {
+                    count(&runner.agent.counters.handled);
                 }
                 return Ok(());
             }

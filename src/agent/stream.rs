@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use marlowe_broker::Timestamp;
+use marlowe_broker::{Offset, Timestamp};
 
 use super::asking::Answering;
 use super::event::Event;
@@ -37,11 +37,11 @@ use crate::turn::{Cursor, count};
 /// events in hand are acknowledged, that is, until the handler asks for the next one. So a handler
 /// that has finished an event should ask soon.
 pub struct Events<K, V> {
-    shared: Rc<Shared<V>>,
+    shared: Rc<StreamShared<V>>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
-struct Shared<V> {
+struct StreamShared<V> {
     runner: Runner,
     reader: ValueReader<V>,
     /// The answering of requests with `()` on acknowledgement, if the agent answers.
@@ -92,14 +92,14 @@ impl<K: TopicKey, V: 'static> Events<K, V> {
 
 /// A stream of whole events. Made by [`Events::events`].
 pub struct WholeEvents<K, V> {
-    shared: Rc<Shared<V>>,
+    shared: Rc<StreamShared<V>>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
 impl<K: TopicKey, V: 'static> WholeEvents<K, V> {
     /// Returns the next event, and acknowledges the one before it.
     pub async fn next(&mut self) -> Option<Event<K, V>> {
-        self.shared.next(|shared, record| shared.reader.read_event(record, &shared.runner.input.source)).await
+        self.shared.next(|shared, record| shared.reader.read_event(record, &shared.runner.agent.input.source)).await
     }
 
     /// Returns up to `max` events as one. See [`Events::take`].
@@ -107,12 +107,14 @@ impl<K: TopicKey, V: 'static> WholeEvents<K, V> {
     /// # Panics
     /// If `max` is 0.
     pub async fn take(&mut self, max: usize, within: Duration) -> Vec<Event<K, V>> {
-        let read = |shared: &Shared<V>, record: &Cursor| shared.reader.read_event(record, &shared.runner.input.source);
+        let read = |shared: &StreamShared<V>, record: &Cursor| {
+            shared.reader.read_event(record, &shared.runner.agent.input.source)
+        };
         self.shared.take(max, within, read).await
     }
 }
 
-impl<V: 'static> Shared<V> {
+impl<V: 'static> StreamShared<V> {
     /// Runs the program's handler until it ends, or an event fails while it waits.
     async fn watched(&self, handler: impl Future<Output = Result<(), HandlerError>>) -> Result<(), Failed> {
         let mut handler = Box::pin(AssertUnwindSafe(handler).catch_unwind());
@@ -130,7 +132,7 @@ impl<V: 'static> Shared<V> {
         .await
     }
 
-    async fn next<T>(&self, read: impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>) -> Option<T> {
+    async fn next<T>(&self, read: impl Fn(&StreamShared<V>, &Cursor) -> Result<Option<T>, CodecError>) -> Option<T> {
         self.asked.set(true);
         loop {
             self.acknowledge().await;
@@ -150,11 +152,11 @@ impl<V: 'static> Shared<V> {
         &self,
         max: usize,
         within: Duration,
-        read: impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
+        read: impl Fn(&StreamShared<V>, &Cursor) -> Result<Option<T>, CodecError>,
     ) -> Vec<T> {
         assert!(max > 0, "take at least one event");
         self.asked.set(true);
-        let input = &self.runner.input;
+        let input = &self.runner.agent.input;
         let at_least = |count: usize| {
             std::future::poll_fn(move |_| {
                 if input.waiting() >= count || input.is_full() { Poll::Ready(()) } else { Poll::Pending }
@@ -179,7 +181,7 @@ impl<V: 'static> Shared<V> {
             while self.in_hand.get() < max
                 && let Some(record) = input.peek(self.in_hand.get())
             {
-                count(&self.runner.counters.events);
+                count(&self.runner.agent.counters.events);
                 match self.try_to_read(&record, &read) {
                     Ok(value) => {
                         self.in_hand.set(self.in_hand.get() + 1);
@@ -201,7 +203,7 @@ impl<V: 'static> Shared<V> {
 
     /// Waits for the input's next record and for the turn, and returns the record.
     async fn record(&self) -> Cursor {
-        let input = &self.runner.input;
+        let input = &self.runner.agent.input;
         loop {
             if let Some((left, until)) = self.turn.get()
                 && let Some(record) = input.peek(0)
@@ -221,9 +223,9 @@ impl<V: 'static> Shared<V> {
     async fn read<T>(
         &self,
         record: &Cursor,
-        read: &impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
+        read: &impl Fn(&StreamShared<V>, &Cursor) -> Result<Option<T>, CodecError>,
     ) -> Option<T> {
-        count(&self.runner.counters.events);
+        count(&self.runner.agent.counters.events);
         match self.try_to_read(record, read) {
             Ok(Some(value)) => Some(value),
             Ok(None) => {
@@ -243,7 +245,7 @@ impl<V: 'static> Shared<V> {
     fn try_to_read<T>(
         &self,
         record: &Cursor,
-        read: &impl Fn(&Shared<V>, &Cursor) -> Result<Option<T>, CodecError>,
+        read: &impl Fn(&StreamShared<V>, &Cursor) -> Result<Option<T>, CodecError>,
     ) -> Result<Option<T>, Failed> {
         match std::panic::catch_unwind(AssertUnwindSafe(|| read(self, record))) {
             Ok(value) => value.map_err(Failed::undecodable),
@@ -253,7 +255,7 @@ impl<V: 'static> Shared<V> {
 
     /// Applies the agent's policy to a record that another attempt cannot help.
     async fn give_up(&self, record: &Cursor, failed: Failed) {
-        count(&self.runner.counters.failed);
+        count(&self.runner.agent.counters.failed);
         match self.runner.give_up(&failed, 1, self.runner.strand.txn, record) {
             Ok(()) => self.finish_first(record),
             Err(failure) => self.stop(failure).await,
@@ -268,7 +270,7 @@ impl<V: 'static> Shared<V> {
         }
         if self.answering.is_some() {
             (0..self.in_hand.get())
-                .filter_map(|ahead| self.runner.input.peek(ahead))
+                .filter_map(|ahead| self.runner.agent.input.peek(ahead))
                 .for_each(|event| self.answer(&event));
         }
         let (link, txn) = (&self.runner.link, self.runner.strand.txn);
@@ -278,12 +280,12 @@ impl<V: 'static> Shared<V> {
             // [`stream`] sees the failure and begins the handler again.
             std::future::pending::<()>().await;
         }
-        let counters = &self.runner.counters;
+        let counters = &self.runner.agent.counters;
         counters.handled.set(counters.handled.get() + self.in_hand.get() as u64);
         link.apply(txn, self.runner.number, &self.runner.participants);
         link.count_batch(self.in_hand.get());
         for _ in 0..self.in_hand.replace(0) {
-            if let Some(record) = self.runner.input.peek(0) {
+            if let Some(record) = self.runner.agent.input.peek(0) {
                 self.finish(&record);
             }
         }
@@ -307,7 +309,7 @@ impl<V: 'static> Shared<V> {
     }
 
     fn finish(&self, record: &Cursor) {
-        self.runner.input.finish(record.record().offset);
+        self.runner.agent.input.finish(record.record().offset);
         self.one_by_one.set(self.one_by_one.get().saturating_sub(1));
     }
 
@@ -331,7 +333,7 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
     answering: Option<Answering<()>>,
     begin: impl Fn(Events<K, V>) -> Fut,
 ) {
-    let shared = Rc::new(Shared {
+    let shared = Rc::new(StreamShared {
         runner,
         reader,
         answering,
@@ -341,12 +343,12 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
         asked: Cell::new(false),
         one_by_one: Cell::new(0),
     });
-    let mut tries = (marlowe_broker::Offset::ZERO, 0);
+    let (mut tried, mut tries) = (Offset::ZERO, 0);
     loop {
         shared.asked.set(false);
         let events = Events { shared: shared.clone(), key: std::marker::PhantomData };
         let outcome = shared.watched(begin(events)).await;
-        let Shared { runner, in_hand, .. } = &*shared;
+        let StreamShared { runner, in_hand, .. } = &*shared;
         let refused = if in_hand.get() > 0 { runner.link.turn.take_failure(runner.strand.txn) } else { None };
         let failed = match (outcome, refused) {
             (_, Some(error)) => Failed::of(error),
@@ -359,20 +361,21 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             (Ok(()), None) => Failed::of("the stream's handler returned without asking for an event".into()),
         };
         runner.link.discard(runner.strand.txn, &runner.participants);
-        let first = runner.input.position();
-        tries = if tries.0 == first { (first, tries.1 + 1) } else { (first, 1) };
-        if let Some(wait) = runner.retry(&failed, tries.1) {
+        let first = runner.agent.input.position();
+        tries = if tried == first { tries + 1 } else { 1 };
+        tried = first;
+        if let Some(wait) = runner.retry(&failed, tries) {
             in_hand.set(0);
             shared.release();
             tokio::time::sleep(wait).await;
             continue;
         }
         let stopped = EventFailure {
-            agent: runner.name.clone(),
-            topic: runner.input.source.topic.clone(),
-            partition: runner.input.source.partition,
+            agent: runner.agent.name.clone(),
+            topic: runner.agent.input.source.topic.clone(),
+            partition: runner.agent.input.source.partition,
             offset: first,
-            tries: tries.1,
+            tries,
             reason: failed.error.to_string(),
         };
         if in_hand.get() == 0 {
@@ -383,13 +386,13 @@ pub(crate) async fn stream<K: TopicKey, V: 'static, Fut: Future<Output = Result<
             // Each event of the batch is tried alone, as often as any event, because most of them
             // are good.
             shared.one_by_one.set(in_hand.replace(0));
-            tries.1 = 0;
+            tries = 0;
             shared.release();
             continue;
         }
         for _ in 0..in_hand.replace(0) {
-            let Some(record) = runner.input.peek(0) else { break };
-            if let Err(failure) = runner.give_up(&failed, tries.1, runner.strand.txn, &record) {
+            let Some(record) = runner.agent.input.peek(0) else { break };
+            if let Err(failure) = runner.give_up(&failed, tries, runner.strand.txn, &record) {
                 shared.stop(failure).await;
             }
             shared.finish_first(&record);

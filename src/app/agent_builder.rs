@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::HandlerError;
 use crate::agent::{
-    Agent, AgentSettings, AgentShared, AnyAgent, EachAgent, Event, Events, FailurePolicy, KeyedStreamAgent,
-    PassesEvent, StreamAgent, Then, ValueReader, Values,
+    Agent, AgentSettings, AgentShared, AnyAgent, EachAgent, Event, Events, FailurePolicy, StreamAgent, TakesEvents,
+    TakesValues, Then, ValueReader,
 };
 use crate::codec::TopicKey;
 use crate::limits::{LONGEST, MOST_IN_HAND, SHORTEST, wrong_interval};
@@ -91,7 +91,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     /// ```
     pub fn concurrency(mut self, events: u32) -> Self {
         if events == 0 || events > MOST_IN_HAND {
-            self.refuse(format!("concurrency({events}) cannot be: use 1 to {MOST_IN_HAND}"));
+            self.refuse(format!("concurrency({events}) is out of bounds: use 1 to {MOST_IN_HAND}"));
         }
         self.concurrency = events;
         self
@@ -192,7 +192,14 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         F: AsyncFn(W::Opened, V) -> Result<R, HandlerError> + Send + Sync + 'static,
     {
         self.finish(|settings, shared, reader, with| {
-            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: PhantomData::<Values> }))
+            Box::leak(Box::new(EachAgent {
+                settings,
+                shared,
+                reader,
+                with,
+                handler,
+                takes: PhantomData::<TakesValues>,
+            }))
         })
     }
 
@@ -204,7 +211,14 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         F: AsyncFn(W::Opened, Event<K, V>) -> Result<R, HandlerError> + Send + Sync + 'static,
     {
         self.finish(|settings, shared, reader, with| {
-            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, mode: PhantomData::<PassesEvent> }))
+            Box::leak(Box::new(EachAgent {
+                settings,
+                shared,
+                reader,
+                with,
+                handler,
+                takes: PhantomData::<TakesEvents>,
+            }))
         })
     }
 
@@ -233,8 +247,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
     {
         self.concurrency = 1;
         self.finish(|settings, shared, reader, with| {
-            let agent = StreamAgent { settings, reader, with, handler };
-            Box::leak(Box::new(KeyedStreamAgent(agent, shared)))
+            Box::leak(Box::new(StreamAgent { settings, shared, reader, with, handler }))
         })
     }
 

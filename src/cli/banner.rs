@@ -60,8 +60,8 @@ impl Banner {
         let each = if self.workers == 1 { "" } else { " each" };
         let workers = format!("{}, with {lanes}{each}", self.workers);
         let no_folder = match self.embedded {
-            true => "memory (nothing is kept; --data-dir keeps it)",
-            false => "memory (a restart reads the changelogs; --data-dir keeps the tables)",
+            true => "memory (nothing is kept after a stop; --data-dir DIR keeps it)",
+            false => "memory (a restart restores the tables from Kafka; --data-dir DIR keeps them)",
         };
         let rows = [
             ("id", format!("{}{version}", self.id)),

@@ -27,7 +27,7 @@ const LARGEST_ANSWER: usize = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Nothing answers at the address.
-    #[error("no worker answers at {address}: start one, or say with --web where it is ({reason})")]
+    #[error("no worker answers at {address}: start one, or give its address with --web HOST:PORT ({reason})")]
     NoAnswer {
         /// The address that was asked.
         address: SocketAddr,
@@ -38,10 +38,16 @@ pub(crate) enum ClientError {
     #[error(transparent)]
     Client(#[from] Box<RunError>),
     /// `--web off` says that there is no worker to ask.
-    #[error("this asks a running worker, and `--web off` says that there is none: give its HOST:PORT")]
+    #[error(
+        "this command asks a running worker, and `--web off` says that there is none: give its address with --web \
+         HOST:PORT"
+    )]
     Off,
     /// The worker of another program answers.
-    #[error("the worker at {address} runs app `{found}`, not `{wanted}`: say with --web where the right one is")]
+    #[error(
+        "the worker at {address} runs app `{found}`, not `{wanted}`: give the address of the right worker with --web \
+         HOST:PORT"
+    )]
     OtherApp {
         /// The address that was asked.
         address: SocketAddr,
@@ -51,14 +57,15 @@ pub(crate) enum ClientError {
         wanted: String,
     },
     /// The server that answers is not a worker.
-    #[error("what answers at {address} is no worker of Marlowe: say with --web where one is")]
+    #[error("the server at {address} is not a Marlowe worker: give the address of a worker with --web HOST:PORT")]
     NoWorker {
         /// The address that was asked.
         address: SocketAddr,
     },
     /// The worker needs a token, or another token.
     #[error(
-        "the worker at {address} does not answer everyone: {reason}; here that is --web-token, MARLOWE_WEB_TOKEN or --web-tokens"
+        "the worker at {address} refuses this caller: {reason}; this command takes the token from --web-token, \
+         MARLOWE_WEB_TOKEN or --web-tokens"
     )]
     Unauthorized {
         /// The address that was asked.
@@ -142,7 +149,7 @@ impl RunningWorker {
             let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
             Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
         };
-        let late = |_| gone(format!("nothing came for {ANSWER_WITHIN:?}"));
+        let late = |_| gone(format!("no answer came within {ANSWER_WITHIN:?}"));
         tokio::time::timeout(ANSWER_WITHIN, answered).await.map_err(late)?.map_err(gone)
     }
 

@@ -28,13 +28,13 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// `send` has neither a folder nor a worker to send to.
-    #[error("nowhere to send to: {source}; or give --data-dir, and `send` needs no worker")]
+    #[error("cannot send: {source}; or give the program's --data-dir, then `send` needs no worker")]
     Nowhere {
         /// The failure of asking a worker.
         source: ClientError,
     },
     /// Another process has the folder, and it is not a worker that could be asked instead.
-    #[error("{in_use}; asked that process instead, but {source}")]
+    #[error("{in_use}; asked that process to send instead, but {source}")]
     InUse {
         /// The failure of opening the folder.
         in_use: Box<RunError>,

@@ -19,7 +19,7 @@ impl Interruption {
         let (tell, came) = watch::channel(false);
         tokio::spawn(async move {
             interrupted().await;
-            tracing::info!("stopping: finishing the events in hand (Ctrl-C again to quit at once)");
+            tracing::info!("stopping: finishing the events in flight (Ctrl-C again to quit at once)");
             tell.send_replace(true);
             if tokio::signal::ctrl_c().await.is_ok() {
                 std::process::exit(ENDED_BY_INTERRUPT);

@@ -26,7 +26,7 @@ pub(crate) fn start(asked: Option<&str>, bars: &MultiProgress) -> Result<(), Cli
             Ok(level) => EnvFilter::new(own(level)),
             Err(_) => asked.parse().map_err(|error| {
                 let levels = "error, warn, info, debug, trace, off, or a filter such as `warn,marlowe=debug`";
-                CliError::Usage(format!("--log `{asked}` is no level: {error}; use one of {levels}"))
+                CliError::Usage(format!("--log `{asked}` is not a log level: {error}; use one of {levels}"))
             })?,
         },
         (None, Some(filter)) => EnvFilter::new(filter),
@@ -91,9 +91,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct WrittenLog(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Written {
+    impl Write for WrittenLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_line_stays_one_line_without_control_characters() {
-        let written = Written::default();
+        let written = WrittenLog::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
             .fmt_fields(debug_fn(field).delimited(" "))

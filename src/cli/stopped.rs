@@ -16,9 +16,9 @@ pub(crate) async fn check_stopped(broker: &SharedBroker, app: &str, leader_ancho
     let anchor = TopicPartition::new(leader_anchor.clone(), Partition::new(0));
     match broker.commit_offsets(app, None, &[(anchor, Offset::ZERO.into())]).await {
         Err(BrokerError::Fenced { .. } | BrokerError::GroupNotEmpty { .. }) => Err(RunError::Settings(format!(
-            "app {app} has workers at work on {}: stop them first (one that was killed counts until its session is over)",
+            "app {app} has running workers on {}: stop them first (a killed worker counts until its session expires)",
             broker.location()
         ))),
-        answer => answer.map_err(RunError::broker("looking whether workers are at work")),
+        answer => answer.map_err(RunError::broker("checking that no worker is running")),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn topology(program: &Program, config: &Config) -> Result<Topol
         match open_broker(&program.app, config).await {
             Ok(broker) => existing = partitions(&broker).await?,
             Err(error) if is_in_use(&error) => {
-                tracing::info!("a worker has the folder: the numbers of partitions are those declared");
+                tracing::info!("a worker uses the folder: the numbers of partitions shown are the declared ones");
             }
             Err(error) => return Err(error.into()),
         }

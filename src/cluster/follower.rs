@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::directory::Directory;
 use super::entry::{Entry, SIGNATURE, is_signed};
 use super::token::ClusterToken;
+use crate::backoff::Backoff;
 
 /// The pause before another attempt if the topic cannot be read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -28,19 +29,19 @@ pub(crate) async fn follow(
     token: Option<ClusterToken>,
 ) {
     let partition = TopicPartition::new(topic, Partition::new(0));
-    let mut follower = Follower { broker, partition, directory, clock, token, told: None };
-    let mut position = None;
+    let mut follower = DirectoryFollower { broker, partition, directory, clock, token, told: None };
+    let (mut position, mut backoff) = (None, Backoff::every(TRY_AGAIN));
     loop {
         let Err(error) = follower.read_from(&mut position).await;
         if let BrokerError::OffsetOutOfRange { .. } = error {
             position = None;
         }
-        tracing::warn!("the directory of workers cannot be read, and is tried again: {error}");
-        tokio::time::sleep(TRY_AGAIN).await;
+        tracing::warn!("the directory of workers cannot be read; trying again: {error}");
+        backoff.wait().await;
     }
 }
 
-struct Follower {
+struct DirectoryFollower {
     broker: SharedBroker,
     partition: TopicPartition,
     directory: Arc<Directory>,
@@ -50,7 +51,7 @@ struct Follower {
     told: Option<Instant>,
 }
 
-impl Follower {
+impl DirectoryFollower {
     async fn read_from(&mut self, position: &mut Option<Offset>) -> Result<std::convert::Infallible, BrokerError> {
         let TopicPartition { topic, partition } = &self.partition;
         let place = async |spec| {

@@ -87,7 +87,7 @@ pub(crate) struct Verifier {
     clock: Arc<dyn Clock>,
     /// The URL at which other workers find this one.
     url: Arc<str>,
-    taken: Mutex<Taken>,
+    taken: Mutex<AcceptedNonces>,
 }
 
 /// The mark of a request that another worker signed. It is in the request's extensions.
@@ -99,16 +99,16 @@ pub(crate) struct Signed {
 /// The reason why a request is not accepted as another worker's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotSigned {
-    #[error("the header marlowe-signed is not understood: is the worker that asks of this version?")]
+    #[error("the header marlowe-signed is not understood: run the same version of Marlowe on all workers")]
     Malformed,
     #[error(
-        "the request is not signed with this worker's cluster token, or for another worker than {url}: give all workers of the app \
-         the same token (`--cluster-token`)"
+        "the request is not signed with this worker's cluster token, or it is signed for another URL than {url}: give \
+         all workers of the app the same --cluster-token, and each its own --advertise"
     )]
     Otherwise { url: Arc<str> },
     #[error(
-        "the request was signed {millis} ms {} the time of this worker's clock, and is good for {GOOD_FOR:?}: set the clocks of the \
-         app's workers right",
+        "the request was signed {millis} ms {} the time of this worker's clock, and is valid for {GOOD_FOR:?}: \
+         synchronize the clocks of the app's workers",
         if *is_late { "before" } else { "after" }
     )]
     OutOfTime { millis: u64, is_late: bool },
@@ -120,7 +120,7 @@ pub(crate) enum NotSigned {
 
 impl Verifier {
     pub(crate) fn new(token: ClusterToken, clock: Arc<dyn Clock>, url: Arc<str>) -> Self {
-        let taken = Taken { newer: HashSet::new(), older: HashSet::new(), turned: clock.now() };
+        let taken = AcceptedNonces { newer: HashSet::new(), older: HashSet::new(), turned: clock.now() };
         Self { token, clock, url, taken: Mutex::new(taken) }
     }
 
@@ -157,14 +157,14 @@ impl Signed {
 
 /// The nonces of requests that were accepted lately. Only requests of workers that know the token
 /// are among them.
-struct Taken {
+struct AcceptedNonces {
     newer: HashSet<Nonce>,
     older: HashSet<Nonce>,
     /// The time at which the newer nonces became the older ones.
     turned: Timestamp,
 }
 
-impl Taken {
+impl AcceptedNonces {
     /// Records a request. Returns `true` if it is the first with this nonce.
     fn take(&mut self, nonce: Nonce, now: Timestamp) -> bool {
         let since = now.millis().saturating_sub(self.turned.millis());
@@ -325,9 +325,9 @@ mod tests {
 
     #[test]
     fn a_request_that_was_changed_is_not_signed() {
-        type Change = fn(&mut Request<Bytes>);
+        type RequestChange = fn(&mut Request<Bytes>);
         let pair = Pair::new("sesame", "sesame");
-        let changes: [(&str, Change); 8] = [
+        let changes: [(&str, RequestChange); 8] = [
             ("method", |request| *request.method_mut() = Method::DELETE),
             ("path", |request| *request.uri_mut() = "/pages/b?b=%20c".parse().unwrap()),
             ("query", |request| *request.uri_mut() = "/pages/a?b=%20d".parse().unwrap()),

@@ -127,11 +127,11 @@ struct Order {
     price: Option<f64>,
     note: Option<String>,
     lines: BTreeMap<String, Vec<i16>>,
-    state: State,
+    state: OrderState,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-enum State {
+enum OrderState {
     New,
     Paid(bool),
     Sent { by: String, parts: Vec<Order> },

@@ -274,7 +274,7 @@ macro_rules! tuple_keys {
                     Some(parts) if parts.len() == $count => Ok(($($name::from_json(&parts[$index])?,)+)),
                     _ => Err(CodecError::new(
                         format!("a key {} in JSON", short_type_name::<Self>()),
-                        concat!("it is no array of ", $count),
+                        concat!("it is not an array of ", $count),
                     )
                     .with_input(json.to_string().as_bytes())),
                 }

@@ -130,12 +130,12 @@ pub(crate) fn decode_value<V: 'static>(codec: &dyn Codec<V>, value: Option<&[u8]
 /// The error of bytes that do not decode, or of a value that does not encode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {}: {}{}", .0.expected, .0.reason, sample(&.0.input))]
-pub struct CodecError(Box<Problem>);
+pub struct CodecError(Box<CodecProblem>);
 
 /// The content of an error. It is boxed so that a `Result` with the error is no larger than the
 /// value alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Problem {
+struct CodecProblem {
     expected: String,
     reason: String,
     input: Option<String>,
@@ -144,7 +144,7 @@ struct Problem {
 impl CodecError {
     /// Makes the error that something is not `expected`, because of `reason`.
     pub fn new(expected: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        Self(Box::new(Problem { expected: expected.into(), reason: reason.to_string(), input: None }))
+        Self(Box::new(CodecProblem { expected: expected.into(), reason: reason.to_string(), input: None }))
     }
 
     /// Makes the error of a record without a value where a `T` is wanted.
@@ -159,7 +159,7 @@ impl CodecError {
     /// Returns the error without any part of the bytes, for readers who may learn what failed but
     /// not on which value.
     pub(crate) fn without_input(&self) -> String {
-        let Problem { expected, reason, .. } = &*self.0;
+        let CodecProblem { expected, reason, .. } = &*self.0;
         // These are the words of serde. Any other text could contain a part of the value.
         let reason = match reason.split_once(": ") {
             Some((what @ ("invalid type" | "invalid value"), rest)) => {

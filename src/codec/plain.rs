@@ -85,7 +85,8 @@ macro_rules! optional {
                     Some(value) => self.encode(value, out),
                     None => Err(CodecError::new(
                         concat!("a value of type ", stringify!($plain)),
-                        "None has no bytes: it is a record without a value; to remove a row, remove it",
+                        "None cannot be a value, because it is a record without a value; to remove a row, call \
+                         `remove`",
                     )),
                 }
             }

@@ -20,7 +20,7 @@ const DEEPEST: u32 = 127;
 pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let start = out.len();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Bounded { depth: 0 });
-    let written = value.serialize(Strict { inner: &mut serializer, place: Place::Own });
+    let written = value.serialize(Strict { inner: &mut serializer, place: ValuePlace::Own });
     if written.is_err() {
         out.truncate(start);
     }
@@ -75,7 +75,7 @@ impl Formatter for Bounded {
 
 /// The place of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValuePlace {
     /// Outside an option.
     Own,
     /// Inside a `Some`, where `null` would be read as `None`.
@@ -85,16 +85,16 @@ enum Place {
 /// A serializer that checks each value before it passes the value on.
 struct Strict<S> {
     inner: S,
-    place: Place,
+    place: ValuePlace,
 }
 
 /// A part of a value. It is serialized through a [`Strict`] as well.
-struct Part<'a, T: ?Sized> {
+struct ValuePart<'a, T: ?Sized> {
     value: &'a T,
-    place: Place,
+    place: ValuePlace,
 }
 
-impl<T: Serialize + ?Sized> Serialize for Part<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for ValuePart<'_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(Strict { inner: serializer, place: self.place })
@@ -102,8 +102,8 @@ impl<T: Serialize + ?Sized> Serialize for Part<'_, T> {
 }
 
 #[inline]
-fn part<T: ?Sized>(value: &T) -> Part<'_, T> {
-    Part { value, place: Place::Own }
+fn part<T: ?Sized>(value: &T) -> ValuePart<'_, T> {
+    ValuePart { value, place: ValuePlace::Own }
 }
 
 #[cold]
@@ -120,7 +120,7 @@ impl<S: Serializer> Strict<S> {
     /// Refuses `null` where it would be read as `None`.
     #[inline]
     fn check_null(&self) -> Result<(), S::Error> {
-        if self.place == Place::Some { Err(same_as_none()) } else { Ok(()) }
+        if self.place == ValuePlace::Some { Err(same_as_none()) } else { Ok(()) }
     }
 }
 
@@ -180,7 +180,7 @@ impl<S: Serializer> Serializer for Strict<S> {
 
     #[inline]
     fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_some(&Part { value, place: Place::Some })
+        self.inner.serialize_some(&ValuePart { value, place: ValuePlace::Some })
     }
 
     #[inline]
@@ -198,7 +198,7 @@ impl<S: Serializer> Serializer for Strict<S> {
     #[inline]
     fn serialize_newtype_struct<T: ?Sized + Serialize>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
         // A newtype's JSON is the JSON of its content.
-        self.inner.serialize_newtype_struct(name, &Part { value, place: self.place })
+        self.inner.serialize_newtype_struct(name, &ValuePart { value, place: self.place })
     }
 
     #[inline]

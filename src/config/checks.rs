@@ -2,7 +2,7 @@
 
 use super::Config;
 use crate::error::RunError;
-use crate::limits::{DAY, MOST_THREADS, SHORTEST, wrong_interval};
+use crate::limits::{DAY, MOST_THREADS, SHORTEST, is_name, wrong_interval};
 
 impl Config {
     /// Checks that numbers and times are within their bounds.
@@ -31,18 +31,17 @@ impl Config {
         let wrong = wrong.or_else(|| {
             let (name, count, most) = counts.iter().find(|(_, count, most)| *count == 0 || count > most)?;
             let use_instead = if *most == usize::MAX { "at least 1".to_owned() } else { format!("1 to {most}") };
-            Some(format!("{name}: {count} cannot be: use {use_instead}"))
+            Some(format!("{name}: {count} is out of bounds: use {use_instead}"))
         });
         wrong.map_or(Ok(()), |wrong| Err(RunError::Settings(wrong)))
     }
 
     /// Checks that this name is valid.
     pub(crate) fn check_instance(&self) -> Result<(), RunError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match self.instance_name() {
-            Some(name) if name.is_empty() || name.len() > 200 || !name.chars().all(fits) => Err(RunError::Settings(
-                format!("instance `{name}` cannot be a name: use 1 to 200 letters, digits, `.`, `_` and `-`"),
-            )),
+            Some(name) if name.len() > 200 || !is_name(name) => Err(RunError::Settings(format!(
+                "instance `{name}` is not a valid name: use 1 to 200 letters, digits, `.`, `_` and `-`"
+            ))),
             _ => Ok(()),
         }
     }
@@ -51,7 +50,9 @@ impl Config {
     pub(crate) fn check_token(&self) -> Result<(), RunError> {
         match &self.cluster_token {
             Some(token) if !token.is_valid() => Err(RunError::Settings(
-                "the cluster token is no word: use letters, digits and signs of ASCII, and no blanks".into(),
+                "the cluster token is empty or has characters that are not allowed: use letters, digits and \
+                 punctuation of ASCII, without spaces"
+                    .into(),
             )),
             _ => Ok(()),
         }
@@ -63,14 +64,16 @@ impl Config {
         let tokens = &self.web_tokens;
         if tokens.iter().any(|token| !token.is_valid()) {
             return Err(RunError::Settings(
-                "a web token cannot stand in a header: use letters, digits and signs of ASCII, and no blanks".into(),
+                "a web token is empty or has characters that are not allowed: use letters, digits and punctuation of \
+                 ASCII, without spaces"
+                    .into(),
             ));
         }
         let several = self.workers > 1 || self.standby_replicas > 0 || self.advertise.is_some();
         if !tokens.is_empty() && self.web.is_some() && several && self.cluster_token.is_none() {
             return Err(RunError::Settings(
-                "with web tokens, workers need a secret of their own to ask each other: give all of the app's workers the same \
-                 --cluster-token (or MARLOWE_CLUSTER_TOKEN)"
+                "the web server needs tokens, so workers need a secret to ask each other: give all workers of the app \
+                 the same --cluster-token (or MARLOWE_CLUSTER_TOKEN)"
                     .into(),
             ));
         }
@@ -82,12 +85,14 @@ impl Config {
     pub(crate) fn check_web(&self) -> Result<(), RunError> {
         self.check_web_tokens()?;
         match self.web {
-            Some(address) if !address.ip().to_canonical().is_loopback() && self.web_tokens.is_empty() && !self.web_open => {
+            Some(address)
+                if !address.ip().to_canonical().is_loopback() && self.web_tokens.is_empty() && !self.web_open =>
+            {
                 Err(RunError::Web {
                     address: address.to_string(),
-                    reason: "other machines reach it there, and it would answer everyone: give callers a token (--web-token, or \
-                             MARLOWE_WEB_TOKEN), listen on the loopback (--web 127.0.0.1:6066), or say that everyone may ask and \
-                             change (--web-open)"
+                    reason: "other machines can reach it there, and without tokens it would answer everyone: set a \
+                             token (--web-token, or MARLOWE_WEB_TOKEN), listen on the loopback (--web \
+                             127.0.0.1:6066), or allow everyone to read and change (--web-open)"
                         .into(),
                 })
             }

@@ -74,11 +74,11 @@ impl WebToken {
                 ["read", secret, name] => Self::read(secret).named(name),
                 ["write", secret, name] => Self::write(secret).named(name),
                 // The line is not shown, because it may contain a token.
-                _ => return Err(wrong(format!("line {} is not understood", number + 1))),
+                _ => return Err(wrong(format!("line {} is not a token", number + 1))),
             };
             tokens.push(token);
         }
-        if tokens.is_empty() { Err(wrong("there are none".into())) } else { Ok(tokens) }
+        if tokens.is_empty() { Err(wrong("the file has no token".into())) } else { Ok(tokens) }
     }
 
     pub(crate) fn secret(&self) -> &[u8] {

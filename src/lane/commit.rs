@@ -135,7 +135,7 @@ impl Commit {
                 .link
                 .outbox
                 .borrow_mut()
-                .drain(|topic, partition, record| flush.send(topic, partition, record))
+                .drain(|(topic, partition), record| flush.send(topic, partition, *record))
                 .map_err(broker())?;
         }
         let mut offsets: Vec<(TopicPartition, CommittedOffset)> = Vec::new();

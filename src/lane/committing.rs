@@ -169,9 +169,9 @@ impl Lane {
             reopened(&mut self.reopening).await;
         }
         let Some(reopening) = self.reopening.take() else { return Ok(()) };
-        let (producer, dropped, why) = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
-        self.producer = producer;
-        let _ = self.settings.events.send(LaneEvent::Dropped(dropped, why));
+        let reopened = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
+        self.producer = reopened.producer;
+        let _ = self.settings.events.send(LaneEvent::Dropped(reopened.dropped, reopened.why));
         Ok(())
     }
 }

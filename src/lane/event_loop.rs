@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -109,8 +110,8 @@ impl Lane {
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<LaneCommand>) {
         loop {
             match self.next(&mut commands).await {
-                Ok(true) => {}
-                Ok(false) => break,
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
                 Err(error) => {
                     self.drop_all();
                     let _ = self.settings.events.send(LaneEvent::Failed(error));
@@ -126,7 +127,8 @@ impl Lane {
         while commands.recv().await.is_some() {}
     }
 
-    async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<bool, RunError> {
+    /// Makes one round of the loop. Breaks when the commands have ended.
+    async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<ControlFlow<()>, RunError> {
         let next_commit = self.last_commit + self.settings.limits.commit_interval;
         let (feeds, committing, reopening) = (&mut self.feeds, &mut self.committing, &mut self.reopening);
         let (firings, closings) = (&mut self.firings, &mut self.closings);
@@ -144,7 +146,7 @@ impl Lane {
             fetched = feeds.next() => Wake::Fetched(fetched),
         };
         match wake {
-            Wake::Command(None) => return Ok(false),
+            Wake::Command(None) => return Ok(ControlFlow::Break(())),
             Wake::Command(Some(command)) => self.command(command).await?,
             Wake::Fetched(Err(BrokerError::OffsetOutOfRange { partition, offset, start, .. })) if offset < start => {
                 self.go_on_after(Expired { source: partition, from: offset, to: start }).await?;
@@ -161,7 +163,7 @@ impl Lane {
             }
         }
         self.look_after_shards().await?;
-        Ok(true)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Handles an input whose next records were removed before they were read. Goes on after them

@@ -12,15 +12,15 @@ use crate::watch;
 /// caller that saw the commit at the broker, and then reads a view, waits for that moment with
 /// [`settled`](Self::settled).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct InFlight(Arc<Counts>);
+pub(crate) struct InFlight(Arc<InFlightCounts>);
 
 #[derive(Debug)]
-struct Counts {
+struct InFlightCounts {
     begun: AtomicU64,
     over: watch::Sender<u64>,
 }
 
-impl Default for Counts {
+impl Default for InFlightCounts {
     fn default() -> Self {
         Self { begun: AtomicU64::new(0), over: watch::Sender::new(0) }
     }
@@ -44,7 +44,7 @@ impl InFlight {
 
 /// A commit that is under way. A lane has one at a time.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(Arc<Counts>);
+pub(crate) struct InFlightGuard(Arc<InFlightCounts>);
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {

@@ -45,7 +45,10 @@ impl Closings {
                     }
                 };
                 if tokio::time::timeout_at(deadline, ends).await.is_err() {
-                    tracing::warn!(partition = %shard.id.partition, "an event in hand did not finish in time; it is begun again elsewhere");
+                    tracing::warn!(
+                        partition = %shard.id.partition,
+                        "an event in flight did not finish in time; the shard's next owner handles it again"
+                    );
                 }
             }
         });

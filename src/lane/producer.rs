@@ -8,6 +8,7 @@ use marlowe_broker::{BrokerError, Producer, TransactionalProducer, Written};
 
 use super::command::Dropped;
 use super::settings::LaneSettings;
+use crate::backoff::Backoff;
 use crate::program::Guarantee;
 use crate::turn::{Destinations, OutTopics, Outlet};
 
@@ -68,9 +69,11 @@ impl Producers {
     }
 }
 
-/// The first wait before a producer is opened again, after another one of its id was opened at the
-/// same moment. Each further wait is twice as long.
-const BACKOFF: Duration = Duration::from_millis(100);
+/// The first pause before a producer is opened again, after another one of its id was opened at the
+/// same moment, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(3200);
+
 /// How many times opening a producer is tried again.
 const AGAIN: u32 = 6;
 
@@ -89,14 +92,11 @@ impl LaneProducer {
                 Guarantee::ExactlyOnce => None,
                 Guarantee::AtLeastOnce => Some(Writer::new(broker.producer()?)),
             };
-            let mut tries = 0;
+            let mut backoff = Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE);
             loop {
                 match broker.transactional_producer(&id).await {
                     Ok(producer) => return Ok(Self::Here(Producers { transaction: Writer::new(producer), outputs })),
-                    Err(BrokerError::Fenced { .. }) if tries < AGAIN => {
-                        tokio::time::sleep(BACKOFF * 2_u32.pow(tries)).await;
-                        tries += 1;
-                    }
+                    Err(BrokerError::Fenced { .. }) if backoff.pauses() < AGAIN => backoff.wait().await,
                     Err(error) => return Err(error),
                 }
             }
@@ -110,6 +110,14 @@ pub(crate) struct Reopening {
     opened: Option<Result<LaneProducer, BrokerError>>,
     dropped: Vec<Dropped>,
     why: String,
+}
+
+/// A new producer, and the shards that were dropped before it was opened.
+pub(crate) struct Reopened {
+    pub(crate) producer: LaneProducer,
+    pub(crate) dropped: Vec<Dropped>,
+    /// The reason why they were dropped.
+    pub(crate) why: String,
 }
 
 impl Reopening {
@@ -133,11 +141,11 @@ impl Reopening {
 
     /// Returns the producer, the dropped shards and the reason why they were dropped. The shards
     /// may be opened again now, because the open transaction of the former producer is decided.
-    pub(crate) async fn finish(self) -> Result<(LaneProducer, Vec<Dropped>, String), BrokerError> {
+    pub(crate) async fn finish(self) -> Result<Reopened, BrokerError> {
         let producer = match self.opened {
             Some(opened) => opened?,
             None => self.opening.await?,
         };
-        Ok((producer, self.dropped, self.why))
+        Ok(Reopened { producer, dropped: self.dropped, why: self.why })
     }
 }

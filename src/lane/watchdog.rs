@@ -37,20 +37,20 @@ pub(crate) struct Watchdog {
     patience: Patience,
     metrics: Metrics,
     pub(crate) timers: Arc<TimerRuns>,
-    watched: Mutex<Watched>,
+    watched: Mutex<WatchList>,
     /// A description of what keeps the worker from being ready.
     stuck: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
-struct Watched {
+struct WatchList {
     threads: BTreeMap<Arc<str>, Arc<Beat>>,
     shards: BTreeMap<ShardId, (Arc<str>, ShardInHand)>,
 }
 
 /// A place where something is in hand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum HeldPlace {
     /// A shard, its strand and the agent or timer in it, the last two by number.
     Handler(ShardId, usize, usize),
     Timer(Arc<str>),
@@ -59,8 +59,8 @@ enum Place {
 }
 
 /// Something that is in hand now.
-struct Found<'a> {
-    place: Place,
+struct HeldWork<'a> {
+    place: HeldPlace,
     thread: Arc<str>,
     /// Unchanged as long as the same thing is in hand.
     state: (u64, u64),
@@ -122,26 +122,26 @@ impl Watchdog {
         }
     }
 
-    fn look(&self, before: &BTreeMap<Place, Seen>, now: Instant, every: Duration) -> BTreeMap<Place, Seen> {
+    fn look(&self, before: &BTreeMap<HeldPlace, Seen>, now: Instant, every: Duration) -> BTreeMap<HeldPlace, Seen> {
         let (threads, shards) = {
             let watched = self.watched.lock();
             (watched.threads.clone(), watched.shards.clone())
         };
         let busy = threads.iter().filter_map(|(name, beat)| Some((name, beat.busy()?)));
-        let busy = busy.map(|(name, beat)| Found::of(Place::Thread(name.clone()), name.clone(), (beat, 0)));
+        let busy = busy.map(|(name, beat)| HeldWork::of(HeldPlace::Thread(name.clone()), name.clone(), (beat, 0)));
         let runs = self.timers.in_flight().into_iter();
-        let runs = runs.map(|(name, run)| Found::of(Place::Timer(name), TIMERS.into(), (run, 0)));
+        let runs = runs.map(|(name, run)| HeldWork::of(HeldPlace::Timer(name), TIMERS.into(), (run, 0)));
         let hands = shards.iter().flat_map(|(id, (thread, shard))| shard.hands(*id, thread));
         let found = busy.chain(runs).chain(hands).map(|found| {
             let known = before.get(&found.place).filter(|known| known.state == found.state).copied();
             let new = Seen { state: found.state, since: now, warn_after: self.patience.stuck_after };
             (found, known.unwrap_or(new))
         });
-        let found: Vec<(Found<'_>, Seen)> = found.collect();
+        let found: Vec<(HeldWork<'_>, Seen)> = found.collect();
         // How long each thread has been busy, and how long something has been in hand on it.
         let (mut busy_for, mut in_hand_for) = (BTreeMap::new(), BTreeMap::new());
         for (found, seen) in &found {
-            let times = if let Place::Thread(_) = found.place { &mut busy_for } else { &mut in_hand_for };
+            let times = if let HeldPlace::Thread(_) = found.place { &mut busy_for } else { &mut in_hand_for };
             let longest: &mut Duration = times.entry(found.thread.clone()).or_default();
             *longest = (*longest).max(now - seen.since);
         }
@@ -153,7 +153,7 @@ impl Watchdog {
         let mut seen = BTreeMap::new();
         for (found, mut this) in found {
             let time = now - this.since;
-            let is_thread = matches!(found.place, Place::Thread(_));
+            let is_thread = matches!(found.place, HeldPlace::Thread(_));
             // The report about what is in hand already names its thread.
             let is_told = is_thread && as_long(&in_hand_for, &found.thread, time);
             let blocks = is_thread || as_long(&busy_for, &found.thread, time);
@@ -181,10 +181,10 @@ impl Watchdog {
 }
 
 impl ShardInHand {
-    fn hands<'a>(&'a self, id: ShardId, thread: &'a Arc<str>) -> impl Iterator<Item = Found<'a>> {
+    fn hands<'a>(&'a self, id: ShardId, thread: &'a Arc<str>) -> impl Iterator<Item = HeldWork<'a>> {
         self.strands.iter().enumerate().flat_map(move |(number, strand)| {
-            strand.held().into_iter().map(move |held| Found {
-                place: Place::Handler(id, number, held.who),
+            strand.held().into_iter().map(move |held| HeldWork {
+                place: HeldPlace::Handler(id, number, held.who),
                 thread: thread.clone(),
                 state: (held.turn, held.progress),
                 strand: Some(strand),
@@ -193,15 +193,15 @@ impl ShardInHand {
     }
 }
 
-impl Found<'_> {
-    fn of(place: Place, thread: Arc<str>, state: (u64, u64)) -> Self {
+impl HeldWork<'_> {
+    fn of(place: HeldPlace, thread: Arc<str>, state: (u64, u64)) -> Self {
         Self { place, thread, state, strand: None }
     }
 
     fn tell(&self, time: Duration, blocks: bool) -> String {
         let by = match &self.place {
-            Place::Handler(id, _, who) => self.strand.and_then(|strand| strand.describe(*who)).map(|by| (*id, by)),
-            Place::Timer(_) | Place::Thread(_) => None,
+            HeldPlace::Handler(id, _, who) => self.strand.and_then(|strand| strand.describe(*who)).map(|by| (*id, by)),
+            HeldPlace::Timer(_) | HeldPlace::Thread(_) => None,
         };
         let what = match (&self.place, by) {
             (_, Some((_, HeldBy::Agent { name, source, event: Some(event) }))) => {
@@ -214,19 +214,20 @@ impl Found<'_> {
             (_, Some((id, HeldBy::Timer(name)))) => {
                 format!("partition timer `{name}` has not returned in partition {}", id.partition)
             }
-            (Place::Timer(name), None) => format!("timer `{name}` has not returned"),
-            (Place::Thread(_) | Place::Handler(..), None) => "something has not returned".to_owned(),
+            (HeldPlace::Timer(name), None) => format!("timer `{name}` has not returned"),
+            (HeldPlace::Thread(_) | HeldPlace::Handler(..), None) => "something has not returned".to_owned(),
         };
         let (time, thread) = (time.as_secs_f64(), &self.thread);
         if blocks {
             format!(
-                "{what} for {time:.1} s and blocks thread {thread}, on which nothing else goes on: do not sleep, wait for \
-                 locks or compute for long in a handler; hand that to a thread of its own (`tokio::task::spawn_blocking`)"
+                "{what} for {time:.1} s and blocks thread {thread}, so nothing else runs on it: do not sleep, wait \
+                 for locks or compute for long in a handler; move such work to another thread \
+                 (`tokio::task::spawn_blocking`)"
             )
         } else {
             format!(
-                "{what} for {time:.1} s (thread {thread} is not blocked): an `.await` in it does not complete; give what it \
-                 waits for a time limit"
+                "{what} for {time:.1} s (thread {thread} is not blocked): an `.await` in it does not complete; set a \
+                 time limit for what it waits for"
             )
         }
     }

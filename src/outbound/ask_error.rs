@@ -52,7 +52,7 @@ pub enum AskError {
     },
     /// The worker or client that asked has stopped, and does not receive answers any more.
     #[error(
-        "agent `{agent}`: the worker or client that asked it has stopped, and hears no answers; {}",
+        "agent `{agent}`: the worker or client that asked it has stopped, and receives no answers any more; {}",
         state(request)
     )]
     Stopped {
@@ -66,11 +66,13 @@ pub enum AskError {
 fn state(request: &Option<Sent>) -> String {
     match request {
         Some(request) => format!(
-            "the broker has the request, {request}, and it is handled once, if it was not yet; the answer to it is dropped. The log \
-             of the worker that has this partition tells whether it failed there"
+            "the broker has the request, {request}: it is handled once, now or later, and its answer is dropped. The \
+             log of the worker that has this partition says whether it failed"
         ),
         None => {
-            "the broker did not say by then that it has the request, which may come to be handled all the same".into()
+            "the broker has not confirmed the request, which may still be handled: look at the result before you ask \
+             again"
+                .into()
         }
     }
 }

@@ -19,6 +19,7 @@ use super::ask_error::AskError;
 use super::ask_headers::{ASKS, CORRELATION, REPLY_ERROR, REPLY_TO, find};
 use super::producer::{ClientProducer, Outgoing};
 use super::sent::Sent;
+use crate::backoff::Backoff;
 use crate::limits::after;
 
 /// The pause before another attempt if replies cannot be read.
@@ -28,10 +29,10 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// replies, which other askers may share.
 #[derive(Clone)]
 pub(crate) struct Asker {
-    shared: Arc<Shared>,
+    shared: Arc<AskerShared>,
 }
 
-struct Shared {
+struct AskerShared {
     /// A random name of this run, which begins the correlation of each request. So nobody takes a
     /// reply to a request of an earlier run.
     run: Arc<str>,
@@ -80,7 +81,7 @@ impl Asker {
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let number = entropy.next();
         let partition = Partition::new((number % u64::from(partitions.max(1))) as u32);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(AskerShared {
             run: format!("{number:016x}").into(),
             replies: TopicPartition { topic: replies, partition },
             producer,
@@ -89,7 +90,7 @@ impl Asker {
             ear: watch::Sender::new(Ear::Closed),
             counters,
         });
-        (Self { shared: shared.clone() }, listen(Listener(shared), broker))
+        (Self { shared: shared.clone() }, listen(ReplyListener(shared), broker))
     }
 
     /// Waits until the listener is open, so that no reply to a later request is missed. `within` is
@@ -121,7 +122,7 @@ impl Asker {
         let deadline = after(within);
         self.hears(agent, deadline, within).await?;
         let ticket = self.ticket();
-        let Shared { run, replies, producer, .. } = &*self.shared;
+        let AskerShared { run, replies, producer, .. } = &*self.shared;
         let headers = [
             (ASKS, agent.to_string()),
             (REPLY_TO, format!("{}/{}", replies.topic, replies.partition)),
@@ -184,9 +185,9 @@ impl Pending {
 }
 
 /// The listener's lifetime: when it is dropped, no more replies are received.
-struct Listener(Arc<Shared>);
+struct ReplyListener(Arc<AskerShared>);
 
-impl Drop for Listener {
+impl Drop for ReplyListener {
     fn drop(&mut self) {
         self.0.ear.send_replace(Ear::Gone);
         // This ends the wait of all callers.
@@ -194,21 +195,22 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(listener: Listener, broker: SharedBroker) {
+async fn listen(listener: ReplyListener, broker: SharedBroker) {
     let shared = &*listener.0;
     let _ = shared.ear.subscribe().wait_for(|ear| *ear != Ear::Closed).await;
     let (mut position, mut begin) = (None, OffsetSpec::Latest);
+    let mut backoff = Backoff::every(TRY_AGAIN);
     loop {
         let Err(error) = shared.read_from(&broker, &mut position, begin).await;
         if let BrokerError::OffsetOutOfRange { .. } = error {
             (position, begin) = (None, OffsetSpec::Earliest);
         }
-        tracing::warn!("{} cannot be read, and is tried again: {error}", shared.replies);
-        tokio::time::sleep(TRY_AGAIN).await;
+        tracing::warn!("{} cannot be read; trying again: {error}", shared.replies);
+        backoff.wait().await;
     }
 }
 
-impl Shared {
+impl AskerShared {
     async fn read_from(
         &self,
         broker: &SharedBroker,

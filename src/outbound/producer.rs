@@ -18,7 +18,7 @@ const WAITING: usize = 4096;
 /// are flushed together.
 #[derive(Clone)]
 pub(crate) struct ClientProducer {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<SendRequest>,
 }
 
 /// A record to send. It owns its parts because it waits in a queue.
@@ -39,7 +39,7 @@ impl Outgoing {
     }
 }
 
-struct Request {
+struct SendRequest {
     record: Outgoing,
     reply: oneshot::Sender<Result<Sent, BrokerError>>,
 }
@@ -68,7 +68,7 @@ pub enum SendError {
     #[error(transparent)]
     KeyTooLong(#[from] KeyTooLong),
     /// The worker or client has stopped.
-    #[error("topic `{topic}`: the worker or client that sends has stopped")]
+    #[error("topic `{topic}`: the worker or client that sends has stopped: use one that runs")]
     Stopped {
         /// The topic.
         topic: Arc<str>,
@@ -86,7 +86,7 @@ impl ClientProducer {
         let topic = record.topic.clone();
         let (reply, answer) = oneshot::channel();
         let stopped = || SendError::Stopped { topic: topic.clone() };
-        self.requests.send(Request { record, reply }).await.map_err(|_| stopped())?;
+        self.requests.send(SendRequest { record, reply }).await.map_err(|_| stopped())?;
         match answer.await {
             Ok(sent) => sent.map_err(|source| SendError::Broker { topic, source }),
             Err(_) => Err(stopped()),
@@ -94,7 +94,7 @@ impl ClientProducer {
     }
 }
 
-async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Request>) {
+async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<SendRequest>) {
     let mut destinations: BTreeMap<TopicPartition, Destination> = BTreeMap::new();
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, WAITING).await > 0 {
@@ -116,7 +116,7 @@ async fn run(mut producer: Box<dyn Producer>, mut waiting: mpsc::Receiver<Reques
                     }),
                     None => Err(BrokerError::Unknown {
                         operation: "send",
-                        reason: format!("the broker did not say where in {partition} the record went"),
+                        reason: format!("the broker did not tell the offset of the record in {partition}"),
                     }),
                 },
                 Err(error) => Err(error.clone()),

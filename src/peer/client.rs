@@ -83,7 +83,7 @@ impl Peers {
     /// Forwards a request to the worker at `url`. The response's body arrives while it is read.
     pub(crate) async fn forward(&self, url: &str, request: Request<Bytes>) -> Result<Response<Body>, RequestError> {
         let (wire, request) = (self.wire.clone(), self.signed(url, request));
-        let mut answering = Answering(self.runtime.spawn(async move { wire.carry(request).await }));
+        let mut answering = RequestInFlight(self.runtime.spawn(async move { wire.carry(request).await }));
         (&mut answering.0).await.unwrap_or_else(|ended| Err(RequestError::Unsent(unfinished(&ended))))
     }
 
@@ -113,7 +113,7 @@ impl Peers {
         let request = Request::post(format!("{url}{READ_PATH}")).body(body).map_err(|error| refused(&error))?;
         let request = self.signed(url, request);
         let wire = self.wire.clone();
-        let mut answering = Answering(self.runtime.spawn(async move {
+        let mut answering = RequestInFlight(self.runtime.spawn(async move {
             let response = wire.carry(request).await.map_err(|lost| PeerError::Unreachable(lost.reason()))?;
             let status = response.status();
             let body =
@@ -121,9 +121,9 @@ impl Peers {
             read(status, &body.to_bytes())
         }));
         match (&mut answering.0).await {
-            Ok(Ok(answer)) if !answer.found.answers(&asked.question) => {
-                Err(PeerError::Refused("it answers another question than it was asked: is it of this version?".into()))
-            }
+            Ok(Ok(answer)) if !answer.found.answers(&asked.question) => Err(PeerError::Refused(
+                "its answer does not fit the request: run the same version of Marlowe on all workers".into(),
+            )),
             Ok(answer) => answer,
             Err(ended) => Err(PeerError::Unreachable(unfinished(&ended))),
         }
@@ -131,9 +131,9 @@ impl Peers {
 }
 
 /// A request in flight. Dropping it cancels the request.
-struct Answering<T>(JoinHandle<T>);
+struct RequestInFlight<T>(JoinHandle<T>);
 
-impl<T> Drop for Answering<T> {
+impl<T> Drop for RequestInFlight<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -143,7 +143,9 @@ impl<T> Drop for Answering<T> {
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Answer, PeerError> {
     if status == StatusCode::OK {
         return decode_answer(body).map_err(|error| {
-            PeerError::Refused(format!("its answer is not understood ({error}): is it of this version?"))
+            PeerError::Refused(format!(
+                "its answer is not understood ({error}): run the same version of Marlowe on all workers"
+            ))
         });
     }
     let refusal: Refusal = serde_json::from_slice(body)

@@ -29,6 +29,7 @@ use marlowe_broker::{
 };
 use serde_json::Value;
 
+use crate::backoff::Backoff;
 use crate::error::RunError;
 use crate::program::Program;
 use crate::table::{AnyTable, ChangelogKey, Keyspace, Mark};
@@ -133,7 +134,7 @@ struct Last {
 }
 
 /// A row in the table's own form.
-struct Row {
+struct ImportedRow {
     /// The JSON type of the Faust table's key.
     key_type: Discriminant<Value>,
     value: Vec<u8>,
@@ -141,7 +142,7 @@ struct Row {
 }
 
 /// The rows by key, in the form that keys have in the topic.
-type Rows = BTreeMap<Vec<u8>, Row>;
+type Rows = BTreeMap<Vec<u8>, ImportedRow>;
 
 impl FaustImport {
     fn refused(&self, reason: String) -> RunError {
@@ -158,8 +159,7 @@ impl FaustImport {
         }
         match program.takes_over() {
             Some(first) if first != self.faust_app => Err(self.refused(format!(
-                "another table is taken over from `{first}`, but inputs can begin where one Faust app was, not two: make it \
-                 two apps"
+                "another table is taken over from `{first}`, and an app can continue only one Faust app: make two apps"
             ))),
             _ => Ok(()),
         }
@@ -171,13 +171,14 @@ impl FaustImport {
         match found.map(|topic| topic.partitions) {
             Some(partitions) if partitions == self.partitions => Ok(()),
             Some(partitions) => Err(self.refused(format!(
-                "it has {partitions} partitions, and the table {}, so keys would have other homes: read the app's topics with \
-                 as many as they had in Faust, or declare the table with `.partitions({partitions})`",
+                "it has {partitions} partitions, and the table {}, so keys would be in other partitions: give the \
+                 topics of this app as many partitions as they had in Faust, or declare the table with \
+                 `.partitions({partitions})`",
                 self.partitions
             ))),
             None => Err(self.refused(format!(
-                "there is no such topic: `{}` must be the Faust app's id (with its version, as in `app-v2`), and the table's name \
-                 the Faust table's",
+                "there is no such topic: `{}` must be the id of the Faust app (with its version, as in `app-v2`), and \
+                 the table must have its name in Faust",
                 self.faust_app
             ))),
         }
@@ -201,9 +202,9 @@ impl FaustImport {
         let mut found = false;
         let see = |_: RecordRef<'_>| {
             found = true;
-            Then::Stop
+            ReadDecision::Stop
         };
-        Log { broker, at: own }.read(see).await?;
+        PartitionLog { broker, at: own }.read(see).await?;
         Ok(found)
     }
 
@@ -211,14 +212,14 @@ impl FaustImport {
     /// up to which they were read.
     async fn read(&self, broker: &dyn Broker, partition: Partition) -> Result<(Rows, Offset), RunError> {
         let mut lasts: BTreeMap<Vec<u8>, Last> = BTreeMap::new();
-        let log = Log { broker, at: TopicPartition { topic: self.from.clone(), partition } };
+        let log = PartitionLog { broker, at: TopicPartition { topic: self.from.clone(), partition } };
         let take = |record: RecordRef<'_>| {
             // A record without a key is not a row.
             if let Some(key) = record.key {
                 let value = record.value.map(<[u8]>::to_vec);
                 lasts.insert(key.to_vec(), Last { offset: record.offset, timestamp: record.timestamp, value });
             }
-            Then::GoOn
+            ReadDecision::GoOn
         };
         let end = log.read(take).await?;
         let mut lasts: Vec<(Vec<u8>, Last)> = lasts.into_iter().collect();
@@ -235,8 +236,8 @@ impl FaustImport {
     fn add(&self, rows: &mut Rows, partition: Partition, key: &[u8], last: Last) -> Result<(), String> {
         let unfit = |what: &str, reason: &dyn Display| {
             format!(
-                "its {what} does not fit: {reason}; declare the table with the types of Faust's, whose tables write JSON if nothing \
-                 else is said (those with windows and of sets cannot be taken over)"
+                "its {what} does not fit: {reason}; declare the table with the types of the Faust table, which are in \
+                 JSON by default (tables with windows and tables of sets cannot be taken over)"
             )
         };
         let key_json: Result<Value, _> = serde_json::from_slice(key);
@@ -259,10 +260,13 @@ impl FaustImport {
         self.table.check_length(&ordered).map_err(|error| error.to_string())?;
         let value = std::str::from_utf8(&value).map_err(|error| unfit("value", &error))?;
         let value = self.table.value_from_json(value).map_err(|error| unfit("value", &error))?;
-        let row = Row { key_type: discriminant(&key_json), value, timestamp: last.timestamp };
+        let row = ImportedRow { key_type: discriminant(&key_json), value, timestamp: last.timestamp };
         let earlier = rows.insert(key, row);
         if earlier.is_some_and(|earlier| earlier.key_type != discriminant(&key_json)) {
-            return Err(unfit("key", &"another row has it as a number or as text, and they are one row here"));
+            return Err(unfit(
+                "key",
+                &"another row has the same key as a number or as text, and here both would be one row",
+            ));
         }
         Ok(())
     }
@@ -275,12 +279,11 @@ impl FaustImport {
             return Ok(());
         }
         let agrees = Partitioner::ALL.into_iter().find(|other| other.partition(key, self.partitions) == partition);
-        let agrees =
-            agrees.map(|other| format!("`.partitioner(Partitioner::{other:?})` if its producers partition so, "));
+        let agrees = agrees.map(|other| format!("`.partitioner(Partitioner::{other:?})` if its producers use it, "));
         Err(format!(
-            "its home is partition {home} (by {}), but Faust keeps a row where the event came from that wrote it, which had \
-             another key; declare the table {}`.partition_local()` if each partition is to have rows of its own, or read the \
-             topic with an agent that sends each row to the table's inbox",
+            "its home is partition {home} (by {}), but Faust keeps a row in the partition of the event that wrote it; \
+             declare the table {}`.partition_local()` if each partition has its own rows, or read the topic with an \
+             agent that sends each row to the table's inbox",
             self.table.partitioner(),
             agrees.unwrap_or_default(),
         ))
@@ -288,14 +291,13 @@ impl FaustImport {
 
     /// Imports a partition, unless another process does.
     async fn take(&self, broker: &dyn Broker, app: &str, partition: Partition) -> Result<usize, RunError> {
-        let mut wait = FIRST_WAIT;
+        let mut backoff = Backoff::doubling(FIRST_WAIT, LONGEST_WAIT);
         loop {
             match self.write(broker, app, partition).await {
                 Err(RunError::Broker { source: BrokerError::Fenced { .. }, .. }) => {
                     // Two processes would fence each other forever if neither waited longer each
                     // time.
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    backoff.wait().await;
                 }
                 done => return done,
             }
@@ -330,8 +332,8 @@ impl FaustImport {
         let now = broker.offsets(&self.from, &[partition], OffsetSpec::Latest).await.map_err(failed())?;
         if now.first().is_some_and(|now| *now > end) {
             tracing::warn!(
-                "`{}` is still written to: what came after offset {end} of partition {partition} is not taken over; stop \
-                 the Faust app, `reset` this one, and begin again",
+                "the Faust app still writes to `{}`: the records of partition {partition} from offset {end} on are \
+                 not taken over; stop the Faust app, `reset` this app, and start it again",
                 self.from
             );
         }
@@ -340,21 +342,21 @@ impl FaustImport {
 }
 
 /// A partition that is to be read from its start to the end that it has now.
-struct Log<'a> {
+struct PartitionLog<'a> {
     broker: &'a dyn Broker,
     at: TopicPartition,
 }
 
 /// The decision to read on or to stop.
 #[derive(PartialEq, Eq)]
-enum Then {
+enum ReadDecision {
     GoOn,
     Stop,
 }
 
-impl Log<'_> {
+impl PartitionLog<'_> {
     /// Passes each committed record to `each`. Returns the end of the log.
-    async fn read(&self, mut each: impl FnMut(RecordRef<'_>) -> Then) -> Result<Offset, RunError> {
+    async fn read(&self, mut each: impl FnMut(RecordRef<'_>) -> ReadDecision) -> Result<Offset, RunError> {
         let failed = || RunError::broker(format!("reading {}", self.at));
         let offset = async |spec| {
             let found = self.broker.offsets(&self.at.topic, &[self.at.partition], spec).await.map_err(failed())?;
@@ -371,7 +373,7 @@ impl Log<'_> {
                 let batch = &fetched.batch;
                 for index in 0..batch.len() {
                     let record = batch.get(index);
-                    if record.offset >= end || each(record) == Then::Stop {
+                    if record.offset >= end || each(record) == ReadDecision::Stop {
                         return Ok(end);
                     }
                 }

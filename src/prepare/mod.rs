@@ -34,6 +34,6 @@ mod topics;
 
 pub(crate) use faust_import::{beginnings, take_over};
 #[cfg(feature = "fuzzing")]
-pub(crate) use ownership::Owned;
+pub(crate) use ownership::OwnedTopics;
 pub(crate) use ownership::check_owner;
 pub(crate) use topics::prepare_topics;

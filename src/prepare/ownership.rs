@@ -31,7 +31,7 @@ const KEY: &[u8] = b"topics";
 
 /// The internal topics of an app, as its list has them in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owned {
+pub(crate) struct OwnedTopics {
     /// The topics that the app owns.
     topics: BTreeSet<Arc<str>>,
     /// The topics that the app will own if no other app has them.
@@ -39,7 +39,7 @@ pub(crate) struct Owned {
     claimed: BTreeSet<Arc<str>>,
 }
 
-impl Owned {
+impl OwnedTopics {
     fn has(&self, topic: &str) -> bool {
         self.topics.contains(topic) || self.claimed.contains(topic)
     }
@@ -103,7 +103,7 @@ async fn find_owner<'a>(
     let look = async |(other, topics): (&str, Vec<&'a InternalTopic>)| {
         let owned = match read(broker, &list_topic(other)).await {
             Err(RunError::Broker { source: BrokerError::Refused { reason, .. }, .. }) => {
-                tracing::warn!("whether app `{other}` has topics of the same names cannot be looked up: {reason}");
+                tracing::warn!("cannot look up whether app `{other}` has topics of the same names: {reason}");
                 None
             }
             read => read?,
@@ -123,12 +123,12 @@ fn possible_owners(topic: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Reads the list of an app. Returns `None` if the list does not exist or is empty.
-async fn read(broker: &dyn Broker, topic: &Arc<str>) -> Result<Option<Owned>, RunError> {
-    let failed = || RunError::broker(format!("looking up in `{topic}` whose the internal topics are"));
+async fn read(broker: &dyn Broker, topic: &Arc<str>) -> Result<Option<OwnedTopics>, RunError> {
+    let failed = || RunError::broker(format!("looking up the list of internal topics in `{topic}`"));
     match last(broker, topic).await {
         Ok(None) | Err(BrokerError::UnknownTopic { .. }) => Ok(None),
         Ok(Some(json)) => serde_json::from_slice(&json).map(Some).map_err(|error| RunError::Codec {
-            doing: format!("reading in `{topic}` whose the internal topics are"),
+            doing: format!("reading the list of internal topics in `{topic}`"),
             reason: error.to_string(),
         }),
         Err(error) => Err(failed()(error)),
@@ -164,10 +164,10 @@ async fn last(broker: &dyn Broker, topic: &Arc<str>) -> Result<Option<Vec<u8>>, 
     Ok(found)
 }
 
-async fn write(broker: &dyn Broker, app: &str, owned: &Owned, now: Timestamp) -> Result<(), RunError> {
+async fn write(broker: &dyn Broker, app: &str, owned: &OwnedTopics, now: Timestamp) -> Result<(), RunError> {
     let topic = list_topic(app);
     let json = serde_json::to_vec(owned).map_err(|error| RunError::Codec {
-        doing: format!("writing to `{topic}` whose the internal topics are"),
+        doing: format!("writing the list of internal topics to `{topic}`"),
         reason: error.to_string(),
     })?;
     let written = async {
@@ -176,7 +176,7 @@ async fn write(broker: &dyn Broker, app: &str, owned: &Owned, now: Timestamp) ->
         producer.send(to, NewRecord { timestamp: now, key: Some(KEY), value: Some(&json), headers: &[] })?;
         producer.flush().await.map(drop)
     };
-    written.await.map_err(RunError::broker(format!("writing to `{topic}` whose the internal topics are")))
+    written.await.map_err(RunError::broker(format!("writing the list of internal topics to `{topic}`")))
 }
 
 #[cfg(test)]
@@ -194,11 +194,11 @@ mod tests {
 
     #[test]
     fn n2_8_the_list_of_topics_is_read_back_as_written() -> Result<(), serde_json::Error> {
-        let owned = Owned { topics: ["a".into()].into(), claimed: ["b".into()].into() };
+        let owned = OwnedTopics { topics: ["a".into()].into(), claimed: ["b".into()].into() };
         let json = serde_json::to_string(&owned)?;
         assert_eq!(json, r#"{"topics":["a"],"claimed":["b"]}"#);
-        assert_eq!(serde_json::from_str::<Owned>(&json)?, owned);
-        assert_eq!(serde_json::from_str::<Owned>(r#"{"topics":[],"more":1}"#)?, Owned::default());
+        assert_eq!(serde_json::from_str::<OwnedTopics>(&json)?, owned);
+        assert_eq!(serde_json::from_str::<OwnedTopics>(r#"{"topics":[],"more":1}"#)?, OwnedTopics::default());
         Ok(())
     }
 }

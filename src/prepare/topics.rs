@@ -171,9 +171,9 @@ fn needed(program: &Program, topology: &Topology, settings: TopicSettings) -> Ve
 fn warn_of_short_retention(wanted: &TopicConfig, found: &TopicDescription) {
     if let Some(wanted) = wanted.tombstone_retention.filter(|wanted| found.tombstone_retention < *wanted) {
         tracing::warn!(
-            "topic `{0}` keeps tombstones for {1:?} only, so that tables which were away for longer are restored from its start: \
-             raise its setting, as with `kafka-configs.sh --alter --entity-type topics --entity-name {0} --add-config \
-             delete.retention.ms={2}`",
+            "topic `{0}` keeps tombstones for {1:?} only, so a table's store that was away for longer is restored \
+             from the start: raise its delete.retention.ms, for example with `kafka-configs.sh --alter --entity-type \
+             topics --entity-name {0} --add-config delete.retention.ms={2}`",
             found.name,
             found.tombstone_retention,
             wanted.as_millis()
@@ -203,8 +203,8 @@ fn check(need: Need, wanted: &TopicConfig, found: &TopicDescription) -> Result<(
         (Need::EveryRecord, Cleanup::Compact | Cleanup::CompactDelete { .. }) => Err(error(
             "it is compacted".into(),
             "a topic that keeps each record".into(),
-            "changes and events of one key would be lost where another follows; set its cleanup.policy to delete, or run \
-             `reset`",
+            "of several changes or events of one key, only the last would be kept; set its cleanup.policy to delete, \
+             or run `reset`",
         )),
         _ => Ok(()),
     }
@@ -235,7 +235,8 @@ async fn known(broker: &dyn Broker, created: &[TopicConfig]) -> Result<(), RunEr
             && Instant::now() >= deadline
         {
             return Err(RunError::Settings(format!(
-                "topic `{}` was created, and the broker does not know it after {KNOWN_WITHIN:?}: look at the brokers' logs",
+                "topic `{}` was created, but the broker does not know it after {KNOWN_WITHIN:?}: look at the brokers' \
+                 logs",
                 config.name
             )));
         }

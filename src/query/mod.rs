@@ -52,6 +52,6 @@ mod standby;
 pub(crate) use committed::{CommittedSlice, Reached};
 pub(crate) use global::GlobalStore;
 pub(crate) use open::{OpenSlices, Owner, Published};
-pub(crate) use routes::{PeerRefusal, Place, RouteError, Routes};
-pub(crate) use search::{Elsewhere, Found, Unavailable};
+pub(crate) use routes::{PeerRefusal, RouteError, Routes, SlicePlace};
+pub(crate) use search::{Elsewhere, FoundPartition, Unavailable};
 pub(crate) use standby::{Freshness, StandbySlice};

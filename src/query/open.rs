@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use marlowe_broker::Partition;
+use marlowe_broker::{Partition, Partitioner};
 use parking_lot::RwLock;
 
 use super::committed::CommittedSlice;
@@ -101,6 +101,15 @@ impl OpenSlices {
     /// Returns the number of partitions of `table`, or 0 if it is not known.
     pub(crate) fn partitions(&self, table: &str) -> u32 {
         self.tables.read().get(table).map_or(0, |entry| entry.slices.len() as u32)
+    }
+
+    /// Returns the home partition of a key in topic form. In a table that is not known, it is
+    /// partition 0, which nobody has open.
+    pub(crate) fn home(&self, table: &str, partitioner: Partitioner, topic_key: &[u8]) -> Partition {
+        match self.partitions(table) {
+            0 => Partition::new(0),
+            partitions => partitioner.partition(topic_key, partitions),
+        }
     }
 
     /// Returns the co-partition group of `table`.

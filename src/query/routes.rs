@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::committed::{CommittedSlice, Reached};
 use super::open::{OpenSlices, Published};
-use super::search;
-use super::search::{Elsewhere, FIRST_PAUSE, News, Search, Unavailable};
+use super::search::{Elsewhere, FIRST_PAUSE, FoundPartition, News, Search, Unavailable};
+use crate::backoff::Backoff;
 use crate::cluster::Directory;
 use crate::peer::{Answer, AsOf, Asked, Found, PeerError, Peers, Question, ROW_BYTES, WAIT_AT_MOST, Wanted};
 
@@ -27,7 +27,7 @@ pub(crate) struct Routes {
 
 /// One partition of a table, wherever it is, and the conditions for reading it.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct SlicePlace {
     pub(crate) table: Arc<str>,
     pub(crate) partition: Partition,
     pub(crate) wanted: Wanted,
@@ -44,7 +44,7 @@ pub(crate) enum RouteError {
     #[error("no worker has it open: {0}")]
     Closed(Unavailable),
     /// It was open, but had not reached the wanted position in time. It was at this one.
-    #[error("its committed state has not come so far yet")]
+    #[error("its committed state has not reached the wanted position yet")]
     Behind(SlicePosition),
     /// Its owner refuses, and would refuse again.
     #[error("worker `{worker}`, which has it: {reason}")]
@@ -74,7 +74,7 @@ impl Routes {
     }
 
     /// Returns the row of a key in ordered form.
-    pub(crate) async fn row(&self, place: &Place, key: Vec<u8>) -> Result<(Option<Vec<u8>>, AsOf), RouteError> {
+    pub(crate) async fn row(&self, place: &SlicePlace, key: Vec<u8>) -> Result<(Option<Vec<u8>>, AsOf), RouteError> {
         let answer = self.ask(place, &Question::Row(key)).await?;
         match answer.found {
             Found::Row(row) => Ok((row, answer.as_of)),
@@ -84,7 +84,12 @@ impl Routes {
 
     /// Returns the first rows of a range, from one snapshot, and `true` if there may be more. The
     /// rows may be fewer than `limit` even if there are more.
-    pub(crate) async fn rows(&self, place: &Place, range: KeyRange, limit: usize) -> Result<(Rows, bool), RouteError> {
+    pub(crate) async fn rows(
+        &self,
+        place: &SlicePlace,
+        range: KeyRange,
+        limit: usize,
+    ) -> Result<(Rows, bool), RouteError> {
         let answer = self.ask(place, &Question::Rows { range, limit, bytes: ROW_BYTES }).await?;
         match answer.found {
             Found::Rows { rows, more } => Ok((rows, more)),
@@ -93,7 +98,7 @@ impl Routes {
     }
 
     /// Returns the number of rows.
-    pub(crate) async fn count(&self, place: &Place) -> Result<u64, RouteError> {
+    pub(crate) async fn count(&self, place: &SlicePlace) -> Result<u64, RouteError> {
         match self.ask(place, &Question::Count).await?.found {
             Found::Count(count) => Ok(count),
             other => unasked(&other),
@@ -101,13 +106,13 @@ impl Routes {
     }
 
     /// Waits until the partition is at the wanted position, and returns its position.
-    pub(crate) async fn position(&self, place: &Place) -> Result<SlicePosition, RouteError> {
+    pub(crate) async fn position(&self, place: &SlicePlace) -> Result<SlicePosition, RouteError> {
         Ok(self.ask(place, &Question::Position).await?.as_of.position)
     }
 
     /// Asks the worker that has the partition. Retries until the deadline, each time with the
     /// worker that has it by then.
-    pub(crate) async fn ask(&self, place: &Place, question: &Question) -> Result<Answer, RouteError> {
+    pub(crate) async fn ask(&self, place: &SlicePlace, question: &Question) -> Result<Answer, RouteError> {
         if let Some(Published { slice, .. }) = self.slices.slice(&place.table, place.partition)
             && place.wanted.is_reached(slice.position())
         {
@@ -124,8 +129,8 @@ impl Routes {
                 Err(absence) => return Err(behind.map_or(RouteError::Closed(absence), RouteError::Behind)),
             };
             let owner = match owner {
-                search::Found::Elsewhere(owner) => owner,
-                search::Found::Here(Published { mut slice, .. }) => {
+                FoundPartition::Elsewhere(owner) => owner,
+                FoundPartition::Here(Published { mut slice, .. }) => {
                     match slice.reach(place.wanted, place.deadline).await {
                         Reached::Yes => return answer(&slice, question),
                         Reached::Behind(position) => return Err(RouteError::Behind(position)),
@@ -134,10 +139,11 @@ impl Routes {
                     continue;
                 }
             };
-            let Elsewhere { worker, url, .. } = &owner;
             search.missed(match self.ask_owner(&search, &owner, place, question).await {
                 Ok(answer) => return Ok(answer),
-                Err(PeerError::Refused(reason)) => return Err(RouteError::Refused { worker: worker.clone(), reason }),
+                Err(PeerError::Refused(reason)) => {
+                    return Err(RouteError::Refused { worker: owner.worker.clone(), reason });
+                }
                 // One worker waits at most `WAIT_AT_MOST` for another. There is time left, so ask
                 // again.
                 Err(PeerError::NotNow { position: Some(position), .. }) if Instant::now() + GRACE < place.deadline => {
@@ -145,11 +151,7 @@ impl Routes {
                     Unavailable::Moving
                 }
                 Err(PeerError::NotNow { position: Some(position), .. }) => return Err(RouteError::Behind(position)),
-                Err(PeerError::NotNow { position: None, .. }) => Unavailable::Restoring(worker.clone()),
-                Err(PeerError::Misdirected) => Unavailable::Moving,
-                Err(error @ PeerError::Unreachable(_)) => {
-                    Unavailable::Unreachable { worker: worker.clone(), url: url.clone(), reason: error.to_string() }
-                }
+                Err(error) => owner.absence(&error),
             });
         }
     }
@@ -159,7 +161,7 @@ impl Routes {
         &self,
         search: &Search<'_>,
         owner: &Elsewhere,
-        place: &Place,
+        place: &SlicePlace,
         question: &Question,
     ) -> Result<Answer, PeerError> {
         let wait = search.left();
@@ -194,7 +196,7 @@ impl Routes {
     pub(crate) async fn answer(&self, asked: &Asked) -> Result<Answer, PeerRefusal> {
         let deadline = Instant::now() + Duration::from_millis(asked.wait).min(WAIT_AT_MOST);
         if let Some(bound) = asked.stale_within.map(Duration::from_millis) {
-            let place = Place {
+            let place = SlicePlace {
                 table: asked.table.as_str().into(),
                 partition: asked.partition,
                 wanted: asked.wanted,
@@ -203,13 +205,14 @@ impl Routes {
             };
             return self.answer_within(&place, &asked.question, bound).map_err(PeerRefusal::Route);
         }
+        let mut backoff = Backoff::every(FIRST_PAUSE);
         loop {
             let mut slice = self.here(&asked.table, asked.partition, asked.generation, deadline).await?;
             match slice.reach(asked.wanted, deadline).await {
                 Reached::Yes => return answer(&slice, &asked.question).map_err(PeerRefusal::Route),
                 Reached::Behind(position) => return Err(PeerRefusal::Route(RouteError::Behind(position))),
                 // Its owner withdraws it in a moment.
-                Reached::Closed => tokio::time::sleep(FIRST_PAUSE).await,
+                Reached::Closed => backoff.wait().await,
             }
         }
     }

@@ -7,13 +7,20 @@ use marlowe_broker::Partition;
 use tokio::time::{Instant, timeout_at};
 
 use super::open::{OpenSlices, Published};
+use crate::backoff::Backoff;
 use crate::cluster::{Claim, ClaimPlace, Directory};
+use crate::peer::PeerError;
 use crate::watch;
 
 /// The first pause between two steps of a search when no change is reported. It doubles up to
 /// `LONGEST_PAUSE`.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Returns the pauses between the steps of a search.
+pub(crate) const fn pauses() -> Backoff {
+    Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE)
+}
 
 /// A search for the worker that has a partition, until a deadline. Each step returns the worker
 /// that has it at that moment.
@@ -25,14 +32,15 @@ pub(crate) struct Search<'a> {
     partition: Partition,
     deadline: Instant,
     news: News,
-    /// How long to wait for news before the next step; `None` before the first step.
-    pause: Option<Duration>,
+    /// Set after the first step, which does not wait for news.
+    has_looked: bool,
+    backoff: Backoff,
     /// The reason why the last step found no one.
     absence: Unavailable,
 }
 
 /// The place where a partition is.
-pub(crate) enum Found {
+pub(crate) enum FoundPartition {
     /// It is open in this process.
     Here(Published),
     /// A worker of another process has it, open or not.
@@ -46,6 +54,37 @@ pub(crate) struct Elsewhere {
     pub(crate) url: Arc<str>,
     /// The group's generation at which it took the shard.
     pub(crate) generation: u64,
+}
+
+impl Elsewhere {
+    /// Returns the worker that made a claim, if it can be asked from here.
+    ///
+    /// # Errors
+    /// If it is a worker of this process, which is then still restoring the shard, or one without a
+    /// web server.
+    pub(crate) fn of(claim: Claim) -> Result<Self, Unavailable> {
+        let Claim { worker, url, generation, place, .. } = claim;
+        match (place, url) {
+            (ClaimPlace::Here, _) => Err(Unavailable::Restoring(worker)),
+            (ClaimPlace::Elsewhere, None) => Err(Unavailable::NoWeb(worker)),
+            (ClaimPlace::Elsewhere, Some(url)) => Ok(Self { worker, url, generation }),
+        }
+    }
+
+    /// Returns the reason why the partition is unavailable, after this worker was asked and failed
+    /// with `error`.
+    pub(crate) fn absence(&self, error: &PeerError) -> Unavailable {
+        match error {
+            PeerError::Misdirected => Unavailable::Moving,
+            PeerError::NotNow { .. } => Unavailable::Restoring(self.worker.clone()),
+            PeerError::Unreachable(_) | PeerError::Refused(_) => self.unreachable(error.to_string()),
+        }
+    }
+
+    /// Returns the reason why the partition is unavailable, after this worker could not be asked.
+    pub(crate) fn unreachable(&self, reason: String) -> Unavailable {
+        Unavailable::Unreachable { worker: self.worker.clone(), url: self.url.clone(), reason }
+    }
 }
 
 /// The reason why no worker has a partition open, as far as this process knows.
@@ -63,8 +102,8 @@ pub(crate) enum Unavailable {
     )]
     NoWeb(Arc<str>),
     #[error(
-        "what worker `{0}` says is not signed with this worker's --cluster-token, so it is not asked: give all workers of \
-         the app the same token"
+        "the directory entry of worker `{0}` is not signed with this worker's --cluster-token, so it is not asked: \
+         give all workers of the app the same token"
     )]
     Unsigned(Arc<str>),
 }
@@ -79,7 +118,8 @@ impl<'a> Search<'a> {
     ) -> Self {
         let group = slices.group(table).unwrap_or_else(|| table.into());
         let (news, absence) = (News::of(slices, directory), Unavailable::Moving);
-        Self { slices, directory, group, table, partition, deadline, news, pause: None, absence }
+        let backoff = pauses();
+        Self { slices, directory, group, table, partition, deadline, news, has_looked: false, backoff, absence }
     }
 
     /// Returns the place of the partition. From the second step on, it first waits for news, but no
@@ -87,27 +127,22 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// If the deadline has passed. The error is the reason why the last step failed.
-    pub(crate) async fn next(&mut self) -> Result<Found, Unavailable> {
+    pub(crate) async fn next(&mut self) -> Result<FoundPartition, Unavailable> {
         loop {
-            if let Some(pause) = self.pause {
-                // A timeout only means that there was no news.
-                let _ = timeout_at(self.deadline.min(Instant::now() + pause), self.news.come()).await;
+            if std::mem::replace(&mut self.has_looked, true) {
+                self.news.come_within(self.backoff.next_pause(), self.deadline).await;
                 if Instant::now() >= self.deadline {
                     return Err(self.absence.clone());
                 }
             }
-            self.pause = Some(self.pause.map_or(FIRST_PAUSE, |pause| LONGEST_PAUSE.min(2 * pause)));
             self.news.mark_unchanged();
             if let Some(slice) = self.slices.slice(self.table, self.partition) {
-                return Ok(Found::Here(slice));
+                return Ok(FoundPartition::Here(slice));
             }
-            self.absence = match self.directory.owner(&self.group, self.partition) {
+            self.absence = match self.directory.owner(&self.group, self.partition).map(Elsewhere::of) {
+                Some(Ok(owner)) => return Ok(FoundPartition::Elsewhere(owner)),
+                Some(Err(absence)) => absence,
                 None => self.directory.unsigned().map_or(Unavailable::Moving, Unavailable::Unsigned),
-                Some(Claim { worker, place: ClaimPlace::Here, .. }) => Unavailable::Restoring(worker),
-                Some(Claim { worker, url: None, .. }) => Unavailable::NoWeb(worker),
-                Some(Claim { worker, url: Some(url), generation, .. }) => {
-                    return Ok(Found::Elsewhere(Elsewhere { worker, url, generation }));
-                }
             };
         }
     }
@@ -157,5 +192,11 @@ impl News {
             _ = self.slices.changed() => {}
             _ = self.directory.changed() => {}
         }
+    }
+
+    /// Waits for news, but no longer than `pause` and not beyond `deadline`.
+    pub(crate) async fn come_within(&mut self, pause: Duration, deadline: Instant) {
+        // A timeout only means that there was no news.
+        let _ = timeout_at(deadline.min(Instant::now() + pause), self.come()).await;
     }
 }

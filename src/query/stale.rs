@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::open::Published;
-use super::routes::{Place, RouteError, Routes, answer};
-use super::search::{Elsewhere, FIRST_PAUSE, News, Unavailable};
-use crate::cluster::ClaimPlace;
+use super::routes::{RouteError, Routes, SlicePlace, answer};
+use super::search::{Elsewhere, News, Unavailable, pauses};
 use crate::peer::{Answer, Asked, PeerError, Question};
 
 /// The time that one worker may take to answer before the next one is asked.
@@ -29,13 +28,13 @@ impl Routes {
     /// all asked again until the deadline.
     pub(crate) async fn ask_within(
         &self,
-        place: &Place,
+        place: &SlicePlace,
         question: &Question,
         bound: Duration,
     ) -> Result<Answer, RouteError> {
         let group = self.slices.group(&place.table).unwrap_or_else(|| place.table.clone());
         let mut news = News::of(&self.slices, &self.directory);
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = pauses();
         loop {
             news.mark_unchanged();
             if let Some(Published { slice, .. }) = self.slices.slice(&place.table, place.partition)
@@ -59,22 +58,20 @@ impl Routes {
                     return Ok(found);
                 }
             }
-            // A timeout only means that there was no news.
-            let _ = timeout_at(place.deadline.min(Instant::now() + pause), news.come()).await;
+            news.come_within(backoff.next_pause(), place.deadline).await;
             if Instant::now() >= place.deadline {
                 return Err(match missed {
                     Try::Absent(absence) => RouteError::Closed(absence),
                     Try::Behind(position) => RouteError::Behind(position),
                 });
             }
-            pause = (2 * pause).min(Duration::from_millis(250));
         }
     }
 
     /// Returns the answer of a standby in this process, if it is fresh enough.
     pub(crate) fn standby_here(
         &self,
-        place: &Place,
+        place: &SlicePlace,
         question: &Question,
         bound: Duration,
     ) -> Result<Option<Answer>, RouteError> {
@@ -90,25 +87,15 @@ impl Routes {
         Ok(Some(found))
     }
 
-    async fn owner_elsewhere(&self, group: &str, place: &Place, question: &Question) -> Result<Answer, Try> {
-        let owner = match self.directory.owner(group, place.partition) {
-            None => return Err(Try::Absent(Unavailable::Moving)),
-            Some(claim) if claim.place == ClaimPlace::Here => {
-                return Err(Try::Absent(Unavailable::Restoring(claim.worker)));
-            }
-            Some(claim) => match claim.url {
-                None => return Err(Try::Absent(Unavailable::NoWeb(claim.worker))),
-                Some(url) => Elsewhere { worker: claim.worker, url, generation: claim.generation },
-            },
+    async fn owner_elsewhere(&self, group: &str, place: &SlicePlace, question: &Question) -> Result<Answer, Try> {
+        let Some(claim) = self.directory.owner(group, place.partition) else {
+            return Err(Try::Absent(Unavailable::Moving));
         };
-        let Elsewhere { worker, url, generation } = owner;
-        self.try_once(&url, place, question, generation, None).await.map_err(|error| match error {
+        let owner = Elsewhere::of(claim).map_err(Try::Absent)?;
+        let answered = self.try_once(&owner.url, place, question, owner.generation, None).await;
+        answered.map_err(|error| match error {
             PeerError::NotNow { position: Some(position), .. } => Try::Behind(position),
-            PeerError::NotNow { position: None, .. } => Try::Absent(Unavailable::Restoring(worker)),
-            PeerError::Misdirected => Try::Absent(Unavailable::Moving),
-            PeerError::Unreachable(_) | PeerError::Refused(_) => {
-                Try::Absent(Unavailable::Unreachable { worker, url, reason: error.to_string() })
-            }
+            error => Try::Absent(owner.absence(&error)),
         })
     }
 
@@ -116,7 +103,7 @@ impl Routes {
     async fn try_once(
         &self,
         url: &Arc<str>,
-        place: &Place,
+        place: &SlicePlace,
         question: &Question,
         generation: u64,
         stale_within: Option<Duration>,
@@ -138,7 +125,7 @@ impl Routes {
     /// Answers another worker that accepts an answer of a standby.
     pub(crate) fn answer_within(
         &self,
-        place: &Place,
+        place: &SlicePlace,
         question: &Question,
         bound: Duration,
     ) -> Result<Answer, RouteError> {

@@ -121,7 +121,9 @@ impl UndecodableKeys {
         if let Some(first) = self.first.take() {
             let count = std::mem::take(&mut self.count);
             tracing::warn!(
-                "table `{table}`, partition {partition}: {count} records of its changelog have keys that do not decode, and are skipped, the first of them {first}; declare the table with the key type they were written with to read them"
+                "table `{table}`, partition {partition}: {count} records of its changelog have keys that do not \
+                 decode, and are skipped, the first of them {first}; to read them, declare the table with the key \
+                 type that they were written with"
             );
         }
     }
@@ -205,8 +207,8 @@ impl RestoreBuffer {
                 // the worker at each start.
                 let (topic, partition, offset) = (&log.table.identity().changelog, log.partition, record.offset);
                 tracing::error!(
-                    "{topic}[{partition}]@{offset}: a record that is no row of the table is skipped: {error}; another \
-                     producer wrote it there"
+                    "{topic}[{partition}]@{offset}: a record that is not a row of the table is skipped: {error}; \
+                     another producer wrote it: let only this app write to its changelogs"
                 );
                 continue;
             }

@@ -18,13 +18,14 @@ impl Expired {
         let fix = match topic.map(|topic| (topic.role, topic.unread)) {
             Some((TopicRole::Declared, Unread::Expire)) => return Ok(()),
             Some((TopicRole::Declared, Unread::Keep)) => {
-                "raise the topic's retention, so that it is longer than the app may be behind; to go on without these records \
-                 declare the topic `.skip_expired()`, or run `reset` to begin again with what is there"
+                "raise the topic's retention, so that it is longer than the app can be behind; to go on without these \
+                 records, declare the topic `.skip_expired()`, or run `reset` to start again with the records that \
+                 are left"
             }
             _ => {
-                "it is a topic that Marlowe keeps itself, and deletes what was read from it and nothing else: let nothing else \
-                 delete its records (Kafka: its retention.ms and retention.bytes are to be -1), and run `reset`, for the tables \
-                 lack what the records would have changed"
+                "Marlowe keeps this topic, and deletes only records that were read: let nothing else delete its \
+                 records (on Kafka, set its retention.ms and retention.bytes to -1), and run `reset`, because the \
+                 tables lack the changes of these records"
             }
         };
         Err(RunError::Expired { partition: source.clone(), from: *from, to: *to, fix })
@@ -35,8 +36,8 @@ impl Expired {
         let Self { source, from, to } = self;
         let count = from.distance_to(*to);
         tracing::warn!(
-            "{source}: {count} records, from offset {from} on, were removed before they were read, and are skipped; the app \
-             goes on at {to}"
+            "{source}: {count} records, from offset {from} on, were removed before they were read, and are skipped; \
+             the app continues at offset {to}"
         );
         metrics.expired(&source.topic).increment(count);
     }

@@ -123,7 +123,7 @@ impl TablesFolder {
             let group = name.trim_end_matches(|c: char| c.is_ascii_digit());
             if entry.file_type()?.is_dir() && (names.contains(&name) || names.contains(group)) {
                 tracing::info!(
-                    "{} is of another log than there is now: it is restored from the start",
+                    "{} belongs to a changelog that was deleted and created again: it is restored from the start",
                     entry.path().display()
                 );
                 std::fs::remove_dir_all(entry.path())?;

@@ -12,7 +12,7 @@ use marlowe_state::{
 use super::buffer::{ChangelogRange, RestoreBuffer, read_number};
 use crate::codec::Json;
 use crate::config::TombstoneRetention;
-use crate::prepare::Owned;
+use crate::prepare::OwnedTopics;
 use crate::table::{AnyTable, ChangelogKey, INBOX_HEADER, TableDeclaration};
 use crate::topology::TableKind;
 
@@ -28,9 +28,9 @@ pub fn changelog(input: &[u8]) -> Option<()> {
             Some(())
         }
         b'o' => {
-            let owned: Owned = serde_json::from_slice(bytes).ok()?;
+            let owned: OwnedTopics = serde_json::from_slice(bytes).ok()?;
             let written = serde_json::to_vec(&owned).expect("what was read is written");
-            assert_eq!(serde_json::from_slice::<Owned>(&written).ok(), Some(owned), "what was written is read");
+            assert_eq!(serde_json::from_slice::<OwnedTopics>(&written).ok(), Some(owned), "what was written is read");
             Some(())
         }
         b'f' => faust_key(bytes),

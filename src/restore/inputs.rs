@@ -178,12 +178,12 @@ impl InputLookup {
         let is = match group {
             Some(group) if group.offset >= least => return,
             Some(group) => format!("at {}", group.offset),
-            None => "nowhere".to_owned(),
+            None => "missing".to_owned(),
         };
         tracing::warn!(
-            "{at}: the group is {is}, but what is committed includes the records up to {least}, as `{log}` tells: going on \
-             from there. (Kafka's coordinator may txn out old positions after its brokers were killed.) To process records \
-             again on purpose, stop the program and run `reset`"
+            "{at}: the group's position is {is}, but the committed work includes the records up to {least}, as \
+             `{log}` says: continuing from there. (Kafka's coordinator may return old positions after its brokers \
+             were killed.) To process records again on purpose, stop the program and run `reset`"
         );
     }
 

@@ -185,7 +185,11 @@ fn last_record(batch: &dyn RecordBatch, stretch: &Stretch) -> Option<KeptPlaces>
         let value = record.value.filter(|_| is_meant)?;
         let places = Places::read(value);
         if places.is_none() {
-            tracing::warn!("the record at offset {} of {} has no places, and is skipped", record.offset, stretch.log);
+            tracing::warn!(
+                "the record at offset {} of {} has no positions of agents, and is skipped",
+                record.offset,
+                stretch.log
+            );
         }
         Some(KeptPlaces { places: places?, record: value.to_vec() })
     })

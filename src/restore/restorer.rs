@@ -31,6 +31,7 @@ use super::changelog_reader::ChangelogReader;
 use super::folder_owner::FolderOwner;
 use super::inputs::InputLookup;
 use super::lookups::{End, Lookups};
+use crate::backoff::Backoff;
 use crate::error::RunError;
 use crate::host::Host;
 use crate::metrics::{Metrics, PriorState};
@@ -39,6 +40,11 @@ use crate::query::Owner;
 use crate::shard::{ShardId, ShardInputs, ShardPlan};
 use crate::topology::Topology;
 use crate::turn::Caution;
+
+/// The pause before a store that readers still use is opened again, and how many times that is
+/// tried.
+const IN_USE_PAUSE: Duration = Duration::from_millis(50);
+const IN_USE_TRIES: u32 = 100;
 
 /// The kind of stores in which a worker keeps its tables.
 #[derive(Clone)]
@@ -64,12 +70,13 @@ impl StateStore {
     /// Opens the store `name`, which was open until just now. Waits a few seconds for readers that
     /// still use it.
     pub(crate) async fn open_in_time(&self, name: &str, layout: StoreLayout) -> Result<Arc<dyn Store>, RunError> {
-        let mut tries = 100;
+        let mut backoff = Backoff::every(IN_USE_PAUSE);
         loop {
             match self.open(name, layout.clone()) {
-                Err(RunError::Store { source, .. }) if tries > 0 && matches!(*source, StoreError::InUse { .. }) => {
-                    tries -= 1;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(RunError::Store { source, .. })
+                    if backoff.pauses() < IN_USE_TRIES && matches!(*source, StoreError::InUse { .. }) =>
+                {
+                    backoff.wait().await;
                 }
                 opened => return opened,
             }
@@ -356,7 +363,7 @@ impl Restorer {
             } else if !empty && retention.is_over(as_of, looked_at) {
                 tracing::warn!(
                     table = %name, %partition, "the local state is as of {as_of:?}, and its changelog keeps tombstones for {:?}, so \
-                     rows may have been removed that it does not know of: rebuilding", retention.0
+                     it may have rows that were removed: rebuilding", retention.0
                 );
                 stale = true;
             }
@@ -384,6 +391,6 @@ impl Restorer {
 /// Closes a store to which nothing is written any more.
 pub(crate) fn close(store: &dyn Store) {
     if let Err(error) = store.close() {
-        tracing::warn!("closing a store: {error}; it is restored from its changelog if it has to be");
+        tracing::warn!("a store cannot be closed: {error}; if it is damaged, it is restored from its changelog");
     }
 }

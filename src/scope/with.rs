@@ -51,7 +51,7 @@ pub trait WorkerWith: Copy + Send + Sync + 'static {
 /// tuple of handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used by a client",
-    label = "a client has no such thing",
+    label = "a client cannot open this",
     note = "a client has no shards, and no copies of global tables: read a table through `.view()`, and change it through `.inbox()`"
 )]
 pub trait ClientWith: WorkerWith {}

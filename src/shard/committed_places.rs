@@ -1,13 +1,14 @@
 //! The committed places of a shard's agents, and what the next commit must write of them.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, Partition, TopicPartition};
 
-use super::agent::ShardAgent;
 use super::inputs::{InputStart, ShardInputs};
 use super::places::Places;
 use super::positions::new_positions;
+use crate::agent::OpenAgent;
 
 /// The committed places of a shard's agents, and what the next commit must write of them.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub(crate) struct NewPlaces {
 
 impl CommittedPlaces {
     /// Returns the committed places of a shard that is being opened.
-    pub(crate) fn open(log: Arc<str>, partition: Partition, inputs: &ShardInputs, agents: &[ShardAgent]) -> Self {
+    pub(crate) fn open(log: Arc<str>, partition: Partition, inputs: &ShardInputs, agents: &[Rc<OpenAgent>]) -> Self {
         let committed = |(topic, start): (&Arc<str>, &InputStart)| {
             Some((TopicPartition { topic: topic.clone(), partition }, start.committed.clone()?))
         };
@@ -54,13 +55,13 @@ impl CommittedPlaces {
     }
 
     /// Returns true if an agent is not at its committed place.
-    pub(crate) fn have_moved(&self, agents: &[ShardAgent]) -> bool {
+    pub(crate) fn have_moved(&self, agents: &[Rc<OpenAgent>]) -> bool {
         let now = agents.iter().map(|agent| agent.input.position());
         self.at.as_ref().is_none_or(|at| !at.iter().copied().eq(now))
     }
 
     /// Returns what to commit. `None` if every agent is where it was.
-    pub(crate) fn moved(&mut self, agents: &[ShardAgent]) -> Option<NewPlaces> {
+    pub(crate) fn moved(&mut self, agents: &[Rc<OpenAgent>]) -> Option<NewPlaces> {
         self.have_moved(agents).then(|| {
             let mut new = self.all(agents);
             new.positions.retain(|new| !self.group.contains(new));
@@ -69,7 +70,7 @@ impl CommittedPlaces {
     }
 
     /// Returns all places and positions to commit, whether or not they have changed.
-    pub(crate) fn all(&mut self, agents: &[ShardAgent]) -> NewPlaces {
+    pub(crate) fn all(&mut self, agents: &[Rc<OpenAgent>]) -> NewPlaces {
         let at: Vec<Offset> = agents.iter().map(|agent| agent.input.position()).collect();
         for (agent, at) in agents.iter().zip(&at) {
             if let Some(input) = self.record.inputs.get_mut(&agent.input.source.topic) {
@@ -107,7 +108,7 @@ mod tests {
         let start = InputStart { id: Some("x".into()), committed: Some(committed), agents };
         let kept = kept.unwrap();
         let inputs = ShardInputs { starts: [(topic, start)].into(), kept, ..ShardInputs::default() };
-        let open = |inputs: &ShardInputs, agents: &[ShardAgent]| {
+        let open = |inputs: &ShardInputs, agents: &[Rc<OpenAgent>]| {
             CommittedPlaces::open(LOG.into(), Partition::new(0), inputs, agents)
         };
         let before = [agent("a", "t", 5)];

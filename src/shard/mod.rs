@@ -43,7 +43,6 @@
 //! Read `open.rs`, then `task.rs` and `strand_task.rs`. For positions read `places.rs`, then
 //! `positions.rs` and `committed_places.rs`.
 
-mod agent;
 mod committed_places;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

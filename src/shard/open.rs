@@ -7,16 +7,15 @@ use std::sync::Arc;
 use marlowe_broker::TopicPartition;
 use marlowe_state::{PositionSlot, SliceIsolation, Store, TableIndex};
 
-use super::agent::ShardAgent;
 use super::committed_places::CommittedPlaces;
 use super::id::ShardId;
 use super::in_hand::ShardInHand;
 use super::inputs::ShardInputs;
-use super::open_shard::{Control, Shard, ShardTable, TimerCounters};
-use super::strand_task::{StrandTask, TaskAgent, TaskTimer};
+use super::open_shard::{Shard, ShardControl, ShardTable, TimerCounters};
+use super::strand_task::{StrandTask, TaskTimer};
 use super::strands::strands;
 use super::task::ShardTask;
-use crate::agent::{AnyAgent, Opening};
+use crate::agent::{AnyAgent, OpenAgent, Opening};
 use crate::program::Program;
 use crate::query::Owner;
 use crate::scope::{ShardScope, WorkerScope};
@@ -66,7 +65,7 @@ impl ShardPlan {
             worker,
         );
         let link = Rc::new(ShardLink::new(scope.turn.clone(), lane, self.caution.clone()));
-        let control = Rc::new(Control::default());
+        let control = Rc::new(ShardControl::default());
 
         let timers: Vec<_> =
             program.partition_timers.iter().filter(|timer| in_group(&timer.node().name, &group.timers)).collect();
@@ -113,26 +112,19 @@ impl ShardPlan {
         scope: &ShardScope,
         link: &Rc<ShardLink>,
         opened: &mut OpenedStrands,
-    ) -> Vec<ShardAgent> {
-        let mut shard_agents = Vec::new();
+    ) -> Vec<Rc<OpenAgent>> {
+        let mut open = Vec::new();
         for agent in agents {
             let node = agent.node();
             let source = TopicPartition { topic: node.reads.clone(), partition: self.id.partition };
             let input = Rc::new(RecordQueue::new(source, self.inputs.at(&node.reads, &node.name)));
             let task = opened.next(scope);
-            let (who, strand, number) = (task.agents(), task.strand().clone(), Doer(shard_agents.len()));
-            let (input_of_agent, link) = (input.clone(), link.clone());
-            let open = agent.open(Opening { scope, who, number, strand, input: input_of_agent, link });
-            shard_agents.push(ShardAgent { name: open.name.clone(), input, counters: open.counters });
-            task.add_agent(TaskAgent {
-                name: open.name,
-                input: open.input,
-                asks: open.asks,
-                in_hand: open.in_hand,
-                work: open.work,
-            });
+            let (who, strand, number) = (task.agents(), task.strand().clone(), Doer(open.len()));
+            let running = agent.open(Opening { scope, who, number, strand, input, link: link.clone() });
+            open.push(running.agent.clone());
+            task.add_agent(running);
         }
-        shard_agents
+        open
     }
 
     /// Opens the partition timers, each in its strand. Their numbers follow those of the `agents`.
@@ -181,7 +173,7 @@ impl OpenedStrands {
 }
 
 /// Returns the tables of a group, by their `names`, as the lane sees them.
-fn open_tables(program: &Program, names: &[Arc<str>], agents: &[ShardAgent], scope: &ShardScope) -> Vec<ShardTable> {
+fn open_tables(program: &Program, names: &[Arc<str>], agents: &[Rc<OpenAgent>], scope: &ShardScope) -> Vec<ShardTable> {
     let table = |(index, name): (usize, &Arc<str>)| {
         let identity = program.table(name)?.identity();
         let inbox = agents.iter().find(|agent| agent.input.source.topic == identity.inbox);

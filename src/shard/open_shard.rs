@@ -9,10 +9,10 @@ use marlowe_broker::{Offset, Timestamp};
 use marlowe_state::{PositionSlot, SlicePosition, Store, TableIndex};
 use tokio::sync::oneshot;
 
-use super::agent::ShardAgent;
 use super::committed_places::CommittedPlaces;
 use super::id::ShardId;
 use super::in_hand::ShardInHand;
+use crate::agent::OpenAgent;
 use crate::query::Owner;
 use crate::turn::{OutTopic, Participant, RecordQueue, ShardLink};
 use crate::watch;
@@ -29,11 +29,11 @@ pub(crate) struct Shard {
     pub(crate) link: Rc<ShardLink>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) participants: Vec<Rc<dyn Participant>>,
-    pub(crate) agents: Vec<ShardAgent>,
+    pub(crate) agents: Vec<Rc<OpenAgent>>,
     pub(crate) tables: Vec<ShardTable>,
     pub(crate) timers: Vec<Rc<TimerCounters>>,
     pub(crate) owner: Owner,
-    pub(crate) control: Rc<Control>,
+    pub(crate) control: Rc<ShardControl>,
     /// The events that it has in hand, for threads other than the lane's.
     pub(crate) in_hand: ShardInHand,
     /// Notified at each commit, for callers that wait for a position.
@@ -74,7 +74,7 @@ pub(crate) struct TimerCounters {
 
 /// The commands of a lane to its shard's task.
 #[derive(Default)]
-pub(crate) struct Control {
+pub(crate) struct ShardControl {
     /// True while too much waits for a commit. No new event is begun until the commit is done.
     pub(crate) paused: Cell<bool>,
     /// Callers to be answered when every timer has fired once more.

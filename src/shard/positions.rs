@@ -2,11 +2,12 @@
 //! with them.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use marlowe_broker::{CommittedOffset, Offset, TopicPartition};
 
-use super::agent::ShardAgent;
+use crate::agent::OpenAgent;
 
 /// The most bytes of a note that this version writes. Brokers take four times as many by default.
 const LONGEST_NOTE: usize = 1024;
@@ -49,7 +50,7 @@ impl GroupPosition {
 }
 
 /// Returns the positions to commit, one for each partition that the agents read.
-pub(crate) fn new_positions(log: &str, agents: &[ShardAgent]) -> Vec<(TopicPartition, CommittedOffset)> {
+pub(crate) fn new_positions(log: &str, agents: &[Rc<OpenAgent>]) -> Vec<(TopicPartition, CommittedOffset)> {
     let mut by_source: Vec<(&TopicPartition, Vec<(&str, Offset)>)> = Vec::new();
     for agent in agents {
         let place = (&*agent.name, agent.input.position());
@@ -74,22 +75,20 @@ pub(crate) fn new_position(log: &str, places: &[(&str, Offset)]) -> CommittedOff
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::rc::Rc;
-
     use marlowe_broker::Partition;
 
     use super::*;
     use crate::turn::RecordQueue;
 
-    pub(in crate::shard) fn agent(name: &str, topic: &str, offset: u64) -> ShardAgent {
+    pub(in crate::shard) fn agent(name: &str, topic: &str, offset: u64) -> Rc<OpenAgent> {
         let source = TopicPartition::new(topic, Partition::new(0));
         let input = Rc::new(RecordQueue::new(source, Offset::new(offset)));
-        ShardAgent { name: name.into(), input, counters: Rc::default() }
+        Rc::new(OpenAgent::new(name.into(), input))
     }
 
     const LOG: &str = "app-t-positions";
 
-    fn notes(agents: &[ShardAgent]) -> Vec<(u64, String)> {
+    fn notes(agents: &[Rc<OpenAgent>]) -> Vec<(u64, String)> {
         let note = |(_, committed): (TopicPartition, CommittedOffset)| (committed.offset.get(), committed.metadata);
         new_positions(LOG, agents).into_iter().map(note).collect()
     }

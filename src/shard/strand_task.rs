@@ -1,9 +1,7 @@
 //! The work of a strand: grants the turn to its agents and timers, one at a time.
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,9 +13,10 @@ use tokio::time::Instant;
 use super::in_hand::{AgentInHand, StrandInHand};
 use super::open_shard::TimerCounters;
 use crate::HandlerError;
+use crate::agent::RunningAgent;
 use crate::panics::panic_text;
 use crate::timer::{OpenTimer, next_tick};
-use crate::turn::{Doer, Holder, RecordQueue, ShardLink, Strand};
+use crate::turn::{Doer, Holder, ShardLink, Strand};
 
 /// The most events that an agent may handle in one turn.
 const EVENTS_PER_TURN: u32 = 256;
@@ -33,7 +32,7 @@ const FAIR_EVERY: u32 = 8;
 /// have nothing to do. So neither starves the other, however long a timer or a turn takes.
 pub(super) struct StrandTask {
     strand: Rc<Strand>,
-    agents: Vec<TaskAgent>,
+    agents: Vec<RunningAgent>,
     timers: Vec<TaskTimer>,
     turns: u32,
     last_served: usize,
@@ -50,16 +49,6 @@ enum AgentsFirst {
     For(Duration),
     /// Agents have had that turn, and go first until this time.
     Until(Instant),
-}
-
-pub(crate) struct TaskAgent {
-    pub(crate) name: Arc<str>,
-    pub(crate) input: Rc<RecordQueue>,
-    /// True while the agent would take the turn if there were an event for it.
-    pub(crate) asks: Rc<Cell<bool>>,
-    /// The number of events that it has in hand without holding the turn.
-    pub(crate) in_hand: Rc<Cell<usize>>,
-    pub(crate) work: LocalBoxFuture<'static, ()>,
 }
 
 pub(crate) struct TaskTimer {
@@ -80,7 +69,7 @@ struct Run {
 
 /// The result of a step of a strand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StrandStep {
     /// A turn has ended.
     Turn,
     /// The holder of the turn waits for something.
@@ -140,7 +129,7 @@ impl StrandTask {
         }
     }
 
-    pub(super) fn add_agent(&mut self, agent: TaskAgent) {
+    pub(super) fn add_agent(&mut self, agent: RunningAgent) {
         self.agents.push(agent);
     }
 
@@ -150,7 +139,7 @@ impl StrandTask {
 
     /// Returns the events and runs that the strand has in hand, for threads other than the lane's.
     pub(super) fn in_hand(&self) -> StrandInHand {
-        let agent = |agent: &TaskAgent| AgentInHand {
+        let agent = |RunningAgent { agent, .. }: &RunningAgent| AgentInHand {
             name: agent.name.clone(),
             source: agent.input.source.clone(),
             front: agent.input.front().clone(),
@@ -184,7 +173,7 @@ impl StrandTask {
 
     /// Returns true if an event is in hand or a timer runs.
     pub(super) fn is_busy(&self) -> bool {
-        self.strand.holder().is_some() || self.agents.iter().any(|agent| agent.in_hand.get() > 0)
+        self.strand.holder().is_some() || self.agents.iter().any(|running| running.agent.in_hand.get() > 0)
     }
 
     /// Returns the time when the next timer is due. `None` while the turn is taken, because no
@@ -197,28 +186,34 @@ impl StrandTask {
     }
 
     /// Grants the turn if it is free, and polls the holder of the turn.
-    pub(super) fn step(&mut self, may: May, link: &ShardLink, clock: &dyn Clock, context: &mut Context<'_>) -> Step {
+    pub(super) fn step(
+        &mut self,
+        may: May,
+        link: &ShardLink,
+        clock: &dyn Clock,
+        context: &mut Context<'_>,
+    ) -> StrandStep {
         if self.waits {
-            return Step::Waits;
+            return StrandStep::Waits;
         }
         if self.strand.holder().is_none() {
             if may == May::Wait {
-                return Step::Idle;
+                return StrandStep::Idle;
             }
-            let Some(next) = self.next_holder(Instant::now(), may) else { return Step::Idle };
+            let Some(next) = self.next_holder(Instant::now(), may) else { return StrandStep::Idle };
             let events = link.quota_left().map_or(next.events, |left| left.min(next.events));
             let next = Holder { events, ..next };
             self.turns = self.turns.wrapping_add(1);
             self.strand.grant(next);
         }
-        let Some(holder) = self.strand.holder() else { return Step::Idle };
+        let Some(holder) = self.strand.holder() else { return StrandStep::Idle };
         self.poll_holder(holder, link, clock, context);
         self.waits = self.strand.holder().is_some();
         if self.waits {
-            return Step::Waits;
+            return StrandStep::Waits;
         }
         self.poll_others(link, context);
-        Step::Turn
+        StrandStep::Turn
     }
 
     /// Chooses the next holder of the turn: a timer that is due, or the agent with the oldest
@@ -262,7 +257,7 @@ impl StrandTask {
     fn next_agent(&self, stopping: bool) -> Option<Holder> {
         let agents = self.agents.len();
         let waiting = || {
-            self.agents.iter().enumerate().filter_map(|(who, agent)| {
+            self.agents.iter().enumerate().filter_map(|(who, RunningAgent { agent, .. })| {
                 // An agent that handles events concurrently asks for the turn while it has events
                 // in hand.
                 let has_begun = agent.in_hand.get() > 0;
@@ -291,8 +286,8 @@ impl StrandTask {
 
     fn poll_holder(&mut self, holder: Holder, link: &ShardLink, clock: &dyn Clock, context: &mut Context<'_>) {
         let (turn, txn) = (&link.turn, self.strand.txn);
-        if let Some(agent) = self.agents.get_mut(holder.who) {
-            if turn.within(txn, || agent.work.as_mut().poll(context)).is_ready() {
+        if let Some(running) = self.agents.get_mut(holder.who) {
+            if turn.within(txn, || running.work.as_mut().poll(context)).is_ready() {
                 self.strand.release();
             }
             return;
@@ -346,10 +341,10 @@ impl StrandTask {
             return;
         }
         let holder = self.strand.holder().map(|holder| holder.who);
-        for (who, agent) in self.agents.iter_mut().enumerate() {
+        for (who, running) in self.agents.iter_mut().enumerate() {
             if Some(who) != holder {
                 // An agent whose future has ended has told the link why.
-                let _ = agent.work.as_mut().poll(context);
+                let _ = running.work.as_mut().poll(context);
             }
         }
     }

@@ -9,8 +9,8 @@ use marlowe_broker::Clock;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use super::open_shard::{Control, uncommitted_bytes};
-use super::strand_task::{May, Step, StrandTask};
+use super::open_shard::{ShardControl, uncommitted_bytes};
+use super::strand_task::{May, StrandStep, StrandTask};
 use crate::turn::{Participant, ShardLink};
 
 /// The number of turns after which the other shards of the lane go on.
@@ -20,7 +20,7 @@ const TURNS_PER_POLL: u32 = 8;
 /// is told to stop and nothing is in hand any more.
 pub(crate) struct ShardTask {
     link: Rc<ShardLink>,
-    control: Rc<Control>,
+    control: Rc<ShardControl>,
     participants: Vec<Rc<dyn Participant>>,
     strands: Vec<StrandTask>,
     clock: Arc<dyn Clock>,
@@ -33,7 +33,7 @@ pub(crate) struct ShardTask {
 impl ShardTask {
     pub(super) fn new(
         link: Rc<ShardLink>,
-        control: Rc<Control>,
+        control: Rc<ShardControl>,
         participants: Vec<Rc<dyn Participant>>,
         strands: Vec<StrandTask>,
         clock: Arc<dyn Clock>,
@@ -105,7 +105,7 @@ impl Future for ShardTask {
                     return Poll::Pending;
                 }
                 let may = this.may();
-                if this.strands[number].step(may, &this.link, &*this.clock, context) == Step::Turn {
+                if this.strands[number].step(may, &this.link, &*this.clock, context) == StrandStep::Turn {
                     turns += 1;
                 }
             }

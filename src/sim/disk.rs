@@ -110,9 +110,10 @@ impl Disk {
 
     /// Returns the time that a write or a sync takes, at most `longest`.
     fn takes(&self, longest: Duration) -> Duration {
-        match self.is_slow.load(Ordering::Relaxed) && self.chance.happens(400) {
-            true => self.chance.time(Duration::from_millis(1)..longest),
-            false => Duration::ZERO,
+        if self.is_slow.load(Ordering::Relaxed) && self.chance.happens(400) {
+            self.chance.time(Duration::from_millis(1)..longest)
+        } else {
+            Duration::ZERO
         }
     }
 

@@ -12,10 +12,10 @@ use super::disk::DiskUse;
 /// The gate before a process's work. While it is shut, no code of the process runs, as with a
 /// process that is stopped (SIGSTOP). Time goes on meanwhile.
 #[derive(Debug, Default)]
-pub(crate) struct Gate(Mutex<State>);
+pub(crate) struct Gate(Mutex<GateState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     is_shut: bool,
     waiting: Vec<Waker>,
 }

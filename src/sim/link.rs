@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use marlowe_broker::{
-    BoxFuture, Broker, BrokerError, CommittedOffset, Destination, Fetched, GroupConfig, GroupEvent, GroupMetadata,
-    Isolation, Membership, MetadataSource, NewRecord, Offset, OffsetSpec, Partition, Producer, Reader, Reads,
-    RecordLimit, SharedBroker, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer, Written,
+    BoxFuture, Broker, BrokerError, CommittedOffset, Fetched, GroupConfig, GroupEvent, GroupMetadata, Isolation,
+    Membership, Producer, Reader, SharedBroker, TopicPartition, TransactionalProducer, Written, pass_on,
 };
 
 use super::network::Process;
@@ -27,46 +26,9 @@ impl Link {
 }
 
 impl Broker for Link {
-    fn location(&self) -> String {
-        self.broker.location()
-    }
-
-    fn record_limit(&self) -> RecordLimit {
-        self.broker.record_limit()
-    }
-
-    fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.ask(self.broker.create_topic(config))
-    }
-
-    fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.ask(self.broker.delete_topic(topic))
-    }
-
-    fn topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicDescription>, BrokerError>> {
-        self.ask(self.broker.topic(topic))
-    }
-
-    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>> {
-        self.ask(self.broker.topics())
-    }
-
-    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<Arc<str>>>, BrokerError>> {
-        self.ask(self.broker.topic_ids(topics))
-    }
-
-    fn offsets<'a>(
-        &'a self,
-        topic: &'a str,
-        partitions: &'a [Partition],
-        spec: OffsetSpec,
-    ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>> {
-        self.ask(self.broker.offsets(topic, partitions, spec))
-    }
-
-    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.ask(self.broker.delete_records(before))
-    }
+    pass_on!(to broker: location, record_limit);
+    pass_on!(to broker through ask: create_topic, delete_topic, topic, topics, topic_ids, offsets, delete_records);
+    pass_on!(to broker through ask: delete_group, declare_reads);
 
     fn committed<'a>(
         &'a self,
@@ -88,14 +50,6 @@ impl Broker for Link {
     ) -> BoxFuture<'a, Result<(), BrokerError>> {
         let asked = async move { self.broker.commit_offsets(group, member, offsets).await };
         Box::pin(self.process.network.write_to_broker(self.process.name(), "committing positions", asked))
-    }
-
-    fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.ask(self.broker.delete_group(group))
-    }
-
-    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.ask(self.broker.declare_reads(group, reads))
     }
 
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
@@ -134,21 +88,7 @@ struct LinkedReader {
 }
 
 impl Reader for LinkedReader {
-    fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
-        self.reader.assign(partition, offset)
-    }
-
-    fn unassign(&mut self, source: Source) {
-        self.reader.unassign(source);
-    }
-
-    fn pause(&mut self, source: Source) {
-        self.reader.pause(source);
-    }
-
-    fn resume(&mut self, source: Source) {
-        self.reader.resume(source);
-    }
+    pass_on!(to reader: assign, unassign, pause, resume);
 
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
         Box::pin(async {
@@ -165,13 +105,7 @@ struct LinkedProducer<P: ?Sized> {
 }
 
 impl<P: Producer + ?Sized> Producer for LinkedProducer<P> {
-    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
-        self.producer.destination(partition)
-    }
-
-    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
-        self.producer.send(to, record)
-    }
+    pass_on!(to producer: destination, send);
 
     fn flush(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
         let Self { process, producer } = self;
@@ -180,17 +114,7 @@ impl<P: Producer + ?Sized> Producer for LinkedProducer<P> {
 }
 
 impl<P: TransactionalProducer + ?Sized> TransactionalProducer for LinkedProducer<P> {
-    fn begin(&mut self) -> Result<(), BrokerError> {
-        self.producer.begin()
-    }
-
-    fn send_offsets(
-        &mut self,
-        offsets: &[(TopicPartition, CommittedOffset)],
-        group: &GroupMetadata,
-    ) -> Result<(), BrokerError> {
-        self.producer.send_offsets(offsets, group)
-    }
+    pass_on!(to producer: begin, send_offsets);
 
     fn commit(&mut self) -> BoxFuture<'_, Result<Written, BrokerError>> {
         let Self { process, producer } = self;
@@ -209,6 +133,8 @@ struct LinkedMembership {
 }
 
 impl Membership for LinkedMembership {
+    pass_on!(to membership: metadata);
+
     fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
         Box::pin(async {
             let event = self.membership.next().await?;
@@ -224,10 +150,6 @@ impl Membership for LinkedMembership {
             self.process.network.way().await;
             answer
         })
-    }
-
-    fn metadata(&self) -> Arc<dyn MetadataSource> {
-        self.membership.metadata()
     }
 
     fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {

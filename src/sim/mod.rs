@@ -56,7 +56,7 @@
 //!               ▼                                     embedded broker
 //!           Process: worker behind a Gate, with a Disk      ▲
 //!               │                                           │
-//!               └──► Link ──► Network ──────────────────────┘
+//!               └──► Link ──► SimulatedNetwork ─────────────┘
 //!                                └──► requests to other workers
 //! ```
 //!

@@ -31,7 +31,7 @@ pub(crate) enum Weather {
 }
 
 /// The network between workers, and between workers and the broker.
-pub(crate) struct Network {
+pub(crate) struct SimulatedNetwork {
     chance: Chance,
     weather: Mutex<Weather>,
     /// True while the broker answers.
@@ -59,7 +59,7 @@ pub(crate) type OldPositions = BTreeMap<TopicPartition, Option<CommittedOffset>>
 /// The time after which a sender gives up waiting for an answer.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
 
-impl Network {
+impl SimulatedNetwork {
     pub(crate) fn new(chance: Chance, trace: Trace) -> Self {
         let broker = watch::Sender::new(true);
         let (weather, old_positions) = (Mutex::new(Weather::Calm), Mutex::default());
@@ -113,9 +113,10 @@ impl Network {
     /// Waits for as long as a message is on its way.
     pub(crate) async fn way(&self) {
         let micros = Duration::from_micros;
-        let time = match self.is_rough() && self.chance.happens(200) {
-            true => self.chance.time(micros(1000)..micros(300_000)),
-            false => self.chance.time(micros(20)..micros(400)),
+        let time = if self.is_rough() && self.chance.happens(200) {
+            self.chance.time(micros(1000)..micros(300_000))
+        } else {
+            self.chance.time(micros(20)..micros(400))
         };
         tokio::time::sleep(time).await;
     }
@@ -215,11 +216,11 @@ pub(crate) struct Process {
     used: Arc<DiskUse>,
     /// The disk of its machine, if it has one.
     disk: Option<Arc<Disk>>,
-    pub(crate) network: Arc<Network>,
+    pub(crate) network: Arc<SimulatedNetwork>,
 }
 
 impl Process {
-    pub(crate) fn new(name: &str, network: Arc<Network>, disk: Option<Arc<Disk>>) -> Arc<Self> {
+    pub(crate) fn new(name: &str, network: Arc<SimulatedNetwork>, disk: Option<Arc<Disk>>) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             gate: Arc::default(),

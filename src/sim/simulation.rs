@@ -13,7 +13,7 @@ use super::clock::{SimulatedClock, WorkerClock};
 use super::cluster::{Cluster, settings};
 use super::disk::Disk;
 use super::link::Link;
-use super::network::{Network, Process, SimulatedHost, Weather};
+use super::network::{Process, SimulatedHost, SimulatedNetwork, Weather};
 use super::trace::Trace;
 use crate::app::App;
 use crate::client::Client;
@@ -27,7 +27,7 @@ pub struct Simulation {
     pub(super) cluster: Cluster,
     pub(super) broker: SharedBroker,
     embedded: Arc<EmbeddedBroker>,
-    pub(super) network: Arc<Network>,
+    pub(super) network: Arc<SimulatedNetwork>,
     pub(super) chance: Chance,
     /// Chance that decides about clocks only.
     pub(super) clock_chance: Chance,
@@ -59,7 +59,7 @@ impl Simulation {
             EmbeddedConfig { clock: clock.clone(), entropy: chance(1).entropy(), ..EmbeddedConfig::default() };
         let embedded = Arc::new(EmbeddedBroker::in_memory(embedded));
         let broker: SharedBroker = embedded.clone();
-        let network = Arc::new(Network::new(chance(2), trace.clone()));
+        let network = Arc::new(SimulatedNetwork::new(chance(2), trace.clone()));
         let mut base = (cluster.configure)(settings());
         base.clock = clock;
         base.entropy = chance(3).entropy();

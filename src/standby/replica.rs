@@ -97,7 +97,6 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicI64;
     use std::time::Duration;
 
     use marlowe_broker::Partition;
@@ -107,20 +106,12 @@ mod tests {
     use crate::codec::Json;
     use crate::config::TombstoneRetention;
     use crate::table::TableDeclaration;
+    use crate::test_clock::SetClock;
     use crate::topology::TableKind;
-
-    /// A clock that shows what it is set to.
-    struct SetClock(AtomicI64);
-
-    impl Clock for SetClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-        }
-    }
 
     #[tokio::test]
     async fn n4_1_a_standby_that_stood_still_is_not_called_current() {
-        let clock = Arc::new(SetClock(AtomicI64::new(1_000_000)));
+        let clock = Arc::new(SetClock::new(Timestamp::from_millis(1_000_000)));
         let layout = StoreLayout { tables: vec!["table".to_owned()], slots: 1 };
         let mut follower = Follower::new(Arc::new(MemoryStore::new(layout)), clock.clone());
         let table = TableDeclaration::<String, u64>::new("app", "table", TableKind::Table, Json);
@@ -137,10 +128,10 @@ mod tests {
         };
         follower.add(Source(0), TopicPartition::new("changelog", Partition::new(0)), range);
         let (asked_at, told_at) = (Instant::now(), clock.now());
-        clock.0.fetch_add(10_000, Ordering::Relaxed);
+        clock.set(Timestamp::from_millis(1_010_000));
         follower.look_to(asked_at, told_at, vec![(Source(0), Offset::ZERO)]);
         assert_eq!(follower.freshness.staleness(), None, "it may lack tombstones that are gone");
-        clock.0.fetch_sub(10_000, Ordering::Relaxed);
+        clock.set(Timestamp::from_millis(1_000_000));
         follower.look_to(asked_at, told_at, vec![(Source(0), Offset::ZERO)]);
         assert!(follower.freshness.staleness().is_some());
     }

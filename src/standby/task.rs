@@ -35,6 +35,7 @@ use tokio::time::Instant;
 
 use super::handle::{Followed, StandbyCommand};
 use super::replica::Follower;
+use crate::backoff::Backoff;
 use crate::cluster::stand_by;
 use crate::error::RunError;
 use crate::query::{Routes, StandbySlice};
@@ -83,13 +84,14 @@ impl StandbyTask {
     /// Works forever.
     pub(crate) async fn run(mut self) {
         let mut reader = self.restorer.broker.reader(Isolation::ReadCommitted);
+        let mut backoff = Backoff::every(TRY_AGAIN);
         loop {
             match reader {
                 Ok(reader) => return Keeping::new(self, reader).run().await,
-                Err(error) => tracing::warn!(worker = %self.worker, "cannot stand by, trying again: {error}"),
+                Err(error) => tracing::warn!(worker = %self.worker, "standbys cannot read; trying again: {error}"),
             }
             // Until there is a reader, there is no store to hand over.
-            let until = Instant::now() + TRY_AGAIN;
+            let until = Instant::now() + backoff.next_pause();
             while let Ok(Some(command)) = tokio::time::timeout_at(until, self.commands.recv()).await {
                 if let StandbyCommand::Release(_, released) = command {
                     let _ = released.send(None);
@@ -110,7 +112,10 @@ impl Keeping {
         let mut changed = self.keeper.routes.directory.changed();
         loop {
             if let Err(error) = self.step(&mut changed).await {
-                tracing::warn!(worker = %self.keeper.worker, "a standby failed, all begin again from what they have: {error}");
+                tracing::warn!(
+                    worker = %self.keeper.worker,
+                    "a standby failed; all standbys of the worker start again from their stores: {error}"
+                );
                 self.begin_again().await;
             }
         }
@@ -236,16 +241,13 @@ impl Keeping {
                     continue;
                 }
                 let chosen = stand_by(&workers, &owner.worker, &group.name, partition.get(), self.keeper.replicas);
-                let is_followed = self.followers.contains_key(&shard);
-                match chosen.into_iter().any(|worker| *worker == self.keeper.worker) {
-                    true if !is_followed => self.follow(shard).await?,
-                    true => {}
-                    false => {
-                        let kept = self.kept.remove(&shard).map(|(store, _)| store);
-                        for store in kept.into_iter().chain(self.unfollow(shard)?) {
-                            close(&*store);
-                        }
+                if !chosen.into_iter().any(|worker| *worker == self.keeper.worker) {
+                    let kept = self.kept.remove(&shard).map(|(store, _)| store);
+                    for store in kept.into_iter().chain(self.unfollow(shard)?) {
+                        close(&*store);
                     }
+                } else if !self.followers.contains_key(&shard) {
+                    self.follow(shard).await?;
                 }
             }
         }
@@ -330,10 +332,7 @@ impl Keeping {
             follower.tail.take(source, &*batch);
         }
         let waiting: usize = self.followers.values().map(|follower| follower.tail.bytes()).sum();
-        match waiting >= UNWRITTEN_BYTES {
-            true => self.write_all(),
-            false => Ok(()),
-        }
+        if waiting >= UNWRITTEN_BYTES { self.write_all() } else { Ok(()) }
     }
 
     fn write_all(&mut self) -> Result<(), RunError> {
@@ -350,14 +349,17 @@ impl Keeping {
         }
         self.sources.clear();
         self.tell();
+        let mut backoff = Backoff::every(TRY_AGAIN);
         loop {
-            tokio::time::sleep(TRY_AGAIN).await;
+            backoff.wait().await;
             match self.keeper.restorer.broker.reader(Isolation::ReadCommitted) {
                 Ok(reader) => {
                     self.reader = reader;
                     return;
                 }
-                Err(error) => tracing::warn!(worker = %self.keeper.worker, "cannot stand by, trying again: {error}"),
+                Err(error) => {
+                    tracing::warn!(worker = %self.keeper.worker, "standbys cannot read; trying again: {error}")
+                }
             }
         }
     }
@@ -368,7 +370,7 @@ impl Drop for Keeping {
         let followers = std::mem::take(&mut self.followers).into_values();
         let followed = followers.map(|mut follower| {
             if let Err(error) = follower.write() {
-                tracing::warn!("writing what a standby has read: {error}");
+                tracing::warn!("a standby cannot write what it has read: {error}");
             }
             follower.store
         });

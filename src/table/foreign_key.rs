@@ -45,8 +45,8 @@ fn fix(table: &str, agrees: &Option<Partitioner>) -> String {
         None => String::new(),
     };
     format!(
-        "{partitioner}`group_by` the key before the agent, `send` the change through `{table}.inbox()`, read it through \
-         `{table}.view()`, or declare the table `.partition_local()` if each partition is to have rows of its own"
+        "{partitioner}`group_by` the key before the agent, `send` the change through `{table}.inbox()`, read it \
+         through `{table}.view()`, or declare the table `.partition_local()` if each partition has its own rows"
     )
 }
 

@@ -18,7 +18,7 @@ use crate::codec::{Codec, CodecError, Key};
 use crate::limits::after;
 use crate::outbound::Sent;
 use crate::peer::Wanted;
-use crate::query::{Place, RouteError, Routes};
+use crate::query::{RouteError, Routes, SlicePlace};
 
 /// Reads of a whole table from anywhere. They see committed state only, each from one snapshot, and
 /// never run on a shard's thread. (Kafka Streams: interactive queries.)
@@ -163,10 +163,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
             key.encode_ordered(&mut ordered);
             (topic_key, ordered)
         });
-        let partition = match self.partitions() {
-            0 => Partition::new(0),
-            partitions => self.partitioner.partition(&topic_key, partitions),
-        };
+        let partition = self.routes.slices.home(&self.table.name, self.partitioner, &topic_key);
         let place = self.place(partition);
         let (row, as_of) = self.routes.row(&place, ordered.clone()).await.map_err(|error| self.error(&place, error))?;
         let value = row.map(|bytes| self.codec.decode(&bytes)).transpose();
@@ -182,7 +179,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// Otherwise as [`get`](Self::get).
     pub async fn wait_for(&self, sent: &Sent) -> Result<Position, ViewError> {
         let wanted = Wanted { changelog: None, inbox: Some(sent.offset.get()) };
-        let place = Place { wanted, stale_within: None, ..self.place(sent.partition) };
+        let place = SlicePlace { wanted, stale_within: None, ..self.place(sent.partition) };
         let position = self.routes.position(&place).await.map_err(|error| match error {
             RouteError::Behind(_) => ViewError::Behind {
                 table: self.table.name.clone(),
@@ -272,7 +269,7 @@ impl<K: Key, V: 'static> TableView<K, V> {
     /// Returns these rows for one partition. They are read in pages.
     async fn rows_of(
         &self,
-        mut place: Place,
+        mut place: SlicePlace,
         mut range: KeyRange,
         limit: usize,
     ) -> Result<Vec<ViewedRow<K, V>>, ViewError> {
@@ -299,8 +296,8 @@ impl<K: Key, V: 'static> TableView<K, V> {
         self.routes.slices.partitions(&self.table.name)
     }
 
-    fn place(&self, partition: Partition) -> Place {
-        Place {
+    fn place(&self, partition: Partition) -> SlicePlace {
+        SlicePlace {
             table: self.table.name.clone(),
             partition,
             wanted: Wanted::default(),
@@ -310,12 +307,12 @@ impl<K: Key, V: 'static> TableView<K, V> {
     }
 
     /// Returns the places of all partitions, with one common deadline.
-    fn places(&self) -> impl Iterator<Item = Place> {
+    fn places(&self) -> impl Iterator<Item = SlicePlace> {
         let first = self.place(Partition::new(0));
-        Partition::all(self.partitions()).map(move |partition| Place { partition, ..first.clone() })
+        Partition::all(self.partitions()).map(move |partition| SlicePlace { partition, ..first.clone() })
     }
 
-    fn error(&self, place: &Place, error: RouteError) -> ViewError {
+    fn error(&self, place: &SlicePlace, error: RouteError) -> ViewError {
         let (table, partition, waited) = (self.table.name.clone(), place.partition, self.deadline);
         match error {
             RouteError::Closed(absence) => {

@@ -39,8 +39,8 @@ pub enum ViewError {
     },
     /// Each partition of the table has its own rows, so a key alone names no row.
     #[error(
-        "table `{table}` has rows of its own in each partition, so a key alone names none of them: read them all with \
-         `iter`, `range` or `page`"
+        "table `{table}` is partition-local, so a key alone does not identify a row: read rows with `iter`, `range` \
+         or `page`"
     )]
     PartitionLocal {
         /// The table.

@@ -110,7 +110,7 @@ impl Thread {
 impl Spawner {
     /// Runs `work` as a task of the thread on which this is called.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-        tokio::task::spawn_local(Watched { work: Some(Box::pin(work)), spawner: self.clone() })
+        tokio::task::spawn_local(WatchedTask { work: Some(Box::pin(work)), spawner: self.clone() })
     }
 
     /// Reports a panic of something that runs on the thread.
@@ -123,12 +123,12 @@ impl Spawner {
 ///
 /// A panic drops what the task's code held before the panic is reported. So code that waits for
 /// something of the task, and finds it gone, may stay silent: the report follows in a moment.
-struct Watched<F> {
+struct WatchedTask<F> {
     work: Option<Pin<Box<F>>>,
     spawner: Spawner,
 }
 
-impl<F> Watched<F> {
+impl<F> WatchedTask<F> {
     /// Drops the work. It also holds values of the user, which may panic when they are dropped.
     fn let_go(&mut self) {
         let work = self.work.take();
@@ -138,7 +138,7 @@ impl<F> Watched<F> {
     }
 }
 
-impl<F: Future<Output = ()>> Future for Watched<F> {
+impl<F: Future<Output = ()>> Future for WatchedTask<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -157,7 +157,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
     }
 }
 
-impl<F> Drop for Watched<F> {
+impl<F> Drop for WatchedTask<F> {
     fn drop(&mut self) {
         self.let_go();
     }

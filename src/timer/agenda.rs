@@ -25,19 +25,19 @@ pub(crate) struct Agenda {
     /// Stretches of time, each from its first to its last moment, in order. Named times in them
     /// have had their run.
     over: Vec<(Timestamp, Timestamp)>,
-    reading: Reading,
+    reading: ClockReading,
     /// The first named time after the last look. Until then there is nothing to do.
     next: Option<Timestamp>,
 }
 
 /// A reading of the clock, and when it was taken. If the clock stands still, as a test's does, the
 /// time goes on from the reading as tokio's does.
-struct Reading {
+struct ClockReading {
     clock: Timestamp,
     at: Instant,
 }
 
-impl Reading {
+impl ClockReading {
     fn of(clock: &dyn Clock) -> Self {
         Self { clock: clock.now(), at: Instant::now() }
     }
@@ -53,7 +53,7 @@ impl Reading {
 impl Agenda {
     /// Begins an agenda now. Times before now are over.
     pub(crate) fn begin(times: Crontab, clock: &dyn Clock) -> Self {
-        let reading = Reading::of(clock);
+        let reading = ClockReading::of(clock);
         let now = reading.clock;
         let next = times.next_time(now);
         Self { times, looked: now, over: vec![(now, now)], reading, next }
@@ -130,17 +130,8 @@ fn just_before(time: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
-
     use super::*;
-
-    struct SetClock(AtomicI64);
-
-    impl Clock for SetClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-        }
-    }
+    use crate::test_clock::SetClock;
 
     fn at(text: &str) -> Timestamp {
         Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
@@ -148,7 +139,7 @@ mod tests {
 
     /// Returns the times that have a run if the clock shows `looks` one after the other.
     fn runs(times: &str, zone: &str, looks: &[&str]) -> Vec<String> {
-        let clock = SetClock(AtomicI64::new(at(looks[0]).millis()));
+        let clock = SetClock::new(at(looks[0]));
         let mut agenda = Agenda::begin(Crontab::parse(times, zone).unwrap(), &clock);
         let run = looks[1..].iter().filter_map(|look| agenda.due(at(look)));
         run.map(|named| jiff::Timestamp::from_millisecond(named.millis()).unwrap().to_string()).collect()
@@ -204,14 +195,14 @@ mod tests {
     async fn n3_5_a_clock_that_runs_slow_or_fast_is_followed() {
         for speed in [0.5, 2.0] {
             let begin = at("2026-03-01T12:59:50Z").millis();
-            let clock = std::sync::Arc::new(SetClock(AtomicI64::new(begin)));
+            let clock = std::sync::Arc::new(SetClock::new(Timestamp::from_millis(begin)));
             let moved = clock.clone();
             let started = Instant::now();
             tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     let passed = started.elapsed().as_millis() as f64 * speed;
-                    moved.0.store(begin + passed as i64, Ordering::Relaxed);
+                    moved.set(Timestamp::from_millis(begin + passed as i64));
                 }
             });
             let mut agenda = Agenda::begin(Crontab::parse("* * * * *", "UTC").unwrap(), &*clock);
@@ -226,12 +217,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn n3_5_a_clock_that_is_set_forward_is_noticed_soon() {
-        let clock = std::sync::Arc::new(SetClock(AtomicI64::new(at("2026-03-01T12:00:10Z").millis())));
+        let clock = std::sync::Arc::new(SetClock::new(at("2026-03-01T12:00:10Z")));
         let mut agenda = Agenda::begin(Crontab::parse("0 4 * * *", "UTC").unwrap(), &*clock);
         let set = clock.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(5)).await;
-            set.0.store(at("2026-03-02T04:00:00.500Z").millis(), Ordering::Relaxed);
+            set.set(at("2026-03-02T04:00:00.500Z"));
         });
         let began = Instant::now();
         assert_eq!(agenda.next(&*clock).await, at("2026-03-02T04:00:00Z"));

@@ -33,7 +33,7 @@ pub(crate) struct Claims {
 
 /// The last run of a crontab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct CrontabClaim {
     /// The time that the crontab named, in seconds.
     pub(super) named: i64,
     /// The worker that claimed it. The worker needs this if it claims again because the broker's
@@ -41,7 +41,7 @@ pub(super) struct Claim {
     pub(super) worker: u32,
 }
 
-impl Claim {
+impl CrontabClaim {
     /// Returns true if a wrong clock made the claim.
     pub(super) fn is_far_ahead(self, now: Timestamp) -> bool {
         self.named.saturating_mul(1000) > now.millis().saturating_add(AHEAD)
@@ -76,13 +76,14 @@ impl Claims {
         let committed = committed.into_iter().next().flatten().unwrap_or(Offset::ZERO.into());
         let mut claims = parse(&committed.metadata);
         let seconds = named.millis().div_euclid(1000);
-        let ours = Claim { named: seconds, worker: self.worker };
+        let ours = CrontabClaim { named: seconds, worker: self.worker };
         match claims.get(&hash(crontab)) {
             Some(claim) if *claim == ours => return Ok(Claimed::Ours),
             Some(claim) if claim.is_far_ahead(now) => {
                 tracing::warn!(
                     crontab,
-                    "its last run was for a time more than a day ahead, by a clock that was wrong: that run is ignored"
+                    "its last run is noted for a time more than a day ahead, so the clock was wrong: that run is \
+                     ignored"
                 );
             }
             Some(claim) if claim.named >= seconds => return Ok(Claimed::Over),
@@ -96,22 +97,22 @@ impl Claims {
     }
 }
 
-pub(super) fn parse(text: &str) -> BTreeMap<u32, Claim> {
+pub(super) fn parse(text: &str) -> BTreeMap<u32, CrontabClaim> {
     let claim = |text: &str| {
         let mut parts = text.split(['=', '@']);
         let crontab = u32::from_str_radix(parts.next()?, 16).ok()?;
         let named = parts.next()?.parse().ok()?;
-        Some((crontab, Claim { named, worker: u32::from_str_radix(parts.next()?, 16).ok()? }))
+        Some((crontab, CrontabClaim { named, worker: u32::from_str_radix(parts.next()?, 16).ok()? }))
     };
     text.split(';').filter_map(claim).collect()
 }
 
 /// Returns the claims as text. If there are too many, the oldest are left out.
-pub(super) fn text(claims: BTreeMap<u32, Claim>) -> String {
-    let mut claims: Vec<(u32, Claim)> = claims.into_iter().collect();
+pub(super) fn text(claims: BTreeMap<u32, CrontabClaim>) -> String {
+    let mut claims: Vec<(u32, CrontabClaim)> = claims.into_iter().collect();
     claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.named));
     let mut text = String::new();
-    for (crontab, Claim { named, worker }) in claims {
+    for (crontab, CrontabClaim { named, worker }) in claims {
         let claim = format!("{crontab:08x}={named}@{worker:08x};");
         if text.len() + claim.len() > MOST_BYTES {
             break;
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn a_time_that_no_clock_tells_is_far_ahead_or_long_over() {
         let now = Timestamp::from_millis(1_800_000_000_000);
-        let is_far_ahead = |named, now| Claim { named, worker: 1 }.is_far_ahead(now);
+        let is_far_ahead = |named, now| CrontabClaim { named, worker: 1 }.is_far_ahead(now);
         assert!(is_far_ahead(i64::MAX, now) && is_far_ahead(i64::MAX / 999, now) && is_far_ahead(1_800_090_000, now));
         assert!(!is_far_ahead(i64::MIN, now) && !is_far_ahead(1_800_080_000, now));
         assert!(!is_far_ahead(i64::MAX, Timestamp::from_millis(i64::MAX)));
@@ -141,8 +142,9 @@ mod tests {
 
     #[test]
     fn claims_come_back_and_fit_however_many_there_are() {
-        let claims = |count: u32| (0..count).map(|n| (n, Claim { named: 1_800_000_000 + i64::from(n), worker: n }));
-        let few: BTreeMap<u32, Claim> = claims(5).collect();
+        let claims =
+            |count: u32| (0..count).map(|n| (n, CrontabClaim { named: 1_800_000_000 + i64::from(n), worker: n }));
+        let few: BTreeMap<u32, CrontabClaim> = claims(5).collect();
         assert_eq!(parse(&text(few.clone())), few);
         assert_eq!(parse(""), BTreeMap::new());
         let many = text(claims(1000).collect());

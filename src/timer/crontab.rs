@@ -20,7 +20,10 @@ impl Crontab {
             format!("time zone `{zone}` is not known ({error}): use a name such as `Europe/Berlin` or `UTC`")
         })?;
         let times = croner::Cron::from_str(times).map_err(|error| {
-            format!("`{times}` is not a crontab ({error}): write minute, hour, day of month, month and day of week, as `0 4 * * 1-5`")
+            format!(
+                "`{times}` is not a crontab ({error}): write minute, hour, day of month, month and day of week, for \
+                 example `0 4 * * 1-5`"
+            )
         })?;
         let crontab = Self { times, zone };
         match crontab.never_after(Timestamp::default()) {
@@ -36,9 +39,7 @@ impl Crontab {
             Some(_) => None,
             None => {
                 let times = self.times.as_str();
-                Some(format!(
-                    "`{times}` names no time that is to come: choose a day that its months have, as `0 0 28 2 *`"
-                ))
+                Some(format!("`{times}` never fires: choose a date that will come, for example `0 0 28 2 *`"))
             }
         }
     }
@@ -80,7 +81,7 @@ mod tests {
         for never in ["0 0 30 2 *", "0 0 31 2 *", "0 0 31 4,6,9,11 *", "0 0 0 30 2 *"] {
             for zone in ["UTC", "Europe/Berlin", "America/New_York"] {
                 let told = Crontab::parse(never, zone).err().unwrap_or_else(|| panic!("`{never}` is taken"));
-                assert!(told.contains(never) && told.contains("no time that is to come"), "{told}");
+                assert!(told.contains(never) && told.contains("never fires"), "{told}");
             }
         }
         for rare in ["0 0 29 2 *", "30 2 29 2 *", "0 0 31 12 *", "0 0 29 2 1"] {
@@ -92,7 +93,7 @@ mod tests {
     fn n3_4_a_year_that_is_over_never_comes() {
         let once = Crontab::parse("0 0 0 1 1 * 2026", "UTC").unwrap();
         assert!(once.never_after(at("2025-12-31T00:00:00Z")).is_none());
-        assert!(once.never_after(at("2026-01-01T00:00:00Z")).is_some_and(|told| told.contains("no time")));
+        assert!(once.never_after(at("2026-01-01T00:00:00Z")).is_some_and(|told| told.contains("never fires")));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 /// The runs of a worker's timers that are in progress, for the watchdog, which is on another
 /// thread.
 #[derive(Default)]
-pub(crate) struct TimerRuns(Mutex<State>);
+pub(crate) struct TimerRuns(Mutex<TimerRunsState>);
 
 #[derive(Default)]
-struct State {
+struct TimerRunsState {
     begun: u64,
     in_flight: BTreeMap<Arc<str>, u64>,
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::source_log::SourceLog;
 use super::worker_timer::{AnyWorkerTimer, Outcome, WorkerTimerContext};
 use crate::HandlerError;
+use crate::backoff::Backoff;
 use crate::codec::TopicKey;
 use crate::outbound::SendError;
 use crate::panics::panic_text;
@@ -58,12 +59,12 @@ pub(crate) struct Source<K: 'static, V: 'static, F> {
 /// });
 /// ```
 pub struct SourceWriter<K, V> {
-    state: Rc<Mutex<State>>,
+    state: Rc<Mutex<SourceState>>,
     client: TopicClient<K, V>,
     start: u64,
 }
 
-struct State {
+struct SourceState {
     producer: Box<dyn TransactionalProducer>,
     broker_position: TopicPartition,
     log: SourceLog,
@@ -71,13 +72,13 @@ struct State {
     position: u64,
     /// True if the committed position is noted as the source's end, and nothing was sent since.
     finished: bool,
-    begun: Begun,
+    begun: SourceTransaction,
     /// True if another worker has taken over as leader. Nothing that was not committed will be.
     fenced: bool,
 }
 
 /// The source's transaction, if one is open.
-enum Begun {
+enum SourceTransaction {
     No,
     Yes { since: Instant, bytes: usize },
 }
@@ -138,18 +139,18 @@ impl<K: TopicKey, V: 'static> SourceWriter<K, V> {
     }
 }
 
-impl State {
+impl SourceState {
     fn send(&mut self, record: crate::outbound::Outgoing, then: u64) -> Result<(), BrokerError> {
-        if let Begun::No = self.begun {
+        if let SourceTransaction::No = self.begun {
             self.producer.begin()?;
-            self.begun = Begun::Yes { since: Instant::now(), bytes: 0 };
+            self.begun = SourceTransaction::Yes { since: Instant::now(), bytes: 0 };
         }
         let to = TopicPartition { topic: record.topic.clone(), partition: record.partition };
         let destination = self.producer.destination(&to)?;
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         let headers = record.headers();
         self.producer.send(destination, NewRecord { timestamp: record.timestamp, key, value, headers: &headers })?;
-        if let Begun::Yes { bytes, .. } = &mut self.begun {
+        if let SourceTransaction::Yes { bytes, .. } = &mut self.begun {
             *bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         }
         self.position = then;
@@ -159,7 +160,7 @@ impl State {
 
     async fn commit_if_due(&mut self) -> Result<(), SourceError> {
         match self.begun {
-            Begun::Yes { since, bytes } if bytes >= COMMIT_BYTES || since.elapsed() >= COMMIT_EVERY => {
+            SourceTransaction::Yes { since, bytes } if bytes >= COMMIT_BYTES || since.elapsed() >= COMMIT_EVERY => {
                 self.commit().await
             }
             _ => Ok(()),
@@ -168,8 +169,8 @@ impl State {
 
     async fn commit(&mut self) -> Result<(), SourceError> {
         match self.begun {
-            Begun::No => Ok(()),
-            Begun::Yes { .. } => self.commit_with(String::new()).await,
+            SourceTransaction::No => Ok(()),
+            SourceTransaction::Yes { .. } => self.commit_with(String::new()).await,
         }
     }
 
@@ -179,7 +180,7 @@ impl State {
         if self.finished {
             return Ok(());
         }
-        if let Begun::No = self.begun {
+        if let SourceTransaction::No = self.begun {
             self.producer.begin().map_err(|error| self.failed(error))?;
         }
         self.commit_with(FINISHED.to_owned()).await?;
@@ -188,7 +189,7 @@ impl State {
     }
 
     async fn commit_with(&mut self, metadata: String) -> Result<(), SourceError> {
-        self.begun = Begun::No;
+        self.begun = SourceTransaction::No;
         let position = CommittedOffset { offset: Offset::new(self.position), metadata };
         let offsets = [(self.broker_position.clone(), position)];
         let logged = self.log.write(&mut *self.producer, self.position);
@@ -231,13 +232,14 @@ where
 
     fn run(&'static self, mut context: WorkerTimerContext) -> LocalBoxFuture<'static, Outcome> {
         Box::pin(async move {
+            let mut backoff = Backoff::every(COMMIT_EVERY);
             loop {
                 context.leads().await;
                 match self.feed(&context).await {
                     Ok(Fed::Done) => return Outcome::Done,
                     // Another worker leads now, or this one leads again. Either goes on from the
                     // last commit.
-                    Ok(Fed::Fenced) => tokio::time::sleep(COMMIT_EVERY).await,
+                    Ok(Fed::Fenced) => backoff.wait().await,
                     Err(reason) => return Outcome::Failed { name: self.name.clone(), reason },
                 }
             }
@@ -273,20 +275,20 @@ where
         let start = log.position.map_or(noted, |kept| kept.max(noted));
         if start > noted {
             tracing::warn!(
-                "source `{}`: the group's position is {noted}, but what was fed includes all up to {start}: going on from there. \
-                 (Kafka's coordinator may txn out old positions after its brokers were killed.) To feed it again on purpose, stop \
-                 the program and run `reset --all-topics`",
+                "source `{}`: the group's position is {noted}, but everything up to {start} was already sent: \
+                 continuing from there. (Kafka's coordinator may return old positions after its brokers were killed.) \
+                 To send it again on purpose, stop the program and run `reset --all-topics`",
                 self.name
             );
         }
-        let state = Rc::new(Mutex::new(State {
+        let state = Rc::new(Mutex::new(SourceState {
             producer,
             broker_position: position,
             log,
             group: context.metadata.clone(),
             position: start,
             finished: start == noted && committed.as_ref().is_some_and(is_finished),
-            begun: Begun::No,
+            begun: SourceTransaction::No,
             fenced: false,
         }));
         let writer = SourceWriter { state: state.clone(), client: self.topic.open_on_worker(scope), start };

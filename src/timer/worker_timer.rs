@@ -17,6 +17,7 @@ use super::claims::{Claimed, Claims};
 use super::crontab::Crontab;
 use super::runs::TimerRuns;
 use super::schedule::{Schedule, next_tick};
+use crate::backoff::Backoff;
 use crate::panics::panic_text;
 use crate::scope::{Uses, WorkerScope, WorkerWith};
 use crate::topology::{Place, TimerKind, TimerNode, TopologyError};
@@ -151,7 +152,7 @@ where
         let opened = self.with.open_on_worker(&context.scope);
         let clock = context.scope.clock.clone();
         let mut agenda = Agenda::begin(times, &*clock);
-        let mut named = None;
+        let (mut named, mut backoff) = (None, Backoff::every(CLAIM_AGAIN));
         loop {
             tokio::select! {
                 biased;
@@ -167,9 +168,9 @@ where
                     Ok(Claimed::Ours) => {}
                     Ok(Claimed::Over) => continue,
                     Err(error) => {
-                        tracing::warn!(crontab = %self.name, "claiming its run: {error}; trying again");
+                        tracing::warn!(crontab = %self.name, "its run cannot be claimed; trying again: {error}");
                         named = Some(time);
-                        tokio::time::sleep(CLAIM_AGAIN).await;
+                        backoff.wait().await;
                         continue;
                     }
                 }

@@ -14,7 +14,7 @@ impl Tls {
     /// # Errors
     /// Always.
     pub(crate) fn load(_: &WebTls) -> Result<Arc<Self>, RunError> {
-        Err(RunError::Settings("this program speaks no TLS: it is built without Marlowe's feature `tls`".into()))
+        Err(RunError::Settings("this program cannot use TLS: build it with Marlowe's feature `tls`".into()))
     }
 
     pub(crate) fn serves(&self) -> bool {

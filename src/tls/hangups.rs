@@ -11,7 +11,7 @@ impl Hangups {
         let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
         listening
             .inspect_err(|error| {
-                tracing::warn!("SIGHUP is not listened to: {error}; the certificates are read at the start alone")
+                tracing::warn!("cannot listen for SIGHUP: {error}; the certificates are read only at the start")
             })
             .ok()
             .map(Self)

@@ -74,7 +74,9 @@ impl Tls {
                     *self.live.write() = live;
                     tracing::info!("the certificates of the web server were read again, on SIGHUP");
                 }
-                Err(reason) => tracing::error!("SIGHUP came, and the certificates stay as they were: {reason}"),
+                Err(reason) => {
+                    tracing::error!("SIGHUP: the certificates cannot be read again, and stay as they were: {reason}")
+                }
             }
         }
     }
@@ -136,7 +138,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String
     let certificates: Vec<_> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| cannot(error.to_string()))?;
     match certificates.is_empty() {
-        true => Err(cannot("the file has none in PEM".into())),
+        true => Err(cannot("the file has no certificate in PEM".into())),
         false => Ok(certificates),
     }
 }

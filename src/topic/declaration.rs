@@ -11,11 +11,11 @@ use crate::codec::{Codec, CodecError, TopicKey};
 /// A topic as declared. It lives as long as the process, because the program that declares it does.
 pub(crate) struct TopicDeclaration<K, V> {
     pub(crate) name: Arc<str>,
-    pub(crate) settings: RwLock<TopicSettings<V>>,
+    pub(crate) settings: RwLock<DeclaredTopicSettings<V>>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
-pub(crate) struct TopicSettings<V> {
+pub(crate) struct DeclaredTopicSettings<V> {
     pub(crate) codec: Arc<dyn Codec<V>>,
     pub(crate) partitioner: Partitioner,
     pub(crate) partitions: Option<u32>,
@@ -24,7 +24,7 @@ pub(crate) struct TopicSettings<V> {
     pub(crate) unread: Unread,
 }
 
-impl<V> Clone for TopicSettings<V> {
+impl<V> Clone for DeclaredTopicSettings<V> {
     fn clone(&self) -> Self {
         Self {
             codec: self.codec.clone(),
@@ -56,7 +56,7 @@ impl<K, V> TopicDeclaration<K, V> {
     pub(crate) fn new(name: &str, codec: impl Codec<V>) -> Self {
         Self {
             name: name.into(),
-            settings: RwLock::new(TopicSettings {
+            settings: RwLock::new(DeclaredTopicSettings {
                 codec: Arc::new(codec),
                 partitioner: Partitioner::default(),
                 partitions: None,
@@ -67,7 +67,7 @@ impl<K, V> TopicDeclaration<K, V> {
         }
     }
 
-    pub(crate) fn settings(&self) -> TopicSettings<V> {
+    pub(crate) fn settings(&self) -> DeclaredTopicSettings<V> {
         self.settings.read().clone()
     }
 

@@ -32,7 +32,7 @@ mod stream;
 mod written;
 
 pub use crate::outbound::{SendError, Sent};
-pub(crate) use declaration::{AnyTopic, TopicDeclaration, TopicSettings};
+pub(crate) use declaration::{AnyTopic, DeclaredTopicSettings, TopicDeclaration};
 pub use handle::Topic;
 pub use record::ProducerRecord;
 pub(crate) use sender::{OutTopicSettings, open_out_topic};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use marlowe_broker::{BrokerError, Clock, Header, NewRecord, Partition, Partitioner, RecordLimit, Timestamp};
 use marlowe_state::TxnSlot;
 
-use super::declaration::TopicSettings;
+use super::declaration::DeclaredTopicSettings;
 use super::record::ProducerRecord;
 use crate::codec::{Codec, CodecError, TopicKey, encode_value};
 use crate::outbound::{ClientProducer, Outgoing, SendError, Sent};
@@ -53,7 +53,7 @@ pub(super) fn check_place(
     }
     if compacted && key.is_none() {
         return Err(BrokerError::InvalidState(format!(
-            "topic `{topic}` is compacted, by key: a record for it must have one"
+            "topic `{topic}` is compacted, so each of its records must have a key: send one"
         )));
     }
     Ok(())
@@ -120,7 +120,7 @@ impl<K, V: 'static> ProducerRecord<'_, K, V> {
 }
 
 impl<K: TopicKey, V: 'static> TopicSender<K, V> {
-    pub(crate) fn new(name: Arc<str>, settings: TopicSettings<V>, shard: &ShardScope) -> Self {
+    pub(crate) fn new(name: Arc<str>, settings: DeclaredTopicSettings<V>, shard: &ShardScope) -> Self {
         let out = open_out_topic(&name, settings.partitioner, shard);
         let open =
             OpenTopic { name, out, codec: settings.codec, turn: shard.turn.clone(), buffers: RefCell::default() };
@@ -196,7 +196,7 @@ impl<K, V> Clone for TopicClient<K, V> {
 }
 
 impl<K: TopicKey, V: 'static> TopicClient<K, V> {
-    pub(crate) fn new(name: Arc<str>, settings: TopicSettings<V>, worker: &WorkerScope) -> Self {
+    pub(crate) fn new(name: Arc<str>, settings: DeclaredTopicSettings<V>, worker: &WorkerScope) -> Self {
         Self {
             partitions: worker.partitions(&name),
             compacted: worker.topology.is_compacted(&name),

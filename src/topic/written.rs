@@ -15,7 +15,7 @@ use crate::topology::Topology;
 
 /// A record as people write it, on the command line or over the web.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "Wire", into = "Wire")]
+#[serde(try_from = "WireRecord", into = "WireRecord")]
 pub(crate) struct WrittenRecord {
     /// The key in topic form: text as it is, a number in decimal digits, several parts as a JSON
     /// array.
@@ -45,7 +45,7 @@ pub(crate) struct WrittenPlace {
 /// The JSON form in which a record travels.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct WireRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -65,24 +65,24 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, 
     Box::<RawValue>::deserialize(from).map(Some)
 }
 
-impl TryFrom<Wire> for WrittenRecord {
+impl TryFrom<WireRecord> for WrittenRecord {
     type Error = &'static str;
 
-    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        let Wire { key, value, tombstone, timestamp, partition, headers } = wire;
+    fn try_from(wire: WireRecord) -> Result<Self, Self::Error> {
+        let WireRecord { key, value, tombstone, timestamp, partition, headers } = wire;
         let value = match (value, tombstone) {
             (Some(json), false) => WrittenValue::Json(json),
             (None, true) => WrittenValue::Tombstone,
             (None, false) => {
                 return Err("missing field `value`; for a record without a value, write \"tombstone\": true");
             }
-            (Some(_), true) => return Err("it has a value, and is to be a tombstone; leave one of the two out"),
+            (Some(_), true) => return Err("it has both `value` and `tombstone`; leave one of the two out"),
         };
         Ok(Self { key, value, place: WrittenPlace { timestamp, partition, headers } })
     }
 }
 
-impl From<WrittenRecord> for Wire {
+impl From<WrittenRecord> for WireRecord {
     fn from(record: WrittenRecord) -> Self {
         let WrittenRecord { key, value, place: WrittenPlace { timestamp, partition, headers } } = record;
         let (value, tombstone) = match value {

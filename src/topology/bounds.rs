@@ -23,7 +23,7 @@ pub(super) fn check_bounds(graph: &Graph) -> Result<(), TopologyError> {
         if table.cache_rows == 0 {
             return Err(TopologyError::OutOfBounds {
                 what: format!("table `{}`", table.name),
-                reason: "cache_rows(0) leaves no room for the row in hand: use at least 1".into(),
+                reason: "cache_rows(0) leaves no room for the row in use: use at least 1".into(),
             });
         }
     }

@@ -9,7 +9,7 @@ use super::graph::{AgentNode, AgentRole, Graph};
 
 /// A step that a failing record takes without a handler in between, so that its bytes stay the
 /// same.
-struct Step<'a> {
+struct RecordStep<'a> {
     agent: &'a AgentNode,
     kind: Kind,
     to: &'a Arc<str>,
@@ -22,7 +22,7 @@ enum Kind {
     GroupBy,
 }
 
-impl Step<'_> {
+impl RecordStep<'_> {
     fn from(&self) -> &Arc<str> {
         &self.agent.reads
     }
@@ -48,13 +48,13 @@ impl Step<'_> {
 pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
     let dead_letters = graph.agents.iter().filter_map(|agent| {
         let to = agent.dead_letter.as_ref()?;
-        Some(Step { agent, kind: Kind::DeadLetter, to })
+        Some(RecordStep { agent, kind: Kind::DeadLetter, to })
     });
     let group_bys = graph.agents.iter().filter(|agent| agent.role == AgentRole::Repartition).flat_map(|agent| {
         let targets = agent.edges.topics.iter().filter(|topic| Some(*topic) != agent.dead_letter.as_ref());
-        targets.map(move |to| Step { agent, kind: Kind::GroupBy, to })
+        targets.map(move |to| RecordStep { agent, kind: Kind::GroupBy, to })
     });
-    let steps: Vec<Step<'_>> = dead_letters.chain(group_bys).collect();
+    let steps: Vec<RecordStep<'_>> = dead_letters.chain(group_bys).collect();
     // A circle is described from the program's own agents, if one of them is in it.
     let begins = |role: AgentRole| {
         let of_role = steps.iter().filter(move |step| step.agent.role == role);
@@ -63,7 +63,7 @@ pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
     let all = begins(AgentRole::Declared).chain(begins(AgentRole::Inbox)).chain(begins(AgentRole::Repartition));
     for first in all {
         if let Some(back) = way(&steps, first.to, first.from()) {
-            let circle = std::iter::once(first).chain(back).map(Step::said).collect();
+            let circle = std::iter::once(first).chain(back).map(RecordStep::said).collect();
             return Err(TopologyError::DeadLetterCircle { circle });
         }
     }
@@ -71,8 +71,8 @@ pub(super) fn check_dead_letters(graph: &Graph) -> Result<(), TopologyError> {
 }
 
 /// Returns the shortest way from one topic to another, if there is one.
-fn way<'a>(steps: &'a [Step<'a>], from: &'a Arc<str>, to: &Arc<str>) -> Option<Vec<&'a Step<'a>>> {
-    let mut came_by: BTreeMap<&Arc<str>, Option<&Step<'_>>> = BTreeMap::from([(from, None)]);
+fn way<'a>(steps: &'a [RecordStep<'a>], from: &'a Arc<str>, to: &Arc<str>) -> Option<Vec<&'a RecordStep<'a>>> {
+    let mut came_by: BTreeMap<&Arc<str>, Option<&RecordStep<'_>>> = BTreeMap::from([(from, None)]);
     let mut waiting = VecDeque::from([from]);
     while let Some(topic) = waiting.pop_front() {
         if topic == to {

@@ -13,21 +13,21 @@ use super::{Group, Topology};
 pub struct TopologyDescription {
     app: Arc<str>,
     groups: Vec<Group>,
-    topics: Vec<Topic>,
-    tables: Vec<Table>,
-    agents: Vec<Agent>,
-    timers: Vec<Timer>,
+    topics: Vec<DescribedTopic>,
+    tables: Vec<DescribedTable>,
+    agents: Vec<DescribedAgent>,
+    timers: Vec<DescribedTimer>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Topic {
+struct DescribedTopic {
     name: Arc<str>,
     role: TopicRole,
     partitions: u32,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Table {
+struct DescribedTable {
     name: Arc<str>,
     kind: TableKind,
     partitions: u32,
@@ -36,7 +36,7 @@ struct Table {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Agent {
+struct DescribedAgent {
     name: Arc<str>,
     role: AgentRole,
     reads: Arc<str>,
@@ -48,7 +48,7 @@ struct Agent {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Timer {
+struct DescribedTimer {
     name: Arc<str>,
     runs: String,
     place: Place,
@@ -67,12 +67,16 @@ impl Topology {
             topics: graph
                 .topics
                 .iter()
-                .map(|topic| Topic { name: topic.name.clone(), role: topic.role, partitions: partitions(&topic.name) })
+                .map(|topic| DescribedTopic {
+                    name: topic.name.clone(),
+                    role: topic.role,
+                    partitions: partitions(&topic.name),
+                })
                 .collect(),
             tables: graph
                 .tables
                 .iter()
-                .map(|table| Table {
+                .map(|table| DescribedTable {
                     name: table.name.clone(),
                     kind: table.kind,
                     partitions: partitions(&table.changelog),
@@ -83,7 +87,7 @@ impl Topology {
             agents: graph
                 .agents
                 .iter()
-                .map(|agent| Agent {
+                .map(|agent| DescribedAgent {
                     name: agent.name.clone(),
                     role: agent.role,
                     reads: agent.reads.clone(),
@@ -95,7 +99,7 @@ impl Topology {
             timers: graph
                 .timers
                 .iter()
-                .map(|timer| Timer {
+                .map(|timer| DescribedTimer {
                     name: timer.name.clone(),
                     runs: timer.kind.to_string(),
                     place: timer.place,
@@ -108,12 +112,12 @@ impl Topology {
 
 /// The shapes and arrows of a drawing, in no particular language.
 struct Drawing<'a> {
-    nodes: Vec<(String, Shape, &'a str, String)>,
+    nodes: Vec<(String, NodeShape, &'a str, String)>,
     arrows: Vec<(String, String, Line)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum NodeShape {
     Topic,
     Table,
     Agent,
@@ -139,14 +143,14 @@ impl TopologyDescription {
         for node in self.topics.iter().filter(|node| matches!(node.role, TopicRole::Declared | TopicRole::Repartition))
         {
             let detail = format!("{} partitions", node.partitions);
-            drawing.nodes.push((topic(&node.name), Shape::Topic, &node.name, detail));
+            drawing.nodes.push((topic(&node.name), NodeShape::Topic, &node.name, detail));
         }
         for node in &self.tables {
             let detail = match node.kind {
                 TableKind::Table => format!("table, {} partitions", node.partitions),
                 TableKind::Global => format!("global table, {} partitions", node.partitions),
             };
-            drawing.nodes.push((table(&node.name), Shape::Table, &node.name, detail));
+            drawing.nodes.push((table(&node.name), NodeShape::Table, &node.name, detail));
         }
         let edges = |drawing: &mut Drawing<'_>, id: &str, edges: &Edges| {
             for name in &edges.slices {
@@ -164,7 +168,7 @@ impl TopologyDescription {
         };
         for node in self.agents.iter().filter(|node| node.role != AgentRole::Inbox) {
             let id = format!("agent:{}", node.name);
-            drawing.nodes.push((id.clone(), Shape::Agent, &node.name, "agent".into()));
+            drawing.nodes.push((id.clone(), NodeShape::Agent, &node.name, "agent".into()));
             drawing.arrows.push((topic(&node.reads), id.clone(), Line::Records));
             edges(&mut drawing, &id, &node.edges);
         }
@@ -175,7 +179,7 @@ impl TopologyDescription {
                 Place::Worker => "on every worker",
                 Place::Leader => "on the leader",
             };
-            drawing.nodes.push((id.clone(), Shape::Timer, &node.name, format!("{}, {place}", node.runs)));
+            drawing.nodes.push((id.clone(), NodeShape::Timer, &node.name, format!("{}, {place}", node.runs)));
             edges(&mut drawing, &id, &node.edges);
         }
         drawing
@@ -188,10 +192,10 @@ impl TopologyDescription {
         let number = |id: &str| drawing.nodes.iter().position(|(node, ..)| node == id).unwrap_or(usize::MAX);
         for (index, (_, shape, name, detail)) in drawing.nodes.iter().enumerate() {
             let (open, close) = match shape {
-                Shape::Topic => ("[/", "/]"),
-                Shape::Table => ("[(", ")]"),
-                Shape::Agent => ("[", "]"),
-                Shape::Timer => ("([", "])"),
+                NodeShape::Topic => ("[/", "/]"),
+                NodeShape::Table => ("[(", ")]"),
+                NodeShape::Agent => ("[", "]"),
+                NodeShape::Timer => ("([", "])"),
             };
             // Writing to a string does not fail.
             let _ = writeln!(text, "    n{index}{open}\"{name}<br/><small>{detail}</small>\"{close}");
@@ -213,10 +217,10 @@ impl TopologyDescription {
         let mut text = format!("digraph {:?} {{\n    rankdir=LR;\n    node [fontname=\"sans-serif\"];\n", &*self.app);
         for (id, shape, name, detail) in &drawing.nodes {
             let shape = match shape {
-                Shape::Topic => "parallelogram",
-                Shape::Table => "cylinder",
-                Shape::Agent => "box",
-                Shape::Timer => "oval",
+                NodeShape::Topic => "parallelogram",
+                NodeShape::Table => "cylinder",
+                NodeShape::Agent => "box",
+                NodeShape::Timer => "oval",
             };
             let _ = writeln!(text, "    {id:?} [shape={shape}, label=\"{name}\\n{detail}\"];");
         }

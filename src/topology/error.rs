@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub enum TopologyError {
     /// Topics that are read together have different numbers of partitions.
     #[error(
-        "{} must have the same number of partitions, for {} share state by partition, but they have not: {}; give them \
-         the same number, or bring one of the streams through a `group_by`, whose topic gets the right number",
+        "{} must have the same number of partitions, because {} share state by partition, but they do not: {}; give \
+         them the same number, or put a `group_by` into one of the streams, whose topic gets the right number",
         list(.topics), list(.users), list(.counts)
     )]
     NotCopartitioned {
@@ -22,9 +22,9 @@ pub enum TopologyError {
     },
     /// State is kept with another number of partitions than its topics have now.
     #[error(
-        "the state of {} is kept in {was} partitions, and the number cannot change while it is kept, for keys would have \
-         other homes: {}, but {}; give them {was} again (Kafka takes no partitions away: create the topic again), or run \
-         `reset`, and the state is built again from the input",
+        "the state of {} is kept in {was} partitions, and the number cannot change while the state is kept, because \
+         keys would be in other partitions: {}, but {}; give them {was} again (Kafka cannot remove partitions: create \
+         the topic again), or run `reset`, and the state is rebuilt from the input",
         list(.users), list(.kept), list(.wanted)
     )]
     PartitionsChanged {
@@ -39,8 +39,8 @@ pub enum TopologyError {
     },
     /// A topic exists with another number of partitions than it is declared with.
     #[error(
-        "topic `{topic}` is declared with {declared} partitions and has {has}: declare {has}, or no number, or create the \
-         topic again"
+        "topic `{topic}` is declared with {declared} partitions and has {has}: declare {has}, or declare no number, \
+         or create the topic again"
     )]
     OtherPartitions {
         /// The topic.
@@ -51,7 +51,9 @@ pub enum TopologyError {
         has: u32,
     },
     /// Two things of one kind have the same name.
-    #[error("there are two {kind}s named `{name}`: names are how state is found again, so each needs one of its own")]
+    #[error(
+        "there are two {kind}s named `{name}`: state is found by name, so each needs its own name: rename one of them"
+    )]
     DuplicateName {
         /// The kind: "table", "agent" or "timer".
         kind: &'static str,
@@ -60,8 +62,8 @@ pub enum TopologyError {
     },
     /// Two streams of one name come from different topics.
     #[error(
-        "two streams are named `{name}`, one of `{first}` and one of `{second}`, but the topic they share has one source: give \
-         each a name of its own"
+        "two streams are named `{name}`, one of `{first}` and one of `{second}`, but the topic that they share can \
+         have only one source: give each its own name"
     )]
     RepartitionSources {
         /// The name.
@@ -81,7 +83,7 @@ pub enum TopologyError {
         timer: Arc<str>,
     },
     /// A topic would have two meanings.
-    #[error("topic `{topic}` is {first}, and would be {second} as well: rename one of the two")]
+    #[error("topic `{topic}` is {first}, and would also be {second}: rename one of the two")]
     TopicNameTaken {
         /// The topic.
         topic: Arc<str>,
@@ -124,8 +126,8 @@ pub enum TopologyError {
     },
     /// An agent or timer sends to the inbox of a table that has none.
     #[error(
-        "{user} sends changes to table `{table}`, which is partition-local: its keys have no home, so there is no owner to \
-         send to; write its rows in the shard, or declare it without `.partition_local()`"
+        "{user} sends changes to table `{table}`, which is partition-local: its keys have no home partition, so there \
+         is no owner to send to; write its rows in the shard, or declare it without `.partition_local()`"
     )]
     NoInbox {
         /// The agent or timer, as "agent `a`".
@@ -135,7 +137,7 @@ pub enum TopologyError {
     },
     /// An agent that handles the stream itself has a sink, which nothing would reach.
     #[error(
-        "agent `{agent}` handles the stream itself, so it returns nothing that could go to its sink, topic `{topic}`: declare \
+        "agent `{agent}` handles the stream itself, so it returns no replies for its sink, topic `{topic}`: declare \
          `.with(topic)` and send from the handler, or use `.each(...)`"
     )]
     UnfedSink {
@@ -146,9 +148,9 @@ pub enum TopologyError {
     },
     /// Dead letters lead back to their source.
     #[error(
-        "an event that fails every time would go round for ever: {}; let one of them send its dead letters to a topic that \
-         does not lead back, or `.skip()` them. To try such events again later, read the dead letters with an agent that \
-         sends them back from its handler",
+        "an event that always fails would be sent in a circle forever: {}; let one of them send its dead letters to a \
+         topic that does not lead back, or declare `.skip()`. To try such events again later, read the dead letters \
+         with an agent whose handler sends them back",
         circle.join(", ")
     )]
     DeadLetterCircle {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Topology;
 use super::error::TopologyError;
 use super::graph::{AgentRole, Graph, TimerKind, TopicRole};
-use crate::limits::LONGEST_TOPIC_NAME;
+use crate::limits::{LONGEST_TOPIC_NAME, is_name};
 
 /// A topic that Marlowe keeps for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +98,7 @@ pub(super) fn check_names(graph: &Graph) -> Result<(), TopologyError> {
 }
 
 fn valid(kind: &'static str, name: &Arc<str>) -> Result<(), TopologyError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || !name.chars().all(fits) || (kind == "topic" && matches!(&**name, "." | "..")) {
+    if !is_name(name) || (kind == "topic" && matches!(&**name, "." | "..")) {
         return Err(TopologyError::InvalidName { kind, name: name.clone() });
     }
     Ok(())

@@ -183,7 +183,7 @@ impl Turn {
 
     /// Keeps a record, which is sent when the event in hand succeeds.
     pub(crate) fn send(&self, txn: TxnSlot, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
-        self.slots.borrow_mut()[txn.0 as usize].outbox.push(topic, partition, record);
+        self.slots.borrow_mut()[txn.0 as usize].outbox.push((topic, partition), &record);
         self.marked.set(true);
     }
 

@@ -18,10 +18,8 @@ pub(crate) fn read(subject: &str, body: Body) -> Result<Bytes, Problem> {
     body.map_err(|rejection| match rejection.into_response().status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "{subject}: the body may have at most {MAX_BODY} bytes; produce larger records to the broker itself"
-            ),
+            format!("{subject}: the body may have at most {MAX_BODY} bytes; send larger records to the broker itself"),
         ),
-        _ => Problem::bad_request(format!("{subject}: the body ended before its time; send it again")),
+        _ => Problem::bad_request(format!("{subject}: the body ended too early; send it again")),
     })
 }

@@ -26,8 +26,8 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
         Some(_) if request.extensions().get::<Signed>().is_some() => next.run(request).await,
         None if !site.edge.access.needs_token() => next.run(request).await,
         _ => {
-            let error =
-                "only workers that share the cluster token (`--cluster-token`) may ask this, and sign what they ask";
+            let error = "only workers may ask this, in requests that are signed with this worker's cluster token \
+                         (`--cluster-token`)";
             Problem::new(StatusCode::UNAUTHORIZED, error).into_response()
         }
     }
@@ -39,7 +39,7 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
 pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<Response, Problem> {
     let mut asked = decode_question(&body).map_err(|error| {
         Problem::bad_request(format!(
-            "the question is not understood ({error}): is the worker that asks of this version?"
+            "the question is not understood ({error}): run the same version of Marlowe on all workers"
         ))
     })?;
     if let Question::Rows { limit, bytes, .. } = &mut asked.question {
@@ -49,11 +49,11 @@ pub(crate) async fn read(State(site): State<Arc<Site>>, body: Bytes) -> Result<R
     match site.shared.routes.answer(&asked).await {
         Ok(answer) => {
             let body = encode_answer(&answer)
-                .map_err(|error| Problem::internal(format!("{place}: no answer can be made"), error))?;
+                .map_err(|error| Problem::internal(format!("{place}: the answer cannot be encoded"), error))?;
             Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
         }
         Err(PeerRefusal::Misdirected(generation)) => {
-            let error = format!("{place} is not with worker `{}`; ask whoever took it last", site.scope.worker);
+            let error = format!("{place} is not with worker `{}`; ask the worker that took it last", site.scope.worker);
             Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, error).with("generation", generation))
         }
         Err(PeerRefusal::Route(RouteError::Behind(position))) => {

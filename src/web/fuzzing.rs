@@ -12,7 +12,7 @@ use super::security::{Access, Hop, Hosts, Sessions, hop};
 use super::tables::Query;
 use super::tables::address::{RowKey, table_name};
 use super::tables::row::ShownValue;
-use super::tables::rows::{Asked, KNOWN};
+use super::tables::rows::{AskedRows, KNOWN};
 use crate::cluster::{ClusterToken, Signer, Verifier};
 use crate::codec::{Bytes, Json, Text, percent};
 use crate::config::{Config, WebToken};
@@ -88,7 +88,7 @@ fn query(text: &str) -> Option<()> {
     assert!(KNOWN.iter().all(|name| again.bytes(name) == query.bytes(name)), "a link says what was said");
     let mut taken = None;
     for table in TABLES.iter() {
-        if let Ok(asked) = Asked::read(&query, &**table, PARTITIONS)
+        if let Ok(asked) = AskedRows::read(&query, &**table, PARTITIONS)
             && query.deadline().is_ok()
         {
             Partition::all(PARTITIONS).for_each(|partition| drop(asked.range_in(partition)));

@@ -25,7 +25,7 @@ const LAG_WITHIN: Duration = Duration::from_secs(2);
 /// Numbers that are looked up are written to the page and not kept. So a shard that moved to
 /// another worker leaves no number behind.
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
-    let mut page = Page { text: site.metrics.handle().render() };
+    let mut page = MetricsPage { text: site.metrics.handle().render() };
     site.worker_metrics(&mut page);
     site.table_metrics(&mut page);
     site.standby_metrics(&mut page);
@@ -40,11 +40,11 @@ pub(crate) async fn show(State(site): State<Arc<Site>>) -> impl IntoResponse {
 }
 
 /// Metrics in Prometheus's text format.
-struct Page {
+struct MetricsPage {
     text: String,
 }
 
-impl Page {
+impl MetricsPage {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string does not fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -63,7 +63,7 @@ fn escaped(value: &str) -> String {
 }
 
 impl Site {
-    fn worker_metrics(&self, page: &mut Page) {
+    fn worker_metrics(&self, page: &mut MetricsPage) {
         let condition = self.condition();
         page.family("marlowe_worker_info", "gauge", "The worker: always 1");
         let version = env!("CARGO_PKG_VERSION");
@@ -89,11 +89,15 @@ impl Site {
         page.sample("marlowe_restore_remaining_records", &[], condition.remaining);
         page.family("marlowe_restored_records_total", "counter", "Changelog records read by restores");
         page.sample("marlowe_restored_records_total", &[], self.progress.restored.load(Ordering::Relaxed));
-        page.family("marlowe_promotion_records_total", "counter", "Of those: read where a standby was here already");
+        page.family(
+            "marlowe_promotion_records_total",
+            "counter",
+            "Changelog records read by restores that continued from a standby of this worker",
+        );
         page.sample("marlowe_promotion_records_total", &[], self.progress.promoted.load(Ordering::Relaxed));
     }
 
-    fn table_metrics(&self, page: &mut Page) {
+    fn table_metrics(&self, page: &mut MetricsPage) {
         let tables = &self.shared.program.tables;
         let mine: Vec<_> = tables.iter().map(|table| (table.name(), self.own_rows(*table))).collect();
         page.family("marlowe_table_rows", "gauge", "Committed rows in the worker's shards, by table");
@@ -122,7 +126,7 @@ impl Site {
     }
 
     /// Adds how far the worker's standbys are behind.
-    fn standby_metrics(&self, page: &mut Page) {
+    fn standby_metrics(&self, page: &mut MetricsPage) {
         let Some(standbys) = &self.standbys else { return };
         let followed = standbys.followed().borrow().clone();
         let label = |shard: &ShardId| {
@@ -137,7 +141,11 @@ impl Site {
             let labels = [("group", &*group), ("partition", &*partition)];
             page.sample("marlowe_standby_lag_records", &labels, followed.lag.load(Ordering::Relaxed));
         }
-        page.family("marlowe_standby_stale_seconds", "gauge", "Since when a standby may lack something, by shard");
+        page.family(
+            "marlowe_standby_stale_seconds",
+            "gauge",
+            "Time since a standby was last known to be up to date, by shard",
+        );
         for (followed, stale) in
             followed.iter().filter_map(|followed| Some((followed, followed.freshness.staleness()?)))
         {
@@ -158,7 +166,7 @@ impl Site {
     }
 
     /// Adds how far the worker's shards are behind the ends of their inputs.
-    async fn lag_metrics(&self, page: &mut Page) -> Result<(), BrokerError> {
+    async fn lag_metrics(&self, page: &mut MetricsPage) -> Result<(), BrokerError> {
         let shards = self.status.borrow().shards.clone();
         let topology = &self.shared.topology;
         let mut lags: Vec<(TopicPartition, u64)> = Vec::new();

@@ -18,7 +18,7 @@ use crate::codec::Key;
 use crate::host::RequestError;
 use crate::limits::after;
 use crate::peer::WAIT_AT_MOST;
-use crate::query::{Elsewhere, Found, PeerRefusal, RouteError, Routes, Unavailable};
+use crate::query::{Elsewhere, FoundPartition, PeerRefusal, RouteError, Routes, Unavailable};
 use crate::scope::WorkerScope;
 use crate::table::{AsKey, Keyspace, Table};
 
@@ -74,7 +74,7 @@ impl<K: Key> OwnerOf<K> {
         let settings = table.0.settings();
         assert!(
             settings.keyspace == Keyspace::Partitioned,
-            "table `{}` has rows of its own in each partition, so no key has an owner to route to",
+            "table `{}` is partition-local, so its keys have no owner to route to",
             table.name()
         );
         Self {
@@ -130,10 +130,7 @@ impl<K: Key> OwnerOf<K> {
     pub async fn forward(&self, key: impl AsKey<K>, request: Request) -> Forwarded {
         let mut topic_key = Vec::new();
         key.lend(|key| key.encode(&mut topic_key));
-        let partition = match self.routes.slices.partitions(&self.table) {
-            0 => Partition::new(0),
-            partitions => self.partitioner.partition(&topic_key, partitions),
-        };
+        let partition = self.routes.slices.home(&self.table, self.partitioner, &topic_key);
         let is_believed = self.routes.peers().token().is_none() || request.extensions().get::<Signed>().is_some();
         let routed = match Hop::of(request.headers(), is_believed) {
             Ok(None) => self.take_to_owner(partition, request).await,
@@ -170,8 +167,8 @@ impl<K: Key> OwnerOf<K> {
         let mut search = self.routes.search(&self.table, partition, deadline);
         let nobody = |absence| self.nobody(partition, &RouteError::Closed(absence)).into_response();
         let mut owner = match search.next().await.map_err(nobody)? {
-            Found::Here(_) => return Ok(request),
-            Found::Elsewhere(owner) => owner,
+            FoundPartition::Here(_) => return Ok(request),
+            FoundPartition::Elsewhere(owner) => owner,
         };
         if request.headers().contains_key(header::UPGRADE) {
             let error =
@@ -180,7 +177,11 @@ impl<K: Key> OwnerOf<K> {
         }
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, self.body_limit).await.map_err(|_| {
-            let error = format!("{}: a body is forwarded with up to {} bytes", self.place(partition), self.body_limit);
+            let error = format!(
+                "{}: a body that is forwarded may have at most {} bytes",
+                self.place(partition),
+                self.body_limit
+            );
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error).into_response()
         })?;
         loop {
@@ -189,16 +190,10 @@ impl<K: Key> OwnerOf<K> {
             let absence = match answered {
                 Ok(Ok(response)) if hop::is_misdirected(&response) => Unavailable::Moving,
                 Ok(Ok(response)) => return Err(hop::answer(response)),
-                Ok(Err(RequestError::Unsent(reason))) => Unavailable::Unreachable {
-                    worker: owner.worker.clone(),
-                    url: owner.url.clone(),
-                    reason: format!("it was not reached: {reason}"),
-                },
+                Ok(Err(RequestError::Unsent(reason))) => owner.unreachable(format!("it was not reached: {reason}")),
                 // The request may have taken effect. Only a request that changes nothing can be
                 // sent again.
-                Ok(Err(RequestError::Unanswered(reason))) if parts.method.is_safe() => {
-                    Unavailable::Unreachable { worker: owner.worker.clone(), url: owner.url.clone(), reason }
-                }
+                Ok(Err(RequestError::Unanswered(reason))) if parts.method.is_safe() => owner.unreachable(reason),
                 Ok(Err(RequestError::Unanswered(reason))) => {
                     let error = format!("worker `{}` at {} broke off: {reason}", owner.worker, owner.url);
                     return Err(Problem::new(StatusCode::BAD_GATEWAY, error).into_response());
@@ -212,8 +207,8 @@ impl<K: Key> OwnerOf<K> {
             search.missed(absence);
             owner = match search.next().await.map_err(nobody)? {
                 // The partition has moved here in the meantime.
-                Found::Here(_) => return Ok(Request::from_parts(parts, body.into())),
-                Found::Elsewhere(owner) => owner,
+                FoundPartition::Here(_) => return Ok(Request::from_parts(parts, body.into())),
+                FoundPartition::Elsewhere(owner) => owner,
             };
         }
     }

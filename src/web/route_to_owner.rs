@@ -74,8 +74,9 @@ impl<K: Key> RouteToOwner<K> {
                     }),
                 Err(rejection) => return Forwarded::Elsewhere(rejection.into_response()),
             },
-            KeyIn::Query(name) => in_query(parts.uri.query().unwrap_or_default(), name)
-                .ok_or_else(|| Problem::bad_request(format!("`?{name}=` is missing: it says whom to ask"))),
+            KeyIn::Query(name) => in_query(parts.uri.query().unwrap_or_default(), name).ok_or_else(|| {
+                Problem::bad_request(format!("`?{name}=` is missing: it has the key by which the owner is found"))
+            }),
         };
         let key =
             text.and_then(|text| K::decode(&text).map_err(|error| Problem::bad_request(format!("the key is {error}"))));

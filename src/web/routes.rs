@@ -69,9 +69,10 @@ pub(crate) fn router(site: Arc<Site>, added: &WebRoutes, on: &RoutesOn) -> Resul
 
 fn built_in(site: Arc<Site>) -> Router {
     let row: MethodRouter<Arc<Site>> = get(row::show).post(change::send).put(change::replace).delete(change::remove);
-    let router = match site.edge.access.needs_token() {
-        true => Router::new().route(LOGIN, get(login::show).post(login::begin)).route(LOGOUT, post(login::end)),
-        false => Router::new(),
+    let router = if site.edge.access.needs_token() {
+        Router::new().route(LOGIN, get(login::show).post(login::begin)).route(LOGOUT, post(login::end))
+    } else {
+        Router::new()
     };
     router
         .route("/", get(index::show))

@@ -111,7 +111,7 @@ impl Site {
     /// Sends a record to the broker, and waits until the broker has it.
     pub(crate) async fn send(&self, record: Outgoing, what: &str) -> Result<Sent, Problem> {
         let Ok(sent) = timeout(SENT_WITHIN, self.scope.producer.send(record)).await else {
-            let error = format!("{what} was not confirmed by the broker within {SENT_WITHIN:?}: it may be sent yet");
+            let error = format!("{what} was not confirmed by the broker within {SENT_WITHIN:?}: it may still be sent");
             return Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, error));
         };
         sent.map_err(|error| match error {

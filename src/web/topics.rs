@@ -41,7 +41,7 @@ pub(crate) async fn send(
     let body = body::read(&format!("topic `{name}`"), body)?;
     let record: WrittenRecord = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!(
-            "topic `{name}`: the body is no record: {error}; write {{\"key\": \"text\", \"value\": ...}}, or no key"
+            "topic `{name}`: the body is not a record: {error}; write {{\"key\": \"text\", \"value\": ...}}, or no key"
         ))
     })?;
     let scope = &site.scope;

@@ -20,7 +20,7 @@ pub(crate) async fn show(State(site): State<Arc<Site>>, RawQuery(query): RawQuer
         Some(b"dot") => Ok(description.to_dot().into_response()),
         Some(other) => {
             let other = String::from_utf8_lossy(other);
-            Err(Problem::bad_request(format!("`?format={other}` is not known; what is: json, mermaid, dot")))
+            Err(Problem::bad_request(format!("`?format={other}` is not known; known are: json, mermaid, dot")))
         }
     }
 }

@@ -1,25 +1,6 @@
 //! The control of a worker: it follows the worker's membership of the group, has shards restored,
 //! and hands them to the lanes.
 //!
-//! # The states of a shard
-//!
-//! ```text
-//!                assigned
-//!                   |
-//!                   v
-//!    +--------> restoring --plan--> opening --> open
-//!    |                                            |
-//!    +--- a commit failed, its work is dropped ---+
-//!                                                 |
-//!                                                 +-- revoked --> closing --> acknowledged
-//!                                                 |
-//!                                                 +-- lost -----> dropped
-//! ```
-//!
-//! A shard may be revoked or lost in any state. While it is being restored, its restore is only
-//! cancelled. Each restore has a number of its own, the *opening*, and each result from a restore
-//! or a lane names it. So a result that belongs to an earlier opening is recognized and ignored.
-//!
 //! # Revoked and lost
 //!
 //! **Revoked** partitions are still this worker's. Its lane lets the events in hand finish,
@@ -50,6 +31,7 @@ use marlowe_state::Store;
 use tokio::sync::{mpsc, oneshot};
 
 use super::acquire::{RestoreReason, ShardAcquisition};
+use super::owned::{Owned, ShardLife};
 use super::status::{WorkerState, WorkerStatus};
 use crate::error::RunError;
 use crate::lane::{Dropped, LaneCommand, LaneEvent};
@@ -89,26 +71,6 @@ pub(crate) struct Control {
     pub(crate) openings: u64,
     pub(crate) pending: FuturesUnordered<BoxFuture<'static, Step>>,
     pub(crate) spawner: Spawner,
-}
-
-/// A shard that this worker owns.
-pub(crate) struct Owned {
-    lane: usize,
-    opening: u64,
-    /// The group's generation at which the shard was assigned.
-    generation: u64,
-    state: OwnedState,
-    /// The shard's store. A standby goes on with it when the shard has left, and the shard itself
-    /// does when its work was dropped.
-    store: Option<Arc<dyn Store>>,
-    /// How carefully the shard must work.
-    caution: Caution,
-}
-
-enum OwnedState {
-    Restoring(Cancellation),
-    Opening,
-    Open,
 }
 
 /// A step that was begun earlier and is done now.
@@ -229,7 +191,9 @@ impl Control {
                     self.leader.send_replace(true);
                 }
                 let shards = self.shards(&partitions);
-                shards.into_iter().for_each(|shard| self.begin_restore(shard, generation, RestoreReason::Assigned));
+                for shard in shards {
+                    self.begin_restore(shard, generation, RestoreReason::Assigned, Caution::default());
+                }
             }
             GroupEvent::Revoked(partitions) => {
                 if leads(&partitions) {
@@ -253,14 +217,14 @@ impl Control {
                 }
                 let mut dropping = Vec::new();
                 for shard in self.shards(&partitions) {
-                    match self.owned.remove(&shard) {
-                        Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => cancellation.cancel(),
-                        Some(Owned { lane, store, .. }) => {
+                    let Some(Owned { lane, life, .. }) = self.owned.remove(&shard) else { continue };
+                    match life {
+                        ShardLife::Restoring { cancellation, .. } => cancellation.cancel(),
+                        ShardLife::Opening { store } | ShardLife::Open { store } => {
                             let (dropped, wait) = oneshot::channel();
                             self.tell(lane, LaneCommand::Drop(vec![shard], dropped));
                             dropping.push((wait, shard, store));
                         }
-                        None => {}
                     }
                 }
                 for (wait, shard, store) in dropping {
@@ -268,7 +232,7 @@ impl Control {
                     // new member. Nothing of the old member's work may be committed in the new
                     // member's name.
                     let _ = wait.await;
-                    self.takings.let_go(shard, store);
+                    self.takings.let_go(shard, Some(store));
                 }
             }
         }
@@ -284,20 +248,20 @@ impl Control {
     }
 
     /// Begins to restore a shard, for the lane with the fewest shards.
-    fn begin_restore(&mut self, id: ShardId, generation: u64, occasion: RestoreReason) {
+    fn begin_restore(&mut self, id: ShardId, generation: u64, reason: RestoreReason, caution: Caution) {
         let load = |lane: usize| self.owned.values().filter(|owned| owned.lane == lane).count();
         let lane = (0..self.lanes.len()).min_by_key(|lane| load(*lane)).unwrap_or(0);
         self.openings += 1;
         let opening = self.openings;
         let owner = Owner { worker: self.worker.clone(), opening, generation };
         let cancellation = Cancellation::default();
-        let restored = self.takings.take(id, owner, occasion, cancellation.clone());
+        let restored = self.takings.take(id, owner, reason, cancellation.clone());
         self.pending.push(Box::pin(async move {
             // If the thread is gone, the worker is stopping.
             Step::Restored(id, opening, restored.await.unwrap_or(Ok(Restored::Cancelled(None))))
         }));
-        let state = OwnedState::Restoring(cancellation);
-        self.owned.insert(id, Owned { lane, opening, generation, state, store: None, caution: Caution::default() });
+        let life = ShardLife::Restoring { cancellation, caution };
+        self.owned.insert(id, Owned { lane, opening, generation, life });
     }
 
     async fn step(&mut self, step: Step) -> Result<(), RunError> {
@@ -312,9 +276,10 @@ impl Control {
                 };
                 match self.owned.get_mut(&id) {
                     Some(owned) if owned.opening == opening => {
-                        owned.state = OwnedState::Opening;
-                        owned.store = Some(plan.store.clone());
-                        plan.caution = std::mem::take(&mut owned.caution);
+                        let opening_life = ShardLife::Opening { store: plan.store.clone() };
+                        if let ShardLife::Restoring { caution, .. } = std::mem::replace(&mut owned.life, opening_life) {
+                            plan.caution = caution;
+                        }
                         let lane = owned.lane;
                         let (ready, opened) = oneshot::channel();
                         self.tell(lane, LaneCommand::Open(plan, ready));
@@ -331,14 +296,15 @@ impl Control {
             Step::Opened(id, opening) => {
                 if let Some(owned) = self.owned.get_mut(&id)
                     && owned.opening == opening
+                    && let ShardLife::Opening { store } = &owned.life
                 {
-                    owned.state = OwnedState::Open;
+                    owned.life = ShardLife::Open { store: store.clone() };
                 }
             }
             Step::Closed(partitions, gone) => {
                 gone.into_iter().for_each(|(shard, store)| self.left(shard, store));
                 if let Err(error) = self.membership.acknowledge(&partitions).await {
-                    tracing::warn!(worker = %self.worker, "giving back {partitions:?}: {error}");
+                    tracing::warn!(worker = %self.worker, "the group did not take back {partitions:?}: {error}");
                 }
             }
         }
@@ -360,13 +326,13 @@ impl Control {
         let mut by_lane: BTreeMap<usize, Vec<ShardId>> = BTreeMap::new();
         let (mut gone, mut waiting) = (Vec::new(), Vec::new());
         for id in shards {
-            match self.owned.remove(&id) {
-                Some(Owned { state: OwnedState::Restoring(cancellation), .. }) => cancellation.cancel(),
-                Some(Owned { lane, store, .. }) => {
+            let Some(Owned { lane, life, .. }) = self.owned.remove(&id) else { continue };
+            match life {
+                ShardLife::Restoring { cancellation, .. } => cancellation.cancel(),
+                ShardLife::Opening { store } | ShardLife::Open { store } => {
                     by_lane.entry(lane).or_default().push(id);
-                    gone.push((id, store));
+                    gone.push((id, Some(store)));
                 }
-                None => {}
             }
         }
         for (lane, shards) in by_lane {
@@ -402,14 +368,16 @@ impl Control {
         match event {
             LaneEvent::Failed(error) => Err(error),
             LaneEvent::Dropped(shards, error) => {
-                tracing::warn!(worker = %self.worker, "a commit did not go through, its work is dropped and begun again from what is committed: {error}");
+                tracing::warn!(
+                    worker = %self.worker,
+                    "a commit failed; its work is dropped and done again from the committed state: {error}"
+                );
                 for Dropped { id, opening, caution } in shards {
                     // The shard may be another worker's by now, or have come back.
-                    let owned = self.owned.get_mut(&id).filter(|owned| owned.opening == opening);
-                    if let Some(owned) = owned {
-                        let (generation, store) = (owned.generation, owned.store.take());
-                        self.begin_restore(id, generation, RestoreReason::Again(store));
-                        self.owned.entry(id).and_modify(|owned| owned.caution = caution);
+                    let owned = self.owned.get(&id).filter(|owned| owned.opening == opening);
+                    if let Some(Owned { generation, life, .. }) = owned {
+                        let (generation, store) = (*generation, life.store().cloned());
+                        self.begin_restore(id, generation, RestoreReason::Again(store), caution);
                     }
                 }
                 Ok(())
@@ -423,9 +391,8 @@ impl Control {
     }
 
     fn report(&self) {
-        let open = |state: &OwnedState| matches!(state, OwnedState::Open);
-        let mut shards: Vec<ShardId> =
-            self.owned.iter().filter(|(_, owned)| open(&owned.state)).map(|(id, _)| *id).collect();
+        let open = self.owned.iter().filter(|(_, owned)| matches!(owned.life, ShardLife::Open { .. }));
+        let mut shards: Vec<ShardId> = open.map(|(id, _)| *id).collect();
         shards.sort();
         let mut taken: Vec<(ShardId, u64)> = self.owned.iter().map(|(id, owned)| (*id, owned.generation)).collect();
         taken.sort();

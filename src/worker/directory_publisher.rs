@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::status::WorkerStatus;
 use super::timers::TasksLeft;
+use crate::backoff::Backoff;
 use crate::cluster::{ClusterToken, Directory, Entry, SIGNATURE, ShardClaim, sign};
 use crate::outbound::{ClientProducer, Outgoing};
 use crate::standby::Followed;
@@ -53,7 +54,10 @@ impl Deregister {
     pub(crate) async fn say(self, deadline: Duration) {
         let (done, said) = oneshot::channel();
         if self.0.send(done).is_ok() && tokio::time::timeout(deadline, said).await.is_err() {
-            tracing::warn!("the broker did not take the farewell; others see that the worker is gone by its silence");
+            tracing::warn!(
+                "the broker did not confirm in time that this worker leaves the directory of workers; other workers \
+                 notice it later"
+            );
         }
     }
 }
@@ -92,7 +96,9 @@ impl DirectoryPublisher {
         // An error means that the worker was dropped, as in a crash.
         if let Ok(done) = said {
             if let Err(error) = self.send(&self.worker, None).await {
-                tracing::warn!(worker = %self.worker, "taking its entry back: {error}");
+                tracing::warn!(
+                    worker = %self.worker, "the worker's entry cannot be removed from the directory of workers: {error}"
+                );
             }
             let _ = done.send(());
         }
@@ -131,14 +137,18 @@ impl DirectoryPublisher {
     /// here.
     async fn write_entries(&self, mut entry: watch::Receiver<Entry>) {
         let mut disputed = self.directory.disputed();
+        let mut backoff = Backoff::every(TRY_AGAIN);
         loop {
             let now = entry.borrow_and_update().clone();
             let json = serde_json::to_vec(&now).unwrap_or_default();
             let wait = match self.send(&self.worker, Some(json)).await {
                 Ok(()) => self.session_timeout,
                 Err(error) => {
-                    tracing::warn!(worker = %self.worker, "the directory of workers is not told: {error}");
-                    TRY_AGAIN
+                    tracing::warn!(
+                        worker = %self.worker,
+                        "the worker's entry in the directory of workers cannot be written; trying again: {error}"
+                    );
+                    backoff.next_pause()
                 }
             };
             if now.leads.is_some() {
@@ -161,8 +171,12 @@ impl DirectoryPublisher {
     async fn forget_the_silent(&self) {
         for worker in self.directory.silent() {
             match self.send(&worker, None).await {
-                Ok(()) => tracing::info!("worker `{worker}` has not been heard of for long, and is forgotten"),
-                Err(error) => tracing::warn!("forgetting worker `{worker}`: {error}"),
+                Ok(()) => tracing::info!(
+                    "worker `{worker}` has been silent for long, and is removed from the directory of workers"
+                ),
+                Err(error) => tracing::warn!(
+                    "the silent worker `{worker}` cannot be removed from the directory of workers: {error}"
+                ),
             }
         }
     }

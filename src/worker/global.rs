@@ -14,10 +14,11 @@ use marlowe_state::{KeyRange, MemoryStore, PositionSlot, Rows, SlicePosition, St
 use tokio::time::Instant;
 
 use super::shared::Shared;
+use crate::backoff::Backoff;
 use crate::config::TombstoneRetention;
 use crate::error::RunError;
 use crate::query::GlobalStore;
-use crate::restore::{ChangelogRange, ChangelogReader, Lookups, StateStore};
+use crate::restore::{ChangelogRange, ChangelogReader, Lookups, StateStore, close};
 use crate::table::AnyTable;
 use crate::watch;
 
@@ -86,14 +87,19 @@ impl GlobalFollower {
         loop {
             self.follow_while_current(reading, &ready).await?;
             tracing::warn!(
-                table = %self.table.name(), "the local copy stood still for longer than its changelog keeps tombstones: rebuilding"
+                table = %self.table.name(),
+                "the local copy was not updated for longer than its changelog keeps tombstones: rebuilding"
             );
+            let mut backoff = Backoff::every(TRY_AGAIN);
             reading = loop {
                 match self.rebuild().await {
                     // The copy is in use, and the broker may come back.
                     Err(RunError::Broker { doing, source }) => {
-                        tracing::warn!(table = %self.table.name(), "rebuilding the local copy, and trying again: {doing}: {source}");
-                        tokio::time::sleep(TRY_AGAIN).await;
+                        tracing::warn!(
+                            table = %self.table.name(),
+                            "the local copy cannot be rebuilt; trying again: {doing}: {source}"
+                        );
+                        backoff.wait().await;
                     }
                     rebuilt => break rebuilt?,
                 }
@@ -129,7 +135,7 @@ impl GlobalFollower {
                         Ok(ends) => sources.iter().zip(ends).for_each(|(source, end)| {
                             replay.tail.look_to(*source, end, looked_at);
                         }),
-                        Err(error) => tracing::warn!("looking again how old a copy is, and trying again: {error}"),
+                        Err(error) => tracing::warn!("cannot look up how old the local copy is; trying again: {error}"),
                     }
                     look_at = Instant::now() + look_every;
                     if !replay.tail.is_unwritten() {
@@ -245,8 +251,6 @@ fn each_row(
 
 impl Drop for GlobalFollower {
     fn drop(&mut self) {
-        if let Err(error) = self.store.close() {
-            tracing::warn!("closing a copy: {error}; it is restored from its changelog if it has to be");
-        }
+        close(&*self.store);
     }
 }

@@ -13,7 +13,7 @@ use super::control::{Control, ControlCommand};
 use super::directory_publisher::Deregister;
 use super::launch_settings::WorkerSettings;
 use super::parts::{
-    Copies, Published, group_names, keep_watch, open_scope, restorer, start_standbys, start_trimmer, take_folder,
+    Copies, PublishedEntry, group_names, keep_watch, open_scope, restorer, start_standbys, start_trimmer, take_folder,
 };
 use super::shared::Shared;
 use super::status::{WorkerState, WorkerStatus};
@@ -97,7 +97,7 @@ impl Worker {
         };
 
         let in_flight: Vec<InFlight> = (0..settings.lanes).map(|_| InFlight::default()).collect();
-        let head = Head {
+        let parts = ControlParts {
             shared: shared.clone(),
             scope: scope.clone(),
             limits: settings.limits,
@@ -113,11 +113,11 @@ impl Worker {
             spawner: control.spawner(),
             watchdog: watchdog.clone(),
         };
-        let metadata = head.start(&control, waiting, failures.clone());
+        let metadata = parts.start(&control, waiting, failures.clone());
 
         let on = TimerThread { thread: timer_thread, failures, runs: watchdog.timers.clone() };
         let (tasks, timers) = start_timers(shared, &scope, on, leads, status.clone(), metadata.clone());
-        let published = Published { url: settings.url, session_timeout, groups: group_names(shared) };
+        let published = PublishedEntry { url: settings.url, session_timeout, groups: group_names(shared) };
         let farewell = published.start(shared, &scope, &status, &tasks, standbys.as_ref(), &background);
         start_trimmer(shared, settings.trim_interval, &status, &background);
         let WorkerThreads { threads, joins, .. } = threads;
@@ -208,7 +208,7 @@ impl Worker {
 }
 
 /// The parts with which the control thread starts.
-struct Head {
+struct ControlParts {
     shared: Shared,
     scope: Arc<WorkerScope>,
     limits: LaneLimits,
@@ -225,7 +225,7 @@ struct Head {
     watchdog: Arc<Watchdog>,
 }
 
-impl Head {
+impl ControlParts {
     /// Runs the control on its thread. Returns the worker's membership, once there is one.
     fn start(
         self,

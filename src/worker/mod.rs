@@ -35,7 +35,7 @@
 //! 6. **Stop** ([`Worker::stop`]). The worker commits, closes all shards, leaves the group and
 //!    takes its entry in the directory back.
 //!
-//! A drain (`drain`, `last_firing`) runs beside this. It waits until everything is processed, and
+//! A drain (`drain`) runs beside this. It waits until everything is processed, and
 //! has timers fire once more.
 //!
 //! # Where to start reading
@@ -48,9 +48,9 @@ mod control;
 mod directory_publisher;
 mod drain;
 mod global;
-mod last_firing;
 mod launch;
 mod launch_settings;
+mod owned;
 mod parts;
 mod shared;
 mod status;
@@ -62,5 +62,6 @@ pub(crate) use cluster_view::ClusterView;
 pub(crate) use drain::{Drain, Progress};
 pub(crate) use launch::Worker;
 pub(crate) use launch_settings::WorkerSettings;
+pub(crate) use parts::open_outbound;
 pub(crate) use shared::Shared;
 pub(crate) use status::{WorkerState, WorkerStatus};

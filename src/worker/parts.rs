@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use marlowe_broker::{Entropy, SharedBroker};
+
 use super::directory_publisher::{Deregister, DirectoryPublisher};
 use super::global::GlobalFollower;
 use super::launch_settings::WorkerSettings;
@@ -16,7 +18,8 @@ use super::worker_threads::{RESTORES_AT_A_TIME, WorkerThreads};
 use crate::error::RunError;
 use crate::lane::Watchdog;
 use crate::metrics::Metrics;
-use crate::outbound::{Asker, ClientProducer};
+use crate::outbound::{AskCounters, Asker, ClientProducer};
+use crate::program::Program;
 use crate::query::GlobalStore;
 use crate::restore::{
     InputLookup, Lookups, RestorePermits, RestoreProgress, Restorer, StateStore, TablesFolder, count_expired,
@@ -24,7 +27,7 @@ use crate::restore::{
 use crate::scope::WorkerScope;
 use crate::standby::{StandbyTask, Standbys};
 use crate::threads::{Failures, Thread};
-use crate::topology::TableKind;
+use crate::topology::{TableKind, Topology};
 use crate::watch;
 
 /// Takes the folder of the worker's tables, if it has one, and removes what is not the app's.
@@ -39,16 +42,27 @@ pub(super) fn take_folder(shared: &Shared, settings: &WorkerSettings) -> Result<
     }
 }
 
-/// Opens what asks agents, if the program has any that answer.
-fn open_asker(shared: &Shared, producer: &ClientProducer, metrics: &Metrics, background: &Thread) -> Option<Asker> {
-    shared.program.answers().then(|| {
-        let replies = shared.program.replies_topic();
-        let partitions = shared.topology.partitions.get(&replies).copied().unwrap_or(1);
-        let (producer, broker) = (producer.clone(), shared.broker.clone());
-        let (asker, listening) = Asker::new(replies, partitions, &*shared.entropy, producer, metrics.asks(), broker);
-        background.run(move || listening);
+/// Opens the producer of a worker or client for everything that is not a shard, and the asker if
+/// the program has agents that answer. Both work on `thread`.
+pub(crate) fn open_outbound(
+    program: &Program,
+    topology: &Topology,
+    broker: &SharedBroker,
+    entropy: &dyn Entropy,
+    counters: impl FnOnce() -> AskCounters,
+    thread: &Thread,
+) -> Result<(ClientProducer, Option<Asker>), RunError> {
+    let producer = broker.producer().map_err(RunError::broker("opening a producer"))?;
+    let (producer, sending) = ClientProducer::new(producer);
+    thread.run(move || sending);
+    let asker = program.answers().then(|| {
+        let replies = program.replies_topic();
+        let partitions = topology.partitions.get(&replies).copied().unwrap_or(1);
+        let (asker, listening) = Asker::new(replies, partitions, entropy, producer.clone(), counters(), broker.clone());
+        thread.run(move || listening);
         asker
-    })
+    });
+    Ok((producer, asker))
 }
 
 /// The worker's copies of global tables.
@@ -110,10 +124,8 @@ pub(super) fn open_scope(
     metrics: &Metrics,
     background: &Thread,
 ) -> Result<Arc<WorkerScope>, RunError> {
-    let producer = shared.broker.producer().map_err(RunError::broker("opening a producer"))?;
-    let (producer, sending) = ClientProducer::new(producer);
-    background.run(move || sending);
-    let asker = open_asker(shared, &producer, metrics, background);
+    let Shared { program, topology, broker, entropy, .. } = shared;
+    let (producer, asker) = open_outbound(program, topology, broker, &**entropy, || metrics.asks(), background)?;
     Ok(Arc::new(WorkerScope {
         app: shared.program.app.clone(),
         worker: worker.clone(),
@@ -151,14 +163,14 @@ pub(super) fn restorer(
 }
 
 /// The part of a worker's entry in the directory that does not change.
-pub(super) struct Published {
+pub(super) struct PublishedEntry {
     pub(super) url: Option<Arc<str>>,
     pub(super) session_timeout: Duration,
     /// The names of the co-partition groups.
     pub(super) groups: Vec<Arc<str>>,
 }
 
-impl Published {
+impl PublishedEntry {
     /// Publishes on the thread `background`, until the worker leaves by what this returns.
     pub(super) fn start(
         self,

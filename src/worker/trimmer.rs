@@ -31,7 +31,7 @@ impl Trimmer {
             tokio::time::sleep(self.interval).await;
             if let Err(error) = self.trim(&mut trimmed).await {
                 tracing::warn!(
-                    "inbox and repartition topics are not trimmed, and it is tried again in {:?}: {error}",
+                    "inbox and repartition topics are not trimmed; trying again in {:?}: {error}",
                     self.interval
                 );
             }

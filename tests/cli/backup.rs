@@ -5,9 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::common::TestResult;
 use crate::program::{Worker, run, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")
@@ -75,7 +74,7 @@ fn n1_5_a_failed_backup_says_why_and_leaves_nothing() -> TestResult {
     // A file that is already at the destination is left alone.
     fs::create_dir(&copy)?;
     fs::write(copy.join("notes"), "mine")?;
-    run(&["backup", text(&copy), "--data-dir", text(&data)]).fails(1, &["there is something already", "copy"]);
+    run(&["backup", text(&copy), "--data-dir", text(&data)]).fails(1, &["it is not an empty folder", "copy"]);
     assert_eq!(fs::read_to_string(copy.join("notes"))?, "mine");
     fs::remove_file(copy.join("notes"))?;
     let said = succeed(&["backup", text(&copy), "--data-dir", text(&data)]);

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::program::{Worker, pause};
+use crate::common::TestResult;
+use crate::program::{Worker, comes_within};
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
+/// The longest time after which connections that ended make room for others. It is shorter than the
+/// time after which the server itself closes idle connections.
+const ROOM_WITHIN: Duration = Duration::from_secs(30);
 
 /// Asks for the worker's health as an orchestrator does, with a new client each time.
 fn is_healthy(web: &str) -> bool {
@@ -27,15 +30,11 @@ fn connections_beyond_the_cap_are_logged_and_health_is_answered() -> TestResult 
         assert!(is_healthy(&worker.web()));
     }
     drop(held);
-    for _ in 0..600 {
-        if worker.post("words", &json!({ "value": "hello" })) {
-            let said = worker.stop();
-            assert!(said.err.contains("20 connections are open") && said.err.contains("--web-connections"), "{said:?}");
-            return Ok(());
-        }
-        pause(Duration::from_millis(50));
-    }
-    panic!("the connections that ended make no room")
+    let is_taken = comes_within(ROOM_WITHIN, || worker.post("words", &json!({ "value": "hello" })));
+    assert!(is_taken, "the connections that ended make no room");
+    let said = worker.stop();
+    assert!(said.err.contains("20 connections are open") && said.err.contains("--web-connections"), "{said:?}");
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]
@@ -55,13 +54,9 @@ fn a_worker_out_of_files_is_healthy_says_so_and_goes_on() -> TestResult {
     drop(held);
     let raised = Rlimit { current: Some(files + 500), ..before };
     prlimit(Some(worker.pid()), Resource::Nofile, Rlimit { maximum: Some(files + 500), ..raised })?;
-    for _ in 0..600 {
-        if worker.post("words", &json!({ "value": "hello" })) {
-            let said = worker.stop();
-            assert!(said.err.contains("no connection can be accepted") && said.err.contains("ulimit -n"), "{said:?}");
-            return Ok(());
-        }
-        pause(Duration::from_millis(50));
-    }
-    panic!("it does not accept any more")
+    let is_taken = comes_within(ROOM_WITHIN, || worker.post("words", &json!({ "value": "hello" })));
+    assert!(is_taken, "it does not accept any more");
+    let said = worker.stop();
+    assert!(said.err.contains("no connection can be accepted") && said.err.contains("ulimit -n"), "{said:?}");
+    Ok(())
 }

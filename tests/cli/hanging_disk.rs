@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::common::TestResult;
 use crate::program::{Worker, pause, post};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// The C source of a library in which `fsync` and `fdatasync` wait for as long as the file named by
 /// the variable `HANGS` exists.

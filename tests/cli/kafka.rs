@@ -1,8 +1,7 @@
 //! Tests of `--broker kafka://…` and the options that go with it, as far as they need no cluster.
 
+use crate::common::TestResult;
 use crate::program::{run, run_with, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const KAFKA: [&str; 3] = ["topics", "--broker", "kafka://127.0.0.1:9092"];
 
@@ -14,7 +13,7 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn a_malformed_cluster_url_is_refused_with_an_example() {
     for (url, words) in [
-        ("kafka://", "names no host"),
+        ("kafka://", "has no valid host"),
         ("kafka://127.0.0.1", "9092"),
         ("kafka://127.0.0.1:9092/flights", "`/flights`"),
         ("127.0.0.1:9092", "kafka://HOST:PORT"),
@@ -27,7 +26,7 @@ fn a_malformed_cluster_url_is_refused_with_an_example() {
 fn settings_are_checked_before_the_client_connects() -> TestResult {
     run(&with(&["--kafka", "compresion.type=lz4"])).fails(2, &["`compresion.type`"]);
     run(&with(&["--kafka", "compression.type=brotli"])).fails(2, &["`compression.type`", "brotli"]);
-    run(&with(&["--kafka", "group.id=mine"])).fails(2, &["--kafka", "`group.id`", "the group is the app"]);
+    run(&with(&["--kafka", "group.id=mine"])).fails(2, &["--kafka", "`group.id`", "the group has the app's name"]);
     run(&with(&["--kafka", "nonsense"])).fails(2, &["--kafka", "NAME=VALUE"]);
     run(&["topics", "--kafka", "acks=all"]).fails(2, &["--kafka", "embedded", "--broker kafka://"]);
     run_with(&KAFKA, &[("MARLOWE_KAFKA_ACK", "all")]).fails(2, &["`ack`"]);

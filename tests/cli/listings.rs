@@ -81,7 +81,7 @@ fn a_cluster_token_is_shown_nowhere() {
         assert!(arguments != ["--help"] || said.out.contains("MARLOWE_CLUSTER_TOKEN"), "{said:?}");
     }
     let said = run(&["--cluster-token", "open sesame", "--drain", "--web", "off"]);
-    said.fails(1, &["cluster token", "no blanks"]);
+    said.fails(1, &["cluster token", "without spaces"]);
     assert!(!format!("{said:?}").contains("sesame"), "{said:?}");
     run(&["--advertise", "h:6066", "--drain"]).fails(1, &["h:6066", "http://HOST:PORT"]);
     run(&["topics", "--advertise", "http://h"]).fails(2, &["--advertise"]);

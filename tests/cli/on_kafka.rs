@@ -3,10 +3,9 @@
 use kafka_cluster::{Size, shared};
 use serde_json::json;
 
+use crate::common::TestResult;
 use crate::program::{Worker, run, succeed};
 use crate::skip::stopped_at;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// Runs all commands in one test, one after the other. The example's names are fixed, so two tests
 /// of it would disturb each other on the shared cluster.
@@ -45,7 +44,7 @@ fn every_command_works_on_kafka() -> TestResult {
     let would = said(&["reset"]).out;
     assert!(would.contains("cli-demo-counts-changelog") && would.contains("--yes"), "{would}");
     let arguments = args(&["reset", "--yes"]);
-    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).fails(1, &["workers at work", "stop them first"]);
+    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).fails(1, &["running workers", "stop them first"]);
     at_work.wait_for_row("counts", "hello", &json!(2));
     at_work.stop();
 

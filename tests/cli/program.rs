@@ -1,45 +1,21 @@
 //! The example program `cli_demo`, run by tests as users run it.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-/// The longest time that a test waits. Nothing here takes as long, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::common::example::example;
+use crate::common::process::Process;
+use crate::common::wait::LONGEST;
 
-/// Returns the path of the example, whose folder is next to the one of this test's binary.
-fn path() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let target = test.parent().and_then(Path::parent).unwrap();
-    let path = target.join("examples").join(format!("cli_demo{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "{} is not built: run `cargo build --example cli_demo`", path.display());
-    path
-}
+/// The time between two looks at a process.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(path());
-    for variable in [
-        "MARLOWE_BROKER",
-        "MARLOWE_DATA_DIR",
-        "MARLOWE_WEB",
-        "MARLOWE_WEB_TOKEN",
-        "MARLOWE_WEB_TLS_CERT",
-        "MARLOWE_WEB_TLS_KEY",
-        "MARLOWE_WEB_TLS_CA",
-        "MARLOWE_WORKERS",
-        "MARLOWE_LANES",
-        "RUST_LOG",
-    ] {
-        command.env_remove(variable);
-    }
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = example("cli_demo");
+    command.args(arguments).envs(environment.iter().copied());
     command
 }
 
@@ -80,9 +56,7 @@ pub(crate) fn run(arguments: &[&str]) -> Said {
 
 /// Runs a command to its end, with the variables `environment`.
 pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let mut command = command(arguments);
-    command.envs(environment.iter().copied());
-    Said::of(command.output().unwrap())
+    Said::of(command(arguments, environment).output().unwrap())
 }
 
 /// Runs a command that must succeed.
@@ -95,12 +69,7 @@ pub(crate) fn succeed(arguments: &[&str]) -> Said {
 
 /// A running worker, which is killed when this is dropped.
 pub(crate) struct Worker {
-    child: Child,
-    lines: Receiver<String>,
-    /// The lines on standard error so far.
-    said: Arc<Mutex<String>>,
-    /// The thread that reads standard error.
-    listening: Option<JoinHandle<()>>,
+    process: Process,
     pub(crate) banner: Value,
 }
 
@@ -113,37 +82,32 @@ impl Worker {
     /// Starts a worker on a free port with the variables `environment`, and waits until it is
     /// ready.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = command(&["--json", "--web", "127.0.0.1:0"]);
-        let mut child = command.args(arguments).envs(environment.iter().copied()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (send, lines) = channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        let (said, err) = (Arc::new(Mutex::new(String::new())), BufReader::new(child.stderr.take().unwrap()));
-        let hears = said.clone();
-        let listening = std::thread::spawn(move || {
-            err.lines().map_while(Result::ok).for_each(|line| hears.lock().unwrap().extend([line.as_str(), "\n"]));
-        });
-        let mut worker = Self { child, lines, said, listening: Some(listening), banner: Value::Null };
+        let arguments = [["--json", "--web", "127.0.0.1:0"].as_slice(), arguments].concat();
+        let process = Process::start(&mut command(&arguments, environment)).unwrap();
+        let mut worker = Self { process, banner: Value::Null };
         worker.banner = worker.wait_for("start");
         worker.wait_for("ready");
         worker
     }
 
-    /// Waits for the next line about `event`, and returns it.
+    /// Waits for the line about `event`, and returns it.
     #[track_caller]
-    fn wait_for(&self, event: &str) -> Value {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    let happened: Value = serde_json::from_str(&line).unwrap();
-                    if happened["event"] == event {
-                        return happened;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => panic!("no `{event}` within {PATIENCE:?}"),
-                Err(RecvTimeoutError::Disconnected) => panic!("the worker ended before `{event}`"),
-            }
-        }
+    fn wait_for(&mut self, event: &str) -> Value {
+        let mut line = None;
+        comes(|| {
+            let has_ended = self.has_ended();
+            line = self.line(event);
+            line.is_some() || has_ended
+        });
+        line.unwrap_or_else(|| panic!("no `{event}`: {}", self.process.said()))
+    }
+
+    /// Returns the line about `event`, if the worker has written it.
+    fn line(&self, event: &str) -> Option<Value> {
+        let out = self.process.out();
+        // The last line may not be whole yet.
+        let (lines, _) = out.rsplit_once('\n')?;
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).find(|line| line["event"] == event)
     }
 
     /// Returns the address at which the worker serves, for `--web`.
@@ -172,36 +136,27 @@ impl Worker {
     }
 
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id() as i32).unwrap()
+        self.process.pid()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
+        self.process.signal(signal);
     }
 
     /// Returns the lines on standard error so far.
     pub(crate) fn err(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.process.err()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        self.process.status().is_some()
     }
 
     /// Waits until the worker has ended.
     pub(crate) fn end(mut self) -> Said {
-        let waited = (0..1200).find_map(|_| {
-            let status = self.child.try_wait().unwrap();
-            if status.is_none() {
-                pause(Duration::from_millis(50));
-            }
-            status
-        });
-        let status = waited.expect("the worker ends");
-        self.listening.take().unwrap().join().unwrap();
-        let err = self.err();
-        let out: Vec<String> = self.lines.iter().collect();
-        Said { code: status.code(), out: out.join("\n"), err }
+        assert!(comes(|| self.has_ended()), "the worker does not end: {}", self.process.said());
+        let code = self.process.status().and_then(|status| status.code());
+        Said { code, out: self.process.out(), err: self.process.err() }
     }
 
     /// Asks the worker to stop, and asserts that it ends with exit code 0.
@@ -214,12 +169,17 @@ impl Worker {
     }
 }
 
-/// Checks `is_so` until it holds, for about a minute, and returns whether it ever did.
-pub(crate) fn comes(is_so: impl Fn() -> bool) -> bool {
-    (0..600).any(|_| {
+/// Checks `is_so` until it holds, and returns whether it did within [`LONGEST`].
+pub(crate) fn comes(is_so: impl FnMut() -> bool) -> bool {
+    comes_within(LONGEST, is_so)
+}
+
+/// Checks `is_so` until it holds, and returns whether it did within about `limit`.
+pub(crate) fn comes_within(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    (0..limit.as_millis() / LOOK_EVERY.as_millis()).any(|_| {
         let is_so = is_so();
         if !is_so {
-            pause(Duration::from_millis(100));
+            pause(LOOK_EVERY);
         }
         is_so
     })
@@ -229,14 +189,6 @@ pub(crate) fn comes(is_so: impl Fn() -> bool) -> bool {
 pub(crate) fn post(web: &str, topic: &str, record: &Value) -> bool {
     let url = format!("http://{web}/topics/{topic}");
     ureq::post(&url).header("content-type", "application/json").send(record.to_string()).is_ok()
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // The worker may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// Waits in real time, because the process that the test watches runs in real time.

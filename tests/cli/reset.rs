@@ -5,9 +5,8 @@ use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::{Cleanup, NewRecord, TopicConfig, TopicPartition};
 use serde_json::json;
 
+use crate::common::TestResult;
 use crate::program::{Worker, run, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[test]
 fn a_reset_says_what_it_would_do_and_does_it_when_told() -> TestResult {

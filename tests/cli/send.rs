@@ -7,9 +7,8 @@ use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::{Header, Isolation, TopicPartition};
 use serde_json::json;
 
+use crate::common::TestResult;
 use crate::program::{Worker, run, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[test]
 fn a_record_goes_into_a_folder_that_no_worker_has() -> TestResult {
@@ -58,7 +57,7 @@ fn rows_are_shown_one_or_many() {
     let keys: Vec<_> = rows["rows"].as_array().into_iter().flatten().map(|row| &row["key"]).collect();
     assert_eq!(keys, ["car", "cat"]);
     let page = succeed(&["table", "counts", "--web", &web, "--limit", "1", "--from", "cat"]).out;
-    assert!(page.contains("cat") && page.contains("there are more: --from 'dog'"), "{page}");
+    assert!(page.contains("cat") && page.contains("there are more rows: add --from 'dog'"), "{page}");
     // Characters that a terminal would obey are escaped.
     succeed(&["send", "words", "\u{1b}[2Jred\u{9b}", "--web", &web]);
     worker.wait_for_row("counts", "\u{1b}[2Jred\u{9b}", &json!(1));
@@ -103,7 +102,7 @@ fn an_address_without_a_worker_of_this_app_is_an_error() -> TestResult {
         Ok(())
     });
     run(&["table", "counts", "--web", &address]).fails(1, &["runs app `other`, not `cli-demo`", &address]);
-    run(&["table", "counts", "--web", &address]).fails(1, &["no worker of Marlowe", &address]);
+    run(&["table", "counts", "--web", &address]).fails(1, &["not a Marlowe worker", &address]);
     other.join().map_err(|_| "the other one panicked")??;
     run(&["table", "counts", "--web", &address]).fails(1, &["no worker answers", &address, "--web"]);
     run(&["send", "words", "x", "--web", &address]).fails(1, &["no worker answers", &address, "--data-dir"]);

@@ -5,9 +5,8 @@ use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::{NewRecord, TopicPartition};
 use serde_json::json;
 
+use crate::common::TestResult;
 use crate::program::{Said, Worker, run, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// Returns the topic, partition and offset of the event that stopped a worker.
 pub(crate) fn stopped_at(said: &Said) -> Result<[String; 3], String> {

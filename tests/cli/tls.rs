@@ -3,11 +3,10 @@
 
 use rustix::process::Signal;
 
-use crate::certificates::Authority;
-use crate::https::connect;
+use crate::common::TestResult;
+use crate::common::certificates::Authority;
+use crate::common::https::connect;
 use crate::program::{Worker, comes, run, run_with, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[test]
 fn commands_speak_https_and_a_hangup_renews_the_certificate() -> TestResult {

@@ -6,9 +6,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::common::TestResult;
 use crate::program::{Worker, pause, post, run, run_with, succeed};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[test]
 fn a_drain_ends_by_itself_and_reports_what_it_did() -> TestResult {
@@ -77,7 +76,7 @@ fn commands_take_the_token_from_an_option_a_variable_or_a_file() -> TestResult {
         said.fails(1, &["--web-token", "MARLOWE_WEB_TOKEN", "--web-tokens", &web]);
     }
     let send = ["send", "words", "hello", "--web", &web];
-    run_with(&send, &[("MARLOWE_WEB_TOKEN", "read:look-around")]).fails(1, &["403", "role is read"]);
+    run_with(&send, &[("MARLOWE_WEB_TOKEN", "read:look-around")]).fails(1, &["403", "may only read"]);
     assert_eq!(run_with(&send, &[("MARLOWE_WEB_TOKEN", "read:look-around,write:open-sesame")]).code, Some(0));
     succeed(&[send.as_slice(), &["--web-tokens", tokens]].concat());
     succeed(&["table", "counts", "--web", &web, "--web-token", "look-too"]);

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::common::client::Client;
 use crate::program::{owners, program, settle};
-use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
+use crate::scene::{Cluster, TestResult, eventually, start, stop};
 
 /// Returns the latest entry of each worker in the topic.
 async fn entries(cluster: &Cluster, app: &str) -> BTreeMap<String, Value> {
@@ -37,7 +38,7 @@ async fn a_worker_announces_its_shards_and_withdraws_when_it_stops() -> TestResu
     assert_eq!(said.len(), 2);
     assert_eq!(said.values().filter(|entry| entry["leads"].is_u64()).count(), 1);
     for running in &processes {
-        let worker = client(running).get("/readyz").json()["worker"].as_str().unwrap().to_owned();
+        let worker = Client::of(running).get("/readyz").json()["worker"].as_str().unwrap().to_owned();
         assert_eq!(said[&worker]["url"], format!("http://{}", running.web_addresses()[0]));
     }
     stop(processes.pop().unwrap()).await?;
@@ -57,7 +58,7 @@ async fn a_crashed_workers_claims_are_superseded_and_then_removed() -> TestResul
     let cluster = Cluster::new().await;
     let mut processes = cluster.processes(2, "forgotten", cluster.config()).await;
     drop(processes.pop().unwrap());
-    let client = client(&processes[0]);
+    let client = Client::of(&processes[0]);
     let own = format!("http://{}", processes[0].web_addresses()[0]);
     eventually("all is with the other", async || owners(&client).into_iter().eq([own.clone()])).await;
     eventually("only one entry is left", async || entries(&cluster, "forgotten").await.len() == 1).await;

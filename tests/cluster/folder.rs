@@ -11,7 +11,7 @@ use crate::scene::{TestResult, start, stop};
 #[tokio::test]
 async fn claims_of_a_crashed_run_do_not_count_in_the_next_one() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let config = || marlowe::Config::default().data_dir(folder.path()).web(crate::scene::free()).lanes(1);
+    let config = || marlowe::Config::default().data_dir(folder.path()).web(crate::common::address::any_port()).lanes(1);
     // Each rebalance starts a new generation. So the generation of the first run is higher than the
     // one in which the second begins.
     let first = start(program("folder").app, config().workers(3)).await?;

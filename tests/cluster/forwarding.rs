@@ -12,9 +12,9 @@ use marlowe::web::{Forwarded, WebState};
 use marlowe::{App, Running};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::common::client::Client;
 use crate::program::{Program, crash_an_owner, owners, program, settle};
-use crate::scene::{Cluster, TestResult, client, drain, eventually, start, stop};
+use crate::scene::{Cluster, TestResult, drain, eventually, start, stop};
 use crate::signature::Signature;
 
 const TENANT: HeaderName = HeaderName::from_static("x-tenant");
@@ -107,7 +107,7 @@ fn worker(client: &Client) -> String {
 async fn a_request_and_its_answer_are_forwarded_unchanged() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = processes(3, "forward", cluster.calm().cluster_token("sesame")).await;
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     for number in 0..12 {
         let path = format!("/echo/page%2F{number}%20x/more?a=1&b=%26&a=2");
         let headers = [("authorization", "Bearer mine"), ("cookie", "a=b"), ("x-many", "1"), ("x-many", "2")];
@@ -149,7 +149,7 @@ async fn a_request_and_its_answer_are_forwarded_unchanged() -> TestResult {
         visits.send(&format!("page-{number}"), &number).await?;
     }
     drain(&mut processes[0]).await?;
-    for client in processes.iter().map(client) {
+    for client in processes.iter().map(Client::of) {
         for number in 0..40u64 {
             assert_eq!(client.get(&format!("/rows/page-{number}")).expect(200)["value"], number);
         }
@@ -166,7 +166,7 @@ async fn a_request_and_its_answer_are_forwarded_unchanged() -> TestResult {
 async fn without_a_token_only_necessary_headers_are_forwarded() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = processes(2, "sparing", cluster.calm()).await;
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     let owner = clients[0].get("/echo/k/more").expect(200)["worker"].clone();
     let at = usize::from(worker(&clients[0]) != owner);
     let headers = [
@@ -197,7 +197,7 @@ async fn without_a_token_only_necessary_headers_are_forwarded() -> TestResult {
 async fn a_request_is_forwarded_once_and_a_wrong_worker_says_so() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = processes(2, "once", cluster.calm().cluster_token("sesame")).await;
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     let owner = clients[0].get("/echo/k/more").expect(200)["worker"].clone();
     let at = usize::from(worker(&clients[0]) != owner);
     let owner = &clients[at];
@@ -236,7 +236,7 @@ async fn requests_for_a_key_without_an_owner_wait_and_then_get_503() -> TestResu
     config.session_timeout = Duration::from_secs(3);
     let mut processes = processes(3, "come-back", config).await;
     crash_an_owner("pages", &mut processes);
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     let keys: Vec<String> = (0..40).map(|number| format!("page-{number}")).collect();
     let told: Vec<_> = keys.iter().map(|key| clients[0].get(&format!("/hasty/{key}"))).collect();
     let refused = told.iter().find(|answer| answer.status != 200).expect("some keys were the crashed one's");
@@ -262,7 +262,7 @@ async fn requests_for_a_key_without_an_owner_wait_and_then_get_503() -> TestResu
 async fn while_shards_move_every_request_is_answered_by_an_owner() -> TestResult {
     let cluster = Cluster::new().await;
     let mut processes = processes(2, "on-the-move", cluster.calm()).await;
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut asking = Vec::new();
     for (number, client) in clients.into_iter().enumerate() {
@@ -307,5 +307,5 @@ async fn a_route_by_a_table_without_owners_is_refused() {
         Router::new().route("/{key}", get(async || "x")).route_layer(worker.owner_of(here).by_path("key"))
     });
     let error = app.start(Cluster::new().await.config()).await.err().unwrap().to_string();
-    assert!(error.contains("table `here`") && error.contains("no key has an owner"), "{error}");
+    assert!(error.contains("table `here`") && error.contains("no owner to route to"), "{error}");
 }

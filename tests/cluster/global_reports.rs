@@ -8,8 +8,9 @@ use marlowe::broker::Partition;
 use marlowe::table::GlobalClient;
 use marlowe::{App, GlobalTable, Running, Topic};
 
+use crate::common::client::Client;
 use crate::held::Held;
-use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
+use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
 
 const PROCESSES: usize = 3;
 
@@ -210,7 +211,7 @@ async fn fs_212_updates_around_the_end_of_recovery_are_in_the_table() -> TestRes
         let slow = Held::over(cluster.broker.clone());
         slow.changelogs.send_replace(true);
         let mut restarted = greetings("fs-212").app.start(cluster.calm().broker(slow.clone())).await?;
-        let web = client(&restarted);
+        let web = Client::of(&restarted);
         for _ in 0..20 {
             assert_eq!(web.get("/readyz").status, 503, "it is not ready before it has what was there");
             assert!(web.get("/tables/greeted/key-1?wait=0").error(503).contains("not up to date"));

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use marlowe::broker::{Broker, BrokerError, Offset, Partition};
+use marlowe::broker::{Broker, BrokerError, Offset};
 use marlowe_broker::{
-    BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupEvent, GroupMetadata, Isolation, Membership, MetadataSource,
-    OffsetSpec, Producer, Reader, Reads, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
+    BoxFuture, CommittedOffset, Fetched, GroupConfig, GroupEvent, Isolation, Membership, Reader, Source,
+    TopicPartition, pass_on,
 };
 use tokio::sync::watch;
 
@@ -42,21 +42,11 @@ struct HeldReader {
 }
 
 impl Reader for HeldReader {
+    pass_on!(to inner: unassign, pause, resume);
+
     fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
         self.reads_changelogs |= partition.topic.ends_with("-changelog");
         self.inner.assign(partition, offset)
-    }
-
-    fn unassign(&mut self, source: Source) {
-        self.inner.unassign(source);
-    }
-
-    fn pause(&mut self, source: Source) {
-        self.inner.pause(source);
-    }
-
-    fn resume(&mut self, source: Source) {
-        self.inner.resume(source);
     }
 
     fn poll(&mut self) -> BoxFuture<'_, Result<Vec<Fetched>, BrokerError>> {
@@ -75,6 +65,8 @@ struct HeldMembership {
 }
 
 impl Membership for HeldMembership {
+    pass_on!(to inner: acknowledge, metadata, leave);
+
     fn next(&mut self) -> BoxFuture<'_, Result<GroupEvent, BrokerError>> {
         Box::pin(async move {
             loop {
@@ -86,53 +78,11 @@ impl Membership for HeldMembership {
             }
         })
     }
-
-    fn acknowledge(&mut self, partitions: &[TopicPartition]) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.inner.acknowledge(partitions)
-    }
-
-    fn metadata(&self) -> Arc<dyn MetadataSource> {
-        self.inner.metadata()
-    }
-
-    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
-        self.inner.leave()
-    }
 }
 
 impl Broker for Held {
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn create_topic(&self, config: TopicConfig) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.inner.create_topic(config)
-    }
-
-    fn delete_topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.inner.delete_topic(topic)
-    }
-
-    fn topic<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<TopicDescription>, BrokerError>> {
-        self.inner.topic(topic)
-    }
-
-    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicDescription>, BrokerError>> {
-        self.inner.topics()
-    }
-
-    fn offsets<'a>(
-        &'a self,
-        topic: &'a str,
-        partitions: &'a [Partition],
-        spec: OffsetSpec,
-    ) -> BoxFuture<'a, Result<Vec<Offset>, BrokerError>> {
-        self.inner.offsets(topic, partitions, spec)
-    }
-
-    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.inner.delete_records(before)
-    }
+    pass_on!(to inner: location, create_topic, delete_topic, topic, topics, offsets, delete_records, commit_offsets);
+    pass_on!(to inner: delete_group, declare_reads, producer, transactional_producer);
 
     fn committed<'a>(
         &'a self,
@@ -145,37 +95,9 @@ impl Broker for Held {
         })
     }
 
-    fn commit_offsets<'a>(
-        &'a self,
-        group: &'a str,
-        member: Option<&'a GroupMetadata>,
-        offsets: &'a [(TopicPartition, CommittedOffset)],
-    ) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.inner.commit_offsets(group, member, offsets)
-    }
-
-    fn delete_group<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.inner.delete_group(group)
-    }
-
-    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        self.inner.declare_reads(group, reads)
-    }
-
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
         let (inner, held) = (self.inner.reader(isolation)?, self.changelogs.subscribe());
         Ok(Box::new(HeldReader { inner, held, reads_changelogs: false }))
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
-        self.inner.producer()
-    }
-
-    fn transactional_producer<'a>(
-        &'a self,
-        transactional_id: &'a str,
-    ) -> BoxFuture<'a, Result<Box<dyn TransactionalProducer>, BrokerError>> {
-        self.inner.transactional_producer(transactional_id)
     }
 
     fn join(&self, config: GroupConfig) -> BoxFuture<'_, Result<Box<dyn Membership>, BrokerError>> {

@@ -1,19 +1,13 @@
 //! Tests of several processes that run one program. Each process is a `Running` with its own web
 //! port and its own view of who has what, and they share nothing but the broker.
 
-#[cfg(feature = "tls")]
-#[path = "../web/certificates.rs"]
-mod certificates;
-#[path = "../web/client.rs"]
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod directory;
 mod folder;
 mod forwarding;
 mod global_reports;
 mod held;
-#[cfg(feature = "tls")]
-#[path = "../web/https.rs"]
-mod https;
 mod moving;
 mod program;
 mod reads;
@@ -28,6 +22,4 @@ mod standbys;
 #[cfg(feature = "tls")]
 mod tls;
 mod token;
-#[path = "../waits/mod.rs"]
-mod waits;
 mod web;

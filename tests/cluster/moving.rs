@@ -9,9 +9,9 @@ use std::time::Duration;
 use marlowe::broker::Partition;
 use marlowe::table::{Position, TableView};
 
-use crate::client::Client;
+use crate::common::client::Client;
 use crate::program::{program, settle};
-use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
+use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
 
 /// Reads all keys over and over, and asserts that neither a partition's position nor a row goes
 /// back.
@@ -113,7 +113,7 @@ async fn answers_over_http_never_go_back_while_shards_move() -> TestResult {
     let program = program("asked-on");
     let (done, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut asking = Vec::new();
-    for client in processes.iter().map(client) {
+    for client in processes.iter().map(Client::of) {
         let (done, rounds) = (done.clone(), rounds.clone());
         asking.push(tokio::task::spawn_blocking(move || ask_on(&client, KEYS, &done, &rounds)));
     }
@@ -134,7 +134,7 @@ async fn answers_over_http_never_go_back_while_shards_move() -> TestResult {
     for asking in asking {
         within(asking).await?;
     }
-    for client in processes.iter().map(client) {
+    for client in processes.iter().map(Client::of) {
         let value = |key| client.get(&format!("/tables/pages/page-{key}")).expect(200)["value"].as_u64().unwrap();
         assert_eq!((0..KEYS).map(value).sum::<u64>(), 450);
     }

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use marlowe::{App, Config, Running, Table, Topic};
 
-use crate::client::Client;
-use crate::scene::{Cluster, client, eventually, start};
+use crate::common::client::Client;
+use crate::scene::{Cluster, eventually, start};
 
 pub(crate) const PARTITIONS: u32 = 6;
 
@@ -56,7 +56,7 @@ pub(crate) async fn settle(processes: &[Running]) {
     let all: BTreeSet<String> =
         processes.iter().map(|running| format!("http://{}", running.web_addresses()[0])).collect();
     for running in processes {
-        let client = client(running);
+        let client = Client::of(running);
         eventually("all is shared out, and all know it", async || owners(&client) == all).await;
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn owners(client: &Client) -> BTreeSet<String> {
 
 /// Crashes a process that has a part of `table`, and returns the address that it had.
 pub(crate) fn crash_an_owner(table: &str, processes: &mut Vec<Running>) -> SocketAddr {
-    let owners = owners_where(&client(&processes[0]), |name| name == table);
+    let owners = owners_where(&Client::of(&processes[0]), |name| name == table);
     let is_owner = |running: &Running| owners.contains(&format!("http://{}", running.web_addresses()[0]));
     let at = processes.iter().rposition(is_owner).expect("somebody has the table");
     processes.remove(at).web_addresses()[0]

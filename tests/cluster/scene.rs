@@ -1,20 +1,19 @@
 //! The scene of several processes: the broker that they share, and access to the records in its
 //! topics.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use marlowe::Config;
 use marlowe::broker::{Broker, Offset, Partition, Timestamp};
 use marlowe::topic::Sent;
-use marlowe::{Config, Running};
-use marlowe_broker::{Isolation, NewRecord, OffsetSpec, TopicPartition};
+use marlowe_broker::{NewRecord, TopicPartition};
 
-use crate::client::Client;
-pub(crate) use crate::stage::LONGEST;
-pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
-
-pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
+pub(crate) use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::records::records;
+pub(crate) use crate::common::wait::{eventually, pause, within};
+pub(crate) use crate::common::worker::{drain, start, stop};
 
 /// A cluster in which a test starts processes, on the broker that the stage chooses.
 #[derive(Clone)]
@@ -29,7 +28,7 @@ impl Cluster {
 
     /// Returns the settings of a process that has its own web port and commits often.
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::default().broker(self.broker.clone()).web(free()).lanes(1);
+        let mut config = Config::default().broker(self.broker.clone()).web(any_port()).lanes(1);
         config.commit_interval = Duration::from_millis(20);
         config.session_timeout = crate::stage::SESSION;
         config
@@ -71,32 +70,7 @@ impl Cluster {
 
     /// Returns the keys and values in a topic of one partition, in order.
     pub(crate) async fn records(&self, topic: &str) -> Vec<(String, Option<String>)> {
-        let partition = [Partition::new(0)];
-        let mut at = self.broker.offsets(topic, &partition, OffsetSpec::Earliest).await.unwrap()[0];
-        let end = self.broker.offsets(topic, &partition, OffsetSpec::Latest).await.unwrap()[0];
-        let mut reader = self.broker.reader(Isolation::ReadCommitted).unwrap();
-        reader.assign(&TopicPartition::new(topic, partition[0]), at).unwrap();
-        let mut records = Vec::new();
-        while at < end {
-            for fetched in within(reader.poll()).await.unwrap() {
-                at = fetched.batch.next_offset();
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                for index in 0..fetched.batch.len() {
-                    let record = fetched.batch.get(index);
-                    records.push((record.key.map(text).unwrap_or_default(), record.value.map(text)));
-                }
-            }
-        }
-        records
+        let records = records(&*self.broker, topic).await.unwrap().concat();
+        records.into_iter().map(|record| (record.key.unwrap_or_default(), record.value)).collect()
     }
-}
-
-/// Returns an address of the loopback interface with any free port.
-pub(crate) fn free() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
-/// Returns a client of the process's first worker.
-pub(crate) fn client(running: &Running) -> Client {
-    Client::new(running.web_addresses()[0])
 }

@@ -8,8 +8,9 @@ use marlowe::axum::routing::get;
 use marlowe::config::WebToken;
 use marlowe::web::Caller;
 
+use crate::common::client::Client;
 use crate::program::program;
-use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
+use crate::scene::{Cluster, TestResult, eventually, start, stop};
 
 #[tokio::test]
 async fn users_send_web_tokens_and_workers_the_cluster_token() -> TestResult {
@@ -34,7 +35,7 @@ async fn users_send_web_tokens_and_workers_the_cluster_token() -> TestResult {
         });
         processes.push(start(program.app, config()).await?);
     }
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     let ask = |number: usize, token: &str, method: &str, path: &str| {
         let bearer = format!("Bearer {token}");
         clients[number].ask(method, path, &[("authorization", &bearer)], if method == "GET" { "" } else { "1" })

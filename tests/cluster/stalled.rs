@@ -1,9 +1,10 @@
 //! Tests of a process that stood still past its session and does not know yet that others have its
 //! shards.
 
+use crate::common::client::Client;
 use crate::held::Held;
 use crate::program::{owners, program, settle};
-use crate::scene::{Cluster, TestResult, client, eventually, start, stop, within};
+use crate::scene::{Cluster, TestResult, eventually, start, stop, within};
 
 #[tokio::test]
 async fn an_expelled_process_reads_from_the_new_owners() -> TestResult {
@@ -24,11 +25,11 @@ async fn an_expelled_process_reads_from_the_new_owners() -> TestResult {
     stalled.members.send_replace(true);
     let own = format!("http://{}", second.web_addresses()[0]);
     for running in [&second, &late] {
-        let client = client(running);
+        let client = Client::of(running);
         eventually("the second has all, and both know it", async || owners(&client).into_iter().eq([own.clone()]))
             .await;
     }
-    assert_eq!(client(&late).get("/readyz").json()["shards"], 9, "it believes that it has them still");
+    assert_eq!(Client::of(&late).get("/readyz").json()["shards"], 9, "it believes that it has them still");
     for number in 0..40u64 {
         let sent = inbox.send(number, 2).await?;
         within(view.wait_for(&sent)).await?;

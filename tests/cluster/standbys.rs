@@ -6,20 +6,18 @@ use std::time::Duration;
 
 use marlowe::{App, Config, Running};
 
-use crate::client::Client;
+use crate::common::client::Client;
+use crate::common::metrics::Metrics;
 use crate::program::{PARTITIONS, crash_an_owner, owners, program, settle};
-use crate::scene::{Cluster, TestResult, client, drain, eventually, pause, start, stop, within};
+use crate::scene::{Cluster, TestResult, drain, eventually, pause, start, stop, within};
 
 fn config(cluster: &Cluster) -> Config {
     cluster.calm().standby_replicas(1)
 }
 
-/// Returns a sample of `/metrics`, or the sum of all samples whose name and labels begin with
-/// `name`.
-fn metric(client: &Client, name: &str) -> f64 {
-    let text = client.get("/metrics").text;
-    let samples = text.lines().filter(|line| line.starts_with(name));
-    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+/// Returns the sum of the samples of `/metrics` whose names begin with `prefix`.
+fn metric(client: &Client, prefix: &str) -> f64 {
+    Metrics::of(client).sum(prefix)
 }
 
 /// Returns the number of shards that a process has.
@@ -32,12 +30,11 @@ fn shards(client: &Client) -> u64 {
 async fn stood_by_for(processes: &[Running], groups: usize) {
     eventually("every shard has a standby that is at the end of its log", async || {
         let mut followed = 0;
-        for client in processes.iter().map(client) {
-            let text = client.get("/metrics").text;
-            let lags: Vec<&str> =
-                text.lines().filter(|line| line.starts_with("marlowe_standby_lag_records{")).collect();
-            let fresh = text.lines().filter(|line| line.starts_with("marlowe_standby_stale_seconds{")).count();
-            if fresh < lags.len() || lags.iter().any(|line| !line.ends_with(" 0")) {
+        for client in processes.iter().map(Client::of) {
+            let metrics = Metrics::of(&client);
+            let lags = metrics.all("marlowe_standby_lag_records{");
+            let fresh = metrics.all("marlowe_standby_stale_seconds{").len();
+            if fresh < lags.len() || lags.iter().any(|lag| *lag != 0.0) {
                 return false;
             }
             followed += lags.len();
@@ -69,10 +66,10 @@ async fn a_standby_takes_over_a_dead_owners_shard_from_its_tail() -> TestResult 
     // There are three groups: `pages` with `here`, `squares`, and `totals`.
     stood_by_for(&processes, 3).await;
     let restored = processes[0].restored();
-    let dying = shards(&client(&processes[1]));
+    let dying = shards(&Client::of(&processes[1]));
     assert!(dying >= 8, "it has its part of 18 shards and the leader's anchor: {dying}");
     drop(processes.pop());
-    let survivor = client(&processes[0]);
+    let survivor = Client::of(&processes[0]);
     let own = format!("http://{}", processes[0].web_addresses()[0]);
     eventually("it has all", async || owners(&survivor).into_iter().eq([own.clone()])).await;
     let view = processes[0].open(program("takeover").squares.view());
@@ -103,14 +100,14 @@ async fn a_shard_that_leaves_is_followed_in_place_and_comes_back() -> TestResult
     let mut processes = vec![first, second];
     settle(&processes).await;
     stood_by_for(&processes, 3).await;
-    let followed = metric(&client(&processes[0]), "marlowe_standby_records_total");
+    let followed = metric(&Client::of(&processes[0]), "marlowe_standby_records_total");
     assert!(followed < 100.0, "{followed} records were read again of what it had when it left");
     fill(&mut processes[0], "comes-back", 100).await?;
     stood_by_for(&processes, 3).await;
     let second = processes.pop().unwrap();
     let restored = processes[0].restored();
     stop(second).await?;
-    let survivor = client(&processes[0]);
+    let survivor = Client::of(&processes[0]);
     let own = format!("http://{}", processes[0].web_addresses()[0]);
     eventually("it has all again", async || owners(&survivor).into_iter().eq([own.clone()])).await;
     assert_eq!(processes[0].open(program("comes-back").squares.view()).len().await?, 3000);
@@ -131,7 +128,7 @@ async fn each_shard_has_the_wanted_standbys_and_they_are_listed() -> TestResult 
     let cluster = Cluster::new().await;
     let mut processes = processes(&cluster, 3, "told", cluster.calm().standby_replicas(2)).await;
     stood_by_for(&processes, 6).await;
-    for client in processes.iter().map(client) {
+    for client in processes.iter().map(Client::of) {
         // A standby announces itself through the directory, so other processes learn of it a moment
         // later.
         eventually("each shard is told of with its owner and two standbys, three workers", async || {
@@ -210,7 +207,7 @@ async fn stale_reads_go_on_without_the_owner_and_say_how_stale() -> TestResult {
         assert_eq!(tolerant.iter().await?.len(), 60);
     }
     assert!(refused > 0, "some rows were the dead one's");
-    let client = client(&processes[0]);
+    let client = Client::of(&processes[0]);
     let stale: Vec<_> =
         (0..60).map(|number| client.get(&format!("/tables/squares/{number}?stale=60000&wait=2000"))).collect();
     assert!(stale.iter().all(|answer| answer.status == 200));
@@ -282,7 +279,7 @@ async fn standbys_keep_stores_and_read_only_the_tail_after_a_restart() -> TestRe
     let read: u64 = processes.iter().map(Running::restored).sum();
     assert!(read < 200, "{read} records were read by restores, of 3000");
     let followed: f64 =
-        processes.iter().map(client).map(|client| metric(&client, "marlowe_standby_records_total")).sum();
+        processes.iter().map(Client::of).map(|client| metric(&client, "marlowe_standby_records_total")).sum();
     assert!(followed < 200.0, "{followed} records were read by standbys");
     assert_eq!(processes[1].open(program("folders").squares.view()).len().await?, 3000);
     for running in processes {

@@ -8,8 +8,8 @@ use marlowe::client::Client;
 use marlowe::config::WebTls;
 use marlowe::table::ViewError;
 
-use crate::certificates::Authority;
-use crate::https::{ask, connect};
+use crate::common::certificates::Authority;
+use crate::common::https::{ask, connect};
 use crate::program::{Program, program};
 use crate::scene::{Cluster, TestResult, eventually, start, stop};
 

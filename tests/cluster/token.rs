@@ -8,8 +8,9 @@ use marlowe::broker::Timestamp;
 use marlowe::table::ViewError;
 use marlowe_broker::{Header, NewRecord, Partition, TopicPartition};
 
+use crate::common::client::Client;
 use crate::program::{PARTITIONS, program, settle};
-use crate::scene::{Cluster, TestResult, client, eventually, start, stop};
+use crate::scene::{Cluster, TestResult, eventually, start, stop};
 use crate::signature::Signature;
 use crate::web::how_many;
 
@@ -27,7 +28,7 @@ async fn workers_with_one_token_answer_each_other_and_refuse_others() -> TestRes
         }
     }
     for (at, running) in processes.iter().enumerate() {
-        let client = client(running);
+        let client = Client::of(running);
         let question = how_many("squares", 0, 0);
         let refused = |headers: &[(&str, &str)], body: &[u8], reason: &str| {
             let refused = client.send_with(READ, headers, body);
@@ -50,7 +51,7 @@ async fn workers_with_one_token_answer_each_other_and_refuse_others() -> TestRes
             (Signature { method: "GET", ..right }, running, "--cluster-token"),
             (Signature { path: "/cluster/v1", ..right }, running, "--cluster-token"),
             (Signature { headers: &[("marlowe-hop", "0 0")], ..right }, running, "--cluster-token"),
-            (right, &processes[1 - at], "for another worker"),
+            (right, &processes[1 - at], "for another URL"),
             (Signature { millis_ago: 60_000, ..right }, running, "clocks"),
             (Signature { millis_ago: -60_000, ..right }, running, "clocks"),
         ];
@@ -102,7 +103,7 @@ async fn a_worker_with_another_token_is_refused_and_told_what_to_do() -> TestRes
         }
         other => panic!("{other:?}"),
     }
-    let client = client(&second);
+    let client = Client::of(&second);
     let answers: Vec<_> = (0..40).map(|number| client.get(&format!("/tables/squares/{number}?wait=100"))).collect();
     assert!(
         answers.iter().any(|answer| answer.status == 503 && answer.text.contains("--cluster-token")),
@@ -132,7 +133,7 @@ async fn workers_are_found_at_the_address_they_advertise() -> TestResult {
     let place = format!("http://localhost:{port}");
     let view = first.open(program("found").squares.view());
     eventually("it is known where the second is", async || {
-        client(&first).get("/tables").text.matches(&place).count() >= PARTITIONS as usize
+        Client::of(&first).get("/tables").text.matches(&place).count() >= PARTITIONS as usize
     })
     .await;
     for number in 0..30u64 {

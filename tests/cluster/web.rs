@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 
+use crate::common::client::Client;
 use crate::program::program;
-use crate::scene::{Cluster, TestResult, client, drain, stop};
+use crate::scene::{Cluster, TestResult, drain, stop};
 
 #[tokio::test]
 async fn every_process_answers_for_every_row_and_for_pages_of_all() -> TestResult {
@@ -19,7 +20,7 @@ async fn every_process_answers_for_every_row_and_for_pages_of_all() -> TestResul
     drain(&mut processes[0]).await?;
     let mut answers: Vec<Value> = Vec::new();
     for running in &processes {
-        let client = client(running);
+        let client = Client::of(running);
         for number in 0..60u64 {
             let row = client.get(&format!("/tables/pages/page-{number:03}")).expect(200);
             assert_eq!((&row["key"], &row["value"]), (&json!(format!("page-{number:03}")), &json!(number)));
@@ -55,7 +56,7 @@ async fn every_process_answers_for_every_row_and_for_pages_of_all() -> TestResul
 async fn a_change_sent_to_one_process_can_be_waited_for_on_another() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = cluster.processes(3, "changes", cluster.calm()).await;
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     for number in 0..30usize {
         let (here, there) = (&clients[number % 3], &clients[(number + 1) % 3]);
         let path = format!("/tables/squares/{number}");
@@ -72,7 +73,7 @@ async fn a_change_sent_to_one_process_can_be_waited_for_on_another() -> TestResu
     // owner is.
     for number in 0..6usize {
         let late = clients[number % 3].get(&format!("/tables/squares/{number}?at=100000&wait=30"));
-        assert!(late.error(503).contains("has not come so far"), "{}", late.text);
+        assert!(late.error(503).contains("has not reached the wanted position"), "{}", late.text);
         assert_eq!(late.header("retry-after"), "1");
         assert!(late.json()["position"]["changelog"].is_u64(), "{}", late.text);
     }
@@ -93,7 +94,7 @@ pub(crate) fn how_many(table: &str, partition: u32, generation: u64) -> Vec<u8> 
 async fn a_worker_asked_by_another_answers_itself_or_refuses() -> TestResult {
     let cluster = Cluster::new().await;
     let processes = cluster.processes(2, "asked", cluster.calm()).await;
-    let clients: Vec<_> = processes.iter().map(client).collect();
+    let clients: Vec<_> = processes.iter().map(Client::of).collect();
     let places = clients[0].get("/tables").json()[0]["where"].clone();
     for partition in 0..6u32 {
         let owner = format!("http://{}", processes[0].web_addresses()[0]);
@@ -109,7 +110,7 @@ async fn a_worker_asked_by_another_answers_itself_or_refuses() -> TestResult {
         superseded.error(421);
         assert!(superseded.json()["generation"].is_u64(), "{}", superseded.text);
     }
-    assert!(clients[0].send("/cluster/v1/read", b"\xff").error(400).contains("of this version?"));
+    assert!(clients[0].send("/cluster/v1/read", b"\xff").error(400).contains("the same version"));
     clients[0].send("/cluster/v1/read", &how_many("nothing", 0, 0)).error(421);
     // A question that would wait forever waits only as long as any question may, so it does no
     // harm.

@@ -4,8 +4,8 @@
 //! a member silent by not asking it for events, and on Kafka such a member still sends heartbeats.
 //! On Kafka, `tests/kafka_faults` stops a worker by a signal instead.
 
-#[path = "../web/client.rs"]
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../cluster/directory.rs"]
 mod directory;
 #[path = "../cluster/forwarding.rs"]
@@ -33,7 +33,5 @@ mod stage;
 mod standbys;
 #[path = "../cluster/token.rs"]
 mod token;
-#[path = "../waits/mod.rs"]
-mod waits;
 #[path = "../cluster/web.rs"]
 mod web;

@@ -2,6 +2,8 @@
 //! those of a plain loop over the file, on one worker, on three, and after many kills.
 
 mod browser;
+#[path = "../common/mod.rs"]
+mod common;
 #[cfg(feature = "sim")]
 mod in_simulation;
 mod recount;
@@ -9,28 +11,25 @@ mod recount;
 #[path = "../../examples/flights/program/mod.rs"]
 mod program;
 
-#[path = "../process/mod.rs"]
-mod process;
-
 use std::path::Path;
 use std::time::Duration;
 
+use common::TestResult;
+use common::address::any_port;
+use common::client::Client;
+use common::example::example;
+use common::process::Process;
 use marlowe::{App, Config, Running};
 use marlowe_broker::{Entropy, SeededEntropy, SystemEntropy};
-use process::{Process, example};
 use program::{Drawing, Feed, Screen, Tables};
 use recount::{Counted, shipped};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
+use rustix::process::Signal;
 
 /// The number of rows: all of them, or a part of them in a build without optimization.
 const ROWS: usize = if cfg!(debug_assertions) { 60_000 } else { usize::MAX };
 
-const ANY_PORT: std::net::SocketAddr =
-    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-
 /// Runs the program until all its input is counted.
-async fn counted(feed: Feed, config: Config) -> Result<(Running, Tables), Box<dyn std::error::Error>> {
+async fn counted(feed: Feed, config: Config) -> TestResult<(Running, Tables)> {
     let mut app = App::new("flights");
     let tables = program::declare(&mut app, feed, Screen::new(std::io::sink(), Drawing::Below));
     let mut running = app.start(config).await?;
@@ -50,14 +49,13 @@ async fn three_workers_count_the_same_and_agree_on_the_totals() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (csv, text) = (folder.path().join("flights.csv"), shipped(ROWS)?);
     std::fs::write(&csv, &text)?;
-    let (running, tables) = counted(Feed::from(csv), Config::default().workers(3).web(ANY_PORT)).await?;
+    let (running, tables) = counted(Feed::from(csv), Config::default().workers(3).web(any_port())).await?;
     let expected = Counted::of(&text);
     let flights = expected.totals["flights"];
     for worker in 0..3 {
         assert_eq!(Counted::by(&running, tables, worker).await?, expected, "worker {worker}");
-        let url = format!("http://{}/tables/totals/flights", running.web_addresses()[worker]);
-        let ask = move || ureq::get(url).call()?.into_body().read_to_string();
-        let row: serde_json::Value = serde_json::from_str(&tokio::task::spawn_blocking(ask).await??)?;
+        let client = Client::new(running.web_addresses()[worker]);
+        let row = client.ask_meanwhile("GET", "/tables/totals/flights", "").await.expect(200);
         assert_eq!(row["value"], flights, "worker {worker}: {row}");
     }
     Ok(running.stop().await?)
@@ -81,10 +79,10 @@ async fn two_workers_on_kafka_count_the_same() -> TestResult {
 
 /// Starts the program as users start it, with its data in `folder/data`. It ends when all its input
 /// is counted.
-fn life(csv: &Path, folder: &Path, arguments: &[&str]) -> Result<Process, Box<dyn std::error::Error>> {
-    let mut command = example("flights")?;
+fn life(csv: &Path, folder: &Path, arguments: &[&str]) -> std::io::Result<Process> {
+    let mut command = example("flights");
     command.arg("--input").arg(csv).arg("--data-dir").arg(folder.join("data"));
-    Process::start(command.args(["--drain", "--web", "off"]).args(arguments), folder)
+    Process::start(command.args(["--drain", "--web", "off"]).args(arguments))
 }
 
 /// The number of times that the program is killed, each at a random moment.
@@ -113,22 +111,22 @@ async fn killed_at_random(seed: u64) -> TestResult {
     for number in 0..KILLS {
         let mut process = life(&csv, folder.path(), &["--rate", &rate])?;
         let moment = Duration::from_millis(50 + chance.next() % 1450);
-        match process.ended(moment).await? {
+        match process.ended(moment).await {
             None => {
-                process.signal("KILL")?;
+                process.signal(Signal::KILL);
                 killed += 1;
             }
             Some(status) if status.success() => {}
-            Some(status) => return Err(format!("life {number} ended with {status}: {}", process.err()?).into()),
+            Some(status) => return Err(format!("life {number} ended with {status}: {}", process.err()).into()),
         }
     }
     if killed < KILLS / 2 {
         return Err(format!("only {killed} of {KILLS} lives were cut short: raise FEED_SECONDS").into());
     }
     let mut last = life(&csv, folder.path(), &[])?;
-    match last.ended(Duration::from_secs(60)).await? {
+    match last.ended(Duration::from_secs(60)).await {
         Some(status) if status.success() => {}
-        status => return Err(format!("the last life: {status:?}: {}", last.err()?).into()),
+        status => return Err(format!("the last life: {status:?}: {}", last.err()).into()),
     }
     let config = Config::default().without_web().data_dir(folder.path().join("data"));
     let (running, tables) = counted(Feed::from(csv), config).await?;
@@ -150,9 +148,9 @@ async fn a_bad_row_is_named_and_the_rows_before_it_count_once() -> TestResult {
     ] {
         std::fs::write(&csv, &bad)?;
         let mut process = life(&csv, folder.path(), &[])?;
-        let status = process.ended(Duration::from_secs(60)).await?;
-        let said = process.err()?;
-        assert_eq!(status.and_then(|status| status.code()), Some(1), "{said}");
+        let status = process.end().await;
+        let said = process.err();
+        assert_eq!(status.code(), Some(1), "{said}");
         // Line 1 names the columns, so row 2000 is in line 2001.
         for part in [csv.to_str().unwrap_or_default(), "line 2001", column, complaint, "start again"] {
             assert!(said.contains(part), "no {part:?} in: {said}");
@@ -178,9 +176,9 @@ fn break_row(csv: &str, number: usize, change: impl FnOnce(&mut Vec<&str>)) -> S
 async fn a_missing_file_is_named_with_the_fix() -> TestResult {
     let folder = tempfile::tempdir()?;
     let mut process = life(Path::new("no-such.csv"), folder.path(), &[])?;
-    let status = process.ended(Duration::from_secs(60)).await?;
-    let said = process.err()?;
-    assert_eq!(status.and_then(|status| status.code()), Some(1), "{said}");
+    let status = process.end().await;
+    let said = process.err();
+    assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("no-such.csv") && said.contains("--input"), "{said}");
     Ok(())
 }
@@ -190,7 +188,7 @@ async fn the_board_is_a_page_that_a_browser_shows() -> TestResult {
     let folder = tempfile::tempdir()?;
     let (csv, text) = (folder.path().join("flights.csv"), shipped(5000)?);
     std::fs::write(&csv, &text)?;
-    let (running, _) = counted(Feed::from(csv), Config::default().web(ANY_PORT)).await?;
+    let (running, _) = counted(Feed::from(csv), Config::default().web(any_port())).await?;
     let page = browser::dom(&format!("http://{}/board", running.web_addresses()[0])).await?;
     assert!(page.contains("United Air Lines") && page.contains("JetBlue Airways"), "{page}");
     assert!(page.contains(">JFK<") && page.contains("Chicago"), "{page}");

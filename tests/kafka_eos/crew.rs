@@ -4,7 +4,9 @@ use futures_util::future::try_join_all;
 use marlowe::{App, Running};
 use tempfile::TempDir;
 
-use crate::place::{Place, TestResult, within};
+use crate::common::wait::within;
+use crate::common::worker;
+use crate::place::{Place, TestResult};
 
 /// The way in which a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +37,7 @@ impl<'a, F: Fn() -> App> Crew<'a, F> {
     pub(crate) async fn start(&mut self, worker: usize) -> TestResult {
         if self.workers[worker].is_none() {
             let config = self.place.config().data_dir(self.folders[worker].path());
-            let mut running = within((self.program)().start(config)).await?;
-            within(running.ready()).await?;
-            self.workers[worker] = Some(running);
+            self.workers[worker] = Some(worker::start((self.program)(), config).await?);
         }
         Ok(())
     }
@@ -46,9 +46,8 @@ impl<'a, F: Fn() -> App> Crew<'a, F> {
     pub(crate) async fn end(&mut self, worker: usize, end: End) -> TestResult {
         let Some(running) = self.workers[worker].take() else { return Ok(()) };
         match end {
-            End::Stops => within(running.stop()).await?,
-            // The drop blocks, because it waits for the worker's threads.
-            End::Crashes => tokio::task::spawn_blocking(move || drop(running)).await?,
+            End::Stops => worker::stop(running).await?,
+            End::Crashes => worker::crash(running).await,
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 //! two or three workers that are started, stopped and crashed under load, and afterwards all
 //! records are counted again.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod crew;
 mod eos;
 mod least;

@@ -8,10 +8,8 @@ use marlowe::Config;
 use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::{Entropy, OffsetSpec, Partition, SharedBroker, SystemEntropy, TopicConfig};
 
-pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-/// The longest time that anything may take. It is there so that nothing hangs.
-const LONGEST: Duration = Duration::from_secs(180);
+pub(crate) use crate::common::TestResult;
+use crate::common::wait::{pause, within};
 
 /// The longest time for which a worker may be silent before it is expelled.
 const SESSION: Duration = Duration::from_millis(2500);
@@ -65,7 +63,7 @@ impl Place {
     pub(crate) async fn reaches(&self, topic: &str, records: u64) -> TestResult {
         within(async {
             while self.extent(topic).await? < records {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                pause(20).await;
             }
             Ok(())
         })
@@ -75,13 +73,5 @@ impl Place {
     /// Waits until a topic has about `more` more records.
     pub(crate) async fn grows(&self, topic: &str, more: u64) -> TestResult {
         self.reaches(topic, self.extent(topic).await? + more).await
-    }
-}
-
-/// Waits for `what`, and panics if it takes longer than [`LONGEST`].
-pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LONGEST, what).await {
-        Ok(done) => done,
-        Err(_) => panic!("it took longer than {LONGEST:?}"),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use marlowe_broker::{Broker, Isolation, OffsetSpec, Partition, RecordBatch, TopicPartition};
+use marlowe_broker::Broker;
 use serde::de::DeserializeOwned;
 
-use crate::place::{Place, TestResult, within};
+use crate::common;
+use crate::place::{Place, TestResult};
 
 /// A committed record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,35 +27,12 @@ pub(crate) type Partitions = Vec<Vec<Record>>;
 /// Returns all that is committed in a topic, up to the end that readers of uncommitted records see.
 /// The read does not reach that end while a transaction is not finished.
 pub(crate) async fn records(broker: &dyn Broker, topic: &str) -> TestResult<Partitions> {
-    let count = broker.topic(topic).await?.ok_or_else(|| format!("there is no topic {topic}"))?.partitions;
-    let partitions: Vec<Partition> = Partition::all(count).collect();
-    let starts = broker.offsets(topic, &partitions, OffsetSpec::Earliest).await?;
-    let ends = broker.offsets(topic, &partitions, OffsetSpec::Latest).await?;
-    let mut reader = broker.reader(Isolation::ReadCommitted)?;
-    let (mut records, mut left) = (vec![Vec::new(); partitions.len()], HashMap::new());
-    for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
-        if start < end {
-            left.insert(reader.assign(&TopicPartition::new(topic, partition), start)?, (partition, end));
-        }
+    let partitions = common::records::records(broker, topic).await?;
+    if partitions.is_empty() {
+        return Err(format!("there is no topic {topic}").into());
     }
-    while !left.is_empty() {
-        for fetched in within(reader.poll()).await? {
-            let Some((partition, end)) = left.get(&fetched.source).copied() else { continue };
-            let batch = &fetched.batch;
-            records[partition.get() as usize].extend((0..batch.len()).map(|index| record(&**batch, index)));
-            if batch.next_offset() >= end {
-                reader.unassign(fetched.source);
-                left.remove(&fetched.source);
-            }
-        }
-    }
-    Ok(records)
-}
-
-fn record(batch: &dyn RecordBatch, index: usize) -> Record {
-    let record = batch.get(index);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Record { key: record.key.map(text).unwrap_or_default(), value: record.value.map(text) }
+    let text = |record: common::records::Record| Record { key: record.key.unwrap_or_default(), value: record.value };
+    Ok(partitions.into_iter().map(|records| records.into_iter().map(text).collect()).collect())
 }
 
 impl Place {

@@ -1,9 +1,8 @@
 //! Tests that records sent after an abort are not taken for the records that were aborted.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use kafka_cluster::{Cluster, ClusterConfig};
+use kafka_cluster::ClusterConfig;
 use marlowe::kafka::KafkaConfig;
 use marlowe_broker::{
     BrokerError, Clock, CommittedOffset, GroupMetadata, NewRecord, Offset, Partition, SystemClock, TopicConfig,
@@ -11,7 +10,7 @@ use marlowe_broker::{
 };
 
 use crate::audit::records;
-use crate::scene::{Scene, cluster, eventually, pause, to, within};
+use crate::scene::{Scene, broker_in_charge, cluster, pause, to, within};
 
 /// The number of partitions. With this many, each order of the three brokers is the order of some
 /// partition's replicas.
@@ -24,18 +23,6 @@ fn send(producer: &mut dyn TransactionalProducer, partitions: &[TopicPartition],
         let (key, value) = (Some(b"".as_slice()), Some(what.as_bytes()));
         producer.send(to, NewRecord { timestamp: SystemClock.now(), key, value, headers: &[] }).unwrap();
     }
-}
-
-/// Returns the broker that leads a partition, or that coordinates a group or a transactional id, as
-/// soon as there is one. `ask` says which of them it is.
-async fn seen_to(cluster: &Arc<Cluster>, ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>>) -> i32 {
-    let mut found = None;
-    eventually("a broker is known", async || {
-        found = ask(cluster).ok().flatten();
-        found.is_some()
-    })
-    .await;
-    found.unwrap()
 }
 
 /// Kills a broker that has appended records but has not acknowledged them, and aborts the
@@ -52,20 +39,23 @@ async fn records_after_an_abort_are_not_taken_for_aborted_ones() {
     let mut producer = scene.broker.transactional_producer(&id).await.unwrap();
 
     // One broker coordinates the transaction and another the group. The third is killed.
-    let transactions = seen_to(&cluster, |cluster| cluster.transaction_coordinator(&id)).await;
+    let transactions = broker_in_charge(&cluster, move |cluster| cluster.transaction_coordinator(&id)).await;
     let (mut group, mut groups) = (String::new(), transactions);
     for number in 0.. {
         if groups != transactions {
             break;
         }
         group = format!("{}-group-{number}", scene.app);
-        groups = seen_to(&cluster, |cluster| cluster.group_coordinator(&group)).await;
+        let named = group.clone();
+        groups = broker_in_charge(&cluster, move |cluster| cluster.group_coordinator(&named)).await;
     }
     let killed = (1..=3).find(|id| ![transactions, groups].contains(id)).unwrap();
 
     let mut led = Vec::new();
     for partition in Partition::all(PARTITIONS) {
-        if seen_to(&cluster, |cluster| cluster.leader(&topic, partition.get() as i32)).await == killed {
+        let named = topic.clone();
+        let leader = broker_in_charge(&cluster, move |cluster| cluster.leader(&named, partition.get() as i32)).await;
+        if leader == killed {
             led.push(TopicPartition::new(&*topic, partition));
         }
     }

@@ -14,14 +14,20 @@ pub(crate) struct Record {
     pub(crate) partition: Partition,
     pub(crate) key: String,
     pub(crate) value: Option<String>,
+    pub(crate) offset: Offset,
 }
 
 /// Returns all that is committed in a topic, in order within its partitions.
 pub(crate) async fn records(broker: &SharedBroker, topic: &str) -> Vec<Record> {
+    read(broker, topic, Isolation::ReadCommitted).await
+}
+
+/// Returns all records of a topic, in order within its partitions.
+async fn read(broker: &SharedBroker, topic: &str, isolation: Isolation) -> Vec<Record> {
     let partitions: Vec<_> = Partition::all(broker.topic(topic).await.unwrap().unwrap().partitions).collect();
     let starts = broker.offsets(topic, &partitions, OffsetSpec::Earliest).await.unwrap();
     let ends = broker.offsets(topic, &partitions, OffsetSpec::Latest).await.unwrap();
-    let mut reader = broker.reader(Isolation::ReadCommitted).unwrap();
+    let mut reader = broker.reader(isolation).unwrap();
     let mut left = BTreeMap::new();
     for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
         if start < end {
@@ -40,7 +46,7 @@ pub(crate) async fn records(broker: &SharedBroker, topic: &str) -> Vec<Record> {
                 assert!(*last < Some(record.offset), "{topic}[{partition}]: {} was read after {last:?}", record.offset);
                 *last = Some(record.offset);
                 let (key, value) = (record.key.map(text).unwrap_or_default(), record.value.map(text));
-                records.push(Record { partition, key, value });
+                records.push(Record { partition, key, value, offset: record.offset });
             }
             if fetched.batch.next_offset() >= end {
                 left.remove(&fetched.source);
@@ -68,6 +74,21 @@ fn amiss(fed: u64, found: &[u64]) -> Option<String> {
     let some = |numbers: &[u64]| format!("{} ({:?} …)", numbers.len(), &numbers[..numbers.len().min(5)]);
     let is_well = lost.is_empty() && twice.is_empty() && found.len() as u64 == fed;
     (!is_well).then(|| format!("of {fed}, lost: {}, more than once: {}", some(&lost), some(&twice)))
+}
+
+/// Describes where the numbers that are lost from a topic are in its log. A number that is there
+/// was in a transaction that was aborted, and a number that is not there was never written.
+async fn traces(broker: &SharedBroker, topic: &str, fed: u64) -> String {
+    let committed = numbers(broker, topic).await;
+    let lost: Vec<u64> = (0..fed).filter(|number| committed.binary_search(number).is_err()).collect();
+    let all = read(broker, topic, Isolation::ReadUncommitted).await;
+    let place = |number: &u64| {
+        let text = number.to_string();
+        let at = all.iter().filter(|record| record.value.as_ref() == Some(&text));
+        let at: Vec<String> = at.map(|record| format!("{}@{}", record.partition, record.offset)).collect();
+        format!("{number}: {}", if at.is_empty() { "nowhere".to_owned() } else { at.join(" ") })
+    };
+    lost.iter().map(place).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the metrics that show people why a worker does not go on.
@@ -110,7 +131,10 @@ impl Scene {
         // All differences are told, because they tell more about a fault than the first one alone.
         let mut wrong = Vec::new();
         for (what, topic) in [("what was fed", program.events()), ("what was passed on", program.outputs())] {
-            wrong.extend(amiss(fed, &numbers(&self.broker, &topic).await).map(|amiss| format!("{what}: {amiss}")));
+            if let Some(amiss) = amiss(fed, &numbers(&self.broker, &topic).await) {
+                let traces = traces(&self.broker, &topic, fed).await;
+                wrong.push(format!("{what}: {amiss}; in the log of `{topic}`: {traces}"));
+            }
         }
 
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -118,7 +142,7 @@ impl Scene {
             *counts.entry(event.key).or_default() += 1;
         }
         let mut logged = BTreeMap::new();
-        for Record { partition, key, value } in records(&self.broker, &program.changelog()).await {
+        for Record { partition, key, value, .. } in records(&self.broker, &program.changelog()).await {
             assert_eq!(Partitioner::Murmur2.partition(key.as_bytes(), crate::program::PARTITIONS), partition, "{key}");
             logged.insert(key, value.unwrap().parse::<u64>().unwrap());
         }

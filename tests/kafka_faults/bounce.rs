@@ -1,7 +1,6 @@
 //! Tests of brokers that go away and come back: one, most or all of them, stopped or killed.
 //! Coordinators move to other brokers meanwhile.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_cluster::{Cluster, ClusterConfig};
@@ -10,7 +9,7 @@ use marlowe::kafka::KafkaConfig;
 
 use crate::feeder::Feeder;
 use crate::program::Program;
-use crate::scene::{Scene, cluster, eventually, meanwhile, pause, stop, to};
+use crate::scene::{Scene, broker_in_charge, cluster, eventually, meanwhile, pause, stop, to};
 
 /// The time for which brokers are away, in milliseconds.
 const AWAY: u64 = 1500;
@@ -60,32 +59,18 @@ impl Pair {
     }
 }
 
-/// Calls `ask` until it returns a broker.
-async fn some(
-    cluster: &Arc<Cluster>,
-    ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>> + Clone + Send + 'static,
-) -> i32 {
-    loop {
-        let (cluster, ask) = (cluster.clone(), ask.clone());
-        if let Ok(Some(broker)) = tokio::task::spawn_blocking(move || ask(&cluster)).await.unwrap() {
-            return broker;
-        }
-        pause(50).await;
-    }
-}
-
 #[tokio::test]
 async fn every_count_is_exact_after_brokers_were_away() {
     let cluster = cluster(ClusterConfig::three()).await;
     let mut pair = Pair::start(&cluster).await;
     let (group, id) = (pair.scene.app.clone(), format!("{}-first-0", pair.scene.app));
 
-    let coordinator = some(&cluster, move |cluster| cluster.group_coordinator(&group)).await;
+    let coordinator = broker_in_charge(&cluster, move |cluster| cluster.group_coordinator(&group)).await;
     to(&cluster, move |cluster| cluster.broker(coordinator).stop()).await;
     pair.goes_on("the group's coordinator was stopped").await;
     to(&cluster, move |cluster| cluster.broker(coordinator).start()).await;
 
-    let coordinator = some(&cluster, move |cluster| cluster.transaction_coordinator(&id)).await;
+    let coordinator = broker_in_charge(&cluster, move |cluster| cluster.transaction_coordinator(&id)).await;
     to(&cluster, move |cluster| cluster.broker(coordinator).kill()).await;
     pair.goes_on("the first one's transactions' coordinator was killed").await;
     to(&cluster, move |cluster| cluster.broker(coordinator).start()).await;

@@ -6,8 +6,9 @@ use kafka_cluster::ClusterConfig;
 use marlowe::broker::BrokerError;
 use marlowe::kafka::{KafkaBroker, KafkaConfig};
 
+use crate::common::example::example;
+use crate::common::process::Process;
 use crate::feeder::Feeder;
-use crate::run::Run;
 use crate::scene::{Scene, cluster, stop, within};
 
 const RIGHT: &str = "the-right-password";
@@ -32,17 +33,21 @@ async fn a_refused_login_is_reported_at_once_and_without_the_password() {
     let settings = ["security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN", "sasl.username=ada"];
     let arguments = settings.iter().flat_map(|setting| ["--kafka", setting]);
     let mut arguments: Vec<&str> = arguments.chain(["--broker", &broker, "--web", "off", "--log", "trace"]).collect();
-    let mut run = Run::start(&arguments, &[("MARLOWE_KAFKA_SASL_PASSWORD", WRONG)]);
-    assert_eq!(run.end().await.code(), Some(1));
-    let said = run.said();
+    let run = |arguments: &[&str], password: &str| {
+        let mut command = example("cli_demo");
+        Process::start(command.args(arguments).env("MARLOWE_KAFKA_SASL_PASSWORD", password)).unwrap()
+    };
+    let mut refused = run(&arguments, WRONG);
+    assert_eq!(refused.end().await.code(), Some(1));
+    let said = refused.said();
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error:")).collect();
     assert!(errors.len() == 1 && errors[0].contains("refuses") && errors[0].contains("password"), "{errors:?}");
     assert!(!said.contains(WRONG), "{said}");
 
     arguments.push("--drain");
-    let mut run = Run::start(&arguments, &[("MARLOWE_KAFKA_SASL_PASSWORD", RIGHT)]);
-    assert_eq!(run.end().await.code(), Some(0), "{}", run.said());
-    assert!(!run.said().contains(RIGHT));
+    let mut accepted = run(&arguments, RIGHT);
+    assert_eq!(accepted.end().await.code(), Some(0), "{}", accepted.said());
+    assert!(!accepted.said().contains(RIGHT));
 
     let scene = Scene::at(config(RIGHT)).await;
     let program = scene.program();

@@ -4,6 +4,9 @@
 mod aborted;
 mod audit;
 mod bounce;
+#[path = "../common/mod.rs"]
+mod common;
+mod dialog;
 mod expelled;
 mod feeder;
 mod killed;
@@ -14,13 +17,9 @@ mod process;
 mod program;
 mod rebalance;
 mod rows;
-mod run;
 mod scene;
 mod start;
 mod statics;
 mod topics;
 mod transactions;
-#[allow(dead_code, reason = "its workers start and stop in other ways")]
-#[path = "../waits/mod.rs"]
-mod waits;
 mod zombie;

@@ -1,15 +1,13 @@
 //! Tests of static members that are passed over: the group goes on without them. They stay members,
 //! but what they have may belong to others.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe_broker::{GroupConfig, GroupEvent, Membership, TopicConfig};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::dialog::{Dialog, ignored_test};
 use crate::scene::{SESSION, Scene, eventually, pause, within};
 
 /// The environment variable that has the addresses of the brokers.
@@ -73,21 +71,12 @@ impl Drop for Other {
 }
 
 /// A static member in a process of its own, which is killed when this is dropped.
-struct Late {
-    child: Child,
-    lines: mpsc::UnboundedReceiver<String>,
-}
+struct Late(Dialog);
 
 impl Late {
     fn start(scene: &Scene, group: &str) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "--nocapture", "passed_over::a_member"]);
-        command.env(BROKERS, &scene.kafka.brokers).env(GROUP, group);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (said, lines) = mpsc::unbounded_channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        Self { child, lines }
+        let mut command = ignored_test("passed_over::a_member");
+        Self(Dialog::start(command.env(BROKERS, &scene.kafka.brokers).env(GROUP, group)))
     }
 
     /// Returns what the member is told next and in which generation, and skips lines of other
@@ -95,7 +84,7 @@ impl Late {
     async fn told(&mut self) -> (String, u64) {
         within(async {
             loop {
-                let line = self.lines.recv().await.expect("the member ended");
+                let line = self.0.line().await.expect("the member ended");
                 let said: Vec<&str> = line.split(' ').collect();
                 if let ["told", what, generation] = said[..] {
                     return (what.to_owned(), generation.parse().unwrap());
@@ -106,15 +95,7 @@ impl Late {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
-    }
-}
-
-impl Drop for Late {
-    fn drop(&mut self) {
-        // The process may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.signal(signal);
     }
 }
 

@@ -1,15 +1,16 @@
 //! A worker in a process of its own, for tests that freeze it or kill it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use marlowe::Config;
 use marlowe::kafka::KafkaConfig;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 
+use crate::common::address::any_port;
+use crate::dialog::{Dialog, ignored_test};
 use crate::program::Program;
 use crate::scene::{Scene, log, within};
 
@@ -23,18 +24,15 @@ const FOLDER: &str = "MARLOWE_FAULTS_FOLDER";
 
 /// A worker of a scene's program in a process of its own, which is killed when this is dropped.
 pub(crate) struct Worker {
-    child: Child,
     /// The process stops when it hears something from here, and ends when this closes.
-    orders: ChildStdin,
-    lines: mpsc::UnboundedReceiver<String>,
+    dialog: Dialog,
     pub(crate) address: SocketAddr,
 }
 
 impl Worker {
     /// Starts a worker with these settings, and waits until the shards that it has got are open.
     pub(crate) async fn start(scene: &Scene, config: &Config) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "--nocapture", "process::a_worker"]);
+        let mut command = ignored_test("process::a_worker");
         command.env(APP, &scene.app).env(BROKERS, &scene.kafka.brokers);
         command.env(SESSION, config.session_timeout.as_millis().to_string());
         command.env(COMMIT, config.commit_interval.as_millis().to_string());
@@ -47,12 +45,7 @@ impl Worker {
         if let Some(folder) = &config.data_dir {
             command.env(FOLDER, folder);
         }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let orders = child.stdin.take().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (said, lines) = mpsc::unbounded_channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let mut worker = Self { child, orders, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut worker = Self { dialog: Dialog::start(&mut command), address: any_port() };
         worker.address = worker.says("ready").await.parse().unwrap();
         worker
     }
@@ -60,7 +53,7 @@ impl Worker {
     /// Waits until the worker says `what`, and returns the rest of that line.
     async fn says(&mut self, what: &str) -> String {
         within(async {
-            while let Some(line) = self.lines.recv().await {
+            while let Some(line) = self.dialog.line().await {
                 assert!(what == "failed" || !line.starts_with("failed "), "the worker {line}");
                 if let Some((_, rest)) = line.split_once(&format!("{what} ")) {
                     return rest.to_owned();
@@ -72,21 +65,13 @@ impl Worker {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
+        self.dialog.signal(signal);
     }
 
     /// Asks the worker to stop, and waits until it has.
     pub(crate) async fn stop(mut self) {
-        writeln!(self.orders, "stop").unwrap();
+        self.dialog.say("stop");
         self.says("stopped").await;
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // The process may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -99,7 +84,7 @@ fn a_worker() {
     let millis = |name: &str| Duration::from_millis(setting(name).unwrap().parse().unwrap());
     log();
     let kafka = KafkaConfig::new(setting(BROKERS).unwrap()).read_environment().unwrap();
-    let mut config = Config::default().kafka(kafka).web(([127, 0, 0, 1], 0).into()).lanes(1);
+    let mut config = Config::default().kafka(kafka).web(any_port()).lanes(1);
     (config.session_timeout, config.commit_interval) = (millis(SESSION), millis(COMMIT));
     (config.instance, config.data_dir) = (setting(INSTANCE), setting(FOLDER).map(Into::into));
     let runtime = tokio::runtime::Runtime::new().unwrap();

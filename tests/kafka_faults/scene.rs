@@ -10,12 +10,11 @@ use marlowe::kafka::{KafkaBroker, KafkaConfig};
 use marlowe::{Config, RunError, Running};
 use marlowe_broker::SharedBroker;
 
+use crate::common::address::any_port;
+pub(crate) use crate::common::wait::{LONGEST, eventually, pause, within};
+use crate::common::worker;
+pub(crate) use crate::common::worker::crash;
 use crate::program::Program;
-pub(crate) use crate::waits::{eventually, pause, within};
-
-/// The longest time that anything may take. Nothing needs a tenth of it. It is there so that
-/// nothing hangs.
-pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
 /// The longest time for which a worker may be silent: enough for a busy machine, and not too long
 /// to wait for.
@@ -54,7 +53,7 @@ impl Scene {
 
     /// Returns settings that commit often, use one lane and serve.
     pub(crate) fn config(&self) -> Config {
-        let mut config = Config::default().kafka(self.kafka.clone()).web(([127, 0, 0, 1], 0).into()).lanes(1);
+        let mut config = Config::default().kafka(self.kafka.clone()).web(any_port()).lanes(1);
         config.commit_interval = Duration::from_millis(50);
         config.session_timeout = SESSION;
         config
@@ -68,12 +67,7 @@ impl Scene {
     /// Starts a worker with the settings `config`, and waits until the shards that it has got are
     /// open.
     pub(crate) async fn start_with(&self, program: &Program, config: Config) -> Result<Running, RunError> {
-        within(async {
-            let mut running = program.app().start(config).await?;
-            running.ready().await?;
-            Ok(running)
-        })
-        .await
+        worker::start(program.app(), config).await
     }
 }
 
@@ -101,14 +95,25 @@ pub(crate) async fn to<T: Send + 'static>(
     done.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Stops a worker, as if its process had been told to stop.
-pub(crate) async fn stop(running: Running) {
-    within(running.stop()).await.unwrap_or_else(|error| panic!("{error}"));
+/// Returns the broker that leads a partition, or that coordinates a group or a transactional id, as
+/// soon as there is one. `ask` says which of them it is.
+pub(crate) async fn broker_in_charge(
+    cluster: &Arc<Cluster>,
+    ask: impl Fn(&Cluster) -> std::io::Result<Option<i32>> + Clone + Send + 'static,
+) -> i32 {
+    let mut found = None;
+    eventually("a broker is in charge", async || {
+        let (cluster, ask) = (cluster.clone(), ask.clone());
+        found = tokio::task::spawn_blocking(move || ask(&cluster)).await.unwrap().ok().flatten();
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
 }
 
-/// Ends a worker, as if its process had crashed.
-pub(crate) async fn crash(running: Running) {
-    tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
+/// Stops a worker, as if its process had been told to stop.
+pub(crate) async fn stop(running: Running) {
+    worker::stop(running).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Waits for `what`, and panics if one of the workers fails meanwhile.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use kafka_cluster::ClusterConfig;
 use marlowe::kafka::KafkaConfig;
 
+use crate::common::example::example;
+use crate::common::process::Process;
 use crate::feeder::Feeder;
-use crate::run::Run;
 use crate::scene::{Scene, cluster, crash, eventually, meanwhile, pause, stop, to, within};
 
 #[tokio::test]
@@ -16,18 +17,22 @@ async fn a_broker_may_come_late_or_pause_but_not_stay_away() {
     let broker = format!("kafka://{}", cluster.bootstrap());
 
     // The broker does not come.
-    let mut run = Run::start(&["--broker", &broker, "--broker-patience", "2", "--web", "off"], &[]);
-    assert_eq!(run.end().await.code(), Some(1));
-    let said = run.said();
+    let run = |arguments: &[&str]| {
+        let mut command = example("cli_demo");
+        Process::start(command.args(["--broker", &broker, "--web", "off"]).args(arguments)).unwrap()
+    };
+    let mut impatient = run(&["--broker-patience", "2"]);
+    assert_eq!(impatient.end().await.code(), Some(1));
+    let said = impatient.said();
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error:")).collect();
     assert!(errors.len() == 1 && errors[0].contains(&cluster.bootstrap()) && errors[0].contains("waited 2s"), "{said}");
 
     // The broker comes late.
-    let mut run = Run::start(&["--broker", &broker, "--web", "off"], &[]);
-    run.says(&format!("waiting for {broker}")).await;
+    let mut patient = run(&[]);
+    patient.says(&format!("waiting for {broker}")).await;
     to(&cluster, |cluster| cluster.broker(1).start()).await;
-    run.says("ready after").await;
-    assert!(run.stop().await.success(), "{}", run.said());
+    patient.says("ready after").await;
+    assert!(patient.stop().await.success(), "{}", patient.said());
 
     // The broker goes for a while: it is stopped, it is killed, and it stands still for longer than
     // a transaction may take.

@@ -87,7 +87,7 @@ async fn of_two_workers_with_one_name_the_first_ends_and_says_why() {
     feeder.more(300).await;
     let mut second = scene.start_with(&program, scene.called("one")).await.unwrap();
     let told = within(first.failed()).await.to_string();
-    assert!(told.contains("`one`") && told.contains("an instance of its own"), "{told}");
+    assert!(told.contains("`one`") && told.contains("its own instance name"), "{told}");
     crash(first).await;
     meanwhile(&mut [&mut second], feeder.more(300)).await;
     let fed = feeder.stop().await;

@@ -6,9 +6,10 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 
+use crate::common::example::example;
+use crate::common::process::Process;
 use crate::feeder::Feeder;
 use crate::program::PARTITIONS;
-use crate::run::Run;
 use crate::scene::{Scene, crash, eventually, meanwhile, stop, within};
 
 /// Returns a client for changes to a cluster that no program of Marlowe makes.
@@ -67,7 +68,8 @@ async fn added_partitions_are_reported_only_at_the_next_start() {
 async fn a_send_to_a_missing_topic_names_the_topic() {
     let brokers = tokio::task::spawn_blocking(|| kafka_cluster::shared(Size::One)).await.unwrap().unwrap();
     let broker = format!("kafka://{brokers}");
-    let mut run = Run::start(&["send", "wrods", "\"hello\"", "--broker", &broker], &[]);
+    let mut command = example("cli_demo");
+    let mut run = Process::start(command.args(["send", "wrods", "\"hello\"", "--broker", &broker])).unwrap();
     assert_eq!(run.end().await.code(), Some(2));
     assert!(run.said().contains("`wrods`") && run.said().contains("`words`"), "{}", run.said());
 

@@ -11,7 +11,9 @@ use marlowe::{App, Running, Table};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::client::Client as Browser;
+use crate::common::address::any_port;
+use crate::common::client::Client as Browser;
+use crate::common::metrics::Metrics;
 use crate::scene::{LONGEST, Scene, TestResult, eventually, key_where, start, stop, within};
 
 /// An agent that answers with a count and the value it was asked with.
@@ -32,15 +34,8 @@ pub(crate) fn counting(app: &mut App) -> (Counting, Table<String, u64>) {
 
 /// Returns the sum of the metric `name` over all workers.
 fn counted(running: &Running, name: &str) -> u64 {
-    let scrapes = running.web_addresses().into_iter().map(|address| Browser::new(address).get("/metrics").text);
-    let count = |text: String| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-            .unwrap_or_else(|| panic!("no {name}"));
-        line.parse::<u64>().unwrap()
-    };
-    scrapes.map(count).sum()
+    let clients = running.web_addresses().into_iter().map(Browser::new);
+    clients.map(|client| Metrics::of(&client).get(name) as u64).sum()
 }
 
 /// Returns two keys, one of partition 0 and one of partition 1.
@@ -163,7 +158,7 @@ async fn an_ask_ends_at_its_deadline_and_late_answers_are_counted() -> TestResul
     let mut app = App::new("late");
     let gate = watch::Sender::new(0);
     let agent = one_waits(&mut app, &gate);
-    let config = scene.config().web(([127, 0, 0, 1], 0).into());
+    let config = scene.config().web(any_port());
     let running = start(app, config).await?;
     let [waits, other] = keys_apart();
     let agent = running.open(agent);
@@ -223,7 +218,7 @@ async fn an_ask_that_cannot_be_handled_fails_at_once_with_the_reason() -> TestRe
         assert!(matches!(&failed, AskError::Failed { reason, .. } if reason == "an odd number"), "{failed}");
     }
     let unseen = within(running.open(skips).ask(&key, &100)).await.unwrap_err();
-    assert!(unseen.to_string().contains("does not pass the filters"), "{unseen}");
+    assert!(unseen.to_string().contains("a filter of the agent's stream drops it"), "{unseen}");
     // A dead letter asks no agent, and says why it was sent.
     let letters = scene.records("letters").await;
     assert_eq!(letters.len(), 1);
@@ -270,7 +265,7 @@ async fn timers_web_handlers_and_other_programs_ask() -> TestResult {
         Ok(())
     });
     app.web(move |state| Router::new().route("/ask/{key}", get(answer)).with_state(state.open(count)));
-    let running = start(app, scene.config().web(([127, 0, 0, 1], 0).into()).workers(2)).await?;
+    let running = start(app, scene.config().web(any_port()).workers(2)).await?;
     eventually("the timer asked twice", async || told.lock().is_some_and(|(count, told)| count >= 2 && told == 5))
         .await;
 

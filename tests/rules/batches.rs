@@ -8,6 +8,7 @@ use std::time::Duration;
 use marlowe::App;
 use parking_lot::Mutex;
 
+use crate::common::worker::crash;
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
 
 const SOON: Duration = Duration::from_millis(2);
@@ -40,7 +41,7 @@ async fn n2_4_a_full_buffer_is_a_full_batch() -> TestResult {
     assert!(began.elapsed() < Duration::from_secs(10), "it waited for more than the buffer holds");
     let sizes = sizes.lock().clone();
     assert!(sizes.iter().sum::<usize>() / sizes.len() >= 100, "batches are worth their name: {sizes:?}");
-    tokio::task::spawn_blocking(move || drop(running)).await?;
+    crash(running).await;
     Ok(())
 }
 

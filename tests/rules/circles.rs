@@ -35,7 +35,7 @@ async fn n2_3_dead_letters_into_an_agents_own_input_are_refused() {
     agent(&mut app, "ship", orders, orders);
     let (circle, text) = circle(&app);
     assert_eq!(circle, ["agent `ship` reads `orders` and sends what fails to `orders`"]);
-    assert!(text.contains("for ever") && text.contains(".skip()") && text.contains("from its handler"), "{text}");
+    assert!(text.contains("forever") && text.contains(".skip()") && text.contains("handler sends them back"), "{text}");
     let Err(refused) = Scene::new().await.start(app).await else { panic!("it started") };
     assert_eq!(refused.to_string(), text);
 }

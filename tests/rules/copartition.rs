@@ -6,6 +6,7 @@ use std::time::Duration;
 use marlowe::topology::TopologyError;
 use marlowe::{App, RunError};
 
+use crate::common::text::assert_names;
 use crate::scene::{Scene, TestResult, stop};
 
 /// Returns the error with which `app` does not start.
@@ -13,12 +14,6 @@ async fn refusal(app: App) -> String {
     match Scene::new().await.start(app).await {
         Ok(_) => panic!("it started"),
         Err(error) => error.to_string(),
-    }
-}
-
-fn assert_names(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
     }
 }
 

@@ -74,13 +74,13 @@ async fn another_apps_folder_is_refused() -> TestResult {
     fill("one", folder.path(), 10).await?;
     let told = refused("two", folder.path()).await;
     assert!(
-        told.contains("is of app `one`, and this is app `two`") && told.contains("--data-dir of its own"),
+        told.contains("belongs to app `one`, and this is app `two`") && told.contains("--data-dir of its own"),
         "{told}"
     );
     // The broker knows its app, too.
     std::fs::remove_file(folder.path().join("folder.json"))?;
     let told = refused("two", folder.path()).await;
-    assert!(told.contains("is of app `one`, and not of app `two`"), "{told}");
+    assert!(told.contains("belongs to app `one`, not to app `two`"), "{told}");
     assert_eq!(rows("one", config(folder.path())).await?, 10);
     assert_eq!(rows("one", config(folder.path())).await?, 10, "with the file that was written again");
     Ok(())
@@ -110,7 +110,7 @@ async fn a_lost_broker_is_not_a_new_broker() -> TestResult {
             std::fs::create_dir(&broker).unwrap();
             std::fs::write(&data, [7; 100_000]).unwrap();
         }),
-        ("should be there", &|| copy(&other.path().join("broker"), &broker)),
+        ("is expected there", &|| copy(&other.path().join("broker"), &broker)),
     ];
     for (found, lose) in lose {
         rename(&broker, &away);

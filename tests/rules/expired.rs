@@ -1,10 +1,12 @@
 //! Records that are removed before they were read: the worker stops with an error, unless the topic
 //! is declared to go on.
 
-use marlowe::{App, RunError};
+use marlowe::{App, RunError, Running};
 use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
 
-use crate::client::Client as Browser;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::metrics::Metrics;
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
 /// Builds an app that passes on numbers with their keys. With `skips`, the topic is declared
@@ -60,17 +62,16 @@ async fn n2_7_records_removed_unread_stop_the_worker() -> TestResult {
 async fn n2_7_a_topic_that_skips_expired_counts_what_is_gone() -> TestResult {
     let scene = Scene::new().await;
     six_of_ten_are_gone(&scene).await?;
-    let mut running = start(passing(true), scene.config().web("127.0.0.1:0".parse()?)).await?;
-    let metrics = Browser::new(running.web_addresses()[0]);
+    let mut running = start(passing(true), scene.config().web(any_port())).await?;
     drain(&mut running).await?;
     assert_eq!(scene.values("passed").await, ["0", "1", "2", "6", "7", "8", "9"]);
-    let text = metrics.get("/metrics").text;
-    assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 3"#), "{text}");
+    let expired =
+        |running: &Running| Metrics::of(&Client::of(running)).get(r#"marlowe_records_expired_total{topic="numbers"}"#);
+    assert_eq!(expired(&running), 3.0);
     stop(running).await?;
     // The loss is reported once, so the next run does not count it.
-    let running = start(passing(true), scene.config().web("127.0.0.1:0".parse()?)).await?;
-    let text = Browser::new(running.web_addresses()[0]).get("/metrics").text;
-    assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 0"#), "{text}");
+    let running = start(passing(true), scene.config().web(any_port())).await?;
+    assert_eq!(expired(&running), 0.0);
     stop(running).await?;
     Ok(())
 }
@@ -156,7 +157,7 @@ async fn n2_7_an_internal_topic_never_skips_unread_records() -> TestResult {
     remove(&scene, "inner-sums-inbox", end.get()).await;
     let mut running = build().0.start(scene.config()).await?;
     let text = crate::scene::within(running.failed()).await.to_string();
-    for part in ["inner-sums-inbox[0]", "Marlowe keeps itself", "retention.ms", "`reset`"] {
+    for part in ["inner-sums-inbox[0]", "Marlowe keeps this topic", "retention.ms", "`reset`"] {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
     let _ = stop(running).await;

@@ -123,7 +123,7 @@ async fn two_workers_of_one_name_are_reported() -> TestResult {
     let mut first = start(program(&Handled::default()), named(&scene, "left")).await?;
     let second = start(program(&Handled::default()), named(&scene, "left")).await?;
     let error = within(first.failed()).await.to_string();
-    assert!(error.contains("`left`") && error.contains("an instance of its own"), "{error}");
+    assert!(error.contains("`left`") && error.contains("its own instance name"), "{error}");
     drop(first);
     Ok(stop(second).await?)
 }

@@ -1,7 +1,6 @@
 //! Keys of tables: keys up to the limit work everywhere, and a longer key is refused where it is
 //! written.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use marlowe::codec::Text;
@@ -10,7 +9,8 @@ use marlowe::topic::SendError;
 use marlowe::{App, Config, GlobalTable, RunError, Running, Table, Topic};
 use marlowe_broker::{Cleanup, TopicConfig};
 
-use crate::client::Client;
+use crate::common::address::any_port;
+use crate::common::client::Client;
 use crate::scene::{Scene, TestResult, drain, start, stop, within};
 
 /// A length of keys that is promised to work.
@@ -149,8 +149,8 @@ async fn n1_1_a_longer_key_is_refused_over_http_and_to_clients() -> TestResult {
     let scene = Scene::new().await;
     let mut program = program();
     let app = std::mem::replace(&mut program.app, App::new("empty"));
-    let running = start(app, scene.config().web(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
-    let web = Client::new(running.web_addresses()[0]);
+    let running = start(app, scene.config().web(any_port())).await?;
+    let web = Client::of(&running);
     for table in ["counts", "copies"] {
         let row = |key: &str| format!("/tables/{table}/{key}");
         for method in ["POST", "PUT", "DELETE", "GET"] {

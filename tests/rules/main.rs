@@ -10,10 +10,9 @@ mod bad_input;
 mod batches;
 mod bounds;
 mod circles;
-#[allow(dead_code, reason = "these tests only get")]
-#[path = "../web/client.rs"]
-mod client;
 mod committed_reads;
+#[path = "../common/mod.rs"]
+mod common;
 mod concurrency;
 mod copartition;
 mod data_folders;
@@ -53,7 +52,5 @@ mod tombstones;
 mod trimming;
 mod tripping;
 mod undecodable_rows;
-#[path = "../waits/mod.rs"]
-mod waits;
 mod watched;
 mod zombie_rows;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use marlowe::App;
 
-use crate::scene::{LONGEST, Scene, Seen, TestResult, drain, pause, start, stop, within};
+use crate::scene::{LONGEST, Record, Scene, TestResult, drain, pause, start, stop, within};
 
 const ROW: &str = "all";
 
@@ -70,7 +70,7 @@ async fn asks_timers_agents_and_senders_lose_no_change_of_one_row() -> TestResul
     assert!(answers.iter().all(|answer| (1..=4 * EACH).contains(answer)));
     stop(running).await?;
     // After the stop, nothing changes any more.
-    let last = |row: &str, records: &[Seen]| {
+    let last = |row: &str, records: &[Record]| {
         let of_row = records.iter().rfind(|record| record.key.as_deref() == Some(row));
         of_row.and_then(|record| record.value.as_ref()?.parse::<u64>().ok()).unwrap_or_default()
     };

@@ -11,7 +11,7 @@ use marlowe::topic::ProducerRecord;
 use marlowe::{App, Config, RunError};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::scene::{GUARANTEES, Scene, Seen, TestResult, drain, start, stop, within};
+use crate::scene::{GUARANTEES, Record, Scene, TestResult, drain, start, stop, within};
 
 /// A value that does not always encode.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -39,7 +39,7 @@ fn a_day_ahead() -> Timestamp {
     Config::default().clock.now() + Duration::from_secs(24 * 60 * 60)
 }
 
-fn errors(letters: &[Seen]) -> Vec<&str> {
+fn errors(letters: &[Record]) -> Vec<&str> {
     letters.iter().filter_map(|letter| letter.header("marlowe-error")).collect()
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use marlowe::{App, Config, RunError};
 use marlowe_broker::{Offset, OffsetSpec, Partition, TopicPartition};
 
-use crate::client::Client as Browser;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::metrics::Metrics;
 use crate::scene::{Scene, TestResult, drain, eventually, start, stop};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -110,7 +112,7 @@ fn waiting(skips: bool) -> (App, Arc<AtomicBool>) {
 }
 
 async fn remove_while_it_runs(scene: &Scene, app: App, may_go_on: &AtomicBool) -> Result<marlowe::Running, RunError> {
-    let mut config: Config = scene.config().web(([127, 0, 0, 1], 0).into());
+    let mut config: Config = scene.config().web(any_port());
     config.queue_bytes = 1;
     let running = start(app, config).await?;
     scene.produce_numbers("numbers", 0..10, |number| number.to_string()).await;
@@ -147,8 +149,8 @@ async fn n2_7_records_removed_while_the_worker_runs_can_be_skipped() -> TestResu
     let mut running = remove_while_it_runs(&scene, app, &may_go_on).await?;
     eventually("it goes on", async || scene.values("passed").await.len() == 60).await;
     drain(&mut running).await?;
-    let text = Browser::new(running.web_addresses()[0]).get("/metrics").text;
-    assert!(text.contains(r#"marlowe_records_expired_total{topic="numbers"} 40"#), "{text}");
+    let expired = Metrics::of(&Client::of(&running)).get(r#"marlowe_records_expired_total{topic="numbers"}"#);
+    assert_eq!(expired, 40.0);
     stop(running).await?;
     let passed: Vec<u64> = scene.values("passed").await.iter().map(|value| value.parse().unwrap()).collect();
     assert_eq!(passed, (0..10).chain(50..100).collect::<Vec<_>>());

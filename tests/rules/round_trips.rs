@@ -2,13 +2,13 @@
 //! Values that cannot be read again are refused.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use marlowe::topic::SendError;
 use marlowe::{App, Running, Table, Topic};
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::common::address::any_port;
+use crate::common::client::Client;
 use crate::scene::{Scene, TestResult, drain, start, stop};
 
 /// A float that a reader with rounding returns as another value.
@@ -66,7 +66,7 @@ async fn n1_3_values_come_back_bit_by_bit_from_everywhere() -> TestResult {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir()?;
     let (app, readings, rows) = program();
-    let config = || scene.config().web(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let config = || scene.config().web(any_port());
     let mut running = start(app, config().data_dir(folder.path())).await?;
     running.open(readings).send(&"k".to_owned(), &reading()).await?;
     drain(&mut running).await?;
@@ -74,7 +74,7 @@ async fn n1_3_values_come_back_bit_by_bit_from_everywhere() -> TestResult {
     let json = serde_json::to_string(&reading())?;
     assert_eq!(scene.values("out").await, std::slice::from_ref(&json));
 
-    let web = Client::new(running.web_addresses()[0]);
+    let web = Client::of(&running);
     let of_web = |path: &str| {
         let text = web.get(path).text;
         assert!(text.contains(&json), "{text}");

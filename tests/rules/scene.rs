@@ -1,7 +1,6 @@
 //! The scene of a test: an empty broker, and access to what its topics hold. The module `stage`
 //! says which broker it is.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,14 @@ use std::time::Duration;
 use marlowe::broker::{Broker, Partition, Timestamp};
 use marlowe::clock::Entropy;
 use marlowe::{App, Config, RunError, Running};
-use marlowe_broker::{Header, Isolation, NewRecord, OffsetSpec, Producer, RecordBatch, TopicPartition};
+use marlowe_broker::{Header, NewRecord, Producer, TopicPartition};
 
-pub(crate) use crate::stage::LONGEST;
+pub(crate) use crate::common::TestResult;
+pub(crate) use crate::common::records::Record;
+use crate::common::records::records;
+pub(crate) use crate::common::wait::{LONGEST, eventually, pause, within};
+pub(crate) use crate::common::worker::{drain, start, stop};
 use crate::stage::SESSION;
-pub(crate) use crate::waits::{drain, eventually, pause, start, stop, within};
-
-pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// Functions that give an app each guarantee: exactly once, then at least once.
 pub(crate) const GUARANTEES: [fn(&mut App); 2] = [|_| {}, |app| _ = app.at_least_once()];
@@ -25,41 +25,6 @@ pub(crate) const GUARANTEES: [fn(&mut App); 2] = [|_| {}, |app| _ = app.at_least
 pub(crate) struct Scene {
     pub(crate) broker: Arc<dyn Broker>,
     producer: Arc<tokio::sync::Mutex<Box<dyn Producer>>>,
-}
-
-/// A record as it is in a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) partition: u32,
-    pub(crate) offset: u64,
-    pub(crate) timestamp: i64,
-    pub(crate) key: Option<String>,
-    pub(crate) value: Option<String>,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-impl Seen {
-    fn of(partition: Partition, batch: &dyn RecordBatch, index: usize) -> Self {
-        let record = batch.get(index);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let headers = batch.headers(index);
-        Self {
-            partition: partition.get(),
-            offset: record.offset.get(),
-            timestamp: record.timestamp.millis(),
-            key: record.key.map(text),
-            value: record.value.map(text),
-            headers: headers.iter().map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
-        }
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.header_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    pub(crate) fn header_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(other, _)| other == name)?.1.as_deref()
-    }
 }
 
 impl Scene {
@@ -131,36 +96,8 @@ impl Scene {
     }
 
     /// Returns all committed records of a topic, partition by partition.
-    pub(crate) async fn records(&self, topic: &str) -> Vec<Seen> {
-        within(async {
-            let partitions = self.broker.topic(topic).await.unwrap().map_or(0, |topic| topic.partitions);
-            let partitions: Vec<Partition> = Partition::all(partitions).collect();
-            let starts = self.broker.offsets(topic, &partitions, OffsetSpec::Earliest).await.unwrap();
-            let ends = self.broker.offsets(topic, &partitions, OffsetSpec::Latest).await.unwrap();
-            let mut reader = self.broker.reader(Isolation::ReadCommitted).unwrap();
-            let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); partitions.len()];
-            let mut reading = HashMap::new();
-            for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
-                if start < end {
-                    let source = reader.assign(&TopicPartition::new(topic, partition), start).unwrap();
-                    reading.insert(source, (partition, end));
-                }
-            }
-            while !reading.is_empty() {
-                for fetched in reader.poll().await.unwrap() {
-                    let Some((partition, end)) = reading.get(&fetched.source).copied() else { continue };
-                    let batch = &fetched.batch;
-                    let records = (0..batch.len()).map(|index| Seen::of(partition, &**batch, index));
-                    seen[partition.get() as usize].extend(records);
-                    if batch.next_offset() >= end {
-                        reader.unassign(fetched.source);
-                        reading.remove(&fetched.source);
-                    }
-                }
-            }
-            seen.concat()
-        })
-        .await
+    pub(crate) async fn records(&self, topic: &str) -> Vec<Record> {
+        records(&*self.broker, topic).await.unwrap().concat()
     }
 
     /// Returns the values in a topic, in order within each partition.

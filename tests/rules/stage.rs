@@ -10,9 +10,6 @@ use marlowe::config::BrokerChoice;
 use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe_broker::SharedBroker;
 
-/// The most time that anything may take. Nothing needs a tenth of it. It keeps tests from hanging.
-pub(crate) const LONGEST: Duration = Duration::from_secs(30);
-
 /// The session timeout in tests that crash a member.
 pub(crate) const SESSION: Duration = Duration::from_millis(400);
 

@@ -8,19 +8,20 @@ use std::time::Duration;
 use marlowe::{App, Config, Running};
 use tokio::sync::Notify;
 
-use crate::client::{Answer, Client as Browser};
+use crate::common::address::any_port;
+use crate::common::client::{Answer, Client};
+use crate::common::metrics::Metrics;
 use crate::scene::{Scene, TestResult, eventually, pause, start, stop};
 
 fn impatient(scene: &Scene) -> Config {
-    let mut config = scene.config().lanes(1).web(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut config = scene.config().lanes(1).web(any_port());
     config.stuck_after = Duration::from_millis(200);
     config.unready_after = Some(Duration::from_millis(400));
     config
 }
 
-async fn get(running: &Running, path: &'static str) -> Answer {
-    let address = running.web_addresses()[0];
-    tokio::task::spawn_blocking(move || Browser::new(address).get(path)).await.unwrap()
+async fn get(running: &Running, path: &str) -> Answer {
+    Client::of(running).ask_meanwhile("GET", path, "").await
 }
 
 /// Waits until `/readyz` says that the worker is not ready, and returns the reason it gives.
@@ -37,10 +38,8 @@ async fn unready(running: &Running) -> String {
 
 /// Returns the `marlowe_handler_seconds` gauge of a thread.
 async fn seconds(running: &Running, thread: &str) -> f64 {
-    let page = get(running, "/metrics").await.text;
-    let sample = format!("marlowe_handler_seconds{{thread=\"{thread}\"}} ");
-    let line = page.lines().find_map(|line| line.strip_prefix(&sample)).unwrap_or_else(|| panic!("{page}"));
-    line.parse().unwrap()
+    let metrics = Metrics::parse(&get(running, "/metrics").await.text);
+    metrics.get(&format!("marlowe_handler_seconds{{thread=\"{thread}\"}}"))
 }
 
 async fn ready_again(running: &Running) {

@@ -9,6 +9,7 @@ use marlowe::{App, GlobalTable, RunError, Table, Topic};
 use marlowe_broker::{Cleanup, CommittedOffset, TopicConfig, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use crate::common::text::assert_names;
 use crate::scene::{Scene, TestResult, drain, eventually, key_where, start, stop, within};
 use crate::watched::WatchedBroker;
 
@@ -264,12 +265,6 @@ async fn refusal(scene: &Scene, app: App) -> String {
         Err(error @ RunError::TakeOver { .. }) => error.to_string(),
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("it started"),
-    }
-}
-
-fn assert_names(text: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
     }
 }
 

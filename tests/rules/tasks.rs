@@ -8,7 +8,7 @@ use marlowe::broker::{Offset, Partition, Timestamp};
 use marlowe::{App, RunError};
 use marlowe_broker::TopicPartition;
 
-use crate::scene::{Scene, Seen, TestResult, drain, eventually, pause, start, stop, within};
+use crate::scene::{Record, Scene, TestResult, drain, eventually, pause, start, stop, within};
 
 #[tokio::test]
 async fn a_task_runs_once_on_each_worker_and_on_the_leader_once() -> TestResult {
@@ -88,7 +88,7 @@ async fn a_source_resumes_exactly_where_it_was_after_crashes() -> TestResult {
         scene.values("numbers").await.iter().map(|value| value.parse()).collect::<Result<_, _>>()?;
     numbers.sort();
     assert_eq!(numbers, (0..RECORDS).collect::<Vec<_>>());
-    let stamped = |record: &Seen| record.value == Some((record.timestamp - 1).to_string());
+    let stamped = |record: &Record| record.value == Some((record.timestamp - 1).to_string());
     assert!(scene.records("numbers").await.iter().all(stamped));
     // A source that is done stays done.
     let mut running = scene.start(build(false)).await?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use marlowe::{App, Config, RunError, Running, Topic};
 
-use crate::client::Client as Browser;
+use crate::common::address::any_port;
+use crate::common::client::Client;
 use crate::scene::{Scene, TestResult, drain, key_where, pause, start, stop, within};
 use crate::tripping::{Trip, TrippingBroker};
 
@@ -32,7 +33,7 @@ fn busy() -> (App, Topic<String, u64>) {
 }
 
 fn on_the_web(config: Config) -> Config {
-    config.web(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
+    config.web(any_port())
 }
 
 /// Checks that the process learns of a panic on `thread`, is not ready then, and ends.
@@ -45,9 +46,8 @@ async fn ends_after_a_panic_on(thread: &str, mut running: Running) {
     // The names of a worker's threads begin with the worker's name, which ends with its number.
     let worker = on.split_once(&format!("-{thread}")).and_then(|(worker, _)| worker.rsplit('-').next()?.parse().ok());
     if let Some(address) = addresses.get(worker.unwrap_or(0)) {
-        let browser = Browser::new(*address);
-        let ready = tokio::task::spawn_blocking(move || browser.get("/readyz").status).await.unwrap();
-        assert_eq!(ready, 503, "ready after a panic on {thread}");
+        let ready = Client::new(*address).ask_meanwhile("GET", "/readyz", "").await;
+        assert_eq!(ready.status, 503, "ready after a panic on {thread}");
     }
     // The stop may report another error, which is fine, but it must end.
     let _ = within(running.stop()).await;
@@ -119,8 +119,8 @@ async fn n3_1_a_shard_that_panics_commits_nothing_but_others_do() -> TestResult 
         config
     };
     // All shards are in one lane, which does not commit by itself before the test ends.
-    let mut running = start(app, build(60_000, 1)).await?;
-    let web = Browser::new(running.web_addresses()[0]);
+    let mut running = start(app, build(3_600_000, 1)).await?;
+    let web = Client::of(&running);
     let open = running.open((numbers, sums.view()));
     let partition_of = |key: &[u8]| marlowe_broker::Partitioner::default().partition(key, 2).get();
     let (bad, good) = (key_where("bad", |key| partition_of(key) == 0), key_where("good", |key| partition_of(key) == 1));
@@ -129,8 +129,7 @@ async fn n3_1_a_shard_that_panics_commits_nothing_but_others_do() -> TestResult 
     open.0.send(&bad, &7).await?;
     let error = within(running.failed()).await;
     assert!(matches!(&error, RunError::Panicked { thread, .. } if thread.contains("lane")), "{error}");
-    let ready = tokio::task::spawn_blocking(move || web.get("/readyz").status).await?;
-    assert_eq!(ready, 503);
+    assert_eq!(web.ask_meanwhile("GET", "/readyz", "").await.status, 503);
     armed.store(false, Ordering::SeqCst);
     let _ = within(running.stop()).await;
     let changes = scene.records("bombs-sums-changelog").await;
@@ -147,15 +146,11 @@ async fn n3_1_a_panic_in_a_route_of_the_program_is_an_answer() -> TestResult {
         axum::Router::new().route("/bad", axum::routing::get(async || -> &str { panic!("tripped in a route") }))
     });
     let running = start(app, on_the_web(scene.config())).await?;
-    let address = running.web_addresses()[0];
-    let (bad, ready) = tokio::task::spawn_blocking(move || {
-        let browser = Browser::new(address);
-        (browser.get("/bad"), browser.get("/readyz").status)
-    })
-    .await?;
+    let web = Client::of(&running);
+    let bad = web.ask_meanwhile("GET", "/bad", "").await;
     assert_eq!(bad.status, 500);
     assert!(bad.text.contains("tripped in a route"), "{}", bad.text);
-    assert_eq!(ready, 200, "it is the request's failure");
+    assert_eq!(web.ask_meanwhile("GET", "/readyz", "").await.status, 200, "it is the request's failure");
     stop(running).await?;
     Ok(())
 }

@@ -1,22 +1,15 @@
 //! Rule 9: time is an input.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use marlowe::App;
 use marlowe::broker::Timestamp;
 use marlowe::clock::Clock;
 
+use crate::common::clock::SetClock;
+use crate::common::worker::crash;
 use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop};
-
-/// A clock that always returns the time it was given.
-struct Told(AtomicI64);
-
-impl Clock for Told {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
-}
 
 #[tokio::test]
 async fn outside_sends_are_stamped_by_the_clock_others_by_the_event() -> TestResult {
@@ -31,7 +24,7 @@ async fn outside_sends_are_stamped_by_the_clock_others_by_the_event() -> TestRes
         Ok(())
     });
     let mut config = scene.config();
-    config.clock = Arc::new(Told(AtomicI64::new(77_000)));
+    config.clock = SetClock::at(77_000);
     let mut running = start(app, config).await?;
     running.open(numbers).send(&"k".to_owned(), &1).await?;
     running.open(numbers).send_at(&"k".to_owned(), &2, Timestamp::from_millis(5)).await?;
@@ -59,7 +52,7 @@ async fn a_crontab_follows_the_clock_in_its_zone() -> TestResult {
     }
     let mut config = scene.config();
     // 10 January 2026, just before 04:30 in Berlin, which is 03:30 UTC.
-    config.clock = Arc::new(Told(AtomicI64::new(1_768_015_800_000 - 100)));
+    config.clock = SetClock::at(1_768_015_800_000 - 100);
     let running = start(app, config).await?;
     eventually("it is half past four in Berlin", async || berlin.load(Ordering::Relaxed) > 0).await;
     pause(50).await;
@@ -186,8 +179,7 @@ async fn n3_5_a_time_that_came_without_a_leader_has_its_run() -> TestResult {
     .await;
     // The leader dies, and the next minute begins before another worker takes its place.
     let leader = leader.unwrap_or(0);
-    let crashed = all[leader].0.take();
-    tokio::task::spawn_blocking(move || drop(crashed)).await?;
+    crash(all[leader].0.take().unwrap()).await;
     clock.set(NOON + MINUTE - 1);
     let other = &all[1 - leader].1;
     eventually("the next leader runs it", async || other.load(Ordering::Relaxed) == 1).await;
@@ -242,7 +234,7 @@ async fn n3_5_a_worker_that_starts_with_a_clock_behind_answers_reads() -> TestRe
         let view = running.open(sums.view());
         let read = tokio::time::timeout(std::time::Duration::from_secs(10), view.get("key")).await?;
         assert_eq!(read?, Some(round), "with a clock that is {back} ms behind");
-        tokio::task::spawn_blocking(move || drop(running)).await?;
+        crash(running).await;
     }
     Ok(())
 }

@@ -1,44 +1,26 @@
 //! A table's store is rebuilt only if it was away for longer than its changelog keeps tombstones.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use marlowe::broker::Timestamp;
 use marlowe::clock::Clock;
 use marlowe::{App, Config, Table};
 use marlowe_broker::{Cleanup, SystemClock, TopicConfig};
 
-use crate::client::Client as Browser;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::clock::SetClock;
+use crate::common::metrics::Metrics;
 use crate::scene::{Scene, TestResult, drain, eventually, start, stop};
 use crate::watched::WatchedBroker;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A clock that the test sets. It begins some weeks ago, so that no broker sees times in the
-/// future.
-struct SetClock(AtomicI64);
-
-impl SetClock {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(SystemClock.now().millis() - 60 * DAY.as_millis() as i64)))
-    }
-
-    fn forward(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis() as i64, Ordering::Relaxed);
-    }
-
-    fn back(&self, by: Duration) {
-        self.0.fetch_sub(by.as_millis() as i64, Ordering::Relaxed);
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
+/// Returns a clock that begins some weeks ago, so that no broker sees times in the future.
+fn weeks_ago() -> Arc<SetClock> {
+    SetClock::at(SystemClock.now().millis() - 60 * DAY.as_millis() as i64)
 }
 
 const CHANGELOG: &str = "ages-rows-changelog";
@@ -75,7 +57,7 @@ async fn run(
 
 #[tokio::test]
 async fn n4_1_a_store_is_rebuilt_when_it_was_away_too_long() -> TestResult {
-    let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, SetClock::new());
+    let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, weeks_ago());
     run(&scene, folder.path(), &clock, Some(1)).await?;
     // On Kafka, the marker of the last transaction is read once.
     run(&scene, folder.path(), &clock, None).await?;
@@ -111,7 +93,7 @@ async fn n4_1_changelogs_keep_tombstones_for_a_week_or_as_set() -> TestResult {
 /// Uses the retention that the changelog has, not the one it would be created with.
 #[tokio::test]
 async fn n4_1_a_shorter_retention_of_a_changelog_counts() -> TestResult {
-    let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, SetClock::new());
+    let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, weeks_ago());
     let hour = Duration::from_secs(60 * 60);
     let changelog = TopicConfig::new(CHANGELOG, 1).cleanup(Cleanup::Compact).tombstone_retention(10 * hour);
     scene.broker.create_topic(changelog).await?;
@@ -127,19 +109,15 @@ async fn n4_1_a_shorter_retention_of_a_changelog_counts() -> TestResult {
 /// Crashes an idle worker. It goes on noting that its store is current, so nothing is rebuilt.
 #[tokio::test(flavor = "multi_thread")]
 async fn n4_1_an_idle_store_stays_current_without_a_stop() -> TestResult {
-    let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, SetClock::new());
+    let (scene, folder, clock) = (Scene::new().await, tempfile::tempdir()?, weeks_ago());
     run(&scene, folder.path(), &clock, Some(1)).await?;
     // A watched broker returns no topic ids, so the store must not learn any meanwhile.
     let broker = WatchedBroker::new(&scene.broker);
     let mut config = scene.config_for_crashes().broker(Arc::new(broker)).data_dir(folder.path());
     config.clock = clock.clone();
-    let running = start(program().0, config.web(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
-    let browser = Browser::new(running.web_addresses()[0]);
-    let commits = || {
-        let page = browser.get("/metrics").text;
-        let counts = page.lines().filter(|line| line.starts_with("marlowe_commit_seconds_count"));
-        counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum::<u64>()
-    };
+    let running = start(program().0, config.web(any_port())).await?;
+    let client = Client::of(&running);
+    let commits = || Metrics::of(&client).sum("marlowe_commit_seconds_count");
     // A commit that is in flight when the clock moves does not count. The second commit knows of
     // the first step.
     for step in [20 * DAY, Duration::from_secs(2 * 60 * 60)] {

@@ -252,7 +252,7 @@ async fn n1_6_a_record_unfit_for_its_topic_is_refused_at_the_send() -> TestResul
     let why: Vec<&str> = letters.iter().filter_map(|letter| letter.header("marlowe-error")).collect();
     assert_eq!(why.len(), 4);
     assert!(why[0].contains("no partition 2"), "{why:?}");
-    assert!(why[1..].iter().all(|why| why.contains("must have one")) && why[3].contains("`found`"), "{why:?}");
+    assert!(why[1..].iter().all(|why| why.contains("must have a key")) && why[3].contains("`found`"), "{why:?}");
     stop(running).await?;
     Ok(())
 }

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use marlowe::broker::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
     BoxFuture, CommittedOffset, Destination, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, NewRecord,
-    OffsetSpec, Producer, Reader, RecordLimit, Source, TopicConfig, TopicDescription, TopicPartition,
-    TransactionalProducer, Written,
+    OffsetSpec, Producer, Reader, Source, TopicPartition, TransactionalProducer, Written, pass_on,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
@@ -54,21 +53,11 @@ struct Tripping<T> {
 }
 
 impl Reader for Tripping<Box<dyn Reader>> {
+    pass_on!(to inner: unassign, pause, resume);
+
     fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
         self.trip.pass();
         self.inner.assign(partition, offset)
-    }
-
-    fn unassign(&mut self, source: Source) {
-        self.inner.unassign(source);
-    }
-
-    fn pause(&mut self, source: Source) {
-        self.inner.pause(source);
-    }
-
-    fn resume(&mut self, source: Source) {
-        self.inner.resume(source);
     }
 
     fn poll(&mut self) -> Answer<'_, Vec<Fetched>> {
@@ -78,9 +67,7 @@ impl Reader for Tripping<Box<dyn Reader>> {
 }
 
 impl Producer for Tripping<Box<dyn Producer>> {
-    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
-        self.inner.destination(partition)
-    }
+    pass_on!(to inner: destination);
 
     fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
         self.trip.pass();
@@ -94,33 +81,8 @@ impl Producer for Tripping<Box<dyn Producer>> {
 }
 
 impl Broker for TrippingBroker {
-    fn location(&self) -> String {
-        self.broker.location()
-    }
-
-    fn record_limit(&self) -> RecordLimit {
-        self.broker.record_limit()
-    }
-
-    fn create_topic(&self, config: TopicConfig) -> Answer<'_, ()> {
-        self.broker.create_topic(config)
-    }
-
-    fn delete_topic<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
-        self.broker.delete_topic(topic)
-    }
-
-    fn topic<'a>(&'a self, topic: &'a str) -> Answer<'a, Option<TopicDescription>> {
-        self.broker.topic(topic)
-    }
-
-    fn topics(&self) -> Answer<'_, Vec<TopicDescription>> {
-        self.broker.topics()
-    }
-
-    fn topic_ids<'a>(&'a self, topics: &'a [Arc<str>]) -> Answer<'a, Vec<Option<Arc<str>>>> {
-        self.broker.topic_ids(topics)
-    }
+    pass_on!(to broker: location, record_limit, create_topic, delete_topic, topic, topics, topic_ids);
+    pass_on!(to broker: delete_group);
 
     fn offsets<'a>(&'a self, topic: &'a str, partitions: &'a [Partition], spec: OffsetSpec) -> Answer<'a, Vec<Offset>> {
         self.trip.pass();
@@ -144,10 +106,6 @@ impl Broker for TrippingBroker {
     ) -> Answer<'a, ()> {
         self.trip.pass();
         self.broker.commit_offsets(group, member, offsets)
-    }
-
-    fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()> {
-        self.broker.delete_group(group)
     }
 
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {

@@ -1,13 +1,13 @@
 //! Rows that do not decode, because the table's type changed: they can be replaced and removed, and
 //! other rows go on. A reader that needs such a row is told which one it is.
 
-use std::net::SocketAddr;
-
 use marlowe::table::{UndecodableRow, ViewError};
 use marlowe::{App, GlobalTable, Running, Table, Topic};
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client as Browser;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::metrics::Metrics;
 use crate::scene::{GUARANTEES, Scene, TestResult, drain, eventually, start, stop};
 
 /// A row as an earlier version of the program wrote it.
@@ -238,9 +238,9 @@ async fn n1_4_the_web_shows_replaces_and_removes_bad_rows() -> TestResult {
     let scene = Scene::new().await;
     write_old_rows(&scene, |_| {}).await?;
     let (app, program) = program(|_| {});
-    let mut running = start(app, scene.config().web(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
+    let mut running = start(app, scene.config().web(any_port())).await?;
     obey(&scene, &mut running, &program, "x", "insert").await?;
-    let browser = Browser::new(running.web_addresses()[0]);
+    let browser = Client::of(&running);
     for table in ["stock", "global"] {
         let page = browser.get(&format!("/tables/{table}?limit=3")).json();
         let rows = page["rows"].as_array().unwrap();
@@ -269,10 +269,7 @@ async fn n1_4_the_web_shows_replaces_and_removes_bad_rows() -> TestResult {
         assert_eq!(browser.delete(&format!("/tables/{table}/b?wait=5000")).status, 200);
         eventually("the row is gone", async || browser.get(&format!("/tables/{table}/b")).status == 404).await;
     }
-    let metrics = browser.get("/metrics").text;
-    let counted =
-        metrics.lines().find_map(|line| line.strip_prefix("marlowe_rows_undecodable_total{table=\"stock\"} "));
-    assert!(counted.unwrap().parse::<f64>()? >= 2.0, "{metrics}");
+    assert!(Metrics::of(&browser).get("marlowe_rows_undecodable_total{table=\"stock\"}") >= 2.0);
     stop(running).await?;
     Ok(())
 }
@@ -368,13 +365,13 @@ async fn n1_4_stored_keys_that_do_not_decode_are_listed() -> TestResult {
     let mut app = App::new("bytes");
     app.partitions(1);
     let rows = app.table::<String, u64>("rows");
-    let mut running = start(app, scene.config().web(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
+    let mut running = start(app, scene.config().web(any_port())).await?;
     drain(&mut running).await?;
     let view = running.open(rows.view());
     assert_eq!(view.iter().await?, [("a".to_owned(), 0), ("d".to_owned(), 3)]);
     let bad = view.undecodable().await?;
     assert_eq!(bad.iter().map(|row| &*row.key).collect::<Vec<_>>(), [r#"b"b\xff""#, r#"b"c\xff""#]);
-    let browser = Browser::new(running.web_addresses()[0]);
+    let browser = Client::of(&running);
     let (mut path, mut keys) = ("/tables/rows?limit=1".to_owned(), Vec::new());
     loop {
         let page = browser.get(&path).json();

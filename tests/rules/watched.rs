@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use marlowe::broker::{Broker, BrokerError, Offset, Partition};
 use marlowe_broker::{
-    BoxFuture, CommittedOffset, Destination, Fetched, GroupConfig, GroupMetadata, Isolation, Membership, NewRecord,
-    OffsetSpec, Producer, Reader, Reads, Source, TopicConfig, TopicDescription, TopicPartition, TransactionalProducer,
-    Written,
+    BoxFuture, CommittedOffset, Fetched, Isolation, OffsetSpec, Producer, Reader, Source, TopicPartition,
+    TransactionalProducer, Written, pass_on,
 };
 use tokio::sync::watch;
 
@@ -112,6 +111,8 @@ struct WatchedReader {
 }
 
 impl Reader for WatchedReader {
+    pass_on!(to reader: pause, resume);
+
     fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
         let source = self.reader.assign(partition, offset)?;
         if Some(partition) == self.broker.counted.as_ref() {
@@ -126,14 +127,6 @@ impl Reader for WatchedReader {
     fn unassign(&mut self, source: Source) {
         self.held.remove(&source);
         self.reader.unassign(source);
-    }
-
-    fn pause(&mut self, source: Source) {
-        self.reader.pause(source);
-    }
-
-    fn resume(&mut self, source: Source) {
-        self.reader.resume(source);
     }
 
     fn poll(&mut self) -> Answer<'_, Vec<Fetched>> {
@@ -159,13 +152,7 @@ struct WatchedProducer {
 }
 
 impl Producer for WatchedProducer {
-    fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
-        self.producer.destination(partition)
-    }
-
-    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
-        self.producer.send(to, record)
-    }
+    pass_on!(to producer: destination, send);
 
     fn flush(&mut self) -> Answer<'_, Written> {
         Box::pin(async {
@@ -176,17 +163,7 @@ impl Producer for WatchedProducer {
 }
 
 impl TransactionalProducer for WatchedProducer {
-    fn begin(&mut self) -> Result<(), BrokerError> {
-        self.producer.begin()
-    }
-
-    fn send_offsets(
-        &mut self,
-        offsets: &[(TopicPartition, CommittedOffset)],
-        group: &GroupMetadata,
-    ) -> Result<(), BrokerError> {
-        self.producer.send_offsets(offsets, group)
-    }
+    pass_on!(to producer: begin, send_offsets, abort);
 
     fn commit(&mut self) -> Answer<'_, Written> {
         Box::pin(async {
@@ -194,32 +171,11 @@ impl TransactionalProducer for WatchedProducer {
             self.producer.commit().await
         })
     }
-
-    fn abort(&mut self) -> Answer<'_, ()> {
-        self.producer.abort()
-    }
 }
 
 impl Broker for WatchedBroker {
-    fn location(&self) -> String {
-        self.broker.location()
-    }
-
-    fn create_topic(&self, config: TopicConfig) -> Answer<'_, ()> {
-        self.broker.create_topic(config)
-    }
-
-    fn delete_topic<'a>(&'a self, topic: &'a str) -> Answer<'a, ()> {
-        self.broker.delete_topic(topic)
-    }
-
-    fn topic<'a>(&'a self, topic: &'a str) -> Answer<'a, Option<TopicDescription>> {
-        self.broker.topic(topic)
-    }
-
-    fn topics(&self) -> Answer<'_, Vec<TopicDescription>> {
-        self.broker.topics()
-    }
+    pass_on!(to broker: location, create_topic, delete_topic, topic, topics, delete_records, commit_offsets);
+    pass_on!(to broker: delete_group, declare_reads, producer, join);
 
     fn offsets<'a>(&'a self, topic: &'a str, partitions: &'a [Partition], spec: OffsetSpec) -> Answer<'a, Vec<Offset>> {
         Box::pin(async move {
@@ -227,10 +183,6 @@ impl Broker for WatchedBroker {
             *self.looked_up.lock().unwrap().entry(topic.to_owned()).or_default() += partitions.len();
             offsets
         })
-    }
-
-    fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> Answer<'a, ()> {
-        self.broker.delete_records(before)
     }
 
     fn committed<'a>(
@@ -247,31 +199,10 @@ impl Broker for WatchedBroker {
         })
     }
 
-    fn commit_offsets<'a>(
-        &'a self,
-        group: &'a str,
-        member: Option<&'a GroupMetadata>,
-        offsets: &'a [(TopicPartition, CommittedOffset)],
-    ) -> Answer<'a, ()> {
-        self.broker.commit_offsets(group, member, offsets)
-    }
-
-    fn delete_group<'a>(&'a self, group: &'a str) -> Answer<'a, ()> {
-        self.broker.delete_group(group)
-    }
-
-    fn declare_reads<'a>(&'a self, group: &'a str, reads: &'a [Reads]) -> Answer<'a, ()> {
-        self.broker.declare_reads(group, reads)
-    }
-
     fn reader(&self, isolation: Isolation) -> Result<Box<dyn Reader>, BrokerError> {
         let (reader, broker) = (self.broker.reader(isolation)?, self.clone());
         self.readers.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(WatchedReader { reader, broker, counted: None, held: HashSet::new(), waiting: None }))
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, BrokerError> {
-        self.broker.producer()
     }
 
     fn transactional_producer<'a>(&'a self, id: &'a str) -> Answer<'a, Box<dyn TransactionalProducer>> {
@@ -281,9 +212,5 @@ impl Broker for WatchedBroker {
             let watched = |producer| Box::new(WatchedProducer { producer, outputs: self.outputs.clone() });
             opened.map(|producer| watched(producer) as Box<dyn TransactionalProducer>)
         })
-    }
-
-    fn join(&self, config: GroupConfig) -> Answer<'_, Box<dyn Membership>> {
-        self.broker.join(config)
     }
 }

@@ -3,14 +3,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use marlowe::broker::Timestamp;
-use marlowe::clock::Clock;
 use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 use marlowe::{App, Config, GlobalTable, Running, Table};
 
+use crate::common::clock::SetClock;
 use crate::scene::{GUARANTEES, TestResult, drain, eventually, start, stop};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,14 +21,6 @@ struct World {
     broker: Arc<EmbeddedBroker>,
     clock: Arc<SetClock>,
     guarantee: fn(&mut App),
-}
-
-struct SetClock(AtomicI64);
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
 }
 
 /// The program's tables.
@@ -46,7 +36,7 @@ fn key(number: u64) -> String {
 
 impl World {
     fn new(guarantee: fn(&mut App)) -> Self {
-        let clock = Arc::new(SetClock(AtomicI64::new(1_700_000_000_000)));
+        let clock = SetClock::at(1_700_000_000_000);
         let embedded = EmbeddedConfig { clock: clock.clone(), ..EmbeddedConfig::default() };
         Self { broker: Arc::new(EmbeddedBroker::in_memory(embedded)), clock, guarantee }
     }
@@ -100,7 +90,7 @@ impl World {
         drain(running).await?;
         for _ in 0..2 {
             self.broker.clean().await?;
-            self.clock.0.fetch_add(8 * DAY.as_millis() as i64, Ordering::Relaxed);
+            self.clock.forward(8 * DAY);
         }
         Ok(self.broker.clean().await?)
     }

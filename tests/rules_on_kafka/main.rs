@@ -24,11 +24,10 @@ mod batches;
 mod bounds;
 #[path = "../rules/circles.rs"]
 mod circles;
-#[allow(dead_code, reason = "these tests only get")]
-#[path = "../web/client.rs"]
-mod client;
 #[path = "../rules/committed_reads.rs"]
 mod committed_reads;
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../rules/concurrency.rs"]
 mod concurrency;
 #[path = "../rules/copartition.rs"]
@@ -97,7 +96,5 @@ mod trimming;
 mod tripping;
 #[path = "../rules/undecodable_rows.rs"]
 mod undecodable_rows;
-#[path = "../waits/mod.rs"]
-mod waits;
 #[path = "../rules/watched.rs"]
 mod watched;

@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use marlowe_broker::{
-    BoxFuture, Broker, BrokerError, CommittedOffset, Destination, Entropy, Fetched, GroupConfig, GroupEvent,
-    GroupMetadata, Isolation, Membership, MetadataSource, NewRecord, Offset, OffsetSpec, Partition, Producer, Reader,
-    RecordLimit, SharedBroker, Source, SystemEntropy, TopicConfig, TopicDescription, TopicPartition,
-    TransactionalProducer, Written,
+    BoxFuture, Broker, BrokerError, CommittedOffset, Destination, Entropy, GroupConfig, GroupEvent, GroupMetadata,
+    Isolation, Membership, Offset, OffsetSpec, Partition, Producer, Reader, SharedBroker, Source, SystemEntropy,
+    TopicConfig, TopicDescription, TopicPartition, TransactionalProducer, pass_on,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
@@ -60,13 +59,7 @@ impl Room {
 }
 
 impl Broker for Room {
-    fn location(&self) -> String {
-        self.cluster.location()
-    }
-
-    fn record_limit(&self) -> RecordLimit {
-        self.cluster.record_limit()
-    }
+    pass_on!(to cluster: location, record_limit);
 
     fn create_topic(&self, config: TopicConfig) -> Answer<'_, ()> {
         let name = self.name.outside(&config.name);
@@ -170,45 +163,23 @@ struct Inside<T: ?Sized> {
 }
 
 impl Reader for Inside<dyn Reader> {
+    pass_on!(to inner: unassign, pause, resume, poll);
+
     fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
         self.inner.assign(&self.name.partition_outside(partition), offset)
-    }
-
-    fn unassign(&mut self, source: Source) {
-        self.inner.unassign(source);
-    }
-
-    fn pause(&mut self, source: Source) {
-        self.inner.pause(source);
-    }
-
-    fn resume(&mut self, source: Source) {
-        self.inner.resume(source);
-    }
-
-    fn poll(&mut self) -> Answer<'_, Vec<Fetched>> {
-        self.inner.poll()
     }
 }
 
 impl<T: Producer + ?Sized> Producer for Inside<T> {
+    pass_on!(to inner: send, flush);
+
     fn destination(&mut self, partition: &TopicPartition) -> Result<Destination, BrokerError> {
         self.inner.destination(&self.name.partition_outside(partition))
-    }
-
-    fn send(&mut self, to: Destination, record: NewRecord<'_>) -> Result<(), BrokerError> {
-        self.inner.send(to, record)
-    }
-
-    fn flush(&mut self) -> Answer<'_, Written> {
-        self.inner.flush()
     }
 }
 
 impl TransactionalProducer for Inside<dyn TransactionalProducer> {
-    fn begin(&mut self) -> Result<(), BrokerError> {
-        self.inner.begin()
-    }
+    pass_on!(to inner: begin, commit, abort);
 
     fn send_offsets(
         &mut self,
@@ -217,17 +188,11 @@ impl TransactionalProducer for Inside<dyn TransactionalProducer> {
     ) -> Result<(), BrokerError> {
         self.inner.send_offsets(&self.name.offsets_outside(offsets), group)
     }
-
-    fn commit(&mut self) -> Answer<'_, Written> {
-        self.inner.commit()
-    }
-
-    fn abort(&mut self) -> Answer<'_, ()> {
-        self.inner.abort()
-    }
 }
 
 impl Membership for Inside<dyn Membership> {
+    pass_on!(to inner: metadata, leave);
+
     fn next(&mut self) -> Answer<'_, GroupEvent> {
         Box::pin(async move {
             let inside = |partitions| self.name.partitions_inside(partitions);
@@ -242,13 +207,5 @@ impl Membership for Inside<dyn Membership> {
     fn acknowledge(&mut self, partitions: &[TopicPartition]) -> Answer<'_, ()> {
         let partitions: Vec<_> = partitions.iter().map(|at| self.name.partition_outside(at)).collect();
         Box::pin(async move { self.inner.acknowledge(&partitions).await })
-    }
-
-    fn metadata(&self) -> Arc<dyn MetadataSource> {
-        self.inner.metadata()
-    }
-
-    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
-        self.inner.leave()
     }
 }

@@ -12,9 +12,6 @@ use marlowe_broker::SharedBroker;
 
 use crate::room::Room;
 
-/// The most time that anything may take. Nothing needs a tenth of it. It keeps tests from hanging.
-pub(crate) const LONGEST: Duration = Duration::from_secs(120);
-
 /// The session timeout in tests that crash a member.
 pub(crate) const SESSION: Duration = Duration::from_millis(1500);
 

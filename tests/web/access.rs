@@ -9,13 +9,15 @@ use marlowe::config::WebToken;
 use marlowe::web::Caller;
 use marlowe::{Config, Running};
 
-use crate::client::{Answer, Client};
-use crate::program::{Program, TestResult, free, program};
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::client::{Answer, Client};
+use crate::common::worker;
+use crate::program::{Program, program};
 
-async fn start(program: Program, config: Config) -> Result<(Running, Client), Box<dyn std::error::Error>> {
-    let mut running = program.app.start(config.web(free())).await?;
-    running.ready().await?;
-    let client = Client::new(running.web_addresses()[0]);
+async fn start(program: Program, config: Config) -> TestResult<(Running, Client)> {
+    let running = worker::start(program.app, config.web(any_port())).await?;
+    let client = Client::of(&running);
     Ok((running, client))
 }
 
@@ -64,7 +66,7 @@ async fn a_request_needs_a_token_whose_role_suffices() -> TestResult {
     client.post("/topics/visits", r#"{"key":"k","value":1}"#).error(401);
     for (method, path) in [("POST", "/tables/pages/home"), ("DELETE", "/tables/pages/home"), ("POST", "/who")] {
         let refused = with(&client, "look-around", method, path);
-        assert!(refused.error(403).contains("role is read"), "{}", refused.text);
+        assert!(refused.error(403).contains("may only read"), "{}", refused.text);
     }
     with(&client, "open-sesame", "POST", "/tables/pages/home?wait=5000").expect(200);
     assert_eq!(with(&client, "look-around", "GET", "/tables/pages/home").expect(200)["value"], 1);
@@ -188,8 +190,7 @@ async fn a_worker_on_a_public_address_needs_a_token_or_web_open() -> TestResult 
     }
     for config in [Config::default().web_open(), tokens()] {
         let has_tokens = !config.web_tokens.is_empty();
-        let mut running = program().app.start(config.web(everywhere)).await?;
-        running.ready().await?;
+        let running = worker::start(program().app, config.web(everywhere)).await?;
         let port = running.web_addresses()[0].port();
         let client = Client::new(SocketAddr::from(([127, 0, 0, 1], port)));
         let answer = client.ask("GET", "/tables", &[("host", "worker.example")], "");
@@ -203,11 +204,11 @@ async fn a_worker_on_a_public_address_needs_a_token_or_web_open() -> TestResult 
 async fn bad_tokens_and_a_missing_cluster_token_are_refused() {
     for token in ["", "open sesame", "sesäme", "read:"] {
         let error =
-            program().app.start(Config::default().web(free()).web_token(token)).await.err().unwrap().to_string();
+            program().app.start(Config::default().web(any_port()).web_token(token)).await.err().unwrap().to_string();
         assert!(error.contains("web token") && !error.contains("sesame"), "{error}");
     }
     for config in [tokens().workers(2), tokens().advertise("http://localhost"), tokens().standby_replicas(1)] {
-        let error = program().app.start(config.web(free())).await.err().unwrap().to_string();
+        let error = program().app.start(config.web(any_port())).await.err().unwrap().to_string();
         assert!(error.contains("--cluster-token") && error.contains("MARLOWE_CLUSTER_TOKEN"), "{error}");
     }
 }

@@ -6,8 +6,11 @@ use marlowe::{App, Config};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::client::Client;
-use crate::program::{TestResult, free, program};
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::worker;
+use crate::program::program;
 
 #[tokio::test]
 async fn a_change_is_applied_by_the_owner() -> TestResult {
@@ -82,7 +85,7 @@ async fn a_record_is_sent_to_a_topic() -> TestResult {
     running.drain().await?;
     assert_eq!(client.get("/tables/pages/page-0007").expect(200)["value"], 7);
     assert!(client.post("/topics/nope", "{}").error(404).contains("its topics: `visits`"));
-    assert!(client.post("/topics/visits", "7").error(400).contains("the body is no record"));
+    assert!(client.post("/topics/visits", "7").error(400).contains("the body is not a record"));
     assert!(client.post("/topics/visits", r#"{"key": "k", "value": "seven"}"#).error(400).contains("u64"));
     let large = format!(r#"{{"value": "{}"}}"#, "x".repeat(1 << 20));
     assert!(client.post("/topics/visits", &large).error(413).contains("at most 1048576 bytes"));
@@ -114,9 +117,8 @@ async fn n1_6_a_web_record_may_have_no_value_and_name_its_partition() -> TestRes
         noted.lock().push((event.value, event.partition.get(), event.timestamp.millis(), event.headers));
         Ok(())
     });
-    let mut running = app.start(Config::default().web(free())).await?;
-    running.ready().await?;
-    let client = Client::new(running.web_addresses()[0]);
+    let mut running = worker::start(app, Config::default().web(any_port())).await?;
+    let client = Client::of(&running);
     let body = r#"{"key":"k","tombstone":true,"partition":2,"timestamp":7,"headers":{"a":"b","c":null}}"#;
     assert_eq!(client.post("/topics/gone", body).expect(200)["partition"], 2);
     client.post("/topics/gone", r#"{"key":"k","value":null,"timestamp":8,"partition":2}"#).expect(200);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use marlowe::axum::{Router, routing::post};
 
-use crate::program::{TestResult, program};
+use crate::common::TestResult;
+use crate::common::wait::pause;
+use crate::program::program;
 
 /// A connection on which a body comes some time after its headers, as from most clients over a
 /// network.
@@ -15,7 +17,7 @@ struct Slow(BufReader<TcpStream>);
 impl Slow {
     async fn ask(&mut self, head: &str, body: &[u8]) -> std::io::Result<u16> {
         write!(self.0.get_mut(), "{head}\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len())?;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pause(50).await;
         self.0.get_mut().write_all(body)?;
         let mut line = String::new();
         self.0.read_line(&mut line)?;

@@ -10,11 +10,22 @@ use marlowe::axum::{Router, routing::get, routing::post};
 use marlowe::{Config, Running};
 use parking_lot::{Condvar, Mutex};
 
-use crate::client::Client;
-use crate::program::{Program, TestResult, free, program};
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::wait::{eventually, holds_within, pause};
+use crate::common::worker;
+use crate::program::{Program, program};
 
-/// The longest time that a test waits, which is longer than anything here takes.
+/// The longest time that a test waits for an answer, which is longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest time after which connections that ended make room for others. It is shorter than the
+/// time after which the server itself closes slow and idle connections.
+const ROOM_WITHIN: Duration = Duration::from_secs(15);
+
+/// A request that only a connection within the cap may make.
+const TABLES: &str = "GET /tables HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// A connection that sends what it is told to, and no more.
 struct Raw(TcpStream);
@@ -58,14 +69,10 @@ const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// The head of a change whose body is still to come.
 const CHANGE: &str = "POST /tables/pages/home HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n";
 
-async fn start(
-    program: Program,
-    limit: impl FnOnce(&mut Config),
-) -> Result<(Running, SocketAddr), Box<dyn std::error::Error>> {
-    let mut config = Config::default().web(free());
+async fn start(program: Program, limit: impl FnOnce(&mut Config)) -> TestResult<(Running, SocketAddr)> {
+    let mut config = Config::default().web(any_port());
     limit(&mut config);
-    let mut running = program.app.start(config).await?;
-    running.ready().await?;
+    let running = worker::start(program.app, config).await?;
     let address = running.web_addresses()[0];
     Ok((running, address))
 }
@@ -107,7 +114,7 @@ async fn a_body_without_progress_gets_408_and_a_slow_one_is_read() -> TestResult
     }
     let mut slow = Raw::open(address, &CHANGE.replace("100", "6"))?;
     for digit in 0..6 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        pause(200).await;
         slow.say(&format!("{}", digit + 1))?;
     }
     assert!(slow.answer()?.starts_with("HTTP/1.1 202"));
@@ -159,19 +166,17 @@ async fn beyond_the_cap_only_health_is_answered_until_others_end() -> TestResult
             let answer = Raw::open(address, &HEALTH.replace("/healthz", path))?.rest();
             assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{path}: {answer}");
         }
-        let answer = Raw::open(address, "GET /tables HTTP/1.1\r\nhost: localhost\r\n\r\n")?.rest();
-        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("as many connections as it takes"), "{answer}");
+        let answer = Raw::open(address, TABLES)?.rest();
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("which is its limit"), "{answer}");
     }
     drop(held);
-    for _ in 0..500 {
-        if Raw::open(address, "GET /tables HTTP/1.1\r\nhost: localhost\r\n\r\n")?.answer()?.starts_with("HTTP/1.1 200")
-        {
-            running.stop().await?;
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the connections that ended make no room")
+    let answers = async || {
+        let answer = Raw::open(address, TABLES).and_then(|mut connection| connection.answer());
+        answer.unwrap().starts_with("HTTP/1.1 200")
+    };
+    assert!(holds_within(ROOM_WITHIN, answers).await, "the connections that ended make no room");
+    running.stop().await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -189,16 +194,11 @@ async fn slow_and_idle_clients_hold_up_neither_health_nor_events() -> TestResult
     running.drain().await?;
     drop((slow, idle));
     let client = Client::new(address);
-    for _ in 0..500 {
-        let total = client.get("/tables/totals/visits");
-        if total.status == 200 {
-            assert_eq!(total.json()["value"], 50);
-            running.stop().await?;
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the connections that ended make no room")
+    let answers = async || client.get("/tables/totals/visits").status == 200;
+    assert!(holds_within(ROOM_WITHIN, answers).await, "the connections that ended make no room");
+    assert_eq!(client.get("/tables/totals/visits").expect(200)["value"], 50);
+    running.stop().await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -221,9 +221,7 @@ async fn a_route_that_blocks_holds_up_neither_health_nor_tables() -> TestResult 
     });
     let (running, address) = start(program, |_| {}).await?;
     let mut waits = Raw::open(address, "GET /blocks HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-    while !*entered.lock() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the route is entered", async || *entered.lock()).await;
     let client = Client::new(address);
     client.get("/healthz").expect(200);
     client.get("/readyz").expect(200);
@@ -255,7 +253,7 @@ async fn an_answer_of_the_programs_routes_comes_as_it_was_made() -> TestResult {
                 if number == 0 {
                     return Ok("begun".to_owned());
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                pause(100).await;
                 Err(std::io::Error::other("no more"))
             });
             marlowe::axum::body::Body::from_stream(pieces)

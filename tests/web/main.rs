@@ -1,15 +1,12 @@
 //! Tests of a worker's web server, over real sockets.
 
 mod access;
-#[cfg(feature = "tls")]
-mod certificates;
 mod changes;
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod connection;
 #[path = "../cluster/held.rs"]
 mod held;
-#[cfg(feature = "tls")]
-mod https;
 mod limits;
 mod numbers;
 mod pages;

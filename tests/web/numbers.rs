@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::client::Client;
-use crate::program::{TestResult, program};
+use crate::common::TestResult;
+use crate::common::client::Client;
+use crate::program::program;
 
 /// Returns the samples of a scrape. Each must follow the help and the type of its family.
 fn scrape(client: &Client) -> HashMap<String, f64> {

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::program::{TestResult, page, program};
+use crate::common::TestResult;
+use crate::common::client::Client;
+use crate::program::{page, program};
 
 /// Returns all rows, read page by page, and the number of pages.
 fn all(client: &Client, first: &str) -> (Vec<Value>, usize) {

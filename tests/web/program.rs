@@ -1,12 +1,11 @@
 //! The program whose web server the tests ask.
 
-use std::net::SocketAddr;
-
 use marlowe::{App, Config, GlobalTable, Running, Table, Topic};
 
-use crate::client::Client;
-
-pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::worker;
 
 /// A program with a table of every kind.
 pub(crate) struct Program {
@@ -14,11 +13,6 @@ pub(crate) struct Program {
     pub(crate) visits: Topic<String, u64>,
     pub(crate) pages: Table<String, u64>,
     pub(crate) totals: GlobalTable<String, u64>,
-}
-
-/// Returns an address of the loopback interface with any free port.
-pub(crate) fn free() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 /// Declares the program. An agent writes `pages`; the keys of `numbers`, `pairs` and `raw` are not
@@ -49,20 +43,15 @@ pub(crate) fn page(number: u64) -> String {
 }
 
 impl Program {
-    pub(crate) async fn start(self, workers: usize) -> Result<(Running, Vec<Client>), Box<dyn std::error::Error>> {
-        let mut running = self.app.start(Config::default().web(free()).workers(workers)).await?;
-        running.ready().await?;
+    pub(crate) async fn start(self, workers: usize) -> TestResult<(Running, Vec<Client>)> {
+        let running = worker::start(self.app, Config::default().web(any_port()).workers(workers)).await?;
         let clients = running.web_addresses().into_iter().map(Client::new).collect();
         Ok((running, clients))
     }
 
     /// Starts `workers` workers, sends `visits` visits, each to a page of its own, and waits until
     /// all are processed.
-    pub(crate) async fn visited(
-        self,
-        workers: usize,
-        visits: u64,
-    ) -> Result<(Running, Vec<Client>), Box<dyn std::error::Error>> {
+    pub(crate) async fn visited(self, workers: usize, visits: u64) -> TestResult<(Running, Vec<Client>)> {
         let topic = self.visits;
         let (mut running, clients) = self.start(workers).await?;
         let to_topic = running.open(topic);

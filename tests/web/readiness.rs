@@ -1,14 +1,16 @@
 //! Tests of what a worker says before it is ready.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use marlowe::Config;
 use marlowe::embedded::{EmbeddedBroker, EmbeddedConfig};
 
-use crate::client::Client;
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::wait::{eventually, pause};
 use crate::held::Held;
-use crate::program::{TestResult, free, program};
+use crate::program::program;
 
 /// Returns a broker that makes a worker wait when it joins and when it looks up its committed
 /// positions, until the test lets it go on.
@@ -20,20 +22,14 @@ fn waiting() -> Arc<Held> {
 }
 
 async fn until_state(client: &Client, state: &str) {
-    for _ in 0..500 {
-        if client.get("/readyz").json()["state"] == state {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never was {state}: {:?}", client.get("/readyz"));
+    eventually(&format!("it is {state}"), async || client.get("/readyz").json()["state"] == state).await;
 }
 
 #[tokio::test]
 async fn a_worker_listens_at_once_and_says_what_it_waits_for() -> TestResult {
     let held = waiting();
-    let mut running = program().app.start(Config::default().web(free()).broker(held.clone())).await?;
-    let client = Client::new(running.web_addresses()[0]);
+    let mut running = program().app.start(Config::default().web(any_port()).broker(held.clone())).await?;
+    let client = Client::of(&running);
 
     let starting = client.get("/readyz");
     assert_eq!(starting.expect(503)["state"], "starting");
@@ -71,12 +67,12 @@ async fn a_worker_listens_at_once_and_says_what_it_waits_for() -> TestResult {
 #[tokio::test]
 async fn a_read_waits_for_a_worker_that_is_almost_ready() -> TestResult {
     let held = waiting();
-    let mut running = program().app.start(Config::default().web(free()).broker(held.clone())).await?;
-    let client = Client::new(running.web_addresses()[0]);
+    let mut running = program().app.start(Config::default().web(any_port()).broker(held.clone())).await?;
+    let client = Client::of(&running);
     let asked = tokio::task::spawn_blocking(move || {
         (client.get("/tables/pages/x?wait=10000"), client.get("/tables/totals/x?wait=10000"))
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    pause(50).await;
     held.joins.send_replace(false);
     held.positions.send_replace(false);
     running.ready().await?;

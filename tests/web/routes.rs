@@ -10,8 +10,12 @@ use marlowe::axum::{Router, routing::get};
 use marlowe::table::{GlobalClient, TableView};
 use serde_json::json;
 
-use crate::client::Client;
-use crate::program::{TestResult, free, program};
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::client::Client;
+use crate::common::wait::{holds_within, pause};
+use crate::common::worker;
+use crate::program::program;
 
 #[derive(Clone)]
 struct Both {
@@ -64,9 +68,9 @@ async fn a_route_that_is_taken_is_an_error_at_the_start() {
         let mut program = program();
         program.app.web(|_| Router::new().route("/twice", get(|| async { "once" })));
         program.app.web(move |_| Router::new().route(path, get(|| async { "again" })));
-        let error = program.app.start(Config::default().web(free())).await.err().unwrap().to_string();
+        let error = program.app.start(Config::default().web(any_port())).await.err().unwrap().to_string();
         assert!(error.contains("web closure number 2") && error.contains(path), "{error}");
-        assert!(error.contains("/healthz") && error.contains("choose other paths"), "{error}");
+        assert!(error.contains("/healthz") && error.contains("a path can be added only once"), "{error}");
     }
 }
 
@@ -95,7 +99,7 @@ async fn a_request_that_waits_does_not_delay_the_stop() -> TestResult {
     let (running, mut clients) = program().start(1).await?;
     let client = clients.remove(0);
     let waits = tokio::task::spawn_blocking(move || client.get("/tables/pages/x?at=1000000&wait=10000"));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    pause(100).await;
     tokio::time::timeout(Duration::from_secs(4), running.stop()).await.expect("it stops at once")?;
     assert!(waits.await?.error(503).contains("has stopped"));
     Ok(())
@@ -104,10 +108,9 @@ async fn a_request_that_waits_does_not_delay_the_stop() -> TestResult {
 #[tokio::test]
 async fn nothing_of_a_worker_is_left_after_the_stop() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let config = || Config::default().web(free()).data_dir(folder.path());
-    let mut running = program().app.start(config()).await?;
-    running.ready().await?;
-    let client = Client::new(running.web_addresses()[0]);
+    let config = || Config::default().web(any_port()).data_dir(folder.path());
+    let running = worker::start(program().app, config()).await?;
+    let client = Client::of(&running);
     client.post("/tables/pages/home?wait=5000", "1").expect(200);
     let worker = client.get("/readyz").expect(200)["worker"].as_str().unwrap().to_owned();
     running.stop().await?;
@@ -118,19 +121,15 @@ async fn nothing_of_a_worker_is_left_after_the_stop() -> TestResult {
         assert!(!name.starts_with(&worker), "{name} is left");
     }
     // The folder is free as well.
-    let mut running = program().app.start(config()).await?;
-    running.ready().await?;
-    assert_eq!(Client::new(running.web_addresses()[0]).get("/tables/pages/home").expect(200)["value"], 1);
+    let running = worker::start(program().app, config()).await?;
+    assert_eq!(Client::of(&running).get("/tables/pages/home").expect(200)["value"], 1);
     // A program that is dropped also stops listening.
     let address = running.web_addresses()[0];
     drop(running);
-    for _ in 0..500 {
-        if std::net::TcpStream::connect(address).is_err() {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("somebody listens on {address} still, as {worker} did")
+    let is_free = async || std::net::TcpStream::connect(address).is_err();
+    let is_free = holds_within(Duration::from_secs(15), is_free).await;
+    assert!(is_free, "somebody listens on {address} still, as {worker} did");
+    Ok(())
 }
 
 #[tokio::test]
@@ -165,7 +164,7 @@ async fn the_topology_comes_in_three_languages() -> TestResult {
 
 #[tokio::test]
 async fn a_port_in_use_is_named_before_anything_starts() -> TestResult {
-    let taken = TcpListener::bind(free())?;
+    let taken = TcpListener::bind(any_port())?;
     let address = taken.local_addr()?;
     let folder = tempfile::tempdir()?;
     let config = Config::default().web(address).data_dir(folder.path().join("data"));
@@ -180,15 +179,14 @@ async fn ports_are_free_after_the_stop_and_workers_take_them_in_order() -> TestR
     // Find two ports in a row that were free just now. The search ends, because other programs take
     // few ports.
     let first = loop {
-        let probe = TcpListener::bind(free())?.local_addr()?;
+        let probe = TcpListener::bind(any_port())?.local_addr()?;
         let next = probe.port().checked_add(1).map(|port| (probe.ip(), port));
         if next.is_some_and(|next| TcpListener::bind(next).is_ok()) {
             break probe;
         }
     };
     for _ in 0..2 {
-        let mut running = program().app.start(Config::default().web(first).workers(2)).await?;
-        running.ready().await?;
+        let running = worker::start(program().app, Config::default().web(first).workers(2)).await?;
         let ports: Vec<u16> = running.web_addresses().iter().map(|address| address.port()).collect();
         assert_eq!(ports, [first.port(), first.port() + 1]);
         // A connection that is kept open does not delay the stop.

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::program::{TestResult, page, program};
+use crate::common::TestResult;
+use crate::program::{page, program};
 
 #[tokio::test]
 async fn every_worker_answers_for_every_key() -> TestResult {
@@ -95,7 +96,7 @@ async fn an_answer_that_is_no_row_says_why() -> TestResult {
 async fn a_row_of_a_partition_local_table_needs_its_partition() -> TestResult {
     let (running, clients) = program().visited(1, 40).await?;
     let client = &clients[0];
-    assert!(client.get("/tables/here/seen").error(400).contains("say which with ?partition="));
+    assert!(client.get("/tables/here/seen").error(400).contains("choose one with ?partition="));
     assert!(client.get("/tables/here/seen?partition=4").error(400).contains("4 partitions"));
     let seen = |partition| {
         let row = client.get(&format!("/tables/here/seen?partition={partition}")).expect(200);
@@ -120,7 +121,7 @@ async fn a_read_waits_for_the_position_it_wants() -> TestResult {
     let at = row["position"]["changelog"].as_u64().unwrap();
     assert_eq!(client.get(&format!("/tables/pages/page-0001?at={at}")).status, 200);
     let late = client.get(&format!("/tables/pages/page-0001?at={}&wait=50", at + 1000));
-    assert!(late.error(503).contains("has not come so far"), "{}", late.text);
+    assert!(late.error(503).contains("has not reached the wanted position"), "{}", late.text);
     assert_eq!(late.header("retry-after"), "1");
     for table in ["numbers/1", "totals/visits"] {
         let body = if table == "numbers/1" { "\"one\"" } else { "100" };

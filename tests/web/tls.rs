@@ -7,9 +7,12 @@ use marlowe::config::{WebTls, WebToken};
 use marlowe::{Config, Running};
 use rustls::version::{TLS12, TLS13};
 
-use crate::certificates::{Authority, Issued};
-use crate::https::{ask, connect};
-use crate::program::{TestResult, free, program};
+use crate::common::TestResult;
+use crate::common::address::any_port;
+use crate::common::certificates::{Authority, Issued};
+use crate::common::https::{ask, connect};
+use crate::common::worker;
+use crate::program::program;
 
 const BOTH: &[&rustls::SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
@@ -17,10 +20,8 @@ fn tls(issued: &Issued) -> WebTls {
     WebTls::new(&issued.certificate, &issued.key)
 }
 
-async fn start(config: Config) -> Result<Running, Box<dyn std::error::Error>> {
-    let mut running = program().app.start(config.web(free())).await?;
-    running.ready().await?;
-    Ok(running)
+async fn start(config: Config) -> TestResult<Running> {
+    Ok(worker::start(program().app, config.web(any_port())).await?)
 }
 
 #[tokio::test]
@@ -97,11 +98,11 @@ async fn files_that_cannot_be_used_are_named_at_the_start() {
     ];
     for (tls, named) in wrong {
         let shown = format!("{tls:?}");
-        let error = program().app.start(Config::default().web(free()).web_tls(tls)).await.err();
+        let error = program().app.start(Config::default().web(any_port()).web_tls(tls)).await.err();
         let error = error.map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains(named), "{shown}: {error}");
     }
-    let advertised = Config::default().web(free()).web_tls(tls(&one)).advertise("http://h:1");
+    let advertised = Config::default().web(any_port()).web_tls(tls(&one)).advertise("http://h:1");
     let error = program().app.start(advertised).await.err().unwrap().to_string();
     assert!(error.contains("http://h:1") && error.contains("speaks HTTPS"), "{error}");
 }

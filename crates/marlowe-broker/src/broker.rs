@@ -97,7 +97,7 @@ pub trait Broker: Send + Sync + 'static {
     ///
     /// After an error, the records that were already deleted stay deleted.
     fn delete_records<'a>(&'a self, before: &'a [(TopicPartition, Offset)]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        let refused = format!("the broker at {} deletes no records", self.location());
+        let refused = format!("the broker at {} cannot delete records", self.location());
         let answer = if before.is_empty() { Ok(()) } else { Err(BrokerError::InvalidState(refused)) };
         Box::pin(std::future::ready(answer))
     }

@@ -37,7 +37,7 @@ pub enum BrokerError {
         reason: String,
     },
     /// The offset was removed from the partition, or does not exist yet.
-    #[error("{partition} has no offset {offset}: it holds {start} up to {end}")]
+    #[error("{partition} has no offset {offset}: it holds the offsets from {start} up to {end}")]
     OffsetOutOfRange {
         /// The partition.
         partition: TopicPartition,
@@ -71,8 +71,8 @@ pub enum BrokerError {
     },
     /// The topic does not accept a record or a batch of this size.
     #[error(
-        "topic `{topic}` takes no batch of records as large as was sent: raise its max.message.bytes; or, where the records \
-         are small, have them sent in batches that fit (Kafka's client: batch.size)"
+        "topic `{topic}` refuses a batch of records because it is too large: raise the topic's max.message.bytes; or, \
+         if the records are small, send smaller batches (the Kafka client's setting batch.size)"
     )]
     TooLargeForTopic {
         /// The topic that the records were sent to.
@@ -80,7 +80,7 @@ pub enum BrokerError {
     },
     /// The topic never accepts this record, however often it is sent. Its timestamp is out of the
     /// broker's bounds, the broker finds it invalid, or a policy forbids it.
-    #[error("topic `{topic}` takes no such record: {reason}")]
+    #[error("topic `{topic}` refuses the record: {reason}")]
     RecordRefused {
         /// The topic that the record was sent to.
         topic: Arc<str>,
@@ -88,7 +88,10 @@ pub enum BrokerError {
         reason: String,
     },
     /// The note of a committed position is longer than the broker accepts.
-    #[error("the note beside the position in {partition} has {size} bytes, over the broker's limit of {limit} bytes")]
+    #[error(
+        "the note of the position in {partition} has {size} bytes, over the broker's limit of {limit} bytes: use a \
+         shorter note"
+    )]
     NoteTooLong {
         /// The partition of the position.
         partition: TopicPartition,

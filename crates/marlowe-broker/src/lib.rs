@@ -30,7 +30,9 @@
 //!    [`Membership::acknowledge`]. Only then does the partition move to its next owner.
 //!
 //! `marlowe-embedded` and `marlowe-kafka` implement these traits. The suite in `conformance`
-//! (feature `conformance`) checks what every implementation must do.
+//! (feature `conformance`) checks what every implementation must do. [`pass_on!`] helps to write a
+//! broker that stands before another one and changes or watches some of its calls. A
+//! [`RecordArena`] keeps copies of records until they are sent.
 //!
 //! ```
 //! use marlowe_broker::{Partition, Partitioner};
@@ -47,6 +49,7 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod layer;
 mod membership;
 mod offset;
 mod partition;
@@ -55,6 +58,7 @@ mod producer;
 mod reader;
 mod reads;
 mod record;
+mod record_arena;
 mod timestamp;
 mod topic;
 
@@ -70,5 +74,6 @@ pub use producer::{Destination, Producer, TransactionalProducer, Written};
 pub use reader::{Fetched, Isolation, Reader, RecordBatch, Source};
 pub use reads::{Reads, Unread};
 pub use record::{Header, NewRecord, RecordLimit, RecordRef};
+pub use record_arena::RecordArena;
 pub use timestamp::Timestamp;
 pub use topic::{Cleanup, TopicConfig, TopicDescription, Turnover};

@@ -12,10 +12,10 @@ use crate::topic::Topic;
 
 /// All topics of the broker.
 pub(crate) struct Catalog {
-    inner: RwLock<Inner>,
+    inner: RwLock<CatalogState>,
 }
 
-struct Inner {
+struct CatalogState {
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
     next_partition: u32,
 }
@@ -23,7 +23,7 @@ struct Inner {
 impl Catalog {
     pub(crate) fn new(topics: Vec<Arc<Topic>>, next_partition: u32) -> Self {
         let topics = topics.into_iter().map(|topic| (topic.description.name.clone(), topic)).collect();
-        Self { inner: RwLock::new(Inner { topics, next_partition }) }
+        Self { inner: RwLock::new(CatalogState { topics, next_partition }) }
     }
 
     /// Creates a topic from `config`, with partition ids that no other topic has or had. It is not

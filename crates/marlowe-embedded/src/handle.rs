@@ -71,7 +71,7 @@ impl Handle {
 }
 
 fn writer_has_ended(operation: &'static str) -> BrokerError {
-    let reason = "the thread `marlowe-writer` panicked (standard error has the text) and writes nothing any more: start the \
-                  program again; what was acknowledged is on the disk";
+    let reason = "the thread `marlowe-writer` panicked (standard error has the text) and nothing is written any more: \
+                  start the program again; acknowledged records are on the disk";
     BrokerError::Unknown { operation, reason: reason.to_owned() }
 }

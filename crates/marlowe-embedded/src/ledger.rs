@@ -153,7 +153,7 @@ impl Ledger {
             if partition.cleanup == Cleanup::Compact {
                 let topic = &place.topic;
                 return Err(BrokerError::InvalidState(format!(
-                    "topic `{topic}` is compacted: its records go by their keys"
+                    "topic `{topic}` is compacted, so its records cannot be deleted up to an offset"
                 )));
             }
             let extent = *partition.extent.lock();
@@ -275,8 +275,8 @@ impl Ledger {
                 return Err(BrokerError::RecordRefused {
                     topic: append.partition.place.topic.clone(),
                     reason: format!(
-                        "its timestamp is more than {:?} after the broker's clock: correct the timestamp, or raise \
-                         EmbeddedConfig::max_timestamp_ahead",
+                        "its timestamp is more than {:?} after the broker's clock: correct the timestamp; or, in a \
+                         program that opens the broker itself, raise `EmbeddedConfig::max_timestamp_ahead`",
                         self.config.max_timestamp_ahead
                     ),
                 });
@@ -333,7 +333,9 @@ impl Ledger {
         for partition in partitions {
             let cleaned = self.with_cleaner(partition, |cleaner, context| cleaner.after_append(context, partition));
             if let Err(error) = cleaned {
-                tracing::warn!(partition = %partition.place, %error, "cleaning was put off");
+                tracing::warn!(
+                    partition = %partition.place, %error, "old records could not be removed; trying again later"
+                );
             }
         }
     }

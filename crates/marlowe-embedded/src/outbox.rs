@@ -14,12 +14,12 @@ use crate::staging::Staging;
 pub(crate) struct Outbox {
     handle: Arc<Handle>,
     names: HashMap<TopicPartition, Destination>,
-    lines: Vec<Line>,
+    lines: Vec<OutboxLine>,
     limit: RecordLimit,
     bytes: usize,
 }
 
-struct Line {
+struct OutboxLine {
     partition: Arc<Partition>,
     compacted: bool,
     staging: Staging,
@@ -44,7 +44,7 @@ impl Outbox {
         }
         let partition = self.handle.ledger.catalog.partition(place)?;
         let compacted = !matches!(partition.cleanup, Cleanup::Delete { .. });
-        let line = Line { partition, compacted, staging: Staging::new(self.handle.ledger.storage.batch_bytes()) };
+        let line = OutboxLine { partition, compacted, staging: Staging::new(self.handle.ledger.storage.batch_bytes()) };
         let destination = known.unwrap_or(Destination(self.lines.len() as u32));
         match self.lines.get_mut(destination.0 as usize) {
             // The topic was deleted and created again.
@@ -91,13 +91,13 @@ impl Outbox {
     }
 }
 
-impl Line {
+impl OutboxLine {
     #[cold]
     fn refuse(&self, record: &NewRecord<'_>, limit: RecordLimit) -> BrokerError {
         let topic = &self.partition.place.topic;
         let keyless = || BrokerError::RecordRefused {
             topic: topic.clone(),
-            reason: "the topic is compacted by key, and the record has none".to_owned(),
+            reason: "the topic is compacted, and the record has no key: send a key".to_owned(),
         };
         limit.check(topic, record).err().unwrap_or_else(keyless)
     }

@@ -50,9 +50,9 @@ pub(crate) fn validate(config: &TopicConfig) -> Result<(), BrokerError> {
     const MOST_PARTITIONS: u32 = 100_000;
     let name = &*config.name;
     let reason = if name.is_empty() {
-        "it has no name".to_owned()
+        "its name is empty".to_owned()
     } else if name == "." || name == ".." {
-        "the name stands for a folder: choose another".to_owned()
+        "`.` and `..` cannot be names: choose another name".to_owned()
     } else if name.len() > LONGEST {
         format!("its name has {} characters: use at most {LONGEST}", name.len())
     } else if let Some(wrong) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {

@@ -90,7 +90,7 @@ impl Queue {
                 let mut state = self.state.lock();
                 state.busy = false;
                 if std::mem::take(&mut state.has_warned) {
-                    tracing::warn!("the disk answers again: {} is written to", ledger.storage.location());
+                    tracing::warn!("the disk answers again: {} can be written to", ledger.storage.location());
                 }
                 while state.waiting.is_empty() && !state.closing {
                     self.news.wait(&mut state);
@@ -121,7 +121,8 @@ impl Queue {
                     warn_at *= 2;
                     state.has_warned = true;
                     tracing::warn!(
-                        "the disk does not answer: writing to {folder} has taken {taken:?}; commits and sends wait for it"
+                        "the disk does not answer: writing to {folder} has taken {taken:?}; commits and sends wait \
+                         for it; check the disk"
                     );
                 }
             } else {

@@ -85,13 +85,13 @@ async fn a_broker_that_should_be_there_is_not_made_anew() {
     let expecting = || EmbeddedConfig { expected_id: Some(id.clone()), ..EmbeddedConfig::default() };
     assert_eq!(open(&one, expecting()).unwrap().id(), Some(&*id));
     let told = refused(open(&other, expecting()));
-    assert!(told.contains(&format!("holds broker {other_id}, and broker {id} should be there")), "{told}");
+    assert!(told.contains(&format!("holds broker {other_id}, but broker {id} is expected there")), "{told}");
     for lost in [folder.path().join("missing"), one] {
         if lost.exists() {
             fs::remove_file(lost.join("data.mdb")).unwrap();
         }
         let told = refused(open(&lost, expecting()));
-        assert!(told.contains(&format!("holds no broker, and broker {id} should be there")), "{told}");
+        assert!(told.contains(&format!("holds no broker, but broker {id} is expected there")), "{told}");
         assert!(!lost.join("data.mdb").exists(), "none is made");
     }
 }
@@ -102,7 +102,7 @@ fn a_folder_of_another_owner_is_refused() {
     let of = |owner: &str| EmbeddedConfig { owner: Some(owner.to_owned()), ..EmbeddedConfig::default() };
     drop(open(folder.path(), of("app `a`")).unwrap());
     let told = refused(open(folder.path(), of("app `b`")));
-    assert!(told.contains("is of app `a`, and not of app `b`"), "{told}");
+    assert!(told.contains("belongs to app `a`, not to app `b`"), "{told}");
     drop(open(folder.path(), of("app `a`")).unwrap());
     drop(open(folder.path(), EmbeddedConfig::default()).unwrap());
 }

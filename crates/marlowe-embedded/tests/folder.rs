@@ -141,9 +141,9 @@ fn a_path_that_is_a_file_is_no_folder() {
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
     let told = refused(open(&file));
-    assert!(told.contains("file") && told.contains("name a folder"), "{told}");
+    assert!(told.contains("file") && told.contains("give the path of a folder"), "{told}");
     let told = refused(open(&file.join("below")));
-    assert!(told.contains("name a folder"), "{told}");
+    assert!(told.contains("give the path of a folder"), "{told}");
 }
 
 #[test]

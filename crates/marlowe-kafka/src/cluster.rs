@@ -133,7 +133,7 @@ impl Cluster {
     }
 
     pub(crate) fn attempt<'a>(&'a self, doing: &'static str) -> Attempt<'a> {
-        Attempt { location: &self.config.brokers, doing }
+        Attempt { brokers: &self.config.brokers, doing }
     }
 
     /// Returns the number of brokers. If the cluster does not answer, this is the last number that
@@ -182,7 +182,7 @@ impl Cluster {
 
     pub(crate) fn unavailable(&self, doing: &str, error: &dyn std::fmt::Display) -> BrokerError {
         BrokerError::Unavailable {
-            location: self.config.brokers.clone(),
+            location: self.location(),
             reason: self.config.redacted(&format!("{doing}: {error}")),
         }
     }

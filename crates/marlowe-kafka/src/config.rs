@@ -180,13 +180,14 @@ impl KafkaConfig {
     /// the patience is more than a day, or when the number of replicas is 0 or more than 32767.
     pub fn check(&self) -> Result<(), KafkaConfigError> {
         if self.patience > LONGEST_PATIENCE {
-            let reason = format!("{:?} is beyond any use: use at most a day", self.patience);
+            let reason = format!("{:?} is too long: use at most a day", self.patience);
             return Err(KafkaConfigError::OutOfBounds { what: "patience", reason });
         }
         if let Some(replicas) = self.replicas
             && (replicas == 0 || replicas > i16::MAX as u16)
         {
-            let reason = format!("{replicas} copies cannot be: use at least 1, and no more than there are brokers");
+            let reason =
+                format!("{replicas} copies are not possible: use at least 1, and at most the number of brokers");
             return Err(KafkaConfigError::OutOfBounds { what: "replicas", reason });
         }
         for (name, value) in &self.settings {

@@ -45,7 +45,7 @@ impl Cluster {
                         Some(RDKafkaErrorCode::PolicyViolation) => {
                             let topic = &at.topic;
                             return Err(BrokerError::InvalidState(format!(
-                                "topic `{topic}` is compacted: its records go by their keys"
+                                "topic `{topic}` is compacted, so its records cannot be deleted up to an offset"
                             )));
                         }
                         Some(code) if passes(code) => {
@@ -54,7 +54,11 @@ impl Cluster {
                         }
                         _ => return Err(self.unavailable(&format!("deleting the records of {at}"), &error)),
                     },
-                    None => return Err(self.unavailable("deleting records", &format!("there is no answer for {at}"))),
+                    None => {
+                        return Err(
+                            self.unavailable("deleting records", &format!("the broker gave no answer for {at}"))
+                        );
+                    }
                 }
             }
             if let Some(code) = passing {

@@ -6,7 +6,7 @@ use crate::native::{Code, Failure};
 
 /// An operation and the cluster that it is attempted on, for the error if it fails.
 pub(crate) struct Attempt<'a> {
-    pub(crate) location: &'a str,
+    pub(crate) brokers: &'a str,
     pub(crate) doing: &'static str,
 }
 
@@ -17,7 +17,7 @@ impl Attempt<'_> {
         if code.is_fenced() {
             return BrokerError::Fenced { who: self.doing.to_owned(), reason: reason.clone() };
         }
-        let (location, reason) = (self.location.to_owned(), format!("{}: {reason}", self.doing));
+        let (location, reason) = (format!("kafka://{}", self.brokers), format!("{}: {reason}", self.doing));
         if code.is_refused() {
             return BrokerError::Refused { location, reason };
         }

@@ -125,7 +125,7 @@ impl Membership for KafkaMembership {
             if let Some(partition) = partitions.iter().find(|partition| !self.revoked.contains(partition)) {
                 return Err(BrokerError::Fenced {
                     who: format!("the member that gives back {partition}"),
-                    reason: "it was not asked to, or the group expelled it meanwhile".into(),
+                    reason: "the group did not ask it to, or has expelled it".into(),
                 });
             }
             self.revoked.retain(|partition| !partitions.contains(partition));

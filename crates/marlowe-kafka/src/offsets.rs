@@ -124,7 +124,7 @@ impl Cluster {
     fn commit_as(&self, metadata: &GroupMetadata, places: &[Place]) -> Result<(), BrokerError> {
         let over = || BrokerError::Fenced {
             who: format!("member `{}` of group `{}`", metadata.member, metadata.group),
-            reason: "it is no member any more, or its generation is not the group's".into(),
+            reason: "it is not a member any more, or its generation is out of date".into(),
         };
         let member = self.members.find(metadata).ok_or_else(over)?;
         let places = if places.is_empty() { member.nothing() } else { places.to_vec() };
@@ -173,8 +173,8 @@ fn explained(failure: Failure) -> Failure {
         return failure;
     }
     let reason = format!(
-        "{}: brokers are away, or a transaction that changes the positions is open (`kafka-transactions.sh find-hanging` \
-         finds one that nobody will end)",
+        "{}: brokers are away, or a transaction that changes the positions is open (`kafka-transactions.sh \
+         find-hanging` finds one that hangs)",
         failure.reason
     );
     Failure { reason, ..failure }

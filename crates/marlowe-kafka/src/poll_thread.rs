@@ -206,7 +206,7 @@ impl PollThread {
                 Ok(None) => {}
                 Ok(Some(place)) => {
                     tracing::warn!(
-                        "nobody has {} [{}] since this member came back: it leaves the group, and joins again",
+                        "no member has {} [{}] since this member came back: it leaves the group and joins again",
                         place.topic,
                         place.partition
                     );
@@ -332,7 +332,7 @@ impl PollThread {
         if let Some(partition) = partitions.iter().find(|partition| !self.unacknowledged.contains(partition)) {
             return Err(BrokerError::Fenced {
                 who: format!("the member that gives back {partition}"),
-                reason: "it is not its own any more: the group expelled it".into(),
+                reason: "the partition is not its own any more: the group expelled the member".into(),
             });
         }
         self.unacknowledged.retain(|partition| !partitions.contains(partition));
@@ -383,7 +383,8 @@ impl PollThread {
         {
             return BrokerError::Fenced {
                 who: format!("the member `{instance}`"),
-                reason: "another member joined under its name: give each worker an instance of its own".into(),
+                reason: "another member joined under its name: give each worker its own instance name (--instance)"
+                    .into(),
             };
         }
         self.cluster.attempt("membership of the group").failed(failure)

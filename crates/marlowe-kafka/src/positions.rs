@@ -54,7 +54,7 @@ impl Positions {
         let GroupMetadata { group, member, generation } = &self.of;
         let over = || BrokerError::Fenced {
             who: format!("member `{member}` of group `{group}`"),
-            reason: "it is no member any more".into(),
+            reason: "it is not a member any more".into(),
         };
         // Kafka lets a client that is no member commit whatever it likes, so this is checked here.
         if member.is_empty() {

@@ -115,5 +115,7 @@ impl Producer for KafkaProducer {
 /// Returns the error for a call of a producer whose last flush or commit was not waited for. The
 /// thread kept the producer's state.
 pub(crate) fn given_up() -> BrokerError {
-    BrokerError::InvalidState("the producer's last flush or commit was not waited for: open another producer".into())
+    BrokerError::InvalidState(
+        "the last flush or commit of this producer was dropped before it completed: open another producer".into(),
+    )
 }

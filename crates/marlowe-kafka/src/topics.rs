@@ -138,8 +138,8 @@ impl Cluster {
             Err(RDKafkaErrorCode::TopicAlreadyExists) => return Err(BrokerError::TopicExists { topic: config.name }),
             Err(RDKafkaErrorCode::InvalidReplicationFactor) => {
                 return Err(invalid(format!(
-                    "the cluster does not have the {replicas} brokers that its {replicas} copies need: start more, or ask \
-                     for fewer copies"
+                    "the cluster does not have the {replicas} brokers that its {replicas} copies need: start more \
+                     brokers, or ask for fewer copies (--replicas)"
                 )));
             }
             Err(code) => return Err(invalid(format!("the cluster refuses it: {code}"))),
@@ -185,7 +185,7 @@ impl Cluster {
                 // A broker that does not answer must not stop the program here. The topic is looked
                 // up again where a broker does not know it.
                 if Instant::now() >= until {
-                    tracing::info!("not all brokers know yet what was done to topic `{topic}`");
+                    tracing::info!("not all brokers know yet that topic `{topic}` has changed");
                     break;
                 }
                 std::thread::park_timeout(LOOK_AGAIN);
@@ -226,7 +226,7 @@ impl Cluster {
         tokio::time::timeout(self.config.patience, wait).await.unwrap_or_else(|_| {
             Err(BrokerError::Unavailable {
                 location: self.location(),
-                reason: format!("its brokers did not learn of what was done to topic `{topic}`"),
+                reason: format!("its brokers did not learn in time that topic `{topic}` has changed"),
             })
         })
     }
@@ -346,10 +346,12 @@ impl Cluster {
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
-        "" => Err("it has no name".into()),
-        "." | ".." => Err("`.` and `..` are no names".into()),
-        _ if name.len() > 249 => Err(format!("its name has {} characters, and 249 are allowed", name.len())),
-        _ if !name.chars().all(allowed) => Err("a name has letters, digits, `.`, `_` and `-` only".into()),
+        "" => Err("its name is empty".into()),
+        "." | ".." => Err("`.` and `..` cannot be names: choose another name".into()),
+        _ if name.len() > 249 => Err(format!("its name has {} characters: use at most 249", name.len())),
+        _ if !name.chars().all(allowed) => {
+            Err("its name has other characters: use letters, digits, `.`, `_` and `-`".into())
+        }
         _ => Ok(()),
     }
 }

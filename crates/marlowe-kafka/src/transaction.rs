@@ -109,7 +109,9 @@ impl Transaction {
             let Some(mut unfinished) = cluster.unfinished.take(id) else { return Ok(writer) };
             match unfinished.end(&mut writer, ANSWER, wanted) {
                 Ok(()) => {
-                    tracing::info!("producer `{id}`: the end of its last transaction was in doubt; it is aborted")
+                    tracing::info!(
+                        "producer `{id}`: it was not known whether its last transaction had ended; it is aborted"
+                    )
                 }
                 Err(failure) => {
                     cluster.unfinished.keep(id, unfinished);
@@ -206,7 +208,7 @@ impl Transaction {
                         self.positions = None;
                         return Err(refused);
                     }
-                    tracing::info!("{}: {}; the transaction is made again", self.who(), failure.reason);
+                    tracing::info!("{}: {}; the transaction is tried again", self.who(), failure.reason);
                     waiting.tell(&failure.reason);
                     self.writer.forget();
                 }
@@ -363,7 +365,7 @@ impl Transaction {
                     }
                     if !wanted.is_wanted() || Instant::now() >= deadline {
                         let patience = self.cluster.config.patience;
-                        return Err(Failed::Unanswered(format!("{}; it was waited for {patience:?}", failure.reason)));
+                        return Err(Failed::Unanswered(format!("{}; waited {patience:?} for it", failure.reason)));
                     }
                     waiting.tell(&failure.reason);
                 }

@@ -19,7 +19,7 @@ mod ending;
 
 use std::collections::{HashMap, HashSet};
 
-use marlowe_broker::{Destination, TopicPartition};
+use marlowe_broker::TopicPartition;
 use parking_lot::Mutex;
 
 use crate::native::Place;
@@ -44,8 +44,8 @@ fn one_each(sent: &Outgoing, is_wanted: impl Fn(usize) -> bool) -> Outgoing {
     let mut known = HashSet::new();
     for index in 0..sent.len() {
         sent.lend(index, |to, record| {
-            if is_wanted(to) && known.insert(to) {
-                records.push(Destination(to as u32), record);
+            if is_wanted(to.0 as usize) && known.insert(to) {
+                records.push(to, record);
             }
         });
     }

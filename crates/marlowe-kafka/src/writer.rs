@@ -114,23 +114,19 @@ impl Writer {
             };
             self.by_destination.push(topic);
         }
-        for index in from..outgoing.len() {
+        outgoing.try_for_each_from(from, |to, record| {
+            let to = to.0 as usize;
+            let (topic, partition) = (&self.by_destination[to], destinations[to].partition.get());
             loop {
-                let produced = outgoing.lend(index, |to, record| {
-                    let (topic, partition) = (&self.by_destination[to], destinations[to].partition.get());
-                    self.client.produce(topic, partition, record, to).map_err(|failure| (failure, to))
-                });
-                match produced {
+                match self.client.produce(topic, partition, record, to) {
                     // There is room again when some of the records are delivered.
-                    Err((failure, _)) if failure.code == Code::QUEUE_FULL && wanted.is_wanted() => {
+                    Err(failure) if failure.code == Code::QUEUE_FULL && wanted.is_wanted() => {
                         self.client.serve(Duration::from_millis(10));
                     }
-                    Err(failed) => return Err(failed),
-                    Ok(()) => break,
+                    produced => return produced.map_err(|failure| (failure, to)),
                 }
             }
-        }
-        Ok(())
+        })
     }
 
     /// Returns where records were written since the last call, or the first record that failed.

@@ -19,7 +19,7 @@ pub(crate) const SEAL: usize = 4;
 pub struct SealedTable(Database<Bytes, Bytes>);
 
 /// A key and its value.
-type Row<'txn> = (&'txn [u8], &'txn [u8]);
+type KeyValue<'txn> = (&'txn [u8], &'txn [u8]);
 
 impl SealedTable {
     /// Opens the table. Creates it if it does not exist.
@@ -38,22 +38,22 @@ impl SealedTable {
     }
 
     /// Returns the row with the last key.
-    pub fn last<'txn>(&self, txn: &'txn RoTxn<'_>) -> Result<Option<Row<'txn>>> {
+    pub fn last<'txn>(&self, txn: &'txn RoTxn<'_>) -> Result<Option<KeyValue<'txn>>> {
         self.0.last(txn)?.map(unseal_row).transpose()
     }
 
     /// Returns the row at `key`, or else the last row before it.
-    pub fn get_lower_than_or_equal_to<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<Row<'txn>>> {
+    pub fn get_lower_than_or_equal_to<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<KeyValue<'txn>>> {
         self.0.get_lower_than_or_equal_to(txn, key)?.map(unseal_row).transpose()
     }
 
     /// Returns the first row after `key`.
-    pub fn get_greater_than<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<Row<'txn>>> {
+    pub fn get_greater_than<'txn>(&self, txn: &'txn RoTxn<'_>, key: &[u8]) -> Result<Option<KeyValue<'txn>>> {
         self.0.get_greater_than(txn, key)?.map(unseal_row).transpose()
     }
 
     /// Returns all rows, in the order of their keys.
-    pub fn iter<'txn>(&self, txn: &'txn RoTxn<'_>) -> Result<impl Iterator<Item = Result<Row<'txn>>>> {
+    pub fn iter<'txn>(&self, txn: &'txn RoTxn<'_>) -> Result<impl Iterator<Item = Result<KeyValue<'txn>>>> {
         Ok(self.0.iter(txn)?.map(|row| row.and_then(unseal_row)))
     }
 
@@ -62,7 +62,7 @@ impl SealedTable {
         &self,
         txn: &'txn RoTxn<'_>,
         range: &impl RangeBounds<[u8]>,
-    ) -> Result<impl Iterator<Item = Result<Row<'txn>>>> {
+    ) -> Result<impl Iterator<Item = Result<KeyValue<'txn>>>> {
         let bounds = (range.start_bound(), range.end_bound());
         Ok(self.0.range(txn, &bounds)?.map(|row| row.and_then(unseal_row)))
     }
@@ -173,7 +173,7 @@ impl Write for Summing<'_> {
     }
 }
 
-fn unseal_row<'txn>((key, sealed): Row<'txn>) -> Result<Row<'txn>> {
+fn unseal_row<'txn>((key, sealed): KeyValue<'txn>) -> Result<KeyValue<'txn>> {
     Ok((key, unseal(key, sealed)?))
 }
 

@@ -53,8 +53,8 @@ pub enum StoreError {
     },
     /// The folder holds the store of another owner.
     #[error(
-        "the store in {} is of {found}, and {wanted} is opened there: it was moved or copied; put it back where it was, or \
-         remove it, and its rows are restored from the changelog", path.display()
+        "the store in {} belongs to {found}, but {wanted} opens it: it was moved or copied; put it back where it was, \
+         or remove it, and its rows are restored from the changelog", path.display()
     )]
     NotTheOwner {
         /// The store's folder.
@@ -81,12 +81,12 @@ impl StoreError {
         use std::io::ErrorKind as Kind;
         let advice = match error.kind() {
             Kind::StorageFull | Kind::QuotaExceeded => {
-                ": free some space on that disk, or move the data folder to another"
+                ": free some space on that disk, or move the data folder to another disk"
             }
             Kind::PermissionDenied => ": let this user write there, or choose another data folder",
-            Kind::ReadOnlyFilesystem => ": the disk is read-only; choose a data folder on another",
+            Kind::ReadOnlyFilesystem => ": the disk is read-only; choose a data folder on another disk",
             Kind::NotADirectory | Kind::AlreadyExists => {
-                ": a file stands in the way; remove it, or choose another data folder"
+                ": a file has the name of the folder; remove the file, or choose another data folder"
             }
             _ => "",
         };

@@ -8,15 +8,15 @@ use crate::{KeyRange, PositionSlot, Rows, Scan, SlicePosition, Store, StoreError
 /// A committed store in memory. A restart begins with an empty store and reads the whole changelog.
 pub struct MemoryStore {
     layout: StoreLayout,
-    state: RwLock<State>,
+    state: RwLock<MemoryState>,
 }
 
-struct State {
+struct MemoryState {
     tables: Vec<MemoryTable>,
     positions: Vec<SlicePosition>,
 }
 
-impl State {
+impl MemoryState {
     fn empty(layout: &StoreLayout) -> Self {
         Self {
             tables: layout.tables.iter().map(|_| MemoryTable::default()).collect(),
@@ -28,12 +28,12 @@ impl State {
 impl MemoryStore {
     /// Creates an empty store.
     pub fn new(layout: StoreLayout) -> Self {
-        let state = RwLock::new(State::empty(&layout));
+        let state = RwLock::new(MemoryState::empty(&layout));
         Self { layout, state }
     }
 
     /// Locks the state for a scan of `table`. The first scan puts the table's keys in order.
-    fn ordered(&self, table: usize) -> RwLockReadGuard<'_, State> {
+    fn ordered(&self, table: usize) -> RwLockReadGuard<'_, MemoryState> {
         let state = self.state.read();
         if state.tables[table].is_ordered() {
             return state;
@@ -123,7 +123,7 @@ impl Store for MemoryStore {
     }
 
     fn clear(&self) -> Result<(), StoreError> {
-        *self.state.write() = State::empty(&self.layout);
+        *self.state.write() = MemoryState::empty(&self.layout);
         Ok(())
     }
 

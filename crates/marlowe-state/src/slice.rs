@@ -255,7 +255,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static> Slice<K, V> {
             Ok(_) => {
                 let mut store_key = Vec::new();
                 self.source.format.encode_key(key, &mut store_key);
-                self.source.undecodable(&store_key, FormatError("it did not decode when it was read first".into()))
+                self.source.undecodable(&store_key, FormatError("it did not decode when it was first read".into()))
             }
         }
     }

@@ -183,7 +183,7 @@ fn a_store_that_was_put_elsewhere_is_refused_and_left_as_it_is() {
     }
     let refused = LmdbStore::open(&two.path().join("moved"), layout(&["a"]), of("shard 1")).err().unwrap();
     let told = refused.to_string();
-    assert!(told.contains("is of shard 0, and shard 1 is opened there") && told.contains("moved"), "{told}");
+    assert!(told.contains("belongs to shard 0, but shard 1 opens it") && told.contains("moved"), "{told}");
     assert!(is_filled(&open(&two.path().join("moved"), layout(&["a"]), of("shard 0"))));
     // Without an owner in the options, any store is accepted.
     assert!(is_filled(&open(one.path(), layout(&["a"]), options(Some("boot")))));
@@ -460,6 +460,6 @@ fn a_file_in_the_place_of_the_folder_is_an_error_that_says_so() {
     for path in [file.path().to_owned(), file.path().join("store")] {
         let error = LmdbStore::open(&path, layout(&["a"]), LmdbOptions::default()).err().unwrap();
         assert!(matches!(&error, StoreError::Storage { .. }), "{error}");
-        assert!(error.to_string().contains("a file stands in the way"), "{error}");
+        assert!(error.to_string().contains("a file has the name of the folder"), "{error}");
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct OpenAnswers {
 }
 
 /// A request to the agent, as its headers describe it.
-struct Request<'a> {
+struct ReceivedRequest<'a> {
     reply_to: &'a str,
     headers: Vec<Header<'a>>,
 }
@@ -41,14 +41,14 @@ impl OpenAnswers {
     }
 
     /// Returns the request to this agent that the record carries, if it carries one.
-    fn request<'a>(&self, record: &'a Cursor) -> Option<Request<'a>> {
+    fn request<'a>(&self, record: &'a Cursor) -> Option<ReceivedRequest<'a>> {
         // Most records have no headers, and then nothing is allocated.
         let headers = record.batch.headers(record.index);
         if find(&headers, ASKS)? != self.agent.as_bytes() {
             return None;
         }
         let reply_to = std::str::from_utf8(find(&headers, REPLY_TO)?).ok()?;
-        Some(Request { reply_to, headers })
+        Some(ReceivedRequest { reply_to, headers })
     }
 
     /// Tells the caller, if the record is a request, that there will be no answer.
@@ -62,7 +62,7 @@ impl OpenAnswers {
     /// Sends an answer. A value that is larger than a record may be fails the event of `txn`. A
     /// refusal that is too large is dropped with a warning instead, because its event has failed
     /// already and the slot may serve the next event by then.
-    fn reply(&self, txn: TxnSlot, request: &Request<'_>, answer: Result<Option<&[u8]>, &str>) {
+    fn reply(&self, txn: TxnSlot, request: &ReceivedRequest<'_>, answer: Result<Option<&[u8]>, &str>) {
         let Some(partition) = self.place(request.reply_to) else { return };
         let Some(correlation) = find(&request.headers, CORRELATION) else { return };
         let headers = [
@@ -76,7 +76,10 @@ impl OpenAnswers {
         if answer.is_ok() || self.out.fits(&reply) {
             self.out.send_to(&self.turn, txn, partition, reply);
         } else {
-            tracing::warn!(agent = %self.agent, "whoever asked is not told that there is no answer: the request's correlation is too long");
+            tracing::warn!(
+                agent = %self.agent,
+                "the asker is not told that its request failed, because the request's correlation is too long"
+            );
         }
     }
 

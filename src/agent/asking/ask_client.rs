@@ -198,7 +198,7 @@ async fn decode<R: 'static>(pending: Pending, codec: &dyn Codec<R>) -> Result<R,
 
 /// An answer that can be awaited. Made by [`AskClient::ask_nowait`]. Dropping it gives up the
 /// answer, not the request.
-#[must_use = "the answer comes by `.await`; to send without one, there is `cast`"]
+#[must_use = "await it to get the answer; to send a request without an answer, use `cast`"]
 pub struct PendingReply<R> {
     pending: Pending,
     codec: Arc<dyn Codec<R>>,
@@ -228,7 +228,7 @@ impl<R: Send + 'static> IntoFuture for PendingReply<R> {
 
 /// Answers in the order in which they come. Made by [`AskClient::map`]. It is also a `Stream` of
 /// the `futures` crates.
-#[must_use = "nothing is asked before the first answer is waited for"]
+#[must_use = "the first request is sent when the first answer is awaited"]
 pub struct Replies<K, R> {
     replies: BoxStream<'static, (K, Result<R, AskError>)>,
 }

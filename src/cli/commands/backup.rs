@@ -24,7 +24,9 @@ struct Done {
 /// Runs the command `backup`.
 pub(crate) fn back_up(app: &Arc<str>, to: &Path, config: &Config, console: &Console) -> Result<(), CliError> {
     let Some(path) = &config.data_dir else {
-        return Err(CliError::Usage("without --data-dir nothing is kept, so there is nothing to back up".into()));
+        return Err(CliError::Usage(
+            "without --data-dir nothing is kept, so there is nothing to back up: give the program's --data-dir".into(),
+        ));
     };
     let folder = DataFolder::look(path, app)?;
     if !DataFolder::has_broker(path) && folder.tables()?.is_empty() {
@@ -47,7 +49,7 @@ impl Done {
             text.push_str(&format!("\nleft out, and restored from the changelog: {}", store.display()));
         }
         if !has_topics_here {
-            text.push_str("\nThe topics are not in it: they are on the program's broker.");
+            text.push_str("\nThe topics are not in the backup: they are on the program's broker.");
         }
         text
     }

@@ -22,7 +22,7 @@ use crate::topology::{TopicRole, Topology, list_topic};
 
 /// The answer of the command: what it deletes, and what it keeps.
 #[derive(Debug, Serialize)]
-struct Plan {
+struct ResetPlan {
     app: Arc<str>,
     /// `true` if it was done, `false` if it is only announced.
     done: bool,
@@ -47,9 +47,13 @@ pub(crate) async fn reset(
     console: &Console,
 ) -> Result<(), CliError> {
     if !has_topics(config) {
-        return Err(CliError::Usage("without --data-dir nothing is kept, so there is nothing to reset".into()));
+        return Err(CliError::Usage(
+            "without --data-dir nothing is kept, so there is nothing to reset: give the program's --data-dir, or its \
+             --broker"
+                .into(),
+        ));
     }
-    let mut plan = Plan {
+    let mut plan = ResetPlan {
         app: program.app.clone(),
         done: false,
         topics: Vec::new(),
@@ -85,7 +89,7 @@ pub(crate) async fn reset(
     Ok(())
 }
 
-impl Plan {
+impl ResetPlan {
     /// Finds which of the program's topics exist, and checks that they are this app's.
     async fn find_topics(
         &mut self,
@@ -160,7 +164,7 @@ impl Plan {
 
     fn text(&self, console: &Console) -> String {
         if self.topics.is_empty() && self.read_again.is_empty() && self.folders.is_empty() {
-            return format!("app {} keeps nothing there: there is nothing to reset", self.app);
+            return format!("app {} has nothing to reset", self.app);
         }
         let mut text = String::new();
         let mut part = |what: &str, names: Vec<String>| {
@@ -185,7 +189,7 @@ impl Plan {
             &will("kept (--all-topics deletes them too):", "would keep (--all-topics deletes them too):"),
             names(&self.kept),
         );
-        text.push_str(&will("done", "nothing is deleted yet: `reset --yes` does it"));
+        text.push_str(&will("done", "nothing is deleted yet: run `reset --yes` to delete it"));
         text
     }
 }

@@ -32,13 +32,13 @@ pub(crate) async fn show(
     };
     let answer = worker.get(&path).await?;
     let (rows, next) = match &asked.key {
-        Some(_) => serde_json::from_str(answer.get()).map(|row: Row| (vec![row], None)),
-        None => serde_json::from_str(answer.get()).map(|page: Page| (page.rows, page.next)),
+        Some(_) => serde_json::from_str(answer.get()).map(|row: AnsweredRow| (vec![row], None)),
+        None => serde_json::from_str(answer.get()).map(|page: AnsweredPage| (page.rows, page.next)),
     }
     .map_err(|_| worker.is_none())?;
     console.answer(&answer, || {
         let mut grid = Grid::new(["key", "value", "partition"]);
-        for Row { key, value, error, partition } in &rows {
+        for AnsweredRow { key, value, error, partition } in &rows {
             // A row that does not decode shows the error in place of its value.
             let value = match (error, value) {
                 (Some(error), _) => error.clone(),
@@ -50,7 +50,7 @@ pub(crate) async fn show(
         let mut text = grid.text(console);
         if let Some(next) = &next {
             text.push('\n');
-            text.push_str(&console.paint(Style::Faint, &format!("there are more: --from '{}'", plain(next))));
+            text.push_str(&console.paint(Style::Faint, &format!("there are more rows: add --from '{}'", plain(next))));
         }
         text
     });
@@ -59,14 +59,14 @@ pub(crate) async fn show(
 
 /// A page of rows, in the form in which a worker answers.
 #[derive(Deserialize)]
-struct Page {
-    rows: Vec<Row>,
+struct AnsweredPage {
+    rows: Vec<AnsweredRow>,
     next: Option<String>,
 }
 
 /// A row, in the form in which a worker answers.
 #[derive(Deserialize)]
-struct Row {
+struct AnsweredRow {
     key: Box<RawValue>,
     value: Option<Box<RawValue>>,
     /// The reason why the row does not decode.

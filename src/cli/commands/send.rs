@@ -22,7 +22,7 @@ use crate::topology::AgentRole;
 
 /// The place that a record got.
 #[derive(Debug, Deserialize, Serialize)]
-struct Place {
+struct RecordPlace {
     topic: String,
     partition: u32,
     offset: u64,
@@ -94,7 +94,7 @@ async fn ask(
     topic: &dyn AnyTopic,
     record: &WrittenRecord,
     at: &AskedAt,
-) -> Result<Place, ClientError> {
+) -> Result<RecordPlace, ClientError> {
     let worker = RunningWorker::find(at, &program.app).await?;
     let answer = worker.post(&format!("/topics/{}", encode(topic.name().as_bytes())), record).await?;
     serde_json::from_str(answer.get()).map_err(|_| worker.is_none())
@@ -106,7 +106,7 @@ async fn produce(
     record: WrittenRecord,
     config: &Config,
     broker: &SharedBroker,
-) -> Result<Place, CliError> {
+) -> Result<RecordPlace, CliError> {
     let topology = prepare_topics(program, &**broker, &*config.clock, config.topic_settings()).await?;
     let record = record.encode(topic, &topology, config.clock.now(), &*config.entropy)?;
     let failed = || RunError::broker(format!("sending to topic `{}`", record.topic));
@@ -119,5 +119,5 @@ async fn produce(
     producer.send(destination, new).map_err(failed())?;
     let written = producer.flush().await.map_err(failed())?;
     let end = written.end(destination).map_or(0, |end| end.get());
-    Ok(Place { topic: topic.to_string(), partition: partition.get(), offset: end.saturating_sub(1) })
+    Ok(RecordPlace { topic: topic.to_string(), partition: partition.get(), offset: end.saturating_sub(1) })
 }

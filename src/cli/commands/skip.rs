@@ -25,7 +25,7 @@ const KEY_SHOWN: usize = 100;
 
 /// The answer of the command: which event is skipped, and by which agents.
 #[derive(Debug, Serialize)]
-struct Plan {
+struct SkipPlan {
     app: Arc<str>,
     /// `true` if it was done, `false` if it is only announced.
     done: bool,
@@ -39,19 +39,19 @@ struct Plan {
     /// The agents that skip it.
     skips: Vec<Arc<str>>,
     /// The agents that stay where they are.
-    elsewhere: Vec<Elsewhere>,
+    elsewhere: Vec<AgentElsewhere>,
 }
 
 /// An agent whose next event is another one.
 #[derive(Clone, Debug, Serialize)]
-struct Elsewhere {
+struct AgentElsewhere {
     agent: Arc<str>,
     /// The offset of its next event, if there is one.
     next: Option<u64>,
 }
 
 /// The parts of a record that are shown.
-struct Event {
+struct ShownEvent {
     offset: Offset,
     key: Option<String>,
     value_bytes: Option<usize>,
@@ -65,10 +65,14 @@ pub(crate) async fn skip(
     console: &Console,
 ) -> Result<(), CliError> {
     if !has_topics(config) {
-        return Err(CliError::Usage("without --data-dir nothing is kept, so there is nothing to skip".into()));
+        return Err(CliError::Usage(
+            "without --data-dir nothing is kept, so there is nothing to skip: give the program's --data-dir, or its \
+             --broker"
+                .into(),
+        ));
     }
     if !has_broker(config) {
-        return Err(CliError::Usage("the program has kept nothing there yet: there is nothing to skip".into()));
+        return Err(CliError::Usage("the program has kept nothing in --data-dir yet: there is nothing to skip".into()));
     }
     if let Some(error) = program.errors.first() {
         return Err(error.clone().into());
@@ -105,12 +109,12 @@ pub(crate) async fn skip(
             }
             next => {
                 let next = next.map(|next| next.offset.get());
-                elsewhere.push(Elsewhere { agent: agent.name.clone(), next });
+                elsewhere.push(AgentElsewhere { agent: agent.name.clone(), next });
             }
         }
     }
     let Some(event) = event else { return Err(nobody_is_there(&at, &asked, &elsewhere).into()) };
-    let mut plan = Plan {
+    let mut plan = SkipPlan {
         app: program.app.clone(),
         done: false,
         topic: at.topic.clone(),
@@ -149,7 +153,7 @@ fn shard_of(topology: &Topology, at: &TopicPartition) -> Result<ShardId, CliErro
     let partitions = topology.groups[group].partitions;
     if at.partition.get() >= partitions {
         return Err(CliError::Usage(format!(
-            "there is no partition {} in `{}`: it has {partitions}, from 0 on",
+            "there is no partition {} in `{}`: it has {partitions} partitions, numbered from 0",
             at.partition, at.topic
         )));
     }
@@ -157,7 +161,7 @@ fn shard_of(topology: &Topology, at: &TopicPartition) -> Result<ShardId, CliErro
 }
 
 /// Returns the first record in a partition at `from` or after it.
-async fn next_event(broker: &SharedBroker, at: &TopicPartition, from: Offset) -> Result<Option<Event>, RunError> {
+async fn next_event(broker: &SharedBroker, at: &TopicPartition, from: Offset) -> Result<Option<ShownEvent>, RunError> {
     let failed = || RunError::broker(format!("reading {at} at {from}"));
     let spec = marlowe_broker::OffsetSpec::Latest;
     let ends = broker.offsets(&at.topic, &[at.partition], spec).await.map_err(failed())?;
@@ -175,7 +179,7 @@ async fn next_event(broker: &SharedBroker, at: &TopicPartition, from: Offset) ->
             if let Some(record) = records.into_iter().find(|record| record.offset >= from) {
                 let shown = |key: &[u8]| String::from_utf8_lossy(key).chars().take(KEY_SHOWN).collect();
                 let (key, value_bytes) = (record.key.map(shown), record.value.map(<[u8]>::len));
-                return Ok(Some(Event { offset: record.offset, key, value_bytes }));
+                return Ok(Some(ShownEvent { offset: record.offset, key, value_bytes }));
             }
             if batch.next_offset() >= end {
                 return Ok(None);
@@ -184,12 +188,11 @@ async fn next_event(broker: &SharedBroker, at: &TopicPartition, from: Offset) ->
     }
 }
 
-fn nobody_is_there(at: &TopicPartition, asked: &SkipArguments, agents: &[Elsewhere]) -> RunError {
+fn nobody_is_there(at: &TopicPartition, asked: &SkipArguments, agents: &[AgentElsewhere]) -> RunError {
     let who = asked.agent.as_ref().map_or("no agent's".to_owned(), |agent| format!("not agent `{agent}`'s"));
-    let each: Vec<String> = agents.iter().map(Elsewhere::to_string).collect();
+    let each: Vec<String> = agents.iter().map(AgentElsewhere::to_string).collect();
     RunError::Settings(format!(
-        "offset {} of `{}`, partition {}, is {who} next event: {}. What was handled cannot be skipped, and what comes \
-         later only when it is next",
+        "offset {} of `{}`, partition {}, is {who} next event: {}. Only the next event of an agent can be skipped",
         asked.offset,
         at.topic,
         at.partition,
@@ -209,7 +212,7 @@ async fn commit(
 ) -> Result<(), RunError> {
     let group = &topology.groups[id.group];
     let log = topology.places_log(group);
-    let failed = || RunError::broker(format!("passing over an event of {at}"));
+    let failed = || RunError::broker(format!("skipping an event of {at}"));
     let config = TopicConfig::new(log.clone(), group.partitions).with_few_keys();
     if broker.topic(&log).await.map_err(failed())?.is_none() {
         // The program has last run with a version of Marlowe that had no places logs.
@@ -221,16 +224,16 @@ async fn commit(
     broker.commit_offsets(&program.app, None, &[position]).await.map_err(failed())
 }
 
-impl std::fmt::Display for Elsewhere {
+impl std::fmt::Display for AgentElsewhere {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.next {
             Some(next) => write!(f, "that of `{}` is at offset {next}", self.agent),
-            None => write!(f, "`{}` has handled all there is", self.agent),
+            None => write!(f, "`{}` has handled all events", self.agent),
         }
     }
 }
 
-impl Plan {
+impl SkipPlan {
     fn text(&self, console: &Console) -> String {
         let Self { topic, partition, offset, .. } = self;
         let mut text = console.paint(Style::Heading, &format!("offset {offset} of `{topic}`, partition {partition}:"));
@@ -242,10 +245,10 @@ impl Plan {
         self.skips.iter().for_each(|agent| text.push_str(&format!("\n  {agent}")));
         if !self.elsewhere.is_empty() {
             text.push('\n');
-            text.push_str(&console.paint(Style::Heading, "left where they are:"));
+            text.push_str(&console.paint(Style::Heading, "not changed:"));
             self.elsewhere.iter().for_each(|elsewhere| text.push_str(&format!("\n  {}: {elsewhere}", elsewhere.agent)));
         }
-        text.push_str(if self.done { "\ndone" } else { "\nnothing is changed yet: `skip --yes` does it" });
+        text.push_str(if self.done { "\ndone" } else { "\nnothing is changed yet: run `skip --yes` to skip it" });
         text
     }
 }

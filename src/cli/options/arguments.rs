@@ -18,7 +18,7 @@ use crate::tls::Tls;
 
 /// The command line of a program, without the options that the program adds itself.
 #[derive(Debug, Parser)]
-#[command(about = "Runs this stream-processing program, and asks and tells it things", long_about = None, disable_help_subcommand = true, after_help = AFTER_HELP)]
+#[command(about = "Runs this stream-processing program, or inspects and changes what it holds", long_about = None, disable_help_subcommand = true, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,
@@ -264,7 +264,7 @@ fn web(text: &str) -> Result<Web, String> {
     // where a worker does not listen by default.
     let addresses: Vec<SocketAddr> = addresses.collect();
     let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
-    address.map(|address| Web::At(*address)).ok_or_else(|| "no such host".into())
+    address.map(|address| Web::At(*address)).ok_or_else(|| "the host has no address; write HOST:PORT, or `off`".into())
 }
 
 impl Arguments {

@@ -43,8 +43,8 @@ impl BrokerOptions {
                 wrong("this program was built without Kafka: build it with Marlowe's feature `kafka`".into())
             }
             // The error does not repeat a URL that may contain a password.
-            url if url.contains('@') => wrong("this is no broker: use `embedded` or kafka://HOST:PORT".into()),
-            url => wrong(format!("`{url}` is no broker: use `embedded` or kafka://HOST:PORT")),
+            url if url.contains('@') => wrong("this is not a broker: use `embedded` or kafka://HOST:PORT".into()),
+            url => wrong(format!("`{url}` is not a broker: use `embedded` or kafka://HOST:PORT")),
         }
     }
 }

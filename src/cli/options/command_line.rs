@@ -60,7 +60,8 @@ impl CommandLine {
         match (matches.subcommand_name(), WorkerOptions::names().into_iter().find(written)) {
             (Some(command), Some(option)) if command != "worker" => {
                 let option = option.replace('_', "-");
-                let reason = format!("`--{option}` is an option of `worker`, and means nothing to `{command}`\n");
+                let reason =
+                    format!("`--{option}` is an option of `worker`, and `{command}` does not take it: remove it\n");
                 Err(definition.error(ErrorKind::ArgumentConflict, reason))
             }
             _ => Ok(matches),

@@ -18,7 +18,7 @@ pub(crate) struct KafkaOptions {
     /// than once. It overrides the environment (MARLOWE_KAFKA_COMPRESSION_TYPE), which overrides
     /// --kafka-config
     #[arg(long = "kafka", global = true, value_name = "NAME=VALUE")]
-    settings: Vec<Written>,
+    settings: Vec<WrittenSetting>,
     /// A file with settings of librdkafka, one name=value per line
     #[arg(long = "kafka-config", global = true, env = "MARLOWE_KAFKA_CONFIG", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -33,21 +33,21 @@ pub(crate) struct KafkaOptions {
 
 /// A setting as it was written. It may be a secret, so neither errors nor logs show it.
 #[derive(Clone)]
-struct Written(String);
+struct WrittenSetting(String);
 
-impl fmt::Debug for Written {
+impl fmt::Debug for WrittenSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
 }
 
-impl ValueParserFactory for Written {
-    type Parser = clap::builder::MapValueParser<clap::builder::StringValueParser, fn(String) -> Written>;
+impl ValueParserFactory for WrittenSetting {
+    type Parser = clap::builder::MapValueParser<clap::builder::StringValueParser, fn(String) -> WrittenSetting>;
 
     fn value_parser() -> Self::Parser {
         // Any text is accepted here. `KafkaOptions::choice` reports errors in it, without showing
         // the value.
-        clap::builder::StringValueParser::new().map(Written)
+        clap::builder::StringValueParser::new().map(WrittenSetting)
     }
 }
 
@@ -64,7 +64,7 @@ impl KafkaOptions {
             config = config.read_file(file).map_err(usage)?;
         }
         config = config.read_environment().map_err(usage)?;
-        for Written(text) in &self.settings {
+        for WrittenSetting(text) in &self.settings {
             let setting: KafkaSetting = text.parse().map_err(|error| CliError::Usage(format!("--kafka: {error}")))?;
             config = config.with([setting]);
         }
@@ -84,7 +84,8 @@ impl KafkaOptions {
             return Ok(());
         }
         Err(CliError::Usage(
-            "--kafka sets up Kafka's client, and the broker is `embedded`: give --broker kafka://HOST:PORT".into(),
+            "--kafka is a setting of the Kafka client, and the broker is `embedded`: give --broker kafka://HOST:PORT"
+                .into(),
         ))
     }
 }

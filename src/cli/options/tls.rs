@@ -37,7 +37,7 @@ impl TlsOptions {
     pub(crate) fn of_a_worker(&self) -> Result<Option<WebTls>, CliError> {
         let alone = |option: &str, other: &str| {
             Err(RunError::Settings(format!(
-                "a web server needs a certificate and its key: beside {option} also say {other}"
+                "a web server needs a certificate and its key: give {other} as well as {option}"
             ))
             .into())
         };

@@ -87,9 +87,8 @@ impl Edge {
         }
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         if !method.is_safe() && !is_own_page(request.headers()) {
-            let error = format!(
-                "{method} {path}: changes from pages of another site are not taken; leave out the Origin header"
-            );
+            let error =
+                format!("{method} {path}: changes from pages of another site are refused; leave out the Origin header");
             return Some(Problem::new(StatusCode::FORBIDDEN, error).into_response());
         }
         // Workers authenticate to each other with a secret of their own. `cluster::guard` checks
@@ -134,11 +133,10 @@ impl Edge {
     }
 
     fn may_not_change(&self, method: &Method, path: &str) -> Problem {
-        let error = match self.access.is_read_only() {
-            true => {
-                format!("{method} {path}: this worker takes no changes over the web (--web-read-only); ask another one")
-            }
-            false => format!("{method} {path}: the token's role is read, and changes need one whose role is write"),
+        let error = if self.access.is_read_only() {
+            format!("{method} {path}: this worker refuses changes over the web (--web-read-only); ask another worker")
+        } else {
+            format!("{method} {path}: the token may only read; use a token whose role is write")
         };
         Problem::new(StatusCode::FORBIDDEN, error)
     }
@@ -152,9 +150,11 @@ impl Edge {
             login_page::page(StatusCode::UNAUTHORIZED, "", uri.path_and_query().map_or("/", |path| path.as_str()))
         } else {
             let said = headers.contains_key(header::AUTHORIZATION);
-            let wrong = if said { "the token is not known here" } else { "a token is needed" };
-            let error =
-                format!("{method} {}: {wrong}; say one of --web-token as `Authorization: Bearer TOKEN`", uri.path());
+            let wrong = if said { "the worker does not know the token" } else { "a token is needed" };
+            let error = format!(
+                "{method} {}: {wrong}; send one of the worker's tokens (--web-token) as `Authorization: Bearer TOKEN`",
+                uri.path()
+            );
             Problem::new(StatusCode::UNAUTHORIZED, error).into_response()
         };
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"marlowe\""));
@@ -200,7 +200,7 @@ async fn answer(request: Request, next: Next) -> Response {
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!("{} does not take {method}; the Allow header says what it takes", uri.path()),
+        format!("{} does not support {method}; the Allow header lists what it supports", uri.path()),
     )
 }
 

@@ -53,7 +53,8 @@ impl Hop {
         if !is_believed {
             return Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
-                "only workers that share the cluster token may forward requests, and sign them; leave out the header marlowe-hop",
+                "only workers may forward requests, signed with this worker's cluster token (`--cluster-token`); \
+                 clients leave out the header marlowe-hop",
             ));
         }
         let read = || {

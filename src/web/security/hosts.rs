@@ -23,9 +23,10 @@ impl Hosts {
     /// Returns the hosts of a server that listens at `address`. On the loopback these are the names
     /// of the loopback and `named`, and elsewhere all.
     pub(crate) fn of(address: SocketAddr, named: impl Iterator<Item = String>) -> Self {
-        match address.ip().to_canonical().is_loopback() {
-            true => Self::Loopback(named.map(|name| plain(&name)).collect()),
-            false => Self::Any,
+        if address.ip().to_canonical().is_loopback() {
+            Self::Loopback(named.map(|name| plain(&name)).collect())
+        } else {
+            Self::Any
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn begin(State(site): State<Arc<Site>>, Form(filled): Form<Fill
         .and_then(|token| edge.sessions.begin(token, edge.clock.now()));
     match session {
         Some(cookie) => away(local(&filled.to), cookie),
-        None => page(StatusCode::UNAUTHORIZED, "This token is not known here.", &filled.to),
+        None => page(StatusCode::UNAUTHORIZED, "The worker does not know this token.", &filled.to),
     }
 }
 

@@ -108,8 +108,8 @@ impl Acceptor {
                     if full.is_due() {
                         tracing::warn!(
                             worker = %self.worker,
-                            "{} connections are open, which is the most that the web server takes (--web-connections): new ones may \
-                             ask for /healthz and /readyz only, until others end",
+                            "{} connections are open, which is the limit of the web server (--web-connections): new \
+                             ones may only ask for /healthz and /readyz until others end",
                             self.cap
                         );
                     }
@@ -120,8 +120,8 @@ impl Acceptor {
                     if no_file.is_due() {
                         tracing::warn!(
                             worker = %self.worker,
-                            "no connection can be accepted: {error}; the process may open more files after `ulimit -n`, or the web \
-                             server take fewer connections (--web-connections)"
+                            "no connection can be accepted: {error}; raise the limit of open files (`ulimit -n`), or \
+                             use a smaller --web-connections"
                         );
                     }
                     // The next connection gets the file of the spare, or that of a connection of

@@ -9,7 +9,7 @@ use crate::error::RunError;
 use crate::tls::Tls;
 
 /// The host and the port of the advertised URLs.
-enum Place {
+enum AdvertisedAddress {
     /// The address at which each worker listens.
     Bound,
     /// This host. The first worker is at `port`, and further ones are at the ports that follow.
@@ -20,7 +20,7 @@ enum Place {
 /// The URLs at which other workers find those of this process.
 pub(crate) struct Advertised {
     scheme: &'static str,
-    place: Place,
+    address: AdvertisedAddress,
 }
 
 impl Advertised {
@@ -28,15 +28,15 @@ impl Advertised {
     pub(crate) fn parse(url: Option<&str>, tls: Option<&Tls>) -> Result<Self, RunError> {
         let serves = tls.is_some_and(Tls::serves);
         let Some(url) = url else {
-            return Ok(Self { scheme: if serves { "https" } else { "http" }, place: Place::Bound });
+            return Ok(Self { scheme: if serves { "https" } else { "http" }, address: AdvertisedAddress::Bound });
         };
         let refused = |reason: &str| {
             let scheme = if serves { "https" } else { "http" };
             RunError::Settings(format!(
-                "`{url}` is not where other workers can find this one: {reason}; write {scheme}://HOST:PORT"
+                "`{url}` cannot be advertised to other workers: {reason}; write {scheme}://HOST:PORT"
             ))
         };
-        let uri: Uri = url.parse().map_err(|_| refused("it is no URL"))?;
+        let uri: Uri = url.parse().map_err(|_| refused("it is not a URL"))?;
         let (scheme, authority) = match (uri.scheme_str(), uri.authority()) {
             (Some("http"), Some(_)) if serves => {
                 return Err(refused("the web server has a certificate, and speaks HTTPS"));
@@ -48,36 +48,36 @@ impl Advertised {
             }
             (Some("http"), Some(authority)) => ("http", authority),
             (Some("https"), Some(authority)) => ("https", authority),
-            _ => return Err(refused("it names no host")),
+            _ => return Err(refused("it has no host")),
         };
         if authority.as_str().contains('@') {
-            return Err(refused("it names a user"));
+            return Err(refused("it has a user"));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(refused("it has a path"));
         }
         match authority.port_u16() {
-            Some(0) => Err(refused("port 0 is none")),
-            None if authority.as_str() != authority.host() => Err(refused("its port is none")),
-            port => Ok(Self { scheme, place: Place::At { host: authority.host().to_owned(), port } }),
+            Some(0) => Err(refused("port 0 is not allowed")),
+            None if authority.as_str() != authority.host() => Err(refused("its port is not a number from 1 to 65535")),
+            port => Ok(Self { scheme, address: AdvertisedAddress::At { host: authority.host().to_owned(), port } }),
         }
     }
 
     /// Returns the host that was set, if one was.
     pub(crate) fn host(&self) -> Option<&str> {
-        match &self.place {
-            Place::Bound => None,
-            Place::At { host, .. } => Some(host),
+        match &self.address {
+            AdvertisedAddress::Bound => None,
+            AdvertisedAddress::At { host, .. } => Some(host),
         }
     }
 
     /// Returns the URL of worker `number`, which listens at `bound`.
     pub(crate) fn url(&self, number: usize, bound: SocketAddr) -> Result<Arc<str>, RunError> {
         let scheme = self.scheme;
-        let (host, port) = match &self.place {
-            Place::Bound => return Ok(format!("{scheme}://{}", reachable(bound)).into()),
-            Place::At { host, port: None } => (host, bound.port()),
-            Place::At { host, port: Some(first) } => {
+        let (host, port) = match &self.address {
+            AdvertisedAddress::Bound => return Ok(format!("{scheme}://{}", reachable(bound)).into()),
+            AdvertisedAddress::At { host, port: None } => (host, bound.port()),
+            AdvertisedAddress::At { host, port: Some(first) } => {
                 let port = u16::try_from(number).ok().and_then(|number| first.checked_add(number));
                 (
                     host,
@@ -102,7 +102,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => return SocketAddr::new(ip, address.port()),
     };
     tracing::warn!(
-        "workers on other machines do not find this one, which listens on all addresses: say which with --advertise"
+        "workers on other machines cannot find this one, because it listens on all addresses: give its own URL with \
+         --advertise"
     );
     SocketAddr::new(ip, address.port())
 }
@@ -126,8 +127,8 @@ mod tests {
             ("http://h:6066/?x", "a path"),
             ("http://a:b@h:1", "a user"),
             ("http://h:0", "port 0"),
-            ("http://h:70000", "its port is none"),
-            ("http://h:", "its port is none"),
+            ("http://h:70000", "its port is not a number from 1 to 65535"),
+            ("http://h:", "its port is not a number from 1 to 65535"),
             ("", "URL"),
         ] {
             let error = Advertised::parse(Some(wrong), None).err().map(|error| error.to_string()).unwrap_or_default();

@@ -269,8 +269,8 @@ impl Answers {
 
 fn over_the_cap(cap: usize) -> Problem {
     Problem::not_now(format!(
-        "the worker has as many connections as it takes, which are {cap}: try again when others have ended; until then it answers \
-         /healthz and /readyz only"
+        "the worker has {cap} open connections, which is its limit (--web-connections): try again when others have \
+         ended; until then it answers only /healthz and /readyz"
     ))
 }
 

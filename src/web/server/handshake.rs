@@ -17,7 +17,7 @@ pub(crate) async fn begin(acceptor: TlsAcceptor, mut stream: TcpStream) -> io::R
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
         stream.write_all(plain_answer().as_bytes()).await?;
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks no TLS"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
     }
     acceptor.accept(stream).await
 }

@@ -50,7 +50,9 @@ impl Listeners {
             }
             None if config.advertise.is_some() => {
                 return Err(RunError::Settings(
-                    "an advertised URL is one of the web server, and there is none: leave it out, or start one with --web".into(),
+                    "an advertised URL (--advertise) needs a web server, and there is none: leave it out, or start a \
+                     web server with --web HOST:PORT"
+                        .into(),
                 ));
             }
             None => {}
@@ -91,12 +93,13 @@ fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RunError> {
                 address.port()
             ),
             ErrorKind::AddrNotAvailable => {
-                "this machine has no such address; listen on one it has, as 127.0.0.1, or on all with 0.0.0.0".into()
+                "this machine has no such address; listen on one that it has, such as 127.0.0.1, or on all with 0.0.0.0"
+                    .into()
             }
             ErrorKind::PermissionDenied => {
                 format!("not permitted ({error}); choose a port above 1023, or a free one with `--web {free}`")
             }
-            _ => format!("{error}; choose another address, as with `--web {free}`"),
+            _ => format!("{error}; choose another address, for example with `--web {free}`"),
         };
         RunError::Web { address: address.to_string(), reason }
     })

@@ -31,7 +31,7 @@ impl Unread {
             return (request, Self(None));
         }
         let (dropped, rest) = oneshot::channel();
-        (request.map(|body| Body::new(Watched { body, dropped: Some(dropped) })), Self(Some(rest)))
+        (request.map(|body| Body::new(WatchedBody { body, dropped: Some(dropped) })), Self(Some(rest)))
     }
 
     /// Reads what is left. If that takes too long, the answer says that the connection ends with
@@ -52,12 +52,12 @@ async fn discard(mut body: Body) {
 }
 
 /// A body that is handed back when it is dropped before its end.
-struct Watched {
+struct WatchedBody {
     body: Body,
     dropped: Option<oneshot::Sender<Body>>,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for WatchedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -81,7 +81,7 @@ impl HttpBody for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         if let Some(dropped) = self.dropped.take().filter(|_| !self.body.is_end_stream()) {
             // This fails if nobody waits for it any more.

@@ -53,7 +53,7 @@ pub(crate) async fn replace(
 }
 
 async fn put(site: &Site, uri: &Uri, query: Option<&str>, body: Body, effect: Effect) -> Result<Response, Problem> {
-    let change = Change::parse(site, uri, query)?;
+    let change = RowChange::parse(site, uri, query)?;
     let value = change.value(body)?;
     change.send(site, Some(value), effect).await
 }
@@ -64,17 +64,17 @@ pub(crate) async fn remove(
     uri: Uri,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    Change::parse(&site, &uri, query.as_deref())?.send(&site, None, Effect::Merge).await
+    RowChange::parse(&site, &uri, query.as_deref())?.send(&site, None, Effect::Merge).await
 }
 
 /// A change of one row, as a request describes it.
-struct Change {
+struct RowChange {
     table: &'static dyn AnyTable,
     key: RowKey,
     wait: Option<std::time::Duration>,
 }
 
-impl Change {
+impl RowChange {
     fn parse(site: &Site, uri: &Uri, query: Option<&str>) -> Result<Self, Problem> {
         let wait = Query::parse(query, &["wait"])?.wait()?;
         let table = site.table(&table_name(uri))?;
@@ -82,8 +82,7 @@ impl Change {
             return Err(Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!(
-                    "table `{}` has rows of its own in each partition, so no key has an owner to send a change to; it can be \
-                     read only",
+                    "table `{}` is partition-local, so no key has an owner to send a change to; it can only be read",
                     table.name()
                 ),
             )

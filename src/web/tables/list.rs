@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::peer::Wanted;
-use crate::query::{Place, RouteError};
+use crate::query::{RouteError, SlicePlace};
 use crate::table::{AnyTable, Keyspace};
 use crate::topology::TableKind;
 use crate::web::site::Site;
@@ -107,6 +107,6 @@ impl Site {
         let partition = Partition::new(place.partition);
         let deadline = Instant::now() + wait;
         let (table, wanted) = (table.clone(), Wanted::default());
-        self.shared.routes.count(&Place { table, partition, wanted, deadline, stale_within: None }).await
+        self.shared.routes.count(&SlicePlace { table, partition, wanted, deadline, stale_within: None }).await
     }
 }

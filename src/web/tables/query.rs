@@ -31,7 +31,7 @@ impl Query {
             let name = String::from_utf8_lossy(&plain(name)).into_owned();
             if !known.contains(&name.as_str()) {
                 let known = known.join("=, ?");
-                return Err(Problem::bad_request(format!("`?{name}=` is not understood here; what is: ?{known}=")));
+                return Err(Problem::bad_request(format!("`?{name}=` is not known here; known are: ?{known}=")));
             }
             fields.push((name, plain(value)));
         }
@@ -47,7 +47,7 @@ impl Query {
         let text = String::from_utf8_lossy(value);
         match text.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Problem::bad_request(format!("`?{name}={text}`: a whole number from 0 is needed"))),
+            Err(_) => Err(Problem::bad_request(format!("`?{name}={text}`: write a whole number from 0"))),
         }
     }
 
@@ -79,7 +79,7 @@ impl Query {
         let stale = self.number("stale")?.map(Duration::from_millis);
         if stale.is_some() && table.identity().kind == TableKind::Global {
             return Err(Problem::bad_request(format!(
-                "table `{}` is global, and answered from a copy whose staleness is not known; leave out ?stale=",
+                "table `{}` is global, and is answered from a copy whose staleness is not known; leave out ?stale=",
                 table.name()
             )));
         }

@@ -43,7 +43,8 @@ pub(crate) async fn show(
         (Keyspace::PartitionLocal, Some(asked)) => asked,
         (Keyspace::PartitionLocal, None) => {
             return Err(Problem::bad_request(format!(
-                "table `{}` has rows of its own in each of its {partitions} partitions: say which with ?partition=",
+                "table `{}` is partition-local, so each of its {partitions} partitions has its own rows: choose one \
+                 with ?partition=",
                 table.name()
             )));
         }

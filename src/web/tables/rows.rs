@@ -110,7 +110,7 @@ struct PositionOf {
 }
 
 /// The rows that a request asks for.
-pub(crate) struct Asked {
+pub(crate) struct AskedRows {
     range: KeyRange,
     /// The first partition that may have a row of the range's first key. The rows of that key in
     /// earlier partitions were on the page before.
@@ -131,7 +131,7 @@ pub(crate) async fn page(
 ) -> Result<Response, Problem> {
     let query = Query::parse(query.as_deref(), &KNOWN)?;
     let table = site.table(&table_name(&uri))?;
-    let asked = Asked::read(&query, table, site.partitions(table))?;
+    let asked = AskedRows::read(&query, table, site.partitions(table))?;
     let deadline = query.deadline()?;
     // The path of the next page has these fields as they are in this one.
     let same = ["prefix", "partition", "limit", "stale"]
@@ -154,9 +154,9 @@ struct Page {
     site: Arc<Site>,
     table: &'static dyn AnyTable,
     partitions: u32,
-    asked: Asked,
+    asked: AskedRows,
     way: PagePath,
-    cursors: Vec<Cursor>,
+    cursors: Vec<RowCursor>,
     /// The next row of each cursor that has one.
     heads: BinaryHeap<Reverse<Head>>,
     positions: Vec<PositionOf>,
@@ -180,7 +180,7 @@ struct Head {
 }
 
 /// A position in the rows of one partition, or in a copy of all partitions.
-struct Cursor {
+struct RowCursor {
     partition: Partition,
     /// The range that is left to read.
     range: KeyRange,
@@ -199,7 +199,7 @@ impl Page {
     async fn begin(
         site: Arc<Site>,
         table: &'static dyn AnyTable,
-        asked: Asked,
+        asked: AskedRows,
         deadline: tokio::time::Instant,
         way: PagePath,
     ) -> Result<Self, Problem> {
@@ -215,12 +215,12 @@ impl Page {
                     return Ok((None, PositionOf { partition: partition.get(), state: site.state(target).await? }));
                 }
                 let FoundRows { rows, more, state } = site.rows(target, range.clone(), limit, ahead).await?;
-                let cursor = Cursor { partition, range, rows, next: 0, more };
+                let cursor = RowCursor { partition, range, rows, next: 0, more };
                 Ok((Some(cursor), PositionOf { partition: partition.get(), state }))
             }
         });
         let (cursors, positions): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
-        let cursors: Vec<Cursor> = cursors.into_iter().flatten().collect();
+        let cursors: Vec<RowCursor> = cursors.into_iter().flatten().collect();
         let heads = BinaryHeap::with_capacity(cursors.len());
         let mut page = Self { site, table, partitions, asked, way, cursors, heads, positions, rows: 0, bytes: 0 };
         (0..page.cursors.len()).for_each(|cursor| page.put_head(cursor));
@@ -228,7 +228,7 @@ impl Page {
     }
 
     fn put_head(&mut self, cursor: usize) {
-        let Cursor { rows, next, .. } = &self.cursors[cursor];
+        let RowCursor { rows, next, .. } = &self.cursors[cursor];
         if let Some((key, _)) = rows.get(*next) {
             self.heads.push(Reverse(Head { key: key.to_vec(), cursor }));
         }
@@ -288,9 +288,10 @@ impl Page {
     /// Returns the partition of the next row. In a copy, it is the home of the key, if the key
     /// decodes.
     fn partition_of(&self, head: &Head, topic_key: Option<&[u8]>) -> Option<Partition> {
-        match self.asked.is_copy {
-            true => topic_key.map(|key| self.table.home(key, self.partitions)),
-            false => Some(self.cursors[head.cursor].partition),
+        if self.asked.is_copy {
+            topic_key.map(|key| self.table.home(key, self.partitions))
+        } else {
+            Some(self.cursors[head.cursor].partition)
         }
     }
 
@@ -340,11 +341,11 @@ impl Page {
     }
 }
 
-impl Asked {
+impl AskedRows {
     pub(crate) fn read(query: &Query, table: &dyn AnyTable, partitions: u32) -> Result<Self, Problem> {
         let limit = query.number("limit")?.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Problem::bad_request(format!("`?limit={limit}`: from 1 to {MAX_LIMIT}")));
+            return Err(Problem::bad_request(format!("`?limit={limit}`: write a number from 1 to {MAX_LIMIT}")));
         }
         let mut range = match query.bytes("prefix") {
             None => KeyRange::all(),
@@ -370,7 +371,7 @@ impl Asked {
         let partitions = match query.partition("partition", partitions)? {
             Some(_) if is_copy => {
                 return Err(Problem::bad_request(format!(
-                    "table `{}` is global, and answered from a copy of all its partitions; leave out ?partition=",
+                    "table `{}` is global, and is answered from a copy of all its partitions; leave out ?partition=",
                     table.name()
                 )));
             }

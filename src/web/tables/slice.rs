@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::peer::{Answer, AsOf, Found, Question, Wanted, whole_millis};
-use crate::query::{CommittedSlice, GlobalStore, Place, Reached, RouteError};
+use crate::query::{CommittedSlice, GlobalStore, Reached, RouteError, SlicePlace};
 use crate::table::{AnyTable, Position};
 use crate::topology::TableKind;
 use crate::web::problem::Problem;
@@ -64,7 +64,7 @@ impl Site {
     pub(crate) async fn row(&self, target: Target<'_>, key: Vec<u8>) -> Result<(Option<Vec<u8>>, StateOf), Problem> {
         match self.ask(target, Question::Row(key)).await? {
             Answer { found: Found::Row(row), as_of } => Ok((row, as_of.into())),
-            Answer { found, .. } => Err(failed(target.table, format!("{found:?} is no row"))),
+            Answer { found, .. } => Err(failed(target.table, format!("{found:?} is not a row"))),
         }
     }
 
@@ -79,7 +79,7 @@ impl Site {
     ) -> Result<FoundRows, Problem> {
         match self.ask(target, Question::Rows { range, limit, bytes }).await? {
             Answer { found: Found::Rows { rows, more }, as_of } => Ok(FoundRows { rows, more, state: as_of.into() }),
-            _ => Err(failed(target.table, "rows were asked for, and are not answered")),
+            _ => Err(failed(target.table, "the answer has no rows")),
         }
     }
 
@@ -115,7 +115,7 @@ impl Site {
     /// Asks the worker that owns the partition, in this process or another.
     async fn ask_owner(&self, target: Target<'_>, question: &Question) -> Result<Answer, Problem> {
         let Target { table, partition, wanted, deadline, stale_within } = target;
-        let place = Place { table: table.name().clone(), partition, wanted, deadline, stale_within };
+        let place = SlicePlace { table: table.name().clone(), partition, wanted, deadline, stale_within };
         self.shared.routes.ask(&place, question).await.map_err(|error| match error {
             RouteError::Closed(_) => Problem::not_now(format!(
                 "table `{}`, partition {partition}: {error}; try again, or wait longer with ?wait= (milliseconds)",
@@ -164,8 +164,8 @@ impl Site {
 
 fn behind(target: Target<'_>, position: Position) -> Problem {
     Problem::not_now(format!(
-        "table `{}`, partition {}: its committed state has not come so far yet; try again, or wait longer with ?wait= \
-         (milliseconds)",
+        "table `{}`, partition {}: its committed state has not reached the wanted position yet; try again, or wait \
+         longer with ?wait= (milliseconds)",
         target.table.name(),
         target.partition,
     ))

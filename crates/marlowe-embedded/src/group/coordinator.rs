@@ -135,10 +135,10 @@ impl Coordinator {
         self.expel_overdue(now, catalog);
         let member = self.members.values().find(|member| member.card.id() == metadata.member);
         let Some(member) = member else {
-            return Err(fenced(metadata, "it is no member any more: it left, or was not heard of in time"));
+            return Err(fenced(metadata, "it is not a member any more: it left, or its session expired"));
         };
         if metadata.generation < member.joined || metadata.generation > self.generation {
-            return Err(fenced(metadata, format!("the group is at generation {}", self.generation)));
+            return Err(fenced(metadata, format!("the group's generation is now {}", self.generation)));
         }
         Ok(())
     }

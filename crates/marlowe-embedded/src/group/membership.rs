@@ -93,7 +93,8 @@ impl GroupMembership {
 
     fn replaced(&self, instance: &str) -> BrokerError {
         let reason = format!(
-            "another member joined as the static instance `{instance}`: give each worker an instance of its own"
+            "another member joined as the static instance `{instance}`: give each worker its own instance name \
+             (--instance)"
         );
         fenced(&self.card.current(), reason)
     }
@@ -125,7 +126,10 @@ impl Membership for GroupMembership {
         let answer = match (known, self.card.end()) {
             (_, Some(End::Replaced(instance))) => Err(self.replaced(&instance)),
             (Some(()), None) => Ok(()),
-            _ => Err(fenced(&self.card.current(), "its session expired, because it was not heard of in time")),
+            _ => Err(fenced(
+                &self.card.current(),
+                "its session expired, because the broker did not hear from it in time",
+            )),
         };
         Box::pin(std::future::ready(answer))
     }

@@ -16,7 +16,7 @@ pub(crate) fn io_failure(action: &'static str, path: &Path, error: &io::Error) -
             format!("{error}: the broker must be able to write there; change its permissions or choose another folder")
         }
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
-            format!("{error}: it is not a folder; name a folder, it is created when it is missing")
+            format!("{error}: it is not a folder; give the path of a folder (a missing one is created)")
         }
         _ => error.to_string(),
     };
@@ -28,12 +28,15 @@ pub(crate) fn failure(action: &'static str, path: &Path, error: heed::Error) -> 
     let reason = match error {
         // LMDB reports a short write, which a full disk causes, as an I/O error.
         heed::Error::Io(error) if action == "write to" && error.raw_os_error() == Some(5) => {
-            format!("{error}: the disk is full or failing, and nothing of this write was kept: see to it and try again")
+            format!(
+                "{error}: the disk is full or failing, and nothing of this write was kept: free some space or check \
+                 the disk, and try again"
+            )
         }
         heed::Error::Io(error) => return io_failure(action, path, &error),
         heed::Error::Mdb(MdbError::MapFull) => {
-            "the folder has grown to its limit, and nothing of this write was kept: raise `max_folder_bytes`, \
-             or delete topics"
+            "the folder has grown to its limit, and nothing of this write was kept: delete topics; or, in a program \
+             that opens the broker itself, raise `EmbeddedConfig::max_folder_bytes` (no command-line option sets it)"
                 .to_owned()
         }
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {

@@ -9,7 +9,7 @@ use marlowe_broker::BrokerError;
 use parking_lot::Mutex;
 
 use super::failure::{damaged, failure};
-use super::groups::Groups;
+use super::groups::GroupNumbers;
 use super::lock::FolderLock;
 use super::opening::{self, Held, NEXT_PARTITION, Opened, Tables};
 use super::tail::Tail;
@@ -24,7 +24,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     env: Env<WithoutTls>,
     tables: Tables,
-    groups: Mutex<Groups>,
+    groups: Mutex<GroupNumbers>,
     tail: Tail,
     // The last field, so that the folder is free only after everything else is closed.
     _lock: FolderLock,
@@ -37,7 +37,7 @@ impl Folder {
         Ok((Self { path, env, tables, groups: Mutex::new(groups), tail, _lock: lock }, held))
     }
 
-    fn write_all(&self, steps: &[Step], groups: &mut Groups) -> heed::Result<()> {
+    fn write_all(&self, steps: &[Step], groups: &mut GroupNumbers) -> heed::Result<()> {
         let mut txn = self.env.write_txn()?;
         for step in steps {
             self.write_step(&mut txn, step, groups)?;
@@ -45,7 +45,7 @@ impl Folder {
         txn.commit()
     }
 
-    fn write_step(&self, txn: &mut RwTxn<'_>, step: &Step, groups: &mut Groups) -> heed::Result<()> {
+    fn write_step(&self, txn: &mut RwTxn<'_>, step: &Step, groups: &mut GroupNumbers) -> heed::Result<()> {
         let tables = &self.tables;
         match step {
             Step::CreateTopic { topic, next_partition } => {
@@ -87,7 +87,7 @@ impl Folder {
     }
 
     /// Returns the number of a group, and gives it one if it has none.
-    fn number(&self, txn: &mut RwTxn<'_>, group: &Arc<str>, groups: &mut Groups) -> heed::Result<u32> {
+    fn number(&self, txn: &mut RwTxn<'_>, group: &Arc<str>, groups: &mut GroupNumbers) -> heed::Result<u32> {
         if let Some(number) = groups.find(group) {
             return Ok(number);
         }

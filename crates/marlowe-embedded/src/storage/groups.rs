@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 /// The numbers of groups. They are needed because a group's name may be longer than a key can be.
 #[derive(Default)]
-pub(super) struct Groups {
+pub(super) struct GroupNumbers {
     pub(super) numbers: HashMap<Arc<str>, u32>,
     pub(super) next: u32,
     /// The groups that got their numbers in the transaction that is being written.
     pub(super) new: Vec<Arc<str>>,
 }
 
-impl Groups {
+impl GroupNumbers {
     pub(super) fn find(&self, group: &str) -> Option<u32> {
         self.numbers.get(group).copied()
     }

@@ -15,7 +15,7 @@ use marlowe_lmdb::{CheckError, Content, SealedTable};
 
 use super::failure::{damaged, failure, io_failure};
 use super::format;
-use super::groups::Groups;
+use super::groups::GroupNumbers;
 use super::lock::FolderLock;
 use crate::config::EmbeddedConfig;
 use crate::group::generation_by;
@@ -66,7 +66,7 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) env: Env<WithoutTls>,
     pub(super) tables: Tables,
-    pub(super) groups: Groups,
+    pub(super) groups: GroupNumbers,
     pub(super) held: Held,
     pub(super) lock: FolderLock,
 }
@@ -148,12 +148,12 @@ fn check_file(path: &Path, config: &EmbeddedConfig) -> Result<(), BrokerError> {
     }
     if content.tables.is_empty() {
         return match &config.expected_id {
-            Some(id) => refused(format!("holds no broker, and broker {id} should be there")),
+            Some(id) => refused(format!("holds no broker, but broker {id} is expected there")),
             None => Ok(()),
         };
     }
     match TABLES.iter().find(|table| !content.tables.contains(**table)) {
-        Some(table) => refused(format!("has a damaged data.mdb: its table `{table}` is not there")),
+        Some(table) => refused(format!("has a damaged data.mdb: its table `{table}` is missing")),
         None => Ok(()),
     }
 }
@@ -178,10 +178,10 @@ fn identify(
         }
     };
     if let Some(expected) = config.expected_id.as_ref().filter(|expected| **expected != id) {
-        return refused(format!("holds broker {id}, and broker {expected} should be there"));
+        return refused(format!("holds broker {id}, but broker {expected} is expected there"));
     }
     match (about.get(txn, OWNER).map_err(failed)?.map(text), &config.owner) {
-        (Some(found), Some(owner)) if found != *owner => refused(format!("is of {found}, and not of {owner}")),
+        (Some(found), Some(owner)) if found != *owner => refused(format!("belongs to {found}, not to {owner}")),
         (None, Some(owner)) => {
             about.put(txn, OWNER, owner.as_bytes()).map_err(failed)?;
             Ok(id.into())
@@ -234,7 +234,7 @@ fn held(
     txn: &RoTxn<'_>,
     tombstone_retention: Duration,
     (id, generation): (Arc<str>, u64),
-) -> Result<(Held, Groups), BrokerError> {
+) -> Result<(Held, GroupNumbers), BrokerError> {
     let failed = |error| failure("open", path, error);
     let mut topics = Vec::new();
     let mut partitions = HashMap::new();
@@ -272,7 +272,7 @@ fn held(
     let next = next.and_then(|next| next.first_chunk()).map_or(0, |next| u32::from_le_bytes(*next));
     // Two topics must never share a partition's batches.
     let next_partition = partitions.keys().max().map_or(next, |last| next.max(last.saturating_add(1)));
-    let groups = Groups {
+    let groups = GroupNumbers {
         next: names.keys().max().map_or(0, |last| last + 1),
         numbers: names.into_iter().map(|(number, name)| (name, number)).collect(),
         new: Vec::new(),

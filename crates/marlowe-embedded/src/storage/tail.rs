@@ -17,11 +17,11 @@ const STALE: usize = 1024;
 /// does no harm, because the old batch holds all that was ever at its offsets.
 pub(crate) struct Tail {
     limit: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<TailBatches>,
 }
 
 #[derive(Default)]
-struct Inner {
+struct TailBatches {
     batches: BTreeMap<(u32, u64), Arc<Batch>>,
     order: VecDeque<(u32, u64)>,
     bytes: usize,
@@ -45,7 +45,7 @@ impl Tail {
         }
         // A removed batch leaves its key in `order`. Where much is removed, the bytes never reach
         // the limit at which `add` drops such keys.
-        let Inner { batches, order, .. } = &mut *inner;
+        let TailBatches { batches, order, .. } = &mut *inner;
         if order.len() > 2 * batches.len() + STALE {
             order.retain(|key| batches.contains_key(key));
         }

@@ -7,19 +7,19 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum KafkaConfigError {
     /// The URL of the cluster cannot be read.
-    #[error("{reason}: write kafka://HOST:PORT, more than one with commas between")]
+    #[error("{reason}: write kafka://HOST:PORT, with commas between several brokers")]
     Url {
         /// The problem with the URL.
         reason: String,
     },
     /// A setting has no `=`.
-    #[error("a setting is written NAME=VALUE, as compression.type=lz4")]
+    #[error("a setting has the form NAME=VALUE, for example compression.type=lz4")]
     NoValue,
     /// A setting has no name.
-    #[error("a setting needs a name: write NAME=VALUE, as compression.type=lz4")]
+    #[error("a setting needs a name: write NAME=VALUE, for example compression.type=lz4")]
     NoName,
     /// A setting is reserved for Marlowe.
-    #[error("`{name}` is not for a program to set, {fix}: remove it")]
+    #[error("`{name}` is decided by Marlowe ({fix}): remove this setting")]
     Reserved {
         /// The setting's name.
         name: String,
@@ -79,6 +79,6 @@ pub enum KafkaConfigError {
         source: Box<KafkaConfigError>,
     },
     /// The value of an environment variable is not UTF-8.
-    #[error("its value is no text (UTF-8)")]
+    #[error("its value is not UTF-8 text")]
     NoText,
 }

@@ -72,15 +72,15 @@ pub(super) fn is_secret(name: &str) -> bool {
 /// Refuses settings that are reserved for Marlowe.
 pub(super) fn refuse_reserved(name: &str) -> Result<(), KafkaConfigError> {
     let fix = match name {
-        "bootstrap.servers" | "metadata.broker.list" => "the brokers are those of kafka://HOST:PORT,HOST:PORT",
-        "session.timeout.ms" => "it is the workers' --session-timeout",
-        "group.id" => "the group is the app",
-        "transactional.id" => "each lane of each worker has one of its own",
+        "bootstrap.servers" | "metadata.broker.list" => "the brokers are those of the URL kafka://HOST:PORT,HOST:PORT",
+        "session.timeout.ms" => "it is set by --session-timeout",
+        "group.id" => "the group has the app's name",
+        "transactional.id" => "each lane of each worker has its own id",
         "partition.assignment.strategy" => {
-            "it is cooperative-sticky; `group.protocol=consumer` leaves it to the brokers"
+            "it is cooperative-sticky; with `group.protocol=consumer` the brokers choose it"
         }
         "enable.auto.commit" | "enable.auto.offset.store" | "auto.offset.reset" | "isolation.level" => {
-            "positions are committed with the state that goes with them"
+            "positions are committed together with the state"
         }
         _ => return Ok(()),
     };

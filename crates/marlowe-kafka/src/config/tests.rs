@@ -27,9 +27,9 @@ fn a_cluster_is_named_by_its_brokers() {
 #[test]
 fn a_cluster_that_is_not_named_so_is_refused_with_what_to_write() {
     for (url, words) in [
-        ("127.0.0.1:9092", "no Kafka cluster"),
-        ("kafka://", "names no host"),
-        ("kafka://one:9092,", "names no host"),
+        ("127.0.0.1:9092", "not the URL of a Kafka cluster"),
+        ("kafka://", "has no valid host"),
+        ("kafka://one:9092,", "has no valid host"),
         ("kafka://one", "has no port"),
         ("kafka://one:0", "from 1 to 65535"),
         ("kafka://one:66000", "`one:66000`"),
@@ -57,7 +57,7 @@ fn a_line_that_is_no_setting_is_named() {
     for (text, line, words) in [
         ("linger.ms=5\nacks\n", 2, "NAME=VALUE"),
         ("=5\n", 1, "needs a name"),
-        ("\n\ngroup.id=mine\n", 3, "the group is the app"),
+        ("\n\ngroup.id=mine\n", 3, "the group has the app's name"),
         ("acks=all\nlinger.ms=5\nkafka.acks=1\n", 3, "line 1 already"),
     ] {
         let file = file(text);

@@ -90,6 +90,6 @@ impl Configuration {
 
     pub(super) fn refused(&self, reason: &str) -> BrokerError {
         let reason = self.config.redacted(reason);
-        BrokerError::InvalidState(format!("Kafka's client does not take its settings: {reason}"))
+        BrokerError::InvalidState(format!("the Kafka client refuses its settings: {reason}"))
     }
 }

@@ -52,7 +52,7 @@ impl Client {
             return Err(Failure { reason, remedy: Remedy::Abort, ..Failure::of(Code::TIMED_OUT) });
         }
         wait.recv_timeout(within + OVERDUE).unwrap_or_else(|_| {
-            let reason = format!("no coordinator took the positions of group `{}` within {within:?}", who.group);
+            let reason = format!("no coordinator accepted the positions of group `{}` within {within:?}", who.group);
             Err(Failure { reason, remedy: Remedy::Replace, ..Failure::of(Code::TIMED_OUT) })
         })
     }

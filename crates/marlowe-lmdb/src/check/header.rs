@@ -55,7 +55,7 @@ impl Header {
         let flags = u16::from_le_bytes([bytes[10], bytes[11]]);
         let is_meta = long(0) == number && flags == META_PAGE;
         if !is_meta || word(PAGE_HEADER) != MAGIC || word(PAGE_HEADER + 4) != DATA_VERSION {
-            return Err(Damage::new("it does not begin as a database does, or it was not written by Marlowe"));
+            return Err(Damage::new("it has no valid header, or it was not written by Marlowe"));
         }
         let page_size = word(PAGE_HEADER + 24) as usize;
         if !page_size.is_power_of_two() || !(1 << 9..=1 << 16).contains(&page_size) {

@@ -59,9 +59,9 @@ pub fn check(path: &Path) -> Result<Content, CheckError> {
     Tree { pages: &mut pages, header: &header.main, order: Order::Bytes, what: "the list of tables" }.walk(
         &mut |row| {
             let name = String::from_utf8(row.key.to_vec());
-            let name = name.map_err(|_| Damage::new("a table has a name that is no text"))?;
+            let name = name.map_err(|_| Damage::new("the name of a table is not UTF-8 text"))?;
             let tree = row.tree.filter(|tree| tree.flags == 0);
-            let tree = tree.ok_or_else(|| Damage::new(format!("`{name}` is listed as a table and is none")))?;
+            let tree = tree.ok_or_else(|| Damage::new(format!("`{name}` is listed as a table, but is not one")))?;
             main.push((name, tree));
             Ok(())
         },
@@ -78,7 +78,7 @@ pub fn check(path: &Path) -> Result<Content, CheckError> {
     let mut free = Vec::new();
     Tree { pages: &mut pages, header: &header.free, order: Order::Numbers, what: "the list of free pages" }.walk(
         &mut |row| {
-            free.extend(free_pages(row.value).ok_or_else(|| Damage::new("the list of free pages makes no sense"))?);
+            free.extend(free_pages(row.value).ok_or_else(|| Damage::new("the list of free pages is not valid"))?);
             Ok(())
         },
     )?;

@@ -26,7 +26,7 @@ pub(super) enum Kind {
 
 impl Page {
     pub(super) fn parse(number: u64, bytes: Vec<u8>) -> Result<Self, Damage> {
-        let damaged = || Damage::new(format!("its page {number} makes no sense"));
+        let damaged = || Damage::new(format!("its page {number} is not valid"));
         if number_of(&bytes) != number {
             return Err(damaged());
         }

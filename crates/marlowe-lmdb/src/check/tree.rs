@@ -72,7 +72,7 @@ impl Tree<'_> {
         if counted == (branches, leaves, overflows, entries) {
             return Ok(());
         }
-        Err(Damage::new("it has other counts of pages and rows than it says").into())
+        Err(Damage::new("its counts of pages and rows do not match its content").into())
     }
 
     fn page(&mut self, number: u64, depth: u16, seen: &mut Seen, visit: Visit<'_>) -> Result<(), CheckError> {

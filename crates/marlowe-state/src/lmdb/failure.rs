@@ -17,8 +17,12 @@ pub(super) fn failed(action: &'static str, folder: &Folder, error: heed::Error) 
     let advice = match error {
         heed::Error::Io(error) => return StoreError::io(action, folder.path(), &error),
         heed::Error::EnvAlreadyOpened => return StoreError::InUse { path: folder.path().to_owned() },
-        heed::Error::Mdb(MdbError::ReadersFull) => "too many reads at a time; raise `max_readers`",
-        _ if is_damage(&error) => "stop the worker, remove the folder, and start it: the state is rebuilt",
+        heed::Error::Mdb(MdbError::ReadersFull) => {
+            "too many threads read the store at a time; read it from fewer threads"
+        }
+        _ if is_damage(&error) => {
+            "stop the worker, remove the folder, and start the worker again: the state is rebuilt"
+        }
         _ => "if it happens again, remove the folder while the worker is stopped: the state is rebuilt",
     };
     StoreError::Storage { action, path: folder.path().to_owned(), reason: format!("{error}: {advice}") }

@@ -93,7 +93,7 @@ fn read(
     let environment = match Environment::open(folder, state, databases, options)? {
         Opened::Usable(environment) => environment,
         Opened::Damaged(folder) => {
-            return Ok(Found::Useless(folder, Why::Damaged("it is no database of Marlowe's".into())));
+            return Ok(Found::Useless(folder, Why::Damaged("it is not a database of Marlowe".into())));
         }
     };
     let env = environment.env();
@@ -113,7 +113,7 @@ fn read(
         if content.tables.is_empty() {
             return Ok(Found::Usable(environment, None));
         }
-        return Ok(Found::Useless(environment.into_folder(), Why::Damaged("it does not say what is in it".into())));
+        return Ok(Found::Useless(environment.into_folder(), Why::Damaged("its layout is missing".into())));
     };
     if let (Some(found), Some(wanted)) = (owner, &options.owner)
         && found != *wanted
@@ -127,7 +127,7 @@ fn read(
     match old.tables.iter().find(|table| !content.tables.contains(&table_name(table))) {
         None => Ok(Found::Usable(environment, Some(old))),
         Some(table) => {
-            let damage = format!("its table `{table}` is not there");
+            let damage = format!("its table `{table}` is missing");
             Ok(Found::Useless(environment.into_folder(), Why::Damaged(damage)))
         }
     }

@@ -75,7 +75,7 @@ impl SpaceGuard {
 
     /// Makes sure that the disk has room for `len` bytes of the file from `start` on.
     pub(super) fn secure(&self, start: u64, len: u64) -> Result<(), StoreError> {
-        const ACTION: &str = "make sure of the disk space for a batch";
+        const ACTION: &str = "reserve disk space for a batch";
         let failed = |error: &io::Error| StoreError::io(ACTION, &self.folder, error);
         let available = self.disk.available(&self.folder).map_err(|error| failed(&error))?;
         if available >= len.saturating_mul(2).saturating_add(PLENTY) {

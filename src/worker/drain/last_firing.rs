@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use marlowe_broker::{BrokerError, CommittedOffset, Offset, TopicPartition};
 use tokio::time::Instant;
 
-use super::drain::{Drain, LOOK_EVERY};
-use super::launch::Worker;
-use super::status::WorkerStatus;
+use super::{Drain, LOOK_EVERY};
 use crate::error::RunError;
 use crate::shard::ShardId;
+use crate::worker::launch::Worker;
+use crate::worker::status::WorkerStatus;
 
 /// The last firing of a program's partition timers, after all input is processed.
 ///
@@ -56,7 +56,7 @@ impl LastFiring<'_> {
                 }
                 if began.elapsed() > self.drain.others_within() {
                     tracing::info!(
-                        "{} shards are with workers that do not drain: their timers fire in their own time",
+                        "{} shards are with workers that do not drain: their timers fire at their usual times",
                         left.len()
                     );
                     return Ok(());

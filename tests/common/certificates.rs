@@ -32,7 +32,6 @@ impl Authority {
         self.folder.path().join("authority.pem")
     }
 
-    #[allow(dead_code, reason = "not every test that has it does")]
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -46,7 +45,6 @@ impl Authority {
 
     /// Makes a self-signed certificate, as the first line of most guides does. So it is marked as
     /// an authority's certificate.
-    #[allow(dead_code, reason = "not every test that has it does")]
     pub(crate) fn self_signed(&self, file: &str, host: &str) -> Issued {
         let key = KeyPair::generate().unwrap();
         let certificate = authority(host).self_signed(&key).unwrap();

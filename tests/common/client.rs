@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 
+use marlowe::Running;
 use serde_json::Value;
 
-/// A client of one worker's web server.
+use super::wait::LONGEST;
+
+/// A client of one worker's web server. A request that takes too long panics.
+#[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
     agent: ureq::Agent,
@@ -20,7 +24,13 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, agent: ureq::Agent::config_builder().http_status_as_error(false).build().into() }
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONGEST));
+        Self { address, agent: config.build().into() }
+    }
+
+    /// Returns a client of the first worker of `running`.
+    pub(crate) fn of(running: &Running) -> Self {
+        Self::new(running.web_addresses()[0])
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -40,10 +50,17 @@ impl Client {
     }
 
     /// Sends a request, and does not follow a redirect.
-    #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn ask_once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONGEST));
+        let agent = config.max_redirects(0).build().into();
         Self { address: self.address, agent }.ask(method, path, headers, body)
+    }
+
+    /// Sends a request on a thread that may block, so that other requests of the test go on
+    /// meanwhile.
+    pub(crate) async fn ask_meanwhile(&self, method: &'static str, path: &str, body: &str) -> Answer {
+        let (client, path, body) = (self.clone(), path.to_owned(), body.to_owned());
+        tokio::task::spawn_blocking(move || client.ask(method, &path, &[], &body)).await.unwrap()
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -60,13 +77,11 @@ impl Client {
     }
 
     /// Posts bytes that are not text.
-    #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn send(&self, path: &str, body: &[u8]) -> Answer {
         self.send_with(path, &[], body)
     }
 
     /// Posts bytes that are not text, with headers.
-    #[allow(dead_code, reason = "not every test that has this client does")]
     pub(crate) fn send_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = self.agent.post(format!("http://{}{path}", self.address));
         for (name, value) in headers {

@@ -19,6 +19,8 @@
 //! Several processes may drain the same app at once, and some may die meanwhile. So a drain judges
 //! what other processes do by what is committed at the broker, and by the directory of workers.
 
+mod last_firing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +28,13 @@ use std::time::Duration;
 use marlowe_broker::{CommittedOffset, Offset, OffsetSpec, Partition, TopicPartition};
 use marlowe_state::PositionSlot;
 
-use super::launch::Worker;
-use super::shared::Shared;
-use super::status::WorkerState;
 use crate::error::RunError;
 use crate::shard::ShardId;
 use crate::timer::is_finished;
 use crate::topology::{Place, TableKind, TimerKind};
+use crate::worker::launch::Worker;
+use crate::worker::shared::Shared;
+use crate::worker::status::WorkerState;
 
 /// How often a drain looks at the positions.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);

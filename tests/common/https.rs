@@ -36,7 +36,6 @@ pub(crate) fn connect(
 }
 
 /// Sends a request on a connection, and returns the whole answer.
-#[allow(dead_code, reason = "not every test that has it does")]
 pub(crate) fn ask(mut stream: impl Read + Write, method: &str, path: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     let request = format!(
