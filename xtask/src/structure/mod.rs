@@ -1,7 +1,8 @@
-//! `cargo xtask structure`: checks the imports and the sizes of the source.
+//! `cargo xtask structure`: checks the imports, the names and the sizes of the source.
 //!
 //! No files of a crate may import each other in a circle, the modules of `marlowe` may import only
-//! from floors below their own, and files, folders and functions have limits.
+//! from floors below their own, no two types of a crate have one name, and files, folders and
+//! functions have limits.
 //!
 //! The source is read as text, with `syn`. A path is followed through re-exports to the file that
 //! defines what it names: `crate::table::Table` is an import of `src/table/handles.rs`. A re-export
@@ -13,6 +14,7 @@ mod circles;
 mod floors;
 mod imports;
 mod modules;
+mod names;
 mod sizes;
 
 use std::fs;
@@ -27,7 +29,7 @@ use imports::Imports;
 use modules::Modules;
 use sizes::FolderLimits;
 
-/// Checks for circles of files, imports that go up, and what is too large.
+/// Checks for circles of files, imports that go up, names of several types, and what is too large.
 #[derive(Args)]
 pub(crate) struct Structure {
     /// Also list which file imports what, for a file whose path contains this.
@@ -51,6 +53,7 @@ impl Structure {
                     faults.push(format!("    {} imports {name} of {}", modules.path(from), modules.path(to)));
                 }
             }
+            faults.extend(names::check(&modules).into_iter().map(|fault| format!("{}: {fault}", source.display())));
             let limits = if source == Path::new("src") { FolderLimits::Apply } else { FolderLimits::None };
             faults.extend(
                 sizes::check(&modules, limits).into_iter().map(|fault| format!("{}: {fault}", source.display())),
@@ -62,7 +65,7 @@ impl Structure {
             }
         }
         if faults.is_empty() {
-            println!("structure: no circle, no import that goes up, nothing too large");
+            println!("structure: no circle, no import that goes up, no name twice, nothing too large");
             return Ok(());
         }
         faults.iter().for_each(|fault| println!("{fault}"));
@@ -147,5 +150,18 @@ mod tests {
         let faults = Floors::read(text).unwrap().check(&modules, &Imports::of(&modules));
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults[0].contains("low.rs (floor 1) imports High of high.rs (floor 2)"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_name_of_two_types_is_found() {
+        let modules = modules(
+            "names",
+            &[
+                ("lib.rs", "mod one;\nmod two;"),
+                ("one.rs", "struct Twice;\nstruct Once;\n#[cfg(test)]\nmod tests { struct Once; }"),
+                ("two.rs", "mod inner { enum Twice {} }\n#[cfg(unix)]\nstruct Other;\n#[cfg(windows)]\nstruct Other;"),
+            ],
+        );
+        assert_eq!(names::check(&modules), ["several types have the name `Twice`: in one.rs, two.rs"]);
     }
 }
