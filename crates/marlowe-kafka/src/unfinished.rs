@@ -12,6 +12,11 @@
 //! transaction. Its markers end both transactions. `transaction` decides which transactions are in
 //! doubt, and `ending` ends them.
 //!
+//! # What remains
+//! A transaction that was committed may lack a marker too. The next commit of the same id writes
+//! it, but an abort that touches the partition drops the committed records. The client cannot tell,
+//! because the coordinator has answered that the commit succeeded.
+//!
 //! Doubtful transactions are kept in memory only. If the process ends, nobody ends them. Lookups
 //! then say that a transaction is open, and `kafka-transactions.sh` can end it.
 
