@@ -57,13 +57,15 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// Returns the worker that made a claim, if it can be asked from here.
+    /// Returns the worker that has a partition, if it can be asked from here.
     ///
     /// # Errors
-    /// If it is a worker of this process, which is then still restoring the shard, or one without a
-    /// web server.
-    pub(crate) fn of(claim: Claim) -> Result<Self, Unavailable> {
-        let Claim { worker, url, generation, place, .. } = claim;
+    /// If no worker is known to have it, if it is a worker of this process, which is then still
+    /// restoring the shard, or one without a web server.
+    pub(crate) fn find(directory: &Directory, group: &str, partition: Partition) -> Result<Self, Unavailable> {
+        let Some(Claim { worker, url, generation, place, .. }) = directory.owner(group, partition) else {
+            return Err(directory.unsigned().map_or(Unavailable::Moving, Unavailable::Unsigned));
+        };
         match (place, url) {
             (ClaimPlace::Here, _) => Err(Unavailable::Restoring(worker)),
             (ClaimPlace::Elsewhere, None) => Err(Unavailable::NoWeb(worker)),
@@ -139,11 +141,10 @@ impl<'a> Search<'a> {
             if let Some(slice) = self.slices.slice(self.table, self.partition) {
                 return Ok(FoundPartition::Here(slice));
             }
-            self.absence = match self.directory.owner(&self.group, self.partition).map(Elsewhere::of) {
-                Some(Ok(owner)) => return Ok(FoundPartition::Elsewhere(owner)),
-                Some(Err(absence)) => absence,
-                None => self.directory.unsigned().map_or(Unavailable::Moving, Unavailable::Unsigned),
-            };
+            match Elsewhere::find(self.directory, &self.group, self.partition) {
+                Ok(owner) => return Ok(FoundPartition::Elsewhere(owner)),
+                Err(absence) => self.absence = absence,
+            }
         }
     }
 
@@ -198,5 +199,20 @@ impl News {
     pub(crate) async fn come_within(&mut self, pause: Duration, deadline: Instant) {
         // A timeout only means that there was no news.
         let _ = timeout_at(deadline.min(Instant::now() + pause), self.come()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that stale and other reads, which both ask for the owner here, tell of the token.
+    #[tokio::test]
+    async fn an_owner_that_is_unknown_may_have_another_token() {
+        let directory = Directory::new("here".into());
+        let find = || Elsewhere::find(&directory, "g", Partition::new(0)).err();
+        assert!(matches!(find(), Some(Unavailable::Moving)));
+        directory.note_unsigned("other");
+        assert!(matches!(find(), Some(Unavailable::Unsigned(worker)) if &*worker == "other"));
     }
 }

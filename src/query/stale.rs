@@ -88,10 +88,7 @@ impl Routes {
     }
 
     async fn owner_elsewhere(&self, group: &str, place: &SlicePlace, question: &Question) -> Result<Answer, Try> {
-        let Some(claim) = self.directory.owner(group, place.partition) else {
-            return Err(Try::Absent(Unavailable::Moving));
-        };
-        let owner = Elsewhere::of(claim).map_err(Try::Absent)?;
+        let owner = Elsewhere::find(&self.directory, group, place.partition).map_err(Try::Absent)?;
         let answered = self.try_once(&owner.url, place, question, owner.generation, None).await;
         answered.map_err(|error| match error {
             PeerError::NotNow { position: Some(position), .. } => Try::Behind(position),
