@@ -36,7 +36,7 @@ pub(crate) trait AnyAgent: Send + Sync {
 /// The shard in which an agent is opened.
 pub(crate) struct Opening<'a> {
     pub(crate) scope: &'a ShardScope,
-    /// The agent's number among the agents and timers of its strand.
+    /// The agent's number among the agents of its strand.
     pub(crate) who: usize,
     /// The agent's number among all agents and timers of the shard.
     pub(crate) number: Doer,

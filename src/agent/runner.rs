@@ -17,13 +17,13 @@ use crate::error::EventFailure;
 use crate::outbound::is_about_a_request;
 use crate::panics::panic_text;
 use crate::topic::OutTopicSettings;
-use crate::turn::{Condemned, Cursor, Doer, Holder, Participant, ShardLink, Strand, Told, count};
+use crate::turn::{Condemned, Cursor, Doer, Holder, Participant, Runnable, ShardLink, Strand, Told, count};
 
 /// An open agent at work, without its typed handler: it makes attempts at events and applies the
 /// failure policy.
 pub(crate) struct Runner {
     pub(crate) agent: Rc<OpenAgent>,
-    /// The agent's number among the agents and timers of its strand.
+    /// The agent's number among the agents of its strand.
     pub(crate) who: usize,
     /// The agent's number among all agents and timers of the shard.
     pub(crate) number: Doer,
@@ -56,7 +56,7 @@ impl Runner {
     pub(crate) async fn turn(&self) -> Holder {
         let asking = Asking::begin(self);
         let holder = std::future::poll_fn(|_| match self.strand.holder() {
-            Some(holder) if holder.who == self.who => std::task::Poll::Ready(holder),
+            Some(holder) if holder.who == Runnable::Agent(self.who) => std::task::Poll::Ready(holder),
             _ => std::task::Poll::Pending,
         })
         .await;
@@ -66,7 +66,7 @@ impl Runner {
 
     /// Gives the turn back, if this agent has it.
     pub(crate) fn give_back_turn(&self) {
-        if self.strand.holder().is_some_and(|holder| holder.who == self.who) {
+        if self.strand.holder().is_some_and(|holder| holder.who == Runnable::Agent(self.who)) {
             self.strand.release();
         }
     }
@@ -299,7 +299,7 @@ impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if let Some(runner) = self.0 {
             runner.agent.asks.set(false);
-            if runner.strand.holder().is_some_and(|holder| holder.who == runner.who) {
+            if runner.strand.holder().is_some_and(|holder| holder.who == Runnable::Agent(runner.who)) {
                 runner.strand.release();
             }
         }

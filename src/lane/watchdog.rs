@@ -12,6 +12,7 @@ use crate::metrics::{HANDLER_SECONDS, Metrics};
 use crate::shard::{HeldBy, ShardId, ShardInHand, StrandInHand};
 use crate::threads::Beat;
 use crate::timer::TimerRuns;
+use crate::turn::Runnable;
 
 /// The longest time between two looks.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_secs(1);
@@ -51,8 +52,8 @@ struct WatchList {
 /// A place where something is in hand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum HeldPlace {
-    /// A shard, its strand and the agent or timer in it, the last two by number.
-    Handler(ShardId, usize, usize),
+    /// A shard, its strand by number, and the agent or timer in it.
+    Handler(ShardId, usize, Runnable),
     Timer(Arc<str>),
     /// A thread that is in the middle of something.
     Thread(Arc<str>),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use marlowe_broker::TopicPartition;
 
 use super::id::ShardId;
-use crate::turn::{EventInHand, Front, TurnShown};
+use crate::turn::{EventInHand, Front, Runnable, TurnShown};
 
 /// A shard's events and timer runs in hand, as threads other than its lane's see them.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct StrandInHand {
     pub(super) turn: Arc<TurnShown>,
     /// The agents, in the order of their numbers in the strand.
     pub(super) agents: Vec<AgentInHand>,
-    /// The names of the timers. Their numbers follow those of the agents.
+    /// The names of the timers, in the order of their numbers in the strand.
     pub(super) timers: Vec<Arc<str>>,
 }
 
@@ -35,8 +35,7 @@ pub(super) struct AgentInHand {
 /// run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// The agent or timer by its number in the strand.
-    pub(crate) who: usize,
+    pub(crate) who: Runnable,
     pub(crate) turn: u64,
     pub(crate) progress: u64,
 }
@@ -52,23 +51,24 @@ impl StrandInHand {
     /// concurrently.
     pub(crate) fn held(&self) -> Vec<Held> {
         let turn = self.turn.holder().map(|(turn, who)| {
-            let progress = self.agents.get(who).map_or(0, |agent| agent.front.progress());
-            Held { who, turn, progress }
+            let agent = if let Runnable::Agent(number) = who { self.agents.get(number) } else { None };
+            Held { who, turn, progress: agent.map_or(0, |agent| agent.front.progress()) }
         });
         let holds = turn.as_ref().map(|held| held.who);
-        let beside =
-            self.agents.iter().enumerate().filter(|(who, agent)| agent.front.begun() > 0 && Some(*who) != holds);
+        let agents = self.agents.iter().enumerate().map(|(number, agent)| (Runnable::Agent(number), agent));
+        let beside = agents.filter(|(who, agent)| agent.front.begun() > 0 && Some(*who) != holds);
         let beside = beside.map(|(who, agent)| Held { who, turn: 0, progress: agent.front.progress() });
         turn.into_iter().chain(beside).collect()
     }
 
-    /// Describes the agent or timer with the number `who`, and what it has in hand.
-    pub(crate) fn describe(&self, who: usize) -> Option<HeldBy> {
-        match self.agents.get(who) {
-            Some(AgentInHand { name, source, front }) => {
+    /// Describes an agent or timer, and what it has in hand.
+    pub(crate) fn describe(&self, who: Runnable) -> Option<HeldBy> {
+        match who {
+            Runnable::Agent(number) => {
+                let AgentInHand { name, source, front } = self.agents.get(number)?;
                 Some(HeldBy::Agent { name: name.clone(), source: source.clone(), event: front.event() })
             }
-            None => self.timers.get(who - self.agents.len()).cloned().map(HeldBy::Timer),
+            Runnable::Timer(number) => self.timers.get(number).cloned().map(HeldBy::Timer),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::HandlerError;
 use crate::agent::RunningAgent;
 use crate::panics::panic_text;
 use crate::timer::{OpenTimer, next_tick};
-use crate::turn::{Doer, Holder, ShardLink, Strand};
+use crate::turn::{Doer, Holder, Runnable, ShardLink, Strand};
 
 /// The most events that an agent may handle in one turn.
 const EVENTS_PER_TURN: u32 = 256;
@@ -230,7 +230,7 @@ impl StrandTask {
         match (agent, timer) {
             (Some(agent), Some(_)) if agents_first => Some(self.granted(agent, now)),
             (_, Some(timer)) => {
-                Some(Holder { who: self.agents.len() + timer, events: 1, until: Timestamp::from_millis(i64::MAX) })
+                Some(Holder { who: Runnable::Timer(timer), events: 1, until: Timestamp::from_millis(i64::MAX) })
             }
             (Some(agent), None) => Some(self.granted(agent, now)),
             (None, None) => None,
@@ -238,7 +238,9 @@ impl StrandTask {
     }
 
     fn granted(&mut self, agent: Holder, now: Instant) -> Holder {
-        self.last_served = agent.who;
+        if let Runnable::Agent(number) = agent.who {
+            self.last_served = number;
+        }
         if let AgentsFirst::For(time) = self.agents_first {
             self.agents_first = AgentsFirst::Until(now + time);
         }
@@ -281,18 +283,21 @@ impl StrandTask {
             Some(other) => other.max(chosen.0),
             None => Timestamp::from_millis(i64::MAX),
         };
-        Some(Holder { who: chosen.1, events: EVENTS_PER_TURN, until })
+        Some(Holder { who: Runnable::Agent(chosen.1), events: EVENTS_PER_TURN, until })
     }
 
     fn poll_holder(&mut self, holder: Holder, link: &ShardLink, clock: &dyn Clock, context: &mut Context<'_>) {
         let (turn, txn) = (&link.turn, self.strand.txn);
-        if let Some(running) = self.agents.get_mut(holder.who) {
-            if turn.within(txn, || running.work.as_mut().poll(context)).is_ready() {
-                self.strand.release();
+        let timer = match holder.who {
+            Runnable::Agent(number) => {
+                let work = &mut self.agents[number].work;
+                if turn.within(txn, || work.as_mut().poll(context)).is_ready() {
+                    self.strand.release();
+                }
+                return;
             }
-            return;
-        }
-        let timer = &mut self.timers[holder.who - self.agents.len()];
+            Runnable::Timer(number) => &mut self.timers[number],
+        };
         if timer.running.is_none()
             && let Some(condemned) = link.condemned(timer.number)
         {
@@ -341,8 +346,8 @@ impl StrandTask {
             return;
         }
         let holder = self.strand.holder().map(|holder| holder.who);
-        for (who, running) in self.agents.iter_mut().enumerate() {
-            if Some(who) != holder {
+        for (number, running) in self.agents.iter_mut().enumerate() {
+            if Some(Runnable::Agent(number)) != holder {
                 // An agent whose future has ended has told the link why.
                 let _ = running.work.as_mut().poll(context);
             }

@@ -67,7 +67,7 @@ pub(crate) use outbox::{OutTopic, Outbox};
 pub(crate) use participant::Participant;
 pub(crate) use record_queue::{Cursor, RecordQueue};
 pub(crate) use shard_link::ShardLink;
-pub(crate) use strand::{Holder, Strand, TurnShown};
+pub(crate) use strand::{Holder, Runnable, Strand, TurnShown};
 
 use std::cell::{Cell, RefCell};
 

@@ -32,11 +32,32 @@ pub(crate) struct TurnShown(AtomicU64);
 /// The number of bits for the holder in [`TurnShown`]. The other bits count the turns.
 const WHO_BITS: u32 = 16;
 
+/// An agent or timer of a strand, by its number among the strand's agents or timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Runnable {
+    Agent(usize),
+    Timer(usize),
+}
+
+impl Runnable {
+    /// Returns a number that is not 0, from which [`of_code`](Self::of_code) makes it again.
+    fn code(self) -> u64 {
+        match self {
+            Self::Agent(number) => 2 * number as u64 + 2,
+            Self::Timer(number) => 2 * number as u64 + 3,
+        }
+    }
+
+    fn of_code(code: u64) -> Option<Self> {
+        let number = (code.checked_sub(2)? / 2) as usize;
+        Some(if code.is_multiple_of(2) { Self::Agent(number) } else { Self::Timer(number) })
+    }
+}
+
 /// The agent or timer that holds the turn, and the limits of its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
-    /// The number of the agent or timer in its strand.
-    pub(crate) who: usize,
+    pub(crate) who: Runnable,
     /// The number of events that it may handle before it gives the turn back.
     pub(crate) events: u32,
     /// The latest timestamp of an event in this turn. A later event must wait, because another
@@ -59,7 +80,7 @@ impl Strand {
         self.holder.set(Some(holder));
         let turn = self.turns.get() + 1;
         self.turns.set(turn);
-        self.shown.0.store((turn << WHO_BITS) | (holder.who as u64 + 1), Ordering::Relaxed);
+        self.shown.0.store((turn << WHO_BITS) | holder.who.code(), Ordering::Relaxed);
     }
 
     pub(crate) fn release(&self) {
@@ -74,10 +95,27 @@ impl Strand {
 }
 
 impl TurnShown {
-    /// Returns the number of the turn, and the number of its holder.
-    pub(crate) fn holder(&self) -> Option<(u64, usize)> {
+    /// Returns the number of the turn, and its holder.
+    pub(crate) fn holder(&self) -> Option<(u64, Runnable)> {
         let shown = self.0.load(Ordering::Relaxed);
-        let who = shown & ((1 << WHO_BITS) - 1);
-        (who > 0).then(|| (shown >> WHO_BITS, who as usize - 1))
+        Runnable::of_code(shown & ((1 << WHO_BITS) - 1)).map(|who| (shown >> WHO_BITS, who))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_threads_see_who_has_the_turn() {
+        let strand = Strand::new(TxnSlot::SERIAL);
+        assert_eq!(strand.shown().holder(), None);
+        let runnables = [Runnable::Agent(0), Runnable::Timer(0), Runnable::Agent(1), Runnable::Timer(30_000)];
+        for (turn, who) in (1..).zip(runnables) {
+            strand.grant(Holder { who, events: 1, until: Timestamp::default() });
+            assert_eq!(strand.shown().holder(), Some((turn, who)));
+            strand.release();
+            assert_eq!(strand.shown().holder(), None);
+        }
     }
 }

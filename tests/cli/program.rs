@@ -144,6 +144,7 @@ impl Worker {
     }
 
     /// Returns the lines on standard error so far.
+    #[cfg(feature = "tls")]
     pub(crate) fn err(&self) -> String {
         self.process.err()
     }
