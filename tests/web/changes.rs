@@ -65,10 +65,10 @@ async fn a_change_that_does_not_fit_is_refused() -> TestResult {
     let refused = client.post("/tables/numbers/1", &large);
     assert!(refused.error(413).contains("at most 1048576 bytes"), "{}", refused.text);
     let local = client.post("/tables/here/seen", "1");
-    assert!(local.error(405).contains("read only"), "{}", local.text);
+    assert!(local.error(405).contains("only be read"), "{}", local.text);
     assert_eq!(local.header("allow"), "GET,HEAD");
     let list = client.post("/tables/pages", "1");
-    assert!(list.error(405).contains("/tables/pages does not take POST"), "{}", list.text);
+    assert!(list.error(405).contains("/tables/pages does not support POST"), "{}", list.text);
     assert_eq!(list.header("allow"), "GET,HEAD");
     // None of these changes was applied.
     assert_eq!(client.get("/tables/pages").expect(200)["rows"], json!([]));
@@ -89,7 +89,7 @@ async fn a_record_is_sent_to_a_topic() -> TestResult {
     assert!(client.post("/topics/visits", r#"{"key": "k", "value": "seven"}"#).error(400).contains("u64"));
     let large = format!(r#"{{"value": "{}"}}"#, "x".repeat(1 << 20));
     assert!(client.post("/topics/visits", &large).error(413).contains("at most 1048576 bytes"));
-    assert!(client.get("/topics/visits").error(405).contains("does not take GET"));
+    assert!(client.get("/topics/visits").error(405).contains("does not support GET"));
     running.stop().await?;
     Ok(())
 }

@@ -85,7 +85,7 @@ async fn an_answer_that_is_no_row_says_why() -> TestResult {
     assert!(error.contains("table `numbers`") && error.contains("a key of type i32"), "{error}");
     assert!(client.get("/tables/pairs/a").error(400).contains("(String, u32)"));
     assert!(client.get("/tables/pages/%FF").error(400).contains("UTF-8"));
-    assert!(client.get("/tables/pages/x?wiat=5").error(400).contains("`?wiat=` is not understood"));
+    assert!(client.get("/tables/pages/x?wiat=5").error(400).contains("`?wiat=` is not known"));
     assert!(client.get("/tables/pages/x?wait=-5").error(400).contains("whole number"));
     assert!(client.get("/tables/pages/x?wait=10001").error(400).contains("at most 10000"));
     running.stop().await?;
