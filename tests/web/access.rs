@@ -120,7 +120,11 @@ async fn a_browser_logs_in_and_out() -> TestResult {
     assert_eq!(browser("GET", "/login", "", "").status, 200);
 
     let wrong = browser("POST", "/login", "", "token=open&to=%2F");
-    assert!(wrong.status == 401 && wrong.text.contains("does not know this token") && !wrong.headers.contains_key("set-cookie"));
+    assert!(
+        wrong.status == 401
+            && wrong.text.contains("does not know this token")
+            && !wrong.headers.contains_key("set-cookie")
+    );
     let in_again = browser("POST", "/login", "", "token=open-sesame&to=%2Fwho");
     assert_eq!((in_again.status, in_again.header("location")), (303, "/who"));
     assert_eq!(browser("POST", "/login", "", "token=open-sesame&to=%2F%2Fevil.example").header("location"), "/");
