@@ -60,7 +60,7 @@ mod stream_adaptors;
 
 pub use crate::outbound::AskError;
 pub use asking::{AnsweringAgent, AskClient, PendingReply, Replies, ReplyTo, RequestClient, RequestSender};
-pub(crate) use definition::{AgentSettings, AnyAgent, EachAgent, Opening, StreamAgent, TakesEvents, TakesValues};
+pub(crate) use definition::{AgentSettings, AnyAgent, EachAgent, Opening, StreamAgent, Take, TakesEvents, TakesValues};
 pub use event::Event;
 pub(crate) use failure::{FailurePolicy, Then};
 pub(crate) use handle::AgentShared;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::HandlerError;
 use crate::agent::{
-    Agent, AgentSettings, AgentShared, AnyAgent, EachAgent, Event, Events, FailurePolicy, StreamAgent, TakesEvents,
-    TakesValues, Then, ValueReader,
+    Agent, AgentSettings, AgentShared, AnyAgent, EachAgent, Event, Events, FailurePolicy, StreamAgent, Take,
+    TakesEvents, TakesValues, Then, ValueReader,
 };
 use crate::codec::TopicKey;
 use crate::limits::{LONGEST, MOST_IN_HAND, SHORTEST, wrong_interval};
@@ -191,16 +191,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         R: 'static,
         F: AsyncFn(W::Opened, V) -> Result<R, HandlerError> + Send + Sync + 'static,
     {
-        self.finish(|settings, shared, reader, with| {
-            Box::leak(Box::new(EachAgent {
-                settings,
-                shared,
-                reader,
-                with,
-                handler,
-                takes: PhantomData::<TakesValues>,
-            }))
-        })
+        self.finish_each::<TakesValues, R, F>(handler)
     }
 
     /// Handles each event, with its key, timestamp, headers and offset. Everything else is as for
@@ -210,16 +201,7 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         R: 'static,
         F: AsyncFn(W::Opened, Event<K, V>) -> Result<R, HandlerError> + Send + Sync + 'static,
     {
-        self.finish(|settings, shared, reader, with| {
-            Box::leak(Box::new(EachAgent {
-                settings,
-                shared,
-                reader,
-                with,
-                handler,
-                takes: PhantomData::<TakesEvents>,
-            }))
-        })
+        self.finish_each::<TakesEvents, R, F>(handler)
     }
 
     /// Handles the stream itself: the handler asks for one event after the other. If the handler
@@ -248,6 +230,17 @@ impl<K: TopicKey, V: 'static, W: ShardWith> AgentBuilder<'_, K, V, W> {
         self.concurrency = 1;
         self.finish(|settings, shared, reader, with| {
             Box::leak(Box::new(StreamAgent { settings, shared, reader, with, handler }))
+        })
+    }
+
+    fn finish_each<T, R, F>(self, handler: F) -> Agent<K, V, R>
+    where
+        T: Take<K, V>,
+        R: 'static,
+        F: AsyncFn(W::Opened, T::Taken) -> Result<R, HandlerError> + Send + Sync + 'static,
+    {
+        self.finish(|settings, shared, reader, with| {
+            Box::leak(Box::new(EachAgent { settings, shared, reader, with, handler, takes: PhantomData::<T> }))
         })
     }
 

@@ -132,8 +132,8 @@ impl Watchdog {
         let busy = busy.map(|(name, beat)| HeldWork::of(HeldPlace::Thread(name.clone()), name.clone(), (beat, 0)));
         let runs = self.timers.in_flight().into_iter();
         let runs = runs.map(|(name, run)| HeldWork::of(HeldPlace::Timer(name), TIMERS.into(), (run, 0)));
-        let hands = shards.iter().flat_map(|(id, (thread, shard))| shard.hands(*id, thread));
-        let found = busy.chain(runs).chain(hands).map(|found| {
+        let handlers = shards.iter().flat_map(|(id, (thread, shard))| shard.held_work(*id, thread));
+        let found = busy.chain(runs).chain(handlers).map(|found| {
             let known = before.get(&found.place).filter(|known| known.state == found.state).copied();
             let new = Seen { state: found.state, since: now, warn_after: self.patience.stuck_after };
             (found, known.unwrap_or(new))
@@ -182,7 +182,7 @@ impl Watchdog {
 }
 
 impl ShardInHand {
-    fn hands<'a>(&'a self, id: ShardId, thread: &'a Arc<str>) -> impl Iterator<Item = HeldWork<'a>> {
+    fn held_work<'a>(&'a self, id: ShardId, thread: &'a Arc<str>) -> impl Iterator<Item = HeldWork<'a>> {
         self.strands.iter().enumerate().flat_map(move |(number, strand)| {
             strand.held().into_iter().map(move |held| HeldWork {
                 place: HeldPlace::Handler(id, number, held.who),
