@@ -25,6 +25,9 @@ pub(crate) struct Metrics {
 /// The name of the gauge of the longest running handler on each thread.
 pub(crate) const HANDLER_SECONDS: &str = "marlowe_handler_seconds";
 
+/// The name of the histogram of what commits cost.
+const COMMIT_COST: &str = "marlowe_commit_cost_seconds";
+
 /// The upper bounds of the buckets for the latency of commits, in seconds.
 const COMMIT_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
@@ -47,6 +50,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("marlowe_table_cache_misses_total", "Rows that had to be read from the store, by table"),
     ("marlowe_rows_undecodable_total", "Reads of a row that does not decode, by table"),
     ("marlowe_shards_opened_total", "Shards that were opened, by lane"),
+    ("marlowe_events_committed_total", "Events, and runs of partition timers, in commits, by lane"),
     ("marlowe_commits_dropped_total", "Commits that failed, whose work was done again, by lane"),
     ("marlowe_records_expired_total", "Records that were removed before they were read, and skipped, by topic"),
     ("marlowe_replies_late_total", "Answers of agents that came after the asker had stopped waiting"),
@@ -81,7 +85,12 @@ impl Metrics {
         recorder.describe_histogram(
             "marlowe_commit_seconds".into(),
             Some(metrics::Unit::Seconds),
-            "How long commits took".into(),
+            "How long commits took, by lane; their number is the rate of commits".into(),
+        );
+        recorder.describe_histogram(
+            COMMIT_COST.into(),
+            Some(metrics::Unit::Seconds),
+            "How much of the lane's and the broker's time commits cost; the rate of the sum is their share".into(),
         );
         Self { recorder: Arc::new(recorder), handled: Arc::default() }
     }
@@ -139,6 +148,8 @@ impl Metrics {
         LaneMetrics {
             metrics: self.clone(),
             commits: self.recorder.register_histogram(&commits, &DESCRIPTION),
+            costs: self.recorder.register_histogram(&Key::from_parts(COMMIT_COST, lane.clone()), &DESCRIPTION),
+            committed: self.counter("marlowe_events_committed_total", lane.clone()),
             shards: self.gauge("marlowe_shards", lane.clone()),
             opened: self.counter("marlowe_shards_opened_total", lane.clone()),
             dropped: self.counter("marlowe_commits_dropped_total", lane),
@@ -154,6 +165,8 @@ impl Metrics {
 pub(crate) struct LaneMetrics {
     pub(crate) metrics: Metrics,
     commits: Histogram,
+    costs: Histogram,
+    committed: Counter,
     shards: Gauge,
     opened: Counter,
     dropped: Counter,
@@ -190,8 +203,11 @@ impl LaneMetrics {
         self.shards.decrement(1.0);
     }
 
-    pub(crate) fn committed(&self, took: Duration) {
+    /// Counts a commit of `events` events: how long it took, and what it cost.
+    pub(crate) fn committed(&self, events: u64, took: Duration, cost: Duration) {
         self.commits.record(took.as_secs_f64());
+        self.costs.record(cost.as_secs_f64());
+        self.committed.increment(events);
     }
 
     /// Counts a commit that failed.

@@ -14,7 +14,7 @@ use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::data_folder::DataFolder;
 use crate::error::RunError;
-use crate::lane::{LaneLimits, Patience};
+use crate::lane::{CommitLimits, LaneLimits, Patience};
 use crate::peer::PeerSecurity;
 use crate::prepare::{prepare_topics, take_over};
 use crate::program::Program;
@@ -180,7 +180,11 @@ impl Running {
                 },
                 logs: logs.clone(),
                 limits: LaneLimits {
-                    commit_interval: config.commit_interval,
+                    commits: CommitLimits {
+                        longest: config.commit_interval,
+                        shortest: config.min_commit_interval,
+                        share: config.commit_share,
+                    },
                     commit_bytes: config.commit_bytes,
                     queue_bytes: config.queue_bytes,
                     close_within: config.close_within,

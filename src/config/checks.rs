@@ -28,12 +28,27 @@ impl Config {
             ("queue_bytes", self.queue_bytes, usize::MAX),
             ("web_limits.connections", self.web_limits.connections.unwrap_or(1), usize::MAX),
         ];
+        let wrong = wrong.or_else(|| self.wrong_pace());
         let wrong = wrong.or_else(|| {
             let (name, count, most) = counts.iter().find(|(_, count, most)| *count == 0 || count > most)?;
             let use_instead = if *most == usize::MAX { "at least 1".to_owned() } else { format!("1 to {most}") };
             Some(format!("{name}: {count} is out of bounds: use {use_instead}"))
         });
         wrong.map_or(Ok(()), |wrong| Err(RunError::Settings(wrong)))
+    }
+
+    /// Returns what is wrong with the settings of how often lanes commit.
+    fn wrong_pace(&self) -> Option<String> {
+        let (longest, shortest, share) = (self.commit_interval, self.min_commit_interval, self.commit_share);
+        if shortest > longest {
+            Some(format!(
+                "min_commit_interval: {shortest:?} is more than commit_interval, {longest:?}: use at most as much"
+            ))
+        } else if !(share > 0.0 && share <= 1.0) {
+            Some(format!("commit_share: {share} is out of bounds: use a number above 0 and at most 1, such as 0.1"))
+        } else {
+            None
+        }
     }
 
     /// Checks that this name is valid.

@@ -84,8 +84,16 @@ pub struct Config {
     /// The limits of the web server: the number of connections, and the time that a client may
     /// take.
     pub web_limits: WebLimits,
-    /// The time between two commits (default: 100 ms).
+    /// The longest time between two commits while events finish (default: 100 ms). A lane that has
+    /// nothing else to do commits sooner, as often as [`commit_share`](Self::commit_share) allows.
     pub commit_interval: Duration,
+    /// The shortest time between two commits (default: 0). If it equals
+    /// [`commit_interval`](Self::commit_interval), the interval is fixed.
+    pub min_commit_interval: Duration,
+    /// The share of the lane's and the broker's time that commits may take, above 0 and at most 1
+    /// (default: 0.1). The cost of the last commits is measured. A lower share makes commits
+    /// cheaper, and what events did is visible later.
+    pub commit_share: f64,
     /// The number of uncommitted bytes at which a lane commits early (default: 16 MiB). If twice as
     /// many wait while a commit is in progress, the lane's shards begin no new event until the
     /// commit is done.
@@ -178,6 +186,8 @@ impl Default for Config {
             web_hosts: Vec::new(),
             web_limits: WebLimits::default(),
             commit_interval: Duration::from_millis(100),
+            min_commit_interval: Duration::ZERO,
+            commit_share: 0.1,
             commit_bytes: 16 << 20,
             queue_bytes: 256 << 10,
             max_message_bytes: None,
@@ -334,10 +344,22 @@ impl Config {
         self
     }
 
-    /// Sets the time between two commits (default: 100 ms).
+    /// Sets the longest time between two commits (default: 100 ms); see
+    /// [`commit_interval`](Self::commit_interval).
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = interval;
         self
+    }
+
+    /// Sets the shortest time between two commits (default: 0).
+    pub fn min_commit_interval(mut self, interval: Duration) -> Self {
+        self.min_commit_interval = interval;
+        self
+    }
+
+    /// Commits at a fixed interval, however much or little there is to do.
+    pub fn fixed_commit_interval(self, interval: Duration) -> Self {
+        self.commit_interval(interval).min_commit_interval(interval)
     }
 
     /// Returns the settings with which topics are created.

@@ -43,6 +43,8 @@ pub(crate) struct Commit {
     answer: BoxFuture<'static, (Producers, Result<Written, BrokerError>)>,
     answered: Option<(Producers, Result<Written, BrokerError>)>,
     parts: Vec<Part>,
+    /// The number of events, and runs of timers, whose work it has.
+    events: u64,
     began: Instant,
     /// The time by the clock before anything was sent. `None` if no position was sent, because the
     /// answer then does not say whether the shards were still this worker's.
@@ -98,7 +100,7 @@ impl Commit {
         shards: Vec<Rc<Shard>>,
     ) -> Result<Option<Self>, CommitFailure> {
         let now = settings.worker.clock.now();
-        let mut parts: Vec<Part> = Vec::new();
+        let (mut parts, mut events): (Vec<Part>, u64) = (Vec::new(), 0);
         for shard in shards {
             // An idle shard commits its places again from time to time. This proves that its store
             // is current.
@@ -109,6 +111,7 @@ impl Commit {
             if places.is_none() && shard.link.finished.get() == 0 && shard.uncommitted_bytes() == 0 {
                 continue;
             }
+            events += shard.link.finished.get();
             shard.link.begin_commit();
             let positions = shard.tables.iter().map(|table| (table.index, table.position(&*shard.store))).collect();
             parts.push(Part { shard, rows: Vec::new(), positions, places });
@@ -155,7 +158,17 @@ impl Commit {
             let written = producers.commit().await;
             (producers, written)
         });
-        Ok(Some(Self { answer, answered: None, parts, began, as_of, _under_way: in_flight }))
+        Ok(Some(Self { answer, answered: None, parts, events, began, as_of, _under_way: in_flight }))
+    }
+
+    /// Returns when the commit began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Returns the number of events, and runs of timers, whose work is in the commit.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
     }
 
     /// Waits for the broker's answer. Dropping the future loses nothing, because this can be called
@@ -174,7 +187,6 @@ impl Commit {
     pub(crate) fn finish(
         self,
         producer: &mut LaneProducer,
-        settings: &LaneSettings,
         topics: &OutTopics,
         spare: &mut Vec<Rows>,
     ) -> Result<(), CommitFailure> {
@@ -214,7 +226,6 @@ impl Commit {
             shard.as_of.set(self.as_of.unwrap_or(shard.as_of.get()));
             shard.committed.send_replace(());
         }
-        settings.metrics.committed(self.began.elapsed());
         *producer = LaneProducer::Here(producers);
         Ok(())
     }

@@ -21,6 +21,7 @@
 //! says nothing about other shards.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -32,7 +33,34 @@ use crate::error::RunError;
 use crate::shard::{Shard, ShardId};
 use crate::turn::Fault;
 
+/// The interval at which a lane looks at all its shards, although none has finished anything. It
+/// brings counters up to date, and finds shards that must say again that they are current.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Lane {
+    /// Returns when the lane commits next, whatever else there is to do.
+    pub(super) fn next_commit(&self) -> Instant {
+        if !self.opening.is_empty() {
+            self.pace.last_began()
+        } else if self.news.has_finished() {
+            self.pace.latest()
+        } else {
+            self.pace.latest().max(self.looked + LOOK)
+        }
+    }
+
+    /// Returns when the lane commits next if there is nothing to read until then. Returns `None` if
+    /// a shard goes on, or if nothing is to be committed.
+    pub(super) fn idle_commit(&self) -> Option<Instant> {
+        (self.news.has_finished() && !self.news.is_busy()).then(|| self.pace.soonest())
+    }
+
+    /// Returns true if the shards that commit together commit next.
+    pub(super) fn is_commit_due(&self) -> bool {
+        let next = self.idle_commit().unwrap_or_else(|| self.next_commit());
+        next <= Instant::now()
+    }
+
     /// Returns the shards that commit together.
     pub(super) fn calm(&self) -> Vec<Rc<Shard>> {
         let shards = self.shards.values().map(|running| &running.shard);
@@ -53,20 +81,32 @@ impl Lane {
             !shard.link.is_torn() && (shard.link.finished.get() > 0 || shard.has_moved())
         };
         let Some(shard) = suspects.iter().find(has_work).map(|id| shards[id].shard.clone()) else { return Ok(()) };
-        let began = self.last_commit;
-        self.begin_commit(vec![shard])?;
-        // This does not delay the next commit of the other shards.
-        self.last_commit = began;
+        self.begin_commit(vec![shard])
+    }
+
+    /// Begins a commit of the shards that commit together. Does nothing while another commit is
+    /// under way or a producer is being opened.
+    pub(super) fn commit_calm(&mut self) -> Result<(), RunError> {
+        if self.committing.is_some() || self.reopening.is_some() {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        self.news.take_finished();
+        self.begin_commit(self.calm())?;
+        if self.committing.is_some() {
+            // A commit of a suspect does not delay this one, so it does not count.
+            self.pace.begin(self.looked);
+        }
         Ok(())
     }
 
     /// Begins a commit of `shards`. Does nothing while another commit is under way or a producer is
     /// being opened.
-    pub(super) fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
+    fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
         if self.committing.is_some() || self.reopening.is_some() {
             return Ok(());
         }
-        self.last_commit = Instant::now();
+        let began = Instant::now();
         let topics = self.out_topics.clone();
         self.settings.metrics.count(&shards);
         let begun = Commit::begin(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare, shards);
@@ -78,6 +118,7 @@ impl Lane {
         for LaneShard { shard, .. } in self.shards.values() {
             shard.link.tell_uncommitted(shard.uncommitted_bytes());
         }
+        self.pace.worked(began.elapsed());
         Ok(())
     }
 
@@ -85,9 +126,13 @@ impl Lane {
     /// go on.
     pub(super) fn committed(&mut self) -> Result<(), RunError> {
         let Some(commit) = self.committing.take() else { return Ok(()) };
+        let (answered, since_begin, events) = (Instant::now(), commit.began().elapsed(), commit.events());
         let topics = self.out_topics.clone();
-        let finished = commit.finish(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare);
+        let finished = commit.finish(&mut self.producer, &topics.borrow(), &mut self.spare);
         if self.unless_refused(finished)?.is_some() {
+            let in_lane = answered.elapsed();
+            let cost = self.pace.answered(since_begin, in_lane);
+            self.settings.metrics.committed(events, since_begin + in_lane, cost);
             self.pause_shards(false);
             self.tell_opened();
         }
@@ -131,7 +176,7 @@ impl Lane {
         if !self.shards.is_empty() {
             self.finish_reopening().await?;
         }
-        self.begin_commit(self.calm())?;
+        self.commit_calm()?;
         self.finish_commit().await?;
         // Each suspect has finished at most its quota of events, and begins no new ones before they
         // are committed.

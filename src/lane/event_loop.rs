@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::command::{LaneCommand, LaneEvent};
 use super::commit::Commit;
+use super::commit_pace::CommitPace;
 use super::input_reader::InputReader;
 use super::pending_closes::Closings;
 use super::pending_firings::Firings;
@@ -44,7 +45,9 @@ pub(crate) struct Lane {
     /// Shards that commit alone, because the broker refused a record of a commit that they had a
     /// part in.
     pub(super) suspects: BTreeSet<ShardId>,
-    pub(super) last_commit: Instant,
+    pub(super) pace: CommitPace,
+    /// When the lane last looked at all its shards, to find out what there is to commit.
+    pub(super) looked: Instant,
     pub(super) spare: Vec<Rows>,
     pub(super) firings: Firings,
     pub(super) closings: Closings,
@@ -88,6 +91,7 @@ impl Lane {
         let producer = LaneProducer::open(&settings).await.map_err(failed())?;
         Ok(Self {
             feeds: InputReader::new(reader, settings.limits.queue_bytes),
+            pace: CommitPace::new(settings.limits.commits),
             settings,
             producer,
             out_topics: Rc::default(),
@@ -97,7 +101,7 @@ impl Lane {
             committing: None,
             reopening: None,
             suspects: BTreeSet::new(),
-            last_commit: Instant::now(),
+            looked: Instant::now(),
             spare: Vec::new(),
             firings: Firings::default(),
             closings: Closings::default(),
@@ -129,11 +133,10 @@ impl Lane {
 
     /// Makes one round of the loop. Breaks when the commands have ended.
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<ControlFlow<()>, RunError> {
-        let next_commit = self.last_commit + self.settings.limits.commit_interval;
+        let (next_commit, idle_commit) = (self.next_commit(), self.idle_commit());
         let (feeds, committing, reopening) = (&mut self.feeds, &mut self.committing, &mut self.reopening);
         let (firings, closings) = (&mut self.firings, &mut self.closings);
         let can_commit = committing.is_none() && reopening.is_none() && !self.shards.is_empty();
-        let next_commit = if self.opening.is_empty() { next_commit } else { self.last_commit };
         let wake = tokio::select! {
             biased;
             command = commands.recv() => Wake::Command(command),
@@ -144,6 +147,7 @@ impl Lane {
             () = self.news.come() => Wake::Noticed,
             () = tokio::time::sleep_until(next_commit), if can_commit => Wake::Tick,
             fetched = feeds.next() => Wake::Fetched(fetched),
+            () = at(idle_commit), if can_commit => Wake::Tick,
         };
         match wake {
             Wake::Command(None) => return Ok(ControlFlow::Break(())),
@@ -154,7 +158,7 @@ impl Lane {
             Wake::Fetched(fetched) => self.feeds.dispatch(fetched.map_err(RunError::broker("reading"))?),
             Wake::Committed => self.committed()?,
             Wake::Reopened => self.finish_reopening().await?,
-            Wake::Tick => self.begin_commit(self.calm())?,
+            Wake::Tick => self.commit_calm()?,
             Wake::Noticed => {}
             Wake::Finished => self.close_finished().await?,
             Wake::Fired => {
@@ -262,9 +266,9 @@ impl Lane {
         }
         let (uncommitted, limit) = (self.news.uncommitted_bytes(), self.settings.limits.commit_bytes);
         if uncommitted >= limit {
-            self.begin_commit(self.calm())?;
+            self.commit_calm()?;
         }
-        if !self.suspects.is_empty() && self.last_commit + self.settings.limits.commit_interval > Instant::now() {
+        if !self.suspects.is_empty() && !self.is_commit_due() {
             self.commit_a_suspect()?;
         }
         self.pause_shards(uncommitted >= limit.saturating_mul(2));
@@ -333,6 +337,7 @@ impl Lane {
         running.sources.into_iter().for_each(|source| self.feeds.close(source));
         let shard = running.shard;
         shard.link.tell_uncommitted(0);
+        shard.link.tell_busy(false);
         for table in &shard.tables {
             self.settings.worker.routes.slices.withdraw(&table.name, id.partition, &shard.owner);
         }
@@ -361,6 +366,14 @@ impl Drop for Lane {
 /// Returns the name of a lane's thread within its worker.
 pub(crate) fn thread_name(lane: usize) -> Arc<str> {
     format!("lane-{lane}").into()
+}
+
+/// Waits until `moment`, or forever if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the commit under way, or forever if there is none.

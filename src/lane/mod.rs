@@ -21,9 +21,10 @@
 //!    shard counts as open, the lane commits at once and answers after that commit.
 //! 2. **Read.** The reader queues each batch for the agents that read its partition. It pauses a
 //!    partition of which too much waits.
-//! 3. **Commit.** Every `commit_interval`, or earlier when `commit_bytes` wait, the lane commits
-//!    the finished work of all its shards in one transaction. The shards go on meanwhile. When the
-//!    broker has committed, the rows go into the local stores.
+//! 3. **Commit.** The lane commits the finished work of all its shards in one transaction: as soon
+//!    as it has nothing else to do and its last commits' cost allows it, after `commit_interval` at
+//!    the latest, or when `commit_bytes` wait. The shards go on meanwhile. When the broker has
+//!    committed, the rows go into the local stores.
 //! 4. **After a failed commit**, the lane drops all its shards and opens a new producer. The worker
 //!    then restores the shards that it still owns, from what is committed.
 //! 5. **Close.** A shard that leaves gets no more records. It finishes the events in hand, within
@@ -34,10 +35,12 @@
 //!
 //! Start with `event_loop`, which does all of the above except for commits. `commit` is one commit
 //! and explains its protocol. `committing` decides when commits begin, and what follows from each
-//! outcome. `watchdog` runs elsewhere: it warns about handlers that do not end.
+//! outcome. `commit_pace` measures what commits cost, and `committing` follows it. `watchdog` runs
+//! elsewhere: it warns about handlers that do not end.
 
 mod command;
 mod commit;
+mod commit_pace;
 mod committing;
 mod event_loop;
 mod in_flight;
@@ -49,6 +52,7 @@ mod settings;
 mod watchdog;
 
 pub(crate) use command::{Dropped, LaneCommand, LaneEvent};
+pub(crate) use commit_pace::CommitLimits;
 pub(crate) use event_loop::{Lane, thread_name};
 pub(crate) use in_flight::InFlight;
 pub(crate) use settings::{LaneLimits, LaneSettings};

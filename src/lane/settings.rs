@@ -7,6 +7,7 @@ use marlowe_broker::{MetadataSource, SharedBroker};
 use tokio::sync::mpsc;
 
 use super::command::LaneEvent;
+use super::commit_pace::CommitLimits;
 use super::in_flight::InFlight;
 use super::watchdog::Watchdog;
 use crate::metrics::LaneMetrics;
@@ -36,8 +37,8 @@ pub(crate) struct LaneSettings {
 /// The limits of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LaneLimits {
-    /// The time between two commits.
-    pub(crate) commit_interval: Duration,
+    /// How often the lane commits.
+    pub(crate) commits: CommitLimits,
     /// A commit begins early when this many bytes wait for it. When twice as many wait, the shards
     /// begin no new events until it is done.
     pub(crate) commit_bytes: usize,

@@ -43,11 +43,10 @@ impl ShardTask {
         Self { link, control, participants, strands, clock, alarm, firing: Vec::new() }
     }
 
-    /// Tells the lane how much waits for a commit, and wakes it, because queues may be short enough
-    /// to read on.
+    /// Tells the lane that work has finished, and how much waits for a commit.
     fn tell_lane(&self) {
         self.link.tell_uncommitted(uncommitted_bytes(&self.participants, &self.link));
-        self.link.wake_lane();
+        self.link.tell_finished();
     }
 
     /// Returns the work that a strand may begin. Under a quota one strand goes on at a time, so
@@ -88,6 +87,7 @@ impl Future for ShardTask {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.link.set_waker(context.waker());
+        this.link.tell_busy(false);
         let fire = this.control.fire.take();
         if !fire.is_empty() {
             this.strands.iter_mut().for_each(StrandTask::fire);
@@ -126,7 +126,7 @@ impl Future for ShardTask {
             }
             if turns >= TURNS_PER_POLL {
                 this.tell_lane();
-                context.waker().wake_by_ref();
+                this.link.wake();
                 return Poll::Pending;
             }
         }

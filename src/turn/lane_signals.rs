@@ -10,6 +10,10 @@ pub(crate) struct LaneSignals {
     wake: Notify,
     /// The approximate number of bytes of all its shards that wait for a commit.
     uncommitted: Cell<usize>,
+    /// The number of shards that go on as soon as the lane lets them.
+    busy: Cell<usize>,
+    /// True if work may have finished that no commit has.
+    finished: Cell<bool>,
     /// True if a shard has failed and the lane has not looked yet.
     failed: Cell<bool>,
 }
@@ -24,6 +28,34 @@ impl LaneSignals {
     pub(crate) fn fail(&self) {
         self.failed.set(true);
         self.wake();
+    }
+
+    /// Tells the lane that work has finished, which the next commit must take.
+    pub(crate) fn finish(&self) {
+        self.finished.set(true);
+        self.wake();
+    }
+
+    /// Returns true if work may have finished since the last call of
+    /// [`take_finished`](Self::take_finished).
+    pub(crate) fn has_finished(&self) -> bool {
+        self.finished.get()
+    }
+
+    /// Notes that a commit takes all finished work.
+    pub(crate) fn take_finished(&self) {
+        self.finished.set(false);
+    }
+
+    /// Notes that one more shard goes on as soon as the lane lets it, or one fewer.
+    pub(crate) fn change_busy(&self, is_busy: bool) {
+        let busy = self.busy.get();
+        self.busy.set(if is_busy { busy + 1 } else { busy.saturating_sub(1) });
+    }
+
+    /// Returns true if a shard goes on as soon as the lane lets it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
     }
 
     /// Changes the number of waiting bytes of one shard from `from` to `to`.

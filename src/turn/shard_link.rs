@@ -46,6 +46,8 @@ pub(crate) struct ShardLink {
     lane: Rc<LaneSignals>,
     /// The number of bytes waiting for a commit that the lane was told last.
     told: Cell<usize>,
+    /// True if the shard goes on as soon as the lane lets it.
+    is_busy: Cell<bool>,
 }
 
 impl ShardLink {
@@ -66,6 +68,7 @@ impl ShardLink {
             waker: RefCell::default(),
             lane,
             told: Cell::new(0),
+            is_busy: Cell::new(false),
         }
     }
 
@@ -229,14 +232,21 @@ impl ShardLink {
         self.torn.get()
     }
 
-    /// Wakes the lane. Queues may be short enough to read on, and much may wait for a commit.
-    pub(crate) fn wake_lane(&self) {
-        self.lane.wake();
+    /// Tells the lane that work has finished, and wakes it. Queues may be short enough to read on.
+    pub(crate) fn tell_finished(&self) {
+        self.lane.finish();
     }
 
     /// Tells the lane the approximate number of the shard's bytes that wait for a commit.
     pub(crate) fn tell_uncommitted(&self, bytes: usize) {
         self.lane.change_uncommitted(self.told.replace(bytes), bytes);
+    }
+
+    /// Tells the lane whether the shard goes on as soon as the lane lets it.
+    pub(crate) fn tell_busy(&self, is_busy: bool) {
+        if self.is_busy.replace(is_busy) != is_busy {
+            self.lane.change_busy(is_busy);
+        }
     }
 
     pub(crate) fn set_waker(&self, waker: &Waker) {
@@ -249,6 +259,7 @@ impl ShardLink {
     /// Wakes the shard. Records have come, or a commit has ended.
     pub(crate) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
+            self.tell_busy(true);
             waker.wake_by_ref();
         }
     }

@@ -187,7 +187,7 @@ async fn a_crash_of_the_asker_loses_the_answer_and_not_the_request() -> TestResu
     };
     let (app, count, _) = build();
     // The worker does not commit before it crashes.
-    let running = start(app, scene.config_for_crashes().commit_interval(Duration::from_secs(3600))).await?;
+    let running = start(app, scene.config_for_crashes().fixed_commit_interval(Duration::from_secs(3600))).await?;
     let pending = within(running.open(count).ask_nowait(&"key".to_owned(), &1)).await?;
     drop(running);
     let lost = within(pending.into_future()).await.unwrap_err();

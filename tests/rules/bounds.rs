@@ -100,8 +100,7 @@ async fn many_uncommitted_bytes_are_committed_early() -> TestResult {
         done.add_permits(1);
         Ok(())
     });
-    let mut config = scene.config().lanes(1);
-    config.commit_interval = Duration::from_secs(3600);
+    let mut config = scene.config().lanes(1).fixed_commit_interval(Duration::from_secs(3600));
     config.commit_bytes = 10_000;
     let running = start(app, config).await?;
     let letter = format!("\"{}\"", "x".repeat(1000));

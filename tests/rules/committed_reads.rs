@@ -11,8 +11,7 @@ use crate::scene::{Scene, TestResult, drain, eventually, pause, start, stop, wit
 #[tokio::test]
 async fn a_view_shows_only_committed_state() -> TestResult {
     let scene = Scene::new().await;
-    let mut config = scene.config();
-    config.commit_interval = Duration::from_millis(700);
+    let config = scene.config().fixed_commit_interval(Duration::from_millis(700));
     let mut app = App::new("hidden");
     let numbers = app.topic::<String, u64>("numbers").partitions(1);
     let sums = app.table::<String, u64>("sums");

@@ -112,7 +112,7 @@ async fn one_of_two_workers_crashing_leaves_counts_exact() -> TestResult {
 #[tokio::test]
 async fn work_that_a_crash_interrupted_is_never_seen() -> TestResult {
     let scene = Scene::new().await;
-    let config = scene.config_for_crashes().commit_interval(Duration::from_secs(3600));
+    let config = scene.config_for_crashes().fixed_commit_interval(Duration::from_secs(3600));
     let build = || {
         let mut app = App::new("interrupted");
         let numbers = app.topic::<String, u64>("numbers").partitions(1);

@@ -143,6 +143,12 @@ async fn n3_4_settings_that_make_no_sense_are_refused() {
         let text = refusal(&|config| config.trim_interval = Some(wrong)).await;
         assert_names(&text, &["trim_interval", "use 1 ms to a day"]);
     }
+    let text = refusal(&|config| config.min_commit_interval = config.commit_interval * 2).await;
+    assert_names(&text, &["min_commit_interval", "commit_interval", "at most as much"]);
+    for wrong in [0.0, -0.1, 1.1, f64::NAN, f64::INFINITY] {
+        let text = refusal(&|config| config.commit_share = wrong).await;
+        assert_names(&text, &["commit_share", "above 0 and at most 1"]);
+    }
     assert_names(&refusal(&|config| config.close_within = Duration::MAX).await, &["close_within", "a day"]);
     assert_names(&refusal(&|config| config.workers = 0).await, &["workers", "1 to 1024"]);
     assert_names(&refusal(&|config| config.workers = usize::MAX).await, &["workers", "1 to 1024"]);

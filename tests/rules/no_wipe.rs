@@ -56,8 +56,7 @@ async fn a_restart_after_a_crash_reads_only_the_tail_of_the_changelog() -> TestR
 #[tokio::test]
 async fn a_crash_leaves_no_uncommitted_work_in_the_store() -> TestResult {
     let (scene, folder) = (Scene::new().await, tempfile::tempdir()?);
-    let mut slow = scene.config_in(folder.path());
-    slow.commit_interval = Duration::from_secs(3600);
+    let slow = scene.config_in(folder.path()).fixed_commit_interval(Duration::from_secs(3600));
     let (app, numbers, _) = program();
     let running = start(app, slow).await?;
     let to = running.open(numbers);

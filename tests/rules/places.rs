@@ -358,8 +358,7 @@ async fn n2_9_events_after_an_agents_beginning_are_not_lost() -> TestResult {
         running.open(numbers).send(&"key".to_owned(), &1).await?;
         drain(&mut running).await?;
         stop(running).await?;
-        let mut config = scene.config_for_crashes();
-        config.commit_interval = std::time::Duration::from_secs(3600);
+        let config = scene.config_for_crashes().fixed_commit_interval(std::time::Duration::from_secs(3600));
         let running = start(edition(guarantee, &[("m", false), ("new", true)]).0, config).await?;
         drop(running);
         for _ in 0..3 {

@@ -114,9 +114,7 @@ async fn n3_1_a_shard_that_panics_commits_nothing_but_others_do() -> TestResult 
         Ok((event.value == 7).then(|| Bomb(bomb.clone())))
     });
     let build = |commit: u64, lanes| {
-        let mut config = on_the_web(scene.config()).lanes(lanes);
-        config.commit_interval = Duration::from_millis(commit);
-        config
+        on_the_web(scene.config()).lanes(lanes).fixed_commit_interval(Duration::from_millis(commit))
     };
     // All shards are in one lane, which does not commit by itself before the test ends.
     let mut running = start(app, build(3_600_000, 1)).await?;

@@ -92,9 +92,18 @@ pub(crate) struct WorkerOptions {
     /// moved to a subfolder
     #[arg(long)]
     set_aside: bool,
-    /// The time between two commits, in milliseconds [default: 100]
+    /// The longest time between two commits while events finish, in milliseconds; with less to do,
+    /// commits follow the events sooner [default: 100]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     commit_interval: Option<u64>,
+    /// The shortest time between two commits, in milliseconds; the same as --commit-interval makes
+    /// the interval fixed [default: 0]
+    #[arg(long, value_name = "MS")]
+    min_commit_interval: Option<u64>,
+    /// The share of a lane's and the broker's time that commits may take, above 0 and at most 1
+    /// [default: 0.1]
+    #[arg(long, value_name = "SHARE")]
+    commit_share: Option<f64>,
     /// A fixed name of the worker in its consumer group, unique among all running workers. A worker
     /// that comes back under its name within the session timeout gets its partitions back without a
     /// rebalance. With --workers, each is called NAME-number [default: a new member each time]
@@ -277,6 +286,8 @@ impl Arguments {
             ("workers", "MARLOWE_WORKERS"),
             ("lanes", "MARLOWE_LANES"),
             ("commit_interval", "MARLOWE_COMMIT_INTERVAL"),
+            ("min_commit_interval", "MARLOWE_MIN_COMMIT_INTERVAL"),
+            ("commit_share", "MARLOWE_COMMIT_SHARE"),
             ("instance", "MARLOWE_INSTANCE"),
             ("session_timeout", "MARLOWE_SESSION_TIMEOUT"),
             ("advertise", "MARLOWE_ADVERTISE"),
@@ -326,6 +337,8 @@ impl WorkerOptions {
             workers: self.workers.or(top.workers),
             lanes: self.lanes.or(top.lanes),
             commit_interval: self.commit_interval.or(top.commit_interval),
+            min_commit_interval: self.min_commit_interval.or(top.min_commit_interval),
+            commit_share: self.commit_share.or(top.commit_share),
             instance: self.instance.or(top.instance),
             session_timeout: self.session_timeout.or(top.session_timeout),
             drain: self.drain || top.drain,
@@ -359,6 +372,10 @@ impl WorkerOptions {
         if let Some(interval) = self.commit_interval {
             config = config.commit_interval(Duration::from_millis(interval));
         }
+        if let Some(interval) = self.min_commit_interval {
+            config = config.min_commit_interval(Duration::from_millis(interval));
+        }
+        config.commit_share = self.commit_share.unwrap_or(config.commit_share);
         if let Some(timeout) = self.session_timeout {
             config = config.session_timeout(Duration::from_millis(timeout));
         }

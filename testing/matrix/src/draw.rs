@@ -38,6 +38,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
         weighted(0.3),
         weighted(0.3),
         weighted(0.3),
+        weighted(0.3),
     );
     (cluster, first, others).prop_map(move |(cluster, first, others)| {
         let (workers, on_disk, at_least_once, faults, partitions, lanes, stands_by, cache_rows, commit_millis) =
@@ -54,6 +55,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
             has_calls,
             has_writers,
             forgets_removals,
+            has_fixed_interval,
         ) = others;
         Shape {
             seed,
@@ -66,6 +68,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
             standbys: usize::from(stands_by),
             cache_rows,
             commit_interval: Duration::from_millis(commit_millis),
+            has_fixed_interval,
             keys,
             events,
             reading,

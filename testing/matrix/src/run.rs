@@ -63,9 +63,10 @@ fn run_in(shape: &Shape, report: impl FnOnce(Cluster) -> Cluster) -> Ran {
     let cluster = Cluster::new(shape.seed, move || declare(&of_app, &of_notes).0).workers(shape.workers);
     let (lanes, interval, standbys) = (shape.lanes, shape.commit_interval, shape.standbys);
     let tombstones = shape.forgets_removals.then_some(TOMBSTONES);
+    let shortest = if shape.has_fixed_interval { interval } else { Duration::ZERO };
     let cluster = cluster.configure(move |mut config| {
         config.tombstone_retention = tombstones.unwrap_or(config.tombstone_retention);
-        config.lanes(lanes).commit_interval(interval).standby_replicas(standbys)
+        config.lanes(lanes).commit_interval(interval).min_commit_interval(shortest).standby_replicas(standbys)
     });
     let cluster = if shape.on_disk { cluster.on_disk() } else { cluster };
     report(cluster).run(async |sim| {
@@ -129,7 +130,8 @@ async fn check_bounds(sim: &Simulation, shape: &Shape) {
     if shape.has_partition_timer {
         return;
     }
-    sim.elapse(3 * shape.commit_interval).await;
+    // Lanes that are idle update their counters once a second.
+    sim.elapse(3 * shape.commit_interval + Duration::from_secs(2)).await;
     let mut told = false;
     for number in 0..shape.workers {
         let request = Request::get("/metrics").body("").unwrap_or_else(|error| panic!("no request: {error}"));

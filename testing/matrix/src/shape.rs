@@ -26,8 +26,10 @@ pub struct Shape {
     pub standbys: usize,
     /// The number of rows that the cache of a slice holds.
     pub cache_rows: usize,
-    /// The time between commits.
+    /// The longest time between commits.
     pub commit_interval: Duration,
+    /// If true, this is also the shortest time. Otherwise commits follow the load.
+    pub has_fixed_interval: bool,
     /// The number of keys of the events.
     pub keys: u64,
     /// The number of events.

@@ -43,6 +43,7 @@ fn shapes_that_failed_once() {
         standbys: 0,
         cache_rows: 100_000,
         commit_interval: Duration::from_millis(400),
+        has_fixed_interval: true,
         keys: 15,
         events: 248,
         reading: Reading::Each,
