@@ -1,6 +1,7 @@
 //! Measures the cost of Marlowe, and compares it with bare loops that do the same. `cargo xtask
 //! bench` runs it.
 
+mod answers;
 mod embedded;
 mod kafka;
 mod soak;
@@ -20,6 +21,8 @@ enum Bench {
     /// Measure on Kafka.
     #[command(subcommand)]
     Kafka(kafka::Kafka),
+    /// Measure how long callers wait with little to do, and what a worker costs with nothing to do.
+    Answers(answers::Answers),
     /// Run a steady load for a long time, and measure memory and disk.
     Soak(soak::Soak),
     /// Measure the web server while clients hold connections.
@@ -30,6 +33,7 @@ fn main() -> BenchResult<()> {
     match Bench::parse() {
         Bench::Embedded(embedded) => embedded.run(),
         Bench::Kafka(kafka) => kafka.run(),
+        Bench::Answers(answers) => answers.run(),
         Bench::Soak(soak) => soak.run(),
         Bench::Web(web) => web.run(),
     }

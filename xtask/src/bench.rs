@@ -35,6 +35,9 @@ pub(crate) enum Bench {
     /// Count the instructions of an event by function, in Marlowe and in a bare loop on Kafka,
     /// under callgrind.
     Profile(profile::Profile),
+    /// Measure how long an ask takes, how long an event takes through a `group_by` until a view shows
+    /// it, and what an idle worker costs: in memory, in a folder, or on a Kafka that runs.
+    Answers(Answers),
     /// Run a steady load on the embedded broker for a long time, and measure memory and disk.
     Soak(Soak),
     /// Measure the web server of the example `flights` while clients hold connections: how long
@@ -45,6 +48,13 @@ pub(crate) enum Bench {
 #[derive(Args)]
 pub(crate) struct Web {
     /// Options of the bench: `--seconds N`, `--files N`, `--rate N`, or `--help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Answers {
+    /// Options of the bench: `--folder`, `--brokers HOST:PORT`, `--partitions N`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
@@ -101,6 +111,7 @@ impl Bench {
             Bench::Peers(peers) => peers.run(),
             Bench::Growth(growth) => growth.run(),
             Bench::Profile(profile) => profile.run(),
+            Bench::Answers(answers) => run(Command::new(build()?).arg("answers").args(&answers.options)),
             Bench::Soak(soak) => run(Command::new(build()?).arg("soak").args(&soak.options)),
             Bench::Web(web) => {
                 run(cargo().args(["build", "--quiet", "--release", "--example", "flights"]))?;

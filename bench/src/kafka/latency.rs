@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::visit::{PARTITIONS, Visit, Visits};
 use crate::BenchResult;
+use crate::watch::Watch;
 
 /// The number of events of which one is followed to its output.
 const FOLLOWED: u64 = 100;
@@ -20,9 +21,9 @@ const FOLLOWED: u64 = 100;
 /// The time between two sends.
 const SEND_EVERY: Duration = Duration::from_millis(5);
 
-/// Sends `rate` events a second through an agent that counts them exactly once. Follows some of
+/// Sends `rate` events a second through an agent that counts them. Follows some of
 /// them to a reader of committed output, and prints how long they took.
-pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResult<()> {
+pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64, at_least_once: bool) -> BenchResult<()> {
     let name = format!("latency-{:08x}", SystemEntropy.next() as u32);
     let (input, output) = (format!("{name}-in"), format!("{name}-out"));
     let broker = KafkaBroker::connect(KafkaConfig::new(brokers)).await?;
@@ -30,6 +31,9 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
     broker.create_topic(TopicConfig::new(output.as_str(), PARTITIONS)).await?;
 
     let mut app = App::new(&name);
+    if at_least_once {
+        app.at_least_once();
+    }
     let visits = app.topic::<String, Visit>(&input);
     let followed = app.topic::<String, u64>(&output);
     let counts = app.table::<String, u64>("counts");
@@ -45,13 +49,13 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
     let mut running = app.start(config).await?;
     running.ready().await?;
 
-    let begun = Instant::now();
+    let (begun, watch) = (Instant::now(), Watch::start());
     let sender = std::thread::spawn({
         let broker = broker.clone();
         move || crate::runtime()?.block_on(send(broker, input, rate, seconds, begun))
     });
     let mut latencies = follow(&broker, &output, rate * seconds / FOLLOWED, begun).await?;
-    let took = begun.elapsed();
+    let (took, cpu) = watch.seconds();
     sender.join().map_err(|_| "the sender panicked")??;
     running.stop().await?;
     // The first outputs do not count, because the caches were still cold.
@@ -61,7 +65,9 @@ pub(crate) async fn measure(brokers: &str, rate: u64, seconds: u64) -> BenchResu
     let line = serde_json::json!({
         "case": "latency",
         "rate": rate,
-        "events_per_second": ((rate * seconds) as f64 / took.as_secs_f64()).round(),
+        "at_least_once": at_least_once,
+        "cpu_seconds_per_million": cpu * 1e6 / (rate * seconds) as f64,
+        "events_per_second": ((rate * seconds) as f64 / took).round(),
         "followed": latencies.len(),
         "p50_ms": at(0.5),
         "p99_ms": at(0.99),

@@ -73,6 +73,9 @@ pub(crate) enum Kafka {
         /// The duration in seconds.
         #[arg(long, default_value_t = 15)]
         seconds: u64,
+        /// Send outputs at least once instead of exactly once.
+        #[arg(long)]
+        at_least_once: bool,
     },
 }
 
@@ -148,7 +151,9 @@ impl Kafka {
             Kafka::ReadChangelog { brokers } => runtime()?.block_on(restore::read(&brokers)),
             Kafka::Restore { brokers, data_dir } => runtime()?.block_on(restore::restore(&brokers, data_dir)),
             Kafka::RestoreBeside { brokers } => runtime()?.block_on(beside::measure(&brokers)),
-            Kafka::Latency { brokers, rate, seconds } => runtime()?.block_on(latency::measure(&brokers, rate, seconds)),
+            Kafka::Latency { brokers, rate, seconds, at_least_once } => {
+                runtime()?.block_on(latency::measure(&brokers, rate, seconds, at_least_once))
+            }
         }
     }
 }
