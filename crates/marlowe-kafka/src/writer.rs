@@ -65,12 +65,15 @@ impl Observer for Deliveries {
 
 impl Writer {
     pub(crate) fn configuration(cluster: &Cluster) -> Configuration {
-        const DEFAULTS: [(&str, &str); 4] = [
+        const DEFAULTS: [(&str, &str); 5] = [
             // A lane hands over all records of a commit at once.
             ("queue.buffering.max.messages", "10000000"),
             ("queue.buffering.max.kbytes", "2097151"),
             ("linger.ms", "5"),
             ("sticky.partitioning.linger.ms", "0"),
+            // A coordinator refuses a transaction until the markers of the last one are written,
+            // which takes a few milliseconds. The backoff doubles with each attempt.
+            ("retry.backoff.ms", "5"),
         ];
         Configuration::new(&cluster.config, &DEFAULTS).set("enable.idempotence", "true")
     }
