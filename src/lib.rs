@@ -114,8 +114,9 @@
 //!
 //! # What is guaranteed
 //!
-//! Input positions, table changes and sent records are committed together, exactly once, unless the
-//! app is declared [`at_least_once`](App::at_least_once). After a crash everything is as of the
+//! Input positions, table changes and sent records are committed together, exactly once. If the app
+//! is declared [`at_least_once`](App::at_least_once), records that are sent to topics are not part
+//! of this: they leave as soon as their event has finished. After a crash everything is as of the
 //! last commit, and the events after it are handled again. So effects of a handler outside of
 //! Marlowe, such as an HTTP call, may happen more than once.
 //!

@@ -162,14 +162,23 @@ impl Program {
             // counts. An internal topic with the same name is refused.
             let is_known = role == TopicRole::Declared && topics.iter().any(|topic| topic.name == *name);
             if !is_known {
-                let declared = self.topics.iter().filter(|topic| role == TopicRole::Declared && *topic.name() == *name);
-                let unread = declared.map(|topic| topic.unread()).find(|unread| *unread == Unread::Expire);
+                let declared =
+                    || self.topics.iter().filter(|topic| role == TopicRole::Declared && *topic.name() == *name);
+                let unread = declared().map(|topic| topic.unread()).find(|unread| *unread == Unread::Expire);
+                // The asker of an answer may read the rows next. Records of a `group_by` are on
+                // their way to other rows.
+                let leaves_at_once = match role {
+                    TopicRole::Declared => !declared().any(|topic| topic.transactional()),
+                    TopicRole::Repartition => true,
+                    _ => false,
+                };
                 topics.push(TopicNode {
                     name: name.clone(),
                     role,
                     partitions,
                     cleanup,
                     unread: unread.unwrap_or_default(),
+                    transactional: self.guarantee == Guarantee::ExactlyOnce || !leaves_at_once,
                 });
             }
         };

@@ -50,6 +50,7 @@ impl<K, V, R> AgentShared<K, V, R> {
                 partitions: None,
                 cleanup: Cleanup::Delete { retention: None },
                 unread: Unread::Keep,
+                transactional: false,
             },
             sinks: RwLock::default(),
             answers: RwLock::default(),

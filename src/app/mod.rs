@@ -102,13 +102,14 @@ impl App {
         self
     }
 
-    /// Sends records outside of the transactions. Such a record can be read before the commit, and
-    /// may be there twice after a crash.
+    /// Sends records to topics outside of the transactions, as soon as their event has finished. So
+    /// a record can be read before the commit, and may be there twice after a crash. This includes
+    /// records on their way through a `group_by`. A topic that is
+    /// [`transactional`](Topic::transactional) is left out.
     ///
-    /// This includes changes that are sent to tables' inboxes, and records on their way through a
-    /// `group_by`. The rows that a handler writes in its own slice stay exact, because rows and
-    /// positions are still committed in one transaction. So a restored table never runs ahead of
-    /// its input, and a worker that was expelled changes no row.
+    /// Rows, positions, changes for tables' inboxes and answers are still committed in one
+    /// transaction. So a restored table never runs ahead of its input, and a worker that was
+    /// expelled changes no row.
     pub fn at_least_once(&mut self) -> &mut Self {
         self.program.guarantee = Guarantee::AtLeastOnce;
         self

@@ -6,9 +6,10 @@
 //!    its changes for other owners, and the records that its events sent. Work of events in hand is
 //!    not in it, because it lies in overlays, apart from the caches that are written.
 //! 2. All of it goes into one transaction of the lane's producer. If the guarantee is at least
-//!    once, the sent records go another way (see [`Producers`]). If a shard's agents moved, the
-//!    transaction also holds a record with their places, for the shard's log of places, and the
-//!    group's positions. So rows, places and positions are committed together or not at all.
+//!    once, records that are sent to topics have left before (see
+//!    [`Outputs`](super::outputs::Outputs)). If a shard's agents
+//!    moved, the transaction also holds a record with their places, for the shard's log of places,
+//!    and the group's positions. So rows, places and positions are committed together or not at all.
 //! 3. The positions carry the membership's current generation (KIP-447). The broker refuses the
 //!    commit if the worker was expelled, because the shards then belong to others.
 //! 4. The producer commits. The shards go on meanwhile, and the work that they finish belongs to
@@ -29,7 +30,8 @@ use marlowe_state::{PositionSlot, Rows, SlicePosition, TableIndex};
 use tokio::time::Instant;
 
 use super::in_flight::InFlightGuard;
-use super::producer::{LaneProducer, Producers};
+use super::outputs::LentOutputs;
+use super::producer::{LaneProducer, Transactions};
 use super::settings::LaneSettings;
 use crate::error::RunError;
 use crate::panics::panic_text;
@@ -40,8 +42,8 @@ use crate::turn::{Flush, OutTopics, Participant};
 ///
 /// The shards go on meanwhile. Work that they finish then belongs to the next commit.
 pub(crate) struct Commit {
-    answer: BoxFuture<'static, (Producers, Result<Written, BrokerError>)>,
-    answered: Option<(Producers, Result<Written, BrokerError>)>,
+    answer: BoxFuture<'static, (Transactions, Result<Written, BrokerError>)>,
+    answered: Option<(Transactions, Result<Written, BrokerError>)>,
     parts: Vec<Part>,
     /// The number of events, and runs of timers, whose work it has.
     events: u64,
@@ -90,14 +92,16 @@ struct Part {
 }
 
 impl Commit {
-    /// Gives all finished work of `shards` to the broker and begins the commit. Returns `None` if
-    /// there is nothing to commit.
+    /// Gives all finished work of `shards` to the broker and begins the commit. `lend` lends the
+    /// producer of the records that have to leave before it. Returns `None` if there is nothing to
+    /// commit.
     pub(crate) fn begin(
         producer: &mut LaneProducer,
         settings: &LaneSettings,
         topics: &OutTopics,
         spare: &mut Vec<Rows>,
         shards: Vec<Rc<Shard>>,
+        lend: impl FnOnce() -> Result<Option<LentOutputs>, BrokerError>,
     ) -> Result<Option<Self>, CommitFailure> {
         let now = settings.worker.clock.now();
         let (mut parts, mut events): (Vec<Part>, u64) = (Vec::new(), 0);
@@ -119,18 +123,16 @@ impl Commit {
         if parts.is_empty() {
             return Ok(None);
         }
-        let LaneProducer::Here(mut producers) = std::mem::replace(producer, LaneProducer::Away) else {
+        let LaneProducer::Here(mut transactions) = std::mem::replace(producer, LaneProducer::Away) else {
             return Ok(None);
         };
         let in_flight = settings.in_flight.begin();
         let began = Instant::now();
         let broker = || RunError::broker("committing");
-        producers.transaction.producer.begin().map_err(broker())?;
+        transactions.producer.begin().map_err(broker())?;
         for part in &mut parts {
             let (rows, positions) = (&mut part.rows, part.positions.as_slice());
-            let Producers { transaction, outputs } = &mut producers;
-            let outputs = outputs.as_mut().map(|outputs| outputs.outlet(topics));
-            let mut flush = Flush { logs: transaction.outlet(topics), outputs, now, rows, spare, positions };
+            let mut flush = Flush { outlet: transactions.outlet(topics), now, rows, spare, positions };
             for participant in &part.shard.participants {
                 flush_one(&**participant, &mut flush, part.shard.id)?;
             }
@@ -138,25 +140,26 @@ impl Commit {
                 .link
                 .outbox
                 .borrow_mut()
-                .drain(|(topic, partition), record| flush.send(topic, partition, *record))
+                .drain(|(topic, partition), record| flush.outlet.send(topic, partition, *record))
                 .map_err(broker())?;
         }
         let mut offsets: Vec<(TopicPartition, CommittedOffset)> = Vec::new();
         for part in &mut parts {
             let Some(places) = &mut part.places else { continue };
-            let mut logs = producers.transaction.outlet(topics);
-            let log = logs.destination(part.shard.places_log, part.shard.id.partition).map_err(broker())?;
+            let mut outlet = transactions.outlet(topics);
+            let log = outlet.destination(part.shard.places_log, part.shard.id.partition).map_err(broker())?;
             let record = std::mem::take(&mut places.record);
             let record = NewRecord { timestamp: now, key: Some(Places::KEY), value: Some(&record), headers: &[] };
-            logs.producer.send(log, record).map_err(broker())?;
+            outlet.producer.send(log, record).map_err(broker())?;
             offsets.extend(places.positions.iter().cloned());
         }
         let as_of = (!offsets.is_empty()).then_some(now);
         let group = settings.metadata.current();
-        producers.transaction.producer.send_offsets(&offsets, &group).map_err(broker())?;
+        transactions.producer.send_offsets(&offsets, &group).map_err(broker())?;
+        let outputs = lend().map_err(broker())?;
         let answer: BoxFuture<'static, _> = Box::pin(async move {
-            let written = producers.commit().await;
-            (producers, written)
+            let written = commit(&mut transactions, outputs).await;
+            (transactions, written)
         });
         Ok(Some(Self { answer, answered: None, parts, events, began, as_of, _under_way: in_flight }))
     }
@@ -190,7 +193,7 @@ impl Commit {
         topics: &OutTopics,
         spare: &mut Vec<Rows>,
     ) -> Result<(), CommitFailure> {
-        let Some((mut producers, written)) = self.answered else { return Ok(()) };
+        let Some((mut transactions, written)) = self.answered else { return Ok(()) };
         let written = written.map_err(RunError::broker("committing"))?;
         let positions = || self.parts.iter().flat_map(|part| part.places.iter().flat_map(|places| &places.positions));
         tracing::trace!("committed {:?}", positions().collect::<Vec<_>>());
@@ -198,7 +201,7 @@ impl Commit {
             let shard = &part.shard;
             let mut positions: Vec<(PositionSlot, SlicePosition)> = Vec::new();
             for (table, (_, mut position)) in shard.tables.iter().zip(part.positions) {
-                let changelog = producers.transaction.outlet(topics).destination(table.changelog, shard.id.partition);
+                let changelog = transactions.outlet(topics).destination(table.changelog, shard.id.partition);
                 if let Some(end) = changelog.ok().and_then(|changelog| written.end(changelog)) {
                     position.changelog = end;
                 }
@@ -226,9 +229,18 @@ impl Commit {
             shard.as_of.set(self.as_of.unwrap_or(shard.as_of.get()));
             shard.committed.send_replace(());
         }
-        *producer = LaneProducer::Here(producers);
+        *producer = LaneProducer::Here(transactions);
         Ok(())
     }
+}
+
+/// Waits until the broker has the records that leave before the commit, and commits the
+/// transaction. In this order a crash repeats records and loses none.
+async fn commit(transactions: &mut Transactions, outputs: Option<LentOutputs>) -> Result<Written, BrokerError> {
+    if let Some(outputs) = outputs {
+        outputs.flush().await?;
+    }
+    transactions.producer.commit().await
 }
 
 /// Puts the waiting changes of a participant into the commit. Encoding them runs the user's code,

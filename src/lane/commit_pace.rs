@@ -22,6 +22,9 @@ use tokio::time::Instant;
 /// and about half a millisecond of the brokers' processors.
 const BROKER_PART: u32 = 8;
 
+/// The resolution of timers. An interval that is shorter is not waited for.
+const RESOLUTION: Duration = Duration::from_millis(1);
+
 /// The weight of the last commit in the measured cost is one in this number.
 const SMOOTHING: u32 = 4;
 
@@ -59,6 +62,7 @@ impl CommitPace {
     pub(crate) fn soonest(&self) -> Instant {
         let interval = self.cost.as_secs_f64() / self.limits.share;
         let interval = Duration::try_from_secs_f64(interval).unwrap_or(self.limits.longest);
+        let interval = if interval < RESOLUTION { Duration::ZERO } else { interval };
         self.began + interval.max(self.limits.shortest).min(self.limits.longest)
     }
 

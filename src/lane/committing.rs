@@ -23,11 +23,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use marlowe_broker::BrokerError;
 use tokio::time::Instant;
 
 use super::command::{Dropped, LaneEvent};
 use super::commit::{Commit, CommitFailure};
 use super::event_loop::{FaultOf, Lane, LaneShard, done, reopened};
+use super::outputs::Outputs;
 use super::producer::{LaneProducer, Reopening};
 use crate::error::RunError;
 use crate::shard::{Shard, ShardId};
@@ -71,7 +73,7 @@ impl Lane {
 
     /// Begins a commit of the next shard that commits alone and has something to commit.
     pub(super) fn commit_a_suspect(&mut self) -> Result<(), RunError> {
-        if self.committing.is_some() || self.reopening.is_some() {
+        if !self.can_commit() {
             return Ok(());
         }
         let (shards, suspects) = (&self.shards, &mut self.suspects);
@@ -84,18 +86,34 @@ impl Lane {
         self.begin_commit(vec![shard])
     }
 
-    /// Begins a commit of the shards that commit together. Does nothing while another commit is
+    /// Begins a commit of all shards that commit together. Does nothing while another commit is
     /// under way or a producer is being opened.
     pub(super) fn commit_calm(&mut self) -> Result<(), RunError> {
-        if self.committing.is_some() || self.reopening.is_some() {
+        if !self.can_commit() {
             return Ok(());
         }
         self.looked = Instant::now();
+        self.commit_together(self.calm())
+    }
+
+    /// Begins a commit of those shards that have finished something. Looks at all shards if the
+    /// last time is long ago.
+    pub(super) fn commit_finished(&mut self) -> Result<(), RunError> {
+        if !self.can_commit() || !self.opening.is_empty() || self.looked + LOOK <= Instant::now() {
+            return self.commit_calm();
+        }
+        let mut shards = self.calm();
+        shards.retain(|shard| shard.link.has_news());
+        self.commit_together(shards)
+    }
+
+    fn commit_together(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
+        let now = Instant::now();
         self.news.take_finished();
-        self.begin_commit(self.calm())?;
+        self.begin_commit(shards)?;
         if self.committing.is_some() {
             // A commit of a suspect does not delay this one, so it does not count.
-            self.pace.begin(self.looked);
+            self.pace.begin(now);
         }
         Ok(())
     }
@@ -103,19 +121,27 @@ impl Lane {
     /// Begins a commit of `shards`. Does nothing while another commit is under way or a producer is
     /// being opened.
     fn begin_commit(&mut self, shards: Vec<Rc<Shard>>) -> Result<(), RunError> {
-        if self.committing.is_some() || self.reopening.is_some() {
+        if !self.can_commit() {
             return Ok(());
         }
         let began = Instant::now();
         let topics = self.out_topics.clone();
         self.settings.metrics.count(&shards);
-        let begun = Commit::begin(&mut self.producer, &self.settings, &topics.borrow(), &mut self.spare, shards);
+        shards.iter().for_each(|shard| shard.link.take_news());
+        let committed = shards.clone();
+        let commits_alone = shards.iter().any(|shard| shard.link.commits_alone());
+        let (outputs, leaving, topics) = (&mut self.outputs, &self.news.leaving, topics.borrow());
+        let begun = Commit::begin(&mut self.producer, &self.settings, &topics, &mut self.spare, shards, || {
+            // A shard that commits alone has its records in its transaction.
+            if commits_alone { Ok(None) } else { outputs.lend(leaving, &topics) }
+        });
+        drop(topics);
         self.committing = self.unless_refused(begun)?.flatten();
         self.committing_first.append(&mut self.opening);
         if self.committing.is_none() {
             self.tell_opened();
         }
-        for LaneShard { shard, .. } in self.shards.values() {
+        for shard in committed {
             shard.link.tell_uncommitted(shard.uncommitted_bytes());
         }
         self.pace.worked(began.elapsed());
@@ -167,6 +193,40 @@ impl Lane {
             done(&mut self.committing).await;
             self.committed()?;
         }
+        if self.outputs.is_away() {
+            self.outputs.flushed().await;
+            self.outputs_left()?;
+        }
+        Ok(())
+    }
+
+    /// Returns true if nothing that a commit needs is in use.
+    pub(super) fn can_commit(&self) -> bool {
+        self.committing.is_none() && self.reopening.is_none() && !self.outputs.is_away()
+    }
+
+    /// Begins to send the records that leave before their commit.
+    pub(super) fn begin_leaving(&mut self) -> Result<(), RunError> {
+        let topics = self.out_topics.clone();
+        let begun = self.outputs.begin(&self.news.leaving, &topics.borrow());
+        self.unless_left(begun)
+    }
+
+    /// Handles the broker's answer for the records that left before their commit.
+    pub(super) fn outputs_left(&mut self) -> Result<(), RunError> {
+        let finished = self.outputs.finish();
+        self.unless_left(finished)
+    }
+
+    /// Drops all work, to start again, if a record could not leave before its commit.
+    fn unless_left(&mut self, outcome: Result<(), BrokerError>) -> Result<(), RunError> {
+        let Err(error) = outcome else { return Ok(()) };
+        let (why, refuses) = (error.to_string(), error.refuses_a_record());
+        if !refuses && !error.calls_for_a_new_beginning() {
+            return Err(RunError::broker("sending")(error));
+        }
+        let fault = if refuses { Fault::Refused(why.clone()) } else { Fault::Elsewhere };
+        self.begin_again(why, &FaultOf::Leaving(fault));
         Ok(())
     }
 
@@ -194,18 +254,14 @@ impl Lane {
     /// the worker opens those shards again that it still owns, from what is committed.
     pub(super) fn begin_again(&mut self, why: String, fault: &FaultOf) {
         let dropped = |LaneShard { shard, .. }: &LaneShard| {
-            let fault = match fault {
-                FaultOf::One(at, fault) if *at == shard.id => fault,
-                FaultOf::All(fault) => fault,
-                FaultOf::One(..) => &Fault::Elsewhere,
-            };
-            let caution = shard.link.caution_after(fault, shard.places().collect());
+            let caution = shard.link.caution_after(fault.of(shard), shard.places().collect());
             Dropped { id: shard.id, opening: shard.owner.opening, caution }
         };
         let shards: Vec<Dropped> = self.shards.values().map(dropped).collect();
         self.settings.metrics.dropped();
         self.drop_all();
         self.producer = LaneProducer::Away;
+        self.outputs = Outputs::new(None, self.settings.limits.commits);
         self.reopening = Some(Reopening::begin(&self.settings, shards, why));
     }
 
@@ -215,7 +271,8 @@ impl Lane {
         }
         let Some(reopening) = self.reopening.take() else { return Ok(()) };
         let reopened = reopening.finish().await.map_err(RunError::broker("opening a new producer"))?;
-        self.producer = reopened.producer;
+        self.producer = LaneProducer::Here(reopened.producers.transactions);
+        self.outputs = Outputs::new(reopened.producers.outputs, self.settings.limits.commits);
         let _ = self.settings.events.send(LaneEvent::Dropped(reopened.dropped, reopened.why));
         Ok(())
     }

@@ -19,9 +19,10 @@ use super::command::{LaneCommand, LaneEvent};
 use super::commit::Commit;
 use super::commit_pace::CommitPace;
 use super::input_reader::InputReader;
+use super::outputs::Outputs;
 use super::pending_closes::Closings;
 use super::pending_firings::Firings;
-use super::producer::{LaneProducer, Reopening};
+use super::producer::{LaneProducer, OpenProducers, Reopening};
 use super::settings::LaneSettings;
 use crate::error::RunError;
 use crate::query::{CommittedSlice, Published};
@@ -34,6 +35,7 @@ pub(crate) struct Lane {
     pub(super) settings: LaneSettings,
     pub(super) feeds: InputReader,
     pub(super) producer: LaneProducer,
+    pub(super) outputs: Outputs,
     pub(super) out_topics: Rc<RefCell<OutTopics>>,
     pub(super) shards: BTreeMap<ShardId, LaneShard>,
     pub(super) news: Rc<LaneSignals>,
@@ -70,6 +72,24 @@ pub(super) struct LaneShard {
 pub(super) enum FaultOf {
     One(ShardId, Fault),
     All(Fault),
+    /// A record that left before its commit was refused. Shards that commit alone sent none.
+    Leaving(Fault),
+}
+
+impl FaultOf {
+    /// Returns the fault of a shard.
+    pub(super) fn of(&self, shard: &Shard) -> &Fault {
+        match self {
+            Self::One(at, fault) if *at == shard.id => fault,
+            Self::All(fault) => fault,
+            Self::Leaving(fault) if !shard.link.commits_alone() => {
+                // The events that finished since the last commit are the ones that sent records.
+                shard.link.begin_commit();
+                fault
+            }
+            Self::One(..) | Self::Leaving(_) => &Fault::Elsewhere,
+        }
+    }
 }
 
 /// A reason for the loop to make another round.
@@ -77,7 +97,9 @@ enum Wake {
     Command(Option<LaneCommand>),
     Fetched(Result<Vec<Fetched>, BrokerError>),
     Committed,
+    Flushed,
     Reopened,
+    Leave,
     Tick,
     Noticed,
     Fired,
@@ -88,12 +110,13 @@ impl Lane {
     pub(crate) async fn open(settings: LaneSettings) -> Result<Self, RunError> {
         let failed = || RunError::broker(format!("lane {}", settings.number));
         let reader = settings.broker.reader(Isolation::ReadCommitted).map_err(failed())?;
-        let producer = LaneProducer::open(&settings).await.map_err(failed())?;
+        let producers = OpenProducers::open(&settings).await.map_err(failed())?;
         Ok(Self {
             feeds: InputReader::new(reader, settings.limits.queue_bytes),
             pace: CommitPace::new(settings.limits.commits),
+            outputs: Outputs::new(producers.outputs, settings.limits.commits),
+            producer: LaneProducer::Here(producers.transactions),
             settings,
-            producer,
             out_topics: Rc::default(),
             shards: BTreeMap::new(),
             news: Rc::default(),
@@ -133,14 +156,16 @@ impl Lane {
 
     /// Makes one round of the loop. Breaks when the commands have ended.
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<LaneCommand>) -> Result<ControlFlow<()>, RunError> {
+        let can_commit = self.can_commit() && !self.shards.is_empty();
         let (next_commit, idle_commit) = (self.next_commit(), self.idle_commit());
+        let next_leave = self.outputs.next(&self.news.leaving);
         let (feeds, committing, reopening) = (&mut self.feeds, &mut self.committing, &mut self.reopening);
-        let (firings, closings) = (&mut self.firings, &mut self.closings);
-        let can_commit = committing.is_none() && reopening.is_none() && !self.shards.is_empty();
+        let (firings, closings, outputs) = (&mut self.firings, &mut self.closings, &mut self.outputs);
         let wake = tokio::select! {
             biased;
             command = commands.recv() => Wake::Command(command),
             () = done(committing) => Wake::Committed,
+            () = outputs.flushed() => Wake::Flushed,
             () = reopened(reopening) => Wake::Reopened,
             () = firings.fired() => Wake::Fired,
             () = closings.finished() => Wake::Finished,
@@ -148,6 +173,7 @@ impl Lane {
             () = tokio::time::sleep_until(next_commit), if can_commit => Wake::Tick,
             fetched = feeds.next() => Wake::Fetched(fetched),
             () = at(idle_commit), if can_commit => Wake::Tick,
+            () = at(next_leave) => Wake::Leave,
         };
         match wake {
             Wake::Command(None) => return Ok(ControlFlow::Break(())),
@@ -157,8 +183,10 @@ impl Lane {
             }
             Wake::Fetched(fetched) => self.feeds.dispatch(fetched.map_err(RunError::broker("reading"))?),
             Wake::Committed => self.committed()?,
+            Wake::Flushed => self.outputs_left()?,
+            Wake::Leave => self.begin_leaving()?,
             Wake::Reopened => self.finish_reopening().await?,
-            Wake::Tick => self.commit_calm()?,
+            Wake::Tick => self.commit_finished()?,
             Wake::Noticed => {}
             Wake::Finished => self.close_finished().await?,
             Wake::Fired => {
@@ -352,6 +380,7 @@ impl Lane {
         // to another worker.
         self.opening.clear();
         self.committing_first.clear();
+        self.news.leaving.borrow_mut().clear();
         let ids: Vec<ShardId> = self.shards.keys().copied().collect();
         ids.into_iter().for_each(|id| self.drop_shard(id));
     }
@@ -371,6 +400,8 @@ pub(crate) fn thread_name(lane: usize) -> Arc<str> {
 /// Waits until `moment`, or forever if there is none.
 async fn at(moment: Option<Instant>) {
     match moment {
+        // A timer would round a moment that has just passed up to the next millisecond.
+        Some(moment) if moment <= Instant::now() => {}
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }

@@ -45,6 +45,7 @@ mod committing;
 mod event_loop;
 mod in_flight;
 mod input_reader;
+mod outputs;
 mod pending_closes;
 mod pending_firings;
 mod producer;

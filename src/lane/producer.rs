@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use marlowe_broker::{BrokerError, Producer, TransactionalProducer, Written};
+use marlowe_broker::{BrokerError, Producer, TransactionalProducer};
 
 use super::command::Dropped;
 use super::settings::LaneSettings;
@@ -12,25 +12,29 @@ use crate::backoff::Backoff;
 use crate::program::Guarantee;
 use crate::turn::{Destinations, OutTopics, Outlet};
 
-/// The place of a lane's producers: here in the lane, or away with a commit.
+/// The place of a lane's transactional producer: here in the lane, or away with a commit.
 pub(crate) enum LaneProducer {
-    Here(Producers),
-    /// They are in the commit that is under way, or were lost in one that failed.
+    Here(Transactions),
+    /// It is in the commit that is under way, or was lost in one that failed.
     Away,
 }
 
-/// The producers of a lane.
+/// The producer of a lane's commits.
 ///
 /// Under both guarantees, rows, places and positions are committed in a transaction. So a record of
 /// a failed commit is never read, and a worker whose session expired cannot write to the changelogs
 /// of its successor. Compaction never drops a row because of such records.
 ///
-/// The guarantees differ in the records that events send. Exactly once, these are in the
-/// transaction too. At least once, another producer writes them before the commit: they can be read
-/// at once, and are written again after a crash.
-pub(crate) struct Producers {
-    pub(crate) transaction: Writer<dyn TransactionalProducer>,
-    /// The producer of sent records. It exists only if the guarantee is at least once.
+/// The guarantees differ in the records that events send to topics. Exactly once, these are in the
+/// transaction too. At least once, another producer writes them before the commit
+/// ([`Outputs`](super::outputs::Outputs)): they can be read at once, and are written again after a
+/// crash.
+pub(crate) type Transactions = Writer<dyn TransactionalProducer>;
+
+/// The producers of a lane: that of its commits, and that of records which leave before them. The
+/// second exists only if the guarantee is at least once.
+pub(crate) struct OpenProducers {
+    pub(crate) transactions: Transactions,
     pub(crate) outputs: Option<Writer<dyn Producer>>,
 }
 
@@ -58,17 +62,6 @@ impl Writer<dyn Producer> {
     }
 }
 
-impl Producers {
-    /// Writes the sent records, then commits the transaction. In this order a crash repeats records
-    /// and loses none.
-    pub(crate) async fn commit(&mut self) -> Result<Written, BrokerError> {
-        if let Some(outputs) = &mut self.outputs {
-            outputs.producer.flush().await?;
-        }
-        self.transaction.producer.commit().await
-    }
-}
-
 /// The first pause before a producer is opened again, after another one of its id was opened at the
 /// same moment, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -77,7 +70,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(3200);
 /// How many times opening a producer is tried again.
 const AGAIN: u32 = 6;
 
-impl LaneProducer {
+impl OpenProducers {
     /// Opens the producers that the program's guarantee needs.
     ///
     /// The transactional id names the worker and the lane. The producer that was opened last fences
@@ -95,7 +88,7 @@ impl LaneProducer {
             let mut backoff = Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE);
             loop {
                 match broker.transactional_producer(&id).await {
-                    Ok(producer) => return Ok(Self::Here(Producers { transaction: Writer::new(producer), outputs })),
+                    Ok(producer) => return Ok(Self { transactions: Writer::new(producer), outputs }),
                     Err(BrokerError::Fenced { .. }) if backoff.pauses() < AGAIN => backoff.wait().await,
                     Err(error) => return Err(error),
                 }
@@ -106,15 +99,15 @@ impl LaneProducer {
 
 /// A new producer that is being opened after a failed commit.
 pub(crate) struct Reopening {
-    opening: BoxFuture<'static, Result<LaneProducer, BrokerError>>,
-    opened: Option<Result<LaneProducer, BrokerError>>,
+    opening: BoxFuture<'static, Result<OpenProducers, BrokerError>>,
+    opened: Option<Result<OpenProducers, BrokerError>>,
     dropped: Vec<Dropped>,
     why: String,
 }
 
 /// A new producer, and the shards that were dropped before it was opened.
 pub(crate) struct Reopened {
-    pub(crate) producer: LaneProducer,
+    pub(crate) producers: OpenProducers,
     pub(crate) dropped: Vec<Dropped>,
     /// The reason why they were dropped.
     pub(crate) why: String,
@@ -124,7 +117,7 @@ impl Reopening {
     /// Begins to open a producer. `dropped` are the shards that were dropped, and `why` is the
     /// reason.
     pub(crate) fn begin(settings: &LaneSettings, dropped: Vec<Dropped>, why: String) -> Self {
-        Self { opening: LaneProducer::open(settings), opened: None, dropped, why }
+        Self { opening: OpenProducers::open(settings), opened: None, dropped, why }
     }
 
     /// Waits until the producer is open, or cannot be opened. Dropping the future loses nothing,
@@ -142,10 +135,10 @@ impl Reopening {
     /// Returns the producer, the dropped shards and the reason why they were dropped. The shards
     /// may be opened again now, because the open transaction of the former producer is decided.
     pub(crate) async fn finish(self) -> Result<Reopened, BrokerError> {
-        let producer = match self.opened {
+        let producers = match self.opened {
             Some(opened) => opened?,
             None => self.opening.await?,
         };
-        Ok(Reopened { producer, dropped: self.dropped, why: self.why })
+        Ok(Reopened { producers, dropped: self.dropped, why: self.why })
     }
 }

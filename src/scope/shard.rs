@@ -81,7 +81,7 @@ impl ShardScope {
     }
 
     pub(crate) fn out_topic(&self, topic: &Arc<str>) -> OutTopic {
-        self.out_topics.borrow_mut().number(topic)
+        self.out_topics.borrow_mut().open(topic, self.worker.topology.is_transactional(topic))
     }
 
     /// Opens a participant on its first use in the shard and returns the same one later. Records

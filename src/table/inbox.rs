@@ -237,7 +237,7 @@ impl<K: Key, V: 'static> Participant for OpenInbox<K, V> {
         }
         for (key, (change, timestamp)) in state.finished.drain() {
             self.encode(&key, &change, timestamp, (&mut key_bytes, &mut value_bytes), |partition, record| {
-                Ok(into.send(self.topic, partition, record)?)
+                Ok(into.outlet.send(self.topic, partition, record)?)
             })?;
         }
         Ok(())

@@ -22,6 +22,8 @@ pub(crate) struct DeclaredTopicSettings<V> {
     pub(crate) cleanup: Cleanup,
     /// The treatment of records that retention would remove before this program has read them.
     pub(crate) unread: Unread,
+    /// True if records are sent in the commit's transaction under each guarantee.
+    pub(crate) transactional: bool,
 }
 
 impl<V> Clone for DeclaredTopicSettings<V> {
@@ -32,6 +34,7 @@ impl<V> Clone for DeclaredTopicSettings<V> {
             partitions: self.partitions,
             cleanup: self.cleanup,
             unread: self.unread,
+            transactional: self.transactional,
         }
     }
 }
@@ -44,6 +47,8 @@ pub(crate) trait AnyTopic: Send + Sync {
     /// Returns the treatment of records that retention would remove before this program has read
     /// them.
     fn unread(&self) -> Unread;
+    /// Returns true if records are sent in the commit's transaction under each guarantee.
+    fn transactional(&self) -> bool;
     fn partitioner(&self) -> Partitioner;
     /// Returns the bytes of a key that people wrote, in the form that the topic's key type has.
     fn key_from_text(&self, key: Option<&str>) -> Result<Option<Vec<u8>>, CodecError>;
@@ -62,6 +67,7 @@ impl<K, V> TopicDeclaration<K, V> {
                 partitions: None,
                 cleanup: Cleanup::Delete { retention: None },
                 unread: Unread::Keep,
+                transactional: false,
             }),
             key: std::marker::PhantomData,
         }
@@ -105,6 +111,10 @@ impl<K: TopicKey, V: 'static> AnyTopic for TopicDeclaration<K, V> {
 
     fn unread(&self) -> Unread {
         self.settings.read().unread
+    }
+
+    fn transactional(&self) -> bool {
+        self.settings.read().transactional
     }
 
     fn partitioner(&self) -> Partitioner {

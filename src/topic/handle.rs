@@ -67,6 +67,18 @@ impl<K: TopicKey, V: 'static> Topic<K, V> {
         self
     }
 
+    /// Sends records to this topic in the transaction of the commit, under each guarantee. So a
+    /// reader of committed records sees each of them once, and finds the rows of the event that
+    /// sent it.
+    ///
+    /// This makes a difference in an app that is
+    /// [`at_least_once`](crate::App::at_least_once). There, records leave as soon as their event
+    /// has finished, unless their topic is transactional.
+    pub fn transactional(self) -> Self {
+        self.0.settings.write().transactional = true;
+        self
+    }
+
     /// Keeps only the last record of each key.
     pub fn compacted(self) -> Self {
         self.0.compact();

@@ -29,6 +29,9 @@ pub(crate) struct TopicNode {
     pub(crate) cleanup: Cleanup,
     /// The treatment of records that retention would remove before they are read.
     pub(crate) unread: Unread,
+    /// True if records are sent in the commit's transaction. Otherwise they are sent as soon as
+    /// their event has finished.
+    pub(crate) transactional: bool,
 }
 
 /// The purpose of a topic.

@@ -107,6 +107,13 @@ impl Topology {
         topic.is_some_and(|topic| !matches!(topic.cleanup, Cleanup::Delete { .. }))
     }
 
+    /// Returns `true` if records for the topic are sent in the commit's transaction, and not
+    /// before.
+    pub(crate) fn is_transactional(&self, topic: &str) -> bool {
+        let topic = self.graph.topics.iter().find(|node| *node.name == *topic);
+        topic.is_none_or(|topic| topic.transactional)
+    }
+
     /// Returns a table whose rows have the keys of a topic's records, if there is one: an agent
     /// that reads the topic uses its slice, and its rows belong to the home partitions of their
     /// keys.

@@ -12,20 +12,20 @@ use super::outbox::OutTopic;
 /// The topics that a lane writes to, each with a number.
 #[derive(Default)]
 pub(crate) struct OutTopics {
-    numbers: HashMap<Arc<str>, OutTopic>,
+    topics: HashMap<Arc<str>, OutTopic>,
     names: Vec<Arc<str>>,
 }
 
 impl OutTopics {
-    /// Returns the lane's number for `topic`.
-    pub(crate) fn number(&mut self, topic: &Arc<str>) -> OutTopic {
-        if let Some(number) = self.numbers.get(topic) {
-            return *number;
+    /// Returns the lane's number for `topic`, and when its records leave.
+    pub(crate) fn open(&mut self, topic: &Arc<str>, is_transactional: bool) -> OutTopic {
+        if let Some(topic) = self.topics.get(topic) {
+            return *topic;
         }
-        let number = OutTopic(self.names.len() as u16);
-        self.numbers.insert(topic.clone(), number);
+        let opened = OutTopic { number: self.names.len() as u16, is_transactional };
+        self.topics.insert(topic.clone(), opened);
         self.names.push(topic.clone());
-        number
+        opened
     }
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Outlet<'a> {
 impl Outlet<'_> {
     /// Returns the producer's name for a partition.
     pub(crate) fn destination(&mut self, topic: OutTopic, partition: Partition) -> Result<Destination, BrokerError> {
-        let (number, Destinations(known)) = (usize::from(topic.0), &mut *self.destinations);
+        let (number, Destinations(known)) = (usize::from(topic.number), &mut *self.destinations);
         if known.len() <= number {
             known.resize(number + 1, Vec::new());
         }
@@ -60,7 +60,12 @@ impl Outlet<'_> {
         Ok(destination)
     }
 
-    fn send(&mut self, topic: OutTopic, partition: Partition, record: NewRecord<'_>) -> Result<(), BrokerError> {
+    pub(crate) fn send(
+        &mut self,
+        topic: OutTopic,
+        partition: Partition,
+        record: NewRecord<'_>,
+    ) -> Result<(), BrokerError> {
         let destination = self.destination(topic, partition)?;
         self.producer.send(destination, record)
     }
@@ -68,11 +73,8 @@ impl Outlet<'_> {
 
 /// The part of a commit that one shard fills.
 pub(crate) struct Flush<'a> {
-    /// The producer of the changelog records, in the commit's transaction.
-    pub(crate) logs: Outlet<'a>,
-    /// The producer of sent records outside of the transaction, with the guarantee "at least once".
-    /// `None` if sent records are part of the transaction.
-    pub(crate) outputs: Option<Outlet<'a>>,
+    /// The producer of the commit's transaction.
+    pub(crate) outlet: Outlet<'a>,
     /// The time of the commit. Changelog records are stamped with it.
     pub(crate) now: Timestamp,
     /// The rows that go to the store after the commit.
@@ -81,16 +83,4 @@ pub(crate) struct Flush<'a> {
     pub(crate) spare: &'a mut Vec<Rows>,
     /// The position that each table will have after the commit.
     pub(crate) positions: &'a [(TableIndex, SlicePosition)],
-}
-
-impl Flush<'_> {
-    /// Adds a sent record.
-    pub(crate) fn send(
-        &mut self,
-        topic: OutTopic,
-        partition: Partition,
-        record: NewRecord<'_>,
-    ) -> Result<(), BrokerError> {
-        self.outputs.as_mut().unwrap_or(&mut self.logs).send(topic, partition, record)
-    }
 }

@@ -1,8 +1,10 @@
 //! [`LaneSignals`]: what the shards of a lane tell it, so that it need not poll each of them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use tokio::sync::Notify;
+
+use super::outbox::Outbox;
 
 /// The signals of a lane's shards to the lane, so that it need not look at each shard.
 #[derive(Default)]
@@ -12,6 +14,8 @@ pub(crate) struct LaneSignals {
     uncommitted: Cell<usize>,
     /// The number of shards that go on as soon as the lane lets them.
     busy: Cell<usize>,
+    /// The records of finished events that leave before their commit.
+    pub(crate) leaving: RefCell<Outbox>,
     /// True if work may have finished that no commit has.
     finished: Cell<bool>,
     /// True if a shard has failed and the lane has not looked yet.
@@ -63,9 +67,9 @@ impl LaneSignals {
         self.uncommitted.set((self.uncommitted.get() + to).saturating_sub(from));
     }
 
-    /// Returns the approximate number of bytes that wait for a commit.
+    /// Returns the approximate number of bytes that wait for a commit, or to leave before it.
     pub(crate) fn uncommitted_bytes(&self) -> usize {
-        self.uncommitted.get()
+        self.uncommitted.get() + self.leaving.borrow().size()
     }
 
     /// Returns true if a shard has failed since the last call.

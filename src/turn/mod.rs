@@ -95,7 +95,26 @@ pub(crate) struct Turn {
 struct SlotState {
     timestamp: Timestamp,
     failure: Option<HandlerError>,
+    /// The records for the commit's transaction.
     outbox: Outbox,
+    /// The records that leave as soon as the event has finished.
+    leaving: Outbox,
+}
+
+/// Where the records go that an event has sent, once it has finished.
+#[derive(Clone, Copy)]
+pub(crate) struct Outboxes<'a> {
+    /// Those for the commit's transaction.
+    pub(crate) committed: &'a RefCell<Outbox>,
+    /// Those that leave at once.
+    pub(crate) leaving: &'a RefCell<Outbox>,
+}
+
+impl SlotState {
+    /// Returns true if the event has sent something or failed.
+    fn is_marked(&self) -> bool {
+        self.failure.is_some() || !self.outbox.is_empty() || !self.leaving.is_empty()
+    }
 }
 
 impl Turn {
@@ -183,7 +202,9 @@ impl Turn {
 
     /// Keeps a record, which is sent when the event in hand succeeds.
     pub(crate) fn send(&self, txn: TxnSlot, topic: OutTopic, partition: Partition, record: NewRecord<'_>) {
-        self.slots.borrow_mut()[txn.0 as usize].outbox.push((topic, partition), &record);
+        let state = &mut self.slots.borrow_mut()[txn.0 as usize];
+        let outbox = if topic.is_transactional { &mut state.outbox } else { &mut state.leaving };
+        outbox.push((topic, partition), &record);
         self.marked.set(true);
     }
 
@@ -196,9 +217,13 @@ impl Turn {
 
     /// Appends what the event sent to `to`, because the event succeeded.
     #[inline]
-    pub(crate) fn apply(&self, txn: TxnSlot, to: &RefCell<Outbox>) {
+    pub(crate) fn apply(&self, txn: TxnSlot, to: Outboxes<'_>) {
         if self.marked.get() {
-            to.borrow_mut().append(&mut self.slots.borrow_mut()[txn.0 as usize].outbox);
+            {
+                let state = &mut self.slots.borrow_mut()[txn.0 as usize];
+                to.committed.borrow_mut().append(&mut state.outbox);
+                to.leaving.borrow_mut().append(&mut state.leaving);
+            }
             self.look_again();
         }
     }
@@ -208,13 +233,14 @@ impl Turn {
         if self.marked.get() {
             let state = &mut self.slots.borrow_mut()[txn.0 as usize];
             state.outbox.clear();
+            state.leaving.clear();
             state.failure = None;
         }
         self.look_again();
     }
 
     fn look_again(&self) {
-        let marked = self.slots.borrow().iter().any(|txn| txn.failure.is_some() || !txn.outbox.is_empty());
+        let marked = self.slots.borrow().iter().any(SlotState::is_marked);
         self.marked.set(marked);
     }
 }

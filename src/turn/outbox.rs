@@ -2,9 +2,15 @@
 
 use marlowe_broker::{Partition, RecordArena};
 
-/// A topic that a lane writes to, by the lane's number for it.
+/// A topic that a lane writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct OutTopic(pub(crate) u16);
+pub(crate) struct OutTopic {
+    /// The lane's number for the topic.
+    pub(crate) number: u16,
+    /// True if its records are sent in the commit's transaction. Otherwise they leave as soon as
+    /// their event has finished.
+    pub(crate) is_transactional: bool,
+}
 
-/// Records that events have sent and that wait for a commit, each with its topic and partition.
+/// Records that events have sent and that wait to leave, each with its topic and partition.
 pub(crate) type Outbox = RecordArena<(OutTopic, Partition)>;

@@ -8,11 +8,11 @@ use std::task::Waker;
 use marlowe_broker::Offset;
 use marlowe_state::TxnSlot;
 
-use super::Turn;
 use super::caution::{Caution, Condemned, Doer, Fault, InCommit};
 use super::lane_signals::LaneSignals;
 use super::outbox::Outbox;
 use super::participant::Participant;
+use super::{Outboxes, Turn};
 use crate::HandlerError;
 use crate::error::EventFailure;
 use crate::panics::panic_text;
@@ -20,7 +20,7 @@ use crate::panics::panic_text;
 /// The state that a shard's agents and timers share with the shard and its lane.
 pub(crate) struct ShardLink {
     pub(crate) turn: Rc<Turn>,
-    /// The records that finished events have sent, for the next commit.
+    /// The records that finished events have sent, for the transaction of the next commit.
     pub(crate) outbox: RefCell<Outbox>,
     /// The number of events that finished since the last commit.
     pub(crate) finished: Cell<u64>,
@@ -48,6 +48,8 @@ pub(crate) struct ShardLink {
     told: Cell<usize>,
     /// True if the shard goes on as soon as the lane lets it.
     is_busy: Cell<bool>,
+    /// True if work may have finished that no commit has.
+    has_news: Cell<bool>,
 }
 
 impl ShardLink {
@@ -69,6 +71,7 @@ impl ShardLink {
             lane,
             told: Cell::new(0),
             is_busy: Cell::new(false),
+            has_news: Cell::new(false),
         }
     }
 
@@ -78,7 +81,10 @@ impl ShardLink {
         for participant in participants {
             participant.apply(txn);
         }
-        self.turn.apply(txn, &self.outbox);
+        // A shard that commits alone has to find the event whose record is refused. So its records
+        // go with its commits.
+        let leaving = if self.commits_alone() { &self.outbox } else { &self.lane.leaving };
+        self.turn.apply(txn, Outboxes { committed: &self.outbox, leaving });
         self.finished.set(self.finished.get() + 1);
         if self.quota.get().is_some() {
             self.note_work(who);
@@ -234,7 +240,18 @@ impl ShardLink {
 
     /// Tells the lane that work has finished, and wakes it. Queues may be short enough to read on.
     pub(crate) fn tell_finished(&self) {
+        self.has_news.set(true);
         self.lane.finish();
+    }
+
+    /// Returns true if work may have finished since [`take_news`](Self::take_news).
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_news.get()
+    }
+
+    /// Notes that a commit takes all finished work.
+    pub(crate) fn take_news(&self) {
+        self.has_news.set(false);
     }
 
     /// Tells the lane the approximate number of the shard's bytes that wait for a commit.

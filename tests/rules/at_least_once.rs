@@ -115,6 +115,38 @@ async fn a_crash_between_outputs_and_commit_repeats_only_outputs() -> TestResult
     Ok(())
 }
 
+/// Keeps a commit from happening. What an event sends to a topic can be read, except in a topic
+/// that is transactional. What it wrote cannot.
+#[tokio::test]
+async fn records_leave_before_their_commit_unless_their_topic_is_transactional() -> TestResult {
+    let scene = Scene::new().await;
+    let mut app = App::new("leaving");
+    app.partitions(1).at_least_once();
+    let numbers = app.topic::<String, u64>("numbers");
+    let early = app.topic::<String, u64>("early");
+    let exact = app.topic::<String, u64>("exact").transactional();
+    let sums = app.table::<String, u64>("sums");
+    app.agent("sum", numbers).with((sums, early, exact)).each_event(async |(sums, early, exact), event| {
+        early.send(&event.key, &event.value);
+        exact.send(&event.key, &event.value);
+        sums.update(event.key, |sum| *sum += event.value);
+        Ok(())
+    });
+    let running = start(app, scene.config().fixed_commit_interval(Duration::from_secs(3600))).await?;
+    let (to, view) = running.open((numbers, sums.view()));
+    let mut sent = Vec::new();
+    for number in 1..=3u64 {
+        to.send(&"ada".to_owned(), &number).await?;
+        sent.push(number.to_string());
+        eventually("the record has left", async || scene.values("early").await == sent).await;
+        assert_eq!((scene.values("exact").await.len(), view.get("ada").await?), (0, None));
+    }
+    stop(running).await?;
+    assert_eq!((scene.values("early").await, scene.values("exact").await), (sent.clone(), sent));
+    assert_eq!(scene.values("leaving-sums-changelog").await, ["6"]);
+    Ok(())
+}
+
 /// Runs the next version of the program, which no longer reads a topic whose events are in its
 /// table. The table loses nothing.
 #[tokio::test]

@@ -10,6 +10,7 @@ mod bad_input;
 mod batches;
 mod bounds;
 mod circles;
+mod commit_pace;
 mod committed_reads;
 #[path = "../common/mod.rs"]
 mod common;

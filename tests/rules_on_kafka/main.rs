@@ -24,6 +24,8 @@ mod batches;
 mod bounds;
 #[path = "../rules/circles.rs"]
 mod circles;
+#[path = "../rules/commit_pace.rs"]
+mod commit_pace;
 #[path = "../rules/committed_reads.rs"]
 mod committed_reads;
 #[path = "../common/mod.rs"]

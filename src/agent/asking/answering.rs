@@ -55,7 +55,8 @@ use crate::topic::Topic;
 /// A request is an ordinary event. It is handled once, in the order of its partition, whether or
 /// not a caller still waits for the answer. The answer is sent in the event's transaction: it is
 /// delivered if and only if the handler's changes are committed. An ask therefore takes until the
-/// next commit, about [`Config::commit_interval`](crate::Config::commit_interval).
+/// next commit: a few milliseconds at low load, and at most about
+/// [`Config::commit_interval`](crate::Config::commit_interval).
 ///
 /// - **If the answering worker crashes**, the answer is delayed. Another worker handles the
 ///   request, once.
@@ -67,8 +68,9 @@ use crate::topic::Topic;
 ///   sends it to its [dead-letter topic](crate::app::AgentBuilder::dead_letter), the caller gets
 ///   [`AskError::Failed`](crate::agent::AskError::Failed) with the reason at once. If the request
 ///   stops the worker, there is no answer, and the ask ends at its deadline.
-/// - With [`at_least_once`](crate::App::at_least_once) a request may be handled and answered twice
-///   after a crash of the answering worker. The first answer counts.
+/// - All of this holds with [`at_least_once`](crate::App::at_least_once), too. Only an answer that
+///   is sent to a topic may be there twice, unless the topic is
+///   [`transactional`](crate::Topic::transactional).
 ///
 /// An agent that must not lose the answer does not wait for it. It has the answer sent to a topic.
 /// Then the request is in the transaction of the asking event, and the answer is in the transaction

@@ -316,10 +316,10 @@ impl<K: Key, V: Clone + 'static> Participant for OpenTable<K, V> {
                 into.rows.len() - 1
             }
         };
-        let Flush { logs, now, rows, positions, .. } = into;
+        let Flush { outlet, now, rows, positions, .. } = into;
         let rows = &mut rows[place].1;
-        let destination = logs.destination(self.changelog, self.turn.partition())?;
-        let producer = &mut *logs.producer;
+        let destination = outlet.destination(self.changelog, self.turn.partition())?;
+        let producer = &mut *outlet.producer;
         let position = positions.iter().find(|(table, _)| *table == self.index).map(|(_, position)| *position);
         let position = position.unwrap_or_default();
         let inbox = (self.kind == TableKind::Global).then_some(position.inbox);

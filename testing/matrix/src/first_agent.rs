@@ -133,6 +133,12 @@ impl Failure {
     }
 }
 
+/// Returns whether the first agent fails an event in a way that shows only in its commit. Until
+/// then it counts as a success.
+pub(crate) fn fails_late(input: &Input) -> bool {
+    !input.succeeds() && matches!(Failure::of(input), Failure::Unwritable | Failure::Refused)
+}
+
 /// Returns a key whose partition is not that of `key`, if there is more than one partition.
 fn foreign_to(key: &str, partitions: u32) -> Option<String> {
     let home = |key: &str| Partitioner::default().partition(key.as_bytes(), partitions);
