@@ -65,7 +65,10 @@ fn the_same_seed_gives_the_same_run_line_by_line() {
 #[test]
 fn each_kind_of_fault_happens_and_harms_no_count() {
     let happens = |faults: Faults, what: &str| {
-        let runs = (0..5).map(|seed| run(cluster(seed).on_disk(), faults).lines());
+        // At a fixed interval, more work waits for a commit when a fault happens.
+        let interval = Duration::from_millis(100);
+        let cluster = |seed| cluster(seed).on_disk().configure(move |config| config.fixed_commit_interval(interval));
+        let runs = (0..5).map(|seed| run(cluster(seed), faults).lines());
         let happened = runs.into_iter().any(|lines| lines.iter().any(|line| line.contains(what)));
         assert!(happened, "`{what}` does not happen with {faults:?}");
     };

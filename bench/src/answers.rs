@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::watch::Watch;
 use crate::{BenchResult, runtime};
 
-/// Asks an agent, sends events through a `group_by` into a table until a view shows them, and then
-/// does nothing for a while. Prints a JSON line for each.
+/// Asks an agent, sends changes and events into tables until a view or a copy shows them, and then
+/// does nothing for a while. Prints a JSON line for each way.
 #[derive(Args)]
 pub(crate) struct Answers {
     /// The bootstrap servers of Kafka, instead of the embedded broker.
@@ -48,9 +48,19 @@ impl Answers {
             Ok(sum)
         });
         let (sum, words) = (sum.answers(), app.topic::<String, String>("words"));
-        let last = app.table::<String, u64>("last");
-        app.agent("keep", words.group_by(|word| word.clone())).with(last).each(async |last, word: String| {
-            last.update(word, |count| *count += 1);
+        let (own, grouped) = (app.table::<String, u64>("own"), app.table::<String, u64>("grouped"));
+        let sent = app.table::<String, u64>("sent").merge(|sum, more| *sum += more);
+        let everywhere = app.global_table::<String, u64>("everywhere");
+        app.agent("write", words).with((own, sent.inbox(), everywhere)).each_event(
+            async |(own, sent, everywhere), event| {
+                own.insert(event.key.clone(), 1);
+                sent.send(&event.key, 1);
+                everywhere.send(&event.key, 1);
+                Ok(())
+            },
+        );
+        app.agent("group", words.group_by(|word| word.clone())).with(grouped).each(async |grouped, word: String| {
+            grouped.insert(word, 1);
             Ok(())
         });
 
@@ -62,7 +72,8 @@ impl Answers {
         config.data_dir = folder.as_ref().map(|folder| folder.path().to_owned());
         let mut running = app.start(config).await?;
         running.ready().await?;
-        let (asker, words, view) = running.open((sum, words, last.view()));
+        let (asker, words, changes) = running.open((sum, words, sent.inbox()));
+        let (own, sent, grouped, everywhere) = running.open((own.view(), sent.view(), grouped.view(), everywhere));
 
         let mut asked = Vec::new();
         for number in 0..self.count {
@@ -71,17 +82,35 @@ impl Answers {
             asked.push(begun.elapsed());
         }
         print("ask", asked);
-        let mut seen = Vec::new();
+        let mut changed = Vec::new();
         for number in 0..self.count {
-            let word = format!("word-{number}");
             let begun = Instant::now();
-            words.send(&"key".to_owned(), &word).await?;
-            while view.get(&word).await?.is_none() {
+            let change = changes.send(&format!("change-{number}"), 1).await?;
+            sent.wait_for(&change).await?;
+            changed.push(begun.elapsed());
+        }
+        print("change in an inbox, wait_for", changed);
+        let mut seen = [const { Vec::new() }; 4];
+        for number in 0..self.count * 4 {
+            let (way, word) = (number % 4, format!("word-{number}"));
+            let begun = Instant::now();
+            words.send(&word, &word).await?;
+            loop {
+                let shows = match way {
+                    0 => own.get(&word).await?.is_some(),
+                    1 => grouped.get(&word).await?.is_some(),
+                    2 => sent.get(&word).await?.is_some(),
+                    _ => everywhere.get(&word).is_some(),
+                };
+                if shows {
+                    break;
+                }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            seen.push(begun.elapsed());
+            seen[way].push(begun.elapsed());
         }
-        print("group_by, table, view", seen);
+        let ways = ["own key, view", "group_by, table, view", "inbox, table, view", "global table, copy"];
+        ways.into_iter().zip(seen).for_each(|(way, seen)| print(way, seen));
 
         let watch = Watch::start();
         tokio::time::sleep(Duration::from_secs(self.idle)).await;
