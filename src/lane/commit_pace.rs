@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_idle_lane_commits_by_what_commits_cost_and_a_busy_one_at_the_longest_interval() {
+    async fn commits_follow_their_cost_up_to_the_longest_interval() {
         let mut pace = pace(0);
         let began = pace.last_began();
         assert_eq!(pace.soonest(), began, "nothing is known to cost anything");

@@ -118,7 +118,7 @@ async fn a_crash_between_outputs_and_commit_repeats_only_outputs() -> TestResult
 /// Keeps a commit from happening. What an event sends to a topic can be read, except in a topic
 /// that is transactional. What it wrote cannot.
 #[tokio::test]
-async fn records_leave_before_their_commit_unless_their_topic_is_transactional() -> TestResult {
+async fn records_leave_early_unless_their_topic_is_transactional() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("leaving");
     app.partitions(1).at_least_once();
