@@ -6,10 +6,10 @@
 //!    its changes for other owners, and the records that its events sent. Work of events in hand is
 //!    not in it, because it lies in overlays, apart from the caches that are written.
 //! 2. All of it goes into one transaction of the lane's producer. If the guarantee is at least
-//!    once, records that are sent to topics have left before (see
-//!    [`Outputs`](super::outputs::Outputs)). If a shard's agents
-//!    moved, the transaction also holds a record with their places, for the shard's log of places,
-//!    and the group's positions. So rows, places and positions are committed together or not at all.
+//!    once, records for topics have left before (see [`Outputs`](super::outputs::Outputs)). If a
+//!    shard's agents moved, the transaction also holds a record with their places, for the shard's
+//!    log of places, and the group's positions. So rows, places and positions are committed
+//!    together or not at all.
 //! 3. The positions carry the membership's current generation (KIP-447). The broker refuses the
 //!    commit if the worker was expelled, because the shards then belong to others.
 //! 4. The producer commits. The shards go on meanwhile, and the work that they finish belongs to

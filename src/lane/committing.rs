@@ -254,6 +254,9 @@ impl Lane {
     /// the worker opens those shards again that it still owns, from what is committed.
     pub(super) fn begin_again(&mut self, why: String, fault: &FaultOf) {
         let dropped = |LaneShard { shard, .. }: &LaneShard| {
+            if let FaultOf::Leaving(_) = fault {
+                shard.link.suspect_finished();
+            }
             let caution = shard.link.caution_after(fault.of(shard), shard.places().collect());
             Dropped { id: shard.id, opening: shard.owner.opening, caution }
         };

@@ -82,11 +82,7 @@ impl FaultOf {
         match self {
             Self::One(at, fault) if *at == shard.id => fault,
             Self::All(fault) => fault,
-            Self::Leaving(fault) if !shard.link.commits_alone() => {
-                // The events that finished since the last commit are the ones that sent records.
-                shard.link.begin_commit();
-                fault
-            }
+            Self::Leaving(fault) if !shard.link.commits_alone() => fault,
             Self::One(..) | Self::Leaving(_) => &Fault::Elsewhere,
         }
     }

@@ -192,6 +192,13 @@ impl ShardLink {
         }
     }
 
+    /// Notes that an event at fault may be one that finished since the last commit began.
+    pub(crate) fn suspect_finished(&self) {
+        if !self.commits_alone() {
+            self.in_commit.borrow_mut().units += self.finished.take();
+        }
+    }
+
     /// Returns the caution with which the shard must be opened after a failed commit. `until` has
     /// the positions that its agents have reached.
     pub(crate) fn caution_after(&self, fault: &Fault, until: Vec<Offset>) -> Caution {
