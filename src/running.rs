@@ -14,7 +14,7 @@ use crate::config::INSTANCE_SETTING;
 use crate::config::{BrokerChoice, Config};
 use crate::data_folder::DataFolder;
 use crate::error::RunError;
-use crate::lane::{CommitLimits, LaneLimits, Patience};
+use crate::lane::{LaneLimits, Patience};
 use crate::peer::PeerSecurity;
 use crate::prepare::{prepare_topics, take_over};
 use crate::program::Program;
@@ -179,16 +179,7 @@ impl Running {
                     },
                 },
                 logs: logs.clone(),
-                limits: LaneLimits {
-                    commits: CommitLimits {
-                        longest: config.commit_interval,
-                        shortest: config.min_commit_interval,
-                        share: config.commit_share,
-                    },
-                    commit_bytes: config.commit_bytes,
-                    queue_bytes: config.queue_bytes,
-                    close_within: config.close_within,
-                },
+                limits: LaneLimits::of(config),
                 patience: Patience { stuck_after: config.stuck_after, unready_after: config.unready_after },
                 standby_replicas: config.standby_replicas,
                 session_timeout: config.session_timeout,

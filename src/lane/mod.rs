@@ -53,7 +53,6 @@ mod settings;
 mod watchdog;
 
 pub(crate) use command::{Dropped, LaneCommand, LaneEvent};
-pub(crate) use commit_pace::CommitLimits;
 pub(crate) use event_loop::{Lane, thread_name};
 pub(crate) use in_flight::InFlight;
 pub(crate) use settings::{LaneLimits, LaneSettings};

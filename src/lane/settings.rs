@@ -10,6 +10,7 @@ use super::command::LaneEvent;
 use super::commit_pace::CommitLimits;
 use super::in_flight::InFlight;
 use super::watchdog::Watchdog;
+use crate::config::Config;
 use crate::metrics::LaneMetrics;
 use crate::program::Program;
 use crate::scope::WorkerScope;
@@ -46,4 +47,20 @@ pub(crate) struct LaneLimits {
     pub(crate) queue_bytes: usize,
     /// How long the events in hand may take to finish when a shard is closed.
     pub(crate) close_within: Duration,
+}
+
+impl LaneLimits {
+    /// Returns the limits that the settings give to each lane.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            commits: CommitLimits {
+                longest: config.commit_interval,
+                shortest: config.min_commit_interval,
+                share: config.commit_share,
+            },
+            commit_bytes: config.commit_bytes,
+            queue_bytes: config.queue_bytes,
+            close_within: config.close_within,
+        }
+    }
 }

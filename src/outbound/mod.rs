@@ -28,8 +28,9 @@
 //! 2. Askers share partitions, so each also reads replies to others. `{run}` is a random name of
 //!    this asker's run. Replies to other runs are skipped.
 //! 3. The reply is part of the transaction of the event. So it arrives only after the handler's
-//!    work is committed, under each guarantee. An event that fails and is skipped gets a reply with `marlowe-error`. An event that stops the
-//!    worker gets no reply yet, because it is handled again after a restart.
+//!    work is committed, under each guarantee. An event that fails and is skipped gets a reply
+//!    with `marlowe-error`. An event that stops the worker gets no reply yet, because it is handled
+//!    again after a restart.
 //! 4. A request that has no reply within its time limit fails for the caller. The request itself is
 //!    in the topic and may still be handled. A reply that arrives later is dropped and counted.
 //!

@@ -35,8 +35,8 @@ pub(crate) enum Bench {
     /// Count the instructions of an event by function, in Marlowe and in a bare loop on Kafka,
     /// under callgrind.
     Profile(profile::Profile),
-    /// Measure how long an ask takes, how long an event takes through a `group_by` until a view shows
-    /// it, and what an idle worker costs: in memory, in a folder, or on a Kafka that runs.
+    /// Measure how long an ask takes, how long an event takes until a view shows it, and what an
+    /// idle worker costs: in memory, in a folder, or on a Kafka that runs.
     Answers(Answers),
     /// Run a steady load on the embedded broker for a long time, and measure memory and disk.
     Soak(Soak),
