@@ -51,10 +51,14 @@ impl LaneSignals {
         self.finished.set(false);
     }
 
-    /// Notes that one more shard goes on as soon as the lane lets it, or one fewer.
+    /// Notes that one more shard goes on as soon as the lane lets it, or one fewer. Wakes the lane
+    /// if it has nothing else to do now than to commit.
     pub(crate) fn change_busy(&self, is_busy: bool) {
         let busy = self.busy.get();
         self.busy.set(if is_busy { busy + 1 } else { busy.saturating_sub(1) });
+        if !self.is_busy() && self.has_finished() {
+            self.wake();
+        }
     }
 
     /// Returns true if a shard goes on as soon as the lane lets it.
