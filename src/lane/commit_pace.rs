@@ -7,9 +7,9 @@
 //! broker writes a marker to each partition of the transaction. If many events share a commit, each
 //! of them pays little, and of a row that changed many times only the last value is written.
 //!
-//! So a lane commits as soon as it has nothing else to do, but not so often that commits take more
-//! than a share of its time and the broker's ([`CommitLimits::share`]). What a commit costs is
-//! measured, with the last commits counting most. Under load, commits become larger and cost more,
+//! So a lane commits as soon as it has nothing else to do. Its commits take at most a share of its
+//! time and the broker's ([`CommitLimits::share`]). The cost of each commit is measured, and the
+//! last ones count most. Under load, commits become larger and cost more,
 //! so the intervals become longer by themselves, up to [`CommitLimits::longest`]. A lane that is
 //! never idle commits at this interval.
 
@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The part of a commit's round trip that counts as its cost. The rest is waiting: for the network,
-/// for the broker's disk, and for other brokers. A commit on Kafka takes 2 to 4 ms at the least,
-/// and about half a millisecond of the brokers' processors.
+/// A commit's round trip, divided by this number, counts as the broker's part of the cost. The rest
+/// is waiting: for the network, for the broker's disk, and for other brokers. The number is an
+/// estimate. With it, Kafka's processor time for an event stayed about the same.
 const BROKER_PART: u32 = 8;
 
 /// The resolution of timers. An interval that is shorter is not waited for.

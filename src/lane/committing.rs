@@ -57,7 +57,7 @@ impl Lane {
         (self.news.has_finished() && !self.news.is_busy()).then(|| self.pace.soonest())
     }
 
-    /// Returns true if the shards that commit together commit next.
+    /// Returns true if it is time for a commit of the shards that commit together.
     pub(super) fn is_commit_due(&self) -> bool {
         let next = self.idle_commit().unwrap_or_else(|| self.next_commit());
         next <= Instant::now()

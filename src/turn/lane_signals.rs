@@ -86,3 +86,29 @@ impl LaneSignals {
         self.wake.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_is_woken_when_its_last_busy_shard_is_idle() {
+        let lane = LaneSignals::default();
+        let is_woken = || lane.come().now_or_never().is_some();
+        lane.change_busy(true);
+        lane.change_busy(true);
+        lane.finish();
+        assert!(is_woken() && lane.is_busy());
+        lane.change_busy(false);
+        assert!(!is_woken(), "another shard goes on");
+        lane.change_busy(false);
+        assert!(is_woken() && !lane.is_busy(), "nothing is left to do but to commit");
+        // Without finished work there is nothing to commit.
+        lane.take_finished();
+        lane.change_busy(true);
+        lane.change_busy(false);
+        assert!(!is_woken());
+    }
+}
