@@ -17,16 +17,14 @@ pub(crate) struct Damage {
 
 impl Damage {
     pub(crate) fn run(&self) -> TaskResult {
-        damage(&self.options)
+        run(cargo().args(["build", "--quiet", "--profile", "sim", "--package", "marlowe-damage"]))?;
+        run(Command::new(target().join("sim").join("marlowe-damage")).args(&self.options))
     }
 }
 
-/// Damages the first `count` folders.
+/// Damages the first `count` folders, among all tests. The program is that of the tests' build. It
+/// is slower, but another build would take longer than these folders.
 pub(crate) fn mutations(count: u64) -> TaskResult {
-    damage(&["--mutations".to_owned(), count.to_string()])
-}
-
-fn damage(options: &[String]) -> TaskResult {
-    run(cargo().args(["build", "--quiet", "--profile", "sim", "--package", "marlowe-damage"]))?;
-    run(Command::new(target().join("sim").join("marlowe-damage")).args(options))
+    run(cargo().args(["build", "--quiet", "--workspace", "--bin", "marlowe-damage"]))?;
+    run(Command::new(target().join("debug").join("marlowe-damage")).args(["--mutations", &count.to_string()]))
 }
