@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use marlowe_broker::{BoxFuture, BrokerError, Fetched, Isolation, Offset, OffsetSpec, Reader, Source, TopicPartition};
 use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
 
-use crate::batch::KafkaBatch;
 use crate::cluster::Cluster;
-use crate::native::{Arrivals, Client, Code, Configuration, Kind, Messages, Notice, Observer, Queue, Told, Topic};
+use crate::feed::{Feed, QUIET_AFTER, Tempo};
+use crate::native::{Arrivals, Code, Messages, Observer, Told};
+use crate::reader_clients::ReaderClients;
 
 /// The largest number of messages that are taken from a source at a time. They are so few that they
 /// are still in the processor's cache when they are handled.
@@ -20,6 +22,10 @@ const OF_A_SOURCE: usize = 250;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The number of times that it is looked for.
 const LOOKS: u32 = 30;
+
+/// The largest number of sources that become quiet at a time, and the pause until the next ones do.
+const CHANGES: usize = 32;
+const CHANGE_EVERY: Duration = Duration::from_millis(100);
 
 /// The number of messages that one poll returns at most, approximately.
 const OF_A_POLL: usize = 16_000;
@@ -38,17 +44,11 @@ pub(crate) struct KafkaReader {
     trouble: Option<(Source, BoxFuture<'static, Result<Again, BrokerError>>)>,
     /// The error that librdkafka reports while a source's messages are taken.
     said: Arc<Said>,
-    client: Arc<Client>,
-}
-
-struct Feed {
-    at: TopicPartition,
-    position: i64,
-    is_paused: bool,
-    /// True if its turn came while it was paused.
-    passed_over: bool,
-    queue: Queue,
-    topic: Topic,
+    clients: ReaderClients,
+    /// When it is looked next which sources are quiet. `None` while none can be.
+    look: Option<Instant>,
+    /// Quiet sources that should become busy.
+    behind: Vec<u32>,
 }
 
 /// An error of a source. The cluster has to be asked before it can be explained.
@@ -80,34 +80,7 @@ impl Observer for Said {
 
 impl KafkaReader {
     pub(crate) fn open(cluster: &Arc<Cluster>, isolation: Isolation) -> Result<Self, BrokerError> {
-        const DEFAULTS: [(&str, &str); 6] = [
-            // A topic existed when it was assigned. So its deletion is reported after 5 s, and not
-            // after half a minute.
-            ("topic.metadata.propagation.max.ms", "5000"),
-            // A source that was full is fetched again as soon as there is room, and not a second
-            // later.
-            ("fetch.queue.backoff.ms", "2"),
-            ("fetch.error.backoff.ms", "50"),
-            // librdkafka has one fetch in flight at each broker. If all busy sources are full when
-            // it begins, the fetch asks only for the idle ones, and the broker holds it back. The
-            // time for which it does so is less than what is read ahead lasts.
-            ("fetch.wait.max.ms", "30"),
-            ("queued.min.messages", "100000"),
-            // The approximate limit of what is read ahead of each partition. Small records take
-            // three times as much memory. With 1024, which is as much as one fetch brings, a lane
-            // would wait for a quarter of its time.
-            ("queued.max.messages.kbytes", "4096"),
-        ];
-        let isolation = match isolation {
-            Isolation::ReadCommitted => "read_committed",
-            Isolation::ReadUncommitted => "read_uncommitted",
-        };
-        let configuration = Configuration::new(&cluster.config, &DEFAULTS)
-            .set("isolation.level", isolation)
-            .set("auto.offset.reset", "error")
-            .set("enable.partition.eof", "true");
         let said = Arc::new(Said::default());
-        let client = Client::observed(Kind::Consumer, &configuration, said.clone())?;
         Ok(Self {
             cluster: cluster.clone(),
             sources: Vec::new(),
@@ -115,9 +88,43 @@ impl KafkaReader {
             line: VecDeque::new(),
             arrivals: Arc::default(),
             trouble: None,
+            clients: ReaderClients::open(cluster, isolation, said.clone())?,
             said,
-            client,
+            look: None,
+            behind: Vec::new(),
         })
+    }
+
+    /// Has those sources fetched by the other client that became quiet, or busy.
+    fn change_clients(&mut self) -> Result<(), BrokerError> {
+        for number in std::mem::take(&mut self.behind) {
+            self.change_client(number)?;
+        }
+        if self.look.take_if(|look| *look <= Instant::now()).is_none() {
+            return Ok(());
+        }
+        let mut changed = 0;
+        for number in 0..self.sources.len() as u32 {
+            if changed == CHANGES {
+                self.look = Some(Instant::now() + CHANGE_EVERY);
+                return Ok(());
+            }
+            changed += usize::from(self.change_client(number)?);
+        }
+        if self.sources.iter().flatten().any(Feed::may_become_quiet) {
+            self.look = Some(Instant::now() + QUIET_AFTER);
+        }
+        Ok(())
+    }
+
+    /// Has a source fetched by the other client, if it should be. Returns true if it should.
+    fn change_client(&mut self, number: u32) -> Result<bool, BrokerError> {
+        let Some(Some(feed)) = self.sources.get_mut(number as usize) else { return Ok(false) };
+        let Some(tempo) = feed.next_tempo() else { return Ok(false) };
+        let client = self.clients.of(tempo)?;
+        let begun = feed.fetch_by(&client, tempo, &self.arrivals);
+        begun.map_err(|failure| self.cluster.attempt("reading").failed_at(&failure, &feed.at))?;
+        Ok(true)
     }
 
     /// Takes what is there from the sources that may have something, in turn. Returns `None` if
@@ -127,12 +134,13 @@ impl KafkaReader {
         let (mut fetched, mut count) = (Vec::new(), 0);
         for _ in 0..self.line.len() {
             let Some(number) = self.line.pop_front() else { break };
-            let Some(Some(feed)) = self.sources.get_mut(number as usize) else { continue };
+            let source = Feed::source_of(number);
+            let Some(Some(feed)) = self.sources.get_mut(source as usize) else { continue };
             if feed.is_paused {
                 feed.passed_over = true;
                 continue;
             }
-            let taken = feed.queue.take(OF_A_SOURCE).map(|(messages, told)| {
+            let taken = feed.take(number, OF_A_SOURCE).map(|(messages, told)| {
                 if told == Told::NotYet {
                     self.line.push_back(number);
                 }
@@ -140,17 +148,22 @@ impl KafkaReader {
             });
             let said = self.said.0.lock().take();
             count += taken.as_ref().map_or(0, Messages::len);
-            let (batch, notice) = taken.map_or((None, None), |messages| feed.advance(messages));
-            if let Some(batch) = batch {
-                fetched.push(Fetched { source: Source(number), batch: Arc::new(batch) });
+            let advanced = taken.map(|messages| feed.advance(messages)).unwrap_or_default();
+            if feed.next_tempo() == Some(Tempo::Busy) {
+                self.behind.push(source);
+            } else if self.look.is_none() && feed.may_become_quiet() {
+                self.look = Some(Instant::now() + QUIET_AFTER);
             }
-            if let Some(code) = notice.or(said) {
+            if let Some(batch) = advanced.batch {
+                fetched.push(Fetched { source: Source(source), batch: Arc::new(batch) });
+            }
+            if let Some(code) = advanced.trouble.or(said) {
                 let trouble = Trouble { at: feed.at.clone(), offset: Offset::new(feed.position as u64), code };
                 if trouble.code.is_passing() {
                     tracing::debug!("reading {}: {}", trouble.at, trouble.code);
                 } else {
                     let explained = trouble.explain(self.cluster.clone());
-                    self.trouble = Some((Source(number), Box::pin(explained)));
+                    self.trouble = Some((Source(source), Box::pin(explained)));
                     return Some(fetched);
                 }
             }
@@ -193,38 +206,6 @@ impl Trouble {
     }
 }
 
-impl Feed {
-    /// Advances over messages, in order. Returns the records as a batch if the position moved, and
-    /// the first error if there is one.
-    fn advance(&mut self, mut messages: Messages) -> (Option<KafkaBatch>, Option<Code>) {
-        let (from, mut next, mut trouble) = (self.position, self.position, None);
-        let mut passed_over = Vec::new();
-        for index in 0..messages.len() {
-            match messages.notice(index) {
-                // After a change of the leader, librdkafka may fetch again what it has already
-                // returned.
-                None if messages.offset(index) < next => passed_over.push(index),
-                None => next = messages.offset(index) + 1,
-                Some(Notice::End(offset)) => {
-                    next = next.max(offset);
-                    passed_over.push(index);
-                }
-                Some(Notice::Error(code)) => {
-                    trouble = trouble.or(Some(code));
-                    passed_over.push(index);
-                }
-            }
-        }
-        if !passed_over.is_empty() {
-            messages.retain(|index| passed_over.binary_search(&index).is_err());
-        }
-        self.position = next;
-        // The same end once more is no news.
-        let batch = (next > from).then(|| KafkaBatch::new(messages, Offset::new(next as u64)));
-        (batch, trouble)
-    }
-}
-
 impl Reader for KafkaReader {
     fn assign(&mut self, partition: &TopicPartition, offset: Offset) -> Result<Source, BrokerError> {
         self.cluster.check_partition(partition)?;
@@ -240,11 +221,9 @@ impl Reader for KafkaReader {
             }
         };
         let failed = |failure| self.cluster.attempt("reading").failed_at(&failure, partition);
-        let topic = Topic::new(&self.client, &partition.topic).map_err(failed)?;
-        let (at, position) = (partition.clone(), offset.get() as i64);
-        let begun = topic.start(at.partition.get(), position, source.0, &self.arrivals);
-        let queue = begun.map_err(failed)?;
-        let feed = Feed { at, position, is_paused: false, passed_over: false, queue, topic };
+        let client = self.clients.of(Tempo::Busy)?;
+        let feed = Feed::start(&client, partition.clone(), offset.get() as i64, source.0, &self.arrivals);
+        let feed = feed.map_err(failed)?;
         let place = source.0 as usize;
         if place == self.sources.len() {
             self.sources.push(None);
@@ -258,12 +237,11 @@ impl Reader for KafkaReader {
         if let Some(feed) = self.sources.get_mut(source.0 as usize).and_then(Option::take) {
             self.by_partition.remove(&feed.at);
             self.trouble.take_if(|(troubled, _)| *troubled == source);
-            feed.topic.stop(feed.at.partition.get());
-            feed.queue.discard();
+            feed.stop();
             // The source's turn must not go to the next source with its number.
-            drop(feed);
             self.arrivals.take(&mut self.line);
-            self.line.retain(|number| *number != source.0);
+            self.line.retain(|number| Feed::source_of(*number) != source.0);
+            self.behind.retain(|number| *number != source.0);
         }
     }
 
@@ -277,7 +255,7 @@ impl Reader for KafkaReader {
         if let Some(Some(feed)) = self.sources.get_mut(source.0 as usize) {
             feed.is_paused = false;
             if std::mem::take(&mut feed.passed_over) {
-                self.line.push_back(source.0);
+                self.line.extend(feed.numbers());
                 self.arrivals.wake();
             }
         }
@@ -296,11 +274,15 @@ impl Reader for KafkaReader {
                         }
                     };
                 }
+                self.change_clients()?;
                 match self.take() {
                     // These messages were no records, and moved no position.
                     Some(fetched) if fetched.is_empty() => {}
                     Some(fetched) => return Ok(fetched),
-                    None => self.arrivals.come().await,
+                    None => match self.look {
+                        Some(look) => drop(timeout_at(look, self.arrivals.come()).await),
+                        None => self.arrivals.come().await,
+                    },
                 }
             }
         })

@@ -62,6 +62,7 @@ macro_rules! conformance_tests {
             readers::sources_take_turns,
             readers::a_dropped_poll_loses_nothing,
             readers::a_waiting_reader_is_woken,
+            readers::a_source_is_quiet_and_then_busy,
             transactions::a_commit_shows_records_and_positions_together,
             transactions::an_open_transaction_is_not_seen,
             transactions::an_aborted_transaction_is_never_seen,

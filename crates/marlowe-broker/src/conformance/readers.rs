@@ -218,3 +218,22 @@ pub async fn a_waiting_reader_is_woken(setting: &Setting) {
     let (fetched, ()) = tokio::join!(setting.within("a record", reader.poll()), late);
     assert_eq!(fetched.unwrap()[0].batch.get(0).value, Some(&b"late"[..]));
 }
+
+/// Checks that each record of a source comes once and in order if none comes for some seconds, and
+/// many come then.
+pub async fn a_source_is_quiet_and_then_busy(setting: &Setting) {
+    /// Longer than it takes a broker to find a source quiet.
+    const QUIET: Duration = Duration::from_secs(2);
+    let topic = setting.topic(1).await;
+    let at = place(&topic, 0);
+    let (mut reader, source) = setting.reader_of(&at, 0).await;
+    let mut sent = 0;
+    for count in [1, 1, 5_000, 1] {
+        let texts: Vec<String> = (sent..sent + count).map(|number| number.to_string()).collect();
+        sent += count;
+        setting.produce(&at, &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        assert_eq!(setting.poll_values(&mut *reader, source, count).await, texts);
+        let more = tokio::time::timeout(QUIET, setting.poll_values(&mut *reader, source, 1)).await;
+        assert!(more.is_err(), "more came: {more:?}");
+    }
+}
