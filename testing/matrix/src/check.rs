@@ -60,13 +60,14 @@ impl Check<'_> {
         let Self { truth, once, .. } = self;
         let good = truth.all_inputs().filter(|input| input.succeeds());
         let mut outputs: List = truth.outputs.iter().map(u64::to_string).collect();
-        if !self.shape.exactly_once {
+        let exactly_once = self.shape.exactly_once || self.shape.has_transactional_outputs;
+        if !exactly_once {
             // An event whose fault shows only in its commit may have sent its output before.
             let late = truth.all_inputs().filter(|input| fails_late(input));
             let late = entries("", late);
             outputs.retain(|output| !late.contains(output));
         }
-        once.in_any_order("the outputs", outputs, entries("", good));
+        Once(exactly_once).in_any_order("the outputs", outputs, entries("", good));
         let bad = truth.all_inputs().filter(|input| !input.succeeds());
         let dead: List = truth.dead.iter().map(u64::to_string).collect();
         once.in_any_order("the dead letters", dead, entries("", bad));

@@ -29,7 +29,10 @@ impl Declared {
     /// Declares the topics and tables, and the agent that answers if the shape has calls.
     pub(crate) fn new(app: &mut App, shape: &Shape, notes: &Arc<Notes>) -> Self {
         let inputs = app.topic::<String, Input>("inputs");
-        let outputs = app.topic::<String, u64>("outputs");
+        let mut outputs = app.topic::<String, u64>("outputs");
+        if shape.has_transactional_outputs {
+            outputs = outputs.transactional();
+        }
         let dead = app.topic::<String, Input>("dead");
         let table = app.table::<String, List>("table").codec(Picky).cache_rows(shape.cache_rows);
         let others = app.table::<String, List>("others").merge(append).cache_rows(shape.cache_rows);

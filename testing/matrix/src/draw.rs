@@ -39,6 +39,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
         weighted(0.3),
         weighted(0.3),
         weighted(0.3),
+        weighted(0.5),
     );
     (cluster, first, others).prop_map(move |(cluster, first, others)| {
         let (workers, on_disk, at_least_once, faults, partitions, lanes, stands_by, cache_rows, commit_millis) =
@@ -56,6 +57,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
             has_writers,
             forgets_removals,
             has_fixed_interval,
+            has_transactional_outputs,
         ) = others;
         Shape {
             seed,
@@ -83,6 +85,7 @@ fn shapes(seed: u64) -> impl Strategy<Value = Shape> {
             has_calls,
             has_writers: has_writers || forgets_removals,
             forgets_removals,
+            has_transactional_outputs,
         }
     })
 }

@@ -61,6 +61,9 @@ pub struct Shape {
     /// worker is away for longer than that. Writers also remove rows that they wrote earlier.
     #[serde(default)]
     pub forgets_removals: bool,
+    /// The outputs are in the transaction with either guarantee.
+    #[serde(default)]
+    pub has_transactional_outputs: bool,
 }
 
 /// The way in which an agent takes its events.

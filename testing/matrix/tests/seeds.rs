@@ -58,6 +58,7 @@ fn shapes_that_failed_once() {
         has_calls: false,
         has_writers: false,
         forgets_removals: false,
+        has_transactional_outputs: false,
     };
     // A partition timer that was due during an event kept its thread busy, so no time passed.
     run(&calm);
