@@ -120,7 +120,8 @@
 //! last commit, and the events after it are handled again. So effects of a handler outside of
 //! Marlowe, such as an HTTP call, may happen more than once.
 //!
-//! Time and chance are inputs of a program: the [`Clock`] and the [`Entropy`] in its [`Config`].
+//! Time and chance are inputs of a program: the [`Clock`] and the [`Entropy`] in its [`Config`]. A
+//! handler reads them through [`App::clock`].
 //!
 //! # Where things are
 //!
@@ -156,6 +157,7 @@ pub mod app;
 mod backoff;
 mod cli;
 pub mod client;
+pub mod clock;
 mod cluster;
 pub mod codec;
 pub mod config;
@@ -200,11 +202,6 @@ mod worker;
 /// The broker that a program runs on, and what names a record on it.
 pub mod broker {
     pub use marlowe_broker::{Broker, BrokerError, Offset, Partition, Partitioner, Timestamp};
-}
-
-/// Time and chance, which are inputs of a program.
-pub mod clock {
-    pub use marlowe_broker::{Clock, Entropy, SeededEntropy};
 }
 
 /// The embedded broker, in memory or in a folder.

@@ -28,6 +28,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::agent::{AgentSettings, FailurePolicy, InboxAgent};
+use crate::clock::AppClock;
 use crate::codec::{Json, Key, TopicKey};
 use crate::config::Config;
 use crate::error::RunError;
@@ -168,6 +169,12 @@ impl App {
         };
         self.program.agents.push(Box::leak(Box::new(InboxAgent { settings, table })));
         table
+    }
+
+    /// Returns the handle of the runtime's clock and random numbers, which handlers declare with
+    /// `.with(...)`. See [`clock`](crate::clock) for why a handler should not ask the system.
+    pub fn clock(&self) -> AppClock {
+        AppClock::new()
     }
 
     /// Declares an agent called `name` that reads `stream`: a topic, or a topic that

@@ -248,19 +248,12 @@ fn with_parts<T>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::http::Request;
 
     use super::*;
-
-    struct At(AtomicI64);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-        }
-    }
+    use crate::test_clock::SetClock;
 
     struct Counted(AtomicU64);
 
@@ -273,14 +266,14 @@ mod tests {
     const URL: &str = "http://10.0.0.5:6066";
 
     struct Pair {
-        clock: Arc<At>,
+        clock: Arc<SetClock>,
         signer: Signer,
         verifier: Verifier,
     }
 
     impl Pair {
         fn new(signs: &str, knows: &str) -> Self {
-            let clock = Arc::new(At(AtomicI64::new(1_800_000_000_000)));
+            let clock = Arc::new(SetClock::new(Timestamp::from_millis(1_800_000_000_000)));
             let entropy = Arc::new(Counted(AtomicU64::new(0)));
             let signer = Signer { token: signs.into(), clock: clock.clone(), entropy };
             let verifier = Verifier::new(knows.into(), clock.clone(), URL.into());
@@ -303,7 +296,7 @@ mod tests {
         }
 
         fn pass(&self, millis: i64) {
-            self.clock.0.fetch_add(millis, Ordering::Relaxed);
+            self.clock.set(Timestamp::from_millis(self.clock.now().millis() + millis));
         }
     }
 

@@ -7,10 +7,10 @@ use super::worker::WorkerScope;
 use crate::topology::Edges;
 
 /// A handle that an agent or a partition timer can declare with `.with(...)`: a table, global
-/// table, view, inbox, topic or agent, or a tuple of handles.
+/// table, view, inbox, topic, agent or clock, or a tuple of handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be declared by an agent or a partition timer",
-    label = "not a table, global table, view, inbox, topic, agent, or a tuple of them",
+    label = "not a table, global table, view, inbox, topic, agent, clock, or a tuple of them",
     note = "declare what the handler uses: `.with(table)`, `.with((table, other.view(), users, topic))`"
 )]
 pub trait ShardWith: Copy + Send + Sync + 'static {
@@ -25,8 +25,8 @@ pub trait ShardWith: Copy + Send + Sync + 'static {
     fn open_in_shard(&self, shard: &ShardScope) -> Self::Opened;
 }
 
-/// A handle that a timer, task, source or web handler can use: a view, global table, inbox, topic
-/// or agent, or a tuple of handles.
+/// A handle that a timer, task, source or web handler can use: a view, global table, inbox, topic,
+/// agent or clock, or a tuple of handles.
 ///
 /// A table itself is not one of them. Its slice belongs to a shard, and a timer runs outside
 /// shards.

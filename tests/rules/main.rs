@@ -23,6 +23,7 @@ mod exactly_once;
 mod expired;
 mod fairness;
 mod handing_over;
+mod handler_clock;
 mod inboxes;
 mod instances;
 mod keys;

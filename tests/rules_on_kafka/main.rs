@@ -46,6 +46,8 @@ mod expired;
 mod fairness;
 #[path = "../rules/handing_over.rs"]
 mod handing_over;
+#[path = "../rules/handler_clock.rs"]
+mod handler_clock;
 #[path = "../rules/inboxes.rs"]
 mod inboxes;
 #[path = "../rules/instances.rs"]
