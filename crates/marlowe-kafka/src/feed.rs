@@ -141,6 +141,11 @@ impl Feed {
         self.fetching.tempo == Tempo::Busy && self.at_end.is_some()
     }
 
+    #[cfg(test)]
+    pub(crate) fn tempo(&self) -> Tempo {
+        self.fetching.tempo
+    }
+
     /// Stops fetching the source.
     pub(crate) fn stop(self) {
         let Self { at, fetching, next, .. } = self;

@@ -288,3 +288,50 @@ impl Reader for KafkaReader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use marlowe_broker::{NewRecord, Partition, Producer, Timestamp};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+    use crate::KafkaConfig;
+    use crate::producer::KafkaProducer;
+
+    /// Polls until the source has a tempo. Returns how many records came.
+    async fn read_until(reader: &mut KafkaReader, tempo: Tempo) -> usize {
+        let (mut count, deadline) = (0, Instant::now() + Duration::from_secs(30));
+        while reader.sources[0].as_ref().unwrap().tempo() != tempo {
+            assert!(Instant::now() < deadline, "it is not {tempo:?} after {count} records");
+            if let Ok(fetched) = timeout_at(Instant::now() + Duration::from_millis(10), reader.poll()).await {
+                count += fetched.unwrap().iter().map(|fetched| fetched.batch.len()).sum::<usize>();
+            }
+        }
+        count
+    }
+
+    /// Waits for librdkafka's threads, in real time.
+    #[tokio::test]
+    async fn a_source_becomes_quiet_and_busy_again() {
+        const MANY: usize = 20_000;
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic("events", 1, 1).unwrap();
+        let cluster = Cluster::connect(KafkaConfig::new(mock.bootstrap_servers())).await.unwrap();
+        let at = TopicPartition { topic: "events".into(), partition: Partition::new(0) };
+        cluster.check_partitions(&at.topic, &[at.partition]).await.unwrap();
+        let mut producer = KafkaProducer::open(&cluster).unwrap();
+        let to = producer.destination(&at).unwrap();
+        let record = NewRecord { timestamp: Timestamp::from_millis(0), key: None, value: Some(b"event"), headers: &[] };
+        let mut reader = KafkaReader::open(&cluster, Isolation::ReadUncommitted).unwrap();
+        reader.assign(&at, Offset::ZERO).unwrap();
+
+        producer.send(to, record).unwrap();
+        producer.flush().await.unwrap();
+        assert_eq!(read_until(&mut reader, Tempo::Quiet).await, 1);
+        (0..MANY).for_each(|_| producer.send(to, record).unwrap());
+        producer.flush().await.unwrap();
+        let first = read_until(&mut reader, Tempo::Busy).await;
+        assert!(first > 0, "it is busy because of what it brought");
+        assert_eq!(first + read_until(&mut reader, Tempo::Quiet).await, MANY);
+    }
+}
