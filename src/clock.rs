@@ -5,11 +5,12 @@
 //! [`RuntimeClock`].
 //!
 //! # Why not the system's clock
-//! A handler that calls `SystemTime::now()` or draws its own random numbers depends on things that
-//! no test can set. In the simulation (feature `sim`) time is virtual: hours pass in milliseconds,
-//! and a seed gives the same run each time. The system's clock knows nothing of that. The time of
-//! an [`Event`](crate::Event), in its record's timestamp, is another matter: it is part of the
-//! input.
+//! A handler that asks the system for the time, or draws its own random numbers, depends on things
+//! that no test can set. In the simulation (feature `sim`) time is virtual: hours pass in
+//! milliseconds, and a seed gives the same run each time. The system's clock knows nothing of that.
+//!
+//! The time of an [`Event`](crate::Event) is another matter. It is part of the input, and stands in
+//! the timestamp of its record.
 
 use std::fmt;
 use std::sync::Arc;
