@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::fencing_history::FencingHistory;
-use crate::members::{Member, MissedRebalance};
+use crate::members::Member;
 use crate::native::{Client, Code, Failure, Place, Places, Rebalanced};
 use crate::poll_liveness::PollLiveness;
 use crate::subscription::{RebalanceInbox, Subscription};
@@ -40,11 +40,6 @@ pub(crate) enum Command {
 
 /// The time to wait for the client before commands are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// The interval at which it is looked whether a member that cannot be passed over was expelled, if
-/// the group decides nothing. A look takes a round trip to librdkafka's own thread. A member that
-/// can be passed over is looked at after each poll, because it must miss no generation.
-const LOOK_FOR_LOSS: Duration = Duration::from_millis(100);
 
 /// The number of polls in a row when someone waits again.
 const CATCH_UP: u32 = 5;
@@ -73,8 +68,6 @@ pub(crate) struct PollThread {
     unacknowledged: BTreeSet<TopicPartition>,
     /// A loss was told, and the program may not have dropped the work yet.
     is_lost: bool,
-    /// When it was last looked for a loss.
-    looked_for_loss: Instant,
     /// The client is still a member, and claims what was lost: it came back under another member
     /// id, or was passed over.
     still_claims: bool,
@@ -114,7 +107,6 @@ impl PollThread {
             revoked: Vec::new(),
             unacknowledged: BTreeSet::new(),
             is_lost: false,
-            looked_for_loss: Instant::now(),
             still_claims: false,
             told: false,
             look: None,
@@ -162,18 +154,11 @@ impl PollThread {
         if let Err(code) = self.client.serve_member(LOOK_EVERY) {
             self.troubled(code);
         }
-        let decisions = self.desk.take();
-        let is_looked_at = self.subscription.lateness() == MissedRebalance::IsPassedOver
-            || !decisions.is_empty()
-            || self.looked_for_loss.elapsed() >= LOOK_FOR_LOSS;
-        if is_looked_at {
-            self.looked_for_loss = Instant::now();
-            if !self.is_lost && !self.is_leaving && self.member.is_lost() {
-                self.still_claims = true;
-                self.decided(Rebalanced::Lost, Vec::new());
-            }
+        if !self.is_lost && !self.is_leaving && self.member.is_lost() {
+            self.still_claims = true;
+            self.decided(Rebalanced::Lost, Vec::new());
         }
-        for (rebalanced, places) in decisions {
+        for (rebalanced, places) in self.desk.take() {
             tracing::debug!("the group: {rebalanced:?} {:?}", partitions_of(&places).collect::<Vec<_>>());
             // Decisions that reach a client after a loss are void.
             match self.is_lost {
