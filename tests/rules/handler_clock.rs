@@ -17,7 +17,7 @@ fn millis(clock: &RuntimeClock) -> u64 {
 }
 
 #[tokio::test]
-async fn all_kinds_of_handlers_read_the_configured_clock() -> TestResult {
+async fn agents_timers_and_tasks_read_the_configured_clock() -> TestResult {
     let scene = Scene::new().await;
     let mut app = App::new("clocks");
     app.partitions(1);

@@ -62,7 +62,7 @@ impl Fuzzers {
     fn build() -> TaskResult<Self> {
         let folder = target().join("fuzz");
         let mut build = cargo();
-        // With all of the workspace, the packages that it depends on are those of the tests' build.
+        // With all of the workspace, features are those of the tests' build.
         build.args(["build", "--quiet", "--workspace", "--bin", "marlowe-fuzz"]);
         build.env("RUSTC_WORKSPACE_WRAPPER", root().join("testing/fuzz").join("rustc.sh"));
         build.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");

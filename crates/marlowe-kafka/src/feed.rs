@@ -178,8 +178,13 @@ impl Feed {
                 }
             }
         }
-        self.since_end = if is_at_end { 0 } else { self.since_end + messages.len() - passed_over.len() };
-        self.at_end = is_at_end.then(Instant::now);
+        // Errors, and records that are known, do not change whether the source is at its end.
+        if is_at_end {
+            (self.since_end, self.at_end) = (0, Some(Instant::now()));
+        } else if next > from {
+            self.since_end += messages.len() - passed_over.len();
+            self.at_end = None;
+        }
         if !passed_over.is_empty() {
             messages.retain(|index| passed_over.binary_search(&index).is_err());
         }
